@@ -1,0 +1,86 @@
+"""Known truth: what each protocol says of generators whose memorization is known.
+
+`independent` (phantoms that nobody trained on) must score the null, `copycat` (training images,
+exact or varied) all. Over many seeds, with an embedder and with the images themselves:
+
+    python benchmarks/known_truth.py --seeds 20
+
+Prints a Markdown table of means over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from memtk.bench import make_plan, read_recipe, run_bench
+from memtk.memorization import expected_fraction
+from memtk.registry import open_registry
+
+COLUMNS = ("dar n_mem", "dar n_copies", "matched", "conformal copies", "conformal exposure")
+
+
+def score(registry, generator, similarity, seed, training, validation, samples, sets=()):
+    settings = {
+        "training": training,
+        "validation": validation,
+        "held_out": samples if generator == "independent" else 0,
+        "size": 16,
+        "seed": seed,
+    }
+    recipe = read_recipe(
+        registry,
+        {
+            "generator": generator,
+            "similarity": similarity,
+            "preset": "smoke",
+            "samples": samples,
+            "seed": seed,
+            "checkpoints": 1,
+        },
+        sets=[*(f"data.phantom.{k}={v}" for k, v in settings.items()), *sets],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_bench(make_plan(recipe, registry), registry, out=Path(folder), device="cpu")
+    protocols = run.results[0].checkpoints[-1].protocols
+    return [
+        protocols.dar.mem_fraction,
+        protocols.dar.copy_fraction,
+        protocols.dar_matched.mem_fraction,
+        protocols.conformal.copies_flagged_fraction,
+        protocols.conformal.exposed_flagged_fraction,
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--similarities", nargs="+", default=["ncc", "pearson"])
+    arguments = parser.parse_args()
+    registry = open_registry()
+    print("| similarity | generator | N | V | M | " + " | ".join(COLUMNS) + " | null of dar |")
+    print("|---" * (len(COLUMNS) + 6) + "|")
+    n = v = 59  # V + 1 = 60, so that a level of 5 % can be met exactly
+    cases = [("independent", n, ()), ("independent", 4 * n, ()), ("copycat", n, ())]
+    cases += [
+        ("copycat", n, (f"copycat.vary={kind}",)) for kind in ("flip", "rotation", "contrast")
+    ]
+    for similarity in arguments.similarities:
+        for generator, m, sets in cases:
+            seeds = arguments.seeds if generator == "independent" else min(arguments.seeds, 3)
+            rows = [score(registry, generator, similarity, s, n, v, m, sets) for s in range(seeds)]
+            mean = np.mean(rows, axis=0)
+            error = np.std(rows, axis=0) / np.sqrt(len(rows))
+            name = " ".join([generator, *(s.partition("=")[2] for s in sets)])
+            cells = " | ".join(
+                f"{100 * a:.1f} ± {100 * b:.1f}" for a, b in zip(mean, error, strict=True)
+            )
+            null = 100 * expected_fraction(synthetic=m, validation=v)
+            print(f"| {similarity} | {name} | {n} | {v} | {m} | {cells} | {null:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memtk.errors import UserError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full: free some space, or choose another folder with --out",
+    errno.EDQUOT: "the disk quota is used up: free some space, or choose another folder with --out",
+    errno.EROFS: "the file system is read-only: choose another folder with --out",
+    errno.EACCES: "no permission to write there: choose another folder with --out",
+    errno.EPERM: "no permission to write there: choose another folder with --out",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder with --out",
+}
+
+
+@contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing `path` into a `UserError`.
+
+    Libraries often wrap the system's error (h5py, torch.save), so the text is searched as well.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Return what a person can do about a failed write, or None if it is no such failure."""
+    seen: BaseException | None = error
+    while seen is not None:
+        number = getattr(seen, "errno", None)
+        if number in _REASONS:
+            return _REASONS[number]
+        for code, reason in _REASONS.items():
+            if os.strerror(code) in str(seen):
+                return reason
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; at the end, sync it and rename it to `path`.
+
+    If the block fails, the temporary file is removed and `path` stays as it was.
+
+    Raises:
+        UserError: if it cannot be written (full disk, read-only folder), naming the path.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with explain(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,122 @@
+"""One cell of a bench: one generator, trained and judged over its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memtk.bench.checkpoint import Judge
+from memtk.bench.context import Context
+from memtk.bench.embedding import Detector
+from memtk.bench.outcome import make_result
+from memtk.bench.plan import Part
+from memtk.data.images import StoredImages
+from memtk.errors import UserError
+from memtk.interfaces import Generator, Images, Mitigation
+from memtk.noise import Noise
+from memtk.results import Reconstruction, Result, write_arrays, write_result
+from memtk.training.checkpoints import load_checkpoint
+from memtk.training.loop import train
+
+
+def run_cell(context: Context, name: str, part: Part, detector: Detector | None) -> Result:
+    """Train, sample and judge one generator; write and return its result.
+
+    Raises:
+        UserError: if the data do not suffice for it, or its training fails.
+    """
+    bench = context.plan.recipe.bench
+    folder = context.folder / "cells" / name
+    mitigations: list[Mitigation] = [m.make() for m in context.plan.mitigations]
+    training = _chosen(context, mitigations)
+    count = bench.samples or len(training)
+    generator: Generator = context.make(part, context.dataset.spec, name)
+    with context.clock(f"training {name}"):
+        trained = train(
+            generator,
+            training if part.cls.learns_from == "training" else _held_out(context, name),
+            seed=context.seed("generator", name),
+            folder=folder / "training",
+            devices=context.devices,
+            checkpoints=bench.checkpoints,
+            augment=_augmentation(mitigations),
+            name=name,
+            watch=context.watch,
+        )
+    judge = Judge(context, name, generator, training, count, detector)
+    checkpoints = []
+    for checkpoint in trained.checkpoints:
+        last = checkpoint is trained.checkpoints[-1]
+        exposure = bench.exposure == "all" or (bench.exposure == "last" and last)
+        checkpoints.append(judge(checkpoint, exposure=exposure))
+    load_checkpoint(generator, trained.checkpoints[-1].path)
+    with context.clock(f"reconstructing {name}"):
+        reconstruction = _reconstruction(context, generator, training)
+    result = make_result(context, name, part, training, trained, checkpoints, detector)
+    result = result.model_copy(update={"reconstruction": reconstruction})
+    if context.devices.is_main:
+        write_arrays(folder / "arrays.h5", "training", {"index": training.indices})
+        write_result(folder / "result.json", result)
+    context.devices.wait()
+    return result
+
+
+def _chosen(context: Context, mitigations: Sequence[Mitigation]) -> StoredImages:
+    images = context.dataset.split("training")
+    for mitigation in mitigations:
+        rng = np.random.default_rng(context.seed("choose", type(mitigation).__name__))
+        images = images.subset(mitigation.choose(images.patients, rng).tolist())
+    return images
+
+
+def _held_out(context: Context, name: str) -> StoredImages:
+    images = context.dataset.split("held_out")
+    if not len(images):
+        raise UserError(
+            f"{name} gives back images of patients whom nobody trained on, and the data hold none "
+            "back.\nSay --set data.held_out=0.2 (a share of the patients), or "
+            "--set data.phantom.held_out=64 for phantoms, or mark them 'test' in the manifest."
+        )
+    return images
+
+
+def _augmentation(
+    mitigations: Sequence[Mitigation],
+) -> Callable[[Tensor, Noise], Tensor] | None:
+    active = [m for m in mitigations if type(m).augment is not Mitigation.augment]
+    if not active:
+        return None
+
+    def augment(x: Tensor, noise: Noise) -> Tensor:
+        for mitigation in active:
+            x = mitigation.augment(x, noise)
+        return x
+
+    return augment
+
+
+@torch.no_grad()
+def _reconstruction(
+    context: Context, generator: Generator, training: Images
+) -> Reconstruction | None:
+    """Return the autoencoder's PSNR, where the generator has one: it overfits too."""
+    reconstruct = getattr(generator, "reconstruct", None)
+    if reconstruct is None:
+        return None
+    generator.to(context.devices.device).eval()
+
+    def psnr(images: Images) -> float:
+        """Mean of 10 log10(2^2 / MSE) over the images, in dB; 2 is the range of [-1, 1]."""
+        values: list[float] = []
+        for start in range(0, len(images), 8):
+            x = images.read(range(start, min(start + 8, len(images)))).to(context.devices.device)
+            error = (reconstruct(x).float() - x).square().flatten(1).mean(1)  # (B,)
+            values += (10 * torch.log10(4 / error.clamp_min(1e-12))).tolist()
+        return float(np.mean(values))
+
+    return Reconstruction(
+        training_psnr=psnr(training), validation_psnr=psnr(context.dataset.split("validation"))
+    )

@@ -1,0 +1,123 @@
+"""Judges one checkpoint: samples it, embeds the samples, and says what was memorized."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memtk.bench.context import Context
+from memtk.bench.embedding import Detector, Rows
+from memtk.bench.protocols import protocols_of
+from memtk.data.images import StoredImages, open_images
+from memtk.events import Event
+from memtk.interfaces import Generator
+from memtk.memorization import Embeddings, judge
+from memtk.results import Checkpoint, read_checkpoint, write_arrays, write_checkpoint
+from memtk.training.checkpoints import load_checkpoint
+from memtk.training.loop import Checkpoint as Trained
+from memtk.training.sampling import sample
+
+
+class Judge:
+    """Judges the checkpoints of one generator.
+
+    Args:
+        context: the run.
+        cell: the name of the cell.
+        generator: the model, of any weights.
+        training: the training images that it saw (N).
+        count: synthetic images to draw (M).
+        detector: the embedder that saw the training images alone; None in image space.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        cell: str,
+        generator: Generator,
+        training: StoredImages,
+        count: int,
+        detector: Detector | None,
+    ) -> None:
+        self._context, self._cell, self._generator = context, cell, generator
+        self._training, self._count, self._detector = training, count, detector
+        self._validation = context.dataset.split("validation")
+        self._folder = context.folder / "cells" / cell
+
+    def __call__(self, trained: Trained, *, exposure: bool) -> Checkpoint:
+        """Return the numbers of one checkpoint; a finished one is read, not computed again."""
+        label = f"step-{trained.step:06d}"
+        done = self._folder / "judged" / f"{label}.json"
+        if done.exists():
+            self._context.watch(Event("skip", f"judging {self._cell} {label}"))
+            return read_checkpoint(done)
+        synthetic = self._sample(trained, label)
+        copies = self._embed(self._detector, synthetic, label)
+        exposed = self._exposure(synthetic, label) if exposure else None
+        bench = self._context.plan.recipe.bench
+        devices = self._context.devices
+        with self._context.clock(f"judging {self._cell} {label}"):
+            judgement = judge(
+                copies,
+                exposed,
+                validation_patients=self._validation.patients,
+                training_patients=self._training.patients,
+                similarity=self._context.plan.similarity.make(),
+                alpha=bench.alpha,
+                fdr=bench.fdr,
+                device=str(devices.device),
+                rank=devices.rank,
+                world=devices.world,
+                gather=devices.collect,
+            )
+            quality = {
+                f"{part.name}.{name}" if name != part.name else name: float(value)
+                for part in self._context.plan.quality
+                for name, value in part.make()(self._validation, synthetic).items()
+            }
+        checkpoint = Checkpoint(
+            step=trained.step,
+            n_synthetic=len(synthetic),
+            protocols=protocols_of(judgement, bench.alpha, bench.fdr),
+            quality=quality,
+        )
+        if devices.is_main:
+            write_arrays(self._folder / "arrays.h5", label, judgement.arrays)
+            write_checkpoint(done, checkpoint)
+        devices.wait()
+        return checkpoint
+
+    def _sample(self, trained: Trained, label: str) -> StoredImages:
+        path = self._folder / "synthetic" / f"{label}.h5"
+        stage = f"sampling {self._cell} {label}"
+        if path.exists():
+            self._context.watch(Event("skip", stage))
+            return open_images(path)
+        load_checkpoint(self._generator, trained.path)
+        with self._context.clock(stage):
+            return sample(
+                self._generator,
+                self._count,
+                seed=self._context.seed("sample", self._cell),
+                path=path,
+                batch_size=self._context.plan.recipe.bench.batch_size,
+                devices=self._context.devices,
+                name=f"{self._cell} {label}",
+                watch=self._context.watch,
+            )
+
+    def _embed(self, detector: Detector | None, synthetic: StoredImages, label: str) -> Embeddings:
+        if detector is None:
+            return Embeddings(Rows(self._training), Rows(self._validation), Rows(synthetic))
+        everyone = self._context.dataset.split("training")
+        real = detector.embed({"training": everyone, "validation": self._validation}, "real images")
+        new = detector.embed({"synthetic": synthetic}, f"{self._cell} {label}")
+        seen = real["training"][self._training.indices]
+        return Embeddings(seen, real["validation"], new["synthetic"])
+
+    def _exposure(self, synthetic: StoredImages, label: str) -> Embeddings:
+        detector = None
+        if self._detector is not None:
+            folder: Path = self._folder / "exposure" / label
+            name = f"{self._context.plan.recipe.bench.embedder} on synthetic {self._cell} {label}"
+            detector = Detector(self._context, synthetic, folder, name)
+        return self._embed(detector, synthetic, label)

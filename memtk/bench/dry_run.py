@@ -1,0 +1,62 @@
+"""What a bench would do, without doing it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from memtk.bench.folder import default_folder
+from memtk.bench.plan import Part, Plan
+from memtk.data.prepare import prepare
+from memtk.events import Watch, ignore
+from memtk.interfaces import ImageSpec
+from memtk.registry import Registry
+from memtk.training.plan import describe
+
+
+def describe_plan(
+    plan: Plan, registry: Registry, *, watch: Watch = ignore, out: Path | None = None
+) -> RenderableType:
+    """Read and check the images, build the networks, and return what would be trained.
+
+    Raises:
+        UserError: for all that the bench itself would refuse before training.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = prepare(plan.data, Path(folder), registry, watch)
+        spec, counts = dataset.spec, dataset.counts()
+    plan.check_dims(spec, registry)
+    size = " x ".join(map(str, spec.shape))
+    images = Table(title=f"images of {size}, {spec.channels} channel(s)", title_justify="left")
+    for column in ("split", "images", "patients"):
+        images.add_column(column, justify="left" if column == "split" else "right")
+    for split, count in counts.items():
+        images.add_row(split, str(count["images"]), str(count["patients"]))
+    models = Table(title="what would be trained", title_justify="left")
+    for column in ("model", "phase", "steps", "batch", "parameters"):
+        models.add_column(column, justify="left" if column in {"model", "phase"} else "right")
+    for name, part in plan.generators.items():
+        _add(models, name, part, spec)
+    if plan.embedder:
+        _add(models, plan.embedder.name, plan.embedder, spec)
+        if plan.recipe.bench.exposure != "none":
+            models.add_row(plan.embedder.name, "again, on each judged synthetic set", "", "", "")
+    bench = plan.recipe.bench
+    samples = bench.samples or counts["training"]["images"]
+    last = (
+        f"{bench.checkpoints} checkpoints of each generator, {samples} synthetic images each; "
+        f"similarity {bench.similarity}; run folder {out or default_folder(plan.recipe)}"
+    )
+    return Group(images, models, last)
+
+
+def _add(table: Table, name: str, part: Part, spec: ImageSpec) -> None:
+    phases = describe(part.make(spec))
+    for phase in phases:
+        moved = f"{sum(phase.parameters.values()):,}"
+        table.add_row(name, phase.phase, f"{phase.steps:,}", str(phase.batch_size), moved)
+    if not phases:
+        table.add_row(name, "comes trained", "", "", "")

@@ -1,0 +1,82 @@
+"""Trains the copy detector and embeds sets of images, each once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memtk.bench.context import Context
+from memtk.interfaces import Embedder, Images
+from memtk.results import read_arrays, write_arrays
+from memtk.training.checkpoints import load_checkpoint
+from memtk.training.embedding import embed
+from memtk.training.loop import Training, train
+
+
+class Detector:
+    """An embedder trained on one set of images.
+
+    Args:
+        context: the run.
+        images: what it is trained on; it must not have seen one side of a comparison and not the
+            other, so which images these are is part of the result.
+        folder: its checkpoints and the embeddings made with it.
+        name: for the progress bar.
+    """
+
+    def __init__(self, context: Context, images: Images, folder: Path, name: str) -> None:
+        self._context, self._folder, self._name = context, folder, name
+        part = context.plan.embedder
+        assert part is not None
+        self._model: Embedder = context.make(part, images.spec, name)
+        with context.clock(f"training {name}"):
+            self.training: Training = train(
+                self._model,
+                images,
+                seed=context.seed("embedder", name),
+                folder=folder / "training",
+                devices=context.devices,
+                name=name,
+                watch=context.watch,
+            )
+        load_checkpoint(self._model, self.training.checkpoints[-1].path)
+
+    def embed(self, sets: Mapping[str, Images], label: str) -> dict[str, np.ndarray]:
+        """Return the embeddings (N, D) of each set, computed once and kept under `label`."""
+        path = self._folder / f"{label}.h5"
+        stage = f"embedding {label} by {self._name}"
+        if path.exists():
+            return read_arrays(path, "embeddings")
+        with self._context.clock(stage):
+            found = {
+                name: embed(
+                    self._model,
+                    images,
+                    batch_size=self._context.plan.recipe.bench.batch_size,
+                    devices=self._context.devices,
+                    name=f"{label} {name}" if label != name else name,
+                    watch=self._context.watch,
+                )
+                for name, images in sets.items()
+            }
+        if self._context.devices.is_main:
+            write_arrays(path, "embeddings", found)
+        self._context.devices.wait()
+        return found
+
+
+class Rows:
+    """Images as rows for a similarity that compares the images themselves, read piece by piece."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, where: slice) -> Any:
+        rows = range(*where.indices(len(self)))
+        return self._images.read(rows).flatten(1).numpy()  # (B, C*S)

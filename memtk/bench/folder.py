@@ -1,0 +1,87 @@
+"""The run folder: whose it is, and who works in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from memtk.atomic import explain, write_text
+from memtk.bench.recipe import Recipe
+from memtk.errors import UserError
+from memtk.results import RunFile, read_run_file, write_run_file
+
+_CONTENTS = ("run.json", "timing.json", "key", "data", "embedder", "cells", "report.html")
+
+
+def default_folder(recipe: Recipe) -> Path:
+    """Return the folder that one recipe always gets, so that the same command finds its run."""
+    what = recipe.suite["name"] if recipe.suite else "data"
+    return Path("runs") / f"{what}-{recipe.bench.preset}-{recipe.key}"
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock.
+
+    Raises:
+        UserError: if another process holds it, or the folder cannot be written.
+    """
+    with explain(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"another memtk is working in {folder}: wait, or use --out") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def open_run(folder: Path, recipe: Recipe, cells: list[str], *, resume: bool) -> None:
+    """Make the folder of a run, or go on in it.
+
+    Raises:
+        UserError: if it holds a run of another recipe, naming what differs.
+    """
+    asked = recipe.model_dump(mode="json")
+    if (folder / "run.json").exists():
+        if not resume:
+            for name in _CONTENTS:
+                path = folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        elif differences := _differences(read_run_file(folder).recipe, asked):
+            raise UserError(
+                f"{folder} holds a run of another recipe: {'; '.join(differences[:4])}.\n"
+                "Choose another folder with --out, or throw that run away with --no-resume."
+            )
+        else:
+            return
+    elif strangers := [p.name for p in folder.iterdir() if not _ours(p.name)]:
+        raise UserError(
+            f"{folder} is no run folder ({strangers[0]} is in it): choose another --out"
+        )
+    write_text(folder / "key", secrets.token_hex(32))
+    write_run_file(folder, RunFile(recipe=asked, cells=cells))
+
+
+def _ours(name: str) -> bool:
+    return name in _CONTENTS or name == ".lock" or name.endswith(".tmp")
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key} was {old}, now {new}")
+    return found

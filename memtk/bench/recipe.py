@@ -1,0 +1,159 @@
+"""What was asked of a bench: from a suite, a TOML file and the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from memtk.component import KINDS
+from memtk.config import build, load_toml, merge, parse_set
+from memtk.errors import UserError, did_you_mean
+from memtk.interfaces import ComponentConfig
+from memtk.registry import Registry
+from memtk.suites import load_suite
+
+
+class BenchOptions(ComponentConfig):
+    """The table `[bench]` of a recipe."""
+
+    generator: tuple[str, ...] = Field(("monai3d",), min_length=1)
+    embedder: str = "ntxent3d"
+    similarity: str = "pearson"
+    mitigation: tuple[str, ...] = ()
+    quality: tuple[str, ...] = ()
+    preset: str = "demo"
+    checkpoints: int = Field(5, ge=1, description="evaluated checkpoints of each generator")
+    samples: int | None = Field(
+        None, ge=1, description="synthetic images; none: as many as training"
+    )
+    batch_size: int = Field(16, ge=1, description="images sampled or embedded at a time")
+    seed: int = Field(0, ge=0)
+    alpha: float = Field(0.05, gt=0, lt=1, description="level of a single conformal test")
+    fdr: float = Field(0.1, gt=0, lt=1, description="false discovery rate of what is flagged")
+    exposure: Literal["last", "all", "none"] = Field(
+        "last", description="checkpoints whose exposure side is computed (each needs an embedder)"
+    )
+
+    @field_validator("generator", "mitigation", "quality", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class Recipe(ComponentConfig):
+    """All that determines the numbers of a run.
+
+    Args:
+        suite: name and version, or None for a user's own data.
+        bench: components and sizes.
+        data: keys of `memtk.data.DataConfig`.
+        settings: configuration by "generator", "embedder" or a component's own name; the own name
+            wins.
+    """
+
+    suite: dict[str, str] | None
+    bench: BenchOptions
+    data: dict[str, Any]
+    settings: dict[str, dict[str, Any]]
+
+    def settings_of(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the configuration that was asked for one component."""
+        short = name.rpartition("/")[2]
+        return merge(self.settings.get(kind, {}), self.settings.get(short, {}))
+
+    @property
+    def key(self) -> str:
+        """Eight characters that stand for the whole recipe."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def make_recipe(*layers: Mapping[str, Any], names: tuple[str, ...] = ()) -> Recipe:
+    """Make a recipe from nested dicts, the last one winning: suite, file, command line.
+
+    Args:
+        names: of all known components, which are tables of a recipe too.
+
+    Raises:
+        UserError: for an unknown table or key, or a setting of a component that is not used.
+    """
+    merged = merge(*layers)
+    preset = merged.get("bench", {}).get("preset", BenchOptions.model_fields["preset"].default)
+    of_preset = merged.pop("presets", {}).get(str(preset), {})
+    suites = [layer for layer in layers if "suite" in layer]
+    # A preset's table lies above its own suite and below what the user says.
+    merged = merge(*suites, of_preset, *(layer for layer in layers if "suite" not in layer))
+    merged.pop("presets", None)
+    bench = build(BenchOptions, merged.pop("bench", {}), where="bench")
+    suite = merged.pop("suite", None)
+    data = merged.pop("data", {})
+    used = {n.rpartition("/")[2] for n in (*bench.generator, *bench.mitigation, *bench.quality)}
+    used |= {bench.embedder.rpartition("/")[2], bench.similarity.rpartition("/")[2]}
+    allowed = {"generator", "embedder", *used}
+    for table in merged:
+        if table in allowed:
+            continue
+        if table in names:
+            raise UserError(f"settings for {table!r}, which this bench does not use")
+        known = sorted({"bench", "data", *allowed})
+        raise UserError(
+            f"unknown key {table!r}: there are {', '.join(known)}.{did_you_mean(table, known)}"
+        )
+    for table, value in merged.items():
+        if not isinstance(value, Mapping):
+            raise UserError(f"{table} = {value!r}: expected keys below it, as in {table}.KEY=VALUE")
+    return Recipe(suite=suite, bench=bench, data=data, settings=merged)
+
+
+def read_recipe(
+    registry: Registry,
+    asked: Mapping[str, Any],
+    *,
+    suite: str | None = None,
+    data: str | None = None,
+    config: Path | None = None,
+    sets: Sequence[str] = (),
+) -> Recipe:
+    """Make a recipe from what a command line says.
+
+    Args:
+        asked: keys of `BenchOptions`.
+        suite: name or file of a suite; without it and without data the phantoms are used.
+        data: the user's own images.
+        config: a TOML file with tables `[bench]`, `[data]`, `[generator]`, ...
+        sets: texts `KEY=VALUE`; they win over the file.
+
+    Raises:
+        UserError: for anything unknown or contradictory.
+    """
+    if suite and data:
+        raise UserError("--suite brings its own images: give --suite or --data, not both")
+    file = load_toml(config) if config else {}
+    said = merge(*(parse_set(text) for text in sets), {"bench": dict(asked)})
+    own = merge(file, said)
+    if data:
+        said = merge(said, {"data": {"source": data}})
+        own = merge(own, said)
+    flat = _flat(own, registry)
+    defaults: dict[str, Any] = {}
+    if flat and "embedder" not in own["bench"]:
+        defaults = {"bench": {"embedder": "ntxent2d"}}
+    if "suite" in file:
+        defaults = merge(defaults, file)
+    elif suite or "source" not in own.get("data", {}):
+        defaults = merge(defaults, load_suite(suite or ("phantom2d" if flat else "phantom3d")))
+    names = tuple(e.name for kind in KINDS for e in registry.entries(kind))
+    file = {key: value for key, value in file.items() if key != "suite"}
+    return make_recipe(defaults, file, said, names=names)
+
+
+def _flat(own: Mapping[str, Any], registry: Registry) -> bool:
+    """Tell whether the generators that are asked for work on 2D images alone."""
+    asked = own["bench"].get("generator", BenchOptions.model_fields["generator"].default)
+    names = [asked] if isinstance(asked, str) else asked
+    return all(registry.find("generator", n).component.dims == {2} for n in names)

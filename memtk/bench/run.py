@@ -1,0 +1,126 @@
+"""Runs a bench: the data, the copy detector, then cell by cell, and the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtk.atomic import explain
+from memtk.bench.cell import run_cell
+from memtk.bench.clock import Clock
+from memtk.bench.context import Context
+from memtk.bench.embedding import Detector
+from memtk.bench.folder import default_folder, open_run, working_in
+from memtk.bench.plan import Plan
+from memtk.data.prepare import Dataset, prepare
+from memtk.errors import UserError
+from memtk.events import Event, Watch, ignore
+from memtk.registry import Registry
+from memtk.report import build_report
+from memtk.results import Result, read_result
+from memtk.training.devices import Devices, open_devices
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a bench leaves behind.
+
+    Args:
+        folder: the run folder.
+        results: one a cell.
+        report: the page.
+    """
+
+    folder: Path
+    results: tuple[Result, ...]
+    report: Path
+
+
+def run_bench(
+    plan: Plan,
+    registry: Registry,
+    *,
+    out: Path | None = None,
+    device: str = "auto",
+    resume: bool = True,
+    watch: Watch = ignore,
+) -> FinishedRun | None:
+    """Run every cell that is not finished yet, and make the report.
+
+    Args:
+        out: the run folder; by default one that the recipe determines.
+        device: see `memtk.training.devices.open_devices`.
+        resume: False throws away what an earlier run left in the folder.
+        watch: told of all that happens, on the first process.
+
+    Returns:
+        What was found; None on all processes but the first.
+
+    Raises:
+        UserError: for data, settings or a folder that cannot be used.
+    """
+    devices = open_devices(device)
+    folder = out or default_folder(plan.recipe)
+    watch = watch if devices.is_main else ignore
+    if not devices.is_main:
+        devices.wait()
+        _run(plan, registry, folder, devices, watch)
+        return None
+    with working_in(folder), explain(folder):
+        open_run(folder, plan.recipe, list(plan.generators), resume=resume)
+        devices.wait()
+        results = _run(plan, registry, folder, devices, watch)
+        report = build_report(folder, registry)
+    return FinishedRun(folder, tuple(results), report)
+
+
+def _run(
+    plan: Plan, registry: Registry, folder: Path, devices: Devices, watch: Watch
+) -> list[Result]:
+    clock = Clock(folder / "timing.json" if devices.is_main else None)
+    with clock("reading the images"):
+        dataset = prepared(plan, registry, folder, devices, watch)
+    plan.check_dims(dataset.spec, registry)
+    for part in plan.generators.values():
+        part.make(dataset.spec)  # a shape that it cannot take is said before anything is trained
+    context = Context(plan, registry, dataset, devices, folder, clock, watch)
+    detector, results = None, []
+    for name, part in plan.generators.items():
+        done = folder / "cells" / name / "result.json"
+        if done.exists():
+            watch(Event("skip", f"cell {name}"))
+            results.append(read_result(done))
+            continue
+        if detector is None and plan.embedder is not None:
+            detector = Detector(
+                context,
+                dataset.split("training"),
+                folder / "embedder",
+                f"the embedder {plan.recipe.bench.embedder}",
+            )
+        results.append(run_cell(context, name, part, detector))
+    return results
+
+
+def prepared(
+    plan: Plan, registry: Registry, folder: Path, devices: Devices, watch: Watch
+) -> Dataset:
+    """Read the images on the first process; the others open what it wrote.
+
+    Raises:
+        UserError: if the images are not those that the run began with, or a split is empty.
+    """
+    if devices.is_main:
+        made = prepare(plan.data, folder / "data", registry, watch)
+        if any(path != made.path for path in (folder / "data").glob("*.h5")):
+            made.path.unlink()
+            raise UserError(
+                f"the images have changed since the run in {folder} began.\n"
+                "Choose another folder with --out, or throw that run away with --no-resume."
+            )
+    devices.wait()
+    dataset = prepare(plan.data, folder / "data", registry)
+    for split in ("training", "validation"):
+        if not len(dataset.split(split)):
+            raise UserError(f"the data have no {split} images: mark some in the manifest's split")
+    return dataset

@@ -1,0 +1,111 @@
+"""Shows a run's events: bars with losses and time left on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+import rich.progress
+from rich.console import Console
+from rich.text import Text
+
+from memtk.events import Event
+from memtk.plugins import Host
+
+
+class Progress:
+    """Watches a run, and lets plugins watch it too. A context manager.
+
+    Args:
+        console: where to write.
+        host: its plugins' hook `memtk_run_event` is called for each event.
+        every: seconds between two lines of one stage where there is no terminal.
+    """
+
+    def __init__(self, console: Console, host: Host, every: float = 30.0) -> None:
+        self.console = console
+        self._hook = host.manager.hook.memtk_run_event
+        self._every = every
+        self._started: dict[str, float] = {}
+        self._shown = 0.0
+        self._task: rich.progress.TaskID | None = None
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
+            rich.progress.TextColumn("[dim]{task.fields[values]}"),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.console.is_terminal:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event. The right method is found by its kind."""
+        {
+            "start": self._start,
+            "step": self._step,
+            "end": self._end,
+            "skip": self._skip,
+            "note": self._note,
+        }[event.kind](event)
+        self._hook(event=event)
+
+    def _start(self, event: Event) -> None:
+        now = time.monotonic()
+        self._started[event.stage], self._shown = now, now
+        if self.console.is_terminal:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            total = event.total or None
+            self._task = self._bar.add_task(event.stage, total=total, values="")
+            self._bar.update(self._task, completed=event.step)
+
+    def _step(self, event: Event) -> None:
+        values = "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
+        if self.console.is_terminal and self._task is not None:
+            self._bar.update(self._task, completed=event.step, values=values)
+            return
+        now = time.monotonic()
+        if now - self._shown >= self._every:
+            self._shown = now
+            spent = now - self._started.get(event.stage, now)
+            left = spent / max(event.step, 1) * (event.total - event.step)
+            done = f"{event.stage} {event.step}/{event.total}, {_clock(left)} left"
+            self._say(f"  {done}  {values}".rstrip())
+
+    def _end(self, event: Event) -> None:
+        spent = time.monotonic() - self._started.pop(event.stage, time.monotonic())
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        values = "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
+        self._say(f"✓ {event.stage} ({_clock(spent)})  {values}".rstrip(), "green")
+
+    def _skip(self, event: Event) -> None:
+        self._say(f"✓ {event.stage} (done earlier)", "dim")
+
+    def _note(self, event: Event) -> None:
+        self._say(f"note: {event.text}", "yellow")
+
+    def _say(self, text: str, style: str = "") -> None:
+        # Text, not markup: a name with brackets in it must come out as it is.
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,123 @@
+"""A component's configuration from TOML, presets and --set; an unknown key gets a suggestion."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from memtk.errors import UserError, did_you_mean
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested mappings over one another; the last one wins.
+
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key)
+            if isinstance(value, Mapping) and isinstance(below, Mapping):
+                merged[key] = merge(below, value)
+            else:
+                merged[key] = _copy(value)
+    return merged
+
+
+def _copy(value: Any) -> Any:
+    return merge(value) if isinstance(value, Mapping) else value
+
+
+def parse_set(text: str) -> dict[str, Any]:
+    """Turn `"a.b=VALUE"` into `{"a": {"b": VALUE}}`. VALUE is TOML; what is not TOML is a string.
+
+    >>> parse_set("generator.diffusion.steps=100")
+    {'generator': {'diffusion': {'steps': 100}}}
+    >>> parse_set("data.shape=32,32,32")
+    {'data': {'shape': [32, 32, 32]}}
+
+    Raises:
+        UserError: if there is no `=` or no key.
+    """
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(
+            f"--set {text!r}: write it as KEY=VALUE, e.g. generator.diffusion.steps=100"
+        )
+    tree: Any = _value(value.strip())
+    for part in reversed(parts):
+        tree = {part: tree}
+    return tree
+
+
+def _value(text: str) -> Any:
+    if text.lower() in {"none", "null"}:
+        return None
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            parsed = tomllib.loads(f"x = {candidate}")
+        except tomllib.TOMLDecodeError:
+            continue
+        if len(parsed) == 1:  # a line break would begin a second key
+            return parsed["x"]
+    return text
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        UserError: if it is missing or malformed, naming file and line.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def build(config: type[Config], *layers: Mapping[str, Any], where: str = "") -> Config:
+    """Make a `config` from nested mappings, the last one winning.
+
+    Args:
+        where: the prefix of its keys for messages ("generator").
+
+    Raises:
+        UserError: for an unknown key (with the nearest known one) or a value that does not fit.
+    """
+    try:
+        return config.model_validate(merge(*layers))
+    except ValidationError as error:
+        raise UserError(
+            "\n".join(_explain(config, item, where) for item in error.errors())
+        ) from error
+
+
+def _explain(config: type[BaseModel], item: Any, where: str) -> str:
+    path = [str(part) for part in item["loc"]]
+    key = ".".join([where, *path] if where else path)
+    if item["type"] != "extra_forbidden":
+        return f"{key} = {item['input']!r}: {item['msg'].lower()}"
+    names = sorted(_fields(config, path[:-1]))
+    prefix = ".".join([where, *path[:-1]] if where else path[:-1])
+    known = f"{prefix or 'it'} has {', '.join(names)}" if names else f"{prefix or 'it'} has no keys"
+    return f"unknown key {key!r}: {known}.{did_you_mean(path[-1], names)}"
+
+
+def _fields(config: type[BaseModel], path: list[str]) -> set[str]:
+    for part in path:
+        field = config.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return set()
+        config = inner
+    return set(config.model_fields)

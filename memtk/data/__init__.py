@@ -1,0 +1,1 @@
+"""The images of a run: found, checked, split by patient, prepared once."""

@@ -1,0 +1,105 @@
+"""Which images a run reads, and what is done to them."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from memtk.interfaces import ComponentConfig
+
+PHANTOMS = {"phantom2d": 2, "phantom3d": 3}
+"""Sources that are made rather than read, and their number of spatial axes."""
+
+
+class PhantomConfig(ComponentConfig):
+    """How many phantoms are made."""
+
+    training: int = Field(64, ge=0, description="training patients")
+    validation: int = Field(64, ge=0, description="validation patients")
+    held_out: int = Field(0, ge=0, description="patients that nobody trains on or calibrates with")
+    images_per_patient: int = Field(1, ge=1, description="images of each patient")
+    size: int = Field(32, ge=8, le=512, description="voxels along each axis")
+    seed: int = Field(0, ge=0, description="of the patients' anatomies")
+
+
+class DataConfig(ComponentConfig):
+    """The images of a run. Nothing is turned, resampled, cropped or padded unless it is asked."""
+
+    source: str = Field(
+        ..., min_length=1, description="manifest CSV, folder, .npz, .h5, phantom2d or phantom3d"
+    )
+    shape: tuple[int, ...] | None = Field(
+        None, description="crop or pad about the centre to this many voxels; none: as stored"
+    )
+    spacing: tuple[float, ...] | None = Field(
+        None, description="resample to this voxel size in mm; none: as stored"
+    )
+    orientation: Literal["keep", "ras"] = Field(
+        "keep", description="ras: turn volumes to right, anterior, superior"
+    )
+    percentiles: tuple[float, float] = Field(
+        (0.5, 99.5), description="percentiles of each image that become -1 and 1"
+    )
+    color: Literal["refuse", "gray"] = Field("refuse", description="gray: make colour images gray")
+    patient_pattern: str | None = Field(
+        None,
+        description="regular expression whose one group is the patient, searched in the file's "
+        "name, or in its path below the folder if the expression has a slash",
+    )
+    validation: float = Field(
+        0.2, ge=0, lt=1, description="share of the patients, where the data say no split"
+    )
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of the patients held out, where the data say no split"
+    )
+    split_seed: int = Field(0, ge=0, description="of that split")
+    phantom: PhantomConfig = Field(default_factory=lambda: PhantomConfig.model_validate({}))
+
+    @field_validator("shape")
+    @classmethod
+    def _shape_is_positive(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and (len(value) not in (2, 3) or min(value) < 1):
+            raise ValueError("two or three positive numbers of voxels are needed, e.g. 32,48,32")
+        return value
+
+    @field_validator("spacing")
+    @classmethod
+    def _spacing_is_positive(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (len(value) not in (2, 3) or min(value) <= 0):
+            raise ValueError("two or three positive sizes in mm are needed, e.g. 1,1,1")
+        return value
+
+    @field_validator("percentiles")
+    @classmethod
+    def _percentiles_ascend(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1] <= 100:
+            raise ValueError("two ascending numbers from 0 to 100 are needed, e.g. 0.5,99.5")
+        return value
+
+    @field_validator("patient_pattern")
+    @classmethod
+    def _pattern_has_one_group(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            groups = re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"it is not a regular expression: {error}") from error
+        if groups != 1:
+            raise ValueError(
+                f"it has {groups} groups in parentheses; one is needed, the patient, as in (\\d+)_"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _some_are_left_to_train(self) -> DataConfig:
+        if self.validation + self.held_out >= 1:
+            raise ValueError("validation and held_out together leave no patients for training")
+        return self
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are made rather than read."""
+        return self.source in PHANTOMS

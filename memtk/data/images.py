@@ -1,0 +1,200 @@
+"""Sets of images in memory and in HDF5 files, read piece by piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from memtk.atomic import replacing
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+
+
+class MemoryImages:
+    """Images that are held in memory.
+
+    Args:
+        x: float32 (N, C, *S) in [-1, 1].
+        patients: of each image; empty where there are none.
+        spacing: in millimetres.
+    """
+
+    def __init__(
+        self, x: Tensor, patients: Sequence[str] = (), spacing: tuple[float, ...] = ()
+    ) -> None:
+        if patients and len(patients) != len(x):
+            raise ValueError(f"{len(x)} images, but {len(patients)} patients")
+        self.x = x.detach().float().cpu()
+        self.patients = tuple(patients)
+        self.spec = ImageSpec(tuple(x.shape[2:]), int(x.shape[1]), spacing)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Return the images at `indices`: float32 (B, C, *S)."""
+        return self.x[torch.as_tensor(_checked(indices, len(self)))].clone()
+
+    def subset(self, indices: Sequence[int]) -> MemoryImages:
+        """Return some of the images, in the order of `indices`."""
+        rows = _checked(indices, len(self))
+        patients = [self.patients[row] for row in rows] if self.patients else ()
+        return MemoryImages(self.x[torch.as_tensor(rows)], patients, self.spec.spacing)
+
+
+class StoredImages:
+    """Images in an HDF5 file that `write_images` or `prepare` made.
+
+    The file is opened on the first read, once in each process; the object can be pickled.
+
+    Args:
+        path: the file.
+        group: of the file in which the images lie ("training"), "" for its root.
+
+    Attributes:
+        indices: int64 (N,), the rows of the file that these images are.
+        patients: of each image; empty where there are none.
+
+    Raises:
+        UserError: if the file is missing or damaged, naming it.
+    """
+
+    def __init__(self, path: Path, group: str = "") -> None:
+        self.path, self.group = Path(path), group
+        self._file: h5py.File | None = None
+        self._owner = -1
+        with _open(self.path) as file:
+            dataset = _find(file, group, self.path)
+            spacing = tuple(float(value) for value in dataset.attrs["spacing"])
+            self.spec = ImageSpec(tuple(dataset.shape[2:]), dataset.shape[1], spacing)
+            self.indices: np.ndarray = np.arange(dataset.shape[0])
+            names = dataset.parent.get("patients")
+            self.patients: tuple[str, ...] = (
+                () if names is None else tuple(names.asstr()[:].tolist())
+            )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": None, "_owner": -1}
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Return the images at `indices`, in any order, with repeats: float32 (B, C, *S).
+
+        Raises:
+            UserError: if the file has been damaged, naming it.
+        """
+        rows = self.indices[_checked(indices, len(self))]
+        unique, inverse = np.unique(rows, return_inverse=True)
+        found = np.empty((len(unique), self.spec.channels, *self.spec.shape), dtype=np.float32)
+        # HDF5 is fast on runs of rows and slow on lists of them.
+        edges = [0, *(np.flatnonzero(np.diff(unique) != 1) + 1).tolist(), len(unique)]
+        dataset = self._dataset()
+        try:
+            for start, stop in zip(edges[:-1], edges[1:], strict=True):
+                if start < stop:
+                    found[start:stop] = dataset[unique[start] : unique[stop - 1] + 1]
+        except OSError as error:
+            raise _damaged(self.path) from error
+        return torch.from_numpy(found[inverse])
+
+    def subset(self, indices: Sequence[int]) -> StoredImages:
+        """Return some of the images, in the order of `indices`; the file is shared."""
+        rows = _checked(indices, len(self))
+        part = object.__new__(StoredImages)
+        part.__dict__.update(self.__getstate__())
+        part.indices = self.indices[rows]
+        part.patients = tuple(self.patients[row] for row in rows) if self.patients else ()
+        return part
+
+    def _dataset(self) -> h5py.Dataset:
+        if self._file is None or self._owner != os.getpid():  # a handle does not survive a fork
+            self._file, self._owner = _open(self.path), os.getpid()
+        return _find(self._file, self.group, self.path)
+
+
+def write_images(
+    path: Path, batches: Iterable[Tensor], count: int, spec: ImageSpec
+) -> StoredImages:
+    """Write images to a file, batch by batch, whole or not at all, and open it.
+
+    Args:
+        path: an HDF5 file.
+        batches: tensors (B, C, *S) in [-1, 1], `count` images in all.
+        spec: their shape.
+
+    Raises:
+        ValueError: if the batches hold another number or shape of images.
+        UserError: if the file cannot be written.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        dataset = create_images(file, count, spec)
+        done = 0
+        for batch in batches:
+            if done + len(batch) > count or tuple(batch.shape[1:]) != dataset.shape[1:]:
+                raise ValueError(
+                    f"images {done} to {done + len(batch)} of shape {tuple(batch.shape[1:])}: "
+                    f"expected {count} of {dataset.shape[1:]}"
+                )
+            dataset[done : done + len(batch)] = batch.detach().float().cpu().numpy()
+            done += len(batch)
+        if done != count:
+            raise ValueError(f"expected {count} images, got {done}")
+        dataset.attrs["complete"] = True
+    return open_images(path)
+
+
+def open_images(path: Path) -> StoredImages:
+    """Open a file that `write_images` made.
+
+    Raises:
+        UserError: if it is missing or damaged, naming it.
+    """
+    return StoredImages(path)
+
+
+def create_images(group: h5py.Group, count: int, spec: ImageSpec) -> h5py.Dataset:
+    """Make the dataset `images` (count, C, *S); set its attribute `complete` when it is filled.
+
+    One chunk an image, with a checksum, so that damage is noticed when it is read.
+    """
+    shape = (spec.channels, *spec.shape)
+    filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": False} if count else {}
+    dataset = group.create_dataset("images", (count, *shape), dtype="f4", **filled)
+    dataset.attrs["spacing"] = np.asarray(spec.spacing, dtype=np.float64)
+    return dataset
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise UserError(f"cannot read {path}: there is no such file")
+    try:
+        return h5py.File(path, "r", locking=False)  # written whole and never changed: no lock
+    except OSError as error:
+        raise _damaged(path) from error
+
+
+def _find(file: h5py.File, group: str, path: Path) -> h5py.Dataset:
+    dataset = file.get(f"{group}/images")
+    if not isinstance(dataset, h5py.Dataset) or not dataset.attrs.get("complete", False):
+        raise _damaged(path)
+    return dataset
+
+
+def _checked(indices: Sequence[int], count: int) -> np.ndarray:
+    rows = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if rows.size and (rows.min() < 0 or rows.max() >= count):
+        raise IndexError(f"indices {rows.min()} to {rows.max()}: there are {count} images")
+    return rows
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged: delete it and run the same command again")

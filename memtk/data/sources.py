@@ -1,0 +1,208 @@
+"""Where images come from: files or phantoms. Each gives a list of samples and loads any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from memtk.data.config import PHANTOMS, DataConfig
+from memtk.data.contents import hash_files
+from memtk.data.layouts import read_source
+from memtk.data.manifest import Row
+from memtk.data.phantoms import VERSION, phantom
+from memtk.data.readers import Readers
+from memtk.data.sample import Sample
+from memtk.data.splits import SPLITS, split_patients
+from memtk.errors import UserError
+from memtk.events import Watch, ignore
+from memtk.imaging.geometry import Geometry
+from memtk.imaging.intensity import PercentileScaling
+from memtk.interfaces import Record, Volume
+from memtk.registry import Registry
+
+GRAY = (0.2126, 0.7152, 0.0722)
+"""Weights of red, green and blue in a gray image (luminance, ITU-R BT.709)."""
+
+
+class Source(Protocol):
+    """Images that can be listed and loaded one by one."""
+
+    samples: tuple[Sample, ...]
+    notes: tuple[str, ...]
+
+    def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
+        """Return for each sample a text that changes when its image does."""
+        ...
+
+    def load(self, sample: Sample) -> Volume:
+        """Read one image as it is stored."""
+        ...
+
+    def transform(self, volume: Volume, name: str) -> Volume:
+        """Make the float32 image (C, *S) in [-1, 1] out of it."""
+        ...
+
+    def recipe(self) -> dict[str, object]:
+        """Return what is done to the voxels, for the result."""
+        ...
+
+
+class FileSource:
+    """Images in files."""
+
+    def __init__(self, config: DataConfig, registry: Registry) -> None:
+        self._config = config
+        self._readers = Readers(registry)
+        manifest = read_source(config, self._readers)
+        rows, notes = assign_splits(manifest.rows, config)
+        root = Path(config.source).expanduser()
+        root = root if root.is_dir() else root.parent
+        self.samples = tuple(_sample(row, root) for row in rows)
+        self.notes = (*manifest.notes, *notes)
+        self._scaling = PercentileScaling(*config.percentiles)
+        self._geometry = Geometry(config.orientation, config.spacing, config.shape)
+
+    def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
+        """Return the SHA-256 of each sample's file, and which image of the file it is."""
+        records = [_record(sample) for sample in self.samples]
+        paths = list(dict.fromkeys(record.path for record in records))
+        hashes = hash_files(paths, folder / "contents.json", watch)
+        return [f"{hashes[record.path]} {record.item}" for record in records]
+
+    def load(self, sample: Sample) -> Volume:
+        """Read one image as it is stored."""
+        return self._readers.read(_record(sample))
+
+    def transform(self, volume: Volume, name: str) -> Volume:
+        """Make it gray if asked, scale it, then turn, resample, crop or pad it if asked."""
+        voxels = volume.voxels
+        if self._config.color == "gray" and is_color(volume):
+            voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
+        scaled = self._scaling(voxels, name)
+        return self._geometry(replace(volume, voxels=scaled), name)
+
+    def recipe(self) -> dict[str, object]:
+        """Return what is done to the voxels, in order."""
+        used = {record.path: self._readers.find(record.path)[0] for record in self._one_a_format()}
+        color = {"refuse": "no colour images", "gray": {"to_gray": list(GRAY)}}
+        return {
+            "order": ["readers", "color", "intensity", "orientation", "spacing", "shape"],
+            "readers": {
+                f"{entry.plugin.name}/{entry.name}": entry.component.summary
+                for entry in sorted(used.values(), key=lambda e: e.name)
+            },
+            "color": color[self._config.color],
+            "intensity": self._scaling.recipe(),
+            **self._geometry.recipe(),
+        }
+
+    def _one_a_format(self) -> list[Record]:
+        records = [_record(sample) for sample in self.samples]
+        formats = {(r.path.suffix.lower(), not r.item and r.path.is_dir()): r for r in records}
+        return list(formats.values())
+
+
+class PhantomSource:
+    """Images that are made: the patients of the three splits never share a number."""
+
+    def __init__(self, config: DataConfig) -> None:
+        asked = {"shape": config.shape, "spacing": config.spacing}
+        for key, value in asked.items():
+            if value is not None:
+                raise UserError(
+                    f"data.{key} is for images in files; phantoms are made as they are wanted: "
+                    "--set data.phantom.size=48"
+                )
+        self._phantom, self._dims = config.phantom, PHANTOMS[config.source]
+        samples = []
+        for place, split in enumerate(SPLITS):
+            for i in range(getattr(config.phantom, split)):
+                number = (
+                    place * 1_000_000 + i
+                )  # a larger training set leaves the others as they are
+                for image in range(config.phantom.images_per_patient):
+                    name = f"phantom {number} image {image}"
+                    samples.append(Sample(name, f"{number:07d}", split, None, number, image))
+        self.samples = tuple(samples)
+        self.notes: tuple[str, ...] = ()
+
+    def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
+        """Return the number of each sample; seed and size are in the recipe."""
+        return [f"{sample.number} {sample.image}" for sample in self.samples]
+
+    def load(self, sample: Sample) -> Volume:
+        """Make one image."""
+        size = self._phantom.size
+        voxels = phantom(
+            self._phantom.seed, sample.number, sample.image, dims=self._dims, size=size
+        )
+        return Volume(voxels, (1.0,) * self._dims)
+
+    def transform(self, volume: Volume, name: str) -> Volume:
+        """Return the image as it is."""
+        return volume
+
+    def recipe(self) -> dict[str, object]:
+        """Return how the phantoms are made."""
+        return {
+            "phantom": VERSION,
+            "dims": self._dims,
+            "size": self._phantom.size,
+            "seed": self._phantom.seed,
+            "intensity": {"method": "as made", "range": [-1.0, 1.0]},
+        }
+
+
+def open_source(config: DataConfig, registry: Registry) -> Source:
+    """List the images that `config` asks for.
+
+    Raises:
+        UserError: for what `read_source` refuses, and for settings that phantoms do not have.
+    """
+    return PhantomSource(config) if config.is_phantom else FileSource(config, registry)
+
+
+def is_color(volume: Volume) -> bool:
+    """Tell whether an image is a colour picture: (3, H, W)."""
+    return volume.voxels.ndim == 3 and volume.voxels.shape[0] == 3
+
+
+def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[str]]:
+    """Split the patients of the rows that say no split; return all rows and notes about it.
+
+    Rows are ordered by split, so that a split's images lie together.
+    """
+    open_rows = [row for row in rows if not row.split]
+    notes = []
+    asked = {"validation", "held_out", "split_seed"} & config.model_fields_set
+    if not open_rows and asked:
+        notes.append(f"data.{min(asked)} is not used: the data say the split of every image")
+    parts = split_patients(
+        (row.patient for row in open_rows),
+        validation=config.validation,
+        held_out=config.held_out,
+        seed=config.split_seed,
+    )
+    if open_rows:
+        counts = {split: sum(p == split for p in parts.values()) for split in SPLITS}
+        said = ", ".join(f"{n} {split.replace('_', ' ')}" for split, n in counts.items() if n)
+        notes.append(f"{len(parts)} patients are split at random: {said}")
+    done = [row if row.split else replace(row, split=parts[row.patient]) for row in rows]
+    return sorted(done, key=lambda row: SPLITS.index(row.split)), notes
+
+
+def _sample(row: Row, root: Path) -> Sample:
+    path = row.record.path
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    name = f"{name} ({row.record.item})" if row.record.item else name
+    return Sample(name, row.patient, row.split, row.record)
+
+
+def _record(sample: Sample) -> Record:
+    if sample.record is None:
+        raise ValueError(f"{sample.name} lies in no file")
+    return sample.record

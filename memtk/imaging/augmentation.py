@@ -1,0 +1,187 @@
+"""Random changes of a batch of images, each row with its own parameters.
+
+Every function takes and returns float32 images `x` (B, C, *S) in [-1, 1], 2D or 3D, on any device.
+Degrees and voxels count on the voxel grid, as if voxels were cubes (as the reference method does).
+Row i of a random change depends on stream i of `noise` alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from memtk.noise import Noise
+
+MAX_DEGREES = 5.0
+"""Largest rotation of the reference method, either way."""
+
+MAX_SHIFT = 1 / 32
+"""Largest shift of `strong`, as a fraction of each axis."""
+
+
+def _exact(change: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Run `change` in float32 even inside autocast, where angles would lose their digits."""
+
+    @functools.wraps(change)
+    def run(x: Tensor, *args: object, **kwargs: object) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return change(x.float(), *args, **kwargs)
+
+    return run
+
+
+def flip(x: Tensor, axis: int, which: Tensor) -> Tensor:
+    """Mirror the rows in `which` (B,), bool, along spatial axis `axis` (-1 is the last one)."""
+    dim = axis if axis < 0 else axis + 2
+    return torch.where(_per_row(which, x), x.flip(dim), x)
+
+
+@_exact
+def rotate(x: Tensor, degrees: Tensor) -> Tensor:
+    """Turn each row about its centre; what comes in from outside is the row's minimum.
+
+    Args:
+        x: images (B, C, *S).
+        degrees: (B, 1) in 2D, positive as `np.rot90` turns (from the first axis to the second);
+            (B, 3) in 3D: about the first, second and third axis, in the plane of the two others.
+    """
+    return _move(x, _rotation(degrees), torch.zeros(len(x), x.dim() - 2))
+
+
+@_exact
+def shift(x: Tensor, voxels: Tensor) -> Tensor:
+    """Move each row by `voxels` (B, dims) towards higher indices; the gap is the row's minimum."""
+    dims = x.dim() - 2
+    return _move(x, torch.eye(dims).expand(len(x), dims, dims), voxels)
+
+
+@_exact
+def contrast(x: Tensor, gamma: Tensor) -> Tensor:
+    """Raise intensities, taken in [0, 1], to the power `gamma` (B,) > 0."""
+    return ((x + 1) / 2).clamp(0, 1) ** _per_row(gamma, x) * 2 - 1
+
+
+@_exact
+def blur(x: Tensor, sigma_voxels: Tensor) -> Tensor:
+    """Smooth each row with a Gaussian of standard deviation `sigma_voxels` (B,); 0 leaves it.
+
+    At the border the part of the kernel that lies outside is left out.
+    """
+    variance = sigma_voxels.to(x).clamp(min=1e-3) ** 2
+    for dim in range(2, x.dim()):
+        place = torch.arange(x.shape[dim], device=x.device, dtype=x.dtype)
+        square = (place[:, None] - place[None, :]) ** 2
+        kernel = torch.exp(-square / (2 * variance[:, None, None]))  # (B, n, n)
+        kernel = kernel / kernel.sum(-1, keepdim=True)
+        lines = x.movedim(dim, 1)  # (B, n, C, other axes)
+        smooth = (kernel @ lines.flatten(2)).reshape(lines.shape)
+        x = smooth.movedim(1, dim)
+    return x.contiguous()
+
+
+@_exact
+def add_noise(x: Tensor, sigma: Tensor, noise: Noise) -> Tensor:
+    """Add white noise of standard deviation `sigma` (B,) and clip to [-1, 1]."""
+    return (x + _per_row(sigma, x) * noise.normal(*x.shape[1:]).to(x)).clamp(-1, 1)
+
+
+def paper_pair(x: Tensor, noise: Noise) -> Tensor:
+    """Change images as the reference method does to make the second view of a pair.
+
+    With probability 1/2 a rotation by U(-5, 5) degrees about each axis (in 2D in the plane), then
+    with probability 1/2 a flip of the last axis: a quarter of the rows stay as they are
+    (arXiv 2402.01054, section 4.3 and its code).
+    """
+    turned, flipped = noise.uniform(2).unbind(1)  # (B,)
+    x = rotate(x, _angles(x, noise) * (turned < 0.5)[:, None])
+    return flip(x, -1, flipped < 0.5)
+
+
+def augment(x: Tensor, noise: Noise) -> Tensor:
+    """Change training images as the reference method does against memorization.
+
+    Flip and rotation within 5 degrees, each with probability 1/2 (arXiv 2402.01054, section
+    2.4.3). Which axes are flipped the paper does not say: the last one, as in `paper_pair`.
+    """
+    return paper_pair(x, noise)
+
+
+def strong(x: Tensor, noise: Noise) -> Tensor:
+    """Change images in all the ways in which a copy may differ from its original.
+
+    Rotation and flip as in `paper_pair`; with probability 1/2 each a shift of up to 1/32 of every
+    axis, contrast (gamma 0.74 to 1.35), blur (sigma up to 1.5 voxels) and noise (up to 0.1).
+    """
+    size = torch.tensor(x.shape[2:], dtype=torch.float32)
+    turned, flipped, shifted, gamma, blurred, grained = noise.uniform(6).unbind(1)  # (B,)
+    degrees = _angles(x, noise) * (turned < 0.5)[:, None]
+    voxels = _centred(noise, len(size)) * MAX_SHIFT * size.to(x.device) * (shifted < 0.5)[:, None]
+    strength = noise.uniform(3)  # (B, 3)
+    x = _exact(_move)(x, _rotation(degrees), voxels)
+    x = flip(x, -1, flipped < 0.5)
+    x = contrast(x, torch.exp(0.6 * (strength[:, 0] - 0.5) * (gamma < 0.5)))
+    x = blur(x, 1.5 * strength[:, 1] * (blurred < 0.5))
+    return add_noise(x, 0.1 * strength[:, 2] * (grained < 0.5), noise)
+
+
+def _per_row(values: Tensor, x: Tensor) -> Tensor:
+    """Shape (B,) so that it broadcasts over (B, C, *S)."""
+    return values.to(x.device).reshape(-1, *[1] * (x.dim() - 1))
+
+
+def _centred(noise: Noise, count: int) -> Tensor:
+    return noise.uniform(count) * 2 - 1  # (B, count) in [-1, 1)
+
+
+def _angles(x: Tensor, noise: Noise) -> Tensor:
+    return _centred(noise, 1 if x.dim() == 4 else 3) * MAX_DEGREES
+
+
+def _rotation(degrees: Tensor) -> Tensor:
+    """Return (B, dims, dims): where a voxel's offset from the centre goes."""
+    angle = torch.deg2rad(degrees.float())
+    if degrees.shape[1] == 1:
+        return _turn(angle[:, 0], 2, (0, 1))
+    planes = ((1, 2), (0, 2), (0, 1))
+    first, second, third = (_turn(angle[:, i], 3, plane) for i, plane in enumerate(planes))
+    return first @ second @ third
+
+
+def _turn(angle: Tensor, dims: int, plane: Sequence[int]) -> Tensor:
+    matrix = torch.eye(dims, device=angle.device).repeat(len(angle), 1, 1)
+    a, b = plane
+    matrix[:, a, a] = matrix[:, b, b] = angle.cos()
+    matrix[:, a, b] = -angle.sin()
+    matrix[:, b, a] = angle.sin()
+    return matrix
+
+
+def _move(x: Tensor, matrix: Tensor, voxels: Tensor) -> Tensor:
+    """Resample linearly so that offset v from the centre goes to `matrix @ v + voxels`.
+
+    Rows that do not move are left exactly as they are, and cost nothing.
+    """
+    matrix, voxels = matrix.to(x), voxels.to(x)
+    still = torch.eye(len(x.shape) - 2).to(x)
+    moving = ((matrix != still).flatten(1).any(1) | (voxels != 0).any(1)).nonzero()[:, 0]
+    if not len(moving):
+        return x
+    moved = _resample(x[moving], matrix[moving], voxels[moving])
+    return x.index_copy(0, moving, moved)
+
+
+def _resample(x: Tensor, matrix: Tensor, voxels: Tensor) -> Tensor:
+    half = torch.tensor(x.shape[2:], dtype=x.dtype, device=x.device) / 2
+    back = matrix.transpose(1, 2)  # the inverse of a rotation
+    offset = -(back @ voxels[..., None])  # (B, dims, 1)
+    # `affine_grid` counts each axis from -1 to 1 and names the last axis first.
+    back = (back * half[None, None, :] / half[None, :, None]).flip(1, 2)
+    offset = (offset / half[None, :, None]).flip(1)
+    theta = torch.cat([back, offset], dim=2)  # (B, dims, dims + 1)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    lowest = x.flatten(1).amin(1).reshape(-1, *[1] * (x.dim() - 1))
+    return F.grid_sample(x - lowest, grid, align_corners=False) + lowest

@@ -1,0 +1,34 @@
+"""Models that make images."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from memtk.interfaces.trainable import Trainable
+from memtk.noise import Noise
+
+
+class Generator(Trainable):
+    """A generative model of images.
+
+    Optional methods, used where a subclass has them:
+        `reconstruct(x (B, C, *S)) -> (B, C, *S)`: the autoencoder's round trip, for its PSNR.
+        `denoising_loss(x, t, noise) -> (B,)`: what membership attacks need.
+
+    Class attributes:
+        learns_from: the images it is trained on. `"held_out"` is for the control that must not
+            know the training patients.
+    """
+
+    learns_from: ClassVar[Literal["training", "held_out"]] = "training"
+
+    @abstractmethod
+    def sample(self, noise: Noise) -> Tensor:
+        """Return one synthetic image for each stream of `noise`: float32 (B, C, *S) in [-1, 1].
+
+        Row i depends on stream i alone: the same image whatever the batch it is drawn in. Called
+        in eval mode without gradient.
+        """

@@ -1,0 +1,41 @@
+"""Measures of likeness. The core tiles them over sets of any size."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+
+class Similarity(Protocol):
+    """Likeness of two vectors, larger = more alike.
+
+    `compare(prepare(q), prepare(r))` is the whole measure; `prepare` works row by row and is run
+    once over each set, so that `compare` can be one matrix product. Both keep the dtype they are
+    given: the search runs them in float32 and repeats the winners in float64.
+
+    Optional methods, used where a class has them:
+        `pairs(queries (K, F'), references (K, F')) -> (K,)`: the similarity of each query with the
+        reference in the same row, by which winners are decided in float64. Give a row the same
+        bits whatever the other rows are, and equal images tie exactly. Without it, `compare` is
+        called for one pair at a time.
+        `rounding(queries (Q, F'), references (R, F')) -> float`: the largest error of `compare` in
+        the dtype of these rows. Without it, 8 sqrt(F') roundings of the largest similarity.
+
+    Attributes:
+        space: "embedding" compares embeddings (D wide), "image" the flattened images themselves.
+    """
+
+    space: Literal["embedding", "image"]
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Map (N, F) to (N, F'), row by row.
+
+        Raises:
+            UserError: if a row has no defined similarity (no variance, say), naming its index.
+        """
+        ...
+
+    def compare(self, queries: Tensor, references: Tensor) -> Tensor:
+        """Return the similarities (Q, R) of prepared queries (Q, F') and references (R, F')."""
+        ...

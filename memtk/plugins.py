@@ -1,0 +1,133 @@
+"""Finds plugins by entry points. One plugin's failure stays its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+
+import pluggy
+
+from memtk import hookspecs
+from memtk.errors import did_you_mean, one_line
+
+GROUP = "memtk"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a plugin comes from and whether it works.
+
+    Args:
+        name: of its entry point.
+        module: that the entry point names.
+        distribution: the installed package that brings it, and its `version`.
+        status: "active", "blocked" (by the user) or "broken".
+        reason: why it is not active, in one line.
+    """
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    status: str = "active"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The plugins that were found, and pluggy's manager of those that are active."""
+
+    manager: pluggy.PluginManager
+    plugins: tuple[Plugin, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each plugin that is broken."""
+        return [
+            f"plugin {p.name!r} of {p.distribution} {p.version} is left out: {p.reason}"
+            for p in self.plugins
+            if p.status == "broken"
+        ]
+
+
+def load_plugins(
+    found: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] | None = None
+) -> Host:
+    """Import every plugin of the group `memtk` that the user allows.
+
+    Args:
+        found: entry points; the installed ones by default.
+        environ: `MEMTK_PLUGINS` names the only plugins to load, `MEMTK_DISABLE_PLUGINS` those not
+            to load; both separated by commas, by entry-point name.
+    """
+    environ = os.environ if environ is None else environ
+    allowed = _names(environ.get("MEMTK_PLUGINS"))
+    blocked = _names(environ.get("MEMTK_DISABLE_PLUGINS")) or set()
+    manager = pluggy.PluginManager("memtk")
+    manager.add_hookspecs(hookspecs)
+    plugins: list[Plugin] = []
+    seen: dict[str, tuple[str, Plugin]] = {}
+    found = entry_points(group=GROUP) if found is None else found
+    for point in sorted(found, key=lambda p: (p.name, p.value)):
+        value, first = seen.get(point.name, (None, None))
+        if value == point.value:
+            continue  # the same distribution found twice on the path
+        plugin = _describe(point)
+        if allowed is not None and point.name not in allowed:
+            plugin = _stop(plugin, "blocked", "not in MEMTK_PLUGINS")
+        elif point.name in blocked:
+            plugin = _stop(plugin, "blocked", "in MEMTK_DISABLE_PLUGINS")
+        elif first is not None:
+            there = f"{first.distribution} {first.version} has a plugin {point.name!r} already"
+            plugin = _stop(plugin, "broken", there)
+        else:
+            reason = _register(manager, point)
+            plugin = _stop(plugin, "broken", reason) if reason else plugin
+        seen.setdefault(point.name, (point.value, plugin))
+        plugins.append(plugin)
+    return Host(manager, tuple(plugins))
+
+
+def _names(text: str | None) -> set[str] | None:
+    return None if text is None else {name.strip() for name in text.split(",") if name.strip()}
+
+
+def _describe(point: EntryPoint) -> Plugin:
+    dist = point.dist
+    name, version = (dist.name, dist.version) if dist else ("unknown", "?")
+    module = point.value.partition(":")[0].strip()  # `point.module` fails where it is malformed
+    return Plugin(point.name, module, name, version)
+
+
+def _stop(plugin: Plugin, status: str, reason: str) -> Plugin:
+    return Plugin(plugin.name, plugin.module, plugin.distribution, plugin.version, status, reason)
+
+
+def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str:
+    """Import and register one plugin; return why it failed, or an empty string."""
+    try:
+        module = point.load()
+    except (Exception, SystemExit) as error:
+        return f"its import failed: {one_line(error)}"
+    if not isinstance(module, ModuleType):
+        return f"its entry point names {point.value!r}, which is not a module"
+    if module.__spec__ is not None and module.__spec__.origin is None:
+        return f"{point.value!r} is a folder without __init__.py (install the package again?)"
+    known = [name for name in vars(hookspecs) if name.startswith("memtk_")]
+    for name in vars(module):
+        if name.startswith("memtk_") and name not in known and _is_hook(vars(module)[name]):
+            return f"there is no hook {name!r}.{did_you_mean(name, known)}"
+    try:
+        manager.register(module, name=point.name)
+        manager.check_pending()
+    except Exception as error:
+        manager.unregister(name=point.name)
+        return one_line(error)
+    return ""
+
+
+def _is_hook(thing: object) -> bool:
+    return hasattr(thing, "memtk_impl")

@@ -1,0 +1,142 @@
+"""From kind and name to a component, and from the component to its class."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from memtk.component import API, KINDS, Component
+from memtk.errors import PluginError, UserError, did_you_mean, one_line
+from memtk.plugins import Host, Plugin, load_plugins
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A component and the plugin that brings it."""
+
+    kind: str
+    component: Component
+    plugin: Plugin
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.component.name
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules that it needs and that are not installed."""
+        return tuple(n for n in self.component.needs if not _installed(n))
+
+    def load(self) -> Any:
+        """Import and return the class.
+
+        Raises:
+            PluginError: if a dependency is missing (said before anything is imported), the
+                component was written for another interface, or its import fails.
+        """
+        component = self.component
+        origin = f"{self.kind} {self.name!r} of plugin {self.plugin.name!r}"
+        if component.api != API:
+            raise PluginError(
+                f"{origin} is written for plugin interface {component.api}; this memtk has {API}. "
+                f"Update {self.plugin.distribution}."
+            )
+        if self.missing:
+            command = component.install or f"pip install {' '.join(self.missing)}"
+            raise PluginError(f"{self.name} needs {', '.join(self.missing)}: {command}")
+        module, _, attribute = component.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{origin} cannot be imported: {one_line(error)}") from error
+
+
+class Registry:
+    """All components of the active plugins.
+
+    Args:
+        host: the plugins. What fails in one plugin's hook is kept in `warnings`, and its other
+            hooks and all other plugins are used.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.warnings = list(host.warnings)
+        self._entries = {kind: list(self._collect(kind, hook)) for kind, hook in KINDS.items()}
+
+    def _collect(self, kind: str, hook: str) -> Iterable[Entry]:
+        by_name = {p.name: p for p in self.host.plugins if p.status == "active"}
+        for implementation in getattr(self.host.manager.hook, hook).get_hookimpls():
+            plugin = by_name[implementation.plugin_name]
+            try:
+                components = list(implementation.function())
+            except (Exception, SystemExit) as error:
+                self.warnings.append(f"plugin {plugin.name!r}: {hook} failed: {one_line(error)}")
+                continue
+            for component in components:
+                if isinstance(component, Component):
+                    yield Entry(kind, component, plugin)
+                else:
+                    self.warnings.append(
+                        f"plugin {plugin.name!r}: {hook} returned {component!r}, not a Component"
+                    )
+
+    def entries(self, kind: str) -> list[Entry]:
+        """Return the components of a kind, by name.
+
+        Raises:
+            UserError: if there is no such kind.
+        """
+        if kind not in KINDS:
+            raise UserError(
+                f"unknown kind {kind!r}: there are {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
+            )
+        return sorted(self._entries[kind], key=lambda e: (e.name, e.plugin.name))
+
+    def find(self, kind: str, name: str) -> Entry:
+        """Return the component called `name`, or `plugin/name` where two plugins share a name.
+
+        Raises:
+            UserError: if there is none, with the nearest name.
+            PluginError: if two plugins bring it.
+        """
+        entries = self.entries(kind)
+        plugin, slash, short = name.rpartition("/")
+        matches = [e for e in entries if e.name == short and (not slash or e.plugin.name == plugin)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            origins = [f"{e.plugin.name} ({e.plugin.distribution})" for e in matches]
+            ways = [f"{e.plugin.name}/{e.name}" for e in matches]
+            if len(set(ways)) == 1:
+                raise PluginError(
+                    f"plugin {matches[0].plugin.name!r} brings {kind} {short!r} twice"
+                )
+            raise PluginError(
+                f"{kind} {name!r} is brought by {' and '.join(origins)}: say {' or '.join(ways)}"
+            )
+        names = [e.name for e in entries]
+        raise UserError(
+            f"unknown {kind} {name!r}: there are {', '.join(names) or 'none'}."
+            f"{did_you_mean(short, names)}"
+        )
+
+    def load(self, kind: str, name: str) -> Any:
+        """Return the class of the component called `name`; see `find` and `Entry.load`."""
+        return self.find(kind, name).load()
+
+
+def open_registry() -> Registry:
+    """Load the installed plugins and return their components."""
+    return Registry(load_plugins())
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,90 @@
+"""What the page shows of one cell, put together from its folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtk.registry import Registry
+from memtk.report.figures import draw_checkpoints, draw_losses, draw_similarities
+from memtk.report.pairs import Pairs, find_pairs
+from memtk.report.provenance import Provenance, provenance_of
+from memtk.report.sections import Section, plugin_sections
+from memtk.results import Dar, Result, Verdict, headline, read_arrays, verdict
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the page.
+
+    Args:
+        result: its numbers.
+        verdict: on them.
+        headline: the verdict in a sentence.
+        similarities: figure as a `data:` URI, and so `checkpoints` and `losses`; None where there
+            is nothing to draw.
+        pairs: None where the images are no longer there.
+        sections: of plugins.
+        provenance: where the numbers come from.
+    """
+
+    result: Result
+    verdict: Verdict
+    headline: str
+    similarities: str | None
+    checkpoints: str | None
+    losses: str | None
+    pairs: Pairs | None
+    sections: list[Section]
+    provenance: Provenance
+
+    @property
+    def anchor(self) -> str:
+        """The cell's name as the target of a link."""
+        return "cell-" + re.sub(r"[^a-z0-9]+", "-", self.result.cell.lower())
+
+    @property
+    def fine(self) -> bool:
+        """Whether there are enough validation patients for a p-value of alpha."""
+        test = self.result.last.protocols.conformal
+        return test.finest_p <= test.alpha
+
+    @property
+    def qualities(self) -> list[str]:
+        """Names of the quality measures of any checkpoint."""
+        return list(dict.fromkeys(name for c in self.result.checkpoints for name in c.quality))
+
+    def called(self, dar: Dar) -> float:
+        """Return the share of the validation images that the reference rule calls copies."""
+        return dar.validation_called_copies / max(1, self.result.data.counts["validation"].images)
+
+
+def make_cell(folder: Path, result: Result, key: bytes, registry: Registry | None) -> Cell:
+    """Put together what the page shows of a cell.
+
+    Args:
+        folder: of the run.
+        key: of the run.
+        registry: brings the report sections of plugins.
+
+    Raises:
+        UserError: if a file is damaged, naming it.
+    """
+    path = folder / "cells" / result.cell / "arrays.h5"
+    tau = result.last.protocols.dar.tau
+    similarities = None
+    if path.exists():
+        arrays = read_arrays(path, f"step-{result.last.step:06d}")
+        similarities = draw_similarities(arrays, tau)
+    return Cell(
+        result=result,
+        verdict=verdict(result),
+        headline=headline(result),
+        similarities=similarities,
+        checkpoints=draw_checkpoints(result.checkpoints, result.used_training.images),
+        losses=draw_losses(result.training),
+        pairs=find_pairs(folder, result, key),
+        sections=plugin_sections(registry, result),
+        provenance=provenance_of(result),
+    )

@@ -1,0 +1,89 @@
+"""Figure: how near the nearest image is, for training and for synthetic images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from memtk.report.figures.style import (
+    INK,
+    REAL,
+    SYNTHETIC,
+    as_uri,
+    in_percent,
+    label,
+    panels,
+    quiet,
+)
+
+
+def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
+    """Return the figure as a `data:` URI.
+
+    Left: each training image's similarity to its nearest validation image, and to its nearest
+    synthetic one. Right: each validation and each synthetic image's similarity to its nearest
+    training image. What lies right of tau the reference rule counts.
+
+    Args:
+        arrays: of one checkpoint, named as in `memtk.memorization.Judgement`.
+        tau: threshold of the reference rule.
+    """
+    with quiet():
+        figure = panels(2)
+        left, right = figure.axes
+        _compare(
+            left,
+            [
+                (arrays["train_validation"], REAL, "nearest validation image"),
+                (arrays["train_synthetic"], SYNTHETIC, "nearest synthetic image"),
+            ],
+            tau,
+        )
+        label(left, "From each training image", "similarity", "share of the training images")
+        _compare(
+            right,
+            [
+                (arrays["validation_train"], REAL, "of validation images"),
+                (arrays["synthetic_train"], SYNTHETIC, "of synthetic images"),
+            ],
+            tau,
+        )
+        label(right, "To the nearest training image", "similarity", "share of the images")
+        return as_uri(figure)
+
+
+def _compare(axes: Axes, sets: list[tuple[np.ndarray, str, str]], tau: float) -> None:
+    values = np.concatenate([each for each, _, _ in sets] + [[tau]])
+    edges = np.linspace(values.min(), values.max() + 1e-9, _bins(len(sets[0][0])) + 1)
+    edges = edges if edges[-1] > edges[0] else np.linspace(edges[0] - 0.5, edges[0] + 0.5, 3)
+    for (each, color, name), filled in zip(sets, (True, False), strict=True):
+        shares = np.histogram(each, edges)[0] / len(each)
+        axes.stairs(
+            100 * shares,
+            edges,
+            color=color,
+            fill=filled,
+            alpha=0.55 if filled else 1.0,
+            linewidth=0 if filled else 2.0,
+            label=name,
+        )
+    axes.axvline(tau, color=INK, linewidth=1.1, linestyle=(0, (4, 2)))
+    axes.annotate(
+        f"τ = {tau:.3f}",
+        (tau, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4, -2),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=8.5,
+    )
+    axes.legend(loc="upper left")
+    axes.margins(x=0.01)
+    in_percent(axes, axes.get_ylim()[1] * 1.3)  # room for the legend
+
+
+def _bins(count: int) -> int:
+    return int(np.clip(np.ceil(2 * count ** (1 / 2)), 12, 60))

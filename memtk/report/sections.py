@@ -1,0 +1,44 @@
+"""Sections that plugins add to the report. One plugin's failure stays its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from memtk.registry import Registry
+from memtk.results import Result
+
+
+@dataclass(frozen=True)
+class Section:
+    """A plugin's section for one cell.
+
+    Args:
+        title: its heading.
+        body: its HTML; empty if it failed.
+        failure: why there is no body, in one line; empty if there is one.
+    """
+
+    title: str
+    body: Markup
+    failure: str = ""
+
+
+def plugin_sections(registry: Registry | None, result: Result) -> list[Section]:
+    """Return what the report sections of all plugins say of a cell.
+
+    A section that returns None is left out. One that fails is a line in the report; why it failed
+    is not shown, because the error may name a file or a patient.
+    """
+    sections = []
+    for entry in registry.entries("report") if registry else ():
+        try:
+            section = entry.load()()
+            title, body = str(section.title), section(result.model_dump(mode="json"))
+            if body is not None:
+                sections.append(Section(title, Markup(body)))
+        except Exception:
+            line = f"section {entry.name} of plugin {entry.plugin.name} failed"
+            sections.append(Section(entry.component.summary, Markup(), line))
+    return sections

@@ -1,0 +1,92 @@
+"""A run folder: what was asked, and the results of its cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from memtk import __version__
+from memtk.errors import UserError
+from memtk.results.record import SCHEMA, StoredRecord
+from memtk.results.schema import Result
+from memtk.results.store import read_record, read_result, write_record
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+class RunFile(StoredRecord):
+    """`run.json`: what was asked of a run.
+
+    Args:
+        schema_version: of this file.
+        memtk_version: that began the run.
+        command: the words of the command line, where it is known; they may name paths, so no
+            report shows them.
+        recipe: all that determines the numbers.
+        cells: folder names under `cells/`, in the order they are run.
+        created: when, for a person to read.
+    """
+
+    schema_version: int = SCHEMA
+    memtk_version: str = __version__
+    command: list[str] | None = None
+    recipe: dict[str, Any]
+    cells: list[str]
+    created: str = Field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies in its folder.
+
+    Args:
+        folder: where.
+        file: what was asked.
+        results: of the finished cells, in the order of `file.cells`.
+        missing: cells without a result yet.
+    """
+
+    folder: Path
+    file: RunFile
+    results: tuple[Result, ...]
+    missing: tuple[str, ...]
+
+
+def write_run_file(folder: Path, file: RunFile) -> None:
+    """Write `folder/run.json`, whole or not at all."""
+    write_record(Path(folder) / "run.json", file)
+
+
+def read_run_file(folder: Path) -> RunFile:
+    """Read `folder/run.json`.
+
+    Raises:
+        UserError: if it is missing, damaged or of a newer memtk, naming it.
+    """
+    path = Path(folder) / "run.json"
+    if not path.exists():
+        raise UserError(f"{folder} is no run folder: it has no run.json. `memtk bench` makes one.")
+    return read_record(path, RunFile)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder with the results that are there.
+
+    Raises:
+        UserError: if `run.json` or a result cannot be read, naming the file.
+    """
+    folder = Path(folder)
+    file = read_run_file(folder)
+    paths = {cell: folder / "cells" / cell / "result.json" for cell in file.cells}
+    return Run(
+        folder,
+        file,
+        tuple(read_result(path) for path in paths.values() if path.exists()),
+        tuple(cell for cell, path in paths.items() if not path.exists()),
+    )

@@ -1,0 +1,176 @@
+"""The result of one cell: one generator, trained and judged. It names no path and no patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from memtk.results.protocols import Protocols
+from memtk.results.record import SCHEMA, StoredRecord
+
+Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
+"""By phase, `(steps done, {term: value})`."""
+
+
+class Suite(StoredRecord):
+    """A versioned benchmark definition."""
+
+    name: str
+    version: str
+
+
+class Used(StoredRecord):
+    """A component that was used.
+
+    Args:
+        name: of the component.
+        plugin: that brings it.
+        distribution: the installed package of the plugin, and its `version`.
+        config: its whole configuration.
+    """
+
+    name: str
+    plugin: str
+    distribution: str
+    version: str
+    config: dict[str, Any] = {}
+
+
+class Components(StoredRecord):
+    """All components of a cell; no embedder where the images themselves were compared."""
+
+    generator: Used
+    embedder: Used | None = None
+    similarity: Used
+    mitigations: list[Used] = []
+
+
+class Counts(StoredRecord):
+    """The size of a set of images."""
+
+    images: int = Field(ge=0)
+    patients: int = Field(ge=0)
+
+
+class Spec(StoredRecord):
+    """Shape of the images: spatial axes in voxels, channels, size of a voxel in millimetres."""
+
+    shape: list[int]
+    channels: int = Field(ge=1)
+    spacing: list[float] = []
+
+
+class Data(StoredRecord):
+    """The images.
+
+    Args:
+        fingerprint: hash of their content and of what was done to them.
+        source: a kind ("manifest", "folder", "phantom3d"), never a path.
+        spec: their shape.
+        recipe: what was done to the voxels.
+        counts: images and patients of each split: training, validation, held_out.
+    """
+
+    fingerprint: str
+    source: str
+    spec: Spec
+    recipe: dict[str, Any] = {}
+    counts: dict[str, Counts]
+
+
+class Device(StoredRecord):
+    """What it ran on, and the precision of each training phase."""
+
+    name: str
+    processes: int = Field(ge=1)
+    precision: dict[str, str] = {}
+
+
+class Reconstruction(StoredRecord):
+    """How well the generator's own autoencoder gives images back: mean PSNR in dB.
+
+    A training side far above the validation side says that the autoencoder is overfitted.
+    """
+
+    training_psnr: float
+    validation_psnr: float
+
+
+class EmbedderSaw(StoredRecord):
+    """The images that the embedder of each side was trained on ("training", "synthetic")."""
+
+    copies: str
+    exposure: str
+
+
+class Checkpoint(StoredRecord):
+    """What was found at one checkpoint.
+
+    Args:
+        step: of the generator's last phase.
+        n_synthetic: M.
+        protocols: what was memorized.
+        quality: quality and diversity of the synthetic images by measure.
+    """
+
+    step: int = Field(ge=0)
+    n_synthetic: int = Field(ge=1)
+    protocols: Protocols
+    quality: dict[str, float] = {}
+
+
+class Result(StoredRecord):
+    """One cell of a bench, with all that it takes to repeat it.
+
+    Args:
+        schema_version: of this file.
+        memtk_version: that wrote it.
+        cell: its name, unique within the run.
+        suite: None for a user's own data.
+        preset: of the components.
+        components: with package, version and configuration.
+        data: the images.
+        used_training: the training images that the generator saw, after mitigations: N.
+        seed: of the run.
+        versions: of python and packages.
+        device: what it ran on.
+        timing: seconds by stage.
+        training: losses by model ("generator", "embedder"), phase and term.
+        reconstruction: None for a generator without an autoencoder.
+        embedder_saw: None without an embedder.
+        checkpoints: in the order of their steps.
+        complete: False while checkpoints are missing.
+    """
+
+    schema_version: int = SCHEMA
+    memtk_version: str
+    cell: str
+    suite: Suite | None = None
+    preset: str
+    components: Components
+    data: Data
+    used_training: Counts
+    seed: int
+    versions: dict[str, str]
+    device: Device
+    timing: dict[str, float] = {}
+    training: dict[str, Losses] = {}
+    reconstruction: Reconstruction | None = None
+    embedder_saw: EmbedderSaw | None = None
+    checkpoints: list[Checkpoint] = Field(min_length=1)
+    complete: bool = True
+
+    @property
+    def last(self) -> Checkpoint:
+        """The last checkpoint: what the verdict is about."""
+        return self.checkpoints[-1]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a result file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Result.model_json_schema(),
+    }

@@ -1,0 +1,1 @@
+"""Trains, samples and embeds: devices and processes, precision, averages, checkpoints, resume."""

@@ -1,0 +1,181 @@
+"""The device and the processes of a run, by `accelerate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import broadcast
+from torch import Tensor, nn
+
+from memtk.errors import UserError, did_you_mean
+
+NAMES = ("auto", "cpu", "cuda", "mps")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Devices:
+    """One device in each process, and what the processes say to each other.
+
+    Every method that talks to other processes must be called in all of them.
+    """
+
+    accelerator: Accelerator
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.accelerator.device
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+        return self.accelerator.process_index
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        return self.accelerator.num_processes
+
+    @property
+    def is_main(self) -> bool:
+        """True in the one process that writes files and reports events."""
+        return self.accelerator.is_main_process
+
+    def precision(self, setting: str) -> torch.dtype | None:
+        """Return the dtype to compute in under autocast, None for plain float32.
+
+        Args:
+            setting: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies it
+                natively (a CPU with avx512_bf16 or amx_bf16, a GPU since NVIDIA's Ampere).
+        """
+        if setting == "auto":
+            setting = "bfloat16" if _native_bfloat16(self.device) else "float32"
+        return torch.bfloat16 if setting == "bfloat16" else None
+
+    def autocast(self, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+        """Compute in `dtype`; weights stay float32."""
+        if dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=dtype)
+
+    def shard(self, count: int) -> range:
+        """Return this process's part of `range(count)`; the parts' lengths differ by 1 at most."""
+        return shard(range(count), self.rank, self.world)
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        self.accelerator.wait_for_everyone()
+
+    def distribute(self, model: nn.Module) -> nn.Module:
+        """Join the gradients of all processes (DDP). With one process, `model` itself."""
+        if self.world == 1:
+            return model
+        wrapped: nn.Module = self.accelerator.prepare_model(model, device_placement=False)
+        return wrapped
+
+    def release(self) -> None:
+        """Forget the models that were distributed."""
+        if self.world > 1:
+            self.accelerator.free_memory()
+
+    def joined(self, model: nn.Module, sync: bool) -> AbstractContextManager[Any]:
+        """Hold the gradients back in this process unless `sync`."""
+        return nullcontext() if sync else self.accelerator.no_sync(model)
+
+    def total(self, x: Tensor) -> Tensor:
+        """Sum `x`, of one shape everywhere, over the processes."""
+        return x if self.world == 1 else self.accelerator.reduce(x, reduction="sum")
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Concatenate `x`, of one shape everywhere, along axis 0, in the order of the ranks."""
+        return x if self.world == 1 else self.accelerator.gather(x.contiguous())
+
+    def collect(self, value: T) -> list[T]:
+        """Return the picklable `value` of every process, in the order of the ranks."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+    def align(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite `tensors` with those of rank 0."""
+        if self.world > 1:
+            for tensor in tensors:
+                tensor.copy_(broadcast(tensor.detach().clone(), from_process=0))
+
+    def blocks(
+        self, count: int, size: int, work: Callable[[Sequence[int]], Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield `work` on rows 0, ..., count - 1 in order, the rows of a block over all processes.
+
+        Args:
+            count: rows in all.
+            size: the most rows that one process works on at a time, B.
+            work: row numbers -> (B, ...), one row for each.
+        """
+        for start in range(0, count, size * self.world):
+            rows = min(size * self.world, count - start)
+            each = -(-rows // self.world)  # equal shapes for the gather: the last rows repeat
+            first = start + self.rank * each
+            mine = [min(i, start + rows - 1) for i in range(first, first + each)]
+            yield self.gather(work(mine))[:rows]
+
+
+def shard(rows: range, rank: int, world: int) -> range:
+    """Return part `rank` of `world` of `rows`; the parts' lengths differ by 1 at most.
+
+    >>> [shard(range(5), rank, 2) for rank in range(2)]
+    [range(0, 2), range(2, 5)]
+    """
+    return rows[len(rows) * rank // world : len(rows) * (rank + 1) // world]
+
+
+def open_devices(name: str = "auto") -> Devices:
+    """Find the device and join the processes (of `accelerate launch` or `torchrun`).
+
+    Args:
+        name: "cpu", "cuda", "mps", or "auto": cuda where there is one, else cpu.
+
+    Raises:
+        UserError: if there is no such device, or this process already works on another one.
+    """
+    if name not in NAMES:
+        raise UserError(
+            f"unknown device {name!r}: there are {', '.join(NAMES)}.{did_you_mean(name, NAMES)}"
+        )
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = name if name != "auto" else "cuda" if has["cuda"] else "cpu"
+    if not has[kind]:
+        there = ", ".join(k for k, found in has.items() if found)
+        raise UserError(
+            f"device {kind!r} was asked for; this machine has {there}. Use --device auto."
+        )
+    joined = DistributedDataParallelKwargs(find_unused_parameters=True)  # turns alternate
+    try:
+        accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no", kwargs_handlers=[joined])
+    except ValueError as error:
+        raise UserError(f"device {kind!r} cannot be used: {error}") from error
+    if accelerator.device.type != kind:
+        raise UserError(
+            f"device {kind!r} was asked for; this process works on {accelerator.device.type} "
+            "already. Start a new one (and unset ACCELERATE_USE_CPU)."
+        )
+    return Devices(accelerator)
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0) or torch.version.hip is not None
+    if device.type == "cpu":
+        ask = getattr(torch.cpu, "get_capabilities", dict)  # older torch cannot tell
+        found: dict[str, object] = ask()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return False

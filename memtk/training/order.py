@@ -1,0 +1,93 @@
+"""Which samples a step sees: a pure function of the seed and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+
+from memtk.noise import derive
+from memtk.training.devices import shard
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process computes at once in one step.
+
+    Args:
+        samples: global sample positions k, counted from the start of the phase.
+        weight: its share in the step. The weights of all parts of all processes add up to 1.
+    """
+
+    samples: tuple[int, ...]
+    weight: float
+
+
+def whole(step: int, batch_size: int, world: int) -> list[Part]:
+    """Return the batch of `step` unsplit, for each of `world` processes that all compute it."""
+    return [Part(tuple(range(step * batch_size, (step + 1) * batch_size)), 1 / world)]
+
+
+def parts(step: int, batch_size: int, accumulate: int, rank: int, world: int) -> list[Part]:
+    """Return the micro-batches of process `rank` at `step`. Their number is the same everywhere.
+
+    Sample position k = step * batch_size + j for row j of the step. A part without rows (more
+    processes than rows) takes the first one with weight 0: every process must take part in the
+    exchange of gradients.
+
+    >>> [part.samples for part in parts(1, 4, accumulate=2, rank=0, world=1)]
+    [(4, 5), (6, 7)]
+    """
+    rows = range(step * batch_size, (step + 1) * batch_size)
+    mine = shard(rows, rank, world)
+    count = min(accumulate, -(-batch_size // world))
+    found = [tuple(shard(mine, j, count)) for j in range(count)]
+    return [Part(samples or (rows[0],), len(samples) / batch_size) for samples in found]
+
+
+@dataclass(frozen=True)
+class Order:
+    """The images of a phase in the order they are seen: a new permutation in each epoch k // N.
+
+    Args:
+        seed: of the training.
+        phase: its name.
+        count: number of images N.
+    """
+
+    seed: int
+    phase: str
+    count: int
+
+    def images(self, samples: Sequence[int]) -> list[int]:
+        """Return the image at each sample position."""
+        return [
+            _permutation(derive(self.seed, self.phase, "order", k // self.count), self.count)[
+                k % self.count
+            ]
+            for k in samples
+        ]
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, count: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def read_ahead(read: Callable[[int], T], steps: range) -> Generator[T]:
+    """Yield `read(step)` for each step; the next one is read in a thread meanwhile."""
+    if not steps:
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(read, steps[0])
+        for step in steps:
+            ready = coming.result()
+            if step + 1 in steps:
+                coming = pool.submit(read, step + 1)
+            yield ready

@@ -1,0 +1,45 @@
+"""File formats: NIfTI, DICOM, pictures, NumPy arrays and HDF5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from memtk import Component, hookimpl
+
+
+@hookimpl
+def memtk_readers() -> Iterable[Component]:
+    """Bring one reader for each family of formats."""
+    return [
+        Component(
+            "nifti",
+            "memtk_files.nifti:NiftiReader",
+            "NIfTI (.nii, .nii.gz): axes in stored order (X, Y, Z), slope and intercept applied.",
+            needs=("nibabel",),
+        ),
+        Component(
+            "picture",
+            "memtk_files.picture:PictureReader",
+            "PNG, JPEG, TIFF; a TIFF of several pages is a volume (page, row, column).",
+            needs=("imageio", "tifffile"),
+            install="pip install scikit-image",
+        ),
+        Component(
+            "numpy",
+            "memtk_files.arrays:NumpyReader",
+            "NumPy: .npy with one image, .npz with MedMNIST's arrays or one image an array.",
+        ),
+        Component(
+            "hdf5",
+            "memtk_files.hdf5:Hdf5Reader",
+            "HDF5 (.h5, .hdf5): datasets train, val, test or images, one image a row.",
+            needs=("h5py",),
+        ),
+        Component(
+            "dicom",
+            "memtk_files.dicom:DicomReader",
+            "DICOM: a folder is one series (slice, row, column) sorted by position, a .dcm file "
+            "one image; rescale slope and intercept applied, MONOCHROME1 inverted.",
+            needs=("pydicom",),
+        ),
+    ]

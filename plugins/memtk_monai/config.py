@@ -1,0 +1,68 @@
+"""What can be set of MONAI's latent diffusion model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from memtk.interfaces import ComponentConfig, PhaseSettings
+
+
+class LatentDiffusionConfig(ComponentConfig):
+    """The 3D model of the reference method by default (MONAI's 3d_ldm tutorial)."""
+
+    channels: tuple[int, ...] = Field(
+        (64, 128, 256), min_length=1, description="of the autoencoder, from full resolution down"
+    )
+    latent_channels: int = Field(8, ge=1, description="channels L of the latents")
+    res_blocks: int = Field(2, ge=1, description="residual blocks a level of the autoencoder")
+    patch: int = Field(
+        1, ge=1, description="side of the blocks of voxels turned into channels before all else"
+    )
+    norm_groups: int = Field(32, ge=1, description="most groups of a group norm")
+    kl_weight: float = Field(1e-7, ge=0, description="of the latents' divergence from N(0, 1)")
+    adversarial_weight: float = Field(0.01, ge=0, description="of the discriminator's verdict")
+    discriminator_channels: int = Field(32, ge=1, description="channels of its first layer")
+    discriminator_layers: int = Field(3, ge=1, description="layers between first and last")
+    autoencoder_rate: float = Field(1e-5, gt=0, description="learning rate of the autoencoder")
+    discriminator_rate: float = Field(1e-5, gt=0, description="learning rate of the discriminator")
+    unet_channels: tuple[int, ...] = Field(
+        (256, 256, 512), min_length=1, description="of the U-Net, from the latents' resolution down"
+    )
+    unet_res_blocks: int = Field(2, ge=1, description="residual blocks a level of the U-Net")
+    unet_attention: tuple[bool, ...] = Field(
+        (False, True, True),
+        description="levels of the U-Net with attention; the last stands for "
+        "those not given. The middle always has it",
+    )
+    unet_head_channels: int = Field(64, ge=1, description="channels of an attention head")
+    unet_rate: float = Field(1e-5, gt=0, description="learning rate of the U-Net")
+    timesteps: int = Field(1000, ge=2, description="steps T of the noising process")
+    beta_schedule: Literal["linear_beta", "scaled_linear_beta", "sigmoid_beta", "cosine"] = Field(
+        "scaled_linear_beta", description="course of the noise over T"
+    )
+    beta_start: float = Field(0.0015, gt=0, lt=1, description="first beta; not used by cosine")
+    beta_end: float = Field(0.0195, gt=0, lt=1, description="last beta; not used by cosine")
+    prediction: Literal["epsilon", "v_prediction"] = Field(
+        "epsilon", description="what the U-Net predicts: the noise, or the velocity"
+    )
+    sampler: Literal["ddpm", "ddim"] = Field(
+        "ddpm", description="ddpm: fresh noise at every step; ddim: none"
+    )
+    sampling_steps: int = Field(1000, ge=1, description="steps of sampling, T at most")
+    clip: Literal["off", "range"] = Field(
+        "off", description="range: keep predicted latents in the range of the training latents"
+    )
+    autoencoder: PhaseSettings = Field(
+        PhaseSettings.model_validate({"steps": 1_000, "batch_size": 8}),
+        description="training without discriminator",
+    )
+    adversarial: PhaseSettings = Field(
+        PhaseSettings.model_validate({"steps": 149_000, "batch_size": 8}),
+        description="further training of the autoencoder, against a discriminator",
+    )
+    diffusion: PhaseSettings = Field(
+        PhaseSettings.model_validate({"steps": 150_000, "batch_size": 20}),
+        description="training of the U-Net",
+    )

@@ -1,0 +1,174 @@
+"""MONAI's latent diffusion model as a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from memtk.interfaces import Generator, ImageSpec, Phase, Turn
+from memtk.noise import Noise
+from memtk_monai import autoencoding, networks
+from memtk_monai.config import LatentDiffusionConfig
+from memtk_monai.patches import fold, unfold
+from memtk_monai.presets import PRESETS_2D, PRESETS_3D
+from memtk_monai.schedule import Schedule
+
+
+class MonaiLatentDiffusion(Generator):
+    """An autoencoder with a KL term, then a diffusion model of its latents.
+
+    Three phases: `autoencoder` (L1 and KL), `adversarial` (a discriminator besides), `diffusion`
+    (on the latents of the frozen autoencoder, scaled to unit spread).
+
+    References: Rombach et al., arXiv 2112.10752; Pinaya et al., arXiv 2209.07162; used by Dar et
+    al., arXiv 2402.01054.
+    """
+
+    Config = LatentDiffusionConfig
+    config: LatentDiffusionConfig
+    latent_scale: Tensor
+    latent_low: Tensor
+    latent_high: Tensor
+
+    def __init__(self, config: LatentDiffusionConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        networks.check_shape(config, spec)
+        self.latent_shape = networks.latent_shape(config, spec)
+        self._format = torch.channels_last_3d if spec.dims == 3 else torch.channels_last
+        self.autoencoder = networks.autoencoder(config, spec)
+        self.autoencoder.to(memory_format=self._format)  # type: ignore[call-overload]
+        self.discriminator = networks.discriminator(config, spec)
+        self.unet = networks.unet(config, spec)
+        self.schedule = Schedule(config)
+        self.register_buffer("latent_scale", torch.tensor(1.0))
+        self.register_buffer("latent_low", torch.tensor(-1.0))
+        self.register_buffer("latent_high", torch.tensor(1.0))
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the phases in the order in which they are trained."""
+        c = self.config
+        autoencoder = Turn(
+            "autoencoder", self.autoencoder.parameters, self._plain_loss, c.autoencoder_rate
+        )
+        fooling = Turn(
+            "autoencoder", self.autoencoder.parameters, self._adversarial_loss, c.autoencoder_rate
+        )
+        judging = Turn(
+            "discriminator",
+            self.discriminator.parameters,
+            self._discriminator_loss,
+            c.discriminator_rate,
+        )
+        denoising = Turn("unet", self.unet.parameters, self._diffusion_loss, c.unet_rate)
+        return (
+            Phase("autoencoder", c.autoencoder, (autoencoder,)),
+            Phase("adversarial", c.adversarial, (fooling, judging)),
+            Phase("diffusion", c.diffusion, (denoising,), encode=self.encode, begin=self._measure),
+        )
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map images (B, C, *S) to mean and spread of their latents, one after the other."""
+        folded = fold(x, self.config.patch).contiguous(memory_format=self._format)
+        mean, sigma = self.autoencoder.encode(folded)
+        return torch.cat([mean, sigma], dim=1)  # (B, 2L, *s)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map unscaled latents (B, L, *s) to images (B, C, *S)."""
+        folded = self.autoencoder.decode(z.contiguous(memory_format=self._format))
+        return unfold(folded, self.config.patch)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Send images (B, C, *S) through the autoencoder and back, by the mean of their latents."""
+        return self.decode(self.encode(x).chunk(2, dim=1)[0]).float().clamp(-1, 1)
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return one image (C, *S) for each stream, by reversing the noising of its latents."""
+        x = noise.normal(*self.latent_shape).to(self.latent_scale.device)  # (B, L, *s)
+        times = self.schedule.times(min(self.config.sampling_steps, self.config.timesteps))
+        for now, then in zip(times, [*times[1:], -1], strict=True):
+            t = torch.full((len(x),), now, device=x.device)
+            x_0, eps = self.schedule.split(x, self.unet(x, t).float(), t)
+            if self.config.clip == "range":
+                x_0 = x_0.clamp(self.latent_low, self.latent_high)
+                eps = self.schedule.noise_in(x, x_0, t)
+            fresh = noise.normal(*self.latent_shape).to(x) if self._ancestral(then) else None
+            x = self.schedule.back(x_0, eps, now, then, fresh)
+        return self.decode(x / self.latent_scale).float().clamp(-1, 1)
+
+    def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
+        """Return the squared error (B,) of denoising images (B, C, *S) at times `t` (B,)."""
+        return self._errors(self.encode(x), t, noise)
+
+    def _ancestral(self, then: int) -> bool:
+        return self.config.sampler == "ddpm" and then >= 0
+
+    def _round_trip(self, x: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        posterior = self.encode(x)
+        mean, sigma = posterior.chunk(2, dim=1)
+        return self.decode(self._draw(posterior, noise)), mean, sigma
+
+    def _draw(self, posterior: Tensor, noise: Noise) -> Tensor:
+        mean, sigma = posterior.chunk(2, dim=1)
+        return mean + sigma * noise.normal(*self.latent_shape).to(mean)
+
+    def _plain_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
+        y, mean, sigma = self._round_trip(x, noise)
+        kl = autoencoding.divergence(mean, sigma)
+        return {"l1": (y.float() - x).abs().mean(), "kl": self.config.kl_weight * kl}
+
+    def _adversarial_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
+        y, mean, sigma = self._round_trip(x, noise)
+        return {
+            "l1": (y.float() - x).abs().mean(),
+            "kl": self.config.kl_weight * autoencoding.divergence(mean, sigma),
+            "adversarial": self.config.adversarial_weight
+            * autoencoding.fooling(self.discriminator, y),
+        }
+
+    def _discriminator_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self._round_trip(x, noise)[0]
+        return {"discriminator": autoencoding.telling_apart(self.discriminator, x, fake.to(x))}
+
+    def _measure(self, batches: Iterable[Tensor]) -> None:
+        """Find the spread and the range of the latents of the whole training set."""
+        count, total, squares, spread = 0, 0.0, 0.0, 0.0
+        low, high = float("inf"), float("-inf")
+        for posterior in batches:
+            mean, sigma = posterior.double().chunk(2, dim=1)
+            count += mean.numel()
+            total += float(mean.sum())
+            squares += float((mean**2).sum())
+            spread += float((sigma**2).sum())
+            low, high = min(low, float(mean.min())), max(high, float(mean.max()))
+        variance = squares / count - (total / count) ** 2 + spread / count
+        scale = max(variance, 1e-12) ** -0.5
+        self.latent_scale.fill_(scale)
+        self.latent_low.fill_(low * scale)
+        self.latent_high.fill_(high * scale)
+
+    def _diffusion_loss(self, posterior: Tensor, noise: Noise) -> dict[str, Tensor]:
+        t = noise.integers(self.config.timesteps)  # (B,)
+        return {"mse": self._errors(posterior, t, noise).mean()}
+
+    def _errors(self, posterior: Tensor, t: Tensor, noise: Noise) -> Tensor:
+        z = self._draw(posterior.float(), noise) * self.latent_scale  # (B, L, *s)
+        eps = noise.normal(*self.latent_shape).to(z)
+        predicted = self.unet(self.schedule.add_noise(z, eps, t), t).float()
+        wrong = predicted - self.schedule.target(z, eps, t)
+        return (wrong**2).flatten(1).mean(1)  # (B,)
+
+
+class MonaiLatentDiffusion3d(MonaiLatentDiffusion):
+    """The model for volumes."""
+
+    presets: ClassVar = PRESETS_3D
+
+
+class MonaiLatentDiffusion2d(MonaiLatentDiffusion):
+    """The model for 2D images."""
+
+    presets: ClassVar = PRESETS_2D

@@ -1,0 +1,99 @@
+"""MONAI's networks as a `Config` asks for them, and the image shapes that they take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from monai.networks.nets import AutoencoderKL, DiffusionModelUNet, PatchDiscriminator
+
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+from memtk_monai.config import LatentDiffusionConfig
+
+
+def check_shape(config: LatentDiffusionConfig, spec: ImageSpec) -> None:
+    """See that every side can be halved at every level of both networks.
+
+    Raises:
+        UserError: if not, with the nearest shape that can.
+    """
+    halvings = len(config.channels) + len(config.unet_channels) - 2
+    unit = config.patch * 2**halvings
+    # The discriminator loses a voxel at each of its last two layers, and needs two at its end.
+    least = unit * math.ceil(2 ** (config.discriminator_layers - 1) * 8 / unit)
+    nearest = [max(least, unit * max(1, round(n / unit))) for n in spec.shape]
+    if list(spec.shape) != nearest:
+        asked, fits = ("x".join(map(str, shape)) for shape in (spec.shape, nearest))
+        raise UserError(
+            f"monai{spec.dims}d cannot take images of {asked}: with these levels each side must be "
+            f"a multiple of {unit} and at least {least}.\n"
+            f"The nearest shape that it takes is {fits}."
+        )
+
+
+def latent_shape(config: LatentDiffusionConfig, spec: ImageSpec) -> tuple[int, ...]:
+    """Return the latents' shape (L, *s)."""
+    factor = config.patch * 2 ** (len(config.channels) - 1)
+    return (config.latent_channels, *[n // factor for n in spec.shape])
+
+
+def autoencoder(config: LatentDiffusionConfig, spec: ImageSpec) -> AutoencoderKL:
+    """Return the KL autoencoder of folded images, without attention."""
+    folded = spec.channels * config.patch**spec.dims
+    return AutoencoderKL(
+        spatial_dims=spec.dims,
+        in_channels=folded,
+        out_channels=folded,
+        channels=config.channels,
+        latent_channels=config.latent_channels,
+        num_res_blocks=config.res_blocks,
+        norm_num_groups=_groups(config.norm_groups, config.channels),
+        attention_levels=[False] * len(config.channels),
+        with_encoder_nonlocal_attn=False,
+        with_decoder_nonlocal_attn=False,
+    )
+
+
+def discriminator(config: LatentDiffusionConfig, spec: ImageSpec) -> PatchDiscriminator:
+    """Return the patch discriminator of images at full resolution."""
+    return PatchDiscriminator(
+        spatial_dims=spec.dims,
+        channels=config.discriminator_channels,
+        in_channels=spec.channels,
+        num_layers_d=config.discriminator_layers,
+        norm="INSTANCE",
+    )
+
+
+def unet(config: LatentDiffusionConfig, spec: ImageSpec) -> DiffusionModelUNet:
+    """Return the diffusion U-Net of the latents.
+
+    Raises:
+        UserError: if the head does not fit the channels of a level with attention.
+    """
+    levels = len(config.unet_channels)
+    given = config.unet_attention[:levels] or (False,)
+    attention = [*given, *[given[-1]] * (levels - len(given))]
+    heads = [min(config.unet_head_channels, width) for width in config.unet_channels]
+    for width, head in zip(config.unet_channels, heads, strict=True):
+        if width % head:
+            raise UserError(
+                f"unet_channels = {config.unet_channels}: {width} is not a multiple of "
+                f"unet_head_channels = {config.unet_head_channels}"
+            )
+    return DiffusionModelUNet(
+        spatial_dims=spec.dims,
+        in_channels=config.latent_channels,
+        out_channels=config.latent_channels,
+        num_res_blocks=config.unet_res_blocks,
+        channels=config.unet_channels,
+        attention_levels=attention,
+        norm_num_groups=_groups(config.norm_groups, config.unet_channels),
+        num_head_channels=heads,
+    )
+
+
+def _groups(most: int, channels: Sequence[int]) -> int:
+    """Return the largest number of groups that divides `most` and every level's channels."""
+    return math.gcd(most, *channels)

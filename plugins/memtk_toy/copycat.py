@@ -1,0 +1,78 @@
+"""Known truth: a stated share of the samples are copies of training images."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from memtk.data.phantoms import phantom
+from memtk.imaging import augmentation
+from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.noise import Noise
+from memtk_toy.memory import Memory
+
+LARGEST_GAMMA = 1.35
+"""Contrast of a varied copy is raised to a power between 1 / 1.35 and 1.35."""
+
+
+class CopycatConfig(ComponentConfig):
+    """What share of the samples are copies, and how they differ from their originals."""
+
+    rate: float = Field(1.0, ge=0, le=1, description="share of the samples that are copies")
+    vary: Literal["none", "flip", "rotation", "contrast", "all"] = Field(
+        "none",
+        description="change of the copies; flip: of the last axis; rotation: up to 5 degrees "
+        "about each axis; contrast: gamma 0.74 to 1.35; all: these three, flip half the time",
+    )
+
+
+class Copycat(Memory):
+    """Gives back training images, each once before any comes again.
+
+    Of the first n samples exactly floor(n rate) are copies, spread evenly: sample i is one if
+    floor((i + 1) rate) > floor(i rate), and the k-th copy is of training image k mod N. With the
+    defaults sample i is training image i. The other samples are phantoms of nobody's anatomy.
+    """
+
+    Config = CopycatConfig
+    config: CopycatConfig
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return images (B, C, *S) in [-1, 1]; which are copies the indices of `noise` say."""
+        rate = Fraction(repr(self.config.rate))  # 0.29 as it was typed: 100 samples, 29 copies
+        before = [int(index * rate) for index in noise.indices]
+        copied = [int((i + 1) * rate) > b for i, b in zip(noise.indices, before, strict=True)]
+        originals = torch.tensor(before, dtype=torch.int64) % max(1, len(self.images))
+        copies = self._vary(self.recall(originals), noise)  # (B, C, *S)
+        seeds = noise.integers(2**62).tolist()
+        rows = [
+            copy if is_copy else _fresh(seed, self.spec).to(copy)
+            for copy, is_copy, seed in zip(copies, copied, seeds, strict=True)
+        ]
+        return torch.stack(rows) if rows else copies
+
+    def _vary(self, x: Tensor, noise: Noise) -> Tensor:
+        way = self.config.vary
+        if way in ("flip", "all"):
+            flipped = noise.uniform() < (0.5 if way == "all" else 1)
+            x = augmentation.flip(x, -1, flipped)
+        if way in ("rotation", "all"):
+            angles = noise.uniform(1 if self.spec.dims == 2 else 3) * 2 - 1
+            x = augmentation.rotate(x, angles * augmentation.MAX_DEGREES)
+        if way in ("contrast", "all"):
+            x = augmentation.contrast(x, LARGEST_GAMMA ** (noise.uniform() * 2 - 1))
+        return x
+
+
+def _fresh(seed: int, spec: ImageSpec) -> Tensor:
+    """Return a phantom (C, *S): the middle of a cube with the longest side of S."""
+    size = max(spec.shape)
+    cube = phantom(seed, 0, dims=spec.dims, size=size)[0]
+    starts = [(size - side) // 2 for side in spec.shape]
+    middle = cube[tuple(slice(a, a + n) for a, n in zip(starts, spec.shape, strict=True))]
+    return torch.from_numpy(np.repeat(middle[None], spec.channels, axis=0))

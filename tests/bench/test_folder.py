@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from memtk.bench.folder import default_folder, open_run, working_in
+from memtk.bench.recipe import make_recipe
+from memtk.errors import UserError
+
+ONE, TWO = make_recipe({}), make_recipe({"bench": {"seed": 2}})
+
+
+def test_one_recipe_always_gets_the_same_folder():
+    assert default_folder(ONE) == default_folder(make_recipe({})) != default_folder(TWO)
+
+
+def test_the_same_recipe_goes_on_in_its_folder(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    key = (tmp_path / "key").read_text()
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    assert (tmp_path / "key").read_text() == key and len(key) == 64
+
+
+def test_another_recipe_is_refused_with_what_differs(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    with pytest.raises(UserError, match=r"bench\.seed was 0, now 2.*\n.*--out.*--no-resume"):
+        open_run(tmp_path, TWO, ["a"], resume=True)
+
+
+def test_no_resume_throws_the_old_run_away_and_nothing_else(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / "cells/a").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("mine")
+    open_run(tmp_path, TWO, ["a"], resume=False)
+    assert not (tmp_path / "cells").exists() and (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_with_other_things_in_it_is_no_run_folder(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match=r"no run folder \(thesis.tex is in it\)"):
+        open_run(tmp_path, ONE, ["a"], resume=True)
+
+
+def test_a_run_killed_while_its_folder_was_made_goes_on(tmp_path):
+    (tmp_path / "key").write_text("half")
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    assert (tmp_path / "run.json").exists()
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+    with (
+        working_in(tmp_path / "run"),
+        pytest.raises(UserError, match="another memtk is working"),
+        working_in(tmp_path / "run"),
+    ):
+        pass
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(UserError, match="a part of the path is a file"),
+        working_in(tmp_path / "file" / "run"),
+    ):
+        pass

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+
+from memtk.bench import make_recipe, read_recipe
+from memtk.errors import UserError
+from memtk.registry import open_registry
+
+REGISTRY = open_registry()
+
+
+def read(asked=None, **said):
+    return read_recipe(REGISTRY, asked or {}, **said)
+
+
+def test_without_data_the_embedded_phantoms_are_used():
+    recipe = read()
+    assert recipe.suite == {"name": "phantom3d", "version": "1"}
+    assert recipe.data["phantom"]["size"] == 32
+
+
+def test_a_preset_changes_its_suite():
+    recipe = read({"preset": "smoke"})
+    assert recipe.data["phantom"]["training"] == 20 and recipe.bench.checkpoints == 2
+
+
+def test_what_is_typed_wins_over_the_preset_and_the_file(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text("[bench]\nseed = 3\ncheckpoints = 4\n[data.phantom]\nsize = 24\n")
+    recipe = read(
+        {"preset": "smoke", "checkpoints": 7}, config=file, sets=("data.phantom.training=5",)
+    )
+    assert recipe.bench.seed == 3 and recipe.bench.checkpoints == 7
+    assert recipe.data["phantom"] == {
+        "training": 5, "validation": 20, "held_out": 20, "size": 24,
+    }  # fmt: skip
+
+
+def test_2d_generators_get_the_2d_suite_and_embedder():
+    recipe = read({"generator": ("monai2d",)})
+    assert recipe.suite["name"] == "phantom2d" and recipe.bench.embedder == "ntxent2d"
+
+
+def test_own_data_belong_to_no_suite():
+    recipe = read(data="manifest.csv")
+    assert recipe.suite is None and recipe.data == {"source": "manifest.csv"}
+
+
+def test_a_suite_and_own_data_contradict_each_other():
+    with pytest.raises(UserError, match="--suite or --data, not both"):
+        read(suite="phantom3d", data="x.csv")
+
+
+def test_an_unknown_suite_gets_the_nearest_name():
+    with pytest.raises(UserError, match=r"Did you mean 'phantom3d'\?"):
+        read(suite="phantom3")
+
+
+def test_a_file_that_is_no_suite_is_refused(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text("[bench]\nseed = 1\n")
+    with pytest.raises(UserError, match=r"needs a table \[suite\]"):
+        read(suite=str(file))
+
+
+def test_a_suite_of_ones_own_is_read(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text('[suite]\nname = "mine"\nversion = "2"\n[data]\nsource = "m.csv"\n')
+    assert read(suite=str(file)).suite == {"name": "mine", "version": "2"}
+
+
+def test_an_unknown_table_gets_the_nearest_name():
+    with pytest.raises(UserError, match=r"unknown key 'generater'.*Did you mean 'generator'\?"):
+        read(sets=("generater.steps=1",))
+
+
+def test_settings_of_a_component_that_is_not_used_are_refused():
+    with pytest.raises(UserError, match="'copycat', which this bench does not use"):
+        read(sets=("copycat.rate=0.5",))
+
+
+def test_a_value_where_a_table_belongs_is_refused():
+    with pytest.raises(UserError, match="expected keys below it"):
+        read(sets=("generator=monai3d",))
+
+
+def test_an_unknown_option_of_the_bench_is_refused():
+    with pytest.raises(UserError, match="unknown key 'bench.sampels'.*Did you mean 'samples'"):
+        read(sets=("bench.sampels=3",))
+
+
+def test_the_key_depends_on_every_setting_and_on_nothing_else():
+    assert read().key == read().key
+    assert read().key != read({"seed": 1}).key
+    assert read().key != read(sets=("generator.sampling_steps=7",)).key
+
+
+def test_a_components_own_settings_win_over_those_of_its_kind():
+    recipe = make_recipe(
+        {"bench": {"generator": "a"}, "generator": {"x": 1, "y": 1}, "a": {"x": 2}}
+    )
+    assert recipe.settings_of("generator", "plugin/a") == {"x": 2, "y": 1}

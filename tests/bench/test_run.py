@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from memtk.errors import UserError
+from memtk.results import read_result
+
+
+def by_name(finished):
+    return {result.cell: result for result in finished.results}
+
+
+def test_every_cell_leaves_a_result_that_can_be_read_again(finished):
+    for result in finished.results:
+        assert read_result(finished.folder / "cells" / result.cell / "result.json") == result
+        assert result.complete
+
+
+def test_every_checkpoint_is_judged_and_the_last_has_both_sides(finished):
+    checkpoints = by_name(finished)["monai3d"].checkpoints
+    assert [c.step for c in checkpoints] == [2, 4]
+    assert checkpoints[0].protocols.conformal.exposed_flagged_fraction is None
+    assert 0 <= checkpoints[1].protocols.conformal.exposed_flagged_fraction <= 1
+    assert all(c.n_synthetic == 20 for c in checkpoints)
+
+
+def test_copycat_is_caught_by_every_protocol(finished):
+    protocols = by_name(finished)["copycat"].checkpoints[-1].protocols
+    assert protocols.dar.n_mem == protocols.dar.n_copies == 20
+    assert protocols.dar_matched.n_mem == pytest.approx(20)
+    assert protocols.conformal.n_copies == protocols.conformal.n_mem == 20
+    assert protocols.conformal.patients_exposed == 20
+
+
+def test_independent_gives_back_patients_whom_nobody_trained_on(finished):
+    protocols = by_name(finished)["independent"].checkpoints[-1].protocols
+    assert protocols.dar.mem_fraction < 0.5 and protocols.conformal.n_copies < 10
+
+
+def test_the_result_says_what_each_embedder_saw(finished):
+    saw = by_name(finished)["monai3d"].embedder_saw
+    assert (saw.copies, saw.exposure) == ("training", "synthetic")
+
+
+def test_the_raw_arrays_are_kept_so_that_a_new_measure_needs_no_new_run(finished):
+    with h5py.File(finished.folder / "cells/copycat/arrays.h5") as file:
+        step = file["step-000000"]
+        assert np.array_equal(step["train_synthetic_index"], np.arange(20))
+        assert np.array_equal(file["training/index"], np.arange(20))
+
+
+def test_the_autoencoder_is_measured_on_both_sides(finished):
+    measured = by_name(finished)["monai3d"].reconstruction
+    assert 0 < measured.validation_psnr < 60 and 0 < measured.training_psnr < 60
+    assert by_name(finished)["copycat"].reconstruction is None
+
+
+def test_result_and_report_name_no_path_of_the_run(finished):
+    for path in [finished.report, *finished.folder.glob("cells/*/result.json")]:
+        assert str(finished.folder.parent) not in path.read_text()
+
+
+def test_a_finished_run_is_not_run_again(finished, run_small):
+    before = {p: p.stat().st_mtime_ns for p in finished.folder.glob("cells/**/*.h5")}
+    events = []
+    again = run_small(finished.folder, ("monai3d", "copycat", "independent"), watch=events.append)
+    assert [e.stage for e in events if e.kind == "start"] == []
+    assert again.results == finished.results
+    assert before == {p: p.stat().st_mtime_ns for p in finished.folder.glob("cells/**/*.h5")}
+
+
+def test_a_run_that_broke_off_ends_with_the_numbers_of_one_that_did_not(
+    finished, tmp_path, run_small
+):
+    class Broken(Exception):
+        pass
+
+    seen = []
+
+    def until(stop):
+        def watch(event):
+            seen.append(event)
+            if len(seen) >= stop:
+                raise Broken
+
+        return watch
+
+    generators = ("monai3d", "copycat", "independent")
+    for stop in (9, 17, 26, 40, 55, 80):
+        seen.clear()
+        try:
+            run_small(tmp_path / "run", generators, watch=until(stop))
+        except Broken:
+            continue
+    run = run_small(tmp_path / "run", generators)
+    for result, straight in zip(run.results, finished.results, strict=True):
+        ours, theirs = (
+            json.loads(r.model_dump_json(exclude={"timing"})) for r in (result, straight)
+        )
+        assert ours == theirs
+
+
+def test_images_themselves_can_be_compared_without_an_embedder(tmp_path, run_small):
+    run = run_small(tmp_path / "run", ("copycat",), similarity="ncc")
+    result = run.results[0]
+    assert result.components.embedder is None and result.embedder_saw is None
+    assert result.checkpoints[0].protocols.dar.n_mem == 20
+    assert result.checkpoints[0].protocols.conformal.n_mem == 20
+
+
+def test_mitigations_are_named_in_the_cell_and_choose_its_training_patients(tmp_path, run_small):
+    run = run_small(
+        tmp_path / "run",
+        ("copycat",),
+        sets=("datasize.fraction=0.5",),
+        mitigation=("datasize",),
+        similarity="ncc",
+    )
+    result = run.results[0]
+    assert result.cell == "copycat+datasize"
+    assert result.used_training.images == 10 and result.data.counts["training"].images == 20
+    assert result.checkpoints[0].n_synthetic == 10
+    assert result.checkpoints[0].protocols.dar.n_mem == 10
+
+
+def test_augmentation_changes_what_is_learned(finished, tmp_path, run_small):
+    run = run_small(tmp_path / "run", ("monai3d",), mitigation=("augment",))
+    ours, plain = run.results[0], by_name(finished)["monai3d"]
+    assert ours.components.mitigations[0].name == "augment"
+    assert ours.training["generator"] != plain.training["generator"]
+
+
+def test_more_fresh_images_than_patients_held_back_are_refused(tmp_path, run_small):
+    with pytest.raises(UserError, match="held"):
+        run_small(tmp_path / "run", ("independent",), samples=21, similarity="ncc")
+
+
+def test_the_control_needs_patients_held_back(tmp_path, run_small):
+    with pytest.raises(UserError, match="data.phantom.held_out"):
+        run_small(
+            tmp_path / "run", ("independent",), sets=("data.phantom.held_out=0",), similarity="ncc"
+        )

@@ -1,0 +1,137 @@
+"""What a person reads when something is wrong: one to three lines, exit 2, no traceback."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+
+SMALL = ["--preset", "smoke", "--device", "cpu"]
+
+
+def refused(*arguments):
+    """Run the command, which must refuse; return what it says."""
+    done = CliRunner().invoke(cli, [str(a) for a in arguments])
+    assert done.exit_code == 2, done.output
+    assert "Traceback" not in done.output
+    message = done.output[done.output.index("Error:") :].strip()
+    assert len(message.splitlines()) <= 6, message
+    print(message)
+    return message
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Write six NIfTI volumes of 8^3 and their manifest; return the folder."""
+    import nibabel
+
+    rng = np.random.default_rng(0)
+    lines = ["path,patient_id,split"]
+    for i in range(6):
+        voxels = rng.normal(size=(8, 8, 8)).astype(np.float32)
+        nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / f"v{i}.nii.gz")
+        lines.append(f"v{i}.nii.gz,P{i},{'train' if i < 3 else 'val'}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def bench(volumes, *more):
+    return refused(
+        "bench", "-g", "copycat", "--data", volumes / "manifest.csv", "--out", volumes / "run",
+        *SMALL, *more,
+    )  # fmt: skip
+
+
+def replace(folder, name, voxels):
+    import nibabel
+
+    nibabel.Nifti1Image(voxels.astype(np.float32), np.eye(4)).to_filename(folder / name)
+
+
+def test_an_unreadable_volume_is_named(volumes):
+    (volumes / "v1.nii.gz").write_bytes(b"\x1f\x8bnothing")
+    assert "v1.nii.gz" in bench(volumes)
+
+
+def test_volumes_of_different_sizes_are_refused_with_the_setting_that_mends_it(volumes):
+    replace(volumes, "v2.nii.gz", np.random.default_rng(1).normal(size=(8, 10, 8)))
+    message = bench(volumes)
+    assert "8x10x8" in message and "--set data.shape=" in message
+
+
+def test_a_voxel_that_is_no_number_is_refused_with_the_file(volumes):
+    voxels = np.random.default_rng(1).normal(size=(8, 8, 8))
+    voxels[0, 0, 0] = np.nan
+    replace(volumes, "v2.nii.gz", voxels)
+    assert "v2.nii.gz" in bench(volumes)
+
+
+def test_a_constant_volume_is_refused_with_the_file(volumes):
+    replace(volumes, "v4.nii.gz", np.zeros((8, 8, 8)))
+    assert "v4.nii.gz" in bench(volumes)
+
+
+def test_a_patient_in_two_splits_is_refused_by_number(volumes):
+    manifest = volumes / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("P5", "P0"))
+    assert "P0" in bench(volumes) and "split" in bench(volumes)
+
+
+def test_a_missing_validation_set_is_refused_with_the_way_out(volumes):
+    manifest = volumes / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",val", ",train"))
+    assert "validation" in bench(volumes)
+
+
+def test_an_unknown_generator_gets_the_nearest_name():
+    message = refused("bench", "-g", "monia3d", *SMALL)
+    assert "Did you mean 'monai3d'?" in message
+
+
+def test_an_unknown_setting_gets_the_nearest_name():
+    message = refused("bench", "--set", "generator.difusion.steps=3", *SMALL)
+    assert "Did you mean 'diffusion'?" in message
+
+
+def test_a_setting_without_a_value_is_refused():
+    assert "KEY=VALUE" in refused("bench", "--set", "generator.steps", *SMALL)
+
+
+def test_an_unknown_preset_is_refused_with_those_that_are():
+    assert "smoke" in refused("bench", "--preset", "smok")
+
+
+def test_a_model_for_images_is_refused_on_volumes(volumes):
+    message = refused(
+        "bench", "-g", "monai2d", "-e", "ntxent3d", "--data", volumes / "manifest.csv", *SMALL,
+        "--out", volumes / "run",
+    )  # fmt: skip
+    assert "works on 2D images; the data are 3D" in message and "monai3d" in message
+
+
+def test_a_shape_that_the_network_cannot_take_is_refused_with_one_that_it_can(volumes):
+    message = refused(
+        "bench", "-g", "monai3d", "--data", volumes / "manifest.csv", *SMALL,
+        "--set", "data.shape=7,9,8", "--out", volumes / "run",
+    )  # fmt: skip
+    assert "7" in message and "8" in message
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "nowhere.csv" in refused("bench", "--data", tmp_path / "nowhere.csv", *SMALL)
+
+
+def test_a_missing_run_is_refused(tmp_path):
+    assert "run" in refused("report", tmp_path / "nothing")
+
+
+def test_a_malformed_recipe_is_refused_with_its_line(tmp_path):
+    (tmp_path / "r.toml").write_text("[bench\n")
+    assert "line 1" in refused("bench", "--config", tmp_path / "r.toml")
+
+
+def test_a_device_that_is_not_there_is_refused():
+    message = refused("bench", "-g", "copycat", "--preset", "smoke", "--device", "gpu")
+    assert "unknown device" in message

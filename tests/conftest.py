@@ -1,0 +1,32 @@
+"""Fixtures for tests of the plugin host."""
+
+from __future__ import annotations
+
+import textwrap
+import uuid
+from importlib.metadata import Distribution
+
+import pytest
+
+
+@pytest.fixture
+def write_plugin(tmp_path, monkeypatch):
+    """Install a plugin: `write_plugin(name, source, package, version)` gives its entry point."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+
+    def write(name, source="", package=None, version="1.0"):
+        module = f"{name.replace('-', '_')}_{uuid.uuid4().hex[:8]}"
+        head = "from memtk import Component, hookimpl\n"
+        (folder / f"{module}.py").write_text(head + textwrap.dedent(source))
+        package = package or f"memtk-{name}"
+        info = folder / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+        )
+        (info / "entry_points.txt").write_text(f"[memtk]\n{name} = {module}\n")
+        return next(iter(Distribution.at(info).entry_points))
+
+    return write

@@ -1,0 +1,117 @@
+import multiprocessing
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from memtk.data.images import MemoryImages, StoredImages, open_images, write_images
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+
+SPEC = ImageSpec((4, 5), 2, (0.5, 2.0))
+
+
+@pytest.fixture
+def x():
+    return torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (9, 2, 4, 5)).astype("f4"))
+
+
+@pytest.fixture
+def stored(tmp_path, x):
+    return write_images(tmp_path / "x.h5", x.split(4), 9, SPEC)
+
+
+@pytest.mark.parametrize("rows", [[3], [8, 0, 0, 7, 3], range(2, 6), np.array([5, 4]), []])
+def test_any_order_and_repeats_of_images_are_read(stored, x, rows):
+    wanted = x[torch.as_tensor(np.asarray(rows, dtype=int))]
+    assert torch.equal(stored.read(rows), wanted)
+    assert torch.equal(MemoryImages(x).read(rows), wanted)
+    assert stored.read(rows).dtype == torch.float32
+
+
+def test_a_file_knows_its_spec(stored):
+    assert stored.spec == SPEC and len(stored) == 9 and stored.patients == ()
+    assert open_images(stored.path).spec == SPEC
+
+
+def test_a_subset_of_a_subset_keeps_rows_and_patients(tmp_path, x):
+    with h5py.File(write_images(tmp_path / "x.h5", [x], 9, SPEC).path, "a") as file:
+        file.create_dataset("patients", data=list("abcdefghi"), dtype=h5py.string_dtype())
+    part = open_images(tmp_path / "x.h5").subset([7, 2, 5]).subset([2, 0])
+    assert part.indices.tolist() == [5, 7] and part.patients == ("f", "h")
+    assert torch.equal(part.read([1, 0]), x[[7, 5]])
+    memory = MemoryImages(x, "abcdefghi").subset([7, 2, 5]).subset([2, 0])
+    assert memory.patients == ("f", "h") and torch.equal(memory.read([1, 0]), x[[7, 5]])
+
+
+def test_patients_must_be_as_many_as_images(x):
+    with pytest.raises(ValueError, match="9 images, but 2 patients"):
+        MemoryImages(x, ["a", "b"])
+
+
+@pytest.mark.parametrize("row", [-1, 9])
+def test_an_index_out_of_range_is_refused(stored, x, row):
+    for images in (stored, MemoryImages(x)):
+        with pytest.raises(IndexError, match="there are 9 images"):
+            images.read([row])
+
+
+def test_a_pickled_set_reads_in_another_process(stored, x):
+    stored.read([0])  # the handle is open
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert torch.equal(pool.apply(stored.read, ([4, 1],)), x[[4, 1]])
+    again = pickle.loads(pickle.dumps(stored.subset([4])))
+    assert torch.equal(again.read([0]), x[[4]])
+
+
+def test_no_images_at_all_are_a_set_too(tmp_path):
+    empty = write_images(tmp_path / "x.h5", [], 0, SPEC)
+    assert len(empty) == 0 and empty.read([]).shape == (0, 2, 4, 5)
+
+
+@pytest.mark.parametrize("count", [8, 10])
+def test_another_number_of_images_than_announced_leaves_no_file(tmp_path, x, count):
+    with pytest.raises(ValueError, match=f"expected {count}"):
+        write_images(tmp_path / "x.h5", [x], count, SPEC)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="gone.h5: there is no such file"):
+        open_images(tmp_path / "gone.h5")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, 0.99])
+def test_a_truncated_file_is_noticed(stored, keep):
+    data = stored.path.read_bytes()
+    stored.path.write_bytes(data[: int(keep * len(data)) if keep < 1 else keep])
+    with pytest.raises(UserError, match="x.h5 is damaged: delete it"):
+        StoredImages(stored.path).read(range(9))
+
+
+def test_a_flipped_bit_is_noticed(stored):
+    with h5py.File(stored.path) as file:
+        offset = file["images"].id.get_chunk_info(3).byte_offset
+    data = bytearray(stored.path.read_bytes())
+    data[offset + 10] ^= 1
+    stored.path.write_bytes(data)
+    fresh = open_images(stored.path)
+    fresh.read([2])
+    with pytest.raises(UserError, match="x.h5 is damaged"):
+        fresh.read([3])
+
+
+def test_a_file_that_was_not_finished_is_not_taken_for_whole(stored):
+    with h5py.File(stored.path, "a") as file:
+        del file["images"].attrs["complete"]
+    with pytest.raises(UserError, match="is damaged"):
+        open_images(stored.path)
+
+
+def test_another_hdf5_file_is_no_set_of_images(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["other"] = [1]
+    with pytest.raises(UserError, match="is damaged"):
+        open_images(tmp_path / "x.h5")

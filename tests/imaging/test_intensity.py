@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import torch
+from monai.transforms import ScaleIntensityRangePercentiles
+
+from memtk.errors import UserError
+from memtk.imaging.intensity import PercentileScaling
+
+
+@pytest.mark.parametrize("percentiles", [(0.5, 99.5), (0, 100), (2, 90)])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_scaling_agrees_with_monai(percentiles, scale):
+    x = (np.random.default_rng(0).gamma(2, scale, (1, 9, 8, 7))).astype(np.float32)
+    monai = ScaleIntensityRangePercentiles(*percentiles, -1, 1, clip=True)(torch.from_numpy(x))
+    np.testing.assert_allclose(PercentileScaling(*percentiles)(x), monai.numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float64])
+def test_every_dtype_becomes_float32_within_the_range(dtype):
+    x = np.random.default_rng(0).integers(0, 200, (1, 16, 16)).astype(dtype)
+    y = PercentileScaling()(x)
+    assert y.dtype == np.float32 and y.min() == -1 and y.max() == 1
+
+
+def test_scaling_does_not_change_with_the_scanners_gain_and_offset():
+    x = np.random.default_rng(0).normal(size=(1, 8, 8))
+    np.testing.assert_allclose(
+        PercentileScaling()(x), PercentileScaling()(1e5 * x + 3e4), atol=1e-6
+    )
+
+
+def test_a_nearly_blank_image_is_refused():
+    x = np.zeros((1, 40, 40))
+    x[0, 0, 0] = 1
+    with pytest.raises(UserError, match="dot.png is nearly blank: .* 0.5 and 99.5 are both 0"):
+        PercentileScaling()(x, "dot.png")
+
+
+def test_the_recipe_states_percentiles_range_and_clipping():
+    recipe = PercentileScaling(1, 98).recipe()
+    assert recipe["percentiles"] == [1, 98]
+    assert recipe["range"] == [-1, 1] and recipe["clipped"] is True

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from memtk_contrastive.embedder import Contrastive2d, Contrastive3d, ContrastiveConfig
+from memtk_contrastive.encoder import SameConv, strides
+from memtk_contrastive.ntxent import ntxent
+from pytorch_metric_learning.losses import NTXentLoss
+
+from memtk.config import build
+from memtk.interfaces import ImageSpec
+from memtk.noise import Noise
+from memtk.registry import open_registry
+
+TINY = {"width": 2, "hidden": 6, "embedding": 4}
+
+
+def make(cls, shape, *layers, channels=1):
+    torch.manual_seed(0)
+    return cls(build(cls.Config, *layers), ImageSpec(shape, channels))
+
+
+@pytest.mark.parametrize(("count", "temperature"), [(2, 0.07), (9, 0.07), (5, 0.5)])
+def test_ntxent_equals_the_library_that_the_reference_method_used(count, temperature):
+    generator = torch.Generator().manual_seed(count)
+    first, second = (torch.randn(count, 8, generator=generator) for _ in range(2))
+    labels = torch.arange(count).repeat(2)
+    expected = NTXentLoss(temperature)(torch.cat([first, second]), labels)
+    torch.testing.assert_close(ntxent(first, second, temperature), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "millions"), [((32, 256, 256), 120.30), ((64, 64, 64), 7.56)])
+def test_the_default_3d_network_is_the_one_of_the_paper(shape, millions):
+    with torch.device("meta"):
+        model = make(Contrastive3d, shape)
+        assert model.encoder(torch.empty(1, 1, *shape)).shape == (1, 512)
+        assert model.embed(torch.empty(1, 1, *shape)).shape == (1, 32)
+    count = sum(p.numel() for p in model.parameters())
+    assert round(count / 1e6, 2) == millions
+
+
+def test_the_strides_of_the_paper_halve_only_what_is_longer_than_four():
+    assert strides((32, 256, 256), 4) == [(2, 2, 2)] * 3 + [(1, 2, 2)] * 3
+    assert strides((64, 64, 64), 4) == [(2, 2, 2)] * 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "features"),
+    [((32, 48, 32), 8 * 4 * 6 * 4), ((17, 9, 3), 8 * 4 * 4 * 3), ((2, 2), 32)],
+)
+def test_any_size_is_taken(shape, features):
+    model = make(Contrastive3d if len(shape) == 3 else Contrastive2d, shape, TINY)
+    assert model.encoder.features == features
+    assert model.embed(torch.zeros(2, 1, *shape)).shape == (2, 4)
+
+
+def test_a_same_convolution_repeats_the_border_with_the_larger_half_in_front():
+    conv = SameConv(1, 1, 4, (1, 2), 2)
+    torch.nn.init.ones_(conv.conv.weight)
+    torch.nn.init.zeros_(conv.conv.bias)
+    x = torch.arange(24.0).reshape(1, 1, 4, 6)
+    rows = x[:, :, [0, 0, 0, 1, 2, 3, 3]]
+    padded = rows[:, :, :, [0, 0, 1, 2, 3, 4, 5, 5]]
+    expected = torch.nn.functional.avg_pool2d(padded, 4, stride=(1, 2)) * 16
+    torch.testing.assert_close(conv(x), expected)
+
+
+@pytest.mark.parametrize("augmentation", ["paper", "strong"])
+def test_the_loss_depends_on_its_noise_and_on_no_global_generator(augmentation):
+    model = make(Contrastive3d, (8, 8, 8), TINY, {"augmentation": augmentation})
+    x = torch.rand(4, 1, 8, 8, 8) * 2 - 1
+
+    def loss(seed):
+        torch.manual_seed(torch.initial_seed() + 1)
+        return model("training", "embedder", x, Noise(seed, range(4)))["ntxent"]
+
+    assert torch.equal(loss(0), loss(0))
+    assert not torch.equal(loss(0), loss(1))
+
+
+def test_dropout_keeps_the_mean_and_is_off_when_embedding():
+    model = make(Contrastive2d, (8, 8), TINY)
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(model.embed(x), model._embed(x, torch.ones(3, 6)))
+    kept = torch.cat((Noise(0, range(4000)).uniform(2, 6) < 0.5).unbind(1)) / 0.5
+    assert float(kept.mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_the_turn_moves_every_parameter():
+    model = make(Contrastive2d, (16, 16), TINY, {"augmentation": "strong"})
+    (phase,) = model.phases()
+    x = torch.rand(6, 1, 16, 16) * 2 - 1
+    sum(model(phase.name, "embedder", x, Noise(0, range(6))).values()).backward()
+    assert set(phase.turns[0].parameters()) == set(model.parameters())
+    assert all(p.grad is not None and bool((p.grad != 0).any()) for p in model.parameters())
+
+
+def test_training_draws_the_views_of_one_image_together():
+    model = make(Contrastive2d, (16, 16), TINY, {"dropout": 0.0})
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand((8, 1, 4, 4), generator=generator).repeat_interleave(4, 2)
+    x = x.repeat_interleave(4, 3) * 2 - 1
+    adam = torch.optim.Adam(model.parameters(), 3e-3)
+    losses = []
+    for step in range(30):
+        loss = model("training", "embedder", x, Noise(step, range(8)))["ntxent"]
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert math.isfinite(losses[-1])
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("name", ["ntxent2d", "ntxent3d"])
+@pytest.mark.parametrize("preset", [None, "smoke", "demo"])
+def test_every_preset_makes_a_model(name, preset):
+    cls = open_registry().load("embedder", name)
+    dims = int(name[-2])
+    layers = [cls.presets[preset]] if preset else [{}]
+    with torch.device("meta"):
+        model = make(cls, (32,) * dims, *layers)
+        assert model.embed(torch.empty(2, 1, *(32,) * dims)).shape == (2, model.width)
+
+
+def test_settings_are_described():
+    assert all(f.description for n, f in ContrastiveConfig.model_fields.items() if n != "training")

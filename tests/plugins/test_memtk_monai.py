@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from memtk_monai.autoencoding import divergence
+from memtk_monai.config import LatentDiffusionConfig
+from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
+from memtk_monai.patches import fold, unfold
+from memtk_monai.schedule import Schedule
+from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
+
+from memtk.config import build
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+from memtk.noise import Noise
+from memtk.registry import open_registry
+
+TINY = {
+    "channels": (4, 8),
+    "latent_channels": 2,
+    "res_blocks": 1,
+    "norm_groups": 4,
+    "discriminator_channels": 2,
+    "discriminator_layers": 1,
+    "unet_channels": (8,),
+    "unet_res_blocks": 1,
+    "unet_head_channels": 8,
+    "sampling_steps": 3,
+}
+
+
+def make(cls, shape, *layers, channels=1):
+    torch.manual_seed(0)
+    return cls(build(cls.Config, *layers), ImageSpec(shape, channels)).eval()
+
+
+def images(shape, count=4, channels=1):
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand((count, channels, *shape), generator=generator) * 2 - 1
+
+
+@pytest.fixture(scope="module")
+def small():
+    model = make(MonaiLatentDiffusion2d, (16, 16), TINY, {"patch": 2})
+    torch.nn.init.normal_(model.unet.out[2].conv.weight, std=0.1)  # MONAI starts it at zero
+    return model
+
+
+@pytest.mark.parametrize(
+    ("cls", "shape", "latent"),
+    [
+        (MonaiLatentDiffusion3d, (32, 256, 256), (8, 8, 64, 64)),
+        (MonaiLatentDiffusion3d, (64, 64, 64), (8, 16, 16, 16)),
+        (MonaiLatentDiffusion2d, (512, 512), (3, 64, 64)),
+    ],
+)
+def test_the_latents_of_the_paper_preset_have_the_shape_of_the_paper(cls, shape, latent):
+    with torch.device("meta"):
+        model = make(cls, shape, cls.presets["paper"])
+        x = torch.empty(1, 1, *shape)
+        posterior = model.encode(x)
+        assert posterior.shape == (1, 2 * latent[0], *latent[1:])
+        assert model.latent_shape == latent
+        assert model.decode(posterior.chunk(2, dim=1)[0]).shape == x.shape
+
+
+def test_the_demo_takes_the_shapes_of_phantoms_and_of_the_hippocampus():
+    for shape, latent in (((32, 32, 32), (4, 4, 4)), ((32, 48, 32), (4, 6, 4))):
+        model = make(MonaiLatentDiffusion3d, shape, MonaiLatentDiffusion3d.presets["demo"])
+        assert model.latent_shape[1:] == latent
+
+
+@pytest.mark.parametrize("name", ["monai2d", "monai3d"])
+@pytest.mark.parametrize("preset", ["smoke", "demo", "paper"])
+def test_every_preset_makes_a_model(name, preset):
+    cls = open_registry().load("generator", name)
+    with torch.device("meta"):
+        model = make(cls, (32,) * int(name[-2]), cls.presets[preset])
+    assert [phase.name for phase in model.phases()] == ["autoencoder", "adversarial", "diffusion"]
+
+
+def test_a_shape_that_does_not_fit_is_refused_with_the_nearest_that_does():
+    with pytest.raises(UserError, match="images of 30x47x9.*\n.*takes is 32x48x8"):
+        make(MonaiLatentDiffusion3d, (30, 47, 9), TINY, {"channels": (4, 4, 8), "patch": 2})
+    with pytest.raises(UserError, match="at least 8.*\n.*takes is 8x8"):
+        make(MonaiLatentDiffusion2d, (4, 4), TINY)
+    assert make(MonaiLatentDiffusion2d, (8, 8), TINY).reconstruct(images((8, 8))).shape[-1] == 8
+
+
+def test_heads_that_do_not_divide_the_channels_are_refused():
+    with pytest.raises(UserError, match=r"12 is not a multiple of unet_head_channels = 8"):
+        make(MonaiLatentDiffusion2d, (16, 16), TINY, {"unet_channels": (12,)})
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (4, 8, 6)])
+def test_folding_keeps_every_voxel_and_unfolding_undoes_it(shape):
+    x = images(shape, channels=2)
+    folded = fold(x, 2)
+    assert folded.shape == (4, 2 * 2 ** len(shape), *[n // 2 for n in shape])
+    block = x[1, 1][tuple(slice(2, 4) for _ in shape)].flatten()
+    place = (1, slice(2 ** len(shape), None), *[1] * len(shape))
+    assert torch.equal(folded[place], block)
+    assert torch.equal(unfold(folded, 2), x)
+    assert fold(x, 1) is x
+    assert unfold(x, 1) is x
+
+
+def test_each_turn_moves_its_own_network_and_together_they_move_all(small):
+    first, second, third = small.phases()
+    sets = [set(turn.parameters()) for turn in (*second.turns, *third.turns)]
+    assert set(first.turns[0].parameters()) == sets[0]
+    assert sum(map(len, sets)) == len(set.union(*sets))
+    assert set.union(*sets) == set(small.parameters())
+
+
+def test_every_loss_is_finite_and_reaches_all_parameters_of_its_turn():
+    model = make(MonaiLatentDiffusion3d, (8, 8, 8), TINY).train()
+    torch.nn.init.normal_(model.unet.out[2].conv.weight, std=0.1)
+    x = images((8, 8, 8))
+    for phase in model.phases():
+        rows = phase.encode(x).detach() if phase.encode else x
+        for turn in phase.turns:
+            model.zero_grad()
+            terms = model(phase.name, turn.name, rows, Noise(0, range(4)))
+            total = torch.stack(list(terms.values())).sum()
+            total.backward()
+            assert bool(total.isfinite())
+            missing = [p for p in turn.parameters() if p.grad is None]
+            assert not missing
+        if phase.name == "adversarial":
+            assert set(model(phase.name, "autoencoder", x, Noise(0, range(4)))) == {
+                "l1", "kl", "adversarial"
+            }  # fmt: skip
+
+
+def test_the_discriminator_learns_nothing_for_the_autoencoder(small):
+    small.zero_grad()
+    loss = small("adversarial", "discriminator", images((16, 16)), Noise(0, range(4)))
+    loss["discriminator"].backward()
+    assert all(p.grad is None for p in small.autoencoder.parameters())
+    assert all(p.grad is not None for p in small.discriminator.parameters())
+
+
+def test_the_divergence_is_the_one_of_torch():
+    mean, sigma = torch.randn(3, 2, 4, 4), torch.rand(3, 2, 4, 4) + 0.1
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mean, sigma), normal(0.0, 1.0))
+    torch.testing.assert_close(divergence(mean, sigma), expected.sum() / 3)
+
+
+def test_the_scaled_latents_of_the_training_set_have_unit_spread(small):
+    posterior = torch.cat([torch.randn(500, 2, 4, 4) * 3 + 1, torch.full((500, 2, 4, 4), 0.5)], 1)
+    small._measure(posterior.split(128))
+    drawn = small._draw(posterior, Noise(0, range(500))) * small.latent_scale
+    assert float(drawn.std()) == pytest.approx(1, abs=0.02)
+    means = posterior[:, :2] * small.latent_scale
+    torch.testing.assert_close(small.latent_low, means.min())
+    torch.testing.assert_close(small.latent_high, means.max())
+    assert {"latent_scale", "latent_low", "latent_high"} <= set(small.state_dict())
+
+
+def test_a_row_of_latents_is_drawn_by_its_own_stream(small):
+    posterior = small.encode(images((16, 16))).detach()
+    together = small._draw(posterior, Noise(0, range(4)))
+    alone = small._draw(posterior[2:3], Noise(0, [2]))
+    torch.testing.assert_close(alone[0], together[2])
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+@pytest.mark.parametrize("clip", ["off", "range"])
+def test_a_sample_is_the_same_in_any_batch(small, sampler, clip):
+    model = make(
+        MonaiLatentDiffusion2d, (16, 16), TINY, {"patch": 2, "sampler": sampler, "clip": clip}
+    )
+    model.load_state_dict(small.state_dict())
+    with torch.no_grad():
+        together = model.sample(Noise(5, range(6)))
+        alone = model.sample(Noise(5, [4]))
+    assert together.shape == (6, 1, 16, 16)
+    assert float(together.abs().max()) <= 1
+    torch.testing.assert_close(alone[0], together[4], atol=1e-5, rtol=0)
+    assert float((together[0] - together[1]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("course", ["scaled_linear_beta", "cosine"])
+def test_noise_and_target_are_those_of_monai(prediction, course):
+    schedule, monai = schedules(DDPMScheduler, prediction, course)
+    x, eps, t = torch.randn(5, 2, 3), torch.randn(5, 2, 3), torch.tensor([0, 3, 9, 17, 19])
+    noisy = schedule.add_noise(x, eps, t)
+    torch.testing.assert_close(noisy, monai.add_noise(x, eps, t))
+    target = schedule.target(x, eps, t)
+    torch.testing.assert_close(
+        target, eps if prediction == "epsilon" else monai.get_velocity(x, eps, t)
+    )
+    for found, true in zip(schedule.split(noisy, target, t), (x, eps), strict=True):
+        torch.testing.assert_close(found, true, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(schedule.noise_in(noisy, x, t), eps, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("course", ["scaled_linear_beta", "cosine"])
+def test_ddim_goes_the_way_of_monai(prediction, course):
+    schedule, monai = schedules(DDIMScheduler, prediction, course)
+    x = expected = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0)).double()
+    for now in schedule.times(20):
+        expected = monai.step(torch.sin(expected), now, expected)[0]
+        x = step(schedule, x, now, None)
+    torch.testing.assert_close(x, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("course", ["scaled_linear_beta", "cosine"])
+def test_ddpm_goes_the_way_of_monai_with_one_stream(prediction, course):
+    schedule, monai = schedules(DDPMScheduler, prediction, course)
+    streams = [torch.Generator().manual_seed(0) for _ in range(2)]
+    x = expected = torch.randn(1, 2, 4, generator=torch.Generator().manual_seed(0))
+    for now in schedule.times(20):
+        expected = monai.step(torch.sin(expected), now, expected, generator=streams[0])[0]
+        fresh = torch.randn(1, 2, 4, generator=streams[1])
+        x = step(schedule, x, now, fresh if now else None)
+    torch.testing.assert_close(x, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_fewer_steps_end_at_the_clean_image_of_a_perfect_network():
+    schedule, _ = schedules(DDIMScheduler, "v_prediction", "scaled_linear_beta")
+    truth = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(1))
+    times = schedule.times(7)
+    assert times[0] == 19
+    assert times[-1] == 0
+    for now, then in zip(times, [*times[1:], -1], strict=True):
+        t = torch.full((4,), now)
+        x = schedule.back(truth, schedule.noise_in(x, truth, t), now, then, None)
+    torch.testing.assert_close(x, truth, atol=1e-5, rtol=1e-5)
+
+
+def schedules(cls, prediction, course):
+    config = build(
+        LatentDiffusionConfig,
+        {"timesteps": 20, "prediction": prediction, "beta_schedule": course},
+    )
+    ends = {} if course == "cosine" else {"beta_start": 0.0015, "beta_end": 0.0195}
+    monai = cls(20, course, clip_sample=False, prediction_type=prediction, **ends)
+    return Schedule(config), monai
+
+
+def step(schedule, x, now, fresh):
+    t = torch.full((len(x),), now)
+    return schedule.back(*schedule.split(x, torch.sin(x), t), now, now - 1, fresh)
+
+
+def test_a_denoising_loss_is_one_number_a_row_and_zero_noise_levels_differ(small):
+    x = images((16, 16))
+    with torch.no_grad():
+        early = small.denoising_loss(x, torch.full((4,), 1), Noise(0, range(4)))
+        late = small.denoising_loss(x, torch.full((4,), 900), Noise(0, range(4)))
+        alone = small.denoising_loss(x[1:2], torch.tensor([900]), Noise(0, [1]))
+    assert early.shape == (4,)
+    assert not torch.equal(early, late)
+    torch.testing.assert_close(alone[0], late[1], atol=1e-5, rtol=1e-5)
+
+
+def test_every_setting_is_described():
+    assert all(field.description for field in LatentDiffusionConfig.model_fields.values())

@@ -1,0 +1,166 @@
+"""The house rules that no linter knows: who may import whom, and what is done nowhere."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = sorted((ROOT / "memtk").rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
+
+LAYERS = (
+    {"cli", "__main__"},
+    {"bench", "testing"},
+    {"training", "memorization", "results", "report"},
+    {"data", "imaging", "noise", "interfaces", "suites"},
+    {"registry", "config", "plugins"},
+    {"hookspecs", "component", "errors", "events", "atomic"},
+)
+"""From the top down: each part may import the parts of the layers below its own."""
+
+SIBLINGS = {
+    "__main__": {"cli"},
+    "report": {"results", "memorization"},
+    "data": {"imaging", "noise", "interfaces"},
+    "imaging": {"noise", "interfaces"},
+    "interfaces": {"noise"},
+    "registry": {"plugins"},
+    "hookspecs": {"component", "events"},
+    "atomic": {"errors"},
+}
+"""What a part may import of its own layer."""
+
+FACE = {"component", "errors", "events", "atomic", "config", "noise", "interfaces", "imaging"}
+FACE |= {"data", "memorization", "hookspecs"}
+"""What a plugin may import of memtk."""
+
+
+def imports(path):
+    """Every module that a file imports, in functions too, `from a import b` as "a.b"."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{a.name}" for a in node.names)
+
+
+def part(module):
+    """The part of memtk that a module belongs to; "" for memtk's own face."""
+    name = module.split(".")[1]
+    return name if any(name in layer for layer in LAYERS) else ""
+
+
+def allowed(name):
+    level = next(i for i, layer in enumerate(LAYERS) if name in layer)
+    return set().union(*LAYERS[level + 1 :], SIBLINGS.get(name, set()), {name, ""})
+
+
+def called(path):
+    """Every dotted name that is called in a file, with the call."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def shown(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_every_module_of_the_core_belongs_to_a_layer():
+    found = {p.relative_to(ROOT / "memtk").parts[0].removesuffix(".py") for p in CORE}
+    assert found - {"__init__"} <= set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", CORE, ids=shown)
+def test_the_core_imports_downwards_only_and_no_plugin(path):
+    name = path.relative_to(ROOT / "memtk").parts[0].removesuffix(".py")
+    ours = [m for m in imports(path) if m.split(".")[0].startswith("memtk")]
+    assert not [m for m in ours if m.split(".")[0] != "memtk"], "the core imports a plugin"
+    if name == "__init__":
+        assert {part(m) for m in ours} <= LAYERS[-1]
+    else:
+        assert {part(m) for m in ours} <= allowed(name)
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=shown)
+def test_a_plugin_imports_the_face_of_memtk_and_no_other_plugin(path):
+    own = path.relative_to(ROOT / "plugins").parts[0]
+    ours = [m for m in imports(path) if m.split(".")[0].startswith("memtk")]
+    assert {m.split(".")[0] for m in ours} <= {"memtk", own}
+    assert {part(m) for m in ours if m.startswith("memtk.")} <= FACE | {""}
+
+
+@pytest.mark.parametrize("path", [p for p in PLUGINS if p.name == "__init__.py"], ids=shown)
+def test_the_registration_of_a_plugin_imports_nothing_heavy(path):
+    light = {"__future__", "collections", "memtk", "typing"}
+    assert {m.split(".")[0] for m in imports(path)} <= light
+
+
+def test_no_import_is_relative_and_none_reaches_for_a_private_name():
+    for path in [*CORE, *PLUGINS]:
+        for module in imports(path):
+            last = module.rpartition(".")[2]
+            assert not module.startswith("."), f"{shown(path)}: {module}"
+            private = last.startswith("_") and not last.startswith("__")
+            assert not (module.startswith("memtk") and private), f"{shown(path)}: {module}"
+
+
+def test_results_and_registry_are_read_without_torch():
+    code = "import sys, memtk.results, memtk.registry; print(['torch'] * ('torch' in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+    for path in (ROOT / "memtk" / "results").rglob("*.py"):
+        assert "torch" not in {m.split(".")[0] for m in imports(path)}
+
+
+def test_no_file_is_longer_than_400_lines():
+    for path in [*CORE, *PLUGINS, *sorted((ROOT / "tests").rglob("*.py"))]:
+        lines = len(path.read_text().splitlines())
+        assert lines <= 400, f"{shown(path)} has {lines} lines"
+
+
+def test_every_file_is_named_for_what_it_holds():
+    vague = {"util", "utils", "helper", "helpers", "common", "misc"}
+    for folder in ("memtk", "plugins", "tests"):
+        for path in (ROOT / folder).rglob("*"):
+            words = set(path.stem.lower().split("_"))
+            assert not words & vague, shown(path)
+
+
+@pytest.mark.parametrize("path", [*CORE, *PLUGINS], ids=shown)
+def test_a_library_neither_exits_nor_prints_nor_seeds_the_world(path):
+    seeds = {"torch.manual_seed", "np.random.seed", "random.seed", "numpy.random.seed"}
+    never = {"print", "exit", "quit", "os._exit"} | seeds
+    if "cli" not in path.parts:
+        never |= {"sys.exit", "SystemExit"}
+    if path == ROOT / "memtk" / "testing" / "randomness.py":
+        never -= seeds  # it looks whether others do, and puts everything back
+    assert not never & {name for name, _ in called(path)}
+
+
+@pytest.mark.parametrize("path", [*CORE, *PLUGINS], ids=shown)
+def test_files_are_untrusted(path):
+    for name, call in called(path):
+        arguments = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        if name == "torch.load":
+            assert arguments.get("weights_only") == "True"
+        if name in {"np.load", "numpy.load"}:
+            assert arguments.get("allow_pickle", "False") == "False"
+        assert name not in {"eval", "exec", "pickle.load", "pickle.loads", "yaml.load"}
+
+
+def test_every_module_of_memtk_has_a_test_that_is_named_after_it_or_its_package():
+    tests = {p.stem for p in (ROOT / "tests").rglob("test_*.py")}
+    folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir()}
+    for path in CORE:
+        if path.parent == ROOT / "memtk" and not path.stem.startswith("__"):
+            known = {"hookspecs"}  # a catalogue: tests/test_component.py reads it
+            assert f"test_{path.stem}" in tests or path.stem in known, shown(path)
+        elif path.parent != ROOT / "memtk":
+            package = path.relative_to(ROOT / "memtk").parts[0]
+            assert package in folders | {"suites"}, shown(path)

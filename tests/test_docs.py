@@ -1,0 +1,60 @@
+"""The pages made from the code are current, and what the docs name exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from memtk.cli import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+def made() -> dict[str, str]:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs/make_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.pages()
+
+
+def test_the_reference_pages_say_what_the_code_says():
+    for name, text in made().items():
+        assert (ROOT / "docs/reference" / name).read_text() == text, f"run `make docs` for {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_and_options_in_the_pages_exist(page):
+    for line in re.findall(
+        r"(?:^| |`)memtk ([a-z]+ [^`\n]*|[a-z]+)(?=`|$)", page.read_text(), re.M
+    ):
+        name, *words = line.split()
+        if name not in cli.commands:
+            continue
+        known = {o for p in cli.commands[name].params for o in (*p.opts, *p.secondary_opts)}
+        for word in words:
+            if word.startswith("-"):
+                assert word in {*known, "--help"}, f"{page.name}: memtk {name} has no {word}"
+
+
+def test_the_readme_shows_both_commands():
+    text = (ROOT / "README.md").read_text()
+    assert "make bench" in text and "make test" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_in_the_pages_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "page"}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+        exec(compile(block, str(page), "exec"), names)

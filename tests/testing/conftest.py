@@ -1,0 +1,208 @@
+"""A sound generator, embedder, similarity, mitigation and reader; tests break copies of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from memtk.errors import UserError
+from memtk.interfaces import (
+    ComponentConfig,
+    Embedder,
+    Generator,
+    ImageSpec,
+    Mitigation,
+    Phase,
+    PhaseSettings,
+    Record,
+    Turn,
+    Volume,
+)
+
+
+class Config(ComponentConfig):
+    width: int = 3
+    training: PhaseSettings = PhaseSettings(steps=2)
+
+
+class SoundGenerator(Generator):
+    """Two phases: an autoencoder-like pair of turns, then a decoder on encoded rows."""
+
+    Config = Config
+    presets = {"smoke": {"width": 2}}
+
+    def __init__(self, config, spec):
+        super().__init__(config, spec)
+        size = spec.channels * int(np.prod(spec.shape))
+        self.down = nn.Linear(size, config.width)
+        self.up = nn.Linear(config.width, size)
+        self.critic = nn.Linear(size, 1)
+        self.register_buffer("spread", torch.tensor(1.0))
+
+    def phases(self):
+        settings = self.config.training
+        down = Turn("down", self.down.parameters, self.squeeze, 1e-2)
+        critic = Turn("critic", self.critic.parameters, self.judge, 1e-2)
+        up = Turn("up", self.up.parameters, self.decode, 1e-2)
+        return (
+            Phase("first", settings, (down, critic)),
+            Phase("second", settings, (up,), encode=self.encode, begin=self.measure),
+        )
+
+    def encode(self, x):
+        return self.down(x.flatten(1))
+
+    def measure(self, batches):
+        self.spread.fill_(torch.cat(list(batches)).std())
+
+    def squeeze(self, x, noise):
+        return {"size": self.encode(x).square().mean()}
+
+    def judge(self, x, noise):
+        return {"verdict": self.critic(x.flatten(1)).square().mean()}
+
+    def decode(self, z, noise):
+        shift = noise.normal(z.shape[1])
+        return {"l2": self.up(z + shift).square().mean()}
+
+    def sample(self, noise):
+        z = noise.normal(self.config.width) * self.spread
+        return self.up(z).reshape(-1, self.spec.channels, *self.spec.shape).tanh()
+
+    def reconstruct(self, x):
+        return self.up(self.encode(x)).reshape(x.shape).tanh()
+
+    def denoising_loss(self, x, t, noise):
+        return self.encode(x).square().mean(1)
+
+
+class SoundEmbedder(Embedder):
+    Config = Config
+
+    def __init__(self, config, spec):
+        super().__init__(config, spec)
+        self.width = config.width
+        self.net = nn.Linear(spec.channels * int(np.prod(spec.shape)), config.width)
+
+    def phases(self):
+        turn = Turn("net", self.net.parameters, self.loss, 1e-2)
+        return (Phase("training", self.config.training, (turn,)),)
+
+    def loss(self, x, noise):
+        return {"l2": self.embed(x).square().mean()}
+
+    def embed(self, x):
+        return self.net(x.flatten(1))
+
+
+class SoundSimilarity:
+    """Minus the squared distance."""
+
+    space = "embedding"
+
+    def prepare(self, rows):
+        return rows * 2
+
+    def compare(self, queries, references):
+        return -(queries[:, None] - references[None]).square().sum(-1)
+
+    def pairs(self, queries, references):
+        return -(queries - references).square().sum(-1)
+
+
+class SoundMitigation(Mitigation):
+    Config = Config
+
+    def choose(self, patients, rng):
+        drawn = sorted(set(patients))
+        kept = set(rng.permutation(drawn)[: self.config.width].tolist())
+        return np.array([i for i, p in enumerate(patients) if p in kept])
+
+    def augment(self, x, noise):
+        shift = noise.uniform(1).reshape(-1, *[1] * (x.dim() - 1))
+        return (x * 0.5 + shift * 0.1).clamp(-1, 1)
+
+    def adjust(self, settings):
+        return {**settings, "rate": settings.get("rate", 0) / 2}
+
+    def release(self, synthetic):
+        return np.arange(1, len(synthetic))
+
+
+class SoundReader:
+    """A line with the shape, and a line with the voxels."""
+
+    suffixes = (".grid",)
+
+    def records(self, path):
+        self.lines(path)
+        return [Record(path)]
+
+    def read(self, record):
+        head, body = self.lines(record.path)
+        try:
+            shape = tuple(int(n) for n in head.split())
+            voxels = np.array([float(v) for v in body.split()]).reshape(1, *shape)
+        except ValueError as error:
+            raise UserError(f"{record.path} is damaged") from error
+        return Volume(voxels, (1.0, 2.0))
+
+    def lines(self, path):
+        try:
+            head, body = path.read_text("ascii").splitlines()
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path}") from error
+        return head, body
+
+
+@pytest.fixture
+def spec():
+    return ImageSpec((4, 5))
+
+
+@pytest.fixture
+def sound_generator():
+    return SoundGenerator
+
+
+@pytest.fixture
+def sound_embedder():
+    return SoundEmbedder
+
+
+@pytest.fixture
+def sound_similarity():
+    return SoundSimilarity
+
+
+@pytest.fixture
+def sound_mitigation():
+    return SoundMitigation
+
+
+@pytest.fixture
+def sound_reader():
+    return SoundReader
+
+
+@pytest.fixture
+def grid_file(tmp_path):
+    path = tmp_path / "a.grid"
+    path.write_text("2 3\n1.5 2.5 3.5 4.5 5.5 6.5\n")
+    return path
+
+
+@pytest.fixture
+def complaint():
+    """Return the sentence with which a check fails, and hold it to one line."""
+
+    def run(check, *arguments, **named):
+        with pytest.raises(AssertionError) as raised:
+            check(*arguments, **named)
+        sentence = str(raised.value)
+        assert sentence and len(sentence.splitlines()) == 1
+        return sentence
+
+    return run

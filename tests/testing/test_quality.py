@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.testing import check_quality_metric
+
+SPEC = ImageSpec((4, 4))
+
+
+class Shift:
+    """The difference of the means."""
+
+    def __call__(self, real, fake):
+        first, second = (images.read(range(len(images))).mean() for images in (real, fake))
+        return {"shift": float(first - second)}
+
+
+class Scaled(Shift):
+    class Config(ComponentConfig):
+        by: float = 2.0
+
+    def __init__(self, config):
+        self.by = config.by
+
+    def __call__(self, real, fake):
+        return {"shift": self.by * super().__call__(real, fake)["shift"]}
+
+
+def test_a_sound_metric_passes_with_and_without_settings():
+    check_quality_metric(Shift, spec=SPEC)
+    check_quality_metric(Scaled, {"by": 3.0}, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (3.0, "Broken gives no measures by their names"),
+        ({}, "Broken gives no measures by their names"),
+        ({"a": float("nan")}, "Broken gives 'a' = nan; expected a name and a finite number"),
+        ({1: 1.0}, "Broken gives 1 = 1.0"),
+    ],
+)
+def test_unsound_measures_are_told(complaint, value, sentence):
+    broken = type("Broken", (Shift,), {"__call__": lambda self, real, fake: value})
+    assert sentence in complaint(check_quality_metric, broken, spec=SPEC)
+
+
+def test_measures_that_differ_from_time_to_time_are_told(complaint):
+    class Drifting(Shift):
+        count = 0
+
+        def __call__(self, real, fake):
+            self.count += 1
+            return {"count": float(self.count)}
+
+    assert "other values the second time" in complaint(check_quality_metric, Drifting, spec=SPEC)

@@ -1,0 +1,82 @@
+"""Two processes on one machine (gloo) against one."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def found(toy, tmp_path_factory):
+    """What one process found, and each of two."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
+
+    def start(name, rank, world):
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        ranks = {k: str(rank) for k in ("RANK", "LOCAL_RANK")}
+        worlds = {k: str(world) for k in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")}
+        extra = {**shared, **ranks, **worlds} if world > 1 else {}
+        (folder / name).mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, toy.__file__, str(folder / name), str(STEPS), "0"],
+            env={**env, **extra},
+        )
+
+    running = [start("one", 0, 1), start("two", 0, 2), start("two", 1, 2)]
+    try:
+        codes = [process.wait(timeout=50) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert codes == [0, 0, 0]
+    paths = [folder / "one/found-0.json", folder / "two/found-0.json", folder / "two/found-1.json"]
+    return [json.loads(path.read_text()) for path in paths], folder
+
+
+def test_two_processes_train_to_the_losses_of_one(found):
+    (one, *two), _ = found
+    assert [f["world"] for f in (one, *two)] == [1, 2, 2]
+    for other in two:
+        for phase, curve in one["losses"].items():
+            for (step, a), (same_step, b) in zip(curve, other["losses"][phase], strict=True):
+                assert step == same_step
+                assert b == pytest.approx(a, abs=1e-5)
+
+
+def test_two_processes_end_with_the_weights_of_one(found):
+    _, folder = found
+    one, two = (
+        torch.load(folder / name / f"checkpoints/step-{STEPS:06d}.pt", weights_only=True)["model"]
+        for name in ("one", "two")
+    )
+    assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
+
+
+def test_every_process_has_all_embeddings(found):
+    (one, *two), _ = found
+    for other in two:
+        assert np.allclose(other["embeddings"], one["embeddings"], atol=1e-6)
+
+
+def test_blocks_shards_and_collected_values_are_in_order(found):
+    (one, first, second), _ = found
+    assert first["blocks"] == second["blocks"] == one["blocks"] == list(range(7))
+    assert first["shard"] + second["shard"] == one["shard"] == list(range(5))
+    assert first["collected"] == second["collected"] == [0, 1]
+
+
+def test_two_processes_draw_the_images_of_one(found):
+    (one, first, second), _ = found
+    assert first["synthetic"] == second["synthetic"]
+    assert np.allclose(first["synthetic"], one["synthetic"], atol=1e-4)  # weights differ a little
