@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -107,17 +107,22 @@ def _explain(config: type[BaseModel], item: Any, where: str) -> str:
     key = ".".join([where, *path] if where else path)
     if item["type"] != "extra_forbidden":
         return f"{key} = {item['input']!r}: {item['msg'].lower()}"
-    names = sorted(_fields(config, path[:-1]))
+    table = _table(config, path[:-1])
+    if table is None:
+        return f"unknown key {key!r}"
+    names = sorted(table.model_fields)
     prefix = ".".join([where, *path[:-1]] if where else path[:-1])
     known = f"{prefix or 'it'} has {', '.join(names)}" if names else f"{prefix or 'it'} has no keys"
     return f"unknown key {key!r}: {known}.{did_you_mean(path[-1], names)}"
 
 
-def _fields(config: type[BaseModel], path: list[str]) -> set[str]:
+def _table(config: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """Return the model of the keys at `path`, None where it is not plain which."""
     for part in path:
         field = config.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return set()
-        config = inner
-    return set(config.model_fields)
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        models = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if len(models) != 1:
+            return None
+        config = models[0]
+    return config

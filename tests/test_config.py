@@ -16,6 +16,8 @@ class Toy(ComponentConfig):
     channels: tuple[int, ...] = (1, 2)
     limit: int | None = 3
     training: PhaseSettings = PhaseSettings(steps=5)
+    extra: PhaseSettings | None = None
+    many: dict[str, PhaseSettings] = {}
 
 
 def message(*layers, where="generator"):
@@ -83,7 +85,8 @@ def test_a_value_cannot_add_a_second_key():
 
 def test_an_unknown_key_gets_the_nearest_one_and_all_there_are():
     assert message({"rat": 1}) == (
-        "unknown key 'generator.rat': generator has channels, limit, rate, training, way. "
+        "unknown key 'generator.rat': generator has channels, extra, limit, many, rate, "
+        "training, way. "
         "Did you mean 'rate'?"
     )
 
@@ -92,6 +95,20 @@ def test_an_unknown_key_of_a_phase_is_named_with_its_path():
     text = message({"training": {"step": 3}})
     assert text.startswith("unknown key 'generator.training.step': generator.training has ")
     assert text.endswith("Did you mean 'steps'?")
+
+
+def test_an_unknown_key_of_an_optional_table_is_named_likewise():
+    text = message({"extra": {"step": 3}})
+    assert text.startswith("unknown key 'generator.extra.step': generator.extra has accumulate, ")
+
+
+def test_where_the_known_keys_are_not_plain_none_are_listed():
+    assert message({"many": {"a": {"step": 3}}}) == "unknown key 'generator.many.a.step'"
+
+
+def test_a_configuration_without_keys_says_so():
+    with pytest.raises(UserError, match="unknown key 'augment.rate': augment has no keys"):
+        build(ComponentConfig, {"rate": 1}, where="augment")
 
 
 def test_a_key_far_from_all_gets_no_suggestion():

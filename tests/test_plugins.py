@@ -95,7 +95,8 @@ def test_a_folder_without_init_is_no_plugin(write_plugin, tmp_path):
 
 def test_a_plugin_with_one_wrong_hook_brings_nothing_at_all(write_plugin):
     source = (
-        GOOD.format("half") + "    @hookimpl\n    def memtk_embedders(colour):\n        return []\n"
+        GOOD.format("half")
+        + "    @hookimpl\n    def memtk_similarities(colour):\n        return []\n"
     )
     host = load_plugins([write_plugin("half", source)], {})
     assert statuses(host) == {"half": "broken"} and "colour" in reason(host, "half")
@@ -103,9 +104,17 @@ def test_a_plugin_with_one_wrong_hook_brings_nothing_at_all(write_plugin):
 
 
 def test_a_hook_under_a_name_that_is_no_hook_at_all_breaks_its_plugin(write_plugin):
-    source = "@hookimpl\ndef generators():\n    return []\n"
+    source = (
+        GOOD.format("odd")
+        + """
+    @hookimpl
+    def networks():
+        return []
+    """
+    )
     host = load_plugins([write_plugin("odd", source)], {})
-    assert statuses(host) == {"odd": "broken"} and "generators" in reason(host, "odd")
+    assert statuses(host) == {"odd": "broken"} and "networks" in reason(host, "odd")
+    assert Registry(host).entries("generator") == []
 
 
 def test_a_name_that_looks_like_a_hook_and_is_none_is_left_alone(write_plugin):

@@ -119,3 +119,19 @@ def test_its_own_tests_pass_with_the_conformance_kit(site, tmp_path):
     shutil.copy(EXAMPLE / "tests" / "test_rules.py", tmp_path)
     arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     assert "4 passed" in python(*arguments, str(tmp_path), site=site)
+
+
+def test_its_components_take_part_in_a_bench(site, tmp_path):
+    log, run = tmp_path / "events", tmp_path / "run"
+    command = ["-m", "memtk", "bench", "--preset", "smoke", "--out", str(run)]
+    command += ["--generator", "gaussian", "--embedder", "thumbnail", "--similarity", "manhattan"]
+    command += ["--mitigation", "grain", "--set", "gaussian.temperature=0.5"]
+    command += ["--set", "data.phantom.training=8", "--set", "data.phantom.validation=20"]
+    python(*command, site=site, MEMTK_EXAMPLE_LOG=str(log))
+    (result,) = run.glob("cells/*/result.json")
+    components = json.loads(result.read_text())["components"]
+    used = [components["generator"], components["embedder"], components["similarity"]]
+    for component in [*used, *components["mitigations"]]:
+        assert (component["distribution"], component["version"]) == ("memtk-example", "0.3.1")
+    assert "memtk-example has seen the cell gaussian+grain" in (run / "report.html").read_text()
+    assert any(line.startswith("end\ttraining gaussian") for line in log.read_text().splitlines())

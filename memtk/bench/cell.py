@@ -46,7 +46,7 @@ def run_cell(context: Context, name: str, part: Part, detector: Detector | None)
             name=name,
             watch=context.watch,
         )
-    judge = Judge(context, name, generator, training, count, detector)
+    judge = Judge(context, name, generator, training, count, detector, mitigations)
     checkpoints = []
     for checkpoint in trained.checkpoints:
         last = checkpoint is trained.checkpoints[-1]

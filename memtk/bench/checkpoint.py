@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, Rows
 from memtk.bench.protocols import protocols_of
-from memtk.data.images import StoredImages, open_images
+from memtk.data.images import StoredImages, open_images, write_images
+from memtk.errors import UserError
 from memtk.events import Event
-from memtk.interfaces import Generator
+from memtk.interfaces import Generator, Mitigation
 from memtk.memorization import Embeddings, judge
 from memtk.results import Checkpoint, read_checkpoint, write_arrays, write_checkpoint
 from memtk.training.checkpoints import load_checkpoint
@@ -27,6 +29,7 @@ class Judge:
         training: the training images that it saw (N).
         count: synthetic images to draw (M).
         detector: the embedder that saw the training images alone; None in image space.
+        mitigations: those that hold synthetic images back are asked for each set.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class Judge:
         training: StoredImages,
         count: int,
         detector: Detector | None,
+        mitigations: Sequence[Mitigation] = (),
     ) -> None:
         self._context, self._cell, self._generator = context, cell, generator
         self._training, self._count, self._detector = training, count, detector
+        self._mitigations = mitigations
         self._validation = context.dataset.split("validation")
         self._folder = context.folder / "cells" / cell
 
@@ -93,17 +98,34 @@ class Judge:
             self._context.watch(Event("skip", stage))
             return open_images(path)
         load_checkpoint(self._generator, trained.path)
+        filters = [m for m in self._mitigations if type(m).release is not Mitigation.release]
         with self._context.clock(stage):
-            return sample(
+            drawn = sample(
                 self._generator,
                 self._count,
                 seed=self._context.seed("sample", self._cell),
-                path=path,
+                path=self._folder / "drawn" / f"{label}.h5" if filters else path,
                 batch_size=self._context.plan.recipe.bench.batch_size,
                 devices=self._context.devices,
                 name=f"{self._cell} {label}",
                 watch=self._context.watch,
             )
+            return self._released(drawn, filters, path) if filters else drawn
+
+    def _released(
+        self, drawn: StoredImages, filters: Sequence[Mitigation], path: Path
+    ) -> StoredImages:
+        """Keep what every mitigation lets out; only that is judged and shown."""
+        kept = drawn
+        for mitigation in filters:
+            kept = kept.subset(mitigation.release(kept).tolist())
+        if not len(kept):
+            raise UserError(f"{self._cell}: its mitigations release none of {len(drawn)} images")
+        if self._context.devices.is_main:
+            rows = (kept.read([row]) for row in range(len(kept)))
+            write_images(path, rows, len(kept), kept.spec)
+        self._context.devices.wait()
+        return open_images(path)
 
     def _embed(self, detector: Detector | None, synthetic: StoredImages, label: str) -> Embeddings:
         if detector is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 import rich.progress
 from rich.console import Console
 from rich.text import Text
 
+from memtk.errors import one_line
 from memtk.events import Event
 from memtk.plugins import Host
 
@@ -24,7 +26,7 @@ class Progress:
 
     def __init__(self, console: Console, host: Host, every: float = 30.0) -> None:
         self.console = console
-        self._hook = host.manager.hook.memtk_run_event
+        self._hook: Callable[..., object] = host.manager.hook.memtk_run_event
         self._every = every
         self._started: dict[str, float] = {}
         self._shown = 0.0
@@ -62,7 +64,12 @@ class Progress:
             "skip": self._skip,
             "note": self._note,
         }[event.kind](event)
-        self._hook(event=event)
+        try:
+            self._hook(event=event)
+        except Exception as error:
+            # A watcher must not end the run; it is told once and not called again.
+            self._say(f"warning: a plugin's memtk_run_event failed: {one_line(error)}", "yellow")
+            self._hook = lambda **_: None
 
     def _start(self, event: Event) -> None:
         now = time.monotonic()

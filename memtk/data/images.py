@@ -167,7 +167,7 @@ def create_images(group: h5py.Group, count: int, spec: ImageSpec) -> h5py.Datase
     One chunk an image, with a checksum, so that damage is noticed when it is read.
     """
     shape = (spec.channels, *spec.shape)
-    filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": False} if count else {}
+    filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": True} if count else {}
     dataset = group.create_dataset("images", (count, *shape), dtype="f4", **filled)
     dataset.attrs["spacing"] = np.asarray(spec.spacing, dtype=np.float64)
     return dataset

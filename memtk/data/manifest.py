@@ -169,7 +169,7 @@ def _row(
         split = split_of(word) or ""
         if not split:
             said = f"the split {word!r} is unknown" if word else "the split is empty"
-            raise UserError(f"{said}: write train, val or test{did_you_mean(word, split_words())}")
+            raise UserError(f"{said}: write train, val or test.{did_you_mean(word, split_words())}")
     if config.patient_pattern is not None:
         patient = patient_in(config.patient_pattern, file, path.parent) or ""
         if not patient:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from memtk.interfaces.images import Images
 from memtk.interfaces.settings import ComponentConfig
 from memtk.noise import Noise
 
@@ -41,6 +42,9 @@ class Mitigation:
         """Return the generator's configuration (its `Config` as a nested dict), changed."""
         return settings
 
-    def release(self, synthetic: Tensor) -> np.ndarray:
-        """Return the indices of the synthetic images (M, C, *S) that may go out."""
+    def release(self, synthetic: Images) -> np.ndarray:
+        """Return the indices of the synthetic images (M) that may go out; the others are dropped.
+
+        What was chosen by a score cannot be tested by that score again.
+        """
         return np.arange(len(synthetic))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,6 +85,20 @@ class Prepared:
         runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
         read = [self._read(int(run[0]), int(run[-1]) + 1) for run in runs]
         return self._similarity.prepare(torch.cat(read))
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """For each row the lowest index of a row with the same bits, int64 (N,).
+
+        Where thousands are equal, as in the samples of a generator that has collapsed, one of them
+        is compared in float64 and not all.
+        """
+        seen: dict[bytes, int] = {}
+        found = np.empty(len(self), dtype=np.int64)
+        for a, b in self._chunks(0, len(self)):
+            for i, row in enumerate(self._read(a, b).numpy(), start=a):
+                found[i] = seen.setdefault(blake2b(row.tobytes(), digest_size=16).digest(), i)
+        return found
 
     def _chunks(self, start: int, stop: int) -> list[tuple[int, int]]:
         step = max(1, CHUNK // self.width)

@@ -76,8 +76,7 @@ def search(
     float32 may be off, is computed again in float64 and decides there: the result is that of a
     search in float64, ties included, whatever the tile, the device or the number of processes.
     Each float64 value is checked against that error; if one lies outside, the search is repeated
-    with a larger one. Memory is O(Q + R) and one tile beside the (prepared) sets. Many exact
-    duplicates of a nearest neighbour make it slow, because each is computed again.
+    with a larger one. Memory is O(Q + R) and one tile beside the (prepared) sets.
 
     Args:
         queries: (Q, *F) array, tensor, memory-mapped array or anything with `len` and slices. What
@@ -212,8 +211,13 @@ class _Pass:
             found += len(over.undecided[0])
         if not crowded and found > CROWD * sum(values.shape):
             return False
-        self._by_row.add(row + top, column + left, value, bound)
-        self._by_column.add(line + left, other + top, likeness, bound)
+        rows_found = row + top, column + left, value
+        columns_found = line + left, other + top, likeness
+        if crowded:
+            rows_found = _distinct(*rows_found, self._columns.first)
+            columns_found = _distinct(*columns_found, self._rows.first)
+        self._by_row.add(*rows_found, bound)
+        self._by_column.add(*columns_found, bound)
         if counts is not None:
             counts.queries[top : top + len(q)] += over.rows
             counts.references[left : left + len(r)] += over.columns
@@ -235,6 +239,15 @@ class _Pass:
         rounding = getattr(self._similarity, "rounding", None)
         error = rounding(q, r) if rounding else 8 * math.sqrt(q.shape[1]) * unit * size
         return self._slack * (error + 4 * unit * size)
+
+
+def _distinct(
+    lines: np.ndarray, others: np.ndarray, values: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keep, for each line, one candidate (K,) of those with the same bits: the first."""
+    others = first[others]
+    _, kept = np.unique(lines * len(first) + others, return_index=True)
+    return lines[kept], others[kept], values[kept]
 
 
 def _merge(parts: list[Neighbours]) -> Neighbours:

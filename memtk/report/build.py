@@ -53,7 +53,8 @@ def _render(run: Run, cells: list[Cell]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters["percent"] = lambda share: _unbroken(percent(share))
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template("page.html").render(
         title=_title(cells),
         lead=_lead(run),
@@ -63,6 +64,11 @@ def _render(run: Run, cells: list[Cell]) -> str:
         command=repeat_command(run.file.recipe),
         version=__version__,
     )
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _title(cells: list[Cell]) -> str:

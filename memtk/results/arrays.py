@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a group of a file, in place of one of that name; other groups stay.
 
-    The file is written anew and renamed, so that it is never seen half written.
+    The file is written anew and renamed, so that it is never seen half written, and every array
+    has a checksum.
 
     Args:
         path: the HDF5 file, made if it is missing.
@@ -37,7 +38,7 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
                         old.copy(name, new)
         target = new.create_group(group)
         for name, array in arrays.items():
-            target.create_dataset(name, data=array)
+            target.create_dataset(name, data=array, fletcher32=array.ndim > 0 and array.size > 0)
 
 
 def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:

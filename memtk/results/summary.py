@@ -32,7 +32,7 @@ def headline(result: Result) -> str:
         )
     if said.kind == "signs":
         why = (
-            "the conformal test flags none of them"
+            "the conformal test flags nothing"
             if found.can_reject
             else f"with {_strangers(result)} the conformal test can flag nothing"
         )
@@ -42,14 +42,11 @@ def headline(result: Result) -> str:
             f"Nothing can be said: with {_strangers(result)} no image could have been flagged, "
             f"however alike; {reference}."
         )
-    few = (
-        f"; fewer than {said.fewest} memorized images could have gone unnoticed"
-        if said.fewest > 1
-        else ""
-    )
+    what = "copies" if found.n_mem is None else "memorized images"
+    few = f"; up to {said.fewest - 1} {what} would have gone unnoticed in any case"
     return (
         f"No evidence of memorization: against {_strangers(result)} no image stands out, and "
-        f"{reference}{few}."
+        f"{reference}{few if said.fewest > 1 else ''}."
     )
 
 

@@ -22,8 +22,8 @@ class Verdict:
     Args:
         kind: "memorized", "signs" (something stands out, but it proves nothing), "inconclusive"
             (nothing could have been flagged) or "none" (nothing was flagged, but could have been).
-        fewest: training images that must stand out before any can be flagged, of N; more than N:
-            none can be.
+        fewest: images that must stand out before any can be flagged: training images, or
+            synthetic ones where the exposure was not tested. More than there are: none can be.
     """
 
     kind: Literal["memorized", "signs", "inconclusive", "none"]
@@ -55,7 +55,8 @@ def verdict(result: Result) -> Verdict:
     """
     found = result.last.protocols
     conformal, dar, n = found.conformal, found.dar, result.used_training.images
-    fewest = max(1, math.ceil(n * conformal.finest_p / conformal.fdr * (1 - 1e-12)))
+    tested = result.last.n_synthetic if conformal.n_mem is None else n
+    fewest = max(1, math.ceil(tested * conformal.finest_p / conformal.fdr * (1 - 1e-12)))
     excess = binomial_tail(dar.n_mem, n, dar.expected_mem_fraction) < CHANCE
     if conformal.n_mem or (conformal.n_mem is None and conformal.n_copies and excess):
         return Verdict("memorized", fewest)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from memtk.data.images import MemoryImages
 from memtk.interfaces import ImageSpec, Mitigation
 from memtk.noise import Noise
 from memtk.testing.construction import make_config
@@ -50,7 +51,7 @@ def check_mitigation(
     check_choose(mitigation, whole_patients)
     check_augment(mitigation, images, tolerance)
     check_adjust(mitigation)
-    check_indices(f"{cls.__name__}.release", mitigation.release(images), len(images))
+    check_indices(f"{cls.__name__}.release", mitigation.release(MemoryImages(images)), len(images))
 
 
 def check_choose(mitigation: Mitigation, whole_patients: bool = False) -> None:

@@ -16,12 +16,12 @@ from memtk_contrastive.ntxent import ntxent
 
 SMOKE = {"width": 4, "learning_rate": 1e-3, "training": {"steps": 20, "batch_size": 8}}
 DEMO = {
-    "width": 16,
+    "width": 8,
     "stem_stride": 2,
     "learning_rate": 2e-3,
     "temperature": 0.1,
     "augmentation": "strong",
-    "training": {"steps": 250, "batch_size": 32, "schedule": "one-cycle"},
+    "training": {"steps": 180, "batch_size": 32, "schedule": "one-cycle"},
 }
 
 

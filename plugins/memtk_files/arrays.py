@@ -53,7 +53,7 @@ class NumpyReader:
         if path.name.lower().endswith(".npy"):
             return [Record(path)]
         records: list[Record] = []
-        with reading(path), zipfile.ZipFile(path) as file:
+        with reading(path, kind="NumPy file"), zipfile.ZipFile(path) as file:
             names = [n.removesuffix(".npy") for n in file.namelist() if n.endswith(".npy")]
             stacks = [name for name in STACKS if name in names]
             for name in stacks:
@@ -76,14 +76,13 @@ class NumpyReader:
             UserError: if the file is damaged, or the array is no image.
         """
         path, item = record.path, record.item
-        with reading(path, item):
+        with reading(path, item, kind="NumPy file"):
             if not item:
-                array = np.load(path, allow_pickle=False)
+                array = _load(path)
             elif "/" in item:
                 array = self._row(path, *split_item(item))
             else:
-                with np.load(path, allow_pickle=False) as file:
-                    array = file[item]
+                array = _load(path, item)
             problem = problem_of((1, *np.shape(array)), np.asarray(array).dtype)
             if problem:
                 raise UserError(
@@ -101,14 +100,29 @@ class NumpyReader:
                 member.stream.close()
             member = self._member = _open(path, name)
         if member.fortran:  # rows are scattered over the file
-            with np.load(path, allow_pickle=False) as file:
-                return np.asarray(file[name][row])
+            return np.asarray(_load(path, name)[row])
         size = int(np.prod(member.shape[1:])) * member.dtype.itemsize
         member.stream.seek(member.offset + row * size)
         data = member.stream.read(size)
         if len(data) < size:
             raise UserError(f"cannot read {path}: {name} ends before row {row}")
         return np.frombuffer(data, member.dtype).reshape(member.shape[1:])
+
+
+def _load(path: Path, name: str = "") -> Any:
+    """Load a .npy file, or an array of a .npz file."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not name:
+            return loaded
+        with loaded as file:
+            return file[name]
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise UserError(
+            f"cannot read {path}: it holds pickled objects or no array; memtk loads numbers alone"
+        ) from error
 
 
 def _open(path: Path, name: str) -> _Member:

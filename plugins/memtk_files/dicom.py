@@ -76,19 +76,19 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _has_magic(path: Path) -> bool:
-    with reading(path), path.open("rb") as handle:
+    with reading(path, kind="DICOM file"), path.open("rb") as handle:
         handle.seek(128)
         return handle.read(4) == b"DICM"
 
 
 def _read(path: Path) -> pydicom.Dataset:
-    with reading(path):
+    with reading(path, kind="DICOM file"):
         return pydicom.dcmread(path)
 
 
 def _pixels(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
     """Return (H, W) or (H, W, 3), in the units of the modality."""
-    with reading(path):
+    with reading(path, kind="DICOM file"):
         if "PixelData" not in dataset:
             raise UserError(f"cannot read {path}: it has no pixels (modality {_say(dataset)})")
         if int(dataset.get("NumberOfFrames") or 1) > 1:

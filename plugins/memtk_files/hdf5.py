@@ -34,7 +34,7 @@ class Hdf5Reader:
             UserError: if the file is damaged or has no such dataset.
         """
         records: list[Record] = []
-        with reading(path), h5py.File(path, "r", locking=False) as file:
+        with reading(path, kind="HDF5 file"), h5py.File(path, "r", locking=False) as file:
             found = [name for name in STACKS if name in file.keys()]  # noqa: SIM118 (no link followed)
             for name in found:
                 dataset = _dataset(file, name, path)
@@ -53,7 +53,7 @@ class Hdf5Reader:
         Raises:
             UserError: if the file is damaged.
         """
-        with reading(record.path, record.item):
+        with reading(record.path, record.item, kind="HDF5 file"):
             name, row = split_item(record.item)
             voxels = voxels_of(
                 np.asarray(_dataset(self._open(record.path), name, record.path)[row])

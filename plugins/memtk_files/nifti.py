@@ -40,7 +40,7 @@ class NiftiReader:
         Raises:
             UserError: if the file is damaged, holds time points, or voxels that are not numbers.
         """
-        with reading(record.path):
+        with reading(record.path, kind="NIfTI file"):
             image: Any = nibabel.load(record.path)
             if not isinstance(image, nibabel.Nifti1Image):
                 raise UserError(

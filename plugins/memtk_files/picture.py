@@ -36,7 +36,7 @@ class PictureReader:
             UserError: if the file is damaged, animated or transparent.
         """
         path = record.path
-        with reading(path):
+        with reading(path, kind="picture"):
             tiff = path.name.lower().endswith((".tif", ".tiff"))
             pixels, volume = _tiff(path) if tiff else (imageio.imread(path), False)
             if not real_numbers(pixels.dtype):

@@ -11,8 +11,13 @@ from memtk import UserError
 
 
 @contextmanager
-def reading(path: Path, item: str = "") -> Iterator[None]:
+def reading(path: Path, item: str = "", *, kind: str) -> Iterator[None]:
     """Turn any failure in the block into a `UserError` that names `path`.
+
+    Args:
+        path: what is read.
+        item: which image of it.
+        kind: what it should be ("NIfTI file").
 
     Files are untrusted and libraries raise what they like about broken ones (zlib.error,
     struct.error, KeyError, ...), so every `Exception` counts as "cannot be read".
@@ -30,8 +35,11 @@ def reading(path: Path, item: str = "") -> Iterator[None]:
         raise UserError(f"cannot read {where}: its header claims more voxels than fit") from error
     except Exception as error:
         text = re.sub(r"\s+", " ", str(error)).strip().replace(str(path), path.name)
-        reason = text[:160] or type(error).__name__
-        raise UserError(f"cannot read {where}: {reason}") from error
+        # Only the first sentence: those after it tell programmers what to pass.
+        reason = text.split(". ")[0][:100].rstrip(".") or type(error).__name__
+        raise UserError(
+            f"cannot read {where}: it is damaged, or not a {kind} ({reason})"
+        ) from error
 
 
 def real_numbers(dtype: object) -> bool:

@@ -1,4 +1,4 @@
-"""Similarities of embeddings and of images."""
+"""Similarities of embeddings and of images, and measures of quality."""
 
 from __future__ import annotations
 
@@ -30,5 +30,19 @@ def memtk_similarities() -> Iterable[Component]:
             name="ncc",
             target="memtk_measures.ncc:Ncc",
             summary="Normalised cross-correlation of the images themselves; needs no embedder.",
+        ),
+    )
+
+
+@hookimpl
+def memtk_quality_metrics() -> Iterable[Component]:
+    """Bring the measures of quality and diversity."""
+    return (
+        Component(
+            name="ms-ssim",
+            target="memtk_measures.ms_ssim:MsSsim",
+            summary="Likeness of synthetic images to each other, beside that of real ones.",
+            needs=("monai",),
+            install="pip install monai",
         ),
     )

@@ -26,6 +26,9 @@ class LatentDiffusionConfig(ComponentConfig):
     discriminator_channels: int = Field(32, ge=1, description="channels of its first layer")
     discriminator_layers: int = Field(3, ge=1, description="layers between first and last")
     autoencoder_rate: float = Field(1e-5, gt=0, description="learning rate of the autoencoder")
+    adversarial_rate: float = Field(
+        1e-5, gt=0, description="learning rate of the autoencoder against the discriminator"
+    )
     discriminator_rate: float = Field(1e-5, gt=0, description="learning rate of the discriminator")
     unet_channels: tuple[int, ...] = Field(
         (256, 256, 512), min_length=1, description="of the U-Net, from the latents' resolution down"

@@ -54,7 +54,7 @@ class MonaiLatentDiffusion(Generator):
             "autoencoder", self.autoencoder.parameters, self._plain_loss, c.autoencoder_rate
         )
         fooling = Turn(
-            "autoencoder", self.autoencoder.parameters, self._adversarial_loss, c.autoencoder_rate
+            "autoencoder", self.autoencoder.parameters, self._adversarial_loss, c.adversarial_rate
         )
         judging = Turn(
             "discriminator",

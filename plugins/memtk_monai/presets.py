@@ -11,6 +11,7 @@ PAPER_2D: dict[str, Any] = {
     "adversarial_weight": 0.005,
     "discriminator_channels": 64,
     "autoencoder_rate": 5e-5,
+    "adversarial_rate": 5e-5,
     "discriminator_rate": 1e-4,
     "unet_channels": (256, 512, 768),
     "unet_head_channels": 256,
@@ -29,6 +30,7 @@ SMALL: dict[str, Any] = {
     "discriminator_channels": 8,
     "discriminator_layers": 1,
     "autoencoder_rate": 2e-3,
+    "adversarial_rate": 1e-3,
     "discriminator_rate": 5e-4,
     "unet_attention": (False,),
     "unet_head_channels": 32,
@@ -53,12 +55,14 @@ PRESETS_3D: dict[str, dict[str, Any]] = {
     "smoke": SMOKE,
     "demo": SMALL
     | {
-        "channels": (16, 32, 64),
+        "channels": (32, 64),
+        "patch": 4,
+        "autoencoder_rate": 5e-3,
         "latent_channels": 8,
         "unet_channels": (64,),
         "sampling_steps": 50,
-        "autoencoder": {"steps": 600, "batch_size": 8, "schedule": "one-cycle"},
-        "adversarial": {"steps": 100, "batch_size": 8, "schedule": "one-cycle"},
+        "autoencoder": {"steps": 800, "batch_size": 8, "schedule": "one-cycle"},
+        "adversarial": {"steps": 80, "batch_size": 8, "schedule": "one-cycle"},
         "diffusion": {
             "steps": 1000,
             "batch_size": 64,

@@ -144,3 +144,22 @@ def test_the_control_needs_patients_held_back(tmp_path, run_small):
         run_small(
             tmp_path / "run", ("independent",), sets=("data.phantom.held_out=0",), similarity="ncc"
         )
+
+
+def test_synthetic_images_that_a_mitigation_holds_back_are_neither_judged_nor_kept(
+    tmp_path, run_small, monkeypatch
+):
+    from memtk_mitigations.datasize import DataSize
+
+    monkeypatch.setattr(DataSize, "release", lambda self, synthetic: np.arange(3, 8))
+    run = run_small(tmp_path / "run", ("copycat",), mitigation=("datasize",), similarity="ncc",
+                    sets=("datasize.fraction=1.0",))  # fmt: skip
+    assert run.results[0].checkpoints[0].n_synthetic == 5
+    with h5py.File(run.folder / "cells/copycat+datasize/arrays.h5") as file:
+        assert file["step-000000/synthetic_train_index"][:].tolist() == [3, 4, 5, 6, 7]
+
+
+def test_quality_metrics_stand_beside_the_numbers(tmp_path, run_small):
+    run = run_small(tmp_path / "run", ("copycat",), similarity="ncc", quality=("ms-ssim",))
+    quality = run.results[0].checkpoints[0].quality
+    assert set(quality) == {"ms-ssim", "ms-ssim.real"} and 0 < quality["ms-ssim"] < 1

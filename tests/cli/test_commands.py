@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from memtk import hookimpl
 from memtk.cli import cli
 from memtk.cli.progress import Progress
 from memtk.events import Event
@@ -107,3 +108,18 @@ def test_progress_says_what_ended_and_what_was_done_earlier(terminal):
 
 def test_without_a_terminal_steps_come_as_lines_with_the_time_left():
     assert "training a 5/10, 0 s left  loss 0.25" in shown(False, EVENTS)
+
+
+def test_a_plugin_that_fails_while_it_watches_does_not_end_the_run():
+    class Failing:
+        @hookimpl
+        def memtk_run_event(self, event):
+            raise ValueError("boom")
+
+    host = load_plugins([], {})
+    host.manager.register(Failing())
+    console = Console(record=True, width=120, file=Devnull())
+    with Progress(console, host) as progress:
+        progress(EVENTS[0])
+        progress(EVENTS[4])
+    assert console.export_text().count("memtk_run_event failed: ValueError: boom") == 1

@@ -18,7 +18,6 @@ def refused(*arguments):
     assert "Traceback" not in done.output
     message = done.output[done.output.index("Error:") :].strip()
     assert len(message.splitlines()) <= 6, message
-    print(message)
     return message
 
 

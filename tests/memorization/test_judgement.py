@@ -19,9 +19,9 @@ def near(a, b):
     return 1 - cdist(a, b, "correlation")
 
 
-def test_every_number_is_that_of_the_dense_matrices(pearson, rng):
-    one, two = sets(rng), sets(np.random.default_rng(5))
-    people, patients = [i // 2 for i in range(60)], [i // 3 for i in range(50)]
+def test_every_number_is_that_of_the_dense_matrices(pearson):
+    one, two = (sets(np.random.default_rng(i), v=200, m=240) for i in (0, 5))
+    people, patients = [i // 2 for i in range(60)], [i // 2 for i in range(200)]
     said = judge(
         one, two, similarity=pearson, validation_patients=patients, training_patients=people
     )
@@ -29,7 +29,7 @@ def test_every_number_is_that_of_the_dense_matrices(pearson, rng):
     tau = 1 - np.percentile(1 - real.max(1), 5)
     assert said.dar.tau == pytest.approx(tau)
     assert said.dar.n_mem == (made.max(1) > tau).sum() >= 20
-    expected = dar_matched((made > tau).sum(1), 80, 50)
+    expected = dar_matched((made > tau).sum(1), 240, 200)
     assert said.matched.n_mem == pytest.approx(expected.n_mem)
     copies = conformal(made.max(0), real.max(0), patients)
     np.testing.assert_array_equal(said.copies.flagged, copies.flagged)

@@ -4,15 +4,15 @@ import math
 
 import pytest
 import torch
-from memtk_contrastive.embedder import Contrastive2d, Contrastive3d, ContrastiveConfig
-from memtk_contrastive.encoder import SameConv, strides
-from memtk_contrastive.ntxent import ntxent
 from pytorch_metric_learning.losses import NTXentLoss
 
 from memtk.config import build
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk_contrastive.embedder import Contrastive2d, Contrastive3d, ContrastiveConfig
+from memtk_contrastive.encoder import SameConv, strides
+from memtk_contrastive.ntxent import ntxent
 
 TINY = {"width": 2, "hidden": 6, "embedding": 4}
 

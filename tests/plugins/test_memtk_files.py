@@ -10,14 +10,14 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from memtk_files.arrays import NumpyReader
-from memtk_files.hdf5 import Hdf5Reader
-from memtk_files.nifti import NiftiReader
-from memtk_files.picture import PictureReader
 
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk.registry import open_registry
+from memtk_files.arrays import NumpyReader
+from memtk_files.hdf5 import Hdf5Reader
+from memtk_files.nifti import NiftiReader
+from memtk_files.picture import PictureReader
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from memtk_files.dicom import DicomReader
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from memtk.errors import UserError
 from memtk.interfaces import Record
+from memtk_files.dicom import DicomReader
 
 
 @pytest.fixture

@@ -3,14 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from memtk_mitigations.augment import Augment
-from memtk_mitigations.datasize import DataSize
 
 from memtk.config import build
+from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.imaging import augmentation
 from memtk.interfaces import Mitigation
 from memtk.noise import Noise
+from memtk_mitigations.augment import Augment
+from memtk_mitigations.datasize import DataSize
 
 PATIENTS = [f"p{i % 20:02d}" for i in range(53)]  # 20 patients, 2 or 3 images each
 
@@ -79,7 +80,7 @@ def test_the_size_alone_is_changed_by_datasize():
     x = torch.zeros(2, 1, 4, 4)
     assert mitigation.augment(x, Noise(0, [0, 1])) is x
     assert mitigation.adjust({"a": 1}) == {"a": 1}
-    assert mitigation.release(x).tolist() == [0, 1]
+    assert mitigation.release(MemoryImages(x)).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("shape", [(9, 12), (6, 7, 8)])

@@ -2,11 +2,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from memtk_monai.autoencoding import divergence
-from memtk_monai.config import LatentDiffusionConfig
-from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
-from memtk_monai.patches import fold, unfold
-from memtk_monai.schedule import Schedule
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 
 from memtk.config import build
@@ -14,6 +9,11 @@ from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk_monai.autoencoding import divergence
+from memtk_monai.config import LatentDiffusionConfig
+from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
+from memtk_monai.patches import fold, unfold
+from memtk_monai.schedule import Schedule
 
 TINY = {
     "channels": (4, 8),

@@ -6,10 +6,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+
 from memtk.data.images import create_images, write_images
 from memtk.interfaces import ImageSpec
 from memtk.memorization import Embeddings, judge
 from memtk.registry import open_registry
+from memtk.report import build_report
 from memtk.results import (
     Checkpoint,
     Components,
@@ -27,6 +29,7 @@ from memtk.results import (
     Spec,
     Suite,
     Used,
+    read_run,
     write_arrays,
     write_result,
     write_run_file,
@@ -83,36 +86,58 @@ def used(name, plugin, **config):
     return Used(name=name, plugin=plugin, distribution="memtk", version="0.1.0", config=config)
 
 
+def write_run(folder, shape=(12, 12), cells=None, count=24, steps=(100, 200), seed=0):
+    """Write a run; `cells` gives the share of the training images that each gives back."""
+    rng = np.random.default_rng(seed)
+    cells = {"monai": 0.6} if cells is None else cells
+    spec = ImageSpec(tuple(shape), 1, (1.0, 2.0, 3.0)[-len(shape) :])
+    training, validation = smooth(rng, count, shape), smooth(rng, count, shape)
+    (folder / "data").mkdir(parents=True)
+    with h5py.File(folder / "data" / f"{FINGERPRINT}.h5", "w") as file:
+        for split, x in (("training", training), ("validation", validation)):
+            group = file.create_group(split)
+            create_images(group, len(x), spec)[:] = x
+            group["images"].attrs["complete"] = True
+            group["patients"] = [f"{PATIENT}{split}{i}" for i in range(len(x))]
+    for cell, share in cells.items():
+        _write_cell(folder, cell, share, training, validation, spec, steps, rng)
+    recipe = {
+        "suite": None,
+        "bench": {"generator": list(cells), "preset": "smoke", "fdr": 0.1, "samples": None},
+        "data": {"source": "/home/hospital/Doe_John_1957/manifest.csv", "shape": list(shape)},
+        "settings": {"generator": {"weights": "/home/hospital/Doe_John_1957/net.pt"}},
+    }
+    write_run_file(folder, RunFile(recipe=recipe, cells=list(cells), created="today"))
+    (folder / "key").write_text("ab" * 32)
+    return folder
+
+
 @pytest.fixture
 def make_run(tmp_path):
-    """Write a run: `make_run(shape, {"cell": share of the training images given back})`."""
+    """`make_run(shape, cells, ...)`: see `write_run`."""
+    return lambda **asked: write_run(tmp_path / "Doe_John_1957", **asked)
 
-    def make(shape=(12, 12), cells=None, count=24, steps=(100, 200), folder=None, seed=0):
-        rng = np.random.default_rng(seed)
-        folder = folder or tmp_path / "Doe_John_1957"
-        cells = {"monai": 0.6} if cells is None else cells
-        spec = ImageSpec(tuple(shape), 1, (1.0, 2.0, 3.0)[-len(shape) :])
-        training, validation = smooth(rng, count, shape), smooth(rng, count, shape)
-        (folder / "data").mkdir(parents=True)
-        with h5py.File(folder / "data" / f"{FINGERPRINT}.h5", "w") as file:
-            for split, x in (("training", training), ("validation", validation)):
-                group = file.create_group(split)
-                create_images(group, len(x), spec)[:] = x
-                group["images"].attrs["complete"] = True
-                group["patients"] = [f"{PATIENT}{split}{i}" for i in range(len(x))]
-        for cell, share in cells.items():
-            _write_cell(folder, cell, share, training, validation, spec, steps, rng)
-        recipe = {
-            "suite": None,
-            "bench": {"generator": list(cells), "preset": "smoke", "fdr": 0.1, "samples": None},
-            "data": {"source": "/home/hospital/Doe_John_1957/manifest.csv", "shape": list(shape)},
-            "settings": {"generator": {"weights": "/home/hospital/Doe_John_1957/net.pt"}},
-        }
-        write_run_file(folder, RunFile(recipe=recipe, cells=list(cells), created="today"))
-        (folder / "key").write_text("ab" * 32)
-        return folder
 
-    return make
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A run of two generators with its report, to be read only."""
+    folder = tmp_path_factory.mktemp("runs") / "Doe_John_1957"
+    write_run(folder, cells={"monai+aug": 0.6, "independent": 0.0})
+    build_report(folder)
+    return folder
+
+
+@pytest.fixture
+def results(finished):
+    """Of the two generators: one that memorized, one that did not."""
+    return read_run(finished).results
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Leave the figures undrawn, where a test is not about them."""
+    for name in ("draw_similarities", "draw_checkpoints", "draw_losses"):
+        monkeypatch.setattr(f"memtk.report.cell.{name}", lambda *args: "data:image/svg+xml;base64,")
 
 
 def _write_cell(folder, cell, share, training, validation, spec, steps, rng):

@@ -95,12 +95,16 @@ def _conformal(
 
 
 def _draw(axes: Axes, steps: list[int], curves: list[Curve]) -> None:
-    for curve in curves:
+    for number, curve in enumerate(curves):
         points = [(s, 100 * v) for s, v in zip(steps, curve.shares, strict=True) if v is not None]
         if not points:
             continue
         x, y = zip(*points, strict=True)
-        axes.plot(x, y, color=curve.color, marker="o", ms=4.5, label=curve.name, clip_on=False)
+        line = axes.plot(x, y, color=curve.color, marker="o", label=curve.name, clip_on=False)[0]
+        if number == 0:  # drawn broad, so that it is seen below a curve that coincides with it
+            line.set(linewidth=4.5, markersize=8, alpha=0.4, markeredgewidth=0)
+        else:
+            line.set(markersize=4.5)
         if curve.null is not None:
             axes.axhline(100 * curve.null, color=curve.color, linestyle=(0, (4, 3)), linewidth=1.1)
     axes.plot([], [], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.1, label="nothing memorized")

@@ -41,7 +41,7 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
             ],
             tau,
         )
-        label(left, "From each training image", "similarity", "share of the training images")
+        label(left, "From each training image", "similarity", "share of the images")
         _compare(
             right,
             [

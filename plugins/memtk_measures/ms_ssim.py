@@ -1,0 +1,74 @@
+"""Diversity of synthetic images by multi-scale structural similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from monai.metrics.regression import compute_ms_ssim
+
+from memtk.interfaces import Images
+from memtk.noise import derive
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the scales, from the finest (Wang et al., Asilomar 2003)."""
+
+LEAST_KERNEL = 7
+BATCH = 8
+
+
+class MsSsim:
+    """MS-SSIM of each synthetic image with one other, drawn at random; the mean over the images.
+
+    Higher = less diverse: 1 if all synthetic images are one. "ms-ssim" is that of the synthetic
+    images, "real" the same among the real ones, the line to compare with (arXiv 2402.01054,
+    section 2.4.2). The published five scales need 176 voxels a side; smaller images are compared
+    at as many scales as leave a Gaussian kernel of 7 voxels, weights rescaled to the sum 1, so
+    numbers of different image sizes are not comparable. Through MONAI; images (C, *S) in [-1, 1].
+    """
+
+    def __call__(self, real: Images, fake: Images) -> Mapping[str, float]:
+        """Return {"ms-ssim": synthetic, "real": real}, both in [0, 1]."""
+        return {"ms-ssim": _mean(fake), "real": _mean(real)}
+
+
+def settings(shape: Sequence[int]) -> tuple[int, tuple[float, ...]]:
+    """Return the kernel's size, odd and 11 at most, and the weights for images of a shape S.
+
+    >>> [(kernel, len(weights)) for kernel, weights in (settings((n, n)) for n in (256, 64, 32))]
+    [(11, 5), (7, 4), (7, 3)]
+    """
+    for scales in range(len(WEIGHTS), 1, -1):
+        # The coarsest scale must hold the kernel, and MONAI asks for the second bound besides.
+        room = min(min(shape) // 2 ** (scales - 1), min(shape) // (scales - 1) ** 2)
+        if room >= LEAST_KERNEL:
+            break
+    kernel = min(11, room - (room + 1) % 2)
+    weights = np.array(WEIGHTS[:scales])
+    return kernel, tuple((weights / weights.sum()).tolist())
+
+
+def _mean(images: Images) -> float:
+    """Mean over all images of the MS-SSIM with another one; NaN if there is only one."""
+    count = len(images)
+    if count < 2:
+        return float("nan")
+    kernel, weights = settings(images.spec.shape)
+    rng = np.random.default_rng(derive(0, "ms-ssim", count))
+    other = (np.arange(count) + rng.integers(1, count, count)) % count  # never the image itself
+    values = []
+    for start in range(0, count, BATCH):
+        rows = range(start, min(start + BATCH, count))
+        with torch.no_grad():
+            found = compute_ms_ssim(
+                (images.read(rows) + 1) / 2,
+                (images.read(other[start : rows.stop].tolist()) + 1) / 2,
+                spatial_dims=images.spec.dims,
+                data_range=1.0,
+                kernel_size=[kernel] * images.spec.dims,
+                kernel_sigma=[1.5] * images.spec.dims,
+                weights=weights,
+            )
+        values += found.flatten().tolist()
+    return float(np.mean(values))

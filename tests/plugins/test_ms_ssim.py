@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from memtk.data.images import MemoryImages
+from memtk_measures.ms_ssim import MsSsim, settings
+
+METRIC = MsSsim()
+
+
+def images(count, seed, shape=(64, 64)):
+    noise = torch.Generator().manual_seed(seed)
+    return MemoryImages(torch.rand((count, 1, *shape), generator=noise) * 2 - 1)
+
+
+def test_images_that_are_all_one_score_one():
+    same = MemoryImages(images(1, 0).x.repeat(5, 1, 1, 1))
+    assert METRIC(same, same) == pytest.approx({"ms-ssim": 1, "real": 1})
+
+
+def test_the_first_number_is_the_synthetic_images_and_the_second_the_real_ones():
+    same = MemoryImages(images(1, 0).x.repeat(5, 1, 1, 1))
+    values = METRIC(images(5, 1), same)
+    assert values["ms-ssim"] == pytest.approx(1) and values["real"] < 0.5
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (32, 32), (16, 16), (16, 24, 16), (8, 8)])
+def test_small_images_in_2d_and_3d_have_a_score(shape):
+    assert 0 <= METRIC(images(4, 0, shape), images(4, 1, shape))["ms-ssim"] <= 1
+
+
+def test_one_image_has_no_other_to_compare_with():
+    assert math.isnan(METRIC(images(1, 0), images(1, 1))["real"])
+
+
+def test_one_scale_agrees_with_scikit_image():
+    import memtk_measures.ms_ssim as module
+
+    a, b = (images(1, seed).x for seed in (2, 3))
+    found = module.compute_ms_ssim(
+        (a + 1) / 2,
+        (b + 1) / 2,
+        2,
+        1.0,
+        kernel_size=[11, 11],
+        kernel_sigma=[1.5, 1.5],
+        weights=(1.0,),
+    )
+    whole = structural_similarity(
+        ((a + 1) / 2)[0, 0].numpy(), ((b + 1) / 2)[0, 0].numpy(), data_range=1.0,
+        gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True,
+    )[1]  # fmt: skip
+    assert found.item() == pytest.approx(max(whole[5:-5, 5:-5].mean(), 0), abs=2e-3)
+
+
+def test_weights_sum_to_one():
+    assert np.isclose(sum(settings((48, 32, 32))[1]), 1)

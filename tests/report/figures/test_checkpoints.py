@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from memtk.report.figures import checkpoints
+from memtk.report.figures.checkpoints import draw_checkpoints
+from memtk.results import read_result
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Draw checkpoints and return the curves of each panel by name, and the heights of nulls."""
+    kept = []
+    monkeypatch.setattr(checkpoints, "as_uri", lambda f: kept.append(f) or "data:")
+
+    def draw(result):
+        draw_checkpoints(result.checkpoints, result.used_training.images)
+        curves = [
+            {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+            for axes in kept[-1].axes
+        ]
+        dashed = [
+            sorted(line.get_ydata()[0] for line in axes.lines if line.get_label()[0] == "_")
+            for axes in kept[-1].axes
+        ]
+        return curves, dashed
+
+    return draw
+
+
+def result_of(folder):
+    return read_result(folder / "cells/monai/result.json")
+
+
+def test_curves_are_the_shares_and_dashes_their_nulls(make_run, drawn):
+    result = result_of(make_run())
+    (memorized, copies), (left, right) = drawn(result)
+    dar = [c.protocols.dar for c in result.checkpoints]
+    tests = [c.protocols.conformal for c in result.checkpoints]
+    assert memorized["reference rule"] == [100 * d.mem_fraction for d in dar]
+    assert memorized["conformal, p ≤ 0.05"] == [100 * tests[-1].exposed_flagged_fraction]
+    assert copies["conformal, p ≤ 0.05"] == [100 * t.copies_flagged_fraction for t in tests]
+    assert left == pytest.approx([4, 5]) and right == pytest.approx([4])
+    assert "at equal sizes" not in memorized  # M = V: it is the reference rule itself
+
+
+def test_at_unequal_sizes_the_matched_share_is_a_curve_of_its_own(make_run, drawn):
+    result = result_of(make_run())
+    changed = [
+        c.model_copy(
+            update={
+                "protocols": c.protocols.model_copy(
+                    update={
+                        "dar_matched": c.protocols.dar_matched.model_copy(
+                            update={"mem_fraction": 0.25}
+                        )
+                    }
+                )
+            }
+        )
+        for c in result.checkpoints
+    ]
+    (memorized, _), _ = drawn(result.model_copy(update={"checkpoints": changed}))
+    assert memorized["at equal sizes"] == [25, 25]
+
+
+def test_where_no_p_value_can_reach_alpha_the_flagged_share_is_drawn(make_run, drawn):
+    result = result_of(make_run(count=12, cells={"monai": 1.0}))
+    (memorized, copies), _ = drawn(result)
+    assert memorized["conformal, flagged"] == [100 * result.last.protocols.conformal.n_mem / 12]
+    assert len(copies["conformal, flagged"]) == 2
+
+
+def test_a_single_checkpoint_has_no_course(make_run):
+    assert draw_checkpoints(result_of(make_run()).checkpoints[:1], 24) is None

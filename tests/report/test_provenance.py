@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from memtk.report.provenance import duration, provenance_of
+from memtk.results import Counts
+
+
+def test_components_come_with_package_version_and_settings(results):
+    found = provenance_of(results[0])
+    roles = [part.role for part in found.components]
+    assert roles == ["generator", "embedder", "similarity", "mitigation"]
+    generator = found.components[0]
+    assert generator.origin == "memtk 0.1.0, plugin toy"
+    assert generator.settings == [("weights", "(not shown)"), ("steps", "200")]
+
+
+def test_the_images_used_are_counted_where_a_mitigation_left_some_out(results):
+    result = results[0]
+    fewer = result.model_copy(update={"used_training": Counts(images=12, patients=9)})
+    assert provenance_of(result).counts == [("training", 24, 24), ("validation", 24, 24)]
+    assert provenance_of(fewer).counts[1] == ("training, used", 12, 9)
+
+
+def test_seed_versions_device_and_what_the_embedders_saw_are_named(results):
+    facts = dict(provenance_of(results[0]).facts)
+    assert facts["seed"] == "3" and facts["torch"] == "2.13.0"
+    assert facts["images"] == "manifest, 12 × 12, 2 × 3 mm"
+    assert facts["embedder for the exposure saw"] == "synthetic images"
+    assert facts["suite"] == "none: own data" and facts["device"] == "cpu, 1 process"
+
+
+def test_durations_are_for_people():
+    assert [duration(s) for s in (59.94, 61, 3600)] == ["59.9 s", "1 min 1 s", "1 h 0 min"]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memtk.errors import UserError
+from memtk.results import read_arrays, write_arrays
+
+ONE = {
+    "similarity": np.array([0.1, 0.9]),
+    "index": np.array([3, 1], dtype=np.int64),
+    "flagged": np.array([True, False]),
+    "embedding": np.zeros((2, 4), dtype=np.float32),
+}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[k], second[k]) and first[k].dtype == second[k].dtype for k in first
+    )
+
+
+def test_arrays_come_back_with_their_dtypes(tmp_path):
+    write_arrays(tmp_path / "new/arrays.h5", "step-000100", ONE)
+    assert same(read_arrays(tmp_path / "new/arrays.h5", "step-000100"), ONE)
+
+
+def test_another_group_is_added_and_the_first_stays(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", ONE)
+    write_arrays(path, "b", {"index": np.arange(3)})
+    assert same(read_arrays(path, "a"), ONE) and len(read_arrays(path, "b")["index"]) == 3
+
+
+def test_a_group_of_that_name_is_replaced_whole(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", ONE)
+    write_arrays(path, "a", {"index": np.arange(3)})
+    assert read_arrays(path, "a").keys() == {"index"}
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", ONE)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_arrays(path, "b", {"x": np.array([object()])})
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["arrays.h5"]
+
+
+def test_a_missing_file_and_a_missing_group_are_named(tmp_path):
+    path = tmp_path / "arrays.h5"
+    with pytest.raises(UserError, match=r"there is no .*arrays\.h5"):
+        read_arrays(path, "a")
+    write_arrays(path, "a", ONE)
+    with pytest.raises(UserError, match=r"arrays\.h5 has no group 'b': it has a"):
+        read_arrays(path, "b")
+
+
+def test_a_damaged_file_is_named_and_not_written_over(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", ONE)
+    path.write_bytes(path.read_bytes()[:300])
+    for attempt in (lambda: read_arrays(path, "a"), lambda: write_arrays(path, "b", ONE)):
+        with pytest.raises(UserError, match=r"arrays\.h5 is damaged"):
+            attempt()
+
+
+def test_damage_inside_an_array_is_noticed_when_it_is_read(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", {"x": np.full(4096, 7.0)})
+    data = bytearray(path.read_bytes())
+    where = data.find(np.full(8, 7.0).tobytes())
+    data[where : where + 8] = b"\x00" * 8
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"arrays\.h5 is damaged"):
+        read_arrays(path, "a")

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from memtk.errors import UserError
+from memtk.results import read_checkpoint, read_result, write_checkpoint, write_result
+
+
+def test_what_is_written_is_read_again(tmp_path, make_result):
+    result = make_result(dar=29)
+    write_result(tmp_path / "deep/result.json", result)
+    assert read_result(tmp_path / "deep/result.json") == result
+    write_checkpoint(tmp_path / "step.json", result.last)
+    assert read_checkpoint(tmp_path / "step.json") == result.last
+    assert [p.name for p in tmp_path.rglob("*.tmp")] == []
+
+
+def change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_a_newer_schema_is_refused_by_name(tmp_path, make_result):
+    path = tmp_path / "result.json"
+    write_result(path, make_result())
+    change(path, schema_version=2, something_new=1)
+    with pytest.raises(UserError, match=r"result\.json has schema 2; this memtk reads schema 1"):
+        read_result(path)
+
+
+def test_an_unknown_key_is_refused_by_name(tmp_path, make_result):
+    path = tmp_path / "result.json"
+    write_result(path, make_result())
+    change(path, sead=3)
+    with pytest.raises(UserError, match=r"result\.json does not fit: sead"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("text", ['{"schema_version": 1, "ce', "[]", "", "\x00\x01", '"text"'])
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path, text):
+    path = tmp_path / "result.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"result\.json(.|\n)*run the same command again"):
+        read_result(path)
+
+
+def test_bytes_that_are_no_text_are_refused_by_name(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(UserError, match=r"result\.json is damaged"):
+        read_result(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"there is no .*result\.json"):
+        read_result(tmp_path / "result.json")
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="cannot read"):
+        read_result(tmp_path)
