@@ -105,8 +105,10 @@ def build(config: type[Config], *layers: Mapping[str, Any], where: str = "") -> 
 def _explain(config: type[BaseModel], item: Any, where: str) -> str:
     path = [str(part) for part in item["loc"]]
     key = ".".join([where, *path] if where else path)
+    if item["type"] == "missing":
+        return f"{key} is missing"
     if item["type"] != "extra_forbidden":
-        return f"{key} = {item['input']!r}: {item['msg'].lower()}"
+        return f"{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
     table = _table(config, path[:-1])
     if table is None:
         return f"unknown key {key!r}"

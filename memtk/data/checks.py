@@ -75,20 +75,15 @@ class Findings:
     def errors(self, total: int) -> list[str]:
         """Return one text for each kind of problem, most basic first."""
         kinds = [
-            (self.unreadable, "cannot be read:\n", "\n", ""),
-            (self.refused, "cannot be used:\n", "\n", ""),
-            (self.nonfinite, "have NaN or infinite voxels: ", ", ", ""),
-            (self.blank, "are blank: ", ", ", ".\nTake them out of the manifest"),
-            (
-                self.color,
-                "are in colour: ",
-                ", ",
-                ".\nMake them gray: --set data.color=gray",
-            ),
+            ("unreadable", self.unreadable, "\n", ""),
+            ("unusable", self.refused, "\n", ""),
+            ("NaN or infinite voxels", self.nonfinite, ", ", ".\nMend them or leave them out."),
+            ("blank", self.blank, ", ", ".\nLeave them out: nothing can be learned from them."),
+            ("in colour", self.color, ", ", ".\nMake them gray: --set data.color=gray"),
         ]
         texts = [
-            f"{len(names)} of {total} images {what}{few(names, mark)}{way}"
-            for names, what, mark, way in kinds
+            f"{what}, {len(names)} of {total} images:{mark.strip(',')}{few(names, mark)}{way}"
+            for what, names, mark, way in kinds
             if names
         ]
         return [*texts, *self._sizes(), *self._copies_across()]
@@ -103,9 +98,8 @@ class Findings:
             twice = [names for names in groups if len(names) > 1]
             if twice:
                 shown = few([" = ".join(names[:3]) for names in twice])
-                texts.append(
-                    f"{len(twice)} {split.replace('_', ' ')} images occur more than once: {shown}"
-                )
+                where = split.replace("_", " ")
+                texts.append(f"identical images within {where} ({len(twice)}): {shown}")
         return texts
 
     def _sizes(self) -> list[str]:
@@ -127,8 +121,8 @@ class Findings:
             return []
         shown = [" = ".join(f"{s.name} [{s.split}]" for s in g[:3]) for g in groups]
         return [
-            f"{len(groups)} images are in more than one split: {few(shown, '; ')}.\n"
-            "Take them out of one: a training image among the validation images hides copies."
+            f"identical images in more than one split ({len(groups)}): {few(shown, '; ')}.\n"
+            "Leave them out of one: a training image among the validation images hides copies."
         ]
 
 

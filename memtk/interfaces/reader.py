@@ -43,6 +43,7 @@ class Reader(Protocol):
 
     Attributes:
         suffixes: what the names end in, lower case, with the dot: `(".nii", ".nii.gz")`.
+        folders: True, where present, if a folder of such files is one image (a DICOM series).
     """
 
     suffixes: tuple[str, ...]

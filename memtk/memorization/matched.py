@@ -67,5 +67,5 @@ def dar_matched(above: np.ndarray, synthetic: int, validation: int) -> Matched:
     missing = np.full(synthetic + 1, -np.inf)  # log of the probability of missing c, by c
     missing[0] = 0.0
     missing[1 : len(drawn) + 1] = np.cumsum(np.log1p(-validation / (synthetic - drawn)))
-    n_mem = float(-np.expm1(missing[above]).sum())
+    n_mem = float(-np.expm1(missing[above]).sum()) + 0.0  # not -0.0
     return Matched(n_mem, n_mem / len(above))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,9 +19,9 @@ def summary(results: Sequence[Result]) -> RenderableType:
 
     In brackets stands what a generator that has memorized nothing would score.
     """
-    table = Table(title_justify="left", header_style="", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("generator")
-    for name in ("step", "n_mem", "matched", "exposed", "copies (conformal)", "n_copies"):
+    for name in ("step", "n_mem", "n_copies", "matched", "exposed", "copied"):
         table.add_column(name, justify="right")
     for result in results:
         for checkpoint in result.checkpoints:
@@ -32,21 +33,22 @@ def summary(results: Sequence[Result]) -> RenderableType:
                 Text(result.cell if checkpoint is result.checkpoints[0] else ""),
                 f"{checkpoint.step:,}",
                 _with_null(dar.n_mem, dar.mem_fraction, dar.expected_mem_fraction),
-                "-" if matched is None else _share(matched, 0.05),
+                f"{dar.n_copies} {_short(dar.copy_fraction)}",
+                Text("-" if matched is None else _share(matched, 0.05)),
                 _with_null(
                     test.n_mem, test.exposed_flagged_fraction, test.exposed_expected_fraction
                 ),
                 _with_null(
                     test.n_copies, test.copies_flagged_fraction, test.copies_expected_fraction
                 ),
-                f"{dar.n_copies} {percent(dar.copy_fraction)}",
                 end_section=last,
             )
     return Group(
         table,
         Text(
-            "n_mem, n_copies: reference rule; matched: n_mem at equal sizes; exposed, copies: "
-            "conformal, flagged and share with p <= alpha. [nothing memorized would score this]",
+            "n_mem, n_copies: reference rule; matched: n_mem at equal sizes; exposed, copied: "
+            "conformal, images flagged and share with p <= alpha.\n"
+            "[in brackets: a generator that has memorized nothing]",
             style="dim",
         ),
         Text(),
@@ -68,4 +70,8 @@ def _with_null(count: int | None, share: float | None, null: float | None) -> Te
 
 
 def _share(share: float, null: float) -> str:
-    return f"{percent(share)} [{percent(null)}]"
+    return f"{_short(share)} [{_short(null)}]"
+
+
+def _short(share: float) -> str:
+    return percent(share).replace(" ", "")  # a narrow terminal must not break it

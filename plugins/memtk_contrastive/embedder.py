@@ -55,8 +55,7 @@ class ContrastiveConfig(ComponentConfig):
 class Contrastive3d(Embedder):
     """Encoder and two dense layers, trained with NT-Xent on pairs of views of each image.
 
-    The embedding is the output of the last layer, for training and for comparison alike. Where
-    several processes train, each contrasts its own share of the batch.
+    The embedding is the output of the last layer, for training and for comparison alike.
 
     Reference: Dar et al., arXiv 2402.01054, section 4.3.
     """
@@ -83,7 +82,7 @@ class Contrastive3d(Embedder):
     def phases(self) -> tuple[Phase, ...]:
         """Return the one phase, with one turn."""
         turn = Turn("embedder", self.parameters, self._loss, self.config.learning_rate)
-        return (Phase("training", self.config.training, (turn,)),)
+        return (Phase("training", self.config.training, (turn,), whole_batch=True),)
 
     def embed(self, x: Tensor) -> Tensor:
         """Map images (B, C, *S) in [-1, 1] to embeddings (B, D)."""

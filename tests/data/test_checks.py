@@ -65,8 +65,10 @@ def test_the_same_image_in_two_splits_is_an_error_and_in_one_a_note():
     ):
         found.add_image(Sample(f"{i}.png", str(i), split), (1, 8, 8), digest)
     (text,) = found.errors(4)
-    assert "1 images are in more than one split: 0.png [training] = 1.png [validation]" in text
-    assert found.notes() == ["1 training images occur more than once: 2.png = 3.png"]
+    assert (
+        "identical images in more than one split (1): 0.png [training] = 1.png [validation]" in text
+    )
+    assert found.notes() == ["identical images within training (1): 2.png = 3.png"]
 
 
 def test_every_kind_of_problem_is_said_at_once():
@@ -77,7 +79,7 @@ def test_every_kind_of_problem_is_said_at_once():
         color=["c.png"],
     )
     text = "\n".join(found.errors(20))
-    assert "7 of 20 images cannot be read:\ncannot read 0: broken" in text and "and 2 more" in text
-    assert "1 of 20 images have NaN or infinite voxels: a.nii (3 of 9)" in text
-    assert "1 of 20 images are blank: b.png (all 0)" in text
+    assert "unreadable, 7 of 20 images:\ncannot read 0: broken" in text and "and 2 more" in text
+    assert "NaN or infinite voxels, 1 of 20 images: a.nii (3 of 9)" in text
+    assert "blank, 1 of 20 images: b.png (all 0)" in text
     assert "--set data.color=gray" in text

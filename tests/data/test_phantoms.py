@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from memtk.data import phantoms
 from memtk.data.phantoms import phantom
 
 
@@ -33,3 +34,10 @@ def test_an_image_is_smooth_enough_for_a_small_autoencoder():
     coarse = x.reshape(8, 4, 8, 4, 8, 4).mean((1, 3, 5))
     smooth = coarse.repeat(4, 0).repeat(4, 1).repeat(4, 2)
     assert np.var(x - smooth) < 0.2 * np.var(x)
+
+
+def test_two_patients_of_one_anatomy_would_still_differ_in_pose_and_noise(monkeypatch):
+    same = phantoms._anatomy(np.random.default_rng(0), 2)
+    monkeypatch.setattr(phantoms, "_anatomy", lambda rng, dims: same)
+    first, second = (phantom(0, i, dims=2, size=16) for i in (1, 2))
+    assert not np.array_equal(first, second)

@@ -138,7 +138,7 @@ def test_all_unreadable_images_are_counted_and_nothing_is_left(ready, write_mani
         file = path.parent / f"{i}.png"
         file.write_bytes(file.read_bytes()[:40])
     text = refused(ready, path)
-    assert text.startswith("7 of 9 images cannot be read:\n") and text.endswith("and 2 more")
+    assert text.startswith("unreadable, 7 of 9 images:\n") and text.endswith("and 2 more")
     assert "1.png" in text
     assert [p.name for p in (tmp_path / "prepared").iterdir()] == ["contents.json"]
 
@@ -157,9 +157,9 @@ def test_blank_colour_nan_and_nearly_blank_images_are_refused_together(ready, wr
     np.save(folder / "f.npy", dot)
     path.write_text(path.read_text() + "e.npy,Pe,train\nf.npy,Pf,train\n")
     text = refused(ready, path)
-    assert "1 of 6 images are blank: a.png (all 7)" in text
-    assert "1 of 6 images are in colour: b.png" in text
-    assert "1 of 6 images have NaN or infinite voxels: e.npy (2 of 1600)" in text
+    assert "blank, 1 of 6 images: a.png (all 7)" in text
+    assert "in colour, 1 of 6 images: b.png" in text
+    assert "NaN or infinite voxels, 1 of 6 images: e.npy (2 of 1600)" in text
     assert "f.npy is nearly blank: its percentiles 0.5 and 99.5 are both 0" in text
 
 
@@ -191,7 +191,7 @@ def test_the_same_picture_twice_in_training_is_a_note(ready, write_manifest):
     path = write_manifest(ROWS)
     shutil.copy(path.parent / "a.png", path.parent / "c.png")
     _, events = ready(path)
-    assert any("occur more than once: a.png = c.png" in e.text for e in events)
+    assert any("identical images within training (1): a.png = c.png" in e.text for e in events)
 
 
 def test_different_sizes_are_refused_and_the_suggestion_works(ready, write_manifest):

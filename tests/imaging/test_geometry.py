@@ -75,8 +75,10 @@ def test_a_picture_is_resampled_by_its_spacing():
 
 
 def test_resampling_stays_within_the_range_of_the_image(volume):
-    made = Geometry(spacing=(0.7, 0.7, 0.7))(volume)
-    assert made.voxels.min() >= volume.voxels.min() and made.voxels.max() <= volume.voxels.max()
+    bright = Volume(volume.voxels + 10, volume.spacing, volume.affine)  # far from zero
+    for step in (0.7, 1.3):
+        made = Geometry(spacing=(step, step, step))(bright).voxels
+        assert bright.voxels.min() <= made.min() and made.max() <= bright.voxels.max()
 
 
 def test_settings_for_another_number_of_axes_are_refused(volume):
