@@ -67,7 +67,8 @@ def _settings(registry: Registry) -> str:
 
 
 def _table(name: str, config: type[BaseModel], summary: str = "") -> str:
-    text = f"\n## `{name}`\n\n{summary}\n\n| key | default | meaning |\n|---|---|---|\n"
+    above = f"{summary}\n\n" if summary else ""
+    text = f"\n## `{name}`\n\n{above}| key | default | meaning |\n|---|---|---|\n"
     return text + "".join(_rows(name, config))
 
 

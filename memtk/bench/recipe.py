@@ -21,18 +21,18 @@ from memtk.suites import load_suite
 class BenchOptions(ComponentConfig):
     """The table `[bench]` of a recipe."""
 
-    generator: tuple[str, ...] = Field(("monai3d",), min_length=1)
-    embedder: str = "ntxent3d"
-    similarity: str = "pearson"
-    mitigation: tuple[str, ...] = ()
-    quality: tuple[str, ...] = ()
-    preset: str = "demo"
+    generator: tuple[str, ...] = Field(("monai3d",), min_length=1, description="models to judge")
+    embedder: str = Field("ntxent3d", description="copy detector")
+    similarity: str = Field("pearson", description="likeness of two embeddings or images")
+    mitigation: tuple[str, ...] = Field((), description="applied to every generator, in order")
+    quality: tuple[str, ...] = Field((), description="measures of quality and diversity")
+    preset: str = Field("demo", description="of the components' and the suite's settings")
     checkpoints: int = Field(5, ge=1, description="evaluated checkpoints of each generator")
     samples: int | None = Field(
         None, ge=1, description="synthetic images; none: as many as training"
     )
     batch_size: int = Field(16, ge=1, description="images sampled or embedded at a time")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="all randomness follows from it")
     alpha: float = Field(0.05, gt=0, lt=1, description="level of a single conformal test")
     fdr: float = Field(0.1, gt=0, lt=1, description="false discovery rate of what is flagged")
     exposure: Literal["last", "all", "none"] = Field(
