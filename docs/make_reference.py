@@ -45,7 +45,9 @@ def _commands() -> str:
     text = "# Commands\n"
     for name, command in [("", cli), *sorted(cli.commands.items())]:
         full = f"memtk {name}".strip()
-        context = click.Context(command, info_name=full, max_content_width=96, terminal_width=96)
+        context = click.Context(
+            command, info_name=full, terminal_width=96, help_option_names=["-h", "--help"]
+        )
         text += f"\n## `{full}`\n\n```text\n{command.get_help(context)}\n```\n"
     return text
 
