@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from memtk.config import merge
 from memtk.imaging.augmentation import paper_pair, strong
 from memtk.interfaces import ComponentConfig, Embedder, ImageSpec, Phase, PhaseSettings, Turn
 from memtk.noise import Noise
 from memtk_contrastive.encoder import Encoder
 from memtk_contrastive.ntxent import ntxent
 
-SMOKE = {"width": 4, "learning_rate": 1e-3, "training": {"steps": 20, "batch_size": 8}}
-DEMO = {
+SMOKE = {
+    "width": 4,
+    "stem_stride": 2,
+    "learning_rate": 2e-3,
+    "training": {"steps": 20, "batch_size": 8, "precision": "float32"},
+}
+DEMO: dict[str, Any] = {
     "width": 8,
     "stem_stride": 2,
     "learning_rate": 2e-3,
+    "dropout": 0.0,  # half of the hidden layer is too much for a few hundred steps
     "temperature": 0.1,
     "augmentation": "strong",
-    "training": {"steps": 180, "batch_size": 32, "schedule": "one-cycle"},
+    "training": {
+        "steps": 220,
+        "batch_size": 32,
+        "schedule": "one-cycle",
+        # Where channels are few, convolutions of volumes go backward faster in float32 on a CPU.
+        "precision": "float32",
+    },
 }
 
 
@@ -111,5 +124,5 @@ class Contrastive2d(Contrastive3d):
     presets: ClassVar = {
         "smoke": SMOKE,
         "paper": {},
-        "demo": DEMO | {"training": {"steps": 300, "batch_size": 64, "schedule": "one-cycle"}},
+        "demo": merge(DEMO, {"training": {"steps": 300, "batch_size": 64}}),
     }

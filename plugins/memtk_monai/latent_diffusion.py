@@ -87,7 +87,7 @@ class MonaiLatentDiffusion(Generator):
     def sample(self, noise: Noise) -> Tensor:
         """Return one image (C, *S) for each stream, by reversing the noising of its latents."""
         x = noise.normal(*self.latent_shape).to(self.latent_scale.device)  # (B, L, *s)
-        times = self.schedule.times(min(self.config.sampling_steps, self.config.timesteps))
+        times = self.schedule.times(self.config.sampling_steps)
         for now, then in zip(times, [*times[1:], -1], strict=True):
             t = torch.full((len(x),), now, device=x.device)
             x_0, eps = self.schedule.split(x, self.unet(x, t).float(), t)

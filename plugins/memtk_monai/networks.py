@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet, PatchDiscriminator
+from torch import Tensor, nn
 
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
@@ -82,7 +84,7 @@ def unet(config: LatentDiffusionConfig, spec: ImageSpec) -> DiffusionModelUNet:
                 f"unet_channels = {config.unet_channels}: {width} is not a multiple of "
                 f"unet_head_channels = {config.unet_head_channels}"
             )
-    return DiffusionModelUNet(
+    network = DiffusionModelUNet(
         spatial_dims=spec.dims,
         in_channels=config.latent_channels,
         out_channels=config.latent_channels,
@@ -92,6 +94,21 @@ def unet(config: LatentDiffusionConfig, spec: ImageSpec) -> DiffusionModelUNet:
         norm_num_groups=_groups(config.norm_groups, config.unet_channels),
         num_head_channels=heads,
     )
+    network.out = InFloat32(*network.out)
+    return network
+
+
+class InFloat32(nn.Sequential):
+    """Layers that compute in float32 inside autocast too.
+
+    The U-Net's last layer predicts with all its digits then; and on a CPU the backward pass of a
+    bfloat16 convolution to few channels takes longer than that of all other layers together.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the output in float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
 
 
 def _groups(most: int, channels: Sequence[int]) -> int:

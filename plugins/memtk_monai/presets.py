@@ -39,15 +39,24 @@ SMALL: dict[str, Any] = {
     "sampler": "ddim",
 }
 
+# Where channels are few, convolutions of volumes go backward faster in float32 on a CPU.
+FEW_CHANNELS = {"batch_size": 8, "schedule": "one-cycle", "precision": "float32"}
+
 SMOKE = SMALL | {
     "channels": (8, 16),
     "latent_channels": 4,
     "unet_channels": (16,),
     "unet_head_channels": 8,
     "sampling_steps": 5,
-    "autoencoder": {"steps": 10, "batch_size": 8},
-    "adversarial": {"steps": 4, "batch_size": 8},
-    "diffusion": {"steps": 20, "batch_size": 16, "ema_decay": 0.9},
+    "autoencoder": {"steps": 10} | FEW_CHANNELS,
+    "adversarial": {"steps": 4} | FEW_CHANNELS,
+    "diffusion": {
+        "steps": 20,
+        "batch_size": 16,
+        "schedule": "one-cycle",
+        "ema_decay": 0.9,
+        "precision": "float32",
+    },
 }
 
 PRESETS_3D: dict[str, dict[str, Any]] = {
@@ -60,11 +69,12 @@ PRESETS_3D: dict[str, dict[str, Any]] = {
         "autoencoder_rate": 5e-3,
         "latent_channels": 8,
         "unet_channels": (64,),
+        "unet_res_blocks": 1,
         "sampling_steps": 50,
-        "autoencoder": {"steps": 800, "batch_size": 8, "schedule": "one-cycle"},
-        "adversarial": {"steps": 80, "batch_size": 8, "schedule": "one-cycle"},
+        "autoencoder": {"steps": 800} | FEW_CHANNELS,
+        "adversarial": {"steps": 60} | FEW_CHANNELS,
         "diffusion": {
-            "steps": 1000,
+            "steps": 1400,
             "batch_size": 64,
             "schedule": "one-cycle",
             "ema_decay": 0.998,
@@ -77,12 +87,15 @@ PRESETS_2D: dict[str, dict[str, Any]] = {
     "smoke": SMOKE,
     "demo": SMALL
     | {
-        "channels": (32, 32, 64),
+        "channels": (32, 64),
+        "patch": 4,
+        "autoencoder_rate": 5e-3,
         "latent_channels": 4,
         "unet_channels": (64,),
+        "unet_res_blocks": 1,
         "sampling_steps": 50,
-        "autoencoder": {"steps": 800, "batch_size": 16, "schedule": "one-cycle"},
-        "adversarial": {"steps": 100, "batch_size": 16, "schedule": "one-cycle"},
+        "autoencoder": FEW_CHANNELS | {"steps": 800, "batch_size": 16},
+        "adversarial": FEW_CHANNELS | {"steps": 60, "batch_size": 16},
         "diffusion": {
             "steps": 1500,
             "batch_size": 64,

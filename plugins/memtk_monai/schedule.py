@@ -8,6 +8,7 @@ import torch
 from monai.networks.schedulers import DDPMScheduler
 from torch import Tensor, nn
 
+from memtk.errors import UserError
 from memtk_monai.config import LatentDiffusionConfig
 
 
@@ -16,12 +17,20 @@ class Schedule(nn.Module):
 
     MONAI's own schedulers are not used to step back: they draw the noise of a whole batch from one
     stream, and for fewer steps than T they step to another time than the one that comes next.
+
+    Raises:
+        UserError: if sampling is to take more steps than there are times.
     """
 
     kept: Tensor
 
     def __init__(self, config: LatentDiffusionConfig) -> None:
         super().__init__()
+        if config.sampling_steps > config.timesteps:
+            raise UserError(
+                f"sampling_steps = {config.sampling_steps} is more than timesteps = "
+                f"{config.timesteps}: take {config.timesteps} at most"
+            )
         ends: dict[str, Any] = {"beta_start": config.beta_start, "beta_end": config.beta_end}
         if config.beta_schedule == "cosine":
             ends = {}

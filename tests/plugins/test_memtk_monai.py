@@ -235,10 +235,15 @@ def test_fewer_steps_end_at_the_clean_image_of_a_perfect_network():
     torch.testing.assert_close(x, truth, atol=1e-5, rtol=1e-5)
 
 
+def test_more_sampling_steps_than_times_are_refused():
+    with pytest.raises(UserError, match="sampling_steps = 3 is more than timesteps = 2"):
+        make(MonaiLatentDiffusion2d, (16, 16), TINY, {"timesteps": 2})
+
+
 def schedules(cls, prediction, course):
     config = build(
         LatentDiffusionConfig,
-        {"timesteps": 20, "prediction": prediction, "beta_schedule": course},
+        {"timesteps": 20, "sampling_steps": 20, "prediction": prediction, "beta_schedule": course},
     )
     ends = {} if course == "cosine" else {"beta_start": 0.0015, "beta_end": 0.0195}
     monai = cls(20, course, clip_sample=False, prediction_type=prediction, **ends)
