@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,35 +17,43 @@ _REASONS = {
     errno.EROFS: "the file system is read-only: choose another folder with --out",
     errno.EACCES: "no permission to write there: choose another folder with --out",
     errno.EPERM: "no permission to write there: choose another folder with --out",
+    errno.EEXIST: "there is a file of that name: choose another folder with --out",
     errno.ENOTDIR: "a part of the path is a file: choose another folder with --out",
 }
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What can only come of writing, whatever was going on."""
+
+
 @contextmanager
-def explain(path: Path) -> Iterator[None]:
+def explain(path: Path, only: Collection[int] = tuple(_REASONS)) -> Iterator[None]:
     """Turn what the operating system says about writing `path` into a `UserError`.
 
     Libraries often wrap the system's error (h5py, torch.save), so the text is searched as well.
+
+    Args:
+        only: the error numbers that are explained; around a block that reads too, `FULL`.
     """
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = reason_of(error)
+        reason = reason_of(error, only)
         if reason is None:
             raise
         raise UserError(f"cannot write {path}: {reason}") from error
 
 
-def reason_of(error: BaseException) -> str | None:
+def reason_of(error: BaseException, only: Collection[int] = tuple(_REASONS)) -> str | None:
     """Return what a person can do about a failed write, or None if it is no such failure."""
     seen: BaseException | None = error
     while seen is not None:
         number = getattr(seen, "errno", None)
-        if number in _REASONS:
+        if isinstance(number, int) and number in only:
             return _REASONS[number]
-        for code, reason in _REASONS.items():
+        for code in only:
             if os.strerror(code) in str(seen):
-                return reason
+                return _REASONS[code]
         seen = seen.__cause__ or seen.__context__
     return None
 

@@ -13,8 +13,7 @@ from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
 from memtk.bench.outcome import make_result
 from memtk.bench.plan import Part
-from memtk.data.images import StoredImages
-from memtk.errors import UserError
+from memtk.bench.selection import chosen_training, learned_from, samples_of
 from memtk.interfaces import Generator, Images, Mitigation
 from memtk.noise import Noise
 from memtk.results import Reconstruction, Result, write_arrays, write_result
@@ -31,13 +30,13 @@ def run_cell(context: Context, name: str, part: Part, detector: Detector | None)
     bench = context.plan.recipe.bench
     folder = context.folder / "cells" / name
     mitigations: list[Mitigation] = [m.make() for m in context.plan.mitigations]
-    training = _chosen(context, mitigations)
-    count = bench.samples or len(training)
+    training = chosen_training(context.plan, context.dataset)
+    count = samples_of(context.plan, training)
     generator: Generator = context.make(part, context.dataset.spec, name)
     with context.clock(f"training {name}"):
         trained = train(
             generator,
-            training if part.cls.learns_from == "training" else _held_out(context, name),
+            learned_from(part, training, context.dataset),
             seed=context.seed("generator", name),
             folder=folder / "training",
             devices=context.devices,
@@ -62,25 +61,6 @@ def run_cell(context: Context, name: str, part: Part, detector: Detector | None)
         write_result(folder / "result.json", result)
     context.devices.wait()
     return result
-
-
-def _chosen(context: Context, mitigations: Sequence[Mitigation]) -> StoredImages:
-    images = context.dataset.split("training")
-    for mitigation in mitigations:
-        rng = np.random.default_rng(context.seed("choose", type(mitigation).__name__))
-        images = images.subset(mitigation.choose(images.patients, rng).tolist())
-    return images
-
-
-def _held_out(context: Context, name: str) -> StoredImages:
-    images = context.dataset.split("held_out")
-    if not len(images):
-        raise UserError(
-            f"{name} gives back images of patients whom nobody trained on, and the data hold none "
-            "back.\nSay --set data.held_out=0.2 (a share of the patients), or "
-            "--set data.phantom.held_out=64 for phantoms, or mark them 'test' in the manifest."
-        )
-    return images
 
 
 def _augmentation(

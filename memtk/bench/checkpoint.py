@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from memtk.errors import UserError
 from memtk.events import Event
 from memtk.interfaces import Generator, Mitigation
 from memtk.memorization import Embeddings, judge
-from memtk.results import Checkpoint, read_checkpoint, write_arrays, write_checkpoint
+from memtk.results import (
+    Checkpoint,
+    has_arrays,
+    read_checkpoint,
+    write_arrays,
+    write_checkpoint,
+)
 from memtk.training.checkpoints import load_checkpoint
 from memtk.training.loop import Checkpoint as Trained
 from memtk.training.sampling import sample
@@ -52,7 +59,7 @@ class Judge:
         """Return the numbers of one checkpoint; a finished one is read, not computed again."""
         label = f"step-{trained.step:06d}"
         done = self._folder / "judged" / f"{label}.json"
-        if done.exists():
+        if done.exists() and has_arrays(self._folder / "arrays.h5", label):
             self._context.watch(Event("skip", f"judging {self._cell} {label}"))
             return read_checkpoint(done)
         synthetic = self._sample(trained, label)
@@ -78,6 +85,7 @@ class Judge:
                 f"{part.name}.{name}" if name != part.name else name: float(value)
                 for part in self._context.plan.quality
                 for name, value in part.make()(self._validation, synthetic).items()
+                if math.isfinite(value)
             }
         checkpoint = Checkpoint(
             step=trained.step,

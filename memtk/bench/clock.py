@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ class Clock:
         self._path = path
         self._seconds: dict[str, float] = {}
         if path and path.exists():
-            self._seconds = json.loads(path.read_text(encoding="utf-8"))
+            with contextlib.suppress(ValueError):  # times are not worth a run
+                self._seconds = json.loads(path.read_text(encoding="utf-8"))
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

@@ -10,27 +10,44 @@ from rich.table import Table
 
 from memtk.bench.folder import default_folder
 from memtk.bench.plan import Part, Plan
+from memtk.bench.selection import check_cells, chosen_training, samples_of
 from memtk.data.prepare import prepare
 from memtk.events import Watch, ignore
 from memtk.interfaces import ImageSpec
 from memtk.registry import Registry
+from memtk.training.devices import open_devices
 from memtk.training.plan import describe
 
 
 def describe_plan(
-    plan: Plan, registry: Registry, *, watch: Watch = ignore, out: Path | None = None
+    plan: Plan,
+    registry: Registry,
+    *,
+    watch: Watch = ignore,
+    out: Path | None = None,
+    device: str = "auto",
 ) -> RenderableType:
     """Read and check the images, build the networks, and return what would be trained.
 
+    Args:
+        watch: told of the reading.
+        out: the run folder that would be used.
+        device: must be there.
+
     Raises:
-        UserError: for all that the bench itself would refuse before training.
+        UserError: for all that the bench itself would refuse before training, but for a folder
+            that cannot be written.
     """
+    open_devices(device)
     with tempfile.TemporaryDirectory() as folder:
         dataset = prepare(plan.data, Path(folder), registry, watch)
         spec, counts = dataset.spec, dataset.counts()
-    plan.check_dims(spec, registry)
+        plan.check_dims(spec, registry)
+        check_cells(plan, dataset)
+        training = chosen_training(plan, dataset)
+        used, samples = len(training), samples_of(plan, training)
     size = " x ".join(map(str, spec.shape))
-    images = Table(title=f"images of {size}, {spec.channels} channel(s)", title_justify="left")
+    images = Table(title=f"images of {size}, channels: {spec.channels}", title_justify="left")
     for column in ("split", "images", "patients"):
         images.add_column(column, justify="left" if column == "split" else "right")
     for split, count in counts.items():
@@ -40,15 +57,16 @@ def describe_plan(
         models.add_column(column, justify="left" if column in {"model", "phase"} else "right")
     for name, part in plan.generators.items():
         _add(models, name, part, spec)
+    bench = plan.recipe.bench
     if plan.embedder:
         _add(models, plan.embedder.name, plan.embedder, spec)
-        if plan.recipe.bench.exposure != "none":
-            models.add_row(plan.embedder.name, "again, on each judged synthetic set", "", "", "")
-    bench = plan.recipe.bench
-    samples = bench.samples or counts["training"]["images"]
+        again = {"last": "the last", "all": "each"}.get(bench.exposure)
+        if again:
+            models.add_row(plan.embedder.name, f"again, on {again} synthetic set", "", "", "")
     last = (
-        f"{bench.checkpoints} checkpoints of each generator, {samples} synthetic images each; "
-        f"similarity {bench.similarity}; run folder {out or default_folder(plan.recipe)}"
+        f"{used} training images used; up to {bench.checkpoints} checkpoints of each generator, "
+        f"{samples} synthetic images each; similarity {bench.similarity}; run folder "
+        f"{out or default_folder(plan.recipe, plan.identity())}"
     )
     return Group(images, models, last)
 

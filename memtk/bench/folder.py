@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -16,13 +18,20 @@ from memtk.bench.recipe import Recipe
 from memtk.errors import UserError
 from memtk.results import RunFile, read_run_file, write_run_file
 
-_CONTENTS = ("run.json", "timing.json", "key", "data", "embedder", "cells", "report.html")
+_CONTENTS = ("timing.json", "key", "data", "embedder", "cells", "report.html", "run.json")
 
 
-def default_folder(recipe: Recipe) -> Path:
-    """Return the folder that one recipe always gets, so that the same command finds its run."""
-    what = recipe.suite["name"] if recipe.suite else "data"
-    return Path("runs") / f"{what}-{recipe.bench.preset}-{recipe.key}"
+def default_folder(recipe: Recipe, identity: Mapping[str, Any]) -> Path:
+    """Return the folder that one bench always gets, so that the same command finds its run.
+
+    Args:
+        recipe: what was asked.
+        identity: all that the numbers depend on, `Plan.identity()`; eight characters stand for it.
+    """
+    what = recipe.suite.name if recipe.suite else "data"
+    text = json.dumps(identity, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return Path("runs") / f"{what}-{recipe.bench.preset}-{key}"
 
 
 @contextlib.contextmanager
@@ -45,31 +54,35 @@ def working_in(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def open_run(folder: Path, recipe: Recipe, cells: list[str], *, resume: bool) -> None:
+def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, resume: bool) -> None:
     """Make the folder of a run, or go on in it.
 
+    Args:
+        folder: held by `working_in`.
+        identity: all that the numbers depend on, `Plan.identity()`.
+        cells: the names of its cells.
+        resume: False throws away what is there.
+
     Raises:
-        UserError: if it holds a run of another recipe, naming what differs.
+        UserError: if it holds another run, naming what differs, or things that are not a run's.
     """
-    asked = recipe.model_dump(mode="json")
+    for stale in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+        stale.unlink(missing_ok=True)
     if (folder / "run.json").exists():
-        if not resume:
-            for name in _CONTENTS:
-                path = folder / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        elif differences := _differences(read_run_file(folder).recipe, asked):
-            raise UserError(
-                f"{folder} holds a run of another recipe: {'; '.join(differences[:4])}.\n"
-                "Choose another folder with --out, or throw that run away with --no-resume."
-            )
-        else:
+        if resume:
+            if differences := _differences(read_run_file(folder).recipe, identity):
+                raise UserError(
+                    f"{folder} holds another run: {'; '.join(differences[:4])}.\n"
+                    "Choose another folder with --out, or throw that run away with --no-resume."
+                )
             return
     elif strangers := [p.name for p in folder.iterdir() if not _ours(p.name)]:
-        raise UserError(
-            f"{folder} is no run folder ({strangers[0]} is in it): choose another --out"
-        )
+        raise UserError(f"{folder} is no run folder ({strangers[0]} is in it): use another --out")
+    for name in _CONTENTS:  # run.json last: without it, nothing here is taken for a run's
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     write_text(folder / "key", secrets.token_hex(32))
-    write_run_file(folder, RunFile(recipe=asked, cells=cells))
+    write_run_file(folder, RunFile(recipe=dict(identity), cells=cells))
 
 
 def _ours(name: str) -> bool:

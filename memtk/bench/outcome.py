@@ -38,20 +38,21 @@ def make_result(
     checkpoints: Sequence[Checkpoint],
     detector: Detector | None,
 ) -> Result:
-    """Return the result of one cell. It names no path and no patient."""
+    """Return the result of one cell. It names no path of the data and no patient."""
     plan, dataset = context.plan, context.dataset
     recipe, spec = plan.recipe, context.dataset.spec
     embedder = used(plan.embedder) if plan.embedder else None
     return Result(
         memtk_version=__version__,
         cell=name,
-        suite=Suite(**recipe.suite) if recipe.suite else None,
+        suite=Suite(**recipe.suite.model_dump()) if recipe.suite else None,
         preset=recipe.bench.preset,
         components=Components(
             generator=used(part),
             embedder=embedder,
             similarity=used(plan.similarity),
             mitigations=[used(m) for m in plan.mitigations],
+            quality=[used(m) for m in plan.quality],
         ),
         data=Data(
             fingerprint=dataset.fingerprint,
@@ -76,13 +77,19 @@ def make_result(
             "embedding real",
             f"embedding {name} ",
             "training the embedder",
+            f"training {recipe.bench.embedder} on synthetic {name} ",
             f"reconstructing {name}",
         ),
         training={
             "generator": trained.losses,
             "embedder": detector.training.losses if detector else {},
         },
-        embedder_saw=EmbedderSaw(copies="training", exposure="synthetic") if embedder else None,
+        embedder_saw=EmbedderSaw(
+            copies="training",
+            exposure="none" if recipe.bench.exposure == "none" else "synthetic",
+        )
+        if embedder
+        else None,
         checkpoints=list(checkpoints),
         complete=True,
     )

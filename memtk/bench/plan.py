@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtk.bench.recipe import Recipe
+from memtk.bench.recipe import BenchOptions, Recipe
 from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.errors import UserError, did_you_mean
@@ -49,6 +49,23 @@ class Plan:
     mitigations: tuple[Part, ...]
     quality: tuple[Part, ...]
 
+    def identity(self) -> dict[str, Any]:
+        """Return all that the numbers depend on.
+
+        The recipe, and every component's version and whole configuration: these change with
+        presets, defaults and packages.
+        """
+        parts = [*self.generators.values(), *self.mitigations, *self.quality, self.similarity]
+        parts += [self.embedder] if self.embedder else []
+        components = {
+            f"{part.entry.kind} {part.entry.plugin.name}/{part.name}": {
+                "version": f"{part.entry.plugin.distribution} {part.entry.plugin.version}",
+                "config": part.config.model_dump(mode="json"),
+            }
+            for part in parts
+        }
+        return self.recipe.model_dump(mode="json") | {"components": components}
+
     def check_dims(self, spec: ImageSpec, registry: Registry) -> None:
         """Refuse components that do not work on images of this shape.
 
@@ -78,6 +95,9 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
         PluginError: if a component cannot be imported.
     """
     bench = recipe.bench
+    for name in bench.mitigation:
+        if bench.mitigation.count(name) > 1:
+            raise UserError(f"mitigation {name!r} is asked for twice")
     mitigations = tuple(_part(recipe, registry, "mitigation", n) for n in bench.mitigation)
     generators: dict[str, Part] = {}
     for name in bench.generator:
@@ -92,6 +112,9 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     similarity = _part(recipe, registry, "similarity", bench.similarity)
     needs_embedder = similarity.cls.space == "embedding"
     embedder = _part(recipe, registry, "embedder", bench.embedder) if needs_embedder else None
+    if needs_embedder is False and bench.embedder != BenchOptions.model_fields["embedder"].default:
+        registry.find("embedder", bench.embedder)  # not used, but a mistyped name is a mistake
+    _check_preset(recipe, [*generators.values(), *([embedder] if embedder else [])])
     return Plan(
         recipe=recipe,
         data=build(DataConfig, recipe.data, where="data"),
@@ -121,3 +144,14 @@ def _part(recipe: Recipe, registry: Registry, kind: str, name: str) -> Part:
             )
         preset = cls.presets[chosen]
     return Part(entry, cls, build(cls.Config, preset, asked, where=entry.name))
+
+
+def _check_preset(recipe: Recipe, parts: Sequence[Part]) -> None:
+    """Refuse a preset that no component of the bench knows and no suite has."""
+    known = {"smoke", "demo"} | {p for part in parts for p in getattr(part.cls, "presets", {})}
+    chosen = recipe.bench.preset
+    if chosen not in known:
+        raise UserError(
+            f"unknown preset {chosen!r}: there are {', '.join(sorted(known))}."
+            f"{did_you_mean(chosen, known)}"
+        )

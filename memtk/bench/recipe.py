@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +43,18 @@ class BenchOptions(ComponentConfig):
         return (value,) if isinstance(value, str) else value
 
 
+class SuiteName(ComponentConfig):
+    """The table `[suite]`: what results must share to stand in one table."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$", max_length=60)
+    version: str = Field(pattern=r"^\w[\w.-]*$", max_length=20)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _a_number_is_a_version(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+
 class Recipe(ComponentConfig):
     """All that determines the numbers of a run.
 
@@ -56,7 +66,7 @@ class Recipe(ComponentConfig):
             wins.
     """
 
-    suite: dict[str, str] | None
+    suite: SuiteName | None
     bench: BenchOptions
     data: dict[str, Any]
     settings: dict[str, dict[str, Any]]
@@ -65,12 +75,6 @@ class Recipe(ComponentConfig):
         """Return the configuration that was asked for one component."""
         short = name.rpartition("/")[2]
         return merge(self.settings.get(kind, {}), self.settings.get(short, {}))
-
-    @property
-    def key(self) -> str:
-        """Eight characters that stand for the whole recipe."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def make_recipe(*layers: Mapping[str, Any], names: tuple[str, ...] = ()) -> Recipe:
@@ -82,6 +86,10 @@ def make_recipe(*layers: Mapping[str, Any], names: tuple[str, ...] = ()) -> Reci
     Raises:
         UserError: for an unknown table or key, or a setting of a component that is not used.
     """
+    for layer in layers:
+        for table, value in layer.items():
+            if not isinstance(value, Mapping):
+                raise UserError(f"{table} = {value!r}: expected keys below it, {table}.KEY=VALUE")
     merged = merge(*layers)
     preset = merged.get("bench", {}).get("preset", BenchOptions.model_fields["preset"].default)
     of_preset = merged.pop("presets", {}).get(str(preset), {})
@@ -104,10 +112,7 @@ def make_recipe(*layers: Mapping[str, Any], names: tuple[str, ...] = ()) -> Reci
         raise UserError(
             f"unknown key {table!r}: there are {', '.join(known)}.{did_you_mean(table, known)}"
         )
-    for table, value in merged.items():
-        if not isinstance(value, Mapping):
-            raise UserError(f"{table} = {value!r}: expected keys below it, as in {table}.KEY=VALUE")
-    return Recipe(suite=suite, bench=bench, data=data, settings=merged)
+    return build(Recipe, {"suite": suite, "bench": bench, "data": data, "settings": merged})
 
 
 def read_recipe(
@@ -125,7 +130,7 @@ def read_recipe(
         asked: keys of `BenchOptions`.
         suite: name or file of a suite; without it and without data the phantoms are used.
         data: the user's own images.
-        config: a TOML file with tables `[bench]`, `[data]`, `[generator]`, ...
+        config: a TOML file, no suite, with tables `[bench]`, `[data]`, `[generator]`, ...
         sets: texts `KEY=VALUE`; they win over the file.
 
     Raises:
@@ -134,26 +139,37 @@ def read_recipe(
     if suite and data:
         raise UserError("--suite brings its own images: give --suite or --data, not both")
     file = load_toml(config) if config else {}
-    said = merge(*(parse_set(text) for text in sets), {"bench": dict(asked)})
+    if "suite" in file:
+        raise UserError(f"{config} is a suite: give it with --suite")
+    sets_as_tables = [parse_set(text) for text in sets]
+    for table, value in ((t, v) for said in sets_as_tables for t, v in said.items()):
+        if not isinstance(value, Mapping):
+            raise UserError(f"--set {table}={value}: expected a key below it, {table}.KEY=VALUE")
+    said = merge(*sets_as_tables, {"bench": dict(asked)})
     own = merge(file, said)
+    for table in ("bench", "data"):
+        if not isinstance(own.get(table, {}), Mapping):
+            raise UserError(f"{table} = {own[table]!r}: expected keys below it, {table}.KEY=VALUE")
     if data:
+        if "source" in own.get("data", {}):
+            raise UserError("--data and data.source both name images: give one of them")
         said = merge(said, {"data": {"source": data}})
         own = merge(own, said)
     flat = _flat(own, registry)
     defaults: dict[str, Any] = {}
     if flat and "embedder" not in own["bench"]:
         defaults = {"bench": {"embedder": "ntxent2d"}}
-    if "suite" in file:
-        defaults = merge(defaults, file)
-    elif suite or "source" not in own.get("data", {}):
+    if suite or "source" not in own.get("data", {}):
         defaults = merge(defaults, load_suite(suite or ("phantom2d" if flat else "phantom3d")))
     names = tuple(e.name for kind in KINDS for e in registry.entries(kind))
-    file = {key: value for key, value in file.items() if key != "suite"}
-    return make_recipe(defaults, file, said, names=names)
+    recipe = make_recipe(defaults, file, said, names=names)
+    # Other images are another benchmark: a suite's name stands for its own images alone.
+    return recipe.model_copy(update={"suite": None}) if own.get("data") else recipe
 
 
 def _flat(own: Mapping[str, Any], registry: Registry) -> bool:
-    """Tell whether the generators that are asked for work on 2D images alone."""
+    """Tell whether a generator that is asked for works on 2D images alone, and none on 3D alone."""
     asked = own["bench"].get("generator", BenchOptions.model_fields["generator"].default)
     names = [asked] if isinstance(asked, str) else asked
-    return all(registry.find("generator", n).component.dims == {2} for n in names)
+    dims = [registry.find("generator", name).component.dims for name in names]
+    return {2} in dims and {3} not in dims

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtk.atomic import explain
+from memtk.atomic import FULL, explain
 from memtk.bench.cell import run_cell
 from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
 from memtk.bench.folder import default_folder, open_run, working_in
 from memtk.bench.plan import Plan
+from memtk.bench.selection import check_cells
 from memtk.data.prepare import Dataset, prepare
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
@@ -60,14 +61,14 @@ def run_bench(
         UserError: for data, settings or a folder that cannot be used.
     """
     devices = open_devices(device)
-    folder = out or default_folder(plan.recipe)
+    folder = out or default_folder(plan.recipe, plan.identity())
     watch = watch if devices.is_main else ignore
     if not devices.is_main:
         devices.wait()
         _run(plan, registry, folder, devices, watch)
         return None
-    with working_in(folder), explain(folder):
-        open_run(folder, plan.recipe, list(plan.generators), resume=resume)
+    with working_in(folder), explain(folder, FULL):
+        open_run(folder, plan.identity(), list(plan.generators), resume=resume)
         devices.wait()
         results = _run(plan, registry, folder, devices, watch)
         report = build_report(folder, registry)
@@ -81,8 +82,7 @@ def _run(
     with clock("reading the images"):
         dataset = prepared(plan, registry, folder, devices, watch)
     plan.check_dims(dataset.spec, registry)
-    for part in plan.generators.values():
-        part.make(dataset.spec)  # a shape that it cannot take is said before anything is trained
+    check_cells(plan, dataset)
     context = Context(plan, registry, dataset, devices, folder, clock, watch)
     detector, results = None, []
     for name, part in plan.generators.items():

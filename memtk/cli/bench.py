@@ -17,22 +17,49 @@ import click
     metavar="NAME",
     help="Model to judge; repeat for several. [default: monai3d]",
 )
-@click.option("--embedder", "-e", metavar="NAME", help="Copy detector. [default: ntxent3d]")
+@click.option(
+    "--embedder",
+    "-e",
+    metavar="NAME",
+    help="Copy detector. [default: ntxent3d, or ntxent2d for 2D models]",
+)
 @click.option("--similarity", metavar="NAME", help="Likeness of two images. [default: pearson]")
 @click.option(
-    "--mitigation", "-m", "mitigations", multiple=True, metavar="NAME", help="Repeatable."
+    "--mitigation",
+    "-m",
+    "mitigations",
+    multiple=True,
+    metavar="NAME",
+    help="A way to memorize less, for every generator; repeat to combine.",
 )
-@click.option("--quality", "qualities", multiple=True, metavar="NAME", help="Repeatable.")
-@click.option("--suite", metavar="NAME|FILE", help="A versioned benchmark. [default: phantom3d]")
+@click.option(
+    "--quality",
+    "qualities",
+    multiple=True,
+    metavar="NAME",
+    help="Measure of quality or diversity; repeatable.",
+)
+@click.option(
+    "--suite", metavar="NAME|FILE", help="A versioned benchmark. [default: phantom3d, or phantom2d]"
+)
 @click.option(
     "--data",
     metavar="PATH",
     help="Your images: a manifest (CSV: path, patient_id, split), a folder, or one file of many.",
 )
-@click.option("--preset", metavar="NAME", help="smoke (seconds) or demo (minutes). [default: demo]")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Size of the models and suites: smoke (seconds), demo (minutes), paper. [default: demo]",
+)
 @click.option("--checkpoints", type=int, metavar="N", help="Checkpoints to judge. [default: 5]")
-@click.option("--samples", type=int, metavar="M", help="[default: as many as training images]")
-@click.option("--seed", type=int, metavar="N", help="[default: 0]")
+@click.option(
+    "--samples",
+    type=int,
+    metavar="M",
+    help="Synthetic images of each checkpoint. [default: as many as training images]",
+)
+@click.option("--seed", type=int, metavar="N", help="All randomness follows from it. [default: 0]")
 @click.option(
     "--set",
     "settings",
@@ -49,7 +76,8 @@ import click
     "--resume/--no-resume",
     default=True,
     show_default=True,
-    help="Go on with a run of the same recipe, or throw it away and start anew.",
+    help="Go on with a run of the same recipe, or throw it away first (so --no-resume, repeated, "
+    "starts anew each time).",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
 def bench(
@@ -98,7 +126,7 @@ def bench(
         plan = make_plan(recipe, registry)
     with Progress(console, registry.host) as progress:
         if dry_run:
-            shown = describe_plan(plan, registry, watch=progress, out=out)
+            shown = describe_plan(plan, registry, watch=progress, out=out, device=device)
         else:
             run = run_bench(plan, registry, out=out, device=device, resume=resume, watch=progress)
     if dry_run:

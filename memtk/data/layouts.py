@@ -80,7 +80,11 @@ def _walk(top: Path, readers: Readers, notes: list[str]) -> list[Record]:
     records: list[Record] = []
     problems: list[str] = []
     unknown: Counter[str] = Counter()
-    for place, folders, names in os.walk(top):
+
+    def lost(error: OSError) -> None:
+        problems.append(f"cannot read {error.filename}: {error.strerror}")
+
+    for place, folders, names in os.walk(top, onerror=lost):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         files = [Path(place, n) for n in sorted(names) if not n.startswith(".")]
         known = [f for f in files if readers.knows(f)]
@@ -150,7 +154,7 @@ def _with_patients(
             "manifest"
         )
         named = [replace(row, patient=_own_name(row, folder)) for row in rows]
-        return Manifest(tuple(named), tuple(notes))
+        return Manifest(tuple(named), tuple(notes), named=False)
     named = [
         replace(row, patient=patient_in(pattern, row.record.path, folder) or "") for row in rows
     ]

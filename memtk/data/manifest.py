@@ -46,10 +46,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All images, and sentences that the user should read about how they were found."""
+    """All images, and sentences that the user should read about how they were found.
+
+    Args:
+        named: False where nothing says whose the images are, and each counts as a patient.
+    """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    named: bool = True
 
 
 def few(names: Sequence[object], mark: str = ", ") -> str:

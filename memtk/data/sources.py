@@ -63,6 +63,7 @@ class FileSource:
         root = root if root.is_dir() else root.parent
         self.samples = tuple(_sample(row, root) for row in rows)
         self.notes = (*manifest.notes, *notes)
+        self._named = manifest.named
         self._scaling = PercentileScaling(*config.percentiles)
         self._geometry = Geometry(config.orientation, config.spacing, config.shape)
 
@@ -90,6 +91,7 @@ class FileSource:
         used = {record.path: self._readers.find(record.path)[0] for record in self._one_a_format()}
         color = {"refuse": "no colour images", "gray": {"to_gray": list(GRAY)}}
         return {
+            "patients": "as named" if self._named else "unknown: each image counts as one",
             "order": ["readers", "color", "intensity", "orientation", "spacing", "shape"],
             "readers": {
                 f"{entry.plugin.name}/{entry.name}": entry.component.summary

@@ -25,6 +25,11 @@ class Generator(Trainable):
 
     learns_from: ClassVar[Literal["training", "held_out"]] = "training"
 
+    @classmethod
+    def most_samples(cls, images: int) -> int | None:
+        """Return how many samples it can give once trained on so many images; None: any number."""
+        return None
+
     @abstractmethod
     def sample(self, noise: Noise) -> Tensor:
         """Return one synthetic image for each stream of `noise`: float32 (B, C, *S) in [-1, 1].

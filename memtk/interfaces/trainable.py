@@ -54,7 +54,8 @@ class Phase:
             order, the whole training set once: for a latent scale, say. What it finds out
             belongs into a buffer.
         whole_batch: True for a loss that couples the rows of a batch (a contrastive one). The
-            batch is then never split: each process computes all of it, `accumulate` must be 1.
+            batch is then never split: each process computes all of it, `accumulate` must be 1; and
+            no image is in it twice, so it is smaller where there are fewer images.
     """
 
     name: str

@@ -20,7 +20,8 @@ class Side:
     Args:
         p: p-value of each tested image, (T,), in (0, 1].
         flagged_fraction: share of the tested images with p <= alpha.
-        expected_fraction: that share if nothing was memorized: floor(alpha (P + 1)) / (P + 1).
+        expected_fraction: that share if nothing was memorized: floor(alpha (P + 1)) / (P + 1) with
+            one image a validation patient, no more than that with several.
         n_flagged: images that pass Benjamini-Hochberg.
         flagged: which, bool (T,).
         finest: the smallest p-value that P validation patients allow, 1 / (P + 1).

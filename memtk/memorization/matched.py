@@ -35,7 +35,8 @@ def dar_matched(above: np.ndarray, synthetic: int, validation: int) -> Matched:
         n_mem = sum_i 1 - C(M - c_i, V) / C(M, V).
 
     Nothing is drawn. The ratio is the product over k < c_i of 1 - V / (M - k), summed as
-    logarithms, which loses nothing at either end.
+    logarithms, which loses nothing at either end. A generator that gives each of its N = M training
+    images back once reaches V / M, not 1: only so many of them are in a subset.
 
     Args:
         above: c_i, the synthetic images above tau for each training image, (N,).

@@ -41,6 +41,7 @@ def repeat_command(recipe: Mapping[str, Any]) -> str:
         parts.append(f"--suite {_word(suite['name'])}")
     elif source is not None:
         parts.append("--data YOUR_DATA")
+    data |= {"patient_pattern": "/"} if data.get("patient_pattern") else {}  # may hold a name
     for key, text in flatten({"bench": bench, "data": data, **recipe.get("settings", {})}):
         parts.append(f"--set {key}={_word(text.replace(', ', ','))}")
     return " \\\n  ".join(parts)

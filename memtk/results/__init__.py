@@ -1,6 +1,6 @@
 """Results of a run: what they are, and how they lie on the disk. Nothing here imports torch."""
 
-from memtk.results.arrays import read_arrays, write_arrays
+from memtk.results.arrays import has_arrays, read_arrays, write_arrays
 from memtk.results.protocols import Conformal, Dar, DarMatched, Protocols
 from memtk.results.run import Run, RunFile, read_run, read_run_file, write_run_file
 from memtk.results.schema import (
@@ -43,6 +43,7 @@ __all__ = [
     "headline",
     "json_schema",
     "percent",
+    "has_arrays",
     "read_arrays",
     "read_checkpoint",
     "read_result",

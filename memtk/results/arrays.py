@@ -59,6 +59,18 @@ def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
             raise _damaged(Path(path)) from error
 
 
+def has_arrays(path: Path, group: str) -> bool:
+    """Tell whether a file is there and has a group.
+
+    Raises:
+        UserError: if the file is damaged, naming it.
+    """
+    if not Path(path).exists():
+        return False
+    with _open(Path(path)) as file:
+        return group in file
+
+
 def _open(path: Path):  # type: ignore[no-untyped-def]  # h5py is imported on first use
     import h5py
 

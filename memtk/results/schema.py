@@ -45,6 +45,7 @@ class Components(StoredRecord):
     embedder: Used | None = None
     similarity: Used
     mitigations: list[Used] = []
+    quality: list[Used] = []
 
 
 class Counts(StoredRecord):
@@ -99,7 +100,9 @@ class Reconstruction(StoredRecord):
 
 
 class EmbedderSaw(StoredRecord):
-    """The images that the embedder of each side was trained on ("training", "synthetic")."""
+    """The images that the embedder of each side was trained on: "training", "synthetic", or "none".
+
+    "none": the exposure was not asked for."""
 
     copies: str
     exposure: str

@@ -62,7 +62,7 @@ def batches(
     def read(step: int) -> list[tuple[Part, Tensor]]:
         size, rank, world = settings.batch_size, devices.rank, devices.world
         split = parts(step, size, settings.accumulate, rank, world)
-        mine = whole(step, size, world) if phase.whole_batch else split
+        mine = whole(step, size, world, len(run.images)) if phase.whole_batch else split
         x = rows.read([k for part in mine for k in part.samples])
         return list(zip(mine, x.split([len(part.samples) for part in mine]), strict=True))
 

@@ -29,9 +29,19 @@ class Part:
     weight: float
 
 
-def whole(step: int, batch_size: int, world: int) -> list[Part]:
-    """Return the batch of `step` unsplit, for each of `world` processes that all compute it."""
-    return [Part(tuple(range(step * batch_size, (step + 1) * batch_size)), 1 / world)]
+def whole(step: int, batch_size: int, world: int, count: int) -> list[Part]:
+    """Return the batch of `step` unsplit, for each of `world` processes that all compute it.
+
+    No image is in a batch twice (a contrastive loss would push it away from itself): a batch holds
+    `count` images at most and lies within one epoch, whose last incomplete batch is left out.
+
+    >>> [whole(step, 4, 1, count=6)[0].samples for step in range(2)]
+    [(0, 1, 2, 3), (6, 7, 8, 9)]
+    """
+    size = min(batch_size, count)
+    epoch, batch = divmod(step, count // size)
+    first = epoch * count + batch * size
+    return [Part(tuple(range(first, first + size)), 1 / world)]
 
 
 def parts(step: int, batch_size: int, accumulate: int, rank: int, world: int) -> list[Part]:

@@ -71,7 +71,7 @@ PRESETS_3D: dict[str, dict[str, Any]] = {
         "unet_channels": (64,),
         "unet_res_blocks": 1,
         "sampling_steps": 50,
-        "autoencoder": {"steps": 800} | FEW_CHANNELS,
+        "autoencoder": {"steps": 1100} | FEW_CHANNELS,
         "adversarial": {"steps": 60} | FEW_CHANNELS,
         "diffusion": {
             "steps": 1400,
@@ -97,7 +97,7 @@ PRESETS_2D: dict[str, dict[str, Any]] = {
         "autoencoder": FEW_CHANNELS | {"steps": 800, "batch_size": 16},
         "adversarial": FEW_CHANNELS | {"steps": 60, "batch_size": 16},
         "diffusion": {
-            "steps": 1500,
+            "steps": 2500,
             "batch_size": 64,
             "schedule": "one-cycle",
             "ema_decay": 0.998,

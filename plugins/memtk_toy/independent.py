@@ -20,6 +20,11 @@ class Independent(Memory):
 
     learns_from: ClassVar[Literal["training", "held_out"]] = "held_out"
 
+    @classmethod
+    def most_samples(cls, images: int) -> int:
+        """Return the number of held-out images: each is given back once."""
+        return images
+
     def sample(self, noise: Noise) -> Tensor:
         """Return held-out images (B, C, *S) in [-1, 1], by the indices of `noise`.
 

@@ -27,10 +27,13 @@ def registry():
 def run_small(registry):
     """Run a smoke bench: `run_small(folder, generators, extra settings, **options)`."""
 
-    def run(folder, generators=("monai3d",), sets=(), watch=lambda event: None, **options):
+    def run(
+        folder, generators=("monai3d",), sets=(), watch=lambda event: None, data=None, **options
+    ):
         asked = {"generator": generators, "preset": "smoke", **options}
         small = [s for s in SMALL if not s.startswith("monai3d") or "monai3d" in generators]
-        recipe = read_recipe(registry, asked, sets=(*small, *sets))
+        small = [] if data else small
+        recipe = read_recipe(registry, asked, data=data, sets=(*small, *sets))
         return run_bench(
             make_plan(recipe, registry), registry, out=folder, device="cpu", watch=watch
         )

@@ -6,11 +6,13 @@ from memtk.bench.folder import default_folder, open_run, working_in
 from memtk.bench.recipe import make_recipe
 from memtk.errors import UserError
 
-ONE, TWO = make_recipe({}), make_recipe({"bench": {"seed": 2}})
+RECIPE = make_recipe({})
+ONE, TWO = {"bench": {"seed": 0}}, {"bench": {"seed": 2}}
 
 
-def test_one_recipe_always_gets_the_same_folder():
-    assert default_folder(ONE) == default_folder(make_recipe({})) != default_folder(TWO)
+def test_one_bench_always_gets_the_same_folder_and_another_one_another():
+    assert default_folder(RECIPE, ONE) == default_folder(RECIPE, dict(ONE))
+    assert default_folder(RECIPE, ONE) != default_folder(RECIPE, TWO)
 
 
 def test_the_same_recipe_goes_on_in_its_folder(tmp_path):
@@ -20,7 +22,7 @@ def test_the_same_recipe_goes_on_in_its_folder(tmp_path):
     assert (tmp_path / "key").read_text() == key and len(key) == 64
 
 
-def test_another_recipe_is_refused_with_what_differs(tmp_path):
+def test_another_run_is_refused_with_what_differs(tmp_path):
     open_run(tmp_path, ONE, ["a"], resume=True)
     with pytest.raises(UserError, match=r"bench\.seed was 0, now 2.*\n.*--out.*--no-resume"):
         open_run(tmp_path, TWO, ["a"], resume=True)
@@ -44,6 +46,32 @@ def test_a_run_killed_while_its_folder_was_made_goes_on(tmp_path):
     (tmp_path / "key").write_text("half")
     open_run(tmp_path, ONE, ["a"], resume=True)
     assert (tmp_path / "run.json").exists()
+
+
+def test_cells_that_lost_their_run_file_are_never_taken_for_another_runs(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / "cells/a").mkdir(parents=True)
+    (tmp_path / "cells/a/result.json").write_text("{}")
+    (tmp_path / "run.json").unlink()
+    open_run(tmp_path, TWO, ["a"], resume=True)
+    assert not (tmp_path / "cells").exists()
+
+
+def test_half_written_files_of_a_killed_process_are_cleared(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / "cells/a").mkdir(parents=True)
+    (tmp_path / "cells/a/.arrays.h5.12345678.tmp").write_text("half")
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(UserError, match="there is a file of that name"),
+        working_in(tmp_path / "file"),
+    ):
+        pass
 
 
 def test_two_processes_do_not_work_in_one_folder(tmp_path):

@@ -15,7 +15,7 @@ def read(asked=None, **said):
 
 def test_without_data_the_embedded_phantoms_are_used():
     recipe = read()
-    assert recipe.suite == {"name": "phantom3d", "version": "1"}
+    assert recipe.suite.model_dump() == {"name": "phantom3d", "version": "1"}
     assert recipe.data["phantom"]["size"] == 32
 
 
@@ -38,7 +38,7 @@ def test_what_is_typed_wins_over_the_preset_and_the_file(tmp_path):
 
 def test_2d_generators_get_the_2d_suite_and_embedder():
     recipe = read({"generator": ("monai2d",)})
-    assert recipe.suite["name"] == "phantom2d" and recipe.bench.embedder == "ntxent2d"
+    assert recipe.suite.name == "phantom2d" and recipe.bench.embedder == "ntxent2d"
 
 
 def test_own_data_belong_to_no_suite():
@@ -66,7 +66,7 @@ def test_a_file_that_is_no_suite_is_refused(tmp_path):
 def test_a_suite_of_ones_own_is_read(tmp_path):
     file = tmp_path / "s.toml"
     file.write_text('[suite]\nname = "mine"\nversion = "2"\n[data]\nsource = "m.csv"\n')
-    assert read(suite=str(file)).suite == {"name": "mine", "version": "2"}
+    assert read(suite=str(file)).suite.model_dump() == {"name": "mine", "version": "2"}
 
 
 def test_an_unknown_table_gets_the_nearest_name():
@@ -80,7 +80,7 @@ def test_settings_of_a_component_that_is_not_used_are_refused():
 
 
 def test_a_value_where_a_table_belongs_is_refused():
-    with pytest.raises(UserError, match="expected keys below it"):
+    with pytest.raises(UserError, match="expected a key below it"):
         read(sets=("generator=monai3d",))
 
 
@@ -89,10 +89,45 @@ def test_an_unknown_option_of_the_bench_is_refused():
         read(sets=("bench.sampels=3",))
 
 
-def test_the_key_depends_on_every_setting_and_on_nothing_else():
-    assert read().key == read().key
-    assert read().key != read({"seed": 1}).key
-    assert read().key != read(sets=("generator.sampling_steps=7",)).key
+@pytest.mark.parametrize("text", ["data=foo", "bench=3", "suite=x"])
+def test_a_value_in_place_of_a_known_table_is_refused(text):
+    with pytest.raises(UserError, match="expected a key below it"):
+        read(sets=(text,))
+
+
+def test_a_recipe_file_with_a_value_in_place_of_a_table_is_refused(tmp_path):
+    file = tmp_path / "r.toml"
+    file.write_text("bench = 3\n")
+    with pytest.raises(UserError, match="bench = 3: expected keys below it"):
+        read(config=file)
+
+
+def test_other_images_than_the_suites_do_not_carry_its_name():
+    assert read(sets=("data.phantom.training=9",)).suite is None
+    assert read(suite="phantom3d", sets=("data.source=x.csv",)).suite is None
+
+
+def test_a_suite_given_as_a_recipe_is_refused(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text('[suite]\nname = "mine"\nversion = "2"\n')
+    with pytest.raises(UserError, match="is a suite: give it with --suite"):
+        read(config=file)
+
+
+def test_a_suite_whose_name_is_a_path_is_refused(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text('[suite]\nname = "../x"\nversion = 2\n[data]\nsource = "m.csv"\n')
+    with pytest.raises(UserError, match="suite.name"):
+        read(suite=str(file))
+
+
+def test_images_named_twice_are_refused():
+    with pytest.raises(UserError, match="both name images"):
+        read(data="a.csv", sets=("data.source=b.csv",))
+
+
+def test_a_control_beside_a_2d_model_gets_2d_images():
+    assert read({"generator": ("copycat", "monai2d")}).suite.name == "phantom2d"
 
 
 def test_a_components_own_settings_win_over_those_of_its_kind():

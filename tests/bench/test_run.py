@@ -163,3 +163,40 @@ def test_quality_metrics_stand_beside_the_numbers(tmp_path, run_small):
     run = run_small(tmp_path / "run", ("copycat",), similarity="ncc", quality=("ms-ssim",))
     quality = run.results[0].checkpoints[0].quality
     assert set(quality) == {"ms-ssim", "ms-ssim.real"} and 0 < quality["ms-ssim"] < 1
+
+
+def test_a_control_that_cannot_be_fed_is_refused_before_anything_is_trained(tmp_path, run_small):
+    events = []
+    with pytest.raises(UserError, match="hold none back"):
+        run_small(
+            tmp_path / "run",
+            ("copycat", "independent"),
+            sets=("data.phantom.held_out=0",),
+            watch=events.append,
+        )
+    assert not [e for e in events if e.stage.startswith("training")]
+
+
+def test_arrays_that_were_lost_are_made_again(tmp_path, run_small):
+    run = run_small(tmp_path / "run", ("copycat",), similarity="ncc")
+    (run.folder / "cells/copycat/result.json").unlink()
+    (run.folder / "cells/copycat/arrays.h5").unlink()
+    again = run_small(tmp_path / "run", ("copycat",), similarity="ncc")
+    assert again.results[0].checkpoints == run.results[0].checkpoints
+
+
+def test_images_that_changed_since_the_run_began_are_refused(tmp_path, run_small):
+    import skimage.io
+
+    rng = np.random.default_rng(0)
+    lines = ["path,patient_id,split"]
+    for i in range(8):
+        skimage.io.imsave(tmp_path / f"{i}.png", rng.integers(0, 255, (16, 16)).astype("u1"))
+        lines.append(f"{i}.png,P{i},{'train' if i < 4 else 'val'}")
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    own = {"similarity": "ncc", "data": str(tmp_path / "m.csv")}
+    run = run_small(tmp_path / "run", ("copycat",), **own)
+    assert run.results[0].suite is None and run.results[0].data.source == "manifest"
+    skimage.io.imsave(tmp_path / "0.png", rng.integers(0, 255, (16, 16)).astype("u1"))
+    with pytest.raises(UserError, match="the images have changed since"):
+        run_small(tmp_path / "run", ("copycat",), **own)
