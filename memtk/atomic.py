@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,9 @@ _REASONS = {
     errno.ENOTDIR: "a part of the path is a file: choose another folder with --out",
 }
 
+
+SPARE = 100_000
+"""Bytes that are left free for a file's own structure."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What can only come of writing, whatever was going on."""
@@ -56,6 +61,25 @@ def reason_of(error: BaseException, only: Collection[int] = tuple(_REASONS)) -> 
                 return _REASONS[code]
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def require_space(path: Path, size: int) -> None:
+    """Refuse to begin a file that cannot fit. HDF5 may crash the process when it meets a full disk.
+
+    Args:
+        path: of the file, whose folder exists.
+        size: its bytes, about.
+
+    Raises:
+        UserError: if the disk has less room, naming both.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if size + SPARE > free:
+        final = path.with_name(re.sub(r"^\.(.*)\.[0-9a-f]{8}\.tmp$", r"\1", path.name))
+        raise UserError(
+            f"cannot write {final}: it needs {size / 1e6:.1f} MB and {free / 1e6:.1f} MB are free, "
+            f"so {_REASONS[errno.ENOSPC]}"
+        )
 
 
 @contextmanager

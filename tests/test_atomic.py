@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from memtk.atomic import explain, reason_of, replacing, write_text
+from memtk.atomic import explain, reason_of, replacing, require_space, write_text
 from memtk.errors import UserError
 
 
@@ -132,3 +132,9 @@ def test_a_real_full_disk_is_told(tmp_path):
 
     with pytest.raises(UserError, match="the disk is full"):
         write_on_full_disk()
+
+
+def test_a_file_that_cannot_fit_is_refused_before_it_is_begun(tmp_path):
+    require_space(tmp_path / "a.h5", 1000)
+    with pytest.raises(UserError, match=r"a\.h5: it needs 1e\+09|it needs 1000000000000000\.0 MB"):
+        require_space(tmp_path / "a.h5", 10**21)

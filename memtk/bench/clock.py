@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memtk.atomic import write_text
+from memtk.errors import UserError
 
 
 class Clock:
@@ -32,11 +33,16 @@ class Clock:
         start = time.perf_counter()
         try:
             yield
-        finally:
-            spent = time.perf_counter() - start
-            self._seconds[stage] = round(self._seconds.get(stage, 0.0) + spent, 3)
-            if self._path:
-                write_text(self._path, json.dumps(self._seconds, indent=1))
+        except BaseException:
+            with contextlib.suppress(UserError):  # a full disk has been told of already
+                self._add(stage, time.perf_counter() - start)
+            raise
+        self._add(stage, time.perf_counter() - start)
+
+    def _add(self, stage: str, spent: float) -> None:
+        self._seconds[stage] = round(self._seconds.get(stage, 0.0) + spent, 3)
+        if self._path:
+            write_text(self._path, json.dumps(self._seconds, indent=1))
 
     def of(self, *prefixes: str) -> dict[str, float]:
         """Return the stages whose names begin with one of the prefixes."""

@@ -101,7 +101,13 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     mitigations = tuple(_part(recipe, registry, "mitigation", n) for n in bench.mitigation)
     generators: dict[str, Part] = {}
     for name in bench.generator:
-        part = _part(recipe, registry, "generator", name)
+        try:
+            part = _part(recipe, registry, "generator", name)
+        except UserError as error:
+            if len(bench.generator) == 1 or "generator" not in recipe.settings:
+                raise
+            way = f"For one of several generators alone, say --set {name}.KEY=VALUE."
+            raise UserError(f"{error}\n{way}") from error
         for mitigation in mitigations:
             adjusted = mitigation.make().adjust(part.config.model_dump())
             part = Part(part.entry, part.cls, build(part.cls.Config, adjusted, where=part.name))

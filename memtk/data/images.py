@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.atomic import replacing
+from memtk.atomic import replacing, require_space
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 
@@ -165,8 +166,12 @@ def create_images(group: h5py.Group, count: int, spec: ImageSpec) -> h5py.Datase
     """Make the dataset `images` (count, C, *S); set its attribute `complete` when it is filled.
 
     One chunk an image, with a checksum, so that damage is noticed when it is read.
+
+    Raises:
+        UserError: if the disk has no room for them.
     """
     shape = (spec.channels, *spec.shape)
+    require_space(Path(group.file.filename), 4 * count * math.prod(shape))
     filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": True} if count else {}
     dataset = group.create_dataset("images", (count, *shape), dtype="f4", **filled)
     dataset.attrs["spacing"] = np.asarray(spec.spacing, dtype=np.float64)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from memtk.atomic import replacing
+from memtk.atomic import replacing, require_space
 from memtk.data.checks import Findings, check_splits
 from memtk.data.config import DataConfig
 from memtk.data.headers import Headers
@@ -184,6 +184,7 @@ def _make(source: Source, sample: Sample, findings: Findings, headers: Headers) 
 def _create(file: h5py.File, samples: Sequence[Sample], first: Volume) -> dict[str, h5py.Dataset]:
     """Make the groups of the three splits, with the patients of each image."""
     spec = ImageSpec(first.voxels.shape[1:], first.voxels.shape[0])
+    require_space(Path(file.filename), 4 * len(samples) * first.voxels.size)
     datasets = {}
     for split in SPLITS:
         patients = [sample.patient for sample in samples if sample.split == split]

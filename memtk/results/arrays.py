@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from memtk.atomic import replacing
+from memtk.atomic import replacing, require_space
 from memtk.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,7 +31,16 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
     import h5py
 
     path = Path(path)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as new:
+    there = path.stat().st_size if path.exists() else 0
+    with replacing(path) as temporary:
+        require_space(temporary, there + sum(array.nbytes for array in arrays.values()))
+        _write(h5py, temporary, path, group, arrays)
+
+
+def _write(
+    h5py: ModuleType, temporary: Path, path: Path, group: str, arrays: Mapping[str, np.ndarray]
+) -> None:
+    with h5py.File(temporary, "w") as new:
         if path.exists():
             with _open(path) as old:
                 for name in old:
