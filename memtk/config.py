@@ -107,6 +107,8 @@ def _explain(config: type[BaseModel], item: Any, where: str) -> str:
     key = ".".join([where, *path] if where else path)
     if item["type"] == "missing":
         return f"{key} is missing"
+    if item["type"] == "tuple_type":
+        return f"{key} = {item['input']!r}: write its values with commas, as in {key}=1,2,3"
     if item["type"] != "extra_forbidden":
         return f"{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
     table = _table(config, path[:-1])

@@ -167,3 +167,12 @@ def test_a_malformed_toml_file_is_named_with_the_reason(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"a\.toml is not valid TOML: "):
         load_toml(path)
+
+
+class Sizes(ComponentConfig):
+    shape: tuple[int, ...] = ()
+
+
+def test_one_value_in_place_of_several_is_refused_with_an_example():
+    with pytest.raises(UserError, match=r"data\.shape = 32: write its values with commas, as in"):
+        build(Sizes, {"shape": 32}, where="data")

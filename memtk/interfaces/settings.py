@@ -23,7 +23,9 @@ class PhaseSettings(ComponentConfig):
     schedule: Literal["constant", "cosine", "one-cycle"] = Field(
         "constant", description="course of the learning rate over the steps"
     )
-    ema_decay: float = Field(0.0, ge=0, lt=1, description="decay of the weights' average; 0: off")
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="decay of the average of the first turn's weights; 0: off"
+    )
     ema_every: int = Field(1, ge=1, description="steps between two updates of the average")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the device computes it natively"
