@@ -57,7 +57,7 @@ class Detector:
                     images,
                     batch_size=self._context.plan.recipe.bench.batch_size,
                     devices=self._context.devices,
-                    name=f"{label} {name}" if label != name else name,
+                    name=f"{label} {name}",
                     watch=self._context.watch,
                 )
                 for name, images in sets.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from memtk.atomic import replacing, require_space
@@ -34,21 +33,16 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
     there = path.stat().st_size if path.exists() else 0
     with replacing(path) as temporary:
         require_space(temporary, there + sum(array.nbytes for array in arrays.values()))
-        _write(h5py, temporary, path, group, arrays)
-
-
-def _write(
-    h5py: ModuleType, temporary: Path, path: Path, group: str, arrays: Mapping[str, np.ndarray]
-) -> None:
-    with h5py.File(temporary, "w") as new:
-        if path.exists():
-            with _open(path) as old:
-                for name in old:
-                    if name != group:
-                        old.copy(name, new)
-        target = new.create_group(group)
-        for name, array in arrays.items():
-            target.create_dataset(name, data=array, fletcher32=array.ndim > 0 and array.size > 0)
+        with h5py.File(temporary, "w") as new:
+            if path.exists():
+                with _open(path) as old:
+                    for name in old:
+                        if name != group:
+                            old.copy(name, new)
+            target = new.create_group(group)
+            for name, array in arrays.items():
+                checked = array.ndim > 0 and array.size > 0
+                target.create_dataset(name, data=array, fletcher32=checked)
 
 
 def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
