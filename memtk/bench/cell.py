@@ -12,7 +12,7 @@ from memtk.bench.checkpoint import Judge
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
 from memtk.bench.outcome import make_result
-from memtk.bench.plan import Part
+from memtk.bench.plan import Part, Plan
 from memtk.bench.selection import chosen_training, learned_from, samples_of
 from memtk.interfaces import Generator, Images, Mitigation
 from memtk.noise import Noise
@@ -21,17 +21,19 @@ from memtk.training.checkpoints import load_checkpoint
 from memtk.training.loop import train
 
 
-def run_cell(context: Context, name: str, part: Part, detector: Detector | None) -> Result:
+def run_cell(
+    context: Context, plan: Plan, name: str, part: Part, detector: Detector | None
+) -> Result:
     """Train, sample and judge one generator; write and return its result.
 
     Raises:
         UserError: if the data do not suffice for it, or its training fails.
     """
-    bench = context.plan.recipe.bench
+    bench = plan.recipe.bench
     folder = context.folder / "cells" / name
-    mitigations: list[Mitigation] = [m.make() for m in context.plan.mitigations]
-    training = chosen_training(context.plan, context.dataset)
-    count = samples_of(context.plan, training)
+    mitigations: list[Mitigation] = [m.make() for m in plan.mitigations]
+    training = chosen_training(plan, context.dataset)
+    count = samples_of(plan, training)
     generator: Generator = context.make(part, context.dataset.spec, name)
     with context.clock(f"training {name}"):
         trained = train(
@@ -45,7 +47,7 @@ def run_cell(context: Context, name: str, part: Part, detector: Detector | None)
             name=name,
             watch=context.watch,
         )
-    judge = Judge(context, name, generator, training, count, detector, mitigations)
+    judge = Judge(context, plan, name, generator, training, count, detector, mitigations)
     checkpoints = []
     for checkpoint in trained.checkpoints:
         last = checkpoint is trained.checkpoints[-1]
@@ -54,7 +56,7 @@ def run_cell(context: Context, name: str, part: Part, detector: Detector | None)
     load_checkpoint(generator, trained.checkpoints[-1].path)
     with context.clock(f"reconstructing {name}"):
         reconstruction = _reconstruction(context, generator, training)
-    result = make_result(context, name, part, training, trained, checkpoints, detector)
+    result = make_result(context, plan, name, part, training, trained, checkpoints, detector)
     result = result.model_copy(update={"reconstruction": reconstruction})
     if context.devices.is_main:
         write_arrays(folder / "arrays.h5", "training", {"index": training.indices})

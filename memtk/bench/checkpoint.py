@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, Rows
+from memtk.bench.plan import Plan
 from memtk.bench.protocols import protocols_of
 from memtk.data.images import StoredImages, open_images, write_images
 from memtk.errors import UserError
@@ -31,6 +32,7 @@ class Judge:
 
     Args:
         context: the run.
+        plan: what is run.
         cell: the name of the cell.
         generator: the model, of any weights.
         training: the training images that it saw (N).
@@ -42,6 +44,7 @@ class Judge:
     def __init__(
         self,
         context: Context,
+        plan: Plan,
         cell: str,
         generator: Generator,
         training: StoredImages,
@@ -49,7 +52,8 @@ class Judge:
         detector: Detector | None,
         mitigations: Sequence[Mitigation] = (),
     ) -> None:
-        self._context, self._cell, self._generator = context, cell, generator
+        self._context, self._plan = context, plan
+        self._cell, self._generator = cell, generator
         self._training, self._count, self._detector = training, count, detector
         self._mitigations = mitigations
         self._validation = context.dataset.split("validation")
@@ -65,7 +69,7 @@ class Judge:
         synthetic = self._sample(trained, label)
         copies = self._embed(self._detector, synthetic, label)
         exposed = self._exposure(synthetic, label) if exposure else None
-        bench = self._context.plan.recipe.bench
+        bench = self._plan.recipe.bench
         devices = self._context.devices
         with self._context.clock(f"judging {self._cell} {label}"):
             judgement = judge(
@@ -73,7 +77,7 @@ class Judge:
                 exposed,
                 validation_patients=self._validation.patients,
                 training_patients=self._training.patients,
-                similarity=self._context.plan.similarity.make(),
+                similarity=self._plan.similarity.make(),
                 alpha=bench.alpha,
                 fdr=bench.fdr,
                 device=str(devices.device),
@@ -83,7 +87,7 @@ class Judge:
             )
             quality = {
                 f"{part.name}.{name}" if name != part.name else name: float(value)
-                for part in self._context.plan.quality
+                for part in self._plan.quality
                 for name, value in part.make()(self._validation, synthetic).items()
                 if math.isfinite(value)
             }
@@ -113,7 +117,7 @@ class Judge:
                 self._count,
                 seed=self._context.seed("sample", self._cell),
                 path=self._folder / "drawn" / f"{label}.h5" if filters else path,
-                batch_size=self._context.plan.recipe.bench.batch_size,
+                batch_size=self._context.batch_size,
                 devices=self._context.devices,
                 name=f"{self._cell} {label}",
                 watch=self._context.watch,
@@ -148,6 +152,8 @@ class Judge:
         detector = None
         if self._detector is not None:
             folder: Path = self._folder / "exposure" / label
-            name = f"{self._context.plan.recipe.bench.embedder} on synthetic {self._cell} {label}"
-            detector = Detector(self._context, synthetic, folder, name)
+            name = f"{self._plan.recipe.bench.embedder} on synthetic {self._cell} {label}"
+            part = self._plan.embedder
+            assert part is not None
+            detector = Detector(self._context, part, synthetic, folder, name)
         return self._embed(detector, synthetic, label)

@@ -1,4 +1,4 @@
-"""What every stage of a bench needs at hand."""
+"""What every stage of a run needs at hand."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ from pathlib import Path
 from typing import Any
 
 from memtk.bench.clock import Clock
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Part
 from memtk.data.prepare import Dataset
 from memtk.events import Watch
 from memtk.interfaces import ImageSpec
 from memtk.noise import derive
-from memtk.registry import Registry
 from memtk.training.devices import Devices
 from memtk.training.seeding import seeded
 
 
 @dataclass(frozen=True)
 class Context:
-    """The plan, its data, and where and on what it is run."""
+    """The data of a run, and where, how and on what it is run.
 
-    plan: Plan
-    registry: Registry
+    Args:
+        root: the run's seed.
+        batch_size: images sampled or embedded at a time.
+    """
+
     dataset: Dataset
     devices: Devices
     folder: Path
     clock: Clock
     watch: Watch
+    root: int
+    batch_size: int
 
     def seed(self, *keys: object) -> int:
         """Return the seed of one part of the run."""
-        return derive(self.plan.recipe.bench.seed, *keys)
+        return derive(self.root, *keys)
 
     def make(self, part: Part, spec: ImageSpec, name: str) -> Any:
         """Construct a model whose first weights depend on the run's seed and `name` alone."""

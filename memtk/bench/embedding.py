@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from memtk.bench.context import Context
+from memtk.bench.plan import Part
 from memtk.interfaces import Embedder, Images
 from memtk.results import read_arrays, write_arrays
 from memtk.training.checkpoints import load_checkpoint
@@ -21,16 +22,17 @@ class Detector:
 
     Args:
         context: the run.
+        part: the embedder.
         images: what it is trained on; it must not have seen one side of a comparison and not the
             other, so which images these are is part of the result.
         folder: its checkpoints and the embeddings made with it.
         name: for the progress bar.
     """
 
-    def __init__(self, context: Context, images: Images, folder: Path, name: str) -> None:
+    def __init__(
+        self, context: Context, part: Part, images: Images, folder: Path, name: str
+    ) -> None:
         self._context, self._folder, self._name = context, folder, name
-        part = context.plan.embedder
-        assert part is not None
         self._model: Embedder = context.make(part, images.spec, name)
         with context.clock(f"training {name}"):
             self.training: Training = train(
@@ -55,7 +57,7 @@ class Detector:
                 name: embed(
                     self._model,
                     images,
-                    batch_size=self._context.plan.recipe.bench.batch_size,
+                    batch_size=self._context.batch_size,
                     devices=self._context.devices,
                     name=f"{label} {name}",
                     watch=self._context.watch,

@@ -10,7 +10,7 @@ from pathlib import Path
 from memtk import __version__
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
-from memtk.bench.plan import Part
+from memtk.bench.plan import Part, Plan
 from memtk.data.images import StoredImages
 from memtk.results import (
     Checkpoint,
@@ -31,6 +31,7 @@ _PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
 
 def make_result(
     context: Context,
+    plan: Plan,
     name: str,
     part: Part,
     training: StoredImages,
@@ -39,8 +40,7 @@ def make_result(
     detector: Detector | None,
 ) -> Result:
     """Return the result of one cell. It names no path of the data and no patient."""
-    plan, dataset = context.plan, context.dataset
-    recipe, spec = plan.recipe, context.dataset.spec
+    dataset, recipe, spec = context.dataset, plan.recipe, context.dataset.spec
     embedder = used(plan.embedder) if plan.embedder else None
     return Result(
         memtk_version=__version__,

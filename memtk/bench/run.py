@@ -83,7 +83,8 @@ def _run(
         dataset = prepared(plan, registry, folder, devices, watch)
     plan.check_dims(dataset.spec, registry)
     check_cells(plan, dataset)
-    context = Context(plan, registry, dataset, devices, folder, clock, watch)
+    bench = plan.recipe.bench
+    context = Context(dataset, devices, folder, clock, watch, bench.seed, bench.batch_size)
     detector, results = None, []
     for name, part in plan.generators.items():
         done = folder / "cells" / name / "result.json"
@@ -94,11 +95,12 @@ def _run(
         if detector is None and plan.embedder is not None:
             detector = Detector(
                 context,
+                plan.embedder,
                 dataset.split("training"),
                 folder / "embedder",
-                f"the embedder {plan.recipe.bench.embedder}",
+                f"the embedder {bench.embedder}",
             )
-        results.append(run_cell(context, name, part, detector))
+        results.append(run_cell(context, plan, name, part, detector))
     return results
 
 
