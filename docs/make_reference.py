@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference/ that are made from the code: hooks, commands, settings."""
+"""Writes the pages of docs/reference/ that are made from the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memtk.cli import cli
 from memtk.component import KINDS
 from memtk.data.config import DataConfig
 from memtk.registry import Registry, open_registry
-from memtk.results import json_schema
+from memtk.results import Policy, audit_schema, decide, json_schema
 
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by `make docs`; change the code instead -->\n\n"
@@ -29,7 +29,9 @@ def pages() -> dict[str, str]:
         "hooks.md": MADE + _hooks(),
         "commands.md": MADE + _commands(),
         "settings.md": MADE + _settings(registry),
+        "policy.md": MADE + _policy(),
         "result.schema.json": json.dumps(json_schema(), indent=2, sort_keys=True) + "\n",
+        "audit.schema.json": json.dumps(audit_schema(), indent=2, sort_keys=True) + "\n",
     }
 
 
@@ -50,6 +52,21 @@ def _commands() -> str:
         )
         text += f"\n## `{full}`\n\n```text\n{command.get_help(context)}\n```\n"
     return text
+
+
+def _policy() -> str:
+    example = "".join(f"{key} = {value}\n" for key, value in Policy().model_dump().items())
+    rules = (inspect.getdoc(decide) or "").split("\n\n")
+    return (
+        "# Policy\n\nWhat is tolerable in an audit, as a table of a TOML file. What a file leaves "
+        "out has its default.\n\n```toml\n[policy]\n"
+        + example
+        + "```\n"
+        + _table("policy", Policy)
+        + "\n## How the outcome follows\n\nThe rules are fixed before anything is computed.\n\n"
+        + rules[1]
+        + "\n"
+    )
 
 
 def _settings(registry: Registry) -> str:

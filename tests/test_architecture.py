@@ -15,7 +15,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = (
     {"cli", "__main__"},
-    {"bench", "testing"},
+    {"audit", "bench", "testing"},
     {"training", "memorization", "results", "report"},
     {"data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins"},
@@ -25,6 +25,7 @@ LAYERS = (
 
 SIBLINGS = {
     "__main__": {"cli"},
+    "audit": {"bench"},
     "report": {"results", "memorization"},
     "data": {"imaging", "noise", "interfaces"},
     "imaging": {"noise", "interfaces"},

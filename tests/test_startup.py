@@ -10,7 +10,11 @@ import pytest
 HEAVY = ("torch", "monai", "diffusers", "matplotlib", "pydantic", "numpy")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["plugins"], ["bench", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list"], ["plugins"]]
+    + [[c, "--help"] for c in ("bench", "audit", "check", "selftest", "release")],
+)
 def test_help_list_and_plugins_import_nothing_heavy(arguments):
     program = (
         "import sys\n"

@@ -47,17 +47,19 @@ def run_cell(
             name=name,
             watch=context.watch,
         )
-    judge = Judge(context, plan, name, generator, training, count, detector, mitigations)
+    judge = Judge(context, plan, name, part, generator, training, count, detector, mitigations)
     checkpoints = []
     for checkpoint in trained.checkpoints:
         last = checkpoint is trained.checkpoints[-1]
         exposure = bench.exposure == "all" or (bench.exposure == "last" and last)
-        checkpoints.append(judge(checkpoint, exposure=exposure))
+        checkpoints.append(judge(checkpoint, exposure=exposure, last=last))
     load_checkpoint(generator, trained.checkpoints[-1].path)
     with context.clock(f"reconstructing {name}"):
         reconstruction = _reconstruction(context, generator, training)
     result = make_result(context, plan, name, part, training, trained, checkpoints, detector)
-    result = result.model_copy(update={"reconstruction": reconstruction})
+    result = result.model_copy(
+        update={"reconstruction": reconstruction, "selftest": judge.selftest}
+    )
     if context.devices.is_main:
         write_arrays(folder / "arrays.h5", "training", {"index": training.indices})
         write_result(folder / "result.json", result)

@@ -10,7 +10,8 @@ from memtk.bench.clock import Clock
 from memtk.bench.plan import Part
 from memtk.data.prepare import Dataset
 from memtk.events import Watch
-from memtk.interfaces import ImageSpec
+from memtk.interfaces import ImageSpec, Similarity
+from memtk.memorization import Search, Source, search
 from memtk.noise import derive
 from memtk.training.devices import Devices
 from memtk.training.seeding import seeded
@@ -36,6 +37,26 @@ class Context:
     def seed(self, *keys: object) -> int:
         """Return the seed of one part of the run."""
         return derive(self.root, *keys)
+
+    def search(
+        self,
+        queries: Source,
+        references: Source,
+        similarity: Similarity,
+        *,
+        names: tuple[str, str],
+    ) -> Search:
+        """Find nearest neighbours both ways on the run's devices; see `memtk.memorization`."""
+        return search(
+            queries,
+            references,
+            similarity,
+            device=self.devices.device,
+            rank=self.devices.rank,
+            world=self.devices.world,
+            gather=self.devices.collect,
+            names=names,
+        )
 
     def make(self, part: Part, spec: ImageSpec, name: str) -> Any:
         """Construct a model whose first weights depend on the run's seed and `name` alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -46,20 +47,12 @@ def describe_plan(
         check_cells(plan, dataset)
         training = chosen_training(plan, dataset)
         used, samples = len(training), samples_of(plan, training)
-    size = " x ".join(map(str, spec.shape))
-    images = Table(title=f"images of {size}, channels: {spec.channels}", title_justify="left")
-    for column in ("split", "images", "patients"):
-        images.add_column(column, justify="left" if column == "split" else "right")
-    for split, count in counts.items():
-        images.add_row(split, str(count["images"]), str(count["patients"]))
-    models = Table(title="what would be trained", title_justify="left")
-    for column in ("model", "phase", "steps", "batch", "parameters"):
-        models.add_column(column, justify="left" if column in {"model", "phase"} else "right")
+    models = model_table()
     for name, part in plan.generators.items():
-        _add(models, name, part, spec)
+        add_model(models, name, part, spec)
     bench = plan.recipe.bench
     if plan.embedder:
-        _add(models, plan.embedder.name, plan.embedder, spec)
+        add_model(models, plan.embedder.name, plan.embedder, spec)
         again = {"last": "the last", "all": "each"}.get(bench.exposure)
         if again:
             models.add_row(plan.embedder.name, f"again, on {again} synthetic set", "", "", "")
@@ -68,10 +61,31 @@ def describe_plan(
         f"{samples} synthetic images each; similarity {bench.similarity}; run folder "
         f"{out or default_folder(plan.recipe, plan.identity())}"
     )
-    return Group(images, models, last)
+    return Group(image_table(spec, counts), models, last)
 
 
-def _add(table: Table, name: str, part: Part, spec: ImageSpec) -> None:
+def image_table(spec: ImageSpec, counts: Mapping[str, Mapping[str, int]]) -> Table:
+    """Return the numbers of images and patients of each group."""
+    size = " x ".join(map(str, spec.shape))
+    images = Table(title=f"images of {size}, channels: {spec.channels}", title_justify="left")
+    for column in ("split", "images", "patients"):
+        images.add_column(column, justify="left" if column == "split" else "right")
+    for split, count in counts.items():
+        patients = "" if split == "synthetic" else str(count["patients"])
+        images.add_row(split, str(count["images"]), patients)
+    return images
+
+
+def model_table() -> Table:
+    """Return a table for `add_model`."""
+    models = Table(title="what would be trained", title_justify="left")
+    for column in ("model", "phase", "steps", "batch", "parameters"):
+        models.add_column(column, justify="left" if column in {"model", "phase"} else "right")
+    return models
+
+
+def add_model(table: Table, name: str, part: Part, spec: ImageSpec) -> None:
+    """Add the phases of a model."""
     phases = describe(part.make(spec))
     for phase in phases:
         moved = f"{sum(phase.parameters.values()):,}"

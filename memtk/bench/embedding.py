@@ -11,6 +11,7 @@ import numpy as np
 from memtk.bench.context import Context
 from memtk.bench.plan import Part
 from memtk.interfaces import Embedder, Images
+from memtk.memorization import Source
 from memtk.results import read_arrays, write_arrays
 from memtk.training.checkpoints import load_checkpoint
 from memtk.training.embedding import embed
@@ -27,15 +28,29 @@ class Detector:
             other, so which images these are is part of the result.
         folder: its checkpoints and the embeddings made with it.
         name: for the progress bar.
+        weights: of a trained embedder, which then is not trained here.
+
+    Attributes:
+        training: what came of it; None with `weights`.
     """
 
     def __init__(
-        self, context: Context, part: Part, images: Images, folder: Path, name: str
+        self,
+        context: Context,
+        part: Part,
+        images: Images,
+        folder: Path,
+        name: str,
+        weights: Path | None = None,
     ) -> None:
         self._context, self._folder, self._name = context, folder, name
         self._model: Embedder = context.make(part, images.spec, name)
+        self.training: Training | None = None
+        if weights is not None:
+            load_checkpoint(self._model, weights)
+            return
         with context.clock(f"training {name}"):
-            self.training: Training = train(
+            self.training = train(
                 self._model,
                 images,
                 seed=context.seed("embedder", name),
@@ -68,6 +83,15 @@ class Detector:
             write_arrays(path, "embeddings", found)
         self._context.devices.wait()
         return found
+
+
+def sources_of(
+    detector: Detector | None, sets: Mapping[str, Images], label: str
+) -> Mapping[str, Source]:
+    """Return each set as a search takes it: embedded, or in image space the images themselves."""
+    if detector is None:
+        return {name: Rows(images) for name, images in sets.items()}
+    return detector.embed(sets, label)
 
 
 class Rows:

@@ -18,7 +18,10 @@ from memtk.bench.recipe import Recipe
 from memtk.errors import UserError
 from memtk.results import RunFile, read_run_file, write_run_file
 
-_CONTENTS = ("timing.json", "key", "data", "embedder", "cells", "report.html", "run.json")
+_CONTENTS = (
+    *("timing.json", "key", "data", "embedder", "exposure", "cells", "arrays.h5", "audit.json"),
+    *("copies.csv", "exposed.csv", "selftest.json", "release", "report.html", "run.json"),
+)
 
 
 def default_folder(recipe: Recipe, identity: Mapping[str, Any]) -> Path:
@@ -29,9 +32,13 @@ def default_folder(recipe: Recipe, identity: Mapping[str, Any]) -> Path:
         identity: all that the numbers depend on, `Plan.identity()`; eight characters stand for it.
     """
     what = recipe.suite.name if recipe.suite else "data"
+    return named_folder(f"{what}-{recipe.bench.preset}", identity)
+
+
+def named_folder(name: str, identity: Mapping[str, Any]) -> Path:
+    """Return `runs/NAME-KEY`; the key stands for the identity."""
     text = json.dumps(identity, sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return Path("runs") / f"{what}-{recipe.bench.preset}-{key}"
+    return Path("runs") / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager

@@ -11,7 +11,9 @@ from memtk import __version__
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
 from memtk.bench.plan import Part, Plan
+from memtk.data.config import DataConfig
 from memtk.data.images import StoredImages
+from memtk.data.prepare import Dataset
 from memtk.results import (
     Checkpoint,
     Components,
@@ -26,7 +28,7 @@ from memtk.results import (
 )
 from memtk.training.loop import Training
 
-_PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
+PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
 
 
 def make_result(
@@ -40,7 +42,7 @@ def make_result(
     detector: Detector | None,
 ) -> Result:
     """Return the result of one cell. It names no path of the data and no patient."""
-    dataset, recipe, spec = context.dataset, plan.recipe, context.dataset.spec
+    dataset, recipe = context.dataset, plan.recipe
     embedder = used(plan.embedder) if plan.embedder else None
     return Result(
         memtk_version=__version__,
@@ -54,16 +56,10 @@ def make_result(
             mitigations=[used(m) for m in plan.mitigations],
             quality=[used(m) for m in plan.quality],
         ),
-        data=Data(
-            fingerprint=dataset.fingerprint,
-            source=source_kind(plan.data.source),
-            spec=Spec(shape=list(spec.shape), channels=spec.channels, spacing=list(spec.spacing)),
-            recipe=dataset.recipe(),
-            counts={split: Counts(**c) for split, c in dataset.counts().items()},
-        ),
+        data=data_of(dataset, plan.data),
         used_training=Counts(images=len(training), patients=len(set(training.patients))),
         seed=recipe.bench.seed,
-        versions={"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         device=Device(
             name=str(context.devices.device),
             processes=context.devices.world,
@@ -82,7 +78,7 @@ def make_result(
         ),
         training={
             "generator": trained.losses,
-            "embedder": detector.training.losses if detector else {},
+            "embedder": detector.training.losses if detector and detector.training else {},
         },
         embedder_saw=EmbedderSaw(
             copies="training",
@@ -92,6 +88,18 @@ def make_result(
         else None,
         checkpoints=list(checkpoints),
         complete=True,
+    )
+
+
+def data_of(dataset: Dataset, config: DataConfig) -> Data:
+    """Return what is said of the images: no path, no patient."""
+    spec = dataset.spec
+    return Data(
+        fingerprint=dataset.fingerprint,
+        source=source_kind(config.source),
+        spec=Spec(shape=list(spec.shape), channels=spec.channels, spacing=list(spec.spacing)),
+        recipe=dataset.recipe(),
+        counts={split: Counts(**c) for split, c in dataset.counts().items()},
     )
 
 

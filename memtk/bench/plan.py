@@ -74,17 +74,7 @@ class Plan:
         """
         parts = [*self.generators.values(), *self.mitigations, *self.quality, self.similarity]
         for part in [*parts, self.embedder] if self.embedder else parts:
-            entry = part.entry
-            if spec.dims in entry.component.dims:
-                continue
-            fits = [e.name for e in registry.entries(entry.kind) if spec.dims in e.component.dims]
-            size = "x".join(map(str, spec.shape))
-            dims = " or ".join(f"{d}D" for d in sorted(entry.component.dims))
-            raise UserError(
-                f"{entry.kind} {part.name!r} works on {dims} images; the data are {spec.dims}D "
-                f"({size}). For these there are: {', '.join(fits) or 'none'}."
-                f"{did_you_mean(part.name, fits)}"
-            )
+            check_part_dims(part, spec, registry)
 
 
 def make_plan(recipe: Recipe, registry: Registry) -> Plan:
@@ -115,6 +105,12 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
         if cell in generators:
             raise UserError(f"generator {name!r} is asked for twice")
         generators[cell] = part
+    data = build(DataConfig, recipe.data, where="data")
+    if data.synthetic_source:
+        raise UserError(
+            "a bench makes its synthetic images itself: leave out data.synthetic_source, or say "
+            "memtk audit for images that are there already"
+        )
     similarity = _part(recipe, registry, "similarity", bench.similarity)
     needs_embedder = similarity.cls.space == "embedding"
     embedder = _part(recipe, registry, "embedder", bench.embedder) if needs_embedder else None
@@ -123,7 +119,7 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     _check_preset(recipe, [*generators.values(), *([embedder] if embedder else [])])
     return Plan(
         recipe=recipe,
-        data=build(DataConfig, recipe.data, where="data"),
+        data=data,
         generators=generators,
         embedder=embedder,
         similarity=similarity,
@@ -132,17 +128,50 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     )
 
 
+def check_part_dims(part: Part, spec: ImageSpec, registry: Registry) -> None:
+    """Refuse a component that does not work on images of this shape.
+
+    Raises:
+        UserError: naming those of the same kind that do.
+    """
+    entry = part.entry
+    if spec.dims in entry.component.dims:
+        return
+    fits = [e.name for e in registry.entries(entry.kind) if spec.dims in e.component.dims]
+    size = "x".join(map(str, spec.shape))
+    dims = " or ".join(f"{d}D" for d in sorted(entry.component.dims))
+    raise UserError(
+        f"{entry.kind} {part.name!r} works on {dims} images; the data are {spec.dims}D "
+        f"({size}). For these there are: {', '.join(fits) or 'none'}."
+        f"{did_you_mean(part.name, fits)}"
+    )
+
+
 def _part(recipe: Recipe, registry: Registry, kind: str, name: str) -> Part:
+    return find_part(registry, kind, name, recipe.settings_of(kind, name), recipe.bench.preset)
+
+
+def find_part(
+    registry: Registry, kind: str, name: str, asked: Mapping[str, Any], chosen: str
+) -> Part:
+    """Import a component and make its configuration.
+
+    Args:
+        asked: its settings, above those of the preset.
+        chosen: the preset, for a model that has any.
+
+    Raises:
+        UserError: for an unknown name, preset, key or value.
+        PluginError: if it cannot be imported.
+    """
     entry = registry.find(kind, name)
     cls = entry.load()
-    asked = recipe.settings_of(kind, name)
     if not hasattr(cls, "Config"):
         if asked:
             raise UserError(f"{kind} {entry.name!r} has no settings; {', '.join(asked)} was asked")
         return Part(entry, cls, ComponentConfig())
     preset: Mapping[str, Any] = {}
     if issubclass(cls, Trainable) and cls.presets:
-        chosen = recipe.bench.preset
         if chosen not in cls.presets:
             raise UserError(
                 f"{kind} {entry.name!r} has no preset {chosen!r}: it has {', '.join(cls.presets)}."

@@ -33,6 +33,12 @@ class BenchOptions(ComponentConfig):
     seed: int = Field(0, ge=0, description="all randomness follows from it")
     alpha: float = Field(0.05, gt=0, lt=1, description="level of a single conformal test")
     fdr: float = Field(0.1, gt=0, lt=1, description="false discovery rate of what is flagged")
+    plants: int = Field(
+        64,
+        ge=0,
+        description="training patients whose images are planted as copies, to measure how many "
+        "are found; 0: none",
+    )
     exposure: Literal["last", "all", "none"] = Field(
         "last", description="checkpoints whose exposure side is computed (each needs an embedder)"
     )

@@ -13,6 +13,7 @@ from memtk.bench.embedding import Detector
 from memtk.bench.folder import default_folder, open_run, working_in
 from memtk.bench.plan import Plan
 from memtk.bench.selection import check_cells
+from memtk.data.config import DataConfig
 from memtk.data.prepare import Dataset, prepare
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
@@ -80,7 +81,7 @@ def _run(
 ) -> list[Result]:
     clock = Clock(folder / "timing.json" if devices.is_main else None)
     with clock("reading the images"):
-        dataset = prepared(plan, registry, folder, devices, watch)
+        dataset = prepared(plan.data, registry, folder, devices, watch)
     plan.check_dims(dataset.spec, registry)
     check_cells(plan, dataset)
     bench = plan.recipe.bench
@@ -105,7 +106,7 @@ def _run(
 
 
 def prepared(
-    plan: Plan, registry: Registry, folder: Path, devices: Devices, watch: Watch
+    data: DataConfig, registry: Registry, folder: Path, devices: Devices, watch: Watch
 ) -> Dataset:
     """Read the images on the first process; the others open what it wrote.
 
@@ -113,7 +114,7 @@ def prepared(
         UserError: if the images are not those that the run began with, or a split is empty.
     """
     if devices.is_main:
-        made = prepare(plan.data, folder / "data", registry, watch)
+        made = prepare(data, folder / "data", registry, watch)
         if any(path != made.path for path in (folder / "data").glob("*.h5")):
             made.path.unlink()
             raise UserError(
@@ -121,7 +122,7 @@ def prepared(
                 "Choose another folder with --out, or throw that run away with --no-resume."
             )
     devices.wait()
-    dataset = prepare(plan.data, folder / "data", registry)
+    dataset = prepare(data, folder / "data", registry)
     for split in ("training", "validation"):
         if not len(dataset.split(split)):
             raise UserError(f"the data have no {split} images: mark some in the manifest's split")

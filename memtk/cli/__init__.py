@@ -8,10 +8,14 @@ from typing import Any
 import click
 
 from memtk import __version__
+from memtk.cli.audit import audit
 from memtk.cli.bench import bench
+from memtk.cli.check import check
 from memtk.cli.listing import list_components
 from memtk.cli.plugins import plugins
+from memtk.cli.release import release
 from memtk.cli.report import report
+from memtk.cli.selftest import selftest
 from memtk.errors import UserError
 
 
@@ -48,10 +52,12 @@ def cli() -> None:
       memtk bench --generator monai3d --embedder ntxent3d --preset smoke
     Then with your own images, split by patient:
       memtk bench --generator monai3d --data manifest.csv --set data.shape=32,48,32
+    Or with synthetic images that are there already: may they be released?
+      memtk audit --train train/ --val val/ --synthetic made/
     """
 
 
-for command in (bench, list_components, plugins, report):
+for command in (audit, bench, check, list_components, plugins, release, report, selftest):
     cli.add_command(command)
 
 

@@ -15,6 +15,7 @@ def report(run: Path) -> None:
     Nothing is trained or computed anew; sections of plugins that were installed since appear.
     """
     from memtk.registry import open_registry
-    from memtk.report import build_report
+    from memtk.report import build_audit_report, build_report
 
-    click.echo(f"report: {build_report(run, open_registry())}")
+    build = build_audit_report if (run / "audit.json").exists() else build_report
+    click.echo(f"report: {build(run, open_registry())}")

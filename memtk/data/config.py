@@ -30,6 +30,25 @@ class DataConfig(ComponentConfig):
     source: str = Field(
         ..., min_length=1, description="manifest CSV, folder, .npz, .h5, phantom2d or phantom3d"
     )
+    validation_source: str | None = Field(
+        None,
+        min_length=1,
+        description="manifest, folder or file of the validation images, of patients whom the "
+        "generator has not seen; then source gives the training images alone. none: source gives "
+        "both",
+    )
+    held_out_source: str | None = Field(
+        None,
+        min_length=1,
+        description="manifest, folder or file of images of further patients, whom nobody trains "
+        "on or calibrates with; none: source may give them",
+    )
+    synthetic_source: str | None = Field(
+        None,
+        min_length=1,
+        description="manifest, folder or file of the synthetic images; those that it marks "
+        "synthetic, else all. Whose they are is not asked. none: no such images",
+    )
     shape: tuple[int, ...] | None = Field(
         None, description="crop or pad about the centre to this many voxels; none: as stored"
     )
@@ -103,3 +122,12 @@ class DataConfig(ComponentConfig):
     def is_phantom(self) -> bool:
         """Whether the images are made rather than read."""
         return self.source in PHANTOMS
+
+    def sources_beside(self) -> dict[str, str]:
+        """Return the sources that are given beside `source`, by the group that each fills."""
+        given = {
+            "validation": self.validation_source,
+            "held_out": self.held_out_source,
+            "synthetic": self.synthetic_source,
+        }
+        return {group: source for group, source in given.items() if source is not None}

@@ -20,31 +20,38 @@ NIH = r"^(\d{8})_\d{3}\.png$"
 """File names of NIH ChestX-ray14: patient number, image number."""
 
 
-def read_source(config: DataConfig, readers: Readers) -> Manifest:
-    """List the images of `config.source`: a manifest CSV, a folder, or a file with many images.
+def read_source(
+    source: str, config: DataConfig, readers: Readers, *, patients: bool = True
+) -> Manifest:
+    """List the images of a source: a manifest CSV, a folder, or a file with many images.
 
     A folder with a `manifest.csv` is read by that. Otherwise its images are split by subfolders
-    `train`, `val`, `test` if there are any; the Medical Segmentation Decathlon (`imagesTr`,
-    `dataset.json`) and NIH ChestX-ray14 (file names, `train_val_list.txt`, `test_list.txt`) are
-    known. Files and folders whose name starts with a dot are left out.
+    `train`, `val`, `test`, `synthetic` if there are any; the Medical Segmentation Decathlon
+    (`imagesTr`, `dataset.json`) and NIH ChestX-ray14 (file names, `train_val_list.txt`,
+    `test_list.txt`) are known. Files and folders whose name starts with a dot are left out.
+
+    Args:
+        source: where they lie.
+        config: how patients are found.
+        readers: of all formats.
+        patients: False for synthetic images: whose they are is not asked, and each row's patient
+            is "".
 
     Raises:
         UserError: if there is no such source or no image in it, or a file cannot be listed.
     """
-    path = Path(config.source).expanduser()
+    path = Path(source).expanduser()
     if not path.exists():
-        raise UserError(
-            f"--data {config.source}: there is no such file or folder.{_guess(config.source)}"
-        )
+        raise UserError(f"{source}: there is no such file or folder.{_guess(source)}")
     if path.is_file():
         if path.suffix.lower() == ".csv":
-            return read_manifest(path, config, readers)
+            return read_manifest(path, config, readers, patients=patients)
         rows = [_row_of_item(record) for record in readers.records(path)]
-        return _with_patients(rows, path.parent, config, [])
+        return _with_patients(rows, path.parent, config, [], patients)
     if (path / "manifest.csv").is_file():
-        manifest = read_manifest(path / "manifest.csv", config, readers)
+        manifest = read_manifest(path / "manifest.csv", config, readers, patients=patients)
         return replace(manifest, notes=(f"{path} is read by its manifest.csv", *manifest.notes))
-    return _read_folder(path, config, readers)
+    return _read_folder(path, config, readers, patients)
 
 
 def _guess(source: str) -> str:
@@ -52,7 +59,7 @@ def _guess(source: str) -> str:
     return near or " Give a manifest (path,patient_id,split), a folder, an .npz or .h5 file."
 
 
-def _read_folder(folder: Path, config: DataConfig, readers: Readers) -> Manifest:
+def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: bool) -> Manifest:
     notes: list[str] = []
     decathlon = (folder / "imagesTr").is_dir() and (folder / "dataset.json").is_file()
     top = folder / "imagesTr" if decathlon else folder
@@ -65,14 +72,17 @@ def _read_folder(folder: Path, config: DataConfig, readers: Readers) -> Manifest
         )
     rows = [_row_of_item(record) for record in records]
     subfolders = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and split_of(p.name)]
+    if not patients:  # synthetic images lie in folders as their generator's user likes
+        subfolders = [name for name in subfolders if split_of(name) == "synthetic"]
     if subfolders and not decathlon:
         rows = _split_by_folder(rows, folder, subfolders, notes)
-    if config.patient_pattern is None and all(re.match(NIH, r.record.path.name) for r in rows):
+    nih = patients and config.patient_pattern is None
+    if nih and all(re.match(NIH, r.record.path.name) for r in rows):
         notes.append("NIH ChestX-ray14: the patient is read from the file names")
         if not subfolders:
             rows = _split_by_lists(rows, folder, notes)
         config = config.model_copy(update={"patient_pattern": NIH})
-    return _with_patients(rows, folder, config, notes)
+    return _with_patients(rows, folder, config, notes, patients)
 
 
 def _walk(top: Path, readers: Readers, notes: list[str]) -> list[Record]:
@@ -123,6 +133,8 @@ def _split_by_folder(
         part = row.record.path.relative_to(folder).parts[0]
         if part in subfolders:
             kept.append(replace(row, split=split_of(part) or ""))
+        elif set(subfolders) <= {"synthetic"}:
+            kept.append(row)  # real images beside synthetic ones
         else:
             outside += 1
     if outside:
@@ -143,9 +155,11 @@ def _split_by_lists(rows: Sequence[Row], folder: Path, notes: list[str]) -> list
 
 
 def _with_patients(
-    rows: Iterable[Row], folder: Path, config: DataConfig, notes: list[str]
+    rows: Iterable[Row], folder: Path, config: DataConfig, notes: list[str], patients: bool
 ) -> Manifest:
     rows = list(rows)
+    if not patients:
+        return Manifest(tuple(rows), tuple(notes), named=False)
     pattern = config.patient_pattern
     if pattern is None:
         notes.append(

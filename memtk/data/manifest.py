@@ -6,7 +6,7 @@ import csv
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memtk.data.config import DataConfig
@@ -26,7 +26,7 @@ class Row:
     Args:
         record: where it lies.
         patient: whose it is; "" where nothing says so.
-        split: "training", "validation", "held_out"; "" where nothing says so.
+        split: "training", "validation", "held_out", "synthetic"; "" where nothing says so.
         extra: further columns of the manifest, as they stand there.
         line: of the manifest, 0 if the row comes from a folder.
     """
@@ -81,12 +81,18 @@ def patient_in(pattern: str, path: Path, folder: Path) -> str | None:
     return found.group(1) or None if found else None
 
 
-def read_manifest(path: Path, config: DataConfig, readers: Readers) -> Manifest:
+def read_manifest(
+    path: Path, config: DataConfig, readers: Readers, *, patients: bool = True
+) -> Manifest:
     """Read a CSV with the columns `path`, `patient_id` and `split` (and `item`, optionally).
 
     Paths are relative to the CSV. Without `split` the patients are split later; without
     `patient_id`, `data.patient_pattern` is needed. `item` names one image of a file that holds
-    several, as in `train_images/12`.
+    several, as in `train_images/12`. Where several sources are given, the column `patient_id` of
+    one wins over `data.patient_pattern`.
+
+    Args:
+        patients: False for synthetic images: whose they are is not asked.
 
     Raises:
         UserError: naming the file and the line, for anything missing or unknown.
@@ -95,7 +101,11 @@ def read_manifest(path: Path, config: DataConfig, readers: Readers) -> Manifest:
     if not lines:
         raise UserError(f"{path} is empty: expected a line with path,patient_id,split")
     header = [name.strip().lower() for name in lines[0][1]]
-    _check_header(path, header, config)
+    _check_header(path, header)
+    by_column = "patient_id" in header
+    if patients:
+        _check_patients(path, header, config)
+    pattern = None if by_column else config.patient_pattern
     rows, problems = [], []
     listed: dict[Path, Sequence[Record]] = {}
     for line, cells in lines[1:]:
@@ -104,7 +114,10 @@ def read_manifest(path: Path, config: DataConfig, readers: Readers) -> Manifest:
             continue
         values = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         try:
-            rows.append(_row(path, line, values, config, readers, listed))
+            name = values["path"]
+            row = _row(path, line, values, readers, listed)
+            patient = _patient(path.parent, name, values, pattern) if patients else ""
+            rows.append(replace(row, patient=patient))
         except UserError as error:
             problems.append(f"line {line}: {error}")
     if problems:
@@ -112,7 +125,7 @@ def read_manifest(path: Path, config: DataConfig, readers: Readers) -> Manifest:
     if not rows:
         raise UserError(f"{path} names no images: there is nothing below its header")
     _check_unique(path, rows)
-    return Manifest(tuple(rows))
+    return Manifest(tuple(rows), named=patients)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -131,7 +144,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path} is not valid CSV at line {reader.line_num}: {error}") from error
 
 
-def _check_header(path: Path, header: list[str], config: DataConfig) -> None:
+def _check_header(path: Path, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
@@ -142,12 +155,16 @@ def _check_header(path: Path, header: list[str], config: DataConfig) -> None:
         if any(mark in there for mark in ";\t"):
             hint = " Separate the columns by commas."
         raise UserError(f"{path} has no column 'path'; it has {there}.{hint}")
+
+
+def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
     if "patient_id" not in header and config.patient_pattern is None:
         raise UserError(
-            f"{path} has no column 'patient_id'; it has {there}.\nAdd one, or read the patient out "
-            "of the file names: --set data.patient_pattern='(\\d+)_'"
+            f"{path} has no column 'patient_id'; it has {', '.join(header)}.\nAdd one, or read the "
+            "patient out of the file names: --set data.patient_pattern='(\\d+)_'"
         )
-    if "patient_id" in header and config.patient_pattern is not None:
+    one_source = not config.sources_beside()
+    if "patient_id" in header and config.patient_pattern is not None and one_source:
         raise UserError(
             f"{path} has a column 'patient_id', and data.patient_pattern is asked for as well: "
             "leave one out"
@@ -158,7 +175,6 @@ def _row(
     path: Path,
     line: int,
     values: dict[str, str],
-    config: DataConfig,
     readers: Readers,
     listed: dict[Path, Sequence[Record]],
 ) -> Row:
@@ -174,18 +190,23 @@ def _row(
         split = split_of(word) or ""
         if not split:
             said = f"the split {word!r} is unknown" if word else "the split is empty"
-            raise UserError(f"{said}: write train, val or test.{did_you_mean(word, split_words())}")
-    if config.patient_pattern is not None:
-        patient = patient_in(config.patient_pattern, file, path.parent) or ""
+            near = did_you_mean(word, split_words())
+            raise UserError(f"{said}: write train, val, test or synthetic.{near}")
+    if file not in listed:
+        listed[file] = readers.records(file)
+    return Row(_record(file, item, listed[file]), "", split, values, line)
+
+
+def _patient(folder: Path, name: str, values: dict[str, str], pattern: str | None) -> str:
+    if pattern is not None:
+        patient = patient_in(pattern, folder / name, folder) or ""
         if not patient:
             raise UserError(f"data.patient_pattern finds nothing in {name}")
     else:
         patient = values.pop("patient_id")
         if not patient:
             raise UserError("the patient_id is empty")
-    if file not in listed:
-        listed[file] = readers.records(file)
-    return Row(_record(file, item, listed[file]), patient, split, values, line)
+    return patient
 
 
 def _record(file: Path, item: str, records: Sequence[Record]) -> Record:

@@ -10,23 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from memtk.atomic import replacing, require_space
-from memtk.data.checks import Findings, check_splits
+from memtk.data.checks import check_splits
 from memtk.data.config import DataConfig
-from memtk.data.headers import Headers
+from memtk.data.examination import STAGE, Examination
+from memtk.data.findings import refuse
 from memtk.data.images import StoredImages, create_images
 from memtk.data.sample import Sample
-from memtk.data.sources import Source, is_color, open_source
-from memtk.data.splits import SPLITS
+from memtk.data.sources import Source, open_source
+from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.imaging.volumes import count_nonfinite, is_constant
 from memtk.interfaces import ImageSpec, Volume
 from memtk.registry import Registry
 
-STAGE = "reading images"
 FORMAT = 1
 """Version of the file's layout; a part of its name."""
 
@@ -48,9 +46,10 @@ class Dataset:
     def __init__(self, path: Path, config: DataConfig) -> None:
         self.path, self.config = path, config
         self.fingerprint = path.stem
-        self._splits = {split: StoredImages(path, split) for split in SPLITS}
         with h5py.File(path, "r", locking=False) as file:
             self._recipe = json.loads(file.attrs["recipe"])
+            groups = [group for group in GROUPS if group in SPLITS or group in file]
+        self._splits = {group: StoredImages(path, group) for group in groups}
 
     @property
     def spec(self) -> ImageSpec:
@@ -58,13 +57,30 @@ class Dataset:
         return self._splits["training"].spec
 
     def split(self, name: str) -> StoredImages:
-        """Return the images of "training", "validation" or "held_out" (which may be empty)."""
+        """Return the images of "training", "validation" or "held_out" (which may be empty).
+
+        "synthetic" gives the synthetic images in the order of their source, if
+        `data.synthetic_source` was given.
+
+        Raises:
+            UserError: if there are no synthetic images.
+        """
+        if name == "synthetic" and name not in self._splits:
+            raise UserError(
+                "the data have no synthetic images: data.synthetic_source says where they lie"
+            )
         return self._splits[name]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the numbers of images and of patients of each split."""
+        """Return the numbers of images and of patients of each split.
+
+        Synthetic images, where there are any, are no patient's: 0.
+        """
         return {
-            name: {"images": len(images), "patients": len(set(images.patients))}
+            name: {
+                "images": len(images),
+                "patients": 0 if name == "synthetic" else len(set(images.patients)),
+            }
             for name, images in self._splits.items()
         }
 
@@ -107,7 +123,7 @@ def prepare(config: DataConfig, folder: Path, registry: Registry, watch: Watch =
     for stale in folder.glob(f".{path.name}.*.tmp"):  # of a run that was killed
         stale.unlink(missing_ok=True)
     with replacing(path) as temporary:
-        _build(temporary, source, recipe, watch)
+        _build(temporary, source, config, recipe, watch)
     return Dataset(path, config)
 
 
@@ -119,74 +135,43 @@ def _key(source: Source, recipe: dict[str, object], folder: Path, watch: Watch) 
     return digest.hexdigest()[:32]
 
 
-def _build(path: Path, source: Source, recipe: dict[str, object], watch: Watch) -> None:
+def _build(
+    path: Path, source: Source, config: DataConfig, recipe: dict[str, object], watch: Watch
+) -> None:
     """Write every image, or raise one error about all that is wrong with them."""
-    samples, findings, headers = source.samples, Findings(), Headers()
+    samples, examination = source.samples, Examination(config)
     watch(Event("start", STAGE, 0, len(samples)))
     with h5py.File(path, "w") as file:
         datasets: dict[str, h5py.Dataset] = {}
         filled: Counter[str] = Counter()
         for number, sample in enumerate(samples):
-            made = _make(source, sample, findings, headers)
-            if made is not None and len(findings.sizes) == 1:
+            made = examination.read(source, sample)
+            if made is not None and examination.one_size:
                 if not datasets:
                     datasets = _create(file, samples, made)
                 datasets[sample.split][filled[sample.split]] = made.voxels
                 filled[sample.split] += 1
             if (number + 1) % max(1, len(samples) // 200) == 0:
                 watch(Event("step", STAGE, number + 1, len(samples)))
-        errors = findings.errors(len(samples))
-        if errors:
-            raise UserError("\n".join(errors))
+        findings = examination.findings()
+        refuse(findings)
         for dataset in datasets.values():
-            dataset.attrs["spacing"] = headers.spacing()
+            dataset.attrs["spacing"] = examination.spacing()
             dataset.attrs["complete"] = True
         file.attrs["recipe"] = json.dumps(recipe)
     watch(Event("end", STAGE, len(samples), len(samples)))
-    for text in [*findings.notes(), *headers.notes(kept=recipe.get("orientation") == "as stored")]:
-        watch(Event("note", STAGE, text=text))
-
-
-def _make(source: Source, sample: Sample, findings: Findings, headers: Headers) -> Volume | None:
-    """Read and transform one image; None if something is wrong with it, which is noted."""
-    try:
-        stored = source.load(sample)
-    except UserError as error:
-        findings.unreadable.append(str(error))
-        return None
-    if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
-        findings.refused.append(f"{sample.name} has the shape {stored.voxels.shape}")
-        return None
-    bad = count_nonfinite(stored.voxels)
-    if bad:
-        findings.nonfinite.append(f"{sample.name} ({bad} of {stored.voxels.size})")
-        return None
-    if is_constant(stored.voxels):
-        findings.blank.append(f"{sample.name} (all {stored.voxels.flat[0]:g})")
-        return None
-    try:
-        made = source.transform(stored, sample.name)
-    except UserError as error:
-        findings.refused.append(str(error))
-        return None
-    if is_color(made):
-        findings.color.append(sample.name)
-        return None
-    if is_constant(made.voxels):
-        findings.blank.append(f"{sample.name} (after cropping)")
-        return None
-    headers.add(stored, made)
-    voxels = np.ascontiguousarray(made.voxels, dtype=np.float32)
-    findings.add_image(sample, voxels.shape, hashlib.sha256(voxels.tobytes()).digest())
-    return made
+    for finding in findings:
+        if finding.outcome == "note":
+            watch(Event("note", STAGE, text=finding.text()))
 
 
 def _create(file: h5py.File, samples: Sequence[Sample], first: Volume) -> dict[str, h5py.Dataset]:
-    """Make the groups of the three splits, with the patients of each image."""
+    """Make the groups of the splits, and of synthetic images if any, with each one's patient."""
     spec = ImageSpec(first.voxels.shape[1:], first.voxels.shape[0])
     require_space(Path(file.filename), 4 * len(samples) * first.voxels.size)
     datasets = {}
-    for split in SPLITS:
+    there = {sample.split for sample in samples}
+    for split in (group for group in GROUPS if group in SPLITS or group in there):
         patients = [sample.patient for sample in samples if sample.split == split]
         group = file.create_group(split)
         datasets[split] = create_images(group, len(patients), spec)

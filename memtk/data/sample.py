@@ -13,8 +13,8 @@ class Sample:
 
     Args:
         name: for messages.
-        patient: whose it is.
-        split: "training", "validation" or "held_out".
+        patient: whose it is; "synthetic <number>" for a synthetic image, which is nobody's.
+        split: "training", "validation", "held_out" or "synthetic".
         record: where it lies; None for a phantom.
         number: a phantom's patient, and which `image` of that patient it is.
     """

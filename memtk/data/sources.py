@@ -11,12 +11,12 @@ import numpy as np
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.contents import hash_files
-from memtk.data.layouts import read_source
 from memtk.data.manifest import Row
 from memtk.data.phantoms import VERSION, phantom
 from memtk.data.readers import Readers
+from memtk.data.roles import list_sources
 from memtk.data.sample import Sample
-from memtk.data.splits import SPLITS, split_patients
+from memtk.data.splits import GROUPS, SPLITS, said, split_patients
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.imaging.geometry import Geometry
@@ -29,10 +29,18 @@ GRAY = (0.2126, 0.7152, 0.0722)
 
 
 class Source(Protocol):
-    """Images that can be listed and loaded one by one."""
+    """Images that can be listed and loaded one by one.
+
+    Attributes:
+        samples: all images by group; those of a group in the order of the file that `prepare`
+            writes.
+        notes: sentences that the user should read.
+        unnamed: groups of which nothing says whose the images are ("real" for all splits).
+    """
 
     samples: tuple[Sample, ...]
     notes: tuple[str, ...]
+    unnamed: tuple[str, ...]
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
         """Return for each sample a text that changes when its image does."""
@@ -57,13 +65,11 @@ class FileSource:
     def __init__(self, config: DataConfig, registry: Registry) -> None:
         self._config = config
         self._readers = Readers(registry)
-        manifest = read_source(config, self._readers)
-        rows, notes = assign_splits(manifest.rows, config)
-        root = Path(config.source).expanduser()
-        root = root if root.is_dir() else root.parent
-        self.samples = tuple(_sample(row, root) for row in rows)
-        self.notes = (*manifest.notes, *notes)
-        self._named = manifest.named
+        listing = list_sources(config, self._readers)
+        rows, notes = assign_splits(listing.rows, config)
+        self.samples = tuple(_sample(row, listing.root) for row in rows)
+        self.notes = (*listing.notes, *notes)
+        self.unnamed = listing.unnamed
         self._scaling = PercentileScaling(*config.percentiles)
         self._geometry = Geometry(config.orientation, config.spacing, config.shape)
 
@@ -91,7 +97,7 @@ class FileSource:
         used = {record.path: self._readers.find(record.path)[0] for record in self._one_a_format()}
         color = {"refuse": "no colour images", "gray": {"to_gray": list(GRAY)}}
         return {
-            "patients": "as named" if self._named else "unknown: each image counts as one",
+            "patients": _whose(self.unnamed),
             "order": ["readers", "color", "intensity", "orientation", "spacing", "shape"],
             "readers": {
                 f"{entry.plugin.name}/{entry.name}": entry.component.summary
@@ -112,6 +118,11 @@ class PhantomSource:
     """Images that are made: the patients of the three splits never share a number."""
 
     def __init__(self, config: DataConfig) -> None:
+        for group in config.sources_beside():
+            raise UserError(
+                f"data.{group}_source is for images in files; data.source = {config.source} makes "
+                "all its splits: leave it out"
+            )
         asked = {"shape": config.shape, "spacing": config.spacing}
         for key, value in asked.items():
             if value is not None:
@@ -131,6 +142,7 @@ class PhantomSource:
                     samples.append(Sample(name, f"{number:07d}", split, None, number, image))
         self.samples = tuple(samples)
         self.notes: tuple[str, ...] = ()
+        self.unnamed: tuple[str, ...] = ()
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
         """Return the number of each sample; seed and size are in the recipe."""
@@ -176,7 +188,7 @@ def is_color(volume: Volume) -> bool:
 def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[str]]:
     """Split the patients of the rows that say no split; return all rows and notes about it.
 
-    Rows are ordered by split, so that a split's images lie together.
+    Rows are ordered by group, so that a group's images lie together, and otherwise stay in order.
     """
     open_rows = [row for row in rows if not row.split]
     notes = []
@@ -191,17 +203,25 @@ def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], l
     )
     if open_rows:
         counts = {split: sum(p == split for p in parts.values()) for split in SPLITS}
-        said = ", ".join(f"{n} {split.replace('_', ' ')}" for split, n in counts.items() if n)
-        notes.append(f"{len(parts)} patients are split at random: {said}")
+        there = ", ".join(f"{n} {said(split)}" for split, n in counts.items() if n)
+        notes.append(f"{len(parts)} patients are split at random: {there}")
     done = [row if row.split else replace(row, split=parts[row.patient]) for row in rows]
-    return sorted(done, key=lambda row: SPLITS.index(row.split)), notes
+    return sorted(done, key=lambda row: GROUPS.index(row.split)), notes
 
 
 def _sample(row: Row, root: Path) -> Sample:
-    path = row.record.path
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    path, top = row.record.path.absolute(), root.absolute()
+    near = path.is_relative_to(top) and top != Path(top.anchor)
+    name = path.relative_to(top).as_posix() if near else str(row.record.path)
     name = f"{name} ({row.record.item})" if row.record.item else name
     return Sample(name, row.patient, row.split, row.record)
+
+
+def _whose(unnamed: Sequence[str]) -> str:
+    if not unnamed:
+        return "as named"
+    of = "" if "real" in unnamed else f" of the {' and '.join(map(said, unnamed))} images"
+    return f"unknown{of}: each image counts as one"
 
 
 def _record(sample: Sample) -> Record:

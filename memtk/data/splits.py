@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Iterable
 
 SPLITS = ("training", "validation", "held_out")
-"""The three splits, in the order in which they are stored."""
+"""The three splits of the patients, in the order in which they are stored."""
+
+GROUPS = (*SPLITS, "synthetic")
+"""All groups of images in that order: the splits, and synthetic images, which are no patient's."""
 
 _WORDS = {
     "train": "training",
@@ -18,11 +21,12 @@ _WORDS = {
     "testing": "held_out",
     "held_out": "held_out",
     "held-out": "held_out",
+    "synthetic": "synthetic",
 }
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that a word of a manifest or a folder's name means, None if none.
+    """Return the group that a word of a manifest or a folder's name means, None if none.
 
     >>> split_of("Valid"), split_of("dev")
     ('validation', None)
@@ -31,8 +35,17 @@ def split_of(word: str) -> str | None:
 
 
 def split_words() -> list[str]:
-    """Return the words that name a split."""
+    """Return the words that name a group."""
     return list(_WORDS)
+
+
+def said(group: str) -> str:
+    """Return a group's name for a sentence.
+
+    >>> said("held_out")
+    'held out'
+    """
+    return group.replace("_", " ")
 
 
 def split_patients(

@@ -11,6 +11,8 @@ class ReportSection(Protocol):
 
     Attributes:
         title: its heading.
+        audits: True, where present, if it also reads the result of an audit (`audit.json`); without
+            it a section is shown in the report of a bench alone.
     """
 
     title: str

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from memtk.interfaces import Similarity
-from memtk.memorization.prepared import CHUNK, Prepared
+from memtk.memorization.prepared import PIECE, Prepared
 
 
 class Exact:
@@ -20,17 +20,15 @@ class Exact:
     def __init__(self, queries: Prepared, references: Prepared, similarity: Similarity) -> None:
         self._queries, self._references = queries, references
         self._pairs = getattr(similarity, "pairs", None) or _OneByOne(similarity)
-        self._step = max(1, CHUNK // max(queries.width, references.width))
+        self._step = max(1, 2 * PIECE // max(queries.width, references.width))
 
     def __call__(self, queries: np.ndarray, references: np.ndarray) -> np.ndarray:
         """Return the similarity of each query with its reference, indices (K,): float64 (K,)."""
         values = np.empty(len(queries))
         for start in range(0, len(queries), self._step):
             part = slice(start, start + self._step)
-            rows, row = np.unique(queries[part], return_inverse=True)
-            columns, column = np.unique(references[part], return_inverse=True)
-            left = self._queries.exact(rows)[torch.from_numpy(row)]  # (K, F')
-            right = self._references.exact(columns)[torch.from_numpy(column)]  # (K, F')
+            left = self._queries.exact(queries[part])  # (K, F')
+            right = self._references.exact(references[part])  # (K, F')
             values[part] = self._pairs(left, right).numpy()
         return values
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import cached_property
-from hashlib import blake2b
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,21 +12,14 @@ from torch import Tensor
 
 from memtk.errors import UserError
 from memtk.interfaces import Similarity
+from memtk.memorization.source import CHUNK, Source, float64, hashes
 
-CHUNK = 2**22
-"""Numbers that are prepared in float64 at a time (32 MiB)."""
-
-
-class Source(Protocol):
-    """A set of rows (N, *F) that is read slice by slice: an array, a tensor, a file."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, where: Any) -> Any: ...
+PIECE = 2**17
+"""Numbers that are prepared in float64 at a time (1 MiB: steps of `prepare` stay in the cache)."""
 
 
 class Prepared:
-    """Rows of one side, prepared whole if they lie in memory, tile by tile if they do not.
+    """Rows of one side, prepared whole if they lie in memory, block by block if they do not.
 
     Rows are prepared in float64 and then rounded, so that float32 loses nothing but the product.
 
@@ -46,45 +39,58 @@ class Prepared:
     ) -> None:
         if isinstance(source, list | tuple):
             source = np.asarray(source)
-        self._source, self._similarity, self._name = source, similarity, name
+        self.source, self._similarity, self._name = source, similarity, name
         self._device = torch.device(device)
         if not len(source):
             raise UserError(f"there are no {name}: a search needs at least one.")
         self.width = self._read(0, 1).shape[1]
+        self._resident = isinstance(source, Tensor | np.ndarray)
         self._whole: Tensor | None = None
-        if isinstance(source, Tensor | np.ndarray) and not isinstance(source, np.memmap):
-            self._whole = self._float32(0, len(source))
+        self._kept: Tensor | None = None
+        if self._resident and not isinstance(source, np.memmap):
+            if len(source) * self.width <= CHUNK:
+                self._kept = self.exact_tile(0, len(source))
+                self._whole = self._kept.float().to(self._device)
+            else:
+                self._whole = self._filled(0, len(source), torch.float32).to(self._device)
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
-    def spans(self, rows: int, numbers: int, start: int, stop: int) -> list[tuple[int, int]]:
-        """Cut start, ..., stop - 1 into tiles of at most `rows`.
+    def spans(self, numbers: int, start: int, stop: int) -> list[tuple[int, int]]:
+        """Cut start, ..., stop - 1 into blocks that are prepared at a time.
 
         Args:
-            numbers: the most numbers in a tile that is read for itself.
+            numbers: the most numbers in a block that is read for itself.
         """
-        if self._whole is None:
-            rows = min(rows, max(1, numbers // self.width))
+        if self._whole is not None:
+            return [(start, stop)] if stop > start else []
+        rows = max(1, numbers // self.width)
         return [(a, min(a + rows, stop)) for a in range(start, stop, rows)]
 
-    def tile(self, start: int, stop: int) -> Tensor:
+    def block(self, start: int, stop: int) -> Tensor:
         """Return prepared rows: float32 (stop - start, F') on the device."""
         if self._whole is not None:
             return self._whole[start:stop]
-        return self._float32(start, stop)
+        return self._filled(start, stop, torch.float32).to(self._device)
 
     def exact_tile(self, start: int, stop: int) -> Tensor:
         """Return prepared rows: float64 (stop - start, F') on the CPU."""
-        return torch.cat([self._prepare(a, b) for a, b in self._chunks(start, stop)])
+        if self._kept is not None:
+            return self._kept[start:stop]
+        return self._filled(start, stop, torch.float64)
 
     def exact(self, rows: np.ndarray) -> Tensor:
-        """Return the prepared rows at ascending indices (K,): float64 (K, F') on the CPU."""
-        if isinstance(self._source, Tensor | np.ndarray):
-            return self._similarity.prepare(_float64(self._source[rows]))
-        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
-        read = [self._read(int(run[0]), int(run[-1]) + 1) for run in runs]
-        return self._similarity.prepare(torch.cat(read))
+        """Return the prepared rows at indices (K,), in any order: float64 (K, F') on the CPU."""
+        if self._kept is not None:
+            return self._kept.index_select(0, torch.from_numpy(rows))
+        rows, inverse = np.unique(rows, return_inverse=True)
+        if self._resident:
+            read = float64(self.source[rows])
+        else:
+            runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+            read = torch.cat([self._read(int(run[0]), int(run[-1]) + 1) for run in runs])
+        return self._similarity.prepare(read).index_select(0, torch.from_numpy(inverse))
 
     @cached_property
     def first(self) -> np.ndarray:
@@ -94,34 +100,38 @@ class Prepared:
         is compared in float64 and not all.
         """
         seen: dict[bytes, int] = {}
-        found = np.empty(len(self), dtype=np.int64)
-        for a, b in self._chunks(0, len(self)):
-            for i, row in enumerate(self._read(a, b).numpy(), start=a):
-                found[i] = seen.setdefault(blake2b(row.tobytes(), digest_size=16).digest(), i)
-        return found
+        return np.array([seen.setdefault(h, i) for i, h in enumerate(hashes(self.source))])
 
     def _chunks(self, start: int, stop: int) -> list[tuple[int, int]]:
-        step = max(1, CHUNK // self.width)
+        step = max(1, (PIECE if self._resident else CHUNK) // self.width)
         return [(a, min(a + step, stop)) for a in range(start, stop, step)]
 
-    def _float32(self, start: int, stop: int) -> Tensor:
-        rows: Tensor | None = None
-        for a, b in self._chunks(start, stop):
-            part = self._prepare(a, b).float()
-            if rows is None:
-                rows = part.new_empty((stop - start, part.shape[1]))  # (N, F')
-            rows[a - start : b - start] = part
-        assert rows is not None
-        return rows.to(self._device)
+    def _filled(self, start: int, stop: int, dtype: torch.dtype) -> Tensor:
+        found: Tensor | None = None
+        at = 0
+        for part in self._parts(start, stop):
+            if found is None:
+                found = part.new_empty((stop - start, part.shape[1]), dtype=dtype)  # (N, F')
+            found[at : at + len(part)] = part
+            at += len(part)
+        assert found is not None
+        return found
 
-    def _prepare(self, start: int, stop: int) -> Tensor:
-        rows = self._read(start, stop)
-        wrong = (~torch.isfinite(rows)).any(1).nonzero()
-        if len(wrong):
-            raise UserError(
-                f"{self._name}: row {start + int(wrong[0, 0])} holds a value that is not finite "
-                "(NaN or infinity), so nothing can be compared with it."
-            )
+    def _parts(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Yield prepared rows, a piece at a time."""
+        for a, b in self._chunks(start, stop):
+            for part in self._read(a, b).split(max(1, PIECE // self.width)):
+                yield self._prepare(part, a)
+                a += len(part)
+
+    def _prepare(self, rows: Tensor, start: int) -> Tensor:
+        if not math.isfinite(rows.sum()):  # one pass; a sum that overflows is looked into
+            wrong = (~torch.isfinite(rows)).any(1).nonzero()
+            if len(wrong):
+                raise UserError(
+                    f"{self._name}: row {start + int(wrong[0, 0])} holds a value that is not "
+                    "finite (NaN or infinity), so nothing can be compared with it."
+                )
         try:
             return self._similarity.prepare(rows)
         except UserError as error:
@@ -129,13 +139,4 @@ class Prepared:
             raise UserError(f"{self._name}: {error}{place}") from error
 
     def _read(self, start: int, stop: int) -> Tensor:
-        return _float64(self._source[start:stop])
-
-
-def _float64(rows: Any) -> Tensor:
-    """Return (N, *F) of any real dtype as float64 (N, F) on the CPU."""
-    if isinstance(rows, Tensor):
-        flat = rows.detach().to("cpu", torch.float64)
-    else:
-        flat = torch.from_numpy(np.array(rows, dtype=np.float64))
-    return flat.reshape(len(flat), -1)  # (N, F)
+        return float64(self.source[start:stop])

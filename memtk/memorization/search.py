@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from memtk.errors import PluginError, UserError
 from memtk.interfaces import Similarity
-from memtk.memorization.counts import Counts
-from memtk.memorization.exact import Exact
-from memtk.memorization.nearest import Inexact, Nearest
-from memtk.memorization.prepared import Prepared, Source
-from memtk.memorization.tile import Lines, above
+from memtk.memorization.duplicates import duplicates as identical
+from memtk.memorization.nearest import Inexact
+from memtk.memorization.neighbours import Neighbours, Search, merge
+from memtk.memorization.one_pass import Pass
+from memtk.memorization.patients import SamePatient
+from memtk.memorization.prepared import Prepared
+from memtk.memorization.source import Source
+
+__all__ = ["TILE", "Gather", "Neighbours", "Search", "search"]
 
 Gather = Callable[[Any], list[Any]]
 """object -> the objects of all processes, in the order of their ranks."""
 
-NUMBERS = (2**26, 2**24)
-"""The most float32 numbers in a tile of queries, of references that are read piece by piece."""
-
-CROWD = 8
-"""Candidates a line of a tile from which on the tile is computed in float64."""
+TILE = (1024, 2048)
+"""The most queries and references in a tile: 8 MiB of float32, which stay in the cache."""
 
 PATIENCE = 8**6
 """How much larger than promised an error of a similarity may be."""
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """What each row of one set found in the other.
-
-    Args:
-        similarity: to its nearest row, float64 (n,).
-        index: of that row, int64 (n,); of equally near ones the lowest.
-        above: rows with a similarity strictly above the threshold, int64 (n,); None without one.
-    """
-
-    similarity: np.ndarray
-    index: np.ndarray
-    above: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Search:
-    """Nearest neighbours in both directions: of each query, and of each reference."""
-
-    queries: Neighbours
-    references: Neighbours
 
 
 @torch.no_grad()
@@ -62,7 +37,10 @@ def search(
     similarity: Similarity,
     *,
     threshold: float | None = None,
-    tile: tuple[int, int] = (1024, 4096),
+    top: int = 1,
+    patients: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    duplicates: bool = False,
+    tile: tuple[int, int] = TILE,
     device: str | torch.device = "cpu",
     rank: int = 0,
     world: int = 1,
@@ -78,12 +56,18 @@ def search(
     Each float64 value is checked against that error; if one lies outside, the search is repeated
     with a larger one. Memory is O(Q + R) and one tile beside the (prepared) sets.
 
+    With `patients` a set can be searched against itself: the nearest image of another patient.
+
     Args:
         queries: (Q, *F) array, tensor, memory-mapped array or anything with `len` and slices. What
-            does not lie in memory is read and prepared tile by tile.
+            does not lie in memory is read and prepared block by block.
         references: (R, *F).
         similarity: see `memtk.interfaces.Similarity`; larger = more alike.
         threshold: pairs strictly above it are counted, by query and by reference.
+        top: how many nearest of each are kept, k; of fewer rows all are.
+        patients: of the queries (Q,) and of the references (R,): pairs of one patient are left
+            out, everywhere. A row that finds no other patient has similarity -inf and index -1.
+        duplicates: True also lists the rows with the same bits; see `duplicates`.
         tile: the most queries and references in a tile.
         device: where the tiles are computed.
         rank: of this process; each process takes its share of the references.
@@ -92,7 +76,8 @@ def search(
         names: what the two sets are called in messages.
 
     Raises:
-        UserError: if a set is empty, the sets differ in F, or a row has no similarity.
+        UserError: if a set is empty, the sets differ in F, a row has no similarity, `top` is less
+            than 1, or there are not as many patients as rows.
         PluginError: if the similarity contradicts itself or gives NaN.
 
     >>> class Dot:
@@ -107,10 +92,22 @@ def search(
     """
     if world > 1 and gather is None:
         raise ValueError("several processes need `gather`")
+    if top < 1:
+        raise UserError(f"top {top}: ask for at least 1 nearest row.")
     problem: UserError | None = None
     part: Search | None = None
     try:
-        part = _search(queries, references, similarity, threshold, tile, device, rank, world, names)
+        rows = Prepared(queries, similarity, device=device, name=names[0])
+        columns = Prepared(references, similarity, device=device, name=names[1])
+        if rows.width != columns.width:
+            raise UserError(
+                f"{names[0]} have {rows.width} numbers a row and {names[1]} have {columns.width}: "
+                "both sets must come from the same embedder, or have the same image shape."
+            )
+        sizes = len(rows), len(columns)
+        same = SamePatient(*patients, sizes, names) if patients is not None else None
+        share = (sizes[1] * rank // world, sizes[1] * (rank + 1) // world)
+        part = _search(rows, columns, similarity, threshold, top, same, tile, share)
     except UserError as error:
         problem = error
     parts: list[Any] = gather((problem, part)) if gather is not None else [(problem, part)]
@@ -118,144 +115,45 @@ def search(
         if problem is not None:
             raise problem
     shares: list[Search] = [part for _, part in parts]
-    return Search(_merge([s.queries for s in shares]), _merge([s.references for s in shares]))
+    return Search(
+        merge([share.queries for share in shares]),
+        merge([share.references for share in shares]),
+        identical(rows.source, columns.source, patients=patients) if duplicates else None,
+    )
 
 
 def _search(
-    queries: Source,
-    references: Source,
+    rows: Prepared,
+    columns: Prepared,
     similarity: Similarity,
     threshold: float | None,
+    top: int,
+    same: SamePatient | None,
     tile: tuple[int, int],
-    device: str | torch.device,
-    rank: int,
-    world: int,
-    names: tuple[str, str],
+    share: tuple[int, int],
 ) -> Search:
     """Search this process's share of the references."""
-    rows = Prepared(queries, similarity, device=device, name=names[0])
-    columns = Prepared(references, similarity, device=device, name=names[1])
-    if rows.width != columns.width:
-        raise UserError(
-            f"{names[0]} have {rows.width} numbers a row and {names[1]} have {columns.width}: "
-            "both sets must come from the same embedder, or have the same image shape."
-        )
-    share = (len(columns) * rank // world, len(columns) * (rank + 1) // world)
     slack = 1.0
-    while slack <= PATIENCE:
-        try:
-            return _Pass(rows, columns, similarity, threshold, slack).run(tile, share)
-        except Inexact:
-            slack *= 8
+    with _full_float32():
+        while slack <= PATIENCE:
+            try:
+                return Pass(
+                    rows, columns, similarity, threshold=threshold, top=top, same=same, slack=slack
+                ).run(tile, share)
+            except Inexact:
+                slack *= 8
     raise PluginError(
         f"similarity {type(similarity).__name__}: `compare` does not give in float32 what it gives "
         "in float64 for one pair. Both must be the same function of the prepared rows."
     )
 
 
-class _Pass:
-    """One pass over the tiles, with the errors of the similarity taken `slack` times as large."""
-
-    def __init__(
-        self,
-        rows: Prepared,
-        columns: Prepared,
-        similarity: Similarity,
-        threshold: float | None,
-        slack: float,
-    ) -> None:
-        exact = Exact(rows, columns, similarity)
-        self._rows, self._columns, self._similarity = rows, columns, similarity
-        self._slack = slack
-        self._by_row = Nearest(len(rows), exact)
-        self._by_column = Nearest(len(columns), lambda lines, others: exact(others, lines))
-        self._counts = (
-            None if threshold is None else Counts(len(rows), len(columns), threshold, exact)
-        )
-
-    def run(self, tile: tuple[int, int], share: tuple[int, int]) -> Search:
-        """Reduce every tile of all queries and the references of `share`."""
-        for top, bottom in self._rows.spans(tile[0], NUMBERS[0], 0, len(self._rows)):
-            q = self._rows.tile(top, bottom)  # (Q', F')
-            for left, right in self._columns.spans(tile[1], NUMBERS[1], *share):
-                r = self._columns.tile(left, right)  # (R', F')
-                if not self._take(q, r, top, left):
-                    q64 = self._rows.exact_tile(top, bottom)
-                    r64 = self._columns.exact_tile(left, right)
-                    self._take(q64, r64, top, left, crowded=True)
-        self._by_row.settle()
-        self._by_column.settle()
-        over: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
-        if self._counts is not None:
-            self._counts.settle()
-            over = (self._counts.queries, self._counts.references)
-        rows, columns = self._by_row, self._by_column
-        return Search(
-            Neighbours(rows.similarity, rows.index, over[0]),
-            Neighbours(columns.similarity, columns.index, over[1]),
-        )
-
-    def _take(self, q: Tensor, r: Tensor, top: int, left: int, crowded: bool = False) -> bool:
-        """Reduce one tile along both axes; False if it holds too many candidates."""
-        values = self._similarity.compare(q, r)  # (Q', R')
-        rows, columns = Lines(values, 1), Lines(values, 0)
-        bound = self._bound(q, r, rows.peaks)
-        row_cut = self._by_row.cut(top, rows.peaks.cpu().numpy(), bound)
-        column_cut = self._by_column.cut(left, columns.peaks.cpu().numpy(), bound)
-        row, column, value = rows.reaching(row_cut)
-        line, other, likeness = columns.reaching(column_cut)
-        found = len(row) + len(line)
-        counts = self._counts
-        if counts is not None:
-            over = above(values, rows.peaks, counts.threshold, bound)
-            found += len(over.undecided[0])
-        if not crowded and found > CROWD * sum(values.shape):
-            return False
-        rows_found = row + top, column + left, value
-        columns_found = line + left, other + top, likeness
-        if crowded:
-            rows_found = _distinct(*rows_found, self._columns.first)
-            columns_found = _distinct(*columns_found, self._rows.first)
-        self._by_row.add(*rows_found, bound)
-        self._by_column.add(*columns_found, bound)
-        if counts is not None:
-            counts.queries[top : top + len(q)] += over.rows
-            counts.references[left : left + len(r)] += over.columns
-            counts.add(over.undecided[0] + top, over.undecided[1] + left)
-        return True
-
-    def _bound(self, q: Tensor, r: Tensor, peaks: Tensor) -> float:
-        """Return how far a value of this tile may be from its float64 value."""
-        unit = torch.finfo(peaks.dtype).eps / 2
-        largest = float(peaks.abs().max())
-        if not math.isfinite(largest):
-            raise PluginError(
-                f"similarity {type(self._similarity).__name__} gives {largest} for finite rows: "
-                "it must refuse in `prepare` what it cannot compare."
-            )
-        size = max(1.0, largest)
-        if self._counts is not None:
-            size = max(size, abs(self._counts.threshold))
-        rounding = getattr(self._similarity, "rounding", None)
-        error = rounding(q, r) if rounding else 8 * math.sqrt(q.shape[1]) * unit * size
-        return self._slack * (error + 4 * unit * size)
-
-
-def _distinct(
-    lines: np.ndarray, others: np.ndarray, values: np.ndarray, first: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keep, for each line, one candidate (K,) of those with the same bits: the first."""
-    others = first[others]
-    _, kept = np.unique(lines * len(first) + others, return_index=True)
-    return lines[kept], others[kept], values[kept]
-
-
-def _merge(parts: list[Neighbours]) -> Neighbours:
-    """Join what the processes found: the nearest, of equally near ones the lowest index."""
-    similarity, index = parts[0].similarity.copy(), parts[0].index.copy()
-    for part in parts[1:]:
-        lower = (part.index >= 0) & ((index < 0) | (part.index < index))
-        better = (part.similarity > similarity) | ((part.similarity == similarity) & lower)
-        similarity[better], index[better] = part.similarity[better], part.index[better]
-    counts = [part.above for part in parts if part.above is not None]
-    return Neighbours(similarity, index, np.sum(counts, axis=0) if counts else None)
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Multiply float32 matrices in float32, also where less was allowed (TF32, bfloat16)."""
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-WIDTHS = (32, 64)
-"""Values whose maximum is kept, along a column and along a row."""
+FANS = ((8, 16), (128,))
+"""Values, and then maxima, whose maximum is kept, down a column and along a row.
+
+Along a row torch is only fast at it if they fill whole vector registers; down a column each value
+that is looked at is a cache line.
+"""
+
+EDGES = (math.prod(FANS[0]), math.prod(FANS[1]))
+"""A tile's sides are multiples of these."""
 
 
 class Lines:
@@ -20,39 +28,70 @@ class Lines:
     (`torch.max(dim)`) takes several times as long as the matrix product.
 
     Args:
-        values: the tile, (Q', R').
+        values: the tile, padded with -inf to multiples of `EDGES`.
         axis: which axis a line runs along.
+        count: how many lines are not padding.
     """
 
-    def __init__(self, values: Tensor, axis: int) -> None:
+    def __init__(self, values: Tensor, axis: int, count: int) -> None:
         self._axis = axis
-        length, width = values.shape[axis], WIDTHS[axis]
-        whole = length // width * width
-        self._blocks: list[tuple[int, Tensor, Tensor]] = []
-        for start, stop, size in ((0, whole, width), (whole, length, length - whole)):
-            if stop == start:
-                continue
-            part = values.narrow(axis, start, stop - start)
-            blocks = part.unflatten(axis, (-1, size))  # (Q', n, size) or (n, size, R')
-            maxima = blocks.amax(axis + 1)  # (Q', n) or (n, R')
-            self._blocks.append((start, blocks, maxima if axis else maxima.T))
-        self.peaks = torch.cat([maxima.amax(1, keepdim=True) for _, _, maxima in self._blocks], 1)
-        self.peaks = self.peaks.amax(1)  # (L,) the maximum of each line
+        self._maxima = [values]  # and those of its blocks, from fine to coarse
+        self._fans = list(FANS[axis])
+        for fan in self._fans:
+            blocks = self._maxima[-1].unflatten(axis, (-1, fan))  # (Q', n, fan) or (n, fan, R')
+            self._maxima.append(blocks.amax(axis + 1))  # (Q', n) or (n, R')
+        self._fans.append(self._maxima[-1].shape[axis])
+        peaks = self._maxima[-1].amax(axis)[:count]
+        self.peaks: np.ndarray = peaks.cpu().numpy()  # (L,) the maximum of each line
+
+    def best(self, lines: np.ndarray, top: int) -> np.ndarray:
+        """Return values that the `top` largest of each of `lines` (H,) reach, descending.
+
+        They are the largest of different places: (H, top), or fewer if the tile is smaller.
+        """
+        # maxima of blocks stand for the values where there are plenty of them
+        plenty = 4 * top <= self._maxima[1].shape[self._axis]
+        part = self._maxima[1 if plenty else 0]
+        where = torch.from_numpy(lines).to(part.device)
+        part = part.index_select(1 - self._axis, where)
+        part = part if self._axis else part.T  # (H, n)
+        found: np.ndarray = part.topk(min(top, part.shape[1])).values.cpu().numpy()
+        return found
 
     def reaching(self, cut: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the values >= `cut` (L,) of their line: lines, positions, values, each (K,)."""
-        limit = torch.from_numpy(cut).to(self.peaks.dtype).to(self.peaks.device)
+        """Return the values >= `cut` (L,) of their line: lines, positions, values, each (K,).
+
+        -inf is nobody's value: padding, and pairs that are left out.
+        """
+        limit = np.maximum(cut, np.finfo(self.peaks.dtype).min).astype(self.peaks.dtype)
         # rounding to the tile's dtype must not lose a candidate
-        limit = torch.nextafter(limit, torch.full_like(limit, -torch.inf))
-        lines, positions, values = [], [], []
-        for start, blocks, maxima in self._blocks:
-            line, block = (maxima >= limit[:, None]).nonzero(as_tuple=True)  # (H,), (H,)
-            near = blocks[line, block] if self._axis else blocks[block, :, line]  # (H, size)
-            row, within = (near >= limit[line][:, None]).nonzero(as_tuple=True)  # (K,), (K,)
-            lines.append(line[row])
-            positions.append(start + block[row] * near.shape[1] + within)
-            values.append(near[row, within])
-        return _numpy(lines), _numpy(positions), _numpy(values)
+        limit = np.nextafter(limit, np.finfo(limit.dtype).min)
+        line = np.flatnonzero(self.peaks >= limit)  # (H,)
+        position = np.zeros_like(line)
+        value = self.peaks[:0]
+        for maxima, fan in zip(self._maxima[::-1], self._fans[::-1], strict=True):
+            near = self._block(maxima, line, position, fan)  # (H, fan)
+            hit = np.flatnonzero(near >= limit[line, None])  # (K,)
+            row = hit // fan
+            line, position = line[row], position[row] * fan + hit % fan
+            value = near.ravel()[hit]
+        return line, position, value
+
+    def _block(
+        self, maxima: Tensor, line: np.ndarray, position: np.ndarray, fan: int
+    ) -> np.ndarray:
+        """Return the `fan` values at each `position` (H,), in blocks, of its line: (H, fan)."""
+        length, lines = maxima.shape[self._axis], maxima.shape[1 - self._axis]
+        if self._axis:
+            blocks = maxima.view(-1, fan)
+            where = torch.from_numpy(line * (length // fan) + position)
+            found = blocks.index_select(0, where.to(maxima.device))
+        else:
+            start = position * (fan * lines) + line
+            where = torch.from_numpy(start[:, None] + lines * np.arange(fan))
+            found = maxima.take(where.to(maxima.device))
+        near: np.ndarray = found.cpu().numpy()
+        return near
 
 
 @dataclass(frozen=True)
@@ -70,23 +109,20 @@ class Above:
     undecided: tuple[np.ndarray, np.ndarray]
 
 
-def above(values: Tensor, peaks: Tensor, threshold: float, bound: float) -> Above:
+def above(values: Tensor, peaks: np.ndarray, threshold: float, bound: float) -> Above:
     """Count the values of a tile (Q', R') above `threshold`, by rows with such a value.
 
     Args:
         peaks: the maximum of each row, (Q',).
         bound: how far a value may be off.
     """
-    hot = (peaks > threshold - bound).nonzero()[:, 0]  # (H,)
-    part = values if len(hot) == len(values) else values[hot]  # (H, R')
+    hot = np.flatnonzero(peaks > threshold - bound)  # (H,)
+    where = torch.from_numpy(hot).to(values.device)
+    part = values if len(hot) == len(values) else values[where]  # (H, R')
     certain = part > threshold + bound
     # an int32 sum is ten times as fast as the int64 one that torch takes by itself
     rows = np.zeros(len(values), dtype=np.int64)
-    rows[_numpy([hot])] = _numpy([certain.sum(1, dtype=torch.int32)])
-    columns = _numpy([certain.sum(0, dtype=torch.int32)]).astype(np.int64)
+    rows[hot] = certain.sum(1, dtype=torch.int32).cpu().numpy()
+    columns = certain.sum(0, dtype=torch.int32).cpu().numpy().astype(np.int64)
     row, column = (part > threshold - bound).logical_xor_(certain).nonzero(as_tuple=True)
-    return Above(rows, columns, (_numpy([hot[row]]), _numpy([column])))
-
-
-def _numpy(parts: list[Tensor]) -> np.ndarray:
-    return torch.cat(parts).cpu().numpy()
+    return Above(rows, columns, (hot[row.cpu().numpy()], column.cpu().numpy()))

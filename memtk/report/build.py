@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from memtk import __version__
 from memtk.atomic import write_text
 from memtk.errors import UserError
 from memtk.registry import Registry
+from memtk.report.audit import make_audit_page
 from memtk.report.cell import Cell, make_cell
-from memtk.report.command import repeat_command
+from memtk.report.command import repeat_audit, repeat_command
 from memtk.report.identity import read_key
-from memtk.results import Run, percent, read_run
+from memtk.report.rendering import render
+from memtk.results import Run, read_audit, read_run, read_run_file
 
-_HERE = Path(__file__).parent
+AUDIT = "audit.json"
+"""The file of an audit in its run folder."""
 
 
 def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
@@ -40,35 +39,50 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
         )
     key = read_key(run.folder)
     cells = [make_cell(run.folder, result, key, registry) for result in run.results]
-    path = run.folder / "report.html"
-    write_text(path, _render(run, cells))
-    return path
-
-
-def _render(run: Run, cells: list[Cell]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: _unbroken(percent(share))
-    environment.filters["unbroken"] = _unbroken
-    return environment.get_template("page.html").render(
+    page = render(
+        "page.html",
         title=_title(cells),
         lead=_lead(run),
-        css=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         cells=cells,
         missing=run.missing,
         command=repeat_command(run.file.recipe),
-        version=__version__,
+        fdr=run.results[0].last.protocols.conformal.fdr,
     )
+    return _write(run.folder, page)
 
 
-def _unbroken(text: str) -> str:
-    """Keep a number and its percent sign on one line."""
-    return text.replace(" %", "\u00a0%")
+def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
+    """Write `folder/report.html` and return its path.
+
+    The page shows pictures of training images, but no file name and no patient number; of an audit
+    of embeddings it shows no pictures. The same audit gives the same bytes.
+
+    Args:
+        folder: as `memtk audit` leaves it.
+        registry: brings the report sections of plugins; None leaves them out.
+
+    Raises:
+        UserError: if the audit is not finished, or a file is damaged, naming it.
+    """
+    folder = Path(folder)
+    file = read_run_file(folder)
+    audit = read_audit(folder / AUDIT)
+    page = make_audit_page(folder, audit, read_key(folder), registry)
+    html = render(
+        "audit.html",
+        title="May these synthetic images be released?",
+        page=page,
+        created=file.created,
+        command=repeat_audit(file.recipe, audit.policy),
+        fdr=audit.protocols.conformal.fdr,
+    )
+    return _write(folder, html)
+
+
+def _write(folder: Path, page: str) -> Path:
+    path = folder / "report.html"
+    write_text(path, page)
+    return path
 
 
 def _title(cells: list[Cell]) -> str:

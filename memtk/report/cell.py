@@ -6,12 +6,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from memtk.data.images import StoredImages, open_images
 from memtk.registry import Registry
-from memtk.report.figures import draw_checkpoints, draw_losses, draw_similarities
+from memtk.report.figures import (
+    draw_checkpoints,
+    draw_losses,
+    draw_planted,
+    draw_similarities,
+)
 from memtk.report.pairs import Pairs, find_pairs
 from memtk.report.provenance import Provenance, provenance_of
 from memtk.report.sections import Section, plugin_sections
 from memtk.results import Dar, Result, Verdict, headline, read_arrays, verdict
+from memtk.results.summary import flagged_patients
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,8 @@ class Cell:
         result: its numbers.
         verdict: on them.
         headline: the verdict in a sentence.
-        similarities: figure as a `data:` URI, and so `checkpoints` and `losses`; None where there
-            is nothing to draw.
+        similarities: figure as a `data:` URI, and so `checkpoints`, `planted` and `losses`; None
+            where there is nothing to draw.
         pairs: None where the images are no longer there.
         sections: of plugins.
         provenance: where the numbers come from.
@@ -34,6 +41,7 @@ class Cell:
     headline: str
     similarities: str | None
     checkpoints: str | None
+    planted: str | None
     losses: str | None
     pairs: Pairs | None
     sections: list[Section]
@@ -49,6 +57,11 @@ class Cell:
         """Whether there are enough validation patients for a p-value of alpha."""
         test = self.result.last.protocols.conformal
         return test.finest_p <= test.alpha
+
+    @property
+    def flagged_patients(self) -> int | None:
+        """Training patients with a flagged image; None where it was not tested."""
+        return flagged_patients(self.result.last.protocols.conformal)
 
     @property
     def qualities(self) -> list[str]:
@@ -83,8 +96,38 @@ def make_cell(folder: Path, result: Result, key: bytes, registry: Registry | Non
         headline=headline(result),
         similarities=similarities,
         checkpoints=draw_checkpoints(result.checkpoints, result.used_training.images),
+        planted=draw_planted(result.selftest) if result.selftest else None,
         losses=draw_losses(result.training),
-        pairs=find_pairs(folder, result, key),
+        pairs=pairs_of_cell(folder, result, key),
         sections=plugin_sections(registry, result),
         provenance=provenance_of(result),
+    )
+
+
+def pairs_of_cell(folder: Path, result: Result, key: bytes) -> Pairs | None:
+    """Return the pairs of a cell's last checkpoint; None if its images were taken away.
+
+    Args:
+        folder: of the run.
+        key: of the run, for the short names.
+
+    Raises:
+        UserError: if a file is damaged, naming it.
+    """
+    step = f"step-{result.last.step:06d}"
+    cell = folder / "cells" / result.cell
+    paths = (
+        cell / "arrays.h5",
+        folder / "data" / f"{result.data.fingerprint}.h5",
+        cell / "synthetic" / f"{step}.h5",
+    )
+    if not all(path.exists() for path in paths):
+        return None
+    index = read_arrays(paths[0], "training")["index"]  # (N,), into the training split
+    return find_pairs(
+        read_arrays(paths[0], step),
+        StoredImages(paths[1], "training").subset(index.tolist()),
+        open_images(paths[2]),
+        key,
+        f"{result.cell}/{step}",
     )

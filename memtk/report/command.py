@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memtk.report.redaction import flatten, names_something
+from memtk.results import Policy
 
 _OPTIONS = {
     "generator": "--generator",
@@ -41,10 +42,60 @@ def repeat_command(recipe: Mapping[str, Any]) -> str:
         parts.append(f"--suite {_word(suite['name'])}")
     elif source is not None:
         parts.append("--data YOUR_DATA")
+    parts += _sets({"bench": bench, "data": data, **recipe.get("settings", {})})
+    return _SEPARATOR.join(parts)
+
+
+_SOURCES = {
+    "source": "--train YOUR_TRAINING_IMAGES",
+    "validation_source": "--val YOUR_VALIDATION_IMAGES",
+    "held_out_source": "--held-out YOUR_HELD_OUT_IMAGES",
+    "synthetic_source": "--synthetic YOUR_SYNTHETIC_IMAGES",
+}
+"""Keys of the recipe's table `data` that an audit has an option for."""
+
+_AUDIT = ("embedder", "similarity", "preset", "plants", "alpha", "fdr", "seed")
+"""Keys of the table `audit` that have an option of that name."""
+
+
+def repeat_audit(recipe: Mapping[str, Any], policy: Policy) -> str:
+    """Return the command line that asks for the same audit, one option a line.
+
+    Args:
+        recipe: of `run.json`: tables "audit", "data" and "settings"; or "audit" and "embeddings",
+            fingerprints of the files, the second None where there was one.
+        policy: that was applied; without a file if it is the default one.
+    """
+    parts = ["memtk audit"]
+    audit, data = dict(recipe.get("audit", {})), dict(recipe.get("data", {}))
+    if files := recipe.get("embeddings"):
+        parts.append("--embeddings YOUR_EMBEDDINGS")
+        parts += ["--exposure-embeddings YOUR_OTHER_EMBEDDINGS"] if files[1] else []
+    sources = (
+        _SOURCES if data.get("validation_source") else _SOURCES | {"source": "--data YOUR_DATA"}
+    )
+    parts += [option for key, option in sources.items() if data.pop(key, None) is not None]
+    for key in _AUDIT:
+        value = audit.pop(key, None)
+        parts += [] if value is None else [f"--{key} {_word(str(value))}"]
+    parts += ["--weights YOUR_WEIGHTS"] if audit.pop("weights", None) else []
+    parts += [] if audit.pop("exposure", True) else ["--no-exposure"]
+    parts += [] if policy == Policy() else ["--policy YOUR_POLICY"]
+    parts += _sets({"audit": audit, "data": data, **recipe.get("settings", {})})
+    return _SEPARATOR.join(parts)
+
+
+_SEPARATOR = " \\\n  "
+
+
+def _sets(tables: Mapping[str, Any]) -> list[str]:
+    """Return tables of settings as options `--set`."""
+    data = dict(tables.get("data", {}))
     data |= {"patient_pattern": "/"} if data.get("patient_pattern") else {}  # may hold a name
-    for key, text in flatten({"bench": bench, "data": data, **recipe.get("settings", {})}):
-        parts.append(f"--set {key}={_word(text.replace(', ', ','))}")
-    return " \\\n  ".join(parts)
+    return [
+        f"--set {key}={_word(text.replace(', ', ','))}"
+        for key, text in flatten({**tables, "data": data})
+    ]
 
 
 def _word(text: str) -> str:

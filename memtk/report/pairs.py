@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from memtk.data.images import StoredImages, open_images
+from memtk.data.images import StoredImages
 from memtk.report.identity import short_hash
 from memtk.report.pictures import (
     Picture,
@@ -19,7 +18,6 @@ from memtk.report.pictures import (
     show_image,
     window_of,
 )
-from memtk.results import Result, read_arrays
 
 TOP, NEAR = 8, 4
 """Pairs shown: the most alike, and those that the reference rule just did not flag."""
@@ -35,6 +33,7 @@ class Pair:
         stranger: similarity of the training image to its nearest validation image.
         memorized: whether the reference rule flags the training image.
         exposed: whether the conformal test does; None where it was not tested.
+        copy: whether the conformal test flags the synthetic image.
         names: short keyed hashes of the training and the synthetic image.
         training: the planes shown, and so `synthetic` and `difference`.
     """
@@ -44,6 +43,7 @@ class Pair:
     stranger: float
     memorized: bool
     exposed: bool | None
+    copy: bool
     names: tuple[str, str]
     training: tuple[Picture, ...]
     synthetic: tuple[Picture, ...]
@@ -52,7 +52,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs of a cell.
+    """The pairs of a synthetic set.
 
     Args:
         top: the most alike.
@@ -85,41 +85,38 @@ def choose(similarity: np.ndarray, memorized: np.ndarray) -> tuple[list[int], li
     return order[:TOP], [i for i in order[TOP:] if not memorized[i]][:NEAR]
 
 
-def find_pairs(folder: Path, result: Result, key: bytes) -> Pairs | None:
-    """Return the pairs of a cell's last checkpoint; None if its images were taken away.
+def find_pairs(
+    arrays: Mapping[str, np.ndarray],
+    training: StoredImages,
+    synthetic: StoredImages,
+    key: bytes,
+    label: str,
+) -> Pairs:
+    """Return the pairs of a synthetic set.
 
     Args:
-        folder: of the run.
+        arrays: what it was judged from, named as in `memtk.memorization.Judgement`.
+        training: the N training images that were judged.
+        synthetic: the M synthetic ones.
         key: of the run, for the short names.
+        label: of the synthetic set in these names.
 
     Raises:
         UserError: if a file is damaged, naming it.
     """
-    step = f"step-{result.last.step:06d}"
-    cell = folder / "cells" / result.cell
-    paths = (
-        cell / "arrays.h5",
-        folder / "data" / f"{result.data.fingerprint}.h5",
-        cell / "synthetic" / f"{step}.h5",
-    )
-    if not all(path.exists() for path in paths):
-        return None
-    arrays = read_arrays(paths[0], step)
-    index = read_arrays(paths[0], "training")["index"]  # (N,), into the training split
-    training, synthetic = StoredImages(paths[1], "training"), open_images(paths[2])
     top, near = choose(arrays["train_synthetic"], arrays["memorized"])
     rows = [*top, *near]
     partners = arrays["train_synthetic_index"][rows].tolist()
-    ours = training.read(index[rows].tolist()).numpy()  # (K, C, *S)
+    ours = training.read(rows).numpy()  # (K, C, *S)
     theirs = synthetic.read(partners).numpy()  # (K, C, *S)
     window = window_of(np.stack([ours, theirs]))
     views = _Views(window, training.spec.spacing, training.spec.dims)
     pairs = [
         views.pair(
-            rank, row, arrays, (one, other),
+            rank, (row, partner), arrays, (one, other),
             (
-                short_hash(key, "training", int(index[row])),
-                short_hash(key, f"{result.cell}/{step}", partner),
+                short_hash(key, "training", int(training.indices[row])),
+                short_hash(key, label, int(synthetic.indices[partner])),
             ),
         )
         for rank, row, partner, one, other in zip(
@@ -145,7 +142,7 @@ def _ranks(arrays: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class _Views:
-    """How the images of one cell are shown."""
+    """How the images of one set are shown."""
 
     window: Window
     spacing: tuple[float, ...]
@@ -154,7 +151,7 @@ class _Views:
     def pair(
         self,
         rank: int,
-        row: int,
+        rows: tuple[int, int],
         arrays: Mapping[str, np.ndarray],
         images: tuple[np.ndarray, np.ndarray],
         names: tuple[str, str],
@@ -163,12 +160,14 @@ class _Views:
         pixels = plane_sizes(self.spacing, self.dims)
         one, other = (planes(image) for image in images)
         exposed = arrays.get("exposure_flagged")
+        row, partner = rows
         return Pair(
             rank=rank,
             similarity=float(arrays["train_synthetic"][row]),
             stranger=float(arrays["train_validation"][row]),
             memorized=bool(arrays["memorized"][row]),
             exposed=None if exposed is None else bool(exposed[row]),
+            copy=bool(arrays["copies_flagged"][partner]),
             names=names,
             training=tuple(
                 show_image(p, self.window, mm, size) for p, mm in zip(one, pixels, strict=True)

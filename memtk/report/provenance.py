@@ -1,11 +1,12 @@
-"""All that it takes to know where a cell's numbers come from, as rows of text."""
+"""All that it takes to know where numbers come from, as rows of text."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from memtk.report.redaction import flatten, redact
-from memtk.results import Result, Used
+from memtk.results import Audit, Counts, Data, Device, EmbedderSaw, Result, Used
 
 Rows = list[tuple[str, str]]
 
@@ -22,18 +23,18 @@ class Component:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of a cell come from.
+    """Where the numbers of a cell or an audit come from.
 
     Args:
         components: with package, version and settings.
-        counts: split, images, patients.
+        counts: split, images, patients; None of synthetic images, whom no patient is known of.
         recipe: what was done to the voxels.
         facts: seed, versions, device and so on.
         timing: stages and their durations.
     """
 
     components: list[Component]
-    counts: list[tuple[str, int, int]]
+    counts: list[tuple[str, int, int | None]]
     recipe: Rows
     facts: Rows
     timing: Rows
@@ -48,44 +49,92 @@ def provenance_of(result: Result) -> Provenance:
         ("similarity", parts.similarity),
         *(("mitigation", mitigation) for mitigation in parts.mitigations),
     ]
-    counts = [(name, c.images, c.patients) for name, c in result.data.counts.items()]
+    counts = _counts(result.data.counts)
     seen = result.used_training
     if seen != result.data.counts.get("training"):
         counts.insert(1, ("training, used", seen.images, seen.patients))
+    counts.append(("synthetic, each checkpoint", result.last.n_synthetic, None))
+    suite = result.suite
     return Provenance(
         components=[_component(role, part) for role, part in used if part is not None],
-        counts=[(name.replace("_", " "), images, patients) for name, images, patients in counts],
+        counts=counts,
         recipe=flatten(redact(result.data.recipe)),
-        facts=_facts(result),
-        timing=[(stage, duration(seconds)) for stage, seconds in result.timing.items()],
+        facts=[
+            *_images(result.data),
+            ("suite", f"{suite.name}, version {suite.version}" if suite else "none: own data"),
+            ("preset", result.preset),
+            *_run(result.seed, result.memtk_version, result.versions, result.device),
+            *_saw(result.embedder_saw),
+        ],
+        timing=_timing(result.timing),
     )
+
+
+def provenance_of_audit(audit: Audit) -> Provenance:
+    """Return the provenance of an audit. It names no path, no file and no patient."""
+    used = [("embedder", audit.embedder), ("similarity", audit.similarity)]
+    return Provenance(
+        components=[_component(role, part) for role, part in used if part is not None],
+        counts=_counts(audit.counts),
+        recipe=flatten(redact(audit.data.recipe)) if audit.data else [],
+        facts=[
+            *(_images(audit.data) if audit.data else [("images", "none: embeddings were given")]),
+            *_run(audit.seed, audit.memtk_version, audit.versions, audit.device),
+            *_saw(audit.embedder_saw),
+        ],
+        timing=_timing(audit.timing),
+    )
+
+
+def _counts(counts: Mapping[str, Counts]) -> list[tuple[str, int, int | None]]:
+    return [
+        (name.replace("_", " "), c.images, None if name == "synthetic" else c.patients)
+        for name, c in counts.items()
+    ]
+
+
+def _images(data: Data) -> Rows:
+    spec = data.spec
+    size = " × ".join(map(str, spec.shape)) + (f", {spec.channels} channels" * (spec.channels > 1))
+    spacing = " × ".join(f"{value:g}" for value in spec.spacing)
+    return [
+        ("images", f"{data.source}, {size}{f', {spacing} mm' if spacing else ''}"),
+        ("data fingerprint", data.fingerprint),
+    ]
+
+
+def _run(seed: int, version: str, versions: Mapping[str, str], device: Device) -> Rows:
+    return [
+        ("seed", str(seed)),
+        ("memtk", version),
+        *versions.items(),
+        ("device", f"{device.name}, {device.processes} process{'es' * (device.processes > 1)}"),
+        *((f"precision, {phase}", what) for phase, what in device.precision.items()),
+    ]
+
+
+def _saw(saw: EmbedderSaw | None) -> Rows:
+    if saw is None:
+        return []
+    said = {
+        "none": "not asked for",
+        "given": "given, with all that it has seen",
+        "training": "training images",
+        "synthetic": "synthetic images",
+    }
+    return [
+        ("embedder for the copies saw", said.get(saw.copies, saw.copies)),
+        ("embedder for the exposure saw", said.get(saw.exposure, saw.exposure)),
+    ]
+
+
+def _timing(timing: Mapping[str, float]) -> Rows:
+    return [(stage, duration(seconds)) for stage, seconds in timing.items()]
 
 
 def _component(role: str, part: Used) -> Component:
     origin = f"{part.distribution} {part.version}, plugin {part.plugin}"
     return Component(role, part.name, origin, flatten(redact(part.config)))
-
-
-def _facts(result: Result) -> Rows:
-    suite, device, saw = result.suite, result.device, result.embedder_saw
-    spec = result.data.spec
-    size = " × ".join(map(str, spec.shape)) + (f", {spec.channels} channels" * (spec.channels > 1))
-    spacing = " × ".join(f"{value:g}" for value in spec.spacing)
-    rows = [
-        ("images", f"{result.data.source}, {size}{f', {spacing} mm' if spacing else ''}"),
-        ("data fingerprint", result.data.fingerprint),
-        ("suite", f"{suite.name}, version {suite.version}" if suite else "none: own data"),
-        ("preset", result.preset),
-        ("seed", str(result.seed)),
-        ("memtk", result.memtk_version),
-        *result.versions.items(),
-        ("device", f"{device.name}, {device.processes} process{'es' * (device.processes > 1)}"),
-        *((f"precision, {phase}", what) for phase, what in device.precision.items()),
-    ]
-    if saw:
-        rows.append(("embedder for the copies saw", f"{saw.copies} images"))
-        rows.append(("embedder for the exposure saw", f"{saw.exposure} images"))
-    return rows
 
 
 def duration(seconds: float) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from memtk.registry import Registry
-from memtk.results import Result
+from memtk.results import Audit, Result
 
 
 @dataclass(frozen=True)
 class Section:
-    """A plugin's section for one cell.
+    """A plugin's section for one cell or audit.
 
     Args:
         title: its heading.
@@ -25,9 +25,10 @@ class Section:
     failure: str = ""
 
 
-def plugin_sections(registry: Registry | None, result: Result) -> list[Section]:
-    """Return what the report sections of all plugins say of a cell.
+def plugin_sections(registry: Registry | None, result: Result | Audit) -> list[Section]:
+    """Return what the report sections of all plugins say of a cell, or of an audit.
 
+    An audit is shown only to sections with an attribute `audits` that is true: its JSON is another.
     A section that returns None is left out. One that fails is a line in the report; why it failed
     is not shown, because the error may name a file or a patient.
     """
@@ -35,6 +36,8 @@ def plugin_sections(registry: Registry | None, result: Result) -> list[Section]:
     for entry in registry.entries("report") if registry else ():
         try:
             section = entry.load()()
+            if isinstance(result, Audit) and not getattr(section, "audits", False):
+                continue
             title, body = str(section.title), section(result.model_dump(mode="json"))
             if body is not None:
                 sections.append(Section(title, Markup(body)))

@@ -9,9 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.results import Result, headline, percent, verdict
+from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
+from memtk.results.wording import interval, many, share
 
 _STYLES = {"memorized": "bold red", "signs": "yellow", "inconclusive": "dim", "none": "cyan"}
+_OUTCOMES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 
 
 def summary(results: Sequence[Result]) -> RenderableType:
@@ -56,11 +58,147 @@ def summary(results: Sequence[Result]) -> RenderableType:
     )
 
 
+def audit_summary(audit: Audit) -> RenderableType:
+    """Return the outcome of an audit with its reasons, and the numbers with nulls and intervals."""
+    outcome = audit.verdict.outcome
+    reasons = Table.grid(padding=(0, 1, 0, 0))
+    for reason in audit.verdict.reasons:
+        reasons.add_row(" -", Text(_tight(reason)))
+    notes = [*audit.protocols.conformal.notes, *audit.notes]
+    return Group(
+        Text(outcome.upper(), style=_OUTCOMES[outcome]),
+        reasons,
+        _numbers(audit),
+        *([_noticed(audit.selftest)] if audit.selftest else []),
+        *(Text(note, style="dim") for note in notes),
+    )
+
+
+def selftest_table(selftest: SelfTest) -> RenderableType:
+    """Return how many of the planted copies were found, by kind and strength, with intervals."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("planted copies")
+    for name in ("conformal", "reference", "nearest of all", "right image"):
+        table.add_column(name, justify="right")
+    rows = [(f"{p.kind} {p.strength:g} {p.unit}" if p.unit else p.kind, p) for p in selftest.plants]
+    found = [(name, plant.found) for name, plant in rows]
+    for name, each in [*found, ("mixed", selftest.sensitivity)]:
+        rates = (each.conformal, each.dar, each.finest, each.right_image)
+        table.add_row(
+            Text(name, style="bold" if name == "mixed" else ""),
+            *(Text(_brief(rate)) for rate in rates),
+            end_section=bool(found) and name == found[-1][0],
+        )
+    return Group(
+        table,
+        Text(
+            "conformal: p <= alpha; nearest of all: nearer than every validation image; right "
+            "image: named as the source, of those found.\n"
+            f"[in brackets: {share(selftest.confidence)} interval]",
+            style="dim",
+        ),
+        Text(),
+        _noticed(selftest),
+    )
+
+
+def _numbers(audit: Audit) -> Table:
+    """Return the numbers of an audit, one a line: what, how much, by chance or interval."""
+    found, dar = audit.protocols.conformal, audit.protocols.dar
+    n, m = audit.counts["training"], audit.counts["synthetic"]
+    confidence = found.confidence or audit.policy.confidence
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", "found", "interval, or what chance would give"):
+        table.add_column(name)
+    if found.copy_rate:
+        bound, rate = found.copy_rate_upper_bound, found.copy_rate
+        most = "" if bound is None else f"; at most {share(bound)}"
+        table.add_row(
+            "copy rate",
+            share(rate.estimate),
+            _tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
+        )
+    smallest = found.minimum_detectable_copy_rate
+    table.add_row(
+        "smallest that is noticed", "none" if smallest is None else share(smallest), "power 80 %"
+    )
+    table.add_row(
+        "copies named",
+        f"{found.n_copies} of {m.images}",
+        _chance(found.copies_flagged_fraction, found.copies_expected_fraction, found.alpha),
+    )
+    if found.n_mem is None:
+        table.add_row("patients exposed", "-", "not tested")
+    else:
+        test = _chance(found.exposed_flagged_fraction, found.exposed_expected_fraction, found.alpha)
+        exposed = "-" if found.patients_exposed is None else str(found.patients_exposed)
+        table.add_row("patients exposed", f"{exposed} of {n.patients}", "")
+        table.add_row("training images exposed", f"{found.n_mem} of {n.images}", test)
+    table.add_row(
+        "reference rule, n_mem",
+        f"{dar.n_mem} of {n.images}",
+        f"{percent(dar.mem_fraction)}; by chance about {percent(dar.expected_mem_fraction)}",
+    )
+    matched = audit.protocols.dar_matched
+    table.add_row(
+        "  at equal sizes",
+        "-" if matched.n_mem is None else f"{matched.n_mem:.1f} of {n.images}",
+        matched.reason
+        if matched.mem_fraction is None
+        else f"{percent(matched.mem_fraction)}; by chance about 5 %",
+    )
+    if audit.data is not None:
+        table.add_row("identical images", f"{audit.identical_images} of {m.images}", "")
+    return table
+
+
+def _chance(fraction: float | None, null: float | None, alpha: float) -> str:
+    if fraction is None or null is None:
+        return ""
+    return f"p <= {alpha:g}: {percent(fraction)}; by chance {percent(null)}"
+
+
+def _noticed(selftest: SelfTest) -> Text:
+    """Return the self-test in one line."""
+    found, right = selftest.sensitivity.conformal, selftest.sensitivity.right_patient
+    spared = selftest.specificity.conformal
+    named = f", the right patient named for {share(right.rate)} of them" if right.n else ""
+    measured = interval(found.low, found.high, selftest.confidence)
+    line = (
+        f"Self-test: {found.count} of {many(found.n, 'planted copy')} noticed ("
+        f"{share(found.rate)}, {measured}){named}; {spared.count} of {many(spared.n, 'stranger')} "
+        f"rightly not flagged ({share(spared.rate)})."
+    )
+    return Text(_tight(line))
+
+
+def _brief(rate: Rate) -> str:
+    if not rate.n:
+        return "-"
+    low, high = round(100 * rate.low), round(100 * rate.high)
+    return f"{_short(rate.rate)} [{low}-{high}]"
+
+
 def _line(result: Result) -> Text:
     said = verdict(result)
     return Text.assemble(
-        (said.title, _STYLES[said.kind]), "  ", (result.cell, "bold"), ": ", headline(result)
+        (said.title, _STYLES[said.kind]),
+        "  ",
+        (result.cell, "bold"),
+        ": ",
+        headline(result),
+        _rate(result),
     )
+
+
+def _rate(result: Result) -> str:
+    """Return a sentence on the copy rate of the last checkpoint, where it was computed."""
+    found = result.last.protocols.conformal
+    rate = found.copy_rate
+    if rate is None or found.confidence is None:
+        return ""
+    measured = interval(rate.low, rate.high, found.confidence)
+    return _tight(f" Estimated copy rate {share(rate.estimate)}, {measured}.")
 
 
 def _with_null(count: int | None, share: float | None, null: float | None) -> Text:
@@ -74,4 +212,9 @@ def _share(share: float, null: float) -> str:
 
 
 def _short(share: float) -> str:
-    return percent(share).replace(" ", "")  # a narrow terminal must not break it
+    return _tight(percent(share))
+
+
+def _tight(text: str) -> str:
+    """Join a number and its percent sign, which a narrow terminal must not break."""
+    return text.replace(" %", "%")

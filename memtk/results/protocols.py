@@ -43,8 +43,24 @@ class DarMatched(StoredRecord):
     reason: str = ""
 
 
+class RateInterval(StoredRecord):
+    """A rate with its confidence interval, all in [0, 1].
+
+    Args:
+        estimate: the rate.
+        low: lower end of the interval, and `high` the upper one.
+    """
+
+    estimate: Fraction
+    low: Fraction
+    high: Fraction
+
+
 class Conformal(StoredRecord):
     """The verdict's own test: is an image nearer than a stranger's would be?
+
+    What has the default None was not computed: by an older memtk, or because the numbers it needs
+    are not there.
 
     Args:
         alpha: level of a single test.
@@ -56,9 +72,20 @@ class Conformal(StoredRecord):
             exposure was not tested.
         exposed_expected_fraction: that share if nothing was memorized.
         n_mem: training images flagged, of N.
-        patients_exposed: patients with a flagged training image.
+        patients_exposed: training patients flagged by a test of their own, at the false discovery
+            rate; in files of memtk 0.1, patients with a flagged image.
+        patients_with_flagged_images: training patients with at least one flagged image.
+        patients_fewest: the fewest training patients that can be flagged at these sizes: fewer,
+            however exposed, go unflagged.
+        patients_can_reject: whether any training patient could have been flagged.
         finest_p: smallest p-value that the validation patients allow, 1 / (patients + 1).
-        can_reject: whether anything could have been flagged at these sizes.
+        can_reject: whether any synthetic image could have been flagged at these sizes.
+        confidence: of the interval and the bound below.
+        copy_rate: share of the synthetic images that are copies, in excess of the null and
+            corrected by the sensitivity that the self-test measured.
+        copy_rate_upper_bound: the largest copy rate that the numbers allow, one-sided.
+        minimum_detectable_copy_rate: the smallest copy rate at which at least one synthetic image
+            would be flagged with a power of 80 %; None also where no rate would do.
         notes: sentences that bound what the numbers show.
     """
 
@@ -71,8 +98,15 @@ class Conformal(StoredRecord):
     exposed_expected_fraction: Fraction | None = None
     n_mem: int | None = Field(None, ge=0)
     patients_exposed: int | None = Field(None, ge=0)
+    patients_with_flagged_images: int | None = Field(None, ge=0)
+    patients_fewest: int | None = Field(None, ge=1)
+    patients_can_reject: bool | None = None
     finest_p: float = Field(gt=0, le=1)
     can_reject: bool
+    confidence: float | None = Field(None, gt=0, lt=1)
+    copy_rate: RateInterval | None = None
+    copy_rate_upper_bound: Fraction | None = None
+    minimum_detectable_copy_rate: Fraction | None = None
     notes: list[str] = []
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from memtk.results.protocols import Protocols
 from memtk.results.record import SCHEMA, StoredRecord
+from memtk.results.selftest import SelfTest
 
 Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
 """By phase, `(steps done, {term: value})`."""
@@ -100,9 +101,11 @@ class Reconstruction(StoredRecord):
 
 
 class EmbedderSaw(StoredRecord):
-    """The images that the embedder of each side was trained on: "training", "synthetic", or "none".
+    """The images that the embedder of each side was trained on: "training" or "synthetic".
 
-    "none": the exposure was not asked for."""
+    "given": the embeddings were brought along, and taken as unseen by both sides; "none": the
+    exposure was not asked for.
+    """
 
     copies: str
     exposure: str
@@ -144,6 +147,8 @@ class Result(StoredRecord):
         reconstruction: None for a generator without an autoencoder.
         embedder_saw: None without an embedder.
         checkpoints: in the order of their steps.
+        selftest: how well copies are found, measured with copies made for it; None if it was not
+            run.
         complete: False while checkpoints are missing.
     """
 
@@ -163,6 +168,7 @@ class Result(StoredRecord):
     reconstruction: Reconstruction | None = None
     embedder_saw: EmbedderSaw | None = None
     checkpoints: list[Checkpoint] = Field(min_length=1)
+    selftest: SelfTest | None = None
     complete: bool = True
 
     @property

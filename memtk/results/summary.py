@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memtk.results.protocols import Conformal
 from memtk.results.schema import Result
 from memtk.results.verdict import verdict
 
@@ -19,7 +20,7 @@ def headline(result: Result) -> str:
     if said.kind == "memorized" and found.n_mem:
         return (
             f"{_of(found.n_mem, result.used_training.images, 'training image')}"
-            f"{_patients(found.patients_exposed)} came out of the generator again; "
+            f"{_patients(flagged_patients(found))} came out of the generator again; "
             f"{_reference(result, short=True)}."
         )
     if said.kind == "memorized":
@@ -48,6 +49,15 @@ def headline(result: Result) -> str:
         f"No evidence of memorization: against {_strangers(result)} no image stands out, and "
         f"{reference}{few if said.fewest > 1 else ''}."
     )
+
+
+def flagged_patients(found: Conformal) -> int | None:
+    """Return the training patients with a flagged image; None where it was not tested.
+
+    Files of memtk 0.1 hold it as `patients_exposed`.
+    """
+    new = found.patients_with_flagged_images
+    return found.patients_exposed if new is None else new
 
 
 def percent(fraction: float) -> str:

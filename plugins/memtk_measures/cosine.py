@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from memtk import UserError
@@ -13,7 +14,6 @@ from memtk_measures.sums import product_error, row_sum
 class Cosine:
     """Cosine of the angle between two vectors, in [-1, 1]: `q . r / (|q| |r|)`.
 
-    >>> import torch
     >>> measure = Cosine()
     >>> rows = measure.prepare(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
     >>> measure.compare(rows[:1], rows[1:])
@@ -41,6 +41,10 @@ class Cosine:
     def compare(self, queries: Tensor, references: Tensor) -> Tensor:
         """Return the cosines (Q, R) of prepared rows."""
         return queries @ references.T  # (Q, R)
+
+    def compare_into(self, queries: Tensor, references: Tensor, out: Tensor) -> None:
+        """Write the cosines of prepared rows to `out` (Q, R)."""
+        torch.mm(queries, references.T, out=out)
 
     def pairs(self, queries: Tensor, references: Tensor) -> Tensor:
         """Return the cosine (K,) of each query (K, F) with the reference in its row."""

@@ -13,6 +13,9 @@ from memtk_measures.sums import product_error, row_sum
 FLAT = 4 * torch.finfo(torch.float32).eps
 """A row that varies less than this, relative to its size, is constant: float32 cannot tell."""
 
+SAFE = (1e-15, 1e15)
+"""Norms between which no square overflows, or vanishes beside the others, in float32."""
+
 
 class Pearson:
     """Pearson correlation of two vectors, in [-1, 1].
@@ -35,12 +38,11 @@ class Pearson:
         Raises:
             UserError: if a row is constant, naming its index.
         """
-        peak = rows.abs().amax(1, keepdim=True)  # (N, 1); scaling by it keeps squares finite
-        scaled = rows / peak.clamp_min(torch.finfo(rows.dtype).tiny)
-        size = row_sum(scaled.square()).sqrt()  # (N,)
-        centred = scaled - (row_sum(scaled) / rows.shape[1])[:, None]
-        centred = centred - (row_sum(centred) / rows.shape[1])[:, None]  # what rounding left
-        spread = row_sum(centred.square()).sqrt()  # (N,)
+        centred, spread, size = _centred(rows)
+        if not bool(((spread > SAFE[0]) & (size < SAFE[1])).all()):  # squares may not be finite
+            _, exponent = torch.frexp(rows.abs().amax(1, keepdim=True))  # (N, 1)
+            # a power of two changes no digit: a row is prepared alike in any company
+            centred, spread, size = _centred(torch.ldexp(rows, -exponent))
         flat = (spread <= FLAT * size).nonzero()
         if len(flat):
             row = int(flat[0, 0])
@@ -48,11 +50,15 @@ class Pearson:
                 f"row {row} is constant (all of its {rows.shape[1]} values are about "
                 f"{float(rows[row, 0]):.4g}): its correlation is undefined."
             )
-        return centred / spread[:, None]  # (N, F)
+        return centred.div_(spread[:, None])  # (N, F)
 
     def compare(self, queries: Tensor, references: Tensor) -> Tensor:
         """Return the correlations (Q, R) of prepared rows."""
         return queries @ references.T  # (Q, R)
+
+    def compare_into(self, queries: Tensor, references: Tensor, out: Tensor) -> None:
+        """Write the correlations of prepared rows to `out` (Q, R)."""
+        torch.mm(queries, references.T, out=out)
 
     def pairs(self, queries: Tensor, references: Tensor) -> Tensor:
         """Return the correlation (K,) of each query (K, F) with the reference in its row."""
@@ -61,3 +67,13 @@ class Pearson:
     def rounding(self, queries: Tensor, references: Tensor) -> float:
         """Return how far `compare` may be from the exact correlation."""
         return product_error(queries.shape[1], queries.dtype)
+
+
+def _centred(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows (N, F) less their mean, and the norms after and before: (N,), (N,)."""
+    width = rows.shape[1]
+    mean = row_sum(rows) / width  # (N,)
+    centred = rows - mean[:, None]
+    centred -= (row_sum(centred) / width)[:, None]  # what rounding left
+    squared = row_sum(centred.square())  # (N,)
+    return centred, squared.sqrt(), (squared + width * mean.square()).sqrt()

@@ -49,3 +49,8 @@ def test_a_setting_that_one_of_several_generators_lacks_gets_the_way_to_set_one_
     with pytest.raises(UserError, match=r"copycat\.diffusion[\s\S]*--set copycat\.KEY=VALUE"):
         plan({"generator": ("monai3d", "copycat")}, "generator.diffusion.steps=5")
     plan({"generator": ("monai3d", "copycat")}, "monai3d.diffusion.steps=5")
+
+
+def test_a_bench_refuses_synthetic_images_that_it_would_not_look_at(plan):
+    with pytest.raises(UserError, match="makes its synthetic images itself.*memtk audit"):
+        plan({"preset": "smoke"}, "data.source=x.csv", "data.synthetic_source=made")

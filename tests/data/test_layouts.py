@@ -11,7 +11,8 @@ from memtk.errors import UserError
 @pytest.fixture
 def read(registry):
     def run(path, **keys):
-        return read_source(DataConfig(source=str(path), **keys), Readers(registry))
+        config = DataConfig(source=str(path), **keys)
+        return read_source(config.source, config, Readers(registry))
 
     return run
 

@@ -75,7 +75,6 @@ def test_a_volume_is_turned_about_one_axis_only():
     axes = set()
     for row, was in zip(turned[:, 0], x[:, 0], strict=True):
         # The line through the centre along the axis of the rotation stays as it is.
-        kept = [float((row.select(a, 7).mean() - was.select(a, 7).mean()).abs()) for a in range(3)]
         lines = [row[:, 7, 7] - was[:, 7, 7], row[7, :, 7] - was[7, :, 7], row[7, 7] - was[7, 7]]
         same = [a for a, line in enumerate(lines) if line.abs().max() < 1e-4]
         assert len(same) == 1

@@ -1,59 +1,100 @@
-"""The search over real processes (gloo)."""
+"""The search over real processes, as `torchrun` starts them (gloo)."""
 
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from memtk.memorization import search
 
 SCRIPT = """
 import sys
+from dataclasses import fields
 import numpy as np
-import torch.distributed as dist
 from memtk.memorization import search
 from memtk.registry import open_registry
+from memtk.training.devices import open_devices
 
-folder, rank = sys.argv[1], int(sys.argv[2])
-dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-
-def gather(value):
-    values = [None, None]
-    dist.all_gather_object(values, value)
-    return values
-
-q, r = np.load(f"{folder}/q.npy"), np.load(f"{folder}/r.npy")
+folder = sys.argv[1]
+devices = open_devices("cpu")
+assert devices.world == 2
 pearson = open_registry().load("similarity", "pearson")()
-found = search(q, r, pearson, threshold=0.3, rank=rank, world=2, gather=gather)
-np.savez(
-    f"{folder}/found{rank}.npz",
-    *(getattr(s, n) for s in (found.queries, found.references)
-      for n in ("similarity", "index", "above")),
-)
-dist.destroy_process_group()
+q, r = (np.load(f"{folder}/{name}.npy", mmap_mode="r") for name in "qr")
+half = len(q) // 2
+names = np.arange(len(q)) % half, np.arange(len(r)) % half
+for case, more in (("all", {}), ("patients", {"patients": names})):
+    found = search(
+        q, r, pearson, threshold=0.3, top=5, duplicates=True, tile=(64, 50), **more,
+        rank=devices.rank, world=devices.world, gather=devices.collect,
+    )
+    arrays = {"duplicates": found.duplicates}
+    for side in ("queries", "references"):
+        one = getattr(found, side)
+        arrays |= {f"{side}_{f.name}": getattr(one, f.name) for f in fields(one)}
+    np.savez(f"{folder}/{case}{devices.rank}.npz", **arrays)
+devices.wait()
+"""
+
+REFUSED = """
+import sys
+import numpy as np
+from memtk.errors import UserError
+from memtk.memorization import search
+from memtk.registry import open_registry
+from memtk.training.devices import open_devices
+
+devices = open_devices("cpu")
+pearson = open_registry().load("similarity", "pearson")()
+rows = np.random.default_rng(0).normal(size=(20, 8))
+broken = rows.copy()
+if devices.rank == 1:
+    broken[3] = 1.0
+try:
+    search(rows, broken, pearson, rank=devices.rank, world=2, gather=devices.collect)
+except UserError as error:
+    with open(f"{sys.argv[1]}/told{devices.rank}", "w") as file:
+        file.write(str(error))
+devices.wait()
 """
 
 
-def test_two_processes_give_the_bits_of_one(pearson, rng, tmp_path):
-    q, r = rng.normal(size=(60, 8)), rng.normal(size=(70, 8))
-    np.save(tmp_path / "q.npy", q)
-    np.save(tmp_path / "r.npy", r)
-    running = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), str(rank)])
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(60) for process in running] == [0, 0]
-    finally:
-        for process in running:
-            process.kill()
-    alone = search(q, r, pearson, threshold=0.3)
-    expected = [
-        getattr(side, name)
-        for side in (alone.queries, alone.references)
-        for name in ("similarity", "index", "above")
-    ]
-    for rank in range(2):
-        found = np.load(tmp_path / f"found{rank}.npz")
-        for array, name in zip(expected, found.files, strict=True):
-            np.testing.assert_array_equal(found[name], array)
+def torchrun(script, folder):
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(folder / "script.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def sets(rng):
+    q, r = rng.normal(size=(150, 8)), rng.normal(size=(130, 8))
+    r[[3, 70, 129]] = q[[0, 0, 5]]  # the same in both shares
+    q[149] = q[2]
+    return q, r
+
+
+def test_two_processes_of_torchrun_give_the_bits_of_one(pearson, sets, tmp_path):
+    q, r = sets
+    for name, rows in zip("qr", sets, strict=True):
+        np.save(tmp_path / f"{name}.npy", rows)
+    torchrun(SCRIPT, tmp_path)
+    names = np.arange(150) % 75, np.arange(130) % 75
+    for case, more in (("all", {}), ("patients", {"patients": names})):
+        alone = search(q, r, pearson, threshold=0.3, top=5, duplicates=True, **more)
+        for rank in range(2):
+            found = dict(np.load(tmp_path / f"{case}{rank}.npz"))
+            np.testing.assert_array_equal(found.pop("duplicates"), alone.duplicates)
+            assert len(found) == 12
+            for name, array in found.items():
+                side, _, field = name.partition("_")
+                expected = getattr(getattr(alone, side), field)
+                assert expected.dtype == array.dtype
+                np.testing.assert_array_equal(array, expected)
+
+
+def test_what_one_process_refuses_is_told_by_both_and_neither_waits(tmp_path):
+    torchrun(REFUSED, tmp_path)
+    told = [(tmp_path / f"told{rank}").read_text() for rank in range(2)]
+    assert told[0] == told[1] and "row 3 is constant" in told[0]

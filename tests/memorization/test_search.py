@@ -1,4 +1,3 @@
-import sys
 import threading
 
 import numpy as np
@@ -15,6 +14,9 @@ def same(a, b):
         np.testing.assert_array_equal(x.similarity, y.similarity)
         np.testing.assert_array_equal(x.index, y.index)
         np.testing.assert_array_equal(x.above, y.above)
+        np.testing.assert_array_equal(x.ties, y.ties)
+        np.testing.assert_array_equal(x.top_similarity, y.top_similarity)
+        np.testing.assert_array_equal(x.top_index, y.top_index)
 
 
 def agrees(found, dense, threshold=None):
@@ -206,29 +208,35 @@ def test_the_whole_matrix_is_never_there(pearson, rng):
     assert {dtype for _, _, dtype in spy.tiles} == {torch.float32}
 
 
-def test_sets_that_do_not_lie_in_memory_are_read_tile_by_tile(
+def test_sets_that_do_not_lie_in_memory_are_read_piece_by_piece(
     ncc, rng, lazy, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("memtk.memorization.exact.CHUNK", 36 * 16)
+    monkeypatch.setattr("memtk.memorization.prepared.PIECE", 36 * 5)
+    monkeypatch.setattr("memtk.memorization.prepared.CHUNK", 36 * 16)
+    monkeypatch.setattr("memtk.memorization.exact.PIECE", 36 * 8)
     q, r = (rng.normal(size=(n, 1, 6, 6)).astype("f4") for n in (50, 90))
     expected = search(q, r, ncc, threshold=0.3)
     agrees(expected, 1 - cdist(q.reshape(50, -1), r.reshape(90, -1), "correlation"), 0.3)
     slow = lazy(q), lazy(r)
     same(search(*slow, ncc, threshold=0.3, tile=(20, 16)), expected)
-    assert max(slow[0].reads) <= 20 and max(slow[1].reads) <= 20
+    assert max(slow[0].reads) <= 16 and max(slow[1].reads) <= 16
     np.save(tmp_path / "r.npy", r)
     mapped = np.load(tmp_path / "r.npy", mmap_mode="r")
     same(search(torch.from_numpy(q), mapped, ncc, threshold=0.3, tile=(20, 16)), expected)
 
 
-def test_tiles_of_big_images_that_are_read_shrink(ncc, rng, lazy, monkeypatch):
-    module = sys.modules["memtk.memorization.search"]  # the package names the function so
-    monkeypatch.setattr(module, "NUMBERS", (36 * 5, 36 * 3))
-    monkeypatch.setattr("memtk.memorization.exact.CHUNK", 36 * 2)
+def test_big_images_are_prepared_in_blocks_that_fit_and_seldom_read_twice(
+    ncc, rng, lazy, monkeypatch
+):
+    monkeypatch.setattr("memtk.memorization.one_pass.NUMBERS", (36 * 5, 36 * 3))
+    monkeypatch.setattr("memtk.memorization.exact.PIECE", 36)
     q, r = (rng.normal(size=(n, 36)).astype("f4") for n in (12, 10))
     slow = lazy(q), lazy(r)
-    same(search(*slow, ncc), search(q, r, ncc))
+    same(search(*slow, ncc, tile=(2, 2)), search(q, r, ncc))
     assert max(slow[0].reads) == 5 and max(slow[1].reads) == 3
+    winners = 2 * 12 + 2 * 10  # the most that are read once more, in float64
+    assert sum(slow[0].reads) <= 1 + 12 + winners  # once, not once for each tile of references
+    assert sum(slow[1].reads) <= 1 + 3 * 10 + winners  # once for each block of queries
 
 
 def test_a_similarity_with_compare_alone_will_do(rng):
@@ -265,8 +273,38 @@ def test_a_similarity_that_contradicts_itself_is_named(rng):
         search(rows, rows, Undefined())
 
 
+def test_a_similarity_of_the_wrong_shape_is_named(rng):
+    class Flat(Dot):
+        def compare(self, queries, references):
+            return (queries @ references.T)[:, :1]
+
+    with pytest.raises(PluginError, match=r"Flat.*\(9, 1\) for 9 queries and 9 references"):
+        search(rng.normal(size=(9, 5)), rng.normal(size=(9, 5)), Flat())
+
+
+@pytest.mark.parametrize("name", ["pearson", "cosine", "euclidean", "ncc"])
+def test_writing_into_a_buffer_gives_what_compare_gives(registry, rng, name):
+    measure = registry.load("similarity", name)()
+    q, r = (measure.prepare(torch.from_numpy(rng.normal(size=(n, 12)))) for n in (5, 7))
+    buffer = torch.full((6, 9), 7.0, dtype=torch.float64)
+    measure.compare_into(q, r, buffer[:5, :7])
+    torch.testing.assert_close(buffer[:5, :7], measure.compare(q, r), rtol=0, atol=1e-14)
+    assert (buffer[5:] == 7).all() and (buffer[:, 7:] == 7).all()
+
+
+def test_less_than_float32_is_not_used_where_it_was_allowed(pearson, rng):
+    q, r = rng.normal(size=(90, 64)), rng.normal(size=(80, 64))
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = search(q, r, pearson)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    same(found, search(q, r, pearson))
+
+
 def test_bad_rows_are_refused_by_set_and_index(pearson, rng, monkeypatch):
-    monkeypatch.setattr("memtk.memorization.prepared.CHUNK", 16)
+    monkeypatch.setattr("memtk.memorization.prepared.PIECE", 16)
     rows = rng.normal(size=(9, 8))
     names = ("training images", "synthetic images")
     broken, flat = rows.copy(), rows.copy()

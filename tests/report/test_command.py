@@ -7,7 +7,8 @@ from click.testing import CliRunner
 from memtk.bench import read_recipe
 from memtk.cli.bench import bench
 from memtk.registry import open_registry
-from memtk.report.command import repeat_command
+from memtk.report.command import repeat_audit, repeat_command
+from memtk.results import Policy
 
 SETS = ("data.phantom.training=20", "generator.diffusion.steps=7", "ntxent3d.width=16")
 
@@ -47,3 +48,47 @@ def test_places_of_this_machine_are_left_to_the_reader():
         *("--set", "data.patient_pattern=...", "--set", "data.shape=4,5"),
         *("--set", "generator.weights=...", "--set", "generator.name=two words"),
     ]
+
+
+AUDIT = {
+    "audit": {
+        "embedder": None,
+        "weights": None,
+        "similarity": "pearson",
+        "plants": 80,
+        "exposure": True,
+        "batch_size": 32,
+        "seed": 3,
+    },
+    "data": {"source": "/home/x/all.csv", "synthetic_source": "/home/x/made", "shape": [4, 5]},
+    "settings": {"embedder": {"width": 16}},
+    "components": {"embedder contrastive/ntxent2d": {"version": "memtk 0.1.0"}},
+}
+
+
+def audit_words(recipe, policy=None):
+    return shlex.split(repeat_audit(recipe, policy or Policy()).replace("\\\n", " "))
+
+
+def test_an_audit_is_asked_for_again_with_its_places_left_to_the_reader():
+    assert audit_words(AUDIT) == [
+        *("memtk", "audit", "--data", "YOUR_DATA", "--synthetic", "YOUR_SYNTHETIC_IMAGES"),
+        *("--similarity", "pearson", "--plants", "80", "--seed", "3"),
+        *("--set", "audit.batch_size=32", "--set", "data.shape=4,5", "--set", "embedder.width=16"),
+    ]
+
+
+def test_every_source_of_an_audit_has_its_option():
+    data = {"source": "/a", "validation_source": "/b", "held_out_source": "/c"}
+    said = audit_words({"audit": {"exposure": False, "weights": "/home/net.pt"}, "data": data})
+    assert said[2:] == [
+        *("--train", "YOUR_TRAINING_IMAGES", "--val", "YOUR_VALIDATION_IMAGES"),
+        *("--held-out", "YOUR_HELD_OUT_IMAGES", "--weights", "YOUR_WEIGHTS", "--no-exposure"),
+    ]
+
+
+def test_an_audit_of_embeddings_is_asked_for_by_its_files():
+    recipe = {"audit": {"similarity": "pearson", "seed": 0}, "embeddings": ["ab", None]}
+    assert audit_words(recipe)[2:4] == ["--embeddings", "YOUR_EMBEDDINGS"]
+    both = audit_words(recipe | {"embeddings": ["ab", "cd"]}, Policy(max_copy_rate=0.01))
+    assert "--exposure-embeddings" in both and both[-2:] == ["--policy", "YOUR_POLICY"]

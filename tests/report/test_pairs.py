@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from memtk.data.images import StoredImages, open_images
+from memtk.report.cell import pairs_of_cell
 from memtk.report.identity import short_hash
-from memtk.report.pairs import NEAR, TOP, choose, find_pairs
+from memtk.report.pairs import NEAR, TOP, choose
 from memtk.report.pictures import plane_sizes, planes, show_image, window_of
 from memtk.results import read_arrays, read_result, write_arrays
 
@@ -13,7 +14,7 @@ KEY = b"k" * 32
 
 
 def pairs_of(folder, cell="monai"):
-    return find_pairs(folder, read_result(folder / "cells" / cell / "result.json"), KEY)
+    return pairs_of_cell(folder, read_result(folder / "cells" / cell / "result.json"), KEY)
 
 
 def test_the_most_alike_come_first_then_those_that_are_just_not_flagged():
@@ -55,6 +56,7 @@ def test_a_pair_shows_the_training_image_with_its_nearest_synthetic_one(make_run
         assert pair.similarity == arrays["train_synthetic"][row]
         assert pair.memorized == arrays["memorized"][row]
         assert pair.exposed == arrays["exposure_flagged"][row]
+        assert pair.copy == arrays["copies_flagged"][partner]
     assert not any(pair.memorized for pair in found.near)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from memtk.plugins import load_plugins
 from memtk.registry import Registry
-from memtk.report import build_report
+from memtk.report import build_audit_report, build_report
 from memtk.report.sections import plugin_sections
 
 PLUGIN = """
@@ -33,6 +33,27 @@ PLUGIN = """
 """
 
 
+AUDITS = """
+    class Audits:
+        title = "Outcome"
+        audits = True
+
+        def __call__(self, audit):
+            return f"<p>seen: {audit['verdict']['outcome']}</p>"
+
+    class Cells:
+        title = "Cells"
+
+        def __call__(self, result):
+            return result["cell"]
+
+    @hookimpl
+    def memtk_report_sections():
+        for name in ("Audits", "Cells"):
+            yield Component(name.lower(), f"{__name__}:{name}", f"The {name}.")
+"""
+
+
 @pytest.fixture
 def registry(write_plugin):
     return Registry(load_plugins([write_plugin("extra", PLUGIN)], {}))
@@ -56,3 +77,9 @@ def test_a_section_without_content_is_left_out(results, registry):
     found = plugin_sections(registry, results[0])
     assert [s.failure != "" for s in found] == [True, False, True, True]
     assert plugin_sections(None, results[0]) == []
+
+
+def test_an_audit_is_shown_to_the_sections_that_ask_for_audits(write_plugin, make_audit_run):
+    registry = Registry(load_plugins([write_plugin("extra", AUDITS)], {}))
+    html = build_audit_report(make_audit_run(), registry).read_text()
+    assert "seen: " in html and "Cells" not in html and "failed" not in html

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from memtk.report.terminal import summary
+from memtk.report.terminal import audit_summary, selftest_table, summary
+from memtk.results import RateInterval, read_audit
+
+
+def printed(what, width=110):
+    console = Console(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(what)
+    return console.export_text()
 
 
 def shown(results, width=110):
-    console = Console(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(summary(results))
-    return console.export_text()
+    return printed(summary(results), width)
 
 
 def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
@@ -35,3 +40,57 @@ def test_a_narrow_terminal_cuts_no_number(results):
     text = shown(results, width=80)
     dar = results[0].last.protocols.dar
     assert f"{100 * dar.mem_fraction:.0f}% [5%]" in text and "…" not in text
+
+
+def test_a_bench_with_a_copy_rate_says_it_with_its_interval(results):
+    result = results[0]
+    assert "copy rate" not in shown([result])
+    rate = RateInterval(estimate=0.4, low=0.2, high=0.61)
+    found = result.last.protocols.conformal
+    found = found.model_copy(update={"copy_rate": rate, "confidence": 0.95})
+    both = result.last.protocols.model_copy(update={"conformal": found})
+    last = result.last.model_copy(update={"protocols": both})
+    text = " ".join(shown([result.model_copy(update={"checkpoints": [last]})]).split())
+    assert text.endswith("Estimated copy rate 40%, 95% interval 20 to 61%.")
+
+
+def test_an_audit_begins_with_its_outcome_and_reasons_and_ends_with_what_bounds_it(audited):
+    audit = read_audit(audited / "audit.json")
+    text = printed(audit_summary(audit), 300)
+    lines = text.splitlines()
+    assert lines[0].strip() == "FAIL"
+    assert [line.strip(" -") for line in lines[1:3]] == [
+        reason.replace(" %", "%") for reason in audit.verdict.reasons
+    ]
+    found, dar = audit.protocols.conformal, audit.protocols.dar
+    rows = {line[:24].strip(): line for line in lines}
+    assert f"{found.n_copies} of 40" in rows["copies named"]
+    assert f"{found.patients_exposed} of 24" in rows["patients exposed"]
+    assert f"{found.n_mem} of 24" in rows["training images exposed"]
+    assert f"{dar.n_mem} of 24" in rows["reference rule, n_mem"]
+    assert "chance about 7 %" in rows["reference rule, n_mem"]  # 1 - 0.95^(40/30) of 24
+    assert "95% interval" in rows["copy rate"] and "at most" in rows["copy rate"]
+    assert "78 of 80 planted copies noticed" in text and lines[-1].startswith("Nothing said")
+
+
+def test_an_audit_with_little_to_say_says_what_is_missing(make_audit_run):
+    folder = make_audit_run(given=True, exposure=False, noticed=None, sizes=(12, 6, 4))
+    text = printed(audit_summary(read_audit(folder / "audit.json")))
+    assert "INCONCLUSIVE" in text and "not tested" in text and "Self-test" not in text
+    assert "identical" not in text and "none" in text
+
+
+def test_a_self_test_is_a_table_of_kinds_and_strengths_with_intervals(audited):
+    audit = read_audit(audited / "audit.json")
+    text = printed(selftest_table(audit.selftest), 80)
+    assert "rotation 5 degrees" in text and "exact " in text and "…" not in text
+    assert "98% [91-100]" in next(line for line in text.splitlines() if line.startswith(" mixed"))
+    assert "Self-test: 78 of 80 planted copies" in text and "57 of 60 strangers" in text
+    bare = audit.selftest.model_copy(update={"plants": []})
+    assert "mixed" in printed(selftest_table(bare))
+
+
+def test_a_self_test_that_found_nothing_names_no_right_patient(make_audit_run):
+    audit = read_audit(make_audit_run(noticed=0.0) / "audit.json")
+    text = printed(selftest_table(audit.selftest))
+    assert "0 of 80" in text and "right patient named" not in text and " - " in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.results import (
+    Audit,
     Checkpoint,
     Components,
     Conformal,
@@ -13,10 +14,19 @@ from memtk.results import (
     DarMatched,
     Data,
     Device,
+    EmbedderSaw,
+    Found,
+    Planted,
+    Policy,
     Protocols,
+    Rate,
+    RateInterval,
     Result,
+    SelfTest,
+    Spared,
     Spec,
     Used,
+    decide,
 )
 
 
@@ -73,5 +83,85 @@ def make_result():
             "checkpoints": [Checkpoint(step=900, n_synthetic=m, protocols=protocols)],
         }
         return Result(**values | changes)
+
+    return make
+
+
+def rate(count, n, low=None, high=None):
+    """A rate; its interval is of no matter where none is given."""
+    share = count / n if n else 0.0
+    return Rate(
+        count=count,
+        n=n,
+        rate=share,
+        low=(0.9 * share if low is None else low),
+        high=((share + 1) / 2 if high is None else high),
+    )
+
+
+def selftest(found=96, n=100, low=0.9, confidence=0.95):
+    """A self-test in which `found` of n mixed copies were noticed."""
+    all_ = rate(found, n, low)
+    seen = Found(dar=all_, conformal=all_, finest=all_, right_image=all_, right_patient=all_)
+    spared = Spared(dar=rate(54, 60), conformal=rate(57, 60))
+    plants = [Planted(kind="exact", strength=0, nominal=True, found=seen)]
+    return SelfTest(
+        confidence=confidence,
+        specificity_from="validation",
+        sensitivity=seen,
+        specificity=spared,
+        plants=plants,
+    )
+
+
+CLEAN = {"exposed": 0, "copies": 0, "low": 0.0, "estimate": 0.01, "bound": 0.03}
+"""Figures that pass the default policy, with the self-test above."""
+
+
+@pytest.fixture
+def make_audit(make_result):
+    """`make_audit(exposed=..., copies=..., low=..., estimate=..., bound=..., ...)`: an audit of 100
+    synthetic images, of 64 training and `validation` validation patients; what is not said
+    passes.
+
+    Further: `test`, what differs in the self-test (None: none was run), `policy`, `identical`
+    images, `given` (embeddings, not images), and any other field of the conformal record.
+    """
+
+    def make(*, test=(), policy=None, identical=0, given=False, validation=64, **said):
+        said, policy = CLEAN | said, policy or Policy()
+        test = None if test is None else selftest(**dict(test))
+        result = make_result(
+            exposed=said["exposed"], copies=said["copies"], validation=validation, m=100
+        )
+        bound, low, estimate = said.pop("bound"), said.pop("low"), said.pop("estimate")
+        del said["exposed"], said["copies"]
+        protocols = result.last.protocols
+        changes = {
+            "confidence": 0.95,
+            "copy_rate": None
+            if estimate is None
+            else RateInterval(estimate=estimate, low=low, high=min(1.0, estimate + 0.05)),
+            "copy_rate_upper_bound": bound,
+            "minimum_detectable_copy_rate": 0.06,
+        }
+        found = Conformal(**protocols.conformal.model_dump() | changes | said)
+        protocols = Protocols(dar=protocols.dar, dar_matched=protocols.dar_matched, conformal=found)
+        counts = result.data.counts | {"synthetic": Counts(images=100, patients=100)}
+        return Audit(
+            memtk_version="0.2.0",
+            verdict=decide(policy, protocols, test, counts, identical_images=identical),
+            policy=policy,
+            protocols=protocols,
+            selftest=test,
+            identical_images=identical,
+            counts=counts,
+            similarity=result.components.similarity,
+            embedder_saw=None if given else EmbedderSaw(copies="training", exposure="synthetic"),
+            data=None if given else result.data,
+            seed=0,
+            versions={"python": "3.11"},
+            device=result.device,
+        )
 
     return make

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from memtk.results import Result, json_schema
+from memtk.results import Result, headline, json_schema, read_result
 
 SCHEMA = Path(__file__).parents[2] / "docs/reference/result.schema.json"
 
@@ -44,6 +44,15 @@ def test_a_fraction_above_one_is_refused(make_result):
 def test_a_result_cannot_be_changed(make_result):
     with pytest.raises(ValidationError, match="frozen"):
         make_result().seed = 2
+
+
+def test_a_result_of_memtk_0_1_0_is_read_as_what_it_said():
+    result = read_result(Path(__file__).parent / "result-memtk-0.1.0.json")
+    found = result.last.protocols.conformal
+    assert (found.n_mem, found.patients_exposed, found.n_copies) == (27, 25, 30)
+    assert found.copy_rate is None and found.patients_with_flagged_images is None
+    assert result.selftest is None
+    assert "27 of 64 training images (42 %), from 25 patients, came out" in headline(result)
 
 
 def test_the_last_checkpoint_is_the_one_judged(make_result):

@@ -70,13 +70,14 @@ def _compare(axes: Axes, sets: list[tuple[np.ndarray, str, str]], tau: float) ->
             label=name,
         )
     axes.axvline(tau, color=INK, linewidth=1.1, linestyle=(0, (4, 2)))
+    left = tau > edges[0] + 0.75 * (edges[-1] - edges[0])  # of the line, where no legend is
     axes.annotate(
         f"τ = {tau:.3f}",
         (tau, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(-4, -2),
+        xytext=(-4 if left else 4, -2),
         textcoords="offset points",
-        ha="right",
+        ha="right" if left else "left",
         va="top",
         fontsize=8.5,
     )

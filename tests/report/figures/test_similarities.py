@@ -40,3 +40,9 @@ def test_tau_is_marked_in_both_panels_at_one_place(figure):
 def test_similarities_that_are_all_alike_are_drawn():
     same = {name: np.ones(3) for name in arrays()}
     assert draw_similarities(same, tau=1.0).startswith("data:image/svg+xml;base64,")
+
+
+@pytest.mark.parametrize(("tau", "side"), [(0.95, "right"), (0.3, "left")])
+def test_the_name_of_the_threshold_stands_clear_of_the_legend(figure, tau, side):
+    draw_similarities({name: np.linspace(0, 1, 50) for name in arrays()}, tau)
+    assert figure[0].axes[0].texts[0].get_ha() == side

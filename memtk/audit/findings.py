@@ -1,0 +1,98 @@
+"""Two lists for the owner of the images alone: they name files and patients, as no report does."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memtk.atomic import write_text
+from memtk.report.identity import read_key, short_hash
+
+COPIES, EXPOSED = "copies.csv", "exposed.csv"
+"""The lists: of all synthetic and of all training images, the most suspicious first."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the images are called; row numbers stand in for names that are empty.
+
+    Args:
+        training: of each training image, (N,).
+        synthetic: of each synthetic image, (M,).
+        patients: of each training image, (N,).
+    """
+
+    training: Sequence[str]
+    synthetic: Sequence[str]
+    patients: Sequence[str]
+
+    def of(self, kind: str, row: int) -> str:
+        """Return the name of one image, or whose it is."""
+        names: Sequence[str] = getattr(self, kind)
+        return names[row] if names else ("" if kind == "patients" else str(row))
+
+
+def write_findings(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) -> None:
+    """Write `copies.csv` and, if the exposure was tested, `exposed.csv` into a run folder.
+
+    "report_name" is what the report calls an image.
+
+    Args:
+        arrays: see `memtk.memorization.Judgement`.
+    """
+    key = read_key(folder)
+    copies = [
+        (
+            names.of("synthetic", row),
+            short_hash(key, "synthetic", row),
+            f"{arrays['copies_p'][row]:.6g}",
+            _yes(arrays["copies_flagged"][row]),
+            _yes(arrays["copied"][row]),
+            f"{arrays['synthetic_train'][row]:.6f}",
+            names.of("training", near),
+            names.of("patients", near),
+        )
+        for row, near in _ranked(arrays, "copies_p", "synthetic_train")
+    ]
+    header = ("synthetic", "report_name", "p", "flagged", "reference_rule", "similarity")
+    write_text(folder / COPIES, _table((*header, "nearest_training", "patient"), copies))
+    if "exposure_p" not in arrays:
+        return
+    exposed = [
+        (
+            names.of("training", row),
+            names.of("patients", row),
+            short_hash(key, "training", row),
+            f"{arrays['exposure_p'][row]:.6g}",
+            _yes(arrays["exposure_flagged"][row]),
+            _yes(arrays["memorized"][row]),
+            f"{arrays['exposure_train_synthetic'][row]:.6f}",
+            names.of("synthetic", near),
+        )
+        for row, near in _ranked(arrays, "exposure_p", "exposure_train_synthetic")
+    ]
+    header = ("training", "patient", "report_name", "p", "flagged", "reference_rule")
+    write_text(folder / EXPOSED, _table((*header, "similarity", "nearest_synthetic"), exposed))
+
+
+def _ranked(arrays: Mapping[str, np.ndarray], p: str, similarity: str) -> list[tuple[int, int]]:
+    """Return each image and its nearest one, the smallest p-value and then the nearest first."""
+    order = np.lexsort((-arrays[similarity], arrays[p]))
+    return list(zip(order.tolist(), arrays[f"{similarity}_index"][order].tolist(), strict=True))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,195 @@
+"""What was asked of an audit, resolved: every mistake is found before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from memtk.bench.plan import Part, check_part_dims, find_part
+from memtk.config import build, load_toml, merge, parse_set
+from memtk.data.config import DataConfig
+from memtk.data.readers import Readers
+from memtk.data.roles import list_sources
+from memtk.data.sources import open_source
+from memtk.errors import UserError, did_you_mean
+from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.registry import Registry
+
+DETECTORS = {2: "ntxent2d", 3: "ntxent3d"}
+"""The copy detector that is taken for images of so many axes."""
+
+PRESETS = ("audit", "demo")
+"""Of these the first that the copy detector has."""
+
+
+class AuditOptions(ComponentConfig):
+    """The table `[audit]` of a recipe."""
+
+    embedder: str | None = Field(
+        None, description="copy detector; none: ntxent3d, or ntxent2d for 2D images"
+    )
+    weights: str | None = Field(
+        None,
+        description="trained weights of the embedder (a checkpoint, or a run folder of memtk) in "
+        "place of training it; it must have seen none of these images",
+    )
+    similarity: str = Field("pearson", description="likeness of two embeddings or images")
+    preset: str | None = Field(
+        None, description="of the embedder's settings; none: audit, where it has one, or demo"
+    )
+    plants: int = Field(
+        100, ge=0, description="training patients whose images are planted as copies; 0: none"
+    )
+    exposure: bool = Field(
+        True, description="test the training images too (it trains a second embedder)"
+    )
+    batch_size: int = Field(32, ge=1, description="images embedded at a time")
+    seed: int = Field(0, ge=0, description="all randomness follows from it")
+    alpha: float = Field(0.05, gt=0, lt=1, description="level of a single conformal test")
+    fdr: float = Field(0.1, gt=0, lt=1, description="false discovery rate of what is flagged")
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """All that an audit will use.
+
+    Args:
+        embedder: None where the similarity compares the images themselves.
+        preset: of the embedder.
+        settings: what was asked of the components beyond their preset.
+    """
+
+    options: AuditOptions
+    data: DataConfig
+    embedder: Part | None
+    similarity: Part
+    preset: str
+    settings: dict[str, dict[str, Any]]
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that the numbers depend on: what was asked, and the components' versions."""
+        parts = [self.similarity, *([self.embedder] if self.embedder else [])]
+        return {
+            "audit": self.options.model_dump(mode="json"),
+            "data": self.data.model_dump(mode="json", exclude_unset=True),
+            "settings": self.settings,
+            "components": {
+                f"{part.entry.kind} {part.entry.plugin.name}/{part.name}": {
+                    "version": f"{part.entry.plugin.distribution} {part.entry.plugin.version}",
+                    "config": part.config.model_dump(mode="json"),
+                }
+                for part in parts
+            },
+        }
+
+    def check_dims(self, spec: ImageSpec, registry: Registry) -> None:
+        """Refuse components that do not work on images of this shape.
+
+        Raises:
+            UserError: naming those that do.
+        """
+        for part in [self.similarity, *([self.embedder] if self.embedder else [])]:
+            check_part_dims(part, spec, registry)
+
+    def with_options(self, **changes: Any) -> AuditPlan:
+        """Return the plan with other options."""
+        return replace(self, options=self.options.model_copy(update=changes))
+
+
+def make_audit_plan(
+    registry: Registry,
+    asked: Mapping[str, Any],
+    *,
+    data: Mapping[str, Any],
+    config: Path | None = None,
+    sets: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> AuditPlan:
+    """Resolve what a command line says.
+
+    Args:
+        asked: keys of `AuditOptions`.
+        data: keys of `memtk.data.config.DataConfig`; they win over the others.
+        config: a TOML file with tables `[audit]`, `[data]`, `[embedder]`.
+        sets: texts `KEY=VALUE`; they win over the file.
+        settings: of the components, as nested tables; below all others.
+
+    Raises:
+        UserError: for an unknown name, key or value, or images that are not there.
+        PluginError: if a component cannot be imported.
+    """
+    file = load_toml(config) if config else {}
+    said = merge(settings or {}, file, *(parse_set(text) for text in sets), {"audit": dict(asked)})
+    said = merge(said, {"data": dict(data)})
+    for table, value in said.items():
+        if not isinstance(value, Mapping):
+            raise UserError(f"{table} = {value!r}: expected keys below it, {table}.KEY=VALUE")
+    options = build(AuditOptions, said.pop("audit"), where="audit")
+    if "source" not in said["data"]:
+        raise UserError(
+            "which images was the generator trained on? Name them: --train T --val V, or --data "
+            "manifest.csv"
+        )
+    images = build(DataConfig, said.pop("data"), where="data")
+    _check_splits_are_said(images, registry)
+    similarity = find_part(
+        registry, "similarity", options.similarity, said.pop(options.similarity, {}), ""
+    )
+    embedder, preset, own_settings = None, "", {}
+    if similarity.cls.space == "embedding":
+        name = options.embedder or DETECTORS[_dims(images, registry)]
+        own = name.rpartition("/")[2]
+        own_settings = merge(said.pop("embedder", {}), said.pop(own, {}))
+        preset = options.preset or _preset(registry, name)
+        embedder = find_part(registry, "embedder", name, own_settings, preset)
+    elif options.embedder:
+        raise UserError(
+            f"similarity {options.similarity!r} compares the images themselves: leave out "
+            "--embedder, or compare embeddings with --similarity pearson"
+        )
+    if said:
+        known = ["audit", "data", "embedder"]
+        table = sorted(said)[0]
+        raise UserError(
+            f"unknown key {table!r}: there are {', '.join(known)}.{did_you_mean(table, known)}"
+        )
+    return AuditPlan(
+        options,
+        images,
+        embedder,
+        similarity,
+        preset,
+        {"embedder": own_settings} if own_settings else {},
+    )
+
+
+def _check_splits_are_said(data: DataConfig, registry: Registry) -> None:
+    """Refuse to draw the training images at random where a generator has been trained already."""
+    if data.synthetic_source is None or data.validation_source or data.is_phantom:
+        return
+    unsaid = sum(not row.split for row in list_sources(data, Readers(registry)).rows)
+    if unsaid:
+        raise UserError(
+            f"{data.source} does not say which of its images the generator was trained on "
+            f"({unsaid} images without a split): mark them train and val in a manifest, or name "
+            "two sources with --train and --val"
+        )
+
+
+def _preset(registry: Registry, name: str) -> str:
+    presets = getattr(registry.find("embedder", name).load(), "presets", {})
+    return next((preset for preset in PRESETS if preset in presets), next(iter(presets), ""))
+
+
+def _dims(data: DataConfig, registry: Registry) -> int:
+    """Return the number of spatial axes of the first training image."""
+    source = open_source(data, registry)
+    first = next((s for s in source.samples if s.split == "training"), source.samples[0])
+    dims = source.load(first).voxels.ndim - 1
+    if dims not in DETECTORS:
+        raise UserError(f"{first.name} has {dims} axes: images of 2 or 3 are audited")
+    return dims

@@ -1,0 +1,157 @@
+"""Which synthetic images may go out after those that were flagged are taken away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from memtk.atomic import write_text
+from memtk.audit.plan import AuditPlan, make_audit_plan
+from memtk.audit.run import FinishedAudit, run_audit
+from memtk.data.config import DataConfig
+from memtk.data.sources import open_source
+from memtk.errors import UserError
+from memtk.events import Watch, ignore
+from memtk.registry import Registry
+from memtk.results import Policy, read_arrays, read_audit, read_run_file
+
+VOID = (
+    "What was chosen by a score cannot be tested by that score again: the numbers of the first "
+    "audit say nothing about the images that are left."
+)
+"""What filtering does to a test."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What `release` leaves behind.
+
+    Args:
+        manifest: CSV of the images that are left: path, item, split.
+        kept: how many.
+        dropped: how many were taken away.
+        audit: of what is left, by a second embedder.
+    """
+
+    manifest: Path
+    kept: int
+    dropped: int
+    audit: FinishedAudit
+
+
+def suspects(
+    folder: Path, drop: Literal["flagged", "alpha"] = "flagged", alpha: float = 0.05
+) -> np.ndarray:
+    """Return which synthetic images of an audit are taken away, bool (M,).
+
+    Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
+    about 5 in 100 innocent ones along; and the nearest synthetic image of each training image that
+    is flagged as exposed.
+
+    Raises:
+        UserError: if the folder holds no finished audit.
+    """
+    arrays = read_arrays(folder / "arrays.h5", "audit")
+    chosen = arrays["copies_flagged"].astype(bool)
+    if drop == "alpha":
+        chosen = chosen | (arrays["copies_p"] <= alpha)
+    if "exposure_flagged" in arrays:
+        exposed = arrays["exposure_flagged"].astype(bool)
+        if drop == "alpha":
+            exposed = exposed | (arrays["exposure_p"] <= alpha)
+        chosen[arrays["exposure_train_synthetic_index"][exposed]] = True
+    return chosen
+
+
+def release(
+    folder: Path,
+    registry: Registry,
+    *,
+    policy: Policy,
+    drop: Literal["flagged", "alpha"] = "flagged",
+    embedder: str | None = None,
+    similarity: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    resume: bool = True,
+    watch: Watch = ignore,
+) -> Release:
+    """Write the manifest of the synthetic images that are left, and audit those anew.
+
+    The second audit uses an embedder that had no part in the choice: another one, if named, or the
+    same trained from other weights in another order.
+
+    Args:
+        folder: of a finished `memtk audit` of images.
+        drop: see `suspects`.
+        embedder: the second one.
+        similarity: of the second audit.
+        out: for the manifest and the second audit; by default `folder/release`.
+
+    Raises:
+        UserError: if the folder holds no finished audit of images, the images have changed, or
+            nothing is left.
+    """
+    audit = read_audit(folder / "audit.json")
+    if audit.data is None:
+        raise UserError(
+            f"{folder} is an audit of embeddings: which files they came from it does not know. "
+            "copies.csv in it lists them, the most suspicious first."
+        )
+    plan = _first_plan(folder, registry)
+    chosen = suspects(folder, drop, plan.options.alpha)
+    rows = [s for s in open_source(plan.data, registry).samples if s.split == "synthetic"]
+    if len(rows) != len(chosen):
+        raise UserError(
+            f"the audit in {folder} was of {len(chosen)} synthetic images, and there are "
+            f"{len(rows)} now: run the audit again"
+        )
+    kept = [row for row, gone in zip(rows, chosen.tolist(), strict=True) if not gone]
+    if not kept:
+        raise UserError(f"all {len(rows)} synthetic images are flagged: there is none to release")
+    out = (out or folder / "release").absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "item", "split"))
+    for row in kept:
+        assert row.record is not None
+        path = os.path.relpath(row.record.path.absolute(), out)
+        writer.writerow((path, row.record.item, "synthetic"))
+    manifest = out / "release.csv"
+    write_text(manifest, text.getvalue())
+    options: dict[str, Any] = {"seed": plan.options.seed + 1}
+    options |= {"similarity": similarity} if similarity else {}
+    options["weights"] = None  # the second is trained here
+    options |= {"embedder": embedder, "preset": None} if embedder else {}
+    asked = {k: v for k, v in plan.options.model_dump().items() if v is not None} | options
+    second = make_audit_plan(
+        registry,
+        {k: v for k, v in asked.items() if v is not None},
+        data=plan.data.model_dump(exclude_unset=True) | {"synthetic_source": str(manifest)},
+        settings={} if embedder else plan.settings,
+    )
+    finished = run_audit(
+        second,
+        registry,
+        policy=policy,
+        out=out / "audit",
+        device=device,
+        resume=resume,
+        watch=watch,
+    )
+    assert finished is not None
+    return Release(manifest, len(kept), len(rows) - len(kept), finished)
+
+
+def _first_plan(folder: Path, registry: Registry) -> AuditPlan:
+    recipe = read_run_file(folder).recipe
+    options = {k: v for k, v in recipe["audit"].items() if v is not None}
+    data = DataConfig.model_validate(recipe["data"]).model_dump(exclude_unset=True)
+    return make_audit_plan(registry, options, data=data, settings=recipe["settings"])

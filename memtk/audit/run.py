@@ -1,0 +1,344 @@
+"""Runs an audit: the images, the copy detectors, the self-test, the judgement, the report."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from memtk import __version__
+from memtk.atomic import FULL, explain
+from memtk.audit.findings import Names, write_findings
+from memtk.audit.plan import AuditPlan
+from memtk.bench.clock import Clock
+from memtk.bench.context import Context
+from memtk.bench.embedding import Detector, sources_of
+from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
+from memtk.bench.folder import named_folder, open_run, working_in
+from memtk.bench.outcome import PACKAGES, data_of, used
+from memtk.bench.planting import Planting
+from memtk.bench.run import prepared
+from memtk.data.images import StoredImages
+from memtk.data.prepare import Dataset
+from memtk.data.sources import open_source
+from memtk.errors import UserError
+from memtk.events import Watch, ignore
+from memtk.interfaces import Images
+from memtk.memorization import judge
+from memtk.registry import Registry
+from memtk.report import build_audit_report
+from memtk.results import (
+    Audit,
+    Counts,
+    Device,
+    EmbedderSaw,
+    Policy,
+    Protocols,
+    SelfTest,
+    decide,
+    write_arrays,
+    write_audit,
+)
+from memtk.training.devices import Devices, open_devices
+
+
+@dataclass(frozen=True)
+class FinishedAudit:
+    """What an audit leaves behind.
+
+    Args:
+        folder: the run folder.
+        audit: what was found.
+        report: the page.
+    """
+
+    folder: Path
+    audit: Audit
+    report: Path
+
+
+def run_audit(
+    plan: AuditPlan,
+    registry: Registry,
+    *,
+    policy: Policy,
+    out: Path | None = None,
+    device: str = "auto",
+    resume: bool = True,
+    watch: Watch = ignore,
+) -> FinishedAudit | None:
+    """Audit synthetic images. What an earlier call finished in the folder is not done again.
+
+    Args:
+        policy: what decides; the numbers do not depend on it.
+        out: the run folder; by default one that the plan determines.
+        device: see `memtk.training.devices.open_devices`.
+        resume: False throws away what an earlier run left in the folder.
+        watch: told of all that happens, on the first process.
+
+    Returns:
+        What was found; None on all processes but the first.
+
+    Raises:
+        UserError: for data, settings or a folder that cannot be used.
+    """
+    devices = open_devices(device)
+    folder = out or named_folder("audit", plan.identity())
+    if not devices.is_main:
+        devices.wait()
+        _run(plan, registry, folder, devices, ignore, policy)
+        return None
+    with working_in(folder), explain(folder, FULL):
+        open_run(folder, plan.identity(), [], resume=resume)
+        devices.wait()
+        audit = _run(plan, registry, folder, devices, watch, policy)
+        report = build_audit_report(folder, registry)
+    return FinishedAudit(folder, audit, report)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The images of an audit, by role."""
+
+    training: StoredImages
+    validation: StoredImages
+    synthetic: StoredImages
+    held_out: StoredImages | None
+
+    def all(self) -> dict[str, Images]:
+        """Return them by name; held-out images only where there are any."""
+        sets: dict[str, Images] = {
+            "training": self.training,
+            "validation": self.validation,
+            "synthetic": self.synthetic,
+        }
+        return sets | ({"held_out": self.held_out} if self.held_out else {})
+
+
+def open_context(
+    plan: AuditPlan, registry: Registry, folder: Path, devices: Devices, watch: Watch
+) -> Context:
+    """Read the images of a run, and see that its components work on them."""
+    clock = Clock(folder / "timing.json" if devices.is_main else None)
+    with clock("reading the images"):
+        dataset = prepared(plan.data, registry, folder, devices, watch)
+    plan.check_dims(dataset.spec, registry)
+    options = plan.options
+    return Context(dataset, devices, folder, clock, watch, options.seed, options.batch_size)
+
+
+def _run(
+    plan: AuditPlan,
+    registry: Registry,
+    folder: Path,
+    devices: Devices,
+    watch: Watch,
+    policy: Policy,
+) -> Audit:
+    context = open_context(plan, registry, folder, devices, watch)
+    options, sets = plan.options, _sets(context.dataset)
+    patients = Patients(sets.training.patients, sets.validation.patients)
+    similarity = plan.similarity.make()
+    copies = _view(sets, open_detector(context, plan, sets.training, "embedder", "training"))
+    exposure = None
+    if options.exposure and (options.weights or plan.embedder is None):
+        exposure = copies
+    elif options.exposure:
+        exposure = _view(
+            sets, open_detector(context, plan, sets.synthetic, "exposure", "synthetic")
+        )
+    with context.clock("searching"):
+        judgement = judge(
+            copies.embeddings,
+            exposure.embeddings if exposure else None,
+            validation_patients=patients.validation,
+            training_patients=patients.training,
+            similarity=similarity,
+            alpha=options.alpha,
+            fdr=options.fdr,
+            device=devices.device,
+            rank=devices.rank,
+            world=devices.world,
+            gather=devices.collect,
+        )
+    planting = None
+    if options.plants:
+        with context.clock("planting copies"):
+            planting = Planting(
+                context,
+                similarity,
+                sets.training,
+                count=options.plants,
+                detector=copies.detector,
+                nearest_in=copies.training,
+            )
+    with context.clock("judging"):
+        protocols = protocols_of(
+            judgement,
+            options.alpha,
+            options.fdr,
+            patients,
+            planting.sensed() if planting else None,
+            confidence=policy.confidence,
+            seed=context.seed("intervals"),
+        )
+        selftest = None
+        if planting:
+            selftest = selftest_of(
+                context,
+                judgement.arrays,
+                planting,
+                patients,
+                copies,
+                exposure,
+                similarity,
+                alpha=options.alpha,
+                confidence=policy.confidence,
+            )
+        audit = _audit(context, plan, sets, protocols, selftest, policy)
+    if devices.is_main:
+        write_arrays(folder / "arrays.h5", "audit", judgement.arrays)
+        if planting:
+            write_arrays(folder / "arrays.h5", "planted", planting.arrays())
+        names = Names(
+            training=_names(plan, registry, "training"),
+            synthetic=_names(plan, registry, "synthetic"),
+            patients=patients.training,
+        )
+        write_findings(folder, judgement.arrays, names)
+        write_audit(folder / "audit.json", audit)
+    devices.wait()
+    return audit
+
+
+def _view(sets: Sets, detector: Detector | None) -> View:
+    seen = sources_of(detector, sets.all(), "images")
+    return View(
+        detector=detector,
+        training=seen["training"],
+        validation=seen["validation"],
+        synthetic=seen["synthetic"],
+        held_out=seen.get("held_out"),
+    )
+
+
+def _sets(dataset: Dataset) -> Sets:
+    synthetic, held_out = dataset.split("synthetic"), dataset.split("held_out")
+    return Sets(
+        dataset.split("training"),
+        dataset.split("validation"),
+        synthetic,
+        held_out if len(held_out) else None,
+    )
+
+
+def open_detector(
+    context: Context, plan: AuditPlan, images: Images, folder: str, what: str
+) -> Detector | None:
+    """Train the copy detector on one side, or take the weights that were given.
+
+    Returns:
+        None where the similarity compares the images themselves.
+    """
+    if plan.embedder is None:
+        return None
+    weights = weights_in(plan.options.weights)
+    if weights is not None and context.devices.is_main:
+        (context.folder / folder).mkdir(exist_ok=True)
+    name = f"the embedder {plan.embedder.name} on {what} images"
+    return Detector(context, plan.embedder, images, context.folder / folder, name, weights)
+
+
+def weights_in(given: str | None) -> Path | None:
+    """Return the file of weights: as given, or the last checkpoint of a run folder's embedder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if given is None:
+        return None
+    path = Path(given).expanduser()
+    if path.is_file():
+        return path
+    found = sorted(path.glob("embedder/training/checkpoints/step-*.pt"))
+    if not found:
+        raise UserError(
+            f"--weights {given}: it is no file, and no run folder with a trained embedder "
+            "(embedder/training/checkpoints/step-*.pt)"
+        )
+    return found[-1]
+
+
+def _audit(
+    context: Context,
+    plan: AuditPlan,
+    sets: Sets,
+    protocols: Protocols,
+    selftest: SelfTest | None,
+    policy: Policy,
+) -> Audit:
+    counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
+    identical = count_identical(sets.training, sets.synthetic)
+    given, asked = plan.options.weights is not None, plan.options.exposure
+    saw = None
+    if plan.embedder is not None:
+        saw = EmbedderSaw(
+            copies="given" if given else "training",
+            exposure="none" if not asked else "given" if given else "synthetic",
+        )
+    return Audit(
+        memtk_version=__version__,
+        verdict=decide(policy, protocols, selftest, counts, identical_images=identical),
+        policy=policy,
+        protocols=protocols,
+        selftest=selftest,
+        identical_images=identical,
+        counts=counts,
+        similarity=used(plan.similarity),
+        embedder=used(plan.embedder) if plan.embedder else None,
+        embedder_saw=saw,
+        data=data_of(context.dataset, plan.data),
+        seed=plan.options.seed,
+        versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        device=Device(
+            name=str(context.devices.device), processes=context.devices.world, precision={}
+        ),
+        timing=context.clock.of(""),
+        notes=_notes(plan, context.dataset),
+    )
+
+
+def _names(plan: AuditPlan, registry: Registry, group: str) -> list[str]:
+    samples = open_source(plan.data, registry).samples
+    return [sample.name for sample in samples if sample.split == group]
+
+
+def _notes(plan: AuditPlan, dataset: Dataset) -> list[str]:
+    notes = []
+    if plan.options.weights is not None:
+        notes.append(
+            "The embedder was given, not trained here: the p-values hold only if it has seen none "
+            "of these images."
+        )
+    if "unknown" in str(dataset.recipe().get("patients", "")):
+        notes.append(
+            "Nothing said whose the images are: each counts as a patient of its own. If patients "
+            "have several images, intervals and p-values are too sure."
+        )
+    return notes
+
+
+def count_identical(training: Images, synthetic: Images) -> int:
+    """Return how many synthetic images have exactly the voxels of a training image."""
+    known = set(_digests(training))
+    return sum(digest in known for digest in _digests(synthetic))
+
+
+def _digests(images: Images) -> Iterator[bytes]:
+    for row in range(len(images)):
+        yield hashlib.sha256(np.ascontiguousarray(images.read([row])).tobytes()).digest()

@@ -1,0 +1,65 @@
+"""What the commands that judge have in common: how they begin, what they leave, how they exit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memtk.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from memtk.cli.progress import Progress
+    from memtk.registry import Registry
+
+EXITS = {"pass": 0, "fail": 3, "inconclusive": 4}
+"""Exit status by outcome."""
+
+
+@contextmanager
+def opening(quiet: bool) -> Iterator[tuple[Registry, Console, Progress]]:
+    """Open the plugins and the two outputs: what is found, and how far it is.
+
+    Args:
+        quiet: print what is found to stderr, because stdout is for JSON.
+    """
+    from rich.console import Console
+
+    from memtk.cli.progress import Progress
+    from memtk.registry import open_registry
+
+    registry = open_registry()
+    aside = Console(stderr=True)
+    for warning in registry.warnings:
+        aside.print(f"[yellow]warning:[/] {warning}", highlight=False)
+    with aside.status("loading torch, MONAI and the plugins"):
+        import memtk.audit  # noqa: F401  # several seconds, with something to look at
+    yield registry, aside if quiet else Console(), Progress(aside, registry.host)
+
+
+def write_json(record: Any, where: str | None) -> None:
+    """Write a stored record as JSON to a file, or to stdout for "-"."""
+    if where is None:
+        return
+    text = record.model_dump_json(indent=1)
+    if where == "-":
+        click.echo(text)
+        return
+    from memtk.atomic import write_text
+
+    path = Path(where)
+    if path.is_dir():
+        raise UserError(f"--json {where}: it is a folder; name a file, or - for stdout")
+    write_text(path, text + "\n")
+
+
+def finish(console: Console, shown: RenderableType, report: Path | None) -> None:
+    """Print what was found, and where the page lies."""
+    console.print(shown)
+    if report is not None:
+        console.print(f"report: {report}", highlight=False, soft_wrap=True)

@@ -1,0 +1,152 @@
+"""Reads every image of a run once and gathers what the checks find."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from memtk.data.checks import split_findings
+from memtk.data.config import DataConfig
+from memtk.data.findings import Finding, Group, Report
+from memtk.data.gathered import Gathered
+from memtk.data.headers import Headers
+from memtk.data.intensities import Intensities
+from memtk.data.posture import Posture
+from memtk.data.sample import Sample
+from memtk.data.sources import Source, is_color, open_source
+from memtk.data.splits import GROUPS, SPLITS
+from memtk.errors import UserError
+from memtk.events import Event, Watch, ignore
+from memtk.imaging.volumes import count_nonfinite, is_constant
+from memtk.interfaces import Volume
+from memtk.registry import Registry
+
+STAGE = "reading images"
+LISTED = "images are found"
+
+
+def examine(config: DataConfig, registry: Registry, watch: Watch = ignore) -> Report:
+    """Check all images that `config` asks for, to the last; write nothing.
+
+    One image is in memory at a time. What `prepare` would refuse is refused here, all at once.
+
+    Args:
+        config: the sources of the images, and what would be done to them.
+        registry: brings the readers.
+        watch: told of the progress.
+    """
+    try:
+        source = open_source(config, registry)
+    except UserError as error:
+        return Report((Finding(LISTED, "refused", str(error)),), {})
+    examination, total = Examination(config), len(source.samples)
+    watch(Event("start", STAGE, 0, total))
+    for number, sample in enumerate(source.samples):
+        examination.read(source, sample)
+        if (number + 1) % max(1, total // 200) == 0:
+            watch(Event("step", STAGE, number + 1, total))
+    watch(Event("end", STAGE, total, total))
+    notes = "; ".join(source.notes)
+    found = f"{total} images" + (f"; {notes}" if notes else "")
+    findings = [
+        Finding(LISTED, "note" if notes else "accepted", found),
+        *split_findings(source.samples, source.unnamed),
+        *examination.findings(),
+    ]
+    return Report(tuple(findings), examination.groups(source))
+
+
+class Examination:
+    """What is found while images are read one after the other.
+
+    Args:
+        config: what is asked of the images.
+    """
+
+    def __init__(self, config: DataConfig) -> None:
+        self._gathered, self._headers = Gathered(), Headers(config)
+        self._intensities, self._posture = Intensities(), Posture()
+        self._shapes: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
+        self._count = 0
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all images so far have one shape."""
+        return len(self._gathered.sizes) == 1
+
+    def read(self, source: Source, sample: Sample) -> Volume | None:
+        """Read and transform one image: (C, *S); None if it is of no use, which is noted."""
+        self._count += 1
+        gathered = self._gathered
+        try:
+            stored = source.load(sample)
+        except UserError as error:
+            gathered.unreadable.append(str(error))
+            return None
+        if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
+            gathered.refused.append(f"{sample.name} has the shape {stored.voxels.shape}")
+            return None
+        bad = count_nonfinite(stored.voxels)
+        if bad:
+            gathered.nonfinite.append(f"{sample.name} ({bad} of {stored.voxels.size})")
+            return None
+        if is_constant(stored.voxels):
+            gathered.blank.append(f"{sample.name} (all {stored.voxels.flat[0]:g})")
+            return None
+        try:
+            made = source.transform(stored, sample.name)
+        except UserError as error:
+            gathered.refused.append(str(error))
+            return None
+        if is_color(made):
+            gathered.color.append(sample.name)
+            return None
+        if is_constant(made.voxels):
+            gathered.blank.append(f"{sample.name} (after cropping)")
+            return None
+        self._add(sample, stored, made)
+        return made
+
+    def _add(self, sample: Sample, stored: Volume, made: Volume) -> None:
+        voxels = np.ascontiguousarray(made.voxels, dtype=np.float32)
+        self._headers.add(sample, stored, made)
+        digest = hashlib.sha256(voxels.tobytes()).digest()
+        self._gathered.add_image(sample, voxels.shape, digest)
+        self._shapes[sample.split][voxels.shape[1:]] += 1
+        self._intensities.add(sample, voxels)
+        self._posture.add(sample, voxels)
+
+    def spacing(self) -> tuple[float, ...]:
+        """Return the voxel size of the real images in millimetres; () if it differs."""
+        return self._headers.spacing()
+
+    def findings(self) -> list[Finding]:
+        """Return one finding a check, most basic first; those about patients are not among them."""
+        return [
+            *self._gathered.findings(self._count),
+            *self._headers.findings(),
+            *self._intensities.findings(),
+            *self._posture.findings(),
+        ]
+
+    def groups(self, source: Source) -> dict[str, Group]:
+        """Return the number and size of the images of each split, and of synthetic ones."""
+        by_group: dict[str, list[Sample]] = defaultdict(list)
+        for sample in source.samples:
+            by_group[sample.split].append(sample)
+        return {
+            group: Group(
+                images=len(by_group[group]),
+                patients=len({sample.patient for sample in by_group[group]})
+                if group in SPLITS
+                else 0,
+                shapes=tuple(shape for shape, _ in self._shapes[group].most_common()),
+                spacing=self._headers.spacing(synthetic=group not in SPLITS)
+                if self._shapes[group]
+                else (),
+            )
+            for group in GROUPS
+            if group in SPLITS or by_group[group]
+        }

@@ -1,0 +1,189 @@
+"""What is wrong with the voxels of images, gathered while they are read one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from memtk.data.checks import real
+from memtk.data.findings import Finding
+from memtk.data.manifest import few
+from memtk.data.sample import Sample
+from memtk.data.splits import GROUPS, SPLITS, said
+
+ACROSS = "no image is in two splits"
+WITHIN = "no image is there twice"
+COPIED = "no synthetic image is a real one, voxel by voxel"
+SIZE = "all images have one size"
+
+
+@dataclass
+class Gathered:
+    """What is found image by image. Lists hold texts that begin with the image's name."""
+
+    unreadable: list[str] = field(default_factory=list)
+    nonfinite: list[str] = field(default_factory=list)
+    blank: list[str] = field(default_factory=list)
+    color: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    sizes: dict[tuple[int, ...], list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    _hashes: dict[bytes, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+
+    def add_image(self, sample: Sample, shape: tuple[int, ...], digest: bytes) -> None:
+        """Note the shape (C, *S) and the hash of the voxels of an image that can be used."""
+        self.sizes[shape].append(sample)
+        self._hashes[digest].append(sample)
+
+    def findings(self, total: int) -> list[Finding]:
+        """Return one finding a check, most basic first; `total` images were read."""
+        return [
+            _bad("images can be read", "unreadable", self.unreadable, total, "\n"),
+            _bad("images can be prepared", "unusable", self.refused, total, "\n"),
+            _bad(
+                "voxels are finite numbers",
+                "NaN or infinite voxels",
+                self.nonfinite,
+                total,
+                way="Mend them or leave them out",
+            ),
+            _bad(
+                "no image is blank",
+                "blank",
+                self.blank,
+                total,
+                way="Leave them out: nothing can be learned from them",
+            ),
+            _bad(
+                "images are gray",
+                "in colour",
+                self.color,
+                total,
+                way="Make them gray: --set data.color=gray",
+            ),
+            self._size(),
+            self._across(),
+            self._within(),
+            *self._copied(),
+        ]
+
+    def _size(self) -> Finding:
+        if len(self.sizes) < 2:
+            there = " and ".join(_size(shape) for shape in self.sizes) or "no image could be read"
+            return Finding(SIZE, "accepted", there)
+        ranked = sorted(self.sizes.items(), key=lambda pair: -len(pair[1]))
+        shown = [f"{_size(s)} ({len(group)}, e.g. {group[0].name})" for s, group in ranked]
+        text = f"the images have {len(ranked)} sizes: {few(shown)}"
+        between = self._sizes_of_groups()
+        text += f"; {between}" if between else ""
+        odd = tuple(sample.name for _, group in ranked[1:] for sample in group)
+        if len({len(shape) for shape in self.sizes}) > 1:
+            way = "Put images of one kind (2D or 3D) into a run"
+        elif len({shape[0] for shape in self.sizes}) > 1:
+            way = "Put images of one kind (as many channels in all) into a run"
+        else:
+            shape = ",".join(map(str, suggested_shape(self.sizes)))
+            way = f"Crop or pad them to one about the centre: --set data.shape={shape}"
+        return Finding(SIZE, "refused", text, way, odd)
+
+    def _sizes_of_groups(self) -> str:
+        """Say the size of real and of synthetic images, if each has one size of its own."""
+        sizes = {
+            kind: [s for s, group in self.sizes.items() if any(_kind(g) == kind for g in group)]
+            for kind in ("real", "synthetic")
+        }
+        if any(len(found) != 1 for found in sizes.values()):
+            return ""
+        return ", ".join(f"all {kind} images {_size(found[0])}" for kind, found in sizes.items())
+
+    def _across(self) -> Finding:
+        groups = [real(group) for group in self._hashes.values()]
+        groups = [g for g in groups if len({s.split for s in g}) > 1]
+        if not groups:
+            return Finding(ACROSS, "accepted", "no two are identical")
+        shown = [" = ".join(f"{s.name} [{said(s.split)}]" for s in g[:3]) for g in groups]
+        return Finding(
+            ACROSS,
+            "refused",
+            f"identical images in more than one split ({len(groups)}): {few(shown, '; ')}",
+            "Leave them out of one: a training image among the validation images hides copies",
+            tuple(s.name for g in groups for s in g),
+        )
+
+    def _within(self) -> Finding:
+        texts, names = [], []
+        for split in GROUPS:
+            groups = [
+                [s.name for s in group if s.split == split] for group in self._hashes.values()
+            ]
+            twice = [names for names in groups if len(names) > 1]
+            if twice:
+                shown = few([" = ".join(names[:3]) for names in twice])
+                texts.append(f"identical images within {said(split)} ({len(twice)}): {shown}")
+                names += [name for group in twice for name in group]
+        if not texts:
+            return Finding(WITHIN, "accepted", "no two of a split are identical")
+        return Finding(WITHIN, "note", "; ".join(texts), "", tuple(names))
+
+    def _copied(self) -> list[Finding]:
+        """Count synthetic images that are identical to a real one, by the real one's split."""
+        total = sum(s.split == "synthetic" for group in self._hashes.values() for s in group)
+        if not total:
+            return []
+        texts, names, splits = [], [], Counter[str]()
+        for split in SPLITS:
+            pairs = [
+                (s.name, next(t.name for t in group if t.split == split))
+                for group in self._hashes.values()
+                for s in group
+                if s.split == "synthetic" and any(t.split == split for t in group)
+            ]
+            if pairs:
+                shown = few([f"{synthetic} = {real}" for synthetic, real in pairs])
+                texts.append(
+                    f"{len(pairs)} of {total} synthetic images are identical to a {said(split)} "
+                    f"image: {shown}"
+                )
+                names += [synthetic for synthetic, _ in pairs]
+                splits[split] += len(pairs)
+        if not texts:
+            return [Finding(COPIED, "accepted", f"none of {total} is")]
+        way = "These are copies; the audit counts them with all others"
+        if splits["validation"] or splits["held_out"]:
+            way = (
+                "Nobody can copy a patient whom nobody has seen: the generator was trained with "
+                "these images, or real files lie among the synthetic ones"
+            )
+        return [Finding(COPIED, "note", "; ".join(texts), way, tuple(names))]
+
+
+def suggested_shape(sizes: dict[tuple[int, ...], list[Sample]]) -> tuple[int, ...]:
+    """Return the median of the shapes (C, *S), each axis rounded to a multiple of 8.
+
+    >>> a, b, c = (Sample(name, name, "training") for name in "abc")
+    >>> suggested_shape({(1, 35, 51): [a, b], (1, 37, 54): [c]})
+    (32, 48)
+    """
+    every = [shape[1:] for shape, group in sizes.items() for _ in group]
+    median = np.median(np.asarray(every), axis=0)
+    return tuple(max(8, int(np.round(value / 8)) * 8) for value in median)
+
+
+def _bad(
+    check: str, what: str, texts: Sequence[str], total: int, mark: str = ", ", way: str = ""
+) -> Finding:
+    if not texts:
+        return Finding(check, "accepted", f"all {total}")
+    found = f"{what}, {len(texts)} of {total} images:{mark.strip(',')}{few(texts, mark)}"
+    return Finding(check, "refused", found, way, tuple(texts))
+
+
+def _kind(sample: Sample) -> str:
+    return "synthetic" if sample.split == "synthetic" else "real"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    channels = f", {shape[0]} channels" if shape[0] > 1 else ""
+    return "x".join(map(str, shape[1:])) + channels

@@ -1,0 +1,145 @@
+"""Which source gives which images: one source for all of them, or one for each group."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from memtk.data.config import PHANTOMS, DataConfig
+from memtk.data.layouts import read_source
+from memtk.data.manifest import Manifest, Row
+from memtk.data.readers import Readers
+from memtk.data.splits import GROUPS, said
+from memtk.errors import UserError
+
+_WORDS = {"training": "train", "validation": "val", "held_out": "test"}
+"""How a manifest marks the images of a split."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of all sources of a run.
+
+    Args:
+        rows: of every image that is used; the split is "" where none is said.
+        notes: sentences that the user should read.
+        unnamed: groups whose source does not say whose its images are ("real" for one source of
+            all splits).
+        root: a folder above all sources; names in messages are relative to it.
+    """
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    unnamed: tuple[str, ...]
+    root: Path
+
+
+def list_sources(config: DataConfig, readers: Readers) -> Listing:
+    """List the images of every source that `config` names, each with the group that it fills.
+
+    `source` alone gives all splits, as it says. Beside `validation_source` it gives the training
+    images; beside `held_out_source` alone, training and validation. From a source that names
+    splits the rows of its own group are taken, from one that names none, all; from the source of
+    the synthetic images those marked so, else all. A patient who is named in two sources is the
+    same patient. Where a source does not say whose its images are, each counts as a patient of
+    that source, so that files of equal names are not one patient.
+
+    Raises:
+        UserError: for what `read_source` refuses, naming the group; if a source holds no image of
+            its group.
+    """
+    sources = {_first(config): config.source, **config.sources_beside()}
+    several = len(sources) > 1
+    every: list[Row] = []
+    rows: list[Row] = []
+    notes: list[str] = []
+    unnamed: list[str] = []
+    for group, source in sources.items():
+        manifest = _read(group, source, config, readers)
+        own = _own(manifest.rows, source, group, config)
+        if group == "synthetic":
+            own = [replace(r, patient=f"synthetic {n}") for n, r in enumerate(own)]
+        elif not manifest.named:
+            unnamed.append(group)
+            if group != "real":
+                own = [replace(row, patient=f"{said(group)} {row.patient}") for row in own]
+        every += manifest.rows
+        rows += own
+        notes += [f"{said(group)} images: {n}" if several else n for n in manifest.notes]
+    notes += _unused(every, rows)
+    return Listing(tuple(rows), tuple(notes), tuple(unnamed), _root(list(sources.values())))
+
+
+def _first(config: DataConfig) -> str:
+    """Return the group that `config.source` fills, "real" if it gives several."""
+    return "training" if config.validation_source is not None else "real"
+
+
+def _read(group: str, source: str, config: DataConfig, readers: Readers) -> Manifest:
+    if source in PHANTOMS:
+        raise UserError(
+            f"data.{group}_source = {source}: phantoms are made with all their splits by "
+            f"data.source = {source}; they do not stand beside images in files"
+        )
+    try:
+        return read_source(source, config, readers, patients=group != "synthetic")
+    except UserError as error:
+        where = "--data" if not config.sources_beside() else f"the {said(group)} images,"
+        raise UserError(f"{where} {error}") from error
+
+
+def _own(rows: Sequence[Row], source: str, group: str, config: DataConfig) -> list[Row]:
+    """Return the rows of a source that are asked for, with their group.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if group == "synthetic":
+        marked = [row for row in rows if row.split == group]
+        return [replace(row, split=group) for row in marked or rows]
+    if group == "real":
+        beside = config.sources_beside()
+        own = [row for row in rows if row.split not in {*beside, "synthetic"}]
+    else:
+        own = [row for row in rows if row.split == group]
+        own = own or [replace(row, split=group) for row in rows if not row.split]
+    if not own:
+        counts = Counter(row.split for row in rows)
+        there = ", ".join(f"{counts[g]} {said(g)}" for g in GROUPS if counts[g])
+        raise UserError(
+            f"{source} has no {said(group)} images; by its splits it has {there}.\n"
+            f"Mark some as {_WORDS.get(group, 'train and val')}, or leave its splits out: then all "
+            "are taken"
+        )
+    return own
+
+
+def _unused(every: Iterable[Row], rows: Iterable[Row]) -> list[str]:
+    used = {(row.record.path, row.record.item) for row in rows}
+    left = {(r.record.path, r.record.item): r.split for r in every}
+    counts = Counter(split for key, split in left.items() if key not in used)
+    texts = []
+    if counts["synthetic"]:
+        texts.append(
+            f"{counts.pop('synthetic')} synthetic images are not used: data.synthetic_source, or "
+            "--synthetic, says which to judge"
+        )
+    if counts.total():
+        what = ", ".join(f"{counts[g]} {said(g)}" for g in ("", *GROUPS) if counts[g])
+        texts.append(f"not used, because another source is given for them: {what.strip()} images")
+    return texts
+
+
+def _root(sources: Sequence[str]) -> Path:
+    """Return the folder above all sources; of one source, its own folder."""
+    paths = [Path(source).expanduser() for source in sources]
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if len(set(folders)) == 1:
+        return folders[0]
+    try:
+        return Path(os.path.commonpath([folder.absolute() for folder in folders]))
+    except ValueError:  # on two drives
+        return folders[0]

@@ -1,0 +1,79 @@
+"""Exact confidence intervals of counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta
+
+from memtk.errors import UserError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence interval; `low <= estimate <= high`."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """A count out of n with its Clopper-Pearson interval.
+
+    Args:
+        count: what was counted.
+        n: out of how many; 0 where there was nothing to count from.
+        rate: count / n; 0 where n is 0.
+        low: lower end of the interval, and `high` the upper one; 0 and 1 where n is 0.
+    """
+
+    count: int
+    n: int
+    rate: float
+    low: float
+    high: float
+
+
+def clopper_pearson(count: int, n: int, confidence: float = 0.95) -> Interval:
+    """Return count / n with the exact interval of Clopper and Pearson (Biometrika 1934).
+
+    Its ends are the quantiles (1 - confidence) / 2 of Beta(count, n - count + 1) and
+    (1 + confidence) / 2 of Beta(count + 1, n - count): it covers at least so often at every rate.
+    The n must be independent of each other.
+
+    Args:
+        count: successes, 0 to n.
+        n: trials, at least 1.
+        confidence: of the two-sided interval, in (0, 1).
+
+    Raises:
+        UserError: if there is no trial, or a number is out of range.
+
+    >>> clopper_pearson(0, 10).estimate, round(clopper_pearson(0, 10).high, 4)
+    (0.0, 0.3085)
+    """
+    if n < 1 or not 0 <= count <= n or not 0 < confidence < 1:
+        raise UserError(
+            f"an interval for {count} out of {n} at confidence {confidence:g}: there must be at "
+            "least one to count from, and the confidence must lie between 0 and 1."
+        )
+    tail = (1 - confidence) / 2
+    low = beta.ppf(tail, count, n - count + 1) if count else 0.0
+    high = beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
+    return Interval(count / n, float(low), float(high))
+
+
+def share(chosen: np.ndarray, confidence: float = 0.95) -> Share:
+    """Return how many of the flags (n,) are set, with its interval; n may be 0.
+
+    >>> share(np.array([True, False])).rate, share(np.zeros(0)).high
+    (0.5, 1.0)
+    """
+    count, n = int(np.count_nonzero(chosen)), len(chosen)
+    if not n:
+        return Share(0, 0, 0.0, 0.0, 1.0)
+    found = clopper_pearson(count, n, confidence)
+    return Share(count, n, found.estimate, found.low, found.high)

@@ -1,0 +1,170 @@
+"""How many of the synthetic images are copies: an estimate, an interval and an upper bound."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memtk.errors import UserError
+from memtk.memorization.conformal import p_values
+from memtk.memorization.melding import Group, Rule
+
+
+@dataclass(frozen=True)
+class CopyRate:
+    """The share of the synthetic images that are copies; every rate lies in [0, 1].
+
+    Args:
+        estimate: the flagged share in excess of the null, corrected by the sensitivity.
+        low: lower end of the two-sided interval, and `high` the upper one.
+        upper_bound: the one-sided bound; it may come from a finer threshold than the interval.
+        confidence: of the interval, and of the bound.
+        sensitivity: share of the planted copies above the threshold.
+        false_positive_rate: expected share of strangers above the threshold.
+        level: the largest p-value above the threshold, at most alpha unless `coarse`.
+        bound_level: likewise for the threshold of the upper bound.
+        coarse: whether no p-value can reach alpha with so few validation patients; the threshold
+            is then the finest there is, nearer than every validation image.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    upper_bound: float
+    confidence: float
+    sensitivity: float
+    false_positive_rate: float
+    level: float
+    bound_level: float
+    coarse: bool
+
+
+def copy_rate(
+    test: np.ndarray,
+    validation: np.ndarray,
+    validation_patients: Sequence[Hashable] | None,
+    found: np.ndarray,
+    found_patients: Sequence[Hashable] | None = None,
+    *,
+    alpha: float = 0.05,
+    confidence: float = 0.95,
+    seed: int = 0,
+    draws: int = 10_000,
+) -> CopyRate:
+    """Estimate which share of the synthetic images are copies.
+
+    Of a share r of copies, found with sensitivity s, and of strangers with the false positive rate
+    f, the share q = r s + (1 - r) f is flagged, so
+
+        r = (q - f) / (s - f)    (Rogan and Gladen, Am. J. Epidemiol. 1978).
+
+    Flagged is what has p <= alpha. q, f and s are uncertain, f because the threshold is a quantile
+    of few validation patients. The interval melds their confidence distributions (Bayer, Fay and
+    Graubard, arXiv 2205.13494): each end is a quantile of r over draws of q, f and s from the
+    distribution that errs to its own side. q: Beta(x, M - x + 1) below, Beta(x + 1, M - x) above, whose
+    quantiles are the ends of Clopper and Pearson. f and s resample patients: each gets a weight
+    from Dirichlet(1, ..., 1), as does one patient nobody has seen, all or none of whose images are
+    flagged, whichever errs to that side (the Bayesian bootstrap of Rubin, Ann. Stat. 1981, with
+    the unseen added). With one image a patient and k = floor(alpha (P + 1)) that gives f ~
+    Beta(k, P + 1 - k), which is exact, and for s again Clopper and Pearson.
+
+    With several, f is estimated from each patient left out in turn. No upper end is below what 0
+    flagged of M would allow if no stranger were ever flagged: by chance fewer strangers than
+    expected are, and that must not count against the copies.
+
+    The upper bound is one-sided, at whichever of two thresholds promises the lower bound if no
+    image were a copy: that of alpha, or nearer than every validation image. The synthetic images
+    have no say in the choice.
+
+    A synthetic image counts as independent of the others. O(draws (P + K)) at worst; patients with
+    the same counts are drawn as one.
+
+    Args:
+        test: similarity of each synthetic image to its nearest training image, (M,).
+        validation: of each validation image to its nearest training image, (V,).
+        validation_patients: the patient of each, (V,); if None or empty, each is another.
+        found: similarity of each planted copy to its nearest training image, (K,).
+        found_patients: the patient of the image that each was made from, (K,); likewise.
+        alpha: level of a single test, in (0, 1).
+        confidence: in (0, 1).
+        seed: of the draws.
+        draws: number of them.
+
+    Raises:
+        UserError: if a set is empty or does not fit its patients, or a level is not between 0
+            and 1.
+
+    >>> strangers = np.linspace(0, 0.9, 99)
+    >>> rate = copy_rate(np.r_[np.full(20, 0.99), np.linspace(0, 0.9, 80)], strangers, None,
+    ...                  np.full(200, 0.99))
+    >>> round(rate.estimate, 2), 0.1 < rate.low < 0.2 < rate.high < 0.35
+    (0.2, True)
+    """
+    _check(test, found, found_patients, alpha, confidence)
+    test, validation, found = (np.asarray(a, dtype=float) for a in (test, validation, found))
+    strangers = Group(validation, validation_patients)
+    planted = Group(found, found_patients)
+    wide, *finer = _rules(strangers, planted, alpha)
+    rng = np.random.default_rng(seed)
+
+    def end(rule: Rule, level: float, count: int, *, above: bool) -> float:
+        return rule.end(rng, count, len(test), level=level, draws=draws, above=above)
+
+    def promise(rule: Rule) -> float:
+        count = round(rule.false_positive_rate * len(test))
+        return end(rule, confidence, count, above=True)
+
+    tail = (1 - confidence) / 2
+    counted = int((test > wide.threshold).sum())
+    estimate = wide.estimate(counted / len(test))
+    low = end(wide, tail, counted, above=False)
+    high = end(wide, 1 - tail, counted, above=True)
+    best = min([wide, *finer], key=promise)
+    upper = end(best, confidence, int((test > best.threshold).sum()), above=True)
+    return CopyRate(
+        estimate=estimate,
+        low=min(low, estimate),
+        high=max(high, estimate),
+        upper_bound=max(upper, estimate),
+        confidence=confidence,
+        sensitivity=wide.sensitivity,
+        false_positive_rate=wide.false_positive_rate,
+        level=wide.level,
+        bound_level=best.level,
+        coarse=wide.level > alpha,
+    )
+
+
+def _rules(strangers: Group, planted: Group, alpha: float) -> list[Rule]:
+    """Return the rule of alpha and, if that is another, the finest."""
+    validation = strangers.similarity
+    p = p_values(validation, validation, strangers.owners)
+    room = max(alpha * (len(strangers.sizes) + 1) - 1, 0.0)
+    wide = Rule(float(validation[p > alpha].max()), room, strangers, planted)
+    top = float(validation.max())
+    return [wide, Rule(top, 0.0, strangers, planted)] if top > wide.threshold else [wide]
+
+
+def _check(
+    test: np.ndarray,
+    found: np.ndarray,
+    found_patients: Sequence[Hashable] | None,
+    alpha: float,
+    confidence: float,
+) -> None:
+    if not 0 < alpha < 1 or not 0 < confidence < 1:
+        raise UserError(
+            f"alpha = {alpha:g} and confidence = {confidence:g}: both must lie between 0 and 1."
+        )
+    if not len(test) or not len(found):
+        raise UserError(
+            f"{len(test)} synthetic images and {len(found)} planted copies: a copy rate needs at "
+            "least one of each."
+        )
+    if found_patients is not None and len(found_patients) not in (0, len(found)):
+        raise UserError(
+            f"{len(found)} planted copies but {len(found_patients)} patients: name the patient of "
+            "the image that each was made from."
+        )

@@ -1,0 +1,92 @@
+"""The result of an audit: may these synthetic images be released?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from memtk.results.policy import Policy
+from memtk.results.protocols import Protocols
+from memtk.results.record import SCHEMA, StoredRecord
+from memtk.results.schema import Counts, Data, Device, EmbedderSaw, Used
+from memtk.results.selftest import SelfTest
+from memtk.results.store import read_record, write_record
+
+
+class AuditVerdict(StoredRecord):
+    """What the policy says of the numbers.
+
+    Args:
+        outcome: "pass", "fail", or "inconclusive" where the numbers can show neither.
+        reasons: why, one sentence each, with figures.
+    """
+
+    outcome: Literal["pass", "fail", "inconclusive"]
+    reasons: list[str] = Field(min_length=1)
+
+
+class Audit(StoredRecord):
+    """One audit, with all that it takes to repeat it. It names no path and no patient.
+
+    Args:
+        schema_version: of this file.
+        memtk_version: that wrote it.
+        verdict: by the policy.
+        policy: that was applied.
+        protocols: what was found.
+        selftest: how well copies are found; None if it was not run.
+        identical_images: synthetic images whose voxels are those of a training image.
+        counts: images and patients of training, validation, synthetic and, if there, held_out.
+            Synthetic images have no patients: each counts as one.
+        similarity: how two images are compared.
+        embedder: None where embeddings were given or the images themselves were compared.
+        embedder_saw: what its training images were on each side; None without an embedder.
+        data: the images; None where embeddings were given.
+        seed: of the audit.
+        versions: of python and packages.
+        device: what it ran on.
+        timing: seconds by stage.
+        notes: sentences that bound what the numbers show.
+    """
+
+    schema_version: int = SCHEMA
+    memtk_version: str
+    verdict: AuditVerdict
+    policy: Policy
+    protocols: Protocols
+    selftest: SelfTest | None = None
+    identical_images: int = Field(0, ge=0)
+    counts: dict[str, Counts]
+    similarity: Used
+    embedder: Used | None = None
+    embedder_saw: EmbedderSaw | None = None
+    data: Data | None = None
+    seed: int
+    versions: dict[str, str]
+    device: Device
+    timing: dict[str, float] = {}
+    notes: list[str] = []
+
+
+def write_audit(path: Path, audit: Audit) -> None:
+    """Write an audit, whole or not at all.
+
+    Raises:
+        UserError: if the file cannot be written, naming it.
+    """
+    write_record(path, audit)
+
+
+def read_audit(path: Path) -> Audit:
+    """Read `audit.json`; see `read_record` for what it raises."""
+    return read_record(path, Audit)
+
+
+def audit_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of an audit file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Audit.model_json_schema(),
+    }

@@ -1,0 +1,273 @@
+"""From the numbers of an audit to pass, fail or inconclusive, with the reasons in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from memtk.results.audit import AuditVerdict
+from memtk.results.policy import Policy
+from memtk.results.protocols import Conformal, Protocols
+from memtk.results.remedies import (
+    patients_for_bound,
+    patients_to_flag,
+    patients_to_plan,
+    plants_for_sensitivity,
+)
+from memtk.results.schema import Counts
+from memtk.results.selftest import SelfTest
+from memtk.results.wording import apart, interval, many, part, share
+
+
+def decide(
+    policy: Policy,
+    protocols: Protocols,
+    selftest: SelfTest | None,
+    counts: Mapping[str, Counts],
+    *,
+    identical_images: int = 0,
+) -> AuditVerdict:
+    """Return what a policy says of the numbers. The rules are fixed before anything is computed.
+
+    - **fail** if a synthetic image is identical to a training image; or the lower end of the copy
+      rate's interval exceeds `max_copy_rate`; or the share of training patients that are flagged as
+      exposed exceeds `max_exposed_patients`. An interval of less than the policy's `confidence`
+      fails nothing.
+    - **pass** only if all of this holds: the exposure was tested; the self-test was run, and the
+      lower end of the interval of its sensitivity reaches `min_sensitivity`; the upper bound of the
+      copy rate is at most `max_copy_rate`; images and patients could have been flagged at all; and
+      nothing was computed at less than the policy's `confidence`.
+    - **inconclusive** otherwise: each condition that does not hold is a reason, with what would
+      change it.
+
+    Args:
+        policy: what is tolerable.
+        protocols: what was found.
+        selftest: how well copies are found; None if it was not run.
+        counts: images and patients of "training", "validation" and "synthetic".
+        identical_images: synthetic images whose voxels are those of a training image.
+    """
+    case = _Case(policy, protocols.conformal, selftest, counts, identical_images)
+    failures = case.failures()
+    if failures:
+        return AuditVerdict(outcome="fail", reasons=failures)
+    missing = case.missing()
+    if missing:
+        return AuditVerdict(outcome="inconclusive", reasons=missing)
+    return AuditVerdict(outcome="pass", reasons=case.grounds())
+
+
+def fewest_patients(found: Conformal, training: int) -> int:
+    """Return the fewest training patients that can be flagged; more than there are: none can be.
+
+    Args:
+        found: whose `patients_fewest` is taken where it is there.
+        training: patients.
+    """
+    if found.patients_fewest is not None:
+        return found.patients_fewest
+    return max(1, math.ceil(training * found.finest_p / found.fdr * (1 - 1e-12)))
+
+
+@dataclass(frozen=True)
+class _Case:
+    policy: Policy
+    found: Conformal
+    selftest: SelfTest | None
+    counts: Mapping[str, Counts]
+    identical: int
+
+    @property
+    def training(self) -> int:
+        return self.counts["training"].patients
+
+    @property
+    def validation(self) -> int:
+        return self.counts["validation"].patients
+
+    @property
+    def synthetic(self) -> int:
+        return self.counts["synthetic"].images
+
+    @property
+    def sure(self) -> bool:
+        """Whether the rates were computed at the policy's confidence or above."""
+        used = [self.found.confidence, self.selftest.confidence if self.selftest else None]
+        return all(c is None or c >= self.policy.confidence - 1e-9 for c in used)
+
+    @property
+    def confidence(self) -> float:
+        return self.found.confidence or self.policy.confidence
+
+    def failures(self) -> list[str]:
+        reasons, limit = [], self.policy.max_copy_rate
+        if self.identical:
+            are = "is" if self.identical == 1 else "are"
+            reasons.append(
+                f"{many(self.identical, 'synthetic image')} {are} identical to a training image, "
+                "voxel for voxel."
+            )
+        rate = self.found.copy_rate
+        if rate and self.sure and rate.low > limit:
+            reasons.append(
+                f"The copy rate is at least {apart(rate.low, limit)} (estimate "
+                f"{share(rate.estimate)}, {interval(rate.low, rate.high, self.confidence)}); "
+                f"tolerable is {_at_most(limit)}."
+            )
+        exposed = self.found.patients_exposed
+        if exposed and exposed / self.training > self.policy.max_exposed_patients:
+            are = "is" if exposed == 1 else "are"
+            reasons.append(
+                f"{part(exposed, self.training, 'training patient')} {are} exposed: their images "
+                "are nearer to the synthetic ones than those of strangers are; tolerable is "
+                f"{_at_most(self.policy.max_exposed_patients)}. Were no patient exposed, any would "
+                f"be flagged in at most {share(self.found.fdr)} of such audits."
+            )
+        return reasons
+
+    def missing(self) -> list[str]:
+        reasons = [] if self.sure else [self._unsure()]
+        if self.found.patients_exposed is None:
+            reasons.append(
+                "Whether training patients are exposed was not tested. It needs an embedder that "
+                "has not seen the training images: one trained on the synthetic images, or on "
+                "images of other patients altogether."
+            )
+        reasons += self._unable()
+        reasons += self._weak()
+        return [*reasons, *self._loose()]
+
+    def _unsure(self) -> str:
+        return (
+            f"The intervals were not computed at the {share(self.policy.confidence)} confidence "
+            "that the policy asks for: run the audit again with this policy."
+        )
+
+    def _unable(self) -> list[str]:
+        """Say where nothing could have been flagged, on either side."""
+        blind = [] if self.found.can_reject else ["synthetic image"]
+        if self.found.patients_exposed is not None and not self._patients_can_reject:
+            blind.append("training patient")
+        if not blind:
+            return []
+        return [
+            f"With {many(self.validation, 'validation patient')} no {' and no '.join(blind)} could "
+            f"have been flagged, however alike. At least {patients_to_flag(self.found.fdr)} "
+            "validation patients are needed."
+        ]
+
+    @property
+    def _patients_can_reject(self) -> bool:
+        if self.found.patients_can_reject is not None:
+            return self.found.patients_can_reject
+        return fewest_patients(self.found, self.training) <= self.training
+
+    def _weak(self) -> list[str]:
+        """Say where copies might go unnoticed."""
+        if self.selftest is None or not self.selftest.sensitivity.conformal.n:
+            return [
+                "Whether this audit would notice copies was not measured. The self-test does so "
+                "with copies made of the training images; it needs the images and the embedder, or "
+                "embeddings of such copies."
+            ]
+        found, least = self.selftest.sensitivity.conformal, self.policy.min_sensitivity
+        if found.low >= least:
+            return []
+        low = apart(found.low, least)
+        measured = (
+            f"The audit noticed {part(found.count, found.n, 'planted copy')}, and with "
+            f"{share(self.selftest.confidence)} confidence no less than {low}; the policy asks for "
+            f"{share(least)}."
+        )
+        needed = patients_to_flag(self.found.alpha)
+        if self.validation < needed:
+            way = (
+                f"With {many(self.validation, 'validation patient')} no single image can be "
+                f"noticed at the level of {share(self.found.alpha)}: at least {needed} are needed."
+            )
+        elif found.rate > least:
+            count = plants_for_sensitivity(found.rate, least, self.selftest.confidence)
+            way = (
+                f"About {max(count, found.n + 1)} planted copies instead of {found.n} would show "
+                "it, if the rate stays; at most one is made for each training patient, of whom "
+                f"there are {self.training}."
+            )
+        else:
+            way = (
+                "A better embedder would change this: train it longer, with changes like those of "
+                "the copies that were missed, or take another."
+            )
+        return [f"{measured} {way}"]
+
+    def _loose(self) -> list[str]:
+        """Say where the copy rate may be above what is tolerable."""
+        rate, bound = self.found.copy_rate, self.found.copy_rate_upper_bound
+        limit = self.policy.max_copy_rate
+        if bound is None:
+            return [f"The copy rate could not be bounded. {self._plan()}"]
+        if bound <= limit:
+            return []
+        estimate = rate.estimate if rate else 0.0
+        said = (
+            f"The copy rate may be as high as {apart(bound, limit)} ({share(self.confidence)} "
+            f"confidence, estimate {share(estimate)}); tolerable is {_at_most(limit)}."
+        )
+        if limit == 0:
+            return [
+                f"{said} That there is no copy at all cannot be shown with any number of images."
+            ]
+        if estimate >= limit:
+            return [
+                f"{said} The estimate itself is not below that: more images would show more "
+                "clearly what it is, but hardly lead to a pass."
+            ]
+        count = patients_for_bound(bound, estimate, limit, self.validation, self.synthetic)
+        if count is None:
+            return [
+                f"{said} More validation patients alone would not change that: with "
+                f"{many(self.synthetic, 'synthetic image')} more of these are needed too."
+            ]
+        return [
+            f"{said} About {count} validation patients instead of {self.validation} would bring "
+            "the bound down to that, if the estimate stays."
+        ]
+
+    def _plan(self) -> str:
+        """Say what would bound the copy rate, where nothing does."""
+        if self.selftest is None or not self.selftest.sensitivity.conformal.n:
+            return "It needs the sensitivity that the self-test measures."
+        alpha, sensitivity = self.found.alpha, self.selftest.sensitivity.conformal.rate
+        hoped = sensitivity if self.found.finest_p <= alpha else 0.9
+        if hoped <= alpha:
+            return (
+                "The self-test found planted copies no more often than chance: it needs a better "
+                "embedder."
+            )
+        limit = self.policy.max_copy_rate
+        count = patients_to_plan(alpha, hoped, limit, self.confidence, self.synthetic)
+        if count is None:
+            return "It needs more synthetic images and more validation patients."
+        return f"About {count} validation patients would do, of whom there are {self.validation}."
+
+    def grounds(self) -> list[str]:
+        assert self.selftest is not None and self.found.copy_rate_upper_bound is not None
+        sensitivity, exposed = self.selftest.sensitivity.conformal, self.found.patients_exposed or 0
+        fewest = fewest_patients(self.found, self.training)
+        unseen = many(fewest - 1, "exposed patient")
+        few = f" Up to {unseen} would have gone unnoticed at these sizes." if fewest > 1 else ""
+        return [
+            f"With {share(self.confidence)} confidence the copy rate is at most "
+            f"{share(self.found.copy_rate_upper_bound)}; tolerable is "
+            f"{_at_most(self.policy.max_copy_rate)}.",
+            f"{part(exposed, self.training, 'training patient')} "
+            f"{'is' if exposed == 1 else 'are'} flagged as exposed; tolerable is "
+            f"{_at_most(self.policy.max_exposed_patients)}.{few}",
+            f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
+            f"{share(self.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
+            f"the policy asks for {share(self.policy.min_sensitivity)}.",
+        ]
+
+
+def _at_most(limit: float) -> str:
+    return f"at most {share(limit)}" if limit else "none"

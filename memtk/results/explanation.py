@@ -1,0 +1,150 @@
+"""What an audit showed and did not show, in one paragraph for a lay reader."""
+
+from __future__ import annotations
+
+from memtk.results.audit import Audit
+from memtk.results.decision import fewest_patients
+from memtk.results.wording import interval, many, part, share
+
+_OUTCOMES = {
+    "pass": "By rules that were fixed beforehand, these images pass.",
+    "fail": "By rules that were fixed beforehand, these images fail.",
+    "inconclusive": "By rules that were fixed beforehand, this audit can neither pass nor fail "
+    "these images.",
+}
+
+
+def explain(audit: Audit) -> str:
+    """Return one paragraph: what was found, how well it would have been found, what stays open.
+
+    It claims nothing that the numbers do not show, and never calls images free of risk: that
+    nothing was found is a statement about this comparison and these sizes.
+    """
+    sentences = [
+        _OUTCOMES[audit.verdict.outcome],
+        *_copies(audit),
+        _patients(audit),
+        _noticed(audit),
+        *_given(audit),
+        "This does not show that no patient can be recognised by other means: by a likeness that "
+        "this comparison does not see, with knowledge from elsewhere, or from the generator "
+        "itself.",
+    ]
+    return " ".join(sentences)
+
+
+def _copies(audit: Audit) -> list[str]:
+    found, total = audit.protocols.conformal, audit.counts["synthetic"].images
+    sentences = []
+    if audit.identical_images:
+        same = audit.identical_images
+        sentences.append(
+            f"{part(same, total, 'synthetic image')} {'is' if same == 1 else 'are'} identical to a "
+            "training image."
+        )
+    rate, images = found.copy_rate, many(total, "synthetic image")
+    estimate = ""
+    if rate:
+        estimate = f"{share(rate.estimate)}, {interval(rate.low, rate.high, _sure(audit))}"
+    if found.n_copies:
+        sentences.append(
+            f"Among {images} {found.n_copies} {'is' if found.n_copies == 1 else 'are'} named as "
+            "copies: nearer to a training image than images of strangers are. Up to "
+            f"{share(found.fdr)} of such names are wrong, on average."
+        )
+        return sentences + ([f"The estimated share of copies is {estimate}."] if rate else [])
+    if rate and rate.low > 0:
+        sentences.append(
+            f"No single one of {images} could be named as a copy, but taken together they are "
+            f"nearer to the training images than images of strangers are: the estimated share of "
+            f"copies is {estimate}."
+        )
+        return sentences
+    if not found.can_reject:
+        strangers = many(audit.counts["validation"].patients, "validation patient")
+        sentences.append(
+            f"With {strangers} to compare with, no copy could have been named among {images}, so "
+            "that none was named says nothing."
+        )
+    elif audit.identical_images:
+        sentences.append("No synthetic image was named as a copy by its nearness.")
+    else:
+        sentences.append(f"Among {images} we found no evidence of copies.")
+    return sentences + _bounds(audit)
+
+
+def _bounds(audit: Audit) -> list[str]:
+    found, measured = audit.protocols.conformal, audit.selftest is not None
+    bound, smallest = found.copy_rate_upper_bound, found.minimum_detectable_copy_rate
+    kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
+    sentences = []
+    if bound is not None:
+        sentences.append(
+            f"With {share(_sure(audit))} confidence at most {share(bound)} of them are copies "
+            f"{kinds}."
+        )
+    if smallest is not None:
+        sentences.append(
+            f"A share of such copies of {share(smallest)} would have been noticed four times in "
+            "five; a smaller one may go unnoticed."
+        )
+    return sentences
+
+
+def _patients(audit: Audit) -> str:
+    found, total = audit.protocols.conformal, audit.counts["training"].patients
+    exposed, fewest = found.patients_exposed, fewest_patients(found, total)
+    if exposed is None:
+        return (
+            "Whether the synthetic images lie nearer to patients of the training set than to "
+            "strangers was not tested."
+        )
+    if exposed:
+        return (
+            f"{part(exposed, total, 'training patient')} {'is' if exposed == 1 else 'are'} "
+            "exposed: the synthetic images lie nearer to their images than to those of strangers."
+        )
+    if fewest > total or found.patients_can_reject is False:
+        return "No training patient could have been flagged as exposed at these sizes."
+    unseen = (
+        f", but up to {many(fewest - 1, 'exposed patient')} would have gone unnoticed at these "
+        "sizes in any case"
+    )
+    return f"No training patient was flagged as exposed{unseen if fewest > 1 else ''}."
+
+
+def _noticed(audit: Audit) -> str:
+    if audit.selftest is None:
+        return "How many copies this comparison would notice was not measured."
+    found = audit.selftest.sensitivity.conformal
+    if found.n == 0:
+        return "How many copies this comparison would notice could not be measured."
+    made = "we made ourselves from training images, changed as copies may be"
+    if audit.data is None:
+        made = "were given along with the embeddings"
+    measured = (
+        f"Of {many(found.n, 'copy')} that {made}, it noticed {found.count} ({share(found.rate)})"
+    )
+    if found.low < audit.policy.min_sensitivity:
+        return f"{measured}, too few to rely on: copies may have gone unnoticed."
+    return f"{measured}."
+
+
+def _given(audit: Audit) -> list[str]:
+    saw = audit.embedder_saw
+    if audit.data is None:
+        return [
+            "The comparison was made with embeddings that were given to it, not with images: it "
+            "holds as far as these tell patients apart and were made without having seen one group "
+            "of the patients and not the other."
+        ]
+    if saw and "given" in (saw.copies, saw.exposure):
+        return [
+            "The embedder was brought along: the comparison holds as far as it tells patients "
+            "apart and has not seen one group of them and not the other."
+        ]
+    return []
+
+
+def _sure(audit: Audit) -> float:
+    return audit.protocols.conformal.confidence or audit.policy.confidence

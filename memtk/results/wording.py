@@ -1,0 +1,57 @@
+"""Figures in words, for readers who decide by them."""
+
+from __future__ import annotations
+
+
+def share(fraction: float) -> str:
+    """Return a fraction to a tenth of a per cent; what is not nothing or all is never shown so.
+
+    >>> share(0.0534), share(0.05), share(0), share(0.00004), share(0.99999), share(1)
+    ('5.3 %', '5 %', '0 %', '0.1 %', '99.9 %', '100 %')
+    """
+    value = 100 * fraction
+    if value not in (0, 100):
+        value = min(max(round(value, 1), 0.1), 99.9)
+    return f"{value:g} %"
+
+
+def apart(fraction: float, limit: float) -> str:
+    """Return a fraction to as many digits as tell it from a limit; at the least a tenth of 1 %.
+
+    >>> apart(0.0534, 0.05), apart(0.05002, 0.05), apart(0.05, 0.05)
+    ('5.3 %', '5.002 %', '5 %')
+    """
+    for digits in range(1, 9):
+        value = round(100 * fraction, digits)
+        if value != round(100 * limit, digits):
+            break
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %" if value > 0 else share(fraction)
+
+
+def many(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> many(1, "training image"), many(0, "copy"), many(1200, "patient")
+    ('1 training image', '0 copies', '1200 patients')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
+
+
+def part(count: int, total: int, noun: str) -> str:
+    """Return a count of a total with its share.
+
+    >>> part(3, 64, "training patient")
+    '3 of 64 training patients (4.7 %)'
+    """
+    return f"{count} of {many(total, noun)} ({share(count / total if total else 0)})"
+
+
+def interval(low: float, high: float, confidence: float) -> str:
+    """Return an interval.
+
+    >>> interval(0.121, 0.243, 0.95)
+    '95 % interval 12.1 to 24.3 %'
+    """
+    return f"{share(confidence)} interval {share(low).removesuffix(' %')} to {share(high)}"

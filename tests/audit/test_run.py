@@ -1,0 +1,194 @@
+"""An audit of files with known copies in them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from memtk.audit import make_audit_plan, run_audit
+from memtk.audit.run import count_identical, weights_in
+from memtk.data.images import MemoryImages
+from memtk.errors import UserError
+from memtk.results import Policy, read_arrays, read_audit
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_planted_images_are_flagged_and_named_and_strangers_are_not(failed, truth):
+    arrays = read_arrays(failed.folder / "arrays.h5", "audit")
+    flagged = arrays["copies_flagged"].astype(bool)
+    assert flagged[: truth["copies"]].all()
+    assert flagged[truth["copies"] :].sum() <= 2
+    named = arrays["synthetic_train_index"][: truth["copies"]]
+    assert named.tolist() == list(range(truth["copies"]))
+
+
+def test_copies_fail_the_audit_and_strangers_do_not(failed, clean):
+    assert failed.audit.verdict.outcome == "fail"
+    assert clean.audit.verdict.outcome in {"pass", "inconclusive"}
+    assert clean.audit.protocols.conformal.n_copies == 0
+
+
+def test_the_interval_of_the_copy_rate_holds_the_truth(failed, clean, truth):
+    rate = failed.audit.protocols.conformal.copy_rate
+    share = truth["copies"] / (truth["copies"] + truth["strangers"])
+    assert rate.low <= share <= rate.high
+    assert clean.audit.protocols.conformal.copy_rate.low == 0
+
+
+def test_the_patients_of_the_copies_are_exposed(failed, truth):
+    arrays = read_arrays(failed.folder / "arrays.h5", "audit")
+    exposed = np.flatnonzero(arrays["exposure_flagged"])
+    assert set(exposed.tolist()) >= set(range(truth["copies"]))
+    assert failed.audit.protocols.conformal.patients_exposed == len(exposed)
+
+
+def test_the_self_test_counts_every_kind_of_planted_copy(failed):
+    made = failed.audit.selftest
+    kinds = {p.kind for p in made.plants}
+    assert kinds == {"exact", "flip", "rotation", "contrast", "blur", "noise", "shift"}
+    exact = next(p.found for p in made.plants if p.kind == "exact")
+    assert exact.conformal.count == exact.conformal.n == 20
+    assert exact.right_image.count == exact.exposure.count == 20
+    assert made.specificity_from == "validation"
+
+
+def test_the_lists_of_the_owner_name_the_files_the_most_suspicious_first(failed, truth):
+    copies = rows(failed.folder / "copies.csv")
+    assert [r["flagged"] for r in copies[: truth["copies"]]] == ["yes"] * truth["copies"]
+    for row in copies[: truth["copies"]]:
+        assert row["synthetic"].replace("made", "train") == row["nearest_training"]
+    exposed = rows(failed.folder / "exposed.csv")
+    assert len(exposed) == truth["patients"] and exposed[0]["flagged"] == "yes"
+    assert {r["training"] for r in exposed} == {
+        f"train/{i:03d}.npy" for i in range(truth["patients"])
+    }
+
+
+def test_names_in_the_lists_are_those_of_the_report(failed):
+    page = failed.report.read_text()
+    assert rows(failed.folder / "exposed.csv")[0]["report_name"] in page
+    assert rows(failed.folder / "copies.csv")[0]["report_name"] in page
+
+
+def test_no_file_and_no_patient_is_named_in_the_report_or_the_result(failed):
+    for path in (failed.report, failed.folder / "audit.json"):
+        text = path.read_text()
+        assert not re.search(r"\d\.npy", text) and str(failed.folder.parent) not in text
+
+
+def test_a_finished_audit_is_done_again_with_the_same_numbers(failed, audited, tmp_path):
+    again = audited(tmp_path / "again")
+    assert again.audit.protocols == failed.audit.protocols
+    assert again.audit.selftest == failed.audit.selftest
+
+
+def test_a_policy_changes_the_verdict_and_nothing_else(failed, audited):
+    lenient = Policy(max_copy_rate=0.9, max_exposed_patients=0.9, min_sensitivity=0.1)
+    other = audited(failed.folder, policy=lenient)
+    assert other.audit.verdict.outcome != "fail"
+    assert other.audit.protocols == failed.audit.protocols
+    audited(failed.folder)  # as it was
+
+
+def test_other_settings_in_the_same_folder_are_refused(failed, audited):
+    with pytest.raises(UserError, match="holds another run.*alpha"):
+        audited(failed.folder, alpha=0.2)
+
+
+def test_identical_images_are_counted_and_fail(files, audited, tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    for row in range(4):
+        np.save(made / f"{row}.npy", np.load(files / "train" / f"{row:03d}.npy"))
+    data = {
+        "source": str(files / "train"),
+        "validation_source": str(files / "val"),
+        "synthetic_source": str(made),
+    }
+    done = audited(tmp_path / "run", data=data)
+    assert done.audit.identical_images == 4
+    assert "identical" in done.audit.verdict.reasons[0]
+
+
+def test_identical_images_are_found_by_their_voxels():
+    import torch
+
+    x = torch.rand(4, 1, 5, 5)
+    other = torch.cat([x[1:2], x[1:2] + 1e-6, x[3:]])
+    assert count_identical(MemoryImages(x), MemoryImages(other)) == 2
+
+
+def test_a_manifest_brings_patients_with_several_images(files, audited, tmp_path):
+    data = {
+        "source": str(files / "manifest.csv"),
+        "synthetic_source": str(files / "made"),
+    }
+    done = audited(tmp_path / "run", data=data)
+    assert done.audit.counts["training"].patients == 25
+    found = done.audit.protocols.conformal
+    assert found.finest_p == pytest.approx(1 / 26)
+    assert done.audit.selftest.sensitivity.conformal.n == 20
+
+
+def test_without_the_exposure_the_audit_says_so(audited, tmp_path):
+    done = audited(tmp_path / "run", "clean", exposure=False)
+    assert done.audit.protocols.conformal.patients_exposed is None
+    assert done.audit.verdict.outcome == "inconclusive"
+    assert not (done.folder / "exposed.csv").exists()
+
+
+def test_without_plants_the_audit_says_that_nothing_corrects_the_rate(audited, tmp_path):
+    done = audited(tmp_path / "run", "clean", plants=0)
+    assert done.audit.selftest is None and done.audit.verdict.outcome == "inconclusive"
+    assert any("not corrected" in note for note in done.audit.protocols.conformal.notes)
+
+
+def test_each_side_is_compared_by_an_embedder_that_saw_the_other(files, registry, tmp_path):
+    data = {
+        "source": str(files / "manifest.csv"),
+        "synthetic_source": str(files / "made"),
+    }
+    steps = {"embedder": {"training": {"steps": 2}}}
+    plan = make_audit_plan(registry, {"preset": "smoke", "plants": 3}, data=data, settings=steps)
+    done = run_audit(plan, registry, policy=Policy(), out=tmp_path / "run", device="cpu")
+    saw = done.audit.embedder_saw
+    assert (saw.copies, saw.exposure) == ("training", "synthetic")
+    assert done.audit.embedder.name == "ntxent2d"
+    assert weights_in(str(done.folder)).is_file()
+
+    given = make_audit_plan(
+        registry,
+        {"preset": "smoke", "plants": 3, "weights": str(done.folder)},
+        data=data,
+        settings=steps,
+    )
+    other = run_audit(given, registry, policy=Policy(), out=tmp_path / "given", device="cpu")
+    assert other.audit.embedder_saw.copies == other.audit.embedder_saw.exposure == "given"
+    assert any("was given" in note for note in other.audit.notes)
+    # the same weights give the same likeness of the copies
+    one, two = (read_arrays(d.folder / "arrays.h5", "audit") for d in (done, other))
+    assert np.array_equal(one["synthetic_train"], two["synthetic_train"])
+
+
+def test_weights_that_are_not_there_are_told(tmp_path):
+    with pytest.raises(UserError, match="no run folder with a trained embedder"):
+        weights_in(str(tmp_path))
+    assert weights_in(None) is None
+
+
+def test_the_result_file_reads_as_what_was_returned(failed):
+    stored = read_audit(failed.folder / "audit.json")
+    assert stored.model_copy(update={"timing": {}}) == failed.audit.model_copy(
+        update={"timing": {}}
+    )
+    tree = json.loads((failed.folder / "audit.json").read_text())
+    assert set(tree["protocols"]["conformal"]["copy_rate"]) == {"estimate", "low", "high"}
+    assert set(tree["verdict"]) == {"outcome", "reasons"}

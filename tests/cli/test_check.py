@@ -1,0 +1,147 @@
+"""`memtk check`, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+
+
+def check(*arguments, code=0):
+    """Run the command; return what it prints, with line breaks made spaces."""
+    done = CliRunner().invoke(cli, ["check", *map(str, arguments)])
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return done
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Write 12 training, 12 validation and 5 synthetic pictures of noise; return their folder."""
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 12), ("val", 12), ("made", 5)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            voxels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+            imageio.imwrite(tmp_path / name / f"{i:02d}.png", voxels)
+    return tmp_path
+
+
+@pytest.fixture
+def sources(folders):
+    return ["--train", folders / "train", "--val", folders / "val"]
+
+
+def test_good_images_are_accepted_with_a_table(sources, folders):
+    text = words(check(*sources, "--synthetic", folders / "made").output)
+    assert "accepted; notes:" in text and "✗" not in text
+    assert "synthetic 5 8 x 8" in text
+    assert "12 of them: the smallest p-value is 1/13, so at a false discovery rate of 10 %" in text
+    assert "once they are 76.9 % of the synthetic images (4)" in text
+
+
+def test_a_blank_image_is_refused_with_its_name(sources, folders):
+    imageio.imwrite(folders / "val/03.png", np.zeros((8, 8), np.uint8))
+    text = words(check(*sources, code=2).output)
+    assert "✗ blank, 1 of 24 images: val/03.png (all 0)" in text
+    assert "refused by 1 of" in text
+
+
+def test_few_validation_patients_are_said_to_allow_no_flag(sources, folders):
+    for i in range(8):
+        (folders / f"val/{i:02d}.png").unlink()
+    text = words(check(*sources).output)
+    assert "the smallest p-value is 1/5; at a false discovery rate of 10 % no synthetic" in text
+    assert "At least 9 are needed" in text
+
+
+def test_the_same_is_written_as_json(sources, folders):
+    out = folders / "check.json"
+    check(*sources, "--json", out)
+    found = json.loads(out.read_text())
+    assert found["accepted"] is True
+    assert found["groups"]["training"] == {
+        "images": 12, "patients": 12, "shapes": [[8, 8]], "spacing": [1.0, 1.0],
+    }  # fmt: skip
+    assert {c["outcome"] for c in found["checks"]} == {"accepted", "note"}
+    done = check(*sources, "--json", "-")
+    assert json.loads(done.stdout) == found and "accepted" in done.stderr
+
+
+def test_a_refusal_is_json_too(folders):
+    done = check("--data", folders / "gone", "--json", "-", code=2)
+    found = json.loads(done.stdout)
+    assert found["accepted"] is False and found["groups"] == {}
+    assert "no such file or folder" in found["checks"][0]["found"]
+
+
+def test_nothing_is_left_behind(sources, folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    before = sorted(folders.rglob("*"))
+    check(*sources, "--synthetic", folders / "made")
+    assert sorted(folders.rglob("*")) == before
+
+
+def test_brackets_in_a_file_name_come_out_as_they_are(sources, folders):
+    imageio.imwrite(folders / "val/[red]x.png", np.zeros((8, 8), np.uint8))
+    assert "val/[red]x.png" in words(check(*sources, code=2).output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the images: --data MANIFEST, or --train T --val V"),
+        (["--train", "t"], "--train needs --val"),
+        (["--data", "d", "--train", "t"], "leave out --train and --val"),
+        (["--data", "d", "--set", "data.shap=8,8"], "Did you mean 'shape'?"),
+        (["--data", "d", "--set", "bench.seed=1"], "settings data.KEY=VALUE alone"),
+        (["--data", "d", "--set", "data=1"], "settings data.KEY=VALUE alone"),
+        (["--data", "d", "--set", "data.source=e"], "both name images"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_words(arguments, message):
+    output = check(*arguments, code=2).output
+    assert output.startswith("Error: ") and message in output
+
+
+def test_the_sources_can_be_settings(folders):
+    text = check(
+        "--set", f"data.source={folders / 'train'}", "--set",
+        f"data.validation_source={folders / 'val'}",
+    ).output  # fmt: skip
+    assert "accepted" in text
+
+
+def test_json_to_a_folder_is_refused(sources, folders):
+    assert "it is a folder" in check(*sources, "--json", folders, code=2).output
+
+
+def test_many_sizes_are_counted_in_the_table(sources, folders):
+    for i in range(3):
+        imageio.imwrite(folders / f"val/{i:02d}.png", np.eye(9 + i, dtype=np.uint8) * 200)
+    text = words(check(*sources, code=2).output)
+    assert "validation 12 12 8 x 8 and 3 more" in text and "--set data.shape=8,8" in text
+
+
+def test_phantoms_can_be_checked():
+    output = check("--data", "phantom2d", "--set", "data.phantom.training=3").output
+    assert "phantom" not in output and "accepted" in output
+
+
+@pytest.mark.skipif("MEMTK_DATA" not in os.environ, reason="MEMTK_DATA names no real images")
+def test_the_leaky_chest_x_rays_are_refused_and_the_clean_ones_accepted():
+    folder = Path(os.environ["MEMTK_DATA"]) / "chest_xray_64"
+    text = words(check("--data", folder / "manifest_leaky.csv", code=2).output)
+    assert "✗ 30 of 264 patients are in more than one split (14 in training and validation" in text
+    assert "✗" not in check("--data", folder / "manifest.csv").output

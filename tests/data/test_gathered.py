@@ -1,0 +1,117 @@
+from memtk.data.gathered import ACROSS, COPIED, SIZE, WITHIN, Gathered, suggested_shape
+from memtk.data.sample import Sample
+
+
+def filled(*images):
+    """Gather images of (split, shape, digest), named 0.png, 1.png, ..."""
+    found = Gathered()
+    for i, (split, shape, digest) in enumerate(images):
+        found.add_image(Sample(f"{i}.png", str(i), split), shape, digest)
+    return found
+
+
+def finding(found, check, total=4):
+    (one,) = [f for f in found.findings(total) if f.check == check]
+    return one
+
+
+def same_size(*images):
+    return filled(*((split, (1, 8, 8), digest) for split, digest in images))
+
+
+def test_the_suggested_shape_is_the_median_in_multiples_of_eight():
+    sizes = {(1, 31, 40, 3): "a", (1, 37, 51, 3): "bc", (1, 60, 52, 4): "de"}
+    assert suggested_shape(sizes) == (40, 48, 8)
+
+
+def test_different_sizes_are_listed_with_the_shape_that_fits():
+    shapes = [(1, 35, 51), (1, 35, 51), (1, 37, 54)]
+    found = filled(*(("training", shape, bytes([i])) for i, shape in enumerate(shapes)))
+    one = finding(found, SIZE)
+    assert one.found == "the images have 2 sizes: 35x51 (2, e.g. 0.png), 37x54 (1, e.g. 2.png)"
+    assert one.way_out.endswith("--set data.shape=32,48") and one.names == ("2.png",)
+
+
+def test_synthetic_images_of_another_size_than_all_real_ones_are_said_to_be_so():
+    found = filled(
+        ("training", (1, 8, 8), b"a"),
+        ("validation", (1, 8, 8), b"b"),
+        ("synthetic", (1, 9, 9), b"c"),
+    )
+    one = finding(found, SIZE)
+    assert one.outcome == "refused"
+    assert one.found.endswith("; all real images 8x8, all synthetic images 9x9")
+
+
+def test_images_of_different_kinds_get_no_shape_suggested():
+    flat_and_deep = filled(("training", (1, 8, 8), b"a"), ("training", (1, 8, 8, 8), b"b"))
+    assert "2D or 3D" in finding(flat_and_deep, SIZE).way_out
+    channels = filled(("training", (1, 8, 8), b"a"), ("training", (2, 8, 8), b"b"))
+    one = finding(channels, SIZE)
+    assert "8x8, 2 channels" in one.found and "channels" in one.way_out
+    assert "data.shape" not in one.text()
+
+
+def test_the_same_image_in_two_splits_is_refused_and_in_one_a_note():
+    found = same_size(
+        ("training", b"x"), ("held_out", b"x"), ("training", b"y"), ("training", b"y")
+    )
+    across, within = finding(found, ACROSS), finding(found, WITHIN)
+    assert across.outcome == "refused" and across.names == ("0.png", "1.png")
+    assert across.found == (
+        "identical images in more than one split (1): 0.png [training] = 1.png [held out]"
+    )
+    assert within.outcome == "note" and within.names == ("2.png", "3.png")
+    assert within.found == "identical images within training (1): 2.png = 3.png"
+
+
+def test_synthetic_images_that_are_training_images_are_counted_and_allowed():
+    found = same_size(
+        ("training", b"x"), ("validation", b"z"), ("synthetic", b"x"), ("synthetic", b"x"),
+        ("synthetic", b"n"),
+    )  # fmt: skip
+    one = finding(found, COPIED)
+    assert one.outcome == "note" and one.names == ("2.png", "3.png")
+    assert one.found == (
+        "2 of 3 synthetic images are identical to a training image: 2.png = 0.png, 3.png = 0.png"
+    )
+    assert "These are copies" in one.way_out
+    assert finding(found, ACROSS).outcome == "accepted"
+    assert "within synthetic (1): 2.png = 3.png" in finding(found, WITHIN).found
+
+
+def test_a_synthetic_image_that_is_a_validation_image_makes_the_sets_doubtful():
+    found = same_size(("training", b"x"), ("validation", b"z"), ("synthetic", b"z"))
+    one = finding(found, COPIED)
+    assert "1 of 1 synthetic images are identical to a validation image: 2.png = 1.png" in one.found
+    assert "trained with these images" in one.way_out
+
+
+def test_without_synthetic_images_nothing_is_said_of_them():
+    checks = [f.check for f in same_size(("training", b"x")).findings(1)]
+    assert COPIED not in checks
+    none = same_size(("training", b"x"), ("synthetic", b"y"))
+    assert finding(none, COPIED).found == "none of 1 is"
+
+
+def test_every_kind_of_problem_is_said_at_once():
+    found = Gathered(
+        unreadable=[f"cannot read {i}: broken" for i in range(7)],
+        nonfinite=["a.nii (3 of 9)"],
+        blank=["b.png (all 0)"],
+        color=["c.png"],
+        refused=["d.png has the shape (2,)"],
+    )
+    refused = [f for f in found.findings(20) if f.outcome == "refused"]
+    text = "\n".join(f.text() for f in refused)
+    assert len(refused) == 5 and len(refused[0].names) == 7
+    assert "unreadable, 7 of 20 images:\ncannot read 0: broken" in text and "and 2 more" in text
+    assert "NaN or infinite voxels, 1 of 20 images: a.nii (3 of 9)" in text
+    assert "blank, 1 of 20 images: b.png (all 0)" in text
+    assert "--set data.color=gray" in text
+
+
+def test_good_images_are_accepted_by_every_check():
+    found = same_size(("training", b"x"), ("validation", b"y")).findings(2)
+    assert {f.outcome for f in found} == {"accepted"}
+    assert "no image could be read" in {f.found for f in Gathered().findings(0)}

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import base64
+import html
+import re
+import shutil
+
+import pytest
+
+from memtk.errors import UserError
+from memtk.report import build_audit_report, build_report
+from memtk.results import (
+    Policy,
+    RateInterval,
+    explain,
+    read_audit,
+    read_result,
+    write_audit,
+    write_result,
+)
+
+
+@pytest.fixture
+def page(make_audit_run, monkeypatch):
+    """`page(...)` makes an audit and returns the text of its report, without figures."""
+    for name in ("draw_similarities", "draw_planted"):
+        monkeypatch.setattr(f"memtk.report.audit.{name}", lambda *args: "data:image/svg+xml;,")
+    return lambda *shape, **asked: text(make_audit_run(*shape, **asked))
+
+
+def text(folder):
+    return html.unescape(build_audit_report(folder).read_text()).replace("\u00a0", " ")
+
+
+def test_the_outcome_stands_first_then_its_reasons_then_plain_words(audited):
+    body, audit = text(audited), read_audit(audited / "audit.json")
+    body = body[body.index("<body>") :]
+    places = [body.index(part) for part in ("Fail", *audit.verdict.reasons, explain(audit))]
+    assert places == sorted(places)
+    assert places[-1] < body.index('class="tiles"') < body.index("<img")
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [
+        ({"copied": 0.4}, "fail"),
+        ({"sizes": (60, 400, 400)}, "pass"),
+        ({"sizes": (24, 8, 30), "noticed": 0.5}, "inconclusive"),
+        ({"identical": 2}, "fail"),
+    ],
+)
+def test_each_outcome_has_its_badge_and_its_sentence(page, asked, outcome):
+    shown = page(**asked)
+    assert f'class="verdict {outcome}"' in shown and f">{outcome.capitalize()}</span>" in shown
+
+
+def test_every_number_stands_with_its_interval_or_its_null(audited):
+    shown, audit = text(audited), read_audit(audited / "audit.json")
+    tiles = re.sub(r"<[^>]+>", " ", shown[shown.index('class="tiles"') :])
+    tiles = " ".join(tiles[: tiles.index("Black tick")].split())
+    found, dar = audit.protocols.conformal, audit.protocols.dar
+    assert f"{found.patients_exposed} of 24" in tiles and f"{found.n_copies} of 40" in tiles
+    assert f"{dar.n_mem} of 24" in tiles and "by chance about 7 %" in tiles
+    assert f"{dar.n_copies} synthetic images are called copies" in tiles
+    assert tiles.count("95 % interval") == 2 and "one-sided: at most" in tiles
+    assert "78 of 80" in tiles and "needed: the lower end at 80 %" in tiles
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (8, 10, 12)])
+def test_the_page_names_no_patient_no_file_and_no_path(make_audit_run, shape):
+    folder = make_audit_run(shape, copied=0.4)
+    data = build_audit_report(folder).read_bytes()
+    embedded = [base64.b64decode(b) for b in re.findall(rb"base64,([A-Za-z0-9+/=]+)", data)]
+    assert len(embedded) > 30
+    for part in [data, *embedded]:
+        for secret in (b"PAT-", b"Doe_John", b"/home/", b".h5", b".csv", b"net.pt", b"manifest."):
+            assert secret not in part
+        assert str(folder).encode() not in part
+    assert (folder / "key").read_text().encode() not in data
+
+
+def test_the_page_works_offline_runs_no_script_and_is_the_same_wherever_it_lies(audited, tmp_path):
+    shown = (audited / "report.html").read_text()
+    assert "default-src 'none'" in shown
+    assert not re.search(r"<(script|link|iframe|object|embed)|@import|url\(|https?://[^w]", shown)
+    shutil.copytree(audited, tmp_path / "elsewhere")
+    assert build_audit_report(tmp_path / "elsewhere").read_text() == shown
+
+
+def test_an_audit_of_embeddings_shows_no_pictures_and_does_not_miss_them(page):
+    shown = page(given=True)
+    assert "The nearest pairs" not in shown and "<article" not in shown
+    assert "identical voxel for voxel: not known" in shown
+    assert "none: embeddings were given" in shown and "--embeddings YOUR_EMBEDDINGS" in shown
+
+
+def test_copies_that_came_with_embeddings_are_not_said_to_have_been_made(make_audit_run):
+    folder = make_audit_run(given=True)
+    audit = read_audit(folder / "audit.json")
+    bare = audit.selftest.model_copy(update={"plants": []})
+    write_audit(folder / "audit.json", audit.model_copy(update={"selftest": bare}))
+    shown = text(folder)
+    assert "80 planted copies came along with the embeddings" in shown
+    assert "Training images were copied" not in shown and "planted copies noticed<" in shown
+
+
+def test_without_the_images_or_arrays_the_numbers_are_still_reported(make_audit_run):
+    folder = make_audit_run()
+    shutil.rmtree(folder / "data")
+    assert "The pictures are left out" in text(folder)
+    (folder / "arrays.h5").unlink()
+    assert "Histograms of nearest" not in text(folder)
+
+
+def test_what_was_not_tested_is_said_to_be_so(page):
+    shown = page(exposure=False, noticed=None)
+    assert shown.count("not tested") >= 2 and "not measured" in shown
+    assert "Would copies be noticed?" not in shown
+
+
+def test_few_validation_patients_are_said_to_decide_nothing(page):
+    shown = page(sizes=(24, 8, 30))
+    assert "none could be flagged at these sizes" in shown and "none could be, at these" in shown
+    assert "8 validation patients no single p-value can reach 0.05" in shown
+    assert "p ≤ 0.05: " not in shown
+
+
+def test_the_policy_and_the_notes_are_on_the_page(page):
+    shown = page(policy=Policy(max_copy_rate=0.02, max_exposed_patients=0.1))
+    assert "2 %" in shown and "tolerable: at most 10 %" in shown and "--policy" in shown
+    assert "Nothing said whose the images are." in shown
+
+
+def test_an_audit_that_is_not_finished_or_damaged_is_an_error_that_names_the_file(make_audit_run):
+    folder = make_audit_run()
+    (folder / "audit.json").write_text("{")
+    with pytest.raises(UserError, match=r"audit\.json is damaged"):
+        build_audit_report(folder)
+    (folder / "audit.json").unlink()
+    with pytest.raises(UserError, match=r"there is no .*audit\.json"):
+        build_audit_report(folder)
+
+
+def test_the_bench_shows_its_self_test_and_copy_rate_where_they_were_computed(
+    make_run, audited, plain
+):
+    folder = make_run()
+    before = text_of_bench(folder)
+    assert "Would copies be noticed?" not in before and "estimated copy rate" not in before
+    path = folder / "cells/monai/result.json"
+    result = read_result(path)
+    changes = {
+        "confidence": 0.95,
+        "copy_rate": RateInterval(estimate=0.4, low=0.2, high=0.61),
+        "copy_rate_upper_bound": 0.58,
+        "patients_with_flagged_images": 13,
+        "patients_exposed": 12,
+    }
+    found = result.last.protocols.conformal.model_copy(update=changes)
+    both = result.last.protocols.model_copy(update={"conformal": found})
+    last = result.last.model_copy(update={"protocols": both})
+    selftest = read_audit(audited / "audit.json").selftest
+    changed = {"checkpoints": [*result.checkpoints[:-1], last], "selftest": selftest}
+    write_result(path, result.model_copy(update=changed))
+    shown = text_of_bench(folder)
+    assert "Would copies be noticed?" in shown and "estimated copy rate 40 %" in shown
+    assert "from 13 of 24 patients; 12 flagged by a test of patients" in shown
+    assert "from 13 patients, came out" in shown
+
+
+def text_of_bench(folder):
+    return build_report(folder).read_text().replace("\u00a0", " ")

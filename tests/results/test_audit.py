@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from memtk.errors import UserError
+from memtk.results import Rate, audit_schema, read_audit, write_audit
+
+SCHEMA = Path(__file__).parents[2] / "docs/reference/audit.schema.json"
+
+
+def test_the_schema_in_the_docs_is_current():
+    assert SCHEMA.read_text() == json.dumps(audit_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def test_an_audit_is_read_as_it_was_written(make_audit, tmp_path):
+    audit = make_audit(identical=1)
+    write_audit(tmp_path / "audit.json", audit)
+    assert read_audit(tmp_path / "audit.json") == audit
+
+
+def test_a_script_finds_every_number_that_was_promised(make_audit, tmp_path):
+    write_audit(tmp_path / "audit.json", make_audit())
+    tree = json.loads((tmp_path / "audit.json").read_text())
+    promised = {
+        "dar": "tau n_mem n_copies mem_fraction copy_fraction expected_mem_fraction "
+        "validation_called_copies",
+        "dar_matched": "n_mem mem_fraction",
+        "conformal": "alpha copies_flagged_fraction exposed_flagged_fraction fdr n_copies n_mem "
+        "patients_exposed copy_rate copy_rate_upper_bound minimum_detectable_copy_rate",
+    }
+    for protocol, names in promised.items():
+        assert set(names.split()) <= set(tree["protocols"][protocol])
+    assert set(tree["protocols"]["conformal"]["copy_rate"]) == {"estimate", "low", "high"}
+    assert set(tree["verdict"]) == {"outcome", "reasons"} and tree["selftest"]["sensitivity"]
+
+
+def test_an_audit_that_is_not_there_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(UserError, match=r"audit\.json"):
+        read_audit(tmp_path / "audit.json")
+
+
+def test_a_verdict_without_a_reason_is_refused(make_audit):
+    tree = make_audit().model_dump()
+    tree["verdict"]["reasons"] = []
+    with pytest.raises(ValidationError, match="reasons"):
+        type(make_audit()).model_validate(tree)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"count": 5}, {"low": 0.8}, {"high": 0.4}, {"rate": 1.2}, {"n": -1}]
+)
+def test_a_rate_outside_its_interval_or_above_its_total_is_refused(wrong):
+    right = {"count": 2, "n": 4, "rate": 0.5, "low": 0.1, "high": 0.9}
+    assert Rate(**right).rate == 0.5
+    with pytest.raises(ValidationError):
+        Rate(**right | wrong)
+
+
+def test_a_rate_of_nothing_says_nothing():
+    assert Rate(count=0, n=0, rate=0, low=0, high=1).high == 1
