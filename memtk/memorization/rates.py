@@ -60,15 +60,16 @@ def copy_rate(
 
         r = (q - f) / (s - f)    (Rogan and Gladen, Am. J. Epidemiol. 1978).
 
-    Flagged is what has p <= alpha. q, f and s are uncertain, f because the threshold is a quantile
-    of few validation patients. The interval melds their confidence distributions (Bayer, Fay and
-    Graubard, arXiv 2205.13494): each end is a quantile of r over draws of q, f and s from the
-    distribution that errs to its own side. q: Beta(x, M - x + 1) below, Beta(x + 1, M - x) above, whose
-    quantiles are the ends of Clopper and Pearson. f and s resample patients: each gets a weight
-    from Dirichlet(1, ..., 1), as does one patient nobody has seen, all or none of whose images are
-    flagged, whichever errs to that side (the Bayesian bootstrap of Rubin, Ann. Stat. 1981, with
-    the unseen added). With one image a patient and k = floor(alpha (P + 1)) that gives f ~
-    Beta(k, P + 1 - k), which is exact, and for s again Clopper and Pearson.
+    Flagged is what has p <= alpha. q, f and s are uncertain, f because the threshold is a
+    quantile of few validation patients. The interval melds their confidence distributions
+    (Bayer, Fay and Graubard, arXiv 2205.13494): each end is a quantile of r over draws of q, f
+    and s from the distribution that errs to its own side. q: Beta(x, M - x + 1) below, Beta(x +
+    1, M - x) above, whose quantiles are the ends of Clopper and Pearson. f and s resample
+    patients: each gets a weight from Dirichlet(1, ..., 1), as does one patient nobody has seen,
+    all or none of whose images are flagged, whichever errs to that side (the Bayesian bootstrap
+    of Rubin, Ann. Stat. 1981, with the unseen added). With one image a patient and k =
+    floor(alpha (P + 1)) that gives f ~ Beta(k, P + 1 - k), which is exact, and for s again
+    Clopper and Pearson.
 
     With several, f is estimated from each patient left out in turn. No upper end is below what 0
     flagged of M would allow if no stranger were ever flagged: by chance fewer strangers than

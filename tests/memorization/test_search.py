@@ -317,3 +317,17 @@ def test_bad_rows_are_refused_by_set_and_index(pearson, rng, monkeypatch):
         search(rows, rows[:0], pearson, names=names)
     with pytest.raises(UserError, match="8 numbers a row and synthetic images have 4"):
         search(rows, rows[:, :4], pearson, names=names)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_any_number_of_threads_gives_the_same_bits(pearson, rng, threads):
+    q, r = rng.normal(size=(500, 8)), rng.normal(size=(600, 8))
+    r[300:] = r[:300]
+    alone = search(q, r, pearson, threshold=0.4, top=3, tile=(1024, 4096))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        same(search(q, r, pearson, threshold=0.4, top=3, tile=(128, 128)), alone)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
