@@ -87,7 +87,7 @@ class Lab:
         return MemoryImages(self.x[start : start + count])
 
     def trained(self, images, name):
-        preset = dict(self.embedder.presets["demo"])
+        preset = dict(self.embedder.presets["audit"])
         preset["training"] = {**preset["training"], "steps": self.steps}
         spec = ImageSpec((SIDE, SIDE))
         seed = derive(self.seed, name)
@@ -227,7 +227,7 @@ def main():
     parser.add_argument("what", choices=["null", "rates"])
     parser.add_argument("--splits", type=int, default=30)
     parser.add_argument("--first", type=int, default=0, help="number of the first split")
-    parser.add_argument("--steps", type=int, default=150, help="of each embedder")
+    parser.add_argument("--steps", type=int, default=120, help="of each embedder")
     parser.add_argument("--file", type=Path, default=None, help="where the splits are kept")
     arguments = parser.parse_args()
     work, show = {"null": (null, show_null), "rates": (rates, show_rates)}[arguments.what]

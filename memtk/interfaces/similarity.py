@@ -12,13 +12,16 @@ class Similarity(Protocol):
 
     `compare(prepare(q), prepare(r))` is the whole measure; `prepare` works row by row and is run
     once over each set, so that `compare` can be one matrix product. Both keep the dtype they are
-    given: the search runs them in float32 and repeats the winners in float64.
+    given: the search runs them in float32 and repeats the winners in float64, from several threads
+    at once.
 
     Optional methods, used where a class has them:
         `pairs(queries (K, F'), references (K, F')) -> (K,)`: the similarity of each query with the
         reference in the same row, by which winners are decided in float64. Give a row the same
         bits whatever the other rows are, and equal images tie exactly. Without it, `compare` is
         called for one pair at a time.
+        `compare_into(queries (Q, F'), references (R, F'), out (Q, R))`: writes what `compare` gives
+        into `out`, which need not be contiguous; it saves fresh memory for each tile.
         `rounding(queries (Q, F'), references (R, F')) -> float`: the largest error of `compare` in
         the dtype of these rows. Without it, 8 sqrt(F') roundings of the largest similarity.
 

@@ -2,6 +2,7 @@
 
 from memtk.memorization.conformal import Side, benjamini_hochberg, conformal, p_values
 from memtk.memorization.dar import Dar, cutoff, dar
+from memtk.memorization.duplicates import duplicates
 from memtk.memorization.exposed import Patients, exposed_patients
 from memtk.memorization.intervals import Interval, Share, clopper_pearson, share
 from memtk.memorization.judgement import Embeddings, Judgement, judge
@@ -36,6 +37,7 @@ __all__ = [
     "cutoff",
     "dar",
     "dar_matched",
+    "duplicates",
     "expected_fraction",
     "exposed_patients",
     "judge",

@@ -13,8 +13,9 @@ from memtk.memorization.tile import EDGES
 class Canvas:
     """Computes tiles into one buffer, padded with -inf to whole blocks of `Lines`.
 
-    A fresh 16 MiB tile costs as much in page faults as the matrix product that fills it (32 wide
-    rows). A similarity with `compare_into` writes into the buffer; that of any other is copied.
+    A fresh tile of 16 MiB costs as much in page faults as the matrix product that fills it (32
+    wide rows). A similarity with `compare_into` writes into the buffer; that of any other is
+    copied.
     """
 
     def __init__(self, similarity: Similarity) -> None:

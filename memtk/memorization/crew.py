@@ -12,8 +12,10 @@ import torch
 Job = TypeVar("Job")
 
 
-def share_out(jobs: Iterable[Job], worker: Callable[[], Callable[[Job], None]]) -> None:
-    """Do all `jobs`, in any order, in as many threads as torch uses.
+def share_out(
+    jobs: Iterable[Job], worker: Callable[[], Callable[[Job], None]], threads: int
+) -> None:
+    """Do all `jobs`, in any order, in several threads.
 
     Each thread has one job at a time, and torch one thread for it: small steps then run beside
     large ones, and nobody waits for the others after each of them. torch has its threads back
@@ -22,12 +24,13 @@ def share_out(jobs: Iterable[Job], worker: Callable[[], Callable[[Job], None]]) 
     Args:
         jobs: what there is to do.
         worker: called once for each thread; returns what does a job.
+        threads: the most threads; with one, torch keeps all that it has.
 
     Raises:
         Exception: the first that a job raised; jobs that had not begun are left.
     """
     left = deque(jobs)
-    threads = min(torch.get_num_threads(), len(left))
+    threads = min(threads, len(left))
 
     @torch.no_grad()
     def work() -> None:

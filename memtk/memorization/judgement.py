@@ -14,7 +14,7 @@ from memtk.memorization.conformal import Side, conformal
 from memtk.memorization.dar import Dar, cutoff, dar
 from memtk.memorization.matched import Matched, dar_matched
 from memtk.memorization.prepared import Source
-from memtk.memorization.search import Gather, Search, search
+from memtk.memorization.search import TILE, Gather, Search, search
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def judge(
     training_patients: Sequence[Hashable] = (),
     alpha: float = 0.05,
     fdr: float = 0.1,
-    tile: tuple[int, int] = (1024, 4096),
+    tile: tuple[int, int] = TILE,
     device: str | torch.device = "cpu",
     rank: int = 0,
     world: int = 1,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from memtk.errors import PluginError
@@ -79,10 +80,12 @@ class Pass:
         if self._counts is not None:
             self._counts.settle()
             over = (self._counts.queries, self._counts.references)
-        sides = []
-        for side, counts in zip((self._by_row, self._by_column), over, strict=True):
-            side.settle()
-            sides.append(neighbours(side.similarity, side.index, side.ties, counts))
+        both = self._by_row, self._by_column
+        share_out(both, lambda: Nearest.settle, torch.get_num_threads())
+        sides = [
+            neighbours(side.similarity, side.index, side.ties, counts)
+            for side, counts in zip(both, over, strict=True)
+        ]
         return Search(sides[0], sides[1])
 
     def _block(self, a: int, q: Tensor, tile: tuple[int, int], share: tuple[int, int]) -> None:
@@ -110,12 +113,8 @@ class Pass:
 
             return do
 
-        if q.device.type == "cpu":
-            share_out(parts, worker)
-        else:
-            do = worker()
-            for part in parts:
-                do(part)
+        # other devices are kept busy by one thread
+        share_out(parts, worker, torch.get_num_threads() if q.device.type == "cpu" else 1)
 
     def _take(
         self, canvas: Canvas, q: Tensor, r: Tensor, top: int, left: int, crowded: bool = False
@@ -193,8 +192,6 @@ def _cuts(start: int, stop: int, most: int, edge: int) -> list[tuple[int, int]]:
     >>> _cuts(0, 10, 4, 1)
     [(0, 4), (4, 8), (8, 10)]
     """
-    if stop <= start:
-        return []
     even = -(-(stop - start) // -(-(stop - start) // most))
     step = min(most, -(-even // edge) * edge)
     return [(a, min(a + step, stop)) for a in range(start, stop, step)]

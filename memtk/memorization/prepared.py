@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from memtk.memorization.source import CHUNK, Source, float64, hashes
 
 PIECE = 2**17
 """Numbers that are prepared in float64 at a time (1 MiB: steps of `prepare` stay in the cache)."""
+
+READING = Lock()
+"""One thread reads at a time: a file has one position."""
 
 
 class Prepared:
@@ -43,8 +47,8 @@ class Prepared:
         self._device = torch.device(device)
         if not len(source):
             raise UserError(f"there are no {name}: a search needs at least one.")
-        self.width = self._read(0, 1).shape[1]
         self._resident = isinstance(source, Tensor | np.ndarray)
+        self.width = self._read(0, 1).shape[1]
         self._whole: Tensor | None = None
         self._kept: Tensor | None = None
         if self._resident and not isinstance(source, np.memmap):
@@ -139,4 +143,7 @@ class Prepared:
             raise UserError(f"{self._name}: {error}{place}") from error
 
     def _read(self, start: int, stop: int) -> Tensor:
-        return float64(self.source[start:stop])
+        if self._resident:
+            return float64(self.source[start:stop])
+        with READING:
+            return float64(self.source[start:stop])

@@ -10,6 +10,7 @@ import torch
 
 from memtk.errors import PluginError, UserError
 from memtk.interfaces import Similarity
+from memtk.memorization.crew import share_out
 from memtk.memorization.duplicates import duplicates as identical
 from memtk.memorization.nearest import Inexact
 from memtk.memorization.neighbours import Neighbours, Search, merge
@@ -97,8 +98,7 @@ def search(
     problem: UserError | None = None
     part: Search | None = None
     try:
-        rows = Prepared(queries, similarity, device=device, name=names[0])
-        columns = Prepared(references, similarity, device=device, name=names[1])
+        rows, columns = _prepared((queries, references), similarity, device, names)
         if rows.width != columns.width:
             raise UserError(
                 f"{names[0]} have {rows.width} numbers a row and {names[1]} have {columns.width}: "
@@ -120,6 +120,28 @@ def search(
         merge([share.references for share in shares]),
         identical(rows.source, columns.source, patients=patients) if duplicates else None,
     )
+
+
+def _prepared(
+    sources: tuple[Source, Source],
+    similarity: Similarity,
+    device: str | torch.device,
+    names: tuple[str, str],
+) -> list[Prepared]:
+    """Prepare both sets, side by side; if both are refused, the first is told."""
+    found: list[Prepared | UserError | None] = [None, None]
+
+    def prepare(side: int) -> None:
+        try:
+            found[side] = Prepared(sources[side], similarity, device=device, name=names[side])
+        except UserError as error:
+            found[side] = error
+
+    share_out((0, 1), lambda: prepare, torch.get_num_threads())
+    for side in found:
+        if isinstance(side, UserError):
+            raise side
+    return [side for side in found if isinstance(side, Prepared)]
 
 
 def _search(

@@ -63,8 +63,8 @@ class Lines:
 
         -inf is nobody's value: padding, and pairs that are left out.
         """
-        limit = np.maximum(cut, np.finfo(self.peaks.dtype).min).astype(self.peaks.dtype)
-        # rounding to the tile's dtype must not lose a candidate
+        limit = cut.astype(self.peaks.dtype)
+        # rounding to the tile's dtype must not lose a candidate; and -inf becomes finite
         limit = np.nextafter(limit, np.finfo(limit.dtype).min)
         line = np.flatnonzero(self.peaks >= limit)  # (H,)
         position = np.zeros_like(line)
