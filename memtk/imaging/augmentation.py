@@ -22,6 +22,9 @@ MAX_DEGREES = 5.0
 MAX_SHIFT = 1 / 32
 """Largest shift of `strong`, as a fraction of each axis."""
 
+NODES = 4
+"""Points along each axis that `deform` displaces; between them it interpolates linearly."""
+
 
 def _exact(change: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Run `change` in float32 even inside autocast, where angles would lose their digits."""
@@ -116,16 +119,65 @@ def strong(x: Tensor, noise: Noise) -> Tensor:
     Rotation and flip as in `paper_pair`; with probability 1/2 each a shift of up to 1/32 of every
     axis, contrast (gamma 0.74 to 1.35), blur (sigma up to 1.5 voxels) and noise (up to 0.1).
     """
+    return _change(
+        x, noise, chance=0.5, degrees=MAX_DEGREES, part=MAX_SHIFT, log_gamma=0.3, sigma=1.5
+    )
+
+
+def wide(x: Tensor, noise: Noise) -> Tensor:
+    """Change images as `strong` does, more often, further, and alike at every size.
+
+    A flip of the last axis with probability 1/2; with probability 0.7 each rotations within 6
+    degrees, a shift of up to 4 % of every axis, contrast (gamma 0.67 to 1.49), blur (sigma up to
+    3.5 % of the shortest side) and noise (up to 0.1).
+    """
+    sigma = 0.035 * min(x.shape[2:])
+    return _change(x, noise, chance=0.7, degrees=6.0, part=0.04, log_gamma=0.4, sigma=sigma)
+
+
+@_exact
+def deform(x: Tensor, strength: Tensor, noise: Noise) -> Tensor:
+    """Warp each row smoothly, as one anatomy differs from another; what comes in is its minimum.
+
+    Displacements along every axis are drawn at 4 points along each axis, from N(0, s) with
+    s = `strength` (B,) times half the axis, and interpolated linearly between them. Rows of
+    strength 0 are left exactly as they are.
+    """
+    dims = x.dim() - 2
+    mode = "bilinear" if dims == 2 else "trilinear"
+    drawn = noise.normal(dims, *[NODES] * dims).to(x) * _per_row(strength, x)
+    moving = strength.to(x.device).nonzero()[:, 0]
+    if not len(moving):
+        return x
+    rows, size = x[moving], list(x.shape[2:])
+    moves = F.interpolate(drawn[moving], size, mode=mode, align_corners=True)  # (B, dims, *S)
+    still = torch.eye(dims, dims + 1).to(x).expand(len(rows), dims, dims + 1)
+    # `grid_sample` names the last axis first; so do the moves, whose order is arbitrary.
+    grid = F.affine_grid(still, list(rows.shape), align_corners=False) + moves.movedim(1, -1)
+    return x.index_copy(0, moving, _sample(rows, grid))
+
+
+def _change(
+    x: Tensor,
+    noise: Noise,
+    *,
+    chance: float,
+    degrees: float,
+    part: float,
+    log_gamma: float,
+    sigma: float,
+) -> Tensor:
+    """Change each row: everything with the probability `chance`, the flip with 1/2."""
     size = torch.tensor(x.shape[2:], dtype=torch.float32)
     turned, flipped, shifted, gamma, blurred, grained = noise.uniform(6).unbind(1)  # (B,)
-    degrees = _angles(x, noise) * (turned < 0.5)[:, None]
-    voxels = _centred(noise, len(size)) * MAX_SHIFT * size.to(x.device) * (shifted < 0.5)[:, None]
+    angles = _angles(x, noise, degrees) * (turned < chance)[:, None]
+    voxels = _centred(noise, len(size)) * part * size.to(x.device) * (shifted < chance)[:, None]
     strength = noise.uniform(3)  # (B, 3)
-    x = _exact(_move)(x, _rotation(degrees), voxels)
+    x = _exact(_move)(x, _rotation(angles), voxels)
     x = flip(x, -1, flipped < 0.5)
-    x = contrast(x, torch.exp(0.6 * (strength[:, 0] - 0.5) * (gamma < 0.5)))
-    x = blur(x, 1.5 * strength[:, 1] * (blurred < 0.5))
-    return add_noise(x, 0.1 * strength[:, 2] * (grained < 0.5), noise)
+    x = contrast(x, torch.exp(2 * log_gamma * (strength[:, 0] - 0.5) * (gamma < chance)))
+    x = blur(x, sigma * strength[:, 1] * (blurred < chance))
+    return add_noise(x, 0.1 * strength[:, 2] * (grained < chance), noise)
 
 
 def _per_row(values: Tensor, x: Tensor) -> Tensor:
@@ -137,8 +189,8 @@ def _centred(noise: Noise, count: int) -> Tensor:
     return noise.uniform(count) * 2 - 1  # (B, count) in [-1, 1)
 
 
-def _angles(x: Tensor, noise: Noise) -> Tensor:
-    return _centred(noise, 1 if x.dim() == 4 else 3) * MAX_DEGREES
+def _angles(x: Tensor, noise: Noise, most: float = MAX_DEGREES) -> Tensor:
+    return _centred(noise, 1 if x.dim() == 4 else 3) * most  # (B, 1 or 3)
 
 
 def _rotation(degrees: Tensor) -> Tensor:
@@ -182,6 +234,10 @@ def _resample(x: Tensor, matrix: Tensor, voxels: Tensor) -> Tensor:
     back = (back * half[None, None, :] / half[None, :, None]).flip(1, 2)
     offset = (offset / half[None, :, None]).flip(1)
     theta = torch.cat([back, offset], dim=2)  # (B, dims, dims + 1)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return _sample(x, F.affine_grid(theta, list(x.shape), align_corners=False))
+
+
+def _sample(x: Tensor, grid: Tensor) -> Tensor:
+    """Read each row linearly at the points of `grid` (B, *S, dims); outside is its minimum."""
     lowest = x.flatten(1).amin(1).reshape(-1, *[1] * (x.dim() - 1))
     return F.grid_sample(x - lowest, grid, align_corners=False) + lowest

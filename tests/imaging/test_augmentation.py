@@ -116,7 +116,7 @@ def test_added_noise_has_the_spread_asked_for_and_stays_in_range():
     assert float(grained.abs().max()) == 1.0
 
 
-@pytest.mark.parametrize("change", [A.paper_pair, A.augment, A.strong])
+@pytest.mark.parametrize("change", [A.paper_pair, A.augment, A.strong, A.wide])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_depends_on_its_own_stream_alone(change, shape):
     x = images(shape, count=6, channels=2)
@@ -137,11 +137,52 @@ def test_a_quarter_of_the_rows_of_paper_pair_are_unchanged():
     assert float(mirrored) == pytest.approx(0.25, abs=0.03)
 
 
-def test_strong_stays_in_range_and_near_its_original():
+@pytest.mark.parametrize("change", [A.strong, A.wide])
+def test_strong_and_wide_stay_in_range(change):
     x = torch.tensor(ndimage.gaussian_filter(images((32, 32), 64).numpy(), (0, 0, 3, 3))) * 3
-    changed = A.strong(x.clamp(-1, 1), Noise(0, range(64)))
+    changed = change(x.clamp(-1, 1), Noise(0, range(64)))
     assert float(changed.abs().max()) <= 1
     assert bool(changed.isfinite().all())
+
+
+def test_wide_changes_an_image_alike_at_every_size_but_for_the_grain(monkeypatch):
+    monkeypatch.setattr(A, "add_noise", lambda x, sigma, noise: x)
+    large = torch.tensor(ndimage.gaussian_filter(images((96, 96), 16).numpy(), (0, 0, 9, 9))) * 9
+    small = torch.nn.functional.avg_pool2d(large.clamp(-1, 1), 3)
+    changed = torch.nn.functional.avg_pool2d(A.wide(large.clamp(-1, 1), Noise(0, range(16))), 3)
+    inside = (slice(None), slice(None), slice(4, -4), slice(4, -4))
+    gap = (A.wide(small, Noise(0, range(16))) - changed)[inside].abs().mean()
+    assert float(gap) < 0.02
+    assert float((small - changed)[inside].abs().mean()) > 0.1
+
+
+@pytest.mark.parametrize("shape", [(21, 30), (12, 15, 18)])
+def test_deform_agrees_with_scipy_and_leaves_rows_of_strength_zero(shape):
+    dims = len(shape)
+    x = images(shape, count=3)
+    warped = A.deform(x, torch.tensor([0.0, 0.1, 0.3]), Noise(5, range(3)))
+    assert torch.equal(warped[0], x[0])
+    drawn = Noise(5, range(3)).normal(dims, *[A.NODES] * dims).double().numpy()
+    place = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")).astype(float)
+    ends = np.asarray(shape).reshape(-1, *[1] * dims) - 1
+    for row, strength in ((1, 0.1), (2, 0.3)):
+        at = place / ends * (A.NODES - 1)
+        moves = np.stack([ndimage.map_coordinates(field, at, order=1) for field in drawn[row]])
+        halves = np.asarray(shape).reshape(-1, *[1] * dims) / 2
+        points = place + strength * moves[::-1] * halves
+        picture = x[row, 0].double().numpy()
+        expected = ndimage.map_coordinates(
+            picture, points, order=1, mode="grid-constant", cval=picture.min()
+        )
+        np.testing.assert_allclose(warped[row, 0].numpy(), expected, atol=1e-4)
+
+
+def test_a_row_is_deformed_by_its_own_stream_alone():
+    x, strength = images((8, 9), count=5), torch.full((5,), 0.2)
+    together = A.deform(x, strength, Noise(3, range(5)))
+    alone = A.deform(x[4:], strength[4:], Noise(3, [4]))
+    torch.testing.assert_close(alone[0], together[4], atol=1e-6, rtol=0)
+    assert torch.equal(A.deform(x, 0 * strength, Noise(3, range(5))), x)
 
 
 def test_angles_keep_their_digits_inside_autocast():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from pytorch_metric_learning.losses import NTXentLoss
@@ -13,6 +14,7 @@ from memtk.registry import open_registry
 from memtk_contrastive.embedder import Contrastive2d, Contrastive3d, ContrastiveConfig
 from memtk_contrastive.encoder import SameConv, strides
 from memtk_contrastive.ntxent import ntxent
+from memtk_contrastive.reduction import reduce, reduced_shape
 
 TINY = {"width": 2, "hidden": 6, "embedding": 4}
 
@@ -67,9 +69,9 @@ def test_a_same_convolution_repeats_the_border_with_the_larger_half_in_front():
     torch.testing.assert_close(conv(x), expected)
 
 
-@pytest.mark.parametrize("augmentation", ["paper", "strong"])
+@pytest.mark.parametrize("augmentation", ["paper", "strong", "wide"])
 def test_the_loss_depends_on_its_noise_and_on_no_global_generator(augmentation):
-    model = make(Contrastive3d, (8, 8, 8), TINY, {"augmentation": augmentation})
+    model = make(Contrastive3d, (8, 8, 8), TINY, {"augmentation": augmentation, "deformed": 0.5})
     x = torch.rand(4, 1, 8, 8, 8) * 2 - 1
 
     def loss(seed):
@@ -114,8 +116,94 @@ def test_training_draws_the_views_of_one_image_together():
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.parametrize(
+    ("shape", "longest", "expected"),
+    [
+        ((256, 256), 64, (64, 64)),
+        ((100, 60), 64, (64, 38)),
+        ((32, 256, 256), 48, (8, 48, 48)),
+        ((5, 96, 96), 48, (5, 48, 48)),
+        ((32, 48, 32), 48, (32, 48, 32)),
+        ((300, 20), None, (300, 20)),
+    ],
+)
+def test_images_are_reduced_in_proportion_and_no_axis_to_less_than_eight(shape, longest, expected):
+    assert reduced_shape(shape, longest) == expected
+
+
+@pytest.mark.parametrize(("shape", "goal"), [((12, 20), (6, 5)), ((9, 14, 10), (4, 8, 10))])
+def test_a_reduced_voxel_is_the_mean_of_the_voxels_that_it_touches(shape, goal):
+    x = torch.rand(2, 1, *shape)
+    expected = np.empty((2, 1, *goal))
+    for index in np.ndindex(*goal):
+        covered = tuple(
+            slice(i * n // m, -(-(i + 1) * n // m))
+            for i, n, m in zip(index, shape, goal, strict=True)
+        )
+        part = x.double().numpy()[(slice(None), slice(None), *covered)]
+        expected[(slice(None), slice(None), *index)] = part.mean(tuple(range(2, part.ndim)))
+    np.testing.assert_allclose(reduce(x, goal).numpy(), expected, atol=1e-6)
+    assert reduce(x, shape) is x
+
+
+@pytest.mark.parametrize(
+    ("cls", "shape"), [(Contrastive2d, (40, 32)), (Contrastive3d, (10, 16, 20))]
+)
+def test_a_detector_with_a_resolution_sees_reduced_images_only(cls, shape):
+    model = make(cls, shape, TINY, {"resolution": 16})
+    x = torch.rand(3, 1, *shape)
+    small = reduced_shape(shape, 16)
+    same = make(cls, small, TINY)
+    same.load_state_dict(model.state_dict())
+    assert torch.equal(model.embed(x), same.embed(reduce(x, small)))
+    losses = [
+        m("training", "embedder", images, Noise(0, range(3)))["ntxent"]
+        for m, images in ((model, x), (same, reduce(x, small)))
+    ]
+    assert torch.equal(*losses)
+
+
+def test_with_mirror_a_flip_of_the_last_axis_changes_no_bit_and_without_it_does():
+    x = torch.rand(5, 1, 16, 24) * 2 - 1
+    for mirror in (True, False):
+        model = make(Contrastive2d, (16, 24), TINY, {"mirror": mirror})
+        assert torch.equal(model.embed(x), model.embed(x.flip(-1))) is mirror
+    model = make(Contrastive2d, (16, 24), TINY, {"mirror": True, "resolution": 10})
+    torch.testing.assert_close(model.embed(x), model.embed(x.flip(-1)), atol=1e-5, rtol=0)
+
+
+def test_with_mirror_an_embedding_is_the_sum_of_two_unit_vectors():
+    x = torch.rand(4, 1, 8, 12, 10)
+    model, plain = (make(Contrastive3d, (8, 12, 10), TINY, {"mirror": m}) for m in (True, False))
+    both = [plain.embed(y).detach().double().numpy() for y in (x, x.flip(-1))]
+    expected = sum(z / np.linalg.norm(z, axis=1, keepdims=True) for z in both)
+    np.testing.assert_allclose(model.embed(x).detach().numpy(), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["ntxent2d", "ntxent3d"])
-@pytest.mark.parametrize("preset", [None, "smoke", "demo"])
+def test_the_audit_preset_embeds_each_image_by_itself(name):
+    cls = open_registry().load("embedder", name)
+    shape = (72, 64) if name == "ntxent2d" else (20, 60, 24)
+    model = make(cls, shape, cls.presets["audit"])
+    x = torch.rand(5, 1, *shape)
+    with torch.no_grad():
+        torch.testing.assert_close(model.embed(x)[3:4], model.embed(x[3:4]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (0.4, 0.4), (1.0, 1.0)])
+def test_the_share_asked_for_is_warped_before_both_views_are_made(share, expected):
+    model = make(Contrastive2d, (8, 8), TINY, {"deformed": share})
+    x = torch.rand(1, 1, 8, 8).expand(400, -1, -1, -1) * 2 - 1
+    first, second = model._views(x, Noise(0, range(400))).chunk(2)
+    warped = (first != x).flatten(1).any(1)
+    assert float(warped.double().mean()) == pytest.approx(expected, abs=0.07)
+    # A quarter of the second views of the paper's pairs are the first ones.
+    same = (first == second).flatten(1).all(1)
+    assert float(same.double().mean()) == pytest.approx(0.25, abs=0.08)
+
+
+@pytest.mark.parametrize("name", ["ntxent2d", "ntxent3d"])
+@pytest.mark.parametrize("preset", [None, "smoke", "demo", "audit"])
 def test_every_preset_makes_a_model(name, preset):
     cls = open_registry().load("embedder", name)
     dims = int(name[-2])
