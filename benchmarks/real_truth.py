@@ -2,11 +2,13 @@
 synthetic images.
 
     MEMTK_DATA=... python benchmarks/real_truth.py null --splits 30
+    MEMTK_DATA=... python benchmarks/real_truth.py wrong --splits 12 --preset demo --steps 400
     MEMTK_DATA=... python benchmarks/real_truth.py rates --splits 30
 
 `null`: held-out patients play the synthetic images, at M/V of 1, 4 and 16: nothing was memorized,
-and each protocol's share of flagged images should be its null. Also with embedders that saw the
-wrong side, or both, to show why they must not. `rates`: 1, 5, 20 and 50 % of them are planted
+and each protocol's share of flagged images should be its null. `wrong`: the same with embedders
+that saw the wrong side, or both, to show why they must not; the longer they are trained, and the
+less their training generalises, the worse. `rates`: 1, 5, 20 and 50 % of them are planted
 copies of training images; the interval of the copy rate should hold the truth. One image of each
 patient, drawn anew at each split; a trained embedder for each split and side. Results are added to
 FILE.jsonl split by split, so that a run that was stopped goes on; the table is printed from it.
@@ -71,9 +73,9 @@ def picture(path, scale=PercentileScaling()):  # noqa: B008
 class Lab:
     """One random split of the patients, and embedders trained on parts of it."""
 
-    def __init__(self, everyone, seed, steps):
+    def __init__(self, everyone, seed, steps, preset):
         self.rng = np.random.default_rng(derive(seed, "split"))
-        self.seed, self.steps = seed, steps
+        self.seed, self.steps, self.preset = seed, steps, preset
         chosen = [paths[self.rng.integers(len(paths))] for paths in everyone]
         order = self.rng.permutation(len(chosen))
         self.x = torch.from_numpy(np.stack([picture(chosen[i]) for i in order]))  # (P, 1, H, W)
@@ -87,7 +89,7 @@ class Lab:
         return MemoryImages(self.x[start : start + count])
 
     def trained(self, images, name):
-        preset = dict(self.embedder.presets["audit"])
+        preset = dict(self.embedder.presets[self.preset])
         preset["training"] = {**preset["training"], "steps": self.steps}
         spec = ImageSpec((SIDE, SIDE))
         seed = derive(self.seed, name)
@@ -125,15 +127,22 @@ def null(lab):
         other = lab.trained(fake, f"synthetic {ratio}")
         seen, unseen = [right(s) for s in sets], [other(s) for s in sets]
         found[f"{ratio}: as it should be"] = shares(lab.judged(seen, unseen))
-        if ratio == 4:
-            found[f"{ratio}: sides exchanged"] = shares(lab.judged(unseen, seen))
-            both = MemoryImages(torch.cat([training.x, validation.x]))
-            pooled = lab.trained(both, "pooled")
-            mixed_up = [pooled(s) for s in sets]
-            found[f"{ratio}: trained on training and validation"] = shares(
-                lab.judged(mixed_up, mixed_up)
-            )
     return found
+
+
+def wrong(lab):
+    """Shares at M/V = 4 by what the embedders saw."""
+    v, m = RATIOS[4]
+    parts = ((0, TRAINING), (TRAINING, v), (TRAINING + v, m))
+    sets = training, validation, fake = tuple(lab.part(*part) for part in parts)
+    right, other = lab.trained(training, "training"), lab.trained(fake, "synthetic")
+    pooled = lab.trained(MemoryImages(torch.cat([training.x, validation.x])), "pooled")
+    seen, unseen, both = ([see(s) for s in sets] for see in (right, other, pooled))
+    return {
+        "4: as it should be": shares(lab.judged(seen, unseen)),
+        "4: sides exchanged": shares(lab.judged(unseen, seen)),
+        "4: both trained on training and validation": shares(lab.judged(both, both)),
+    }
 
 
 def rates(lab):
@@ -222,16 +231,22 @@ def show_rates(lines):
         )
 
 
+WORK = {"null": (null, show_null), "wrong": (wrong, show_null), "rates": (rates, show_rates)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["null", "rates"])
+    parser.add_argument("what", choices=["null", "wrong", "rates"])
     parser.add_argument("--splits", type=int, default=30)
     parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--steps", type=int, default=120, help="of each embedder")
+    parser.add_argument("--preset", default="audit", help="of the embedders")
     parser.add_argument("--file", type=Path, default=None, help="where the splits are kept")
     arguments = parser.parse_args()
-    work, show = {"null": (null, show_null), "rates": (rates, show_rates)}[arguments.what]
-    path = arguments.file or Path(f"runs/real-{arguments.what}-{arguments.steps}.jsonl")
+    work, show = WORK[arguments.what]
+    path = arguments.file or Path(
+        f"runs/real-{arguments.what}-{arguments.preset}-{arguments.steps}.jsonl"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     done = {}
     if path.exists():
@@ -239,7 +254,7 @@ def main():
     everyone = patients()
     for split in range(arguments.first, arguments.first + arguments.splits):
         if split not in done:
-            done[split] = work(Lab(everyone, split, arguments.steps))
+            done[split] = work(Lab(everyone, split, arguments.steps, arguments.preset))
             with open(path, "a") as file:
                 file.write(json.dumps([[split, done[split]]]) + "\n")
     show(list(done.values()))

@@ -37,7 +37,7 @@ SIBLINGS = {
 """What a part may import of its own layer."""
 
 FACE = {"component", "errors", "events", "atomic", "config", "noise", "interfaces", "imaging"}
-FACE |= {"data", "memorization", "hookspecs"}
+FACE |= {"data", "memorization", "hookspecs", "registry"}
 """What a plugin may import of memtk."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from memtk.audit.weights import digest_of, weights_in
 from memtk.bench.plan import Part, check_part_dims, find_part
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.config import DataConfig
@@ -61,6 +62,7 @@ class AuditPlan:
         embedder: None where the similarity compares the images themselves.
         preset: of the embedder.
         settings: what was asked of the components beyond their preset.
+        weights: the file that the option names; None where the embedder is trained.
     """
 
     options: AuditOptions
@@ -69,12 +71,15 @@ class AuditPlan:
     similarity: Part
     preset: str
     settings: dict[str, dict[str, Any]]
+    weights: Path | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
         parts = [self.similarity, *([self.embedder] if self.embedder else [])]
+        given = {"weights": digest_of(self.weights)} if self.weights else {}
         return {
             "audit": self.options.model_dump(mode="json"),
+            **given,
             "data": self.data.model_dump(mode="json", exclude_unset=True),
             "settings": self.settings,
             "components": {
@@ -151,6 +156,11 @@ def make_audit_plan(
             f"similarity {options.similarity!r} compares the images themselves: leave out "
             "--embedder, or compare embeddings with --similarity pearson"
         )
+    elif options.weights:
+        raise UserError(
+            f"similarity {options.similarity!r} compares the images themselves: leave out "
+            "--weights, or compare embeddings with --similarity pearson"
+        )
     if said:
         known = ["audit", "data", "embedder"]
         table = sorted(said)[0]
@@ -164,6 +174,7 @@ def make_audit_plan(
         similarity,
         preset,
         {"embedder": own_settings} if own_settings else {},
+        weights_in(options.weights),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +13,17 @@ from typing import Any, Literal
 import numpy as np
 
 from memtk.atomic import write_text
-from memtk.audit.plan import AuditPlan, make_audit_plan
-from memtk.audit.run import FinishedAudit, run_audit
+from memtk.audit.plan import AuditOptions, AuditPlan, make_audit_plan
+from memtk.audit.run import IDENTICAL, FinishedAudit, run_audit
+from memtk.bench.run import prepared
 from memtk.data.config import DataConfig
+from memtk.data.sample import Sample
 from memtk.data.sources import open_source
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
+from memtk.training.devices import open_devices
 
 VOID = (
     "What was chosen by a score cannot be tested by that score again: the numbers of the first "
@@ -51,14 +55,15 @@ def suspects(
     """Return which synthetic images of an audit are taken away, bool (M,).
 
     Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
-    about 5 in 100 innocent ones along; and the nearest synthetic image of each training image that
-    is flagged as exposed.
+    about 5 in 100 innocent ones along; those that are identical to a training image; and the
+    nearest synthetic image of each training image that is flagged as exposed.
 
     Raises:
         UserError: if the folder holds no finished audit.
     """
     arrays = read_arrays(folder / "arrays.h5", "audit")
     chosen = arrays["copies_flagged"].astype(bool)
+    chosen = chosen | arrays.get(IDENTICAL, np.zeros(len(chosen))).astype(bool)
     if drop == "alpha":
         chosen = chosen | (arrays["copies_p"] <= alpha)
     if "exposure_flagged" in arrays:
@@ -81,7 +86,7 @@ def release(
     device: str = "auto",
     resume: bool = True,
     watch: Watch = ignore,
-) -> Release:
+) -> Release | None:
     """Write the manifest of the synthetic images that are left, and audit those anew.
 
     The second audit uses an embedder that had no part in the choice: another one, if named, or the
@@ -94,10 +99,14 @@ def release(
         similarity: of the second audit.
         out: for the manifest and the second audit; by default `folder/release`.
 
+    Returns:
+        What was done; None on all processes but the first.
+
     Raises:
-        UserError: if the folder holds no finished audit of images, the images have changed, or
-            nothing is left.
+        UserError: if the folder holds no finished audit of images, the images have changed, nothing
+            is left, the second audit would look with the same eyes, or `out` holds another release.
     """
+    devices = open_devices(device)
     audit = read_audit(folder / "audit.json")
     if audit.data is None:
         raise UserError(
@@ -105,6 +114,7 @@ def release(
             "copies.csv in it lists them, the most suspicious first."
         )
     plan = _first_plan(folder, registry)
+    options = _second_options(plan, registry, embedder, similarity)
     chosen = suspects(folder, drop, plan.options.alpha)
     rows = [s for s in open_source(plan.data, registry).samples if s.split == "synthetic"]
     if len(rows) != len(chosen):
@@ -112,30 +122,23 @@ def release(
             f"the audit in {folder} was of {len(chosen)} synthetic images, and there are "
             f"{len(rows)} now: run the audit again"
         )
+    if prepared(plan.data, registry, folder, devices, watch).fingerprint != audit.data.fingerprint:
+        raise UserError(f"the images have changed since the audit in {folder}: run it again")
     kept = [row for row, gone in zip(rows, chosen.tolist(), strict=True) if not gone]
     if not kept:
         raise UserError(f"all {len(rows)} synthetic images are flagged: there is none to release")
     out = (out or folder / "release").absolute()
-    out.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "item", "split"))
-    for row in kept:
-        assert row.record is not None
-        path = os.path.relpath(row.record.path.absolute(), out)
-        writer.writerow((path, row.record.item, "synthetic"))
+    if out == folder.absolute():
+        raise UserError(f"--out {out}: the first audit is there; name another folder")
     manifest = out / "release.csv"
-    write_text(manifest, text.getvalue())
-    options: dict[str, Any] = {"seed": plan.options.seed + 1}
-    options |= {"similarity": similarity} if similarity else {}
-    options["weights"] = None  # the second is trained here
-    options |= {"embedder": embedder, "preset": None} if embedder else {}
-    asked = {k: v for k, v in plan.options.model_dump().items() if v is not None} | options
+    if devices.is_main:
+        _write_manifest(manifest, kept, resume=resume)
+    devices.wait()
     second = make_audit_plan(
         registry,
-        {k: v for k, v in asked.items() if v is not None},
+        {k: v for k, v in options.items() if v is not None},
         data=plan.data.model_dump(exclude_unset=True) | {"synthetic_source": str(manifest)},
-        settings={} if embedder else plan.settings,
+        settings=plan.settings if options["embedder"] == plan.options.embedder else {},
     )
     finished = run_audit(
         second,
@@ -146,12 +149,64 @@ def release(
         resume=resume,
         watch=watch,
     )
-    assert finished is not None
-    return Release(manifest, len(kept), len(rows) - len(kept), finished)
+    return Release(manifest, len(kept), len(rows) - len(kept), finished) if finished else None
+
+
+def _second_options(
+    plan: AuditPlan, registry: Registry, embedder: str | None, similarity: str | None
+) -> dict[str, Any]:
+    """Return the options of the second audit.
+
+    Raises:
+        UserError: if it would compare the images as the first did: nothing is trained there whose
+            weights could differ.
+    """
+    in_images = plan.embedder is None
+    if in_images and embedder is None and similarity in (None, plan.options.similarity):
+        raise UserError(
+            f"the first audit compared the images themselves ({plan.options.similarity}), and what "
+            "was chosen by a score cannot be tested by that score again: name another for the "
+            "second audit, --second-embedder NAME or --second-similarity NAME"
+        )
+    if in_images and embedder is not None:
+        similarity = similarity or AuditOptions.model_fields["similarity"].default
+    options = plan.options.model_dump() | {"seed": plan.options.seed + 1}
+    if similarity:
+        options["similarity"] = similarity
+        if embedder is None and registry.load("similarity", similarity).space == "image":
+            options |= {"embedder": None, "preset": None}
+    options["weights"] = None  # the second is trained here
+    return options | ({"embedder": embedder, "preset": None} if embedder else {})
+
+
+def _write_manifest(path: Path, kept: Sequence[Sample], *, resume: bool) -> None:
+    """Write the list of what is left, beside no audit but one of these very images.
+
+    Raises:
+        UserError: if there is another list with its audit.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "item", "split"))
+    for row in kept:
+        assert row.record is not None
+        name = os.path.relpath(row.record.path.absolute(), path.parent)
+        writer.writerow((name, row.record.item, "synthetic"))
+    old = path.read_text(encoding="utf-8") if path.exists() else None
+    if old is not None and old != text.getvalue():
+        if resume and (path.parent / "audit" / "run.json").exists():
+            raise UserError(
+                f"{path.parent} holds another release: choose another folder with --out, or throw "
+                "that release away with --no-resume"
+            )
+        for name in ("audit.json", "report.html"):  # were of the other list
+            (path.parent / "audit" / name).unlink(missing_ok=True)
+    write_text(path, text.getvalue())
 
 
 def _first_plan(folder: Path, registry: Registry) -> AuditPlan:
     recipe = read_run_file(folder).recipe
-    options = {k: v for k, v in recipe["audit"].items() if v is not None}
+    options = {k: v for k, v in recipe["audit"].items() if v is not None and k != "weights"}
     data = DataConfig.model_validate(recipe["data"]).model_dump(exclude_unset=True)
     return make_audit_plan(registry, options, data=data, settings=recipe["settings"])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from memtk import __version__
 from memtk.atomic import FULL, explain
 from memtk.audit.findings import Names, write_findings
+from memtk.audit.identical import identical_to, refuse_real
 from memtk.audit.plan import AuditPlan
+from memtk.audit.weights import check_unseen
 from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, sources_of
@@ -44,7 +42,11 @@ from memtk.results import (
     write_arrays,
     write_audit,
 )
+from memtk.training.checkpoints import WAY_OUT
 from memtk.training.devices import Devices, open_devices
+
+IDENTICAL = "synthetic_identical"
+"""Beside the arrays of a judgement: which synthetic images are a training image, bool (M,)."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,9 @@ def _run(
 ) -> Audit:
     context = open_context(plan, registry, folder, devices, watch)
     options, sets = plan.options, _sets(context.dataset)
+    strangers = {"validation": sets.validation, "held_out": sets.held_out}
+    refuse_real({k.replace("_", "-"): v for k, v in strangers.items() if v}, sets.synthetic)
+    check_unseen(plan.weights, sets.all(), exposure=options.exposure)
     patients = Patients(sets.training.patients, sets.validation.patients)
     similarity = plan.similarity.make()
     copies = _view(sets, open_detector(context, plan, sets.training, "embedder", "training"))
@@ -153,9 +158,11 @@ def _run(
             sets, open_detector(context, plan, sets.synthetic, "exposure", "synthetic")
         )
     with context.clock("searching"):
+        seen = copies.embeddings
+        other = seen if exposure is copies else exposure.embeddings if exposure else None
         judgement = judge(
-            copies.embeddings,
-            exposure.embeddings if exposure else None,
+            seen,
+            other,
             validation_patients=patients.validation,
             training_patients=patients.training,
             similarity=similarity,
@@ -200,9 +207,10 @@ def _run(
                 alpha=options.alpha,
                 confidence=policy.confidence,
             )
-        audit = _audit(context, plan, sets, protocols, selftest, policy)
+        same = identical_to(sets.training, sets.synthetic)
+        audit = _audit(context, plan, int(same.sum()), protocols, selftest, policy)
     if devices.is_main:
-        write_arrays(folder / "arrays.h5", "audit", judgement.arrays)
+        write_arrays(folder / "arrays.h5", "audit", judgement.arrays | {IDENTICAL: same})
         if planting:
             write_arrays(folder / "arrays.h5", "planted", planting.arrays())
         names = Names(
@@ -247,43 +255,31 @@ def open_detector(
     """
     if plan.embedder is None:
         return None
-    weights = weights_in(plan.options.weights)
-    if weights is not None and context.devices.is_main:
-        (context.folder / folder).mkdir(exist_ok=True)
+    weights, place = plan.weights, context.folder / folder
     name = f"the embedder {plan.embedder.name} on {what} images"
-    return Detector(context, plan.embedder, images, context.folder / folder, name, weights)
-
-
-def weights_in(given: str | None) -> Path | None:
-    """Return the file of weights: as given, or the last checkpoint of a run folder's embedder.
-
-    Raises:
-        UserError: if there is none.
-    """
-    if given is None:
-        return None
-    path = Path(given).expanduser()
-    if path.is_file():
-        return path
-    found = sorted(path.glob("embedder/training/checkpoints/step-*.pt"))
-    if not found:
+    if weights is None:
+        return Detector(context, plan.embedder, images, place, name)
+    if context.devices.is_main:
+        place.mkdir(exist_ok=True)
+    try:
+        return Detector(context, plan.embedder, images, place, name, weights)
+    except UserError as error:  # what says to delete a file of this run is no way out here
+        reason = str(error).splitlines()[0].removesuffix(f": {WAY_OUT}")
         raise UserError(
-            f"--weights {given}: it is no file, and no run folder with a trained embedder "
-            "(embedder/training/checkpoints/step-*.pt)"
-        )
-    return found[-1]
+            f"--weights: {reason}\nGive a checkpoint of {plan.embedder.name} as --preset and --set "
+            "configure it now, or leave --weights out."
+        ) from error
 
 
 def _audit(
     context: Context,
     plan: AuditPlan,
-    sets: Sets,
+    identical: int,
     protocols: Protocols,
     selftest: SelfTest | None,
     policy: Policy,
 ) -> Audit:
     counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
-    identical = count_identical(sets.training, sets.synthetic)
     given, asked = plan.options.weights is not None, plan.options.exposure
     saw = None
     if plan.embedder is not None:
@@ -331,14 +327,3 @@ def _notes(plan: AuditPlan, dataset: Dataset) -> list[str]:
             "have several images, intervals and p-values are too sure."
         )
     return notes
-
-
-def count_identical(training: Images, synthetic: Images) -> int:
-    """Return how many synthetic images have exactly the voxels of a training image."""
-    known = set(_digests(training))
-    return sum(digest in known for digest in _digests(synthetic))
-
-
-def _digests(images: Images) -> Iterator[bytes]:
-    for row in range(len(images)):
-        yield hashlib.sha256(np.ascontiguousarray(images.read([row])).tobytes()).digest()

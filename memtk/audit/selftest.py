@@ -8,6 +8,7 @@ from pathlib import Path
 from memtk.atomic import FULL, explain
 from memtk.audit.plan import AuditPlan
 from memtk.audit.run import open_context, open_detector
+from memtk.audit.weights import check_unseen
 from memtk.bench.embedding import sources_of
 from memtk.bench.evidence import CONFIDENCE, Patients, View, selftest_of
 from memtk.bench.folder import named_folder, open_run, working_in
@@ -74,6 +75,7 @@ def _run(
     sets: dict[str, Images] = {"training": training, "validation": validation}
     if len(held_out := context.dataset.split("held_out")):
         sets["held_out"] = held_out
+    check_unseen(plan.weights, sets, exposure=False)
     detector = open_detector(context, plan, training, "embedder", "training")
     seen = sources_of(detector, sets, "real images")
     similarity = plan.similarity.make()

@@ -85,6 +85,12 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
         PluginError: if a component cannot be imported.
     """
     bench = recipe.bench
+    data = build(DataConfig, recipe.data, where="data")
+    if data.synthetic_source:
+        raise UserError(
+            "a bench makes its synthetic images itself: leave out data.synthetic_source, or say "
+            "memtk audit for images that are there already"
+        )
     for name in bench.mitigation:
         if bench.mitigation.count(name) > 1:
             raise UserError(f"mitigation {name!r} is asked for twice")
@@ -92,7 +98,7 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     generators: dict[str, Part] = {}
     for name in bench.generator:
         try:
-            part = _part(recipe, registry, "generator", name)
+            part = _part(recipe, registry, "generator", name, data)
         except UserError as error:
             if len(bench.generator) == 1 or "generator" not in recipe.settings:
                 raise
@@ -105,12 +111,6 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
         if cell in generators:
             raise UserError(f"generator {name!r} is asked for twice")
         generators[cell] = part
-    data = build(DataConfig, recipe.data, where="data")
-    if data.synthetic_source:
-        raise UserError(
-            "a bench makes its synthetic images itself: leave out data.synthetic_source, or say "
-            "memtk audit for images that are there already"
-        )
     similarity = _part(recipe, registry, "similarity", bench.similarity)
     needs_embedder = similarity.cls.space == "embedding"
     embedder = _part(recipe, registry, "embedder", bench.embedder) if needs_embedder else None
@@ -147,8 +147,14 @@ def check_part_dims(part: Part, spec: ImageSpec, registry: Registry) -> None:
     )
 
 
-def _part(recipe: Recipe, registry: Registry, kind: str, name: str) -> Part:
-    return find_part(registry, kind, name, recipe.settings_of(kind, name), recipe.bench.preset)
+def _part(
+    recipe: Recipe, registry: Registry, kind: str, name: str, data: DataConfig | None = None
+) -> Part:
+    asked = recipe.settings_of(kind, name)
+    if data is not None:  # a generator of images in files does to them what is done to the data
+        same = getattr(registry.find(kind, name).load(), "as_the_data", ())
+        asked = {key: getattr(data, key) for key in same} | asked
+    return find_part(registry, kind, name, asked, recipe.bench.preset)
 
 
 def find_part(

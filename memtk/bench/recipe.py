@@ -43,6 +43,11 @@ class BenchOptions(ComponentConfig):
         "last", description="checkpoints whose exposure side is computed (each needs an embedder)"
     )
 
+    @field_validator("exposure", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, value: Any) -> Any:
+        return "none" if value is None else value  # as `--set bench.exposure=none` is read
+
     @field_validator("generator", "mitigation", "quality", mode="before")
     @classmethod
     def _one_name_is_a_list(cls, value: Any) -> Any:

@@ -62,9 +62,9 @@ def check_cells(plan: Plan, dataset: Dataset) -> None:
     training = chosen_training(plan, dataset)
     count = samples_of(plan, training)
     for part in plan.generators.values():
-        part.make(dataset.spec)
+        made = part.make(dataset.spec)
         source = learned_from(part, training, dataset)
-        most = part.cls.most_samples(len(source))
+        most = made.most_samples(len(source))
         if most is not None and count > most:
             raise UserError(
                 f"{part.name} can give {most} images and {count} were asked: say --samples {most}, "

@@ -113,7 +113,7 @@ def audit(
     """
     named = {key: options.pop(key) for key in ("train", "val", "held_out", "synthetic", "data")}
     asked = {key: value for key, value in options.items() if value is not None}
-    with opening(json_file == "-") as (registry, console, progress):
+    with opening(json_file) as (registry, console, progress):
         from memtk.audit import audit_embeddings, describe_audit, make_audit_plan, run_audit
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
@@ -121,13 +121,14 @@ def audit(
         policy = read_policy(policy_file)
         if embeddings is not None:
             _refuse_images(named, settings, config, asked, dry_run)
-            asked.pop("exposure", None)
+            if exposure_embeddings is not None and asked.get("exposure") is False:
+                raise UserError("--exposure-embeddings and --no-exposure: give one of them")
             with progress:
                 finished = audit_embeddings(
                     embeddings,
                     registry,
                     policy=policy,
-                    exposure=exposure_embeddings,
+                    other=exposure_embeddings,
                     out=out,
                     device=device,
                     resume=resume,
@@ -179,7 +180,6 @@ def _refuse_images(
     given += ["--config"] if config else []
     given += [f"--{k}" for k in ("embedder", "weights", "preset", "plants") if k in asked]
     given += ["--dry-run"] if dry_run else []
-    given += ["--no-exposure"] if asked.get("exposure") is False else []
     if given:
         raise UserError(
             f"--embeddings takes the place of images and embedder: leave out {given[0]}"

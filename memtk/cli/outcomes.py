@@ -22,12 +22,20 @@ EXITS = {"pass": 0, "fail": 3, "inconclusive": 4}
 
 
 @contextmanager
-def opening(quiet: bool) -> Iterator[tuple[Registry, Console, Progress]]:
+def opening(json_file: str | None) -> Iterator[tuple[Registry, Console, Progress]]:
     """Open the plugins and the two outputs: what is found, and how far it is.
 
     Args:
-        quiet: print what is found to stderr, because stdout is for JSON.
+        json_file: where JSON will be written; if it is "-", what is found is printed to stderr,
+            because stdout is for JSON.
+
+    Raises:
+        UserError: if it is a folder, before anything is done.
     """
+    if json_file is not None and Path(json_file).is_dir():
+        raise UserError(
+            f"--json {json_file or repr('')}: it is a folder; name a file, or - for stdout"
+        )
     from rich.console import Console
 
     from memtk.cli.progress import Progress
@@ -39,7 +47,7 @@ def opening(quiet: bool) -> Iterator[tuple[Registry, Console, Progress]]:
         aside.print(f"[yellow]warning:[/] {warning}", highlight=False)
     with aside.status("loading torch, MONAI and the plugins"):
         import memtk.audit  # noqa: F401  # several seconds, with something to look at
-    yield registry, aside if quiet else Console(), Progress(aside, registry.host)
+    yield registry, aside if json_file == "-" else Console(), Progress(aside, registry.host)
 
 
 def write_json(record: Any, where: str | None) -> None:
@@ -52,10 +60,7 @@ def write_json(record: Any, where: str | None) -> None:
         return
     from memtk.atomic import write_text
 
-    path = Path(where)
-    if path.is_dir():
-        raise UserError(f"--json {where}: it is a folder; name a file, or - for stdout")
-    write_text(path, text + "\n")
+    write_text(Path(where), text + "\n")
 
 
 def finish(console: Console, shown: RenderableType, report: Path | None) -> None:

@@ -59,7 +59,7 @@ def release(
 
     Exit status: that of the second audit: 0 pass, 3 fail, 4 inconclusive.
     """
-    with opening(json_file == "-") as (registry, console, progress):
+    with opening(json_file) as (registry, console, progress):
         from memtk.audit import release as release_audit
         from memtk.audit.release import VOID
         from memtk.report.terminal import audit_summary
@@ -78,6 +78,8 @@ def release(
                 resume=resume,
                 watch=progress,
             )
+    if made is None:
+        return
     write_json(made.audit.audit, json_file)
     left = f"{made.kept} synthetic images are left, {made.dropped} were taken away: {made.manifest}"
     console.print(left, highlight=False, soft_wrap=True)

@@ -66,7 +66,7 @@ def selftest(
         raise UserError("which images? Name them: --train T --val V, or --data manifest.csv")
     if asked.get("plants") == 0:
         raise UserError("--plants 0: a self-test plants at least one copy")
-    with opening(json_file == "-") as (registry, console, progress):
+    with opening(json_file) as (registry, console, progress):
         from memtk.audit import make_audit_plan, run_selftest
         from memtk.report.terminal import selftest_table
 

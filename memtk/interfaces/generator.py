@@ -21,6 +21,8 @@ class Generator(Trainable):
     Class attributes:
         learns_from: the images it is trained on. `"held_out"` is for the control that must not
             know the training patients.
+        as_the_data: settings that take the values of the same keys of the data unless they are set
+            (`"shape"`, for a generator that reads images). Optional.
     """
 
     learns_from: ClassVar[Literal["training", "held_out"]] = "training"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class ComponentConfig(BaseModel):
@@ -20,9 +20,19 @@ class PhaseSettings(ComponentConfig):
     batch_size: int = Field(16, ge=1, description="images a step, over all processes together")
     accumulate: int = Field(1, ge=1, description="micro-batches that one step is split into")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; none: no clip")
-    schedule: Literal["constant", "cosine", "one-cycle"] = Field(
+    weight_decay: float = Field(
+        0.0, ge=0, description="decay of the weights, apart from the gradient (AdamW); 0: Adam"
+    )
+    schedule: Literal["constant", "cosine", "one-cycle", "milestones"] = Field(
         "constant", description="course of the learning rate over the steps"
     )
+    milestones: tuple[int, ...] = Field(
+        (), description="schedule milestones: when the rate is multiplied with gamma, ascending"
+    )
+    milestone_unit: Literal["epochs", "steps"] = Field(
+        "epochs", description="what milestones count; an epoch is N / batch_size steps, rounded up"
+    )
+    gamma: float = Field(0.1, gt=0, le=1, description="schedule milestones: the factor of each")
     ema_decay: float = Field(
         0.0, ge=0, lt=1, description="decay of the average of the first turn's weights; 0: off"
     )
@@ -35,3 +45,33 @@ class PhaseSettings(ComponentConfig):
         ge=1,
         description="augmented variants encoded of each image, in a phase with a frozen encoder",
     )
+    recompute: bool = Field(
+        False,
+        description="keep less for the backward pass and compute the model's blocks again in it "
+        "(gradient checkpointing): less memory, more time, the same numbers",
+    )
+    compile: Literal["off", "inductor", "aot_eager", "eager"] = Field(
+        "off",
+        description="torch.compile of the model's blocks, by this backend; the first steps take "
+        "up to a minute (aot_eager and eager are for finding errors)",
+    )
+    prefetch: int = Field(
+        2, ge=0, description="batches that a thread reads while a step is computed; 0: none"
+    )
+
+    @field_validator("milestones")
+    @classmethod
+    def _ascend(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)) or any(v < 1 for v in value):
+            raise ValueError("milestones ascend and are 1 at least")
+        return value
+
+    @model_validator(mode="after")
+    def _has_milestones(self) -> PhaseSettings:
+        if self.schedule == "milestones" and not self.milestones:
+            raise ValueError("schedule = milestones needs milestones, as in milestones=100,1000")
+        return self
+
+
+WITHOUT_EFFECT = ("accumulate", "recompute", "compile", "prefetch")
+"""Settings of a phase that change speed and memory, but no number beyond its rounding."""

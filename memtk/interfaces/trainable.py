@@ -73,6 +73,10 @@ class Trainable(nn.Module, ABC):
     weights is a buffer, because a checkpoint is the `state_dict` and nothing else. Randomness
     comes from `Noise` alone. `forward` belongs to the core: it is where processes are joined.
 
+    Optional methods, used where a subclass has them:
+        `blocks_of(phase) -> Iterable[nn.Module]`: the blocks of the networks of a phase, by its
+            name, that the settings `recompute` and `compile` work on.
+
     Class attributes:
         Config: a `ComponentConfig`; every field is a key of `--set generator.KEY=VALUE`.
         presets: overrides of `Config` by the name of a preset, `{"smoke": {"steps": 3}}`.

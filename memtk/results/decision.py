@@ -16,7 +16,7 @@ from memtk.results.remedies import (
     plants_for_sensitivity,
 )
 from memtk.results.schema import Counts
-from memtk.results.selftest import SelfTest
+from memtk.results.selftest import Rate, SelfTest
 from memtk.results.wording import apart, interval, many, part, share
 
 
@@ -35,8 +35,9 @@ def decide(
       exposed exceeds `max_exposed_patients`. An interval of less than the policy's `confidence`
       fails nothing.
     - **pass** only if all of this holds: the exposure was tested; the self-test was run, and the
-      lower end of the interval of its sensitivity reaches `min_sensitivity`; the upper bound of the
-      copy rate is at most `max_copy_rate`; images and patients could have been flagged at all; and
+      lower end of the interval of its sensitivity reaches `min_sensitivity`, for the copies and,
+      where it was measured, for the training images that were copied; the upper bound of the copy
+      rate is at most `max_copy_rate`; images and patients could have been flagged at all; and
       nothing was computed at less than the policy's `confidence`.
     - **inconclusive** otherwise: each condition that does not hold is a reason, with what would
       change it.
@@ -171,12 +172,21 @@ class _Case:
                 "with copies made of the training images; it needs the images and the embedder, or "
                 "embeddings of such copies."
             ]
-        found, least = self.selftest.sensitivity.conformal, self.policy.min_sensitivity
+        sides = {"noticed": self.selftest.sensitivity.conformal}
+        exposure = self.selftest.sensitivity.exposure
+        if exposure and self.found.patients_exposed is not None:
+            sides["saw the training image exposed by"] = exposure
+        return [reason for did, found in sides.items() for reason in self._missed(did, found)]
+
+    def _missed(self, did: str, found: Rate) -> list[str]:
+        """Say of one side that it finds too few planted copies."""
+        assert self.selftest is not None
+        least = self.policy.min_sensitivity
         if found.low >= least:
             return []
         low = apart(found.low, least)
         measured = (
-            f"The audit noticed {part(found.count, found.n, 'planted copy')}, and with "
+            f"The audit {did} {part(found.count, found.n, 'planted copy')}, and with "
             f"{share(self.selftest.confidence)} confidence no less than {low}; the policy asks for "
             f"{share(least)}."
         )
@@ -256,10 +266,13 @@ class _Case:
         fewest = fewest_patients(self.found, self.training)
         unseen = many(fewest - 1, "exposed patient")
         few = f" Up to {unseen} would have gone unnoticed at these sizes." if fewest > 1 else ""
+        named = self.found.n_copies
+        verb = "is" if named == 1 else "are"
+        copies = f" {many(named, 'synthetic image')} {verb} named as copies all the same."
         return [
             f"With {share(self.confidence)} confidence the copy rate is at most "
             f"{share(self.found.copy_rate_upper_bound)}; tolerable is "
-            f"{_at_most(self.policy.max_copy_rate)}.",
+            f"{_at_most(self.policy.max_copy_rate)}.{copies if named else ''}",
             f"{part(exposed, self.training, 'training patient')} "
             f"{'is' if exposed == 1 else 'are'} flagged as exposed; tolerable is "
             f"{_at_most(self.policy.max_exposed_patients)}.{few}",

@@ -42,8 +42,8 @@ def embed(
     training = embedder.training
     embedder.to(devices.device).eval()
 
-    def work(rows: Sequence[int]) -> Tensor:
-        x = images.read(rows).to(devices.device)
+    def work(rows: Sequence[int], read_rows: Tensor) -> Tensor:
+        x = read_rows.to(devices.device)
         with torch.no_grad(), seeded(derive(0, "embed", rows[0]), devices.device):
             z = embedder.embed(x).float()  # (B, D)
         if tuple(z.shape) != (len(rows), embedder.width):
@@ -55,7 +55,7 @@ def embed(
     stage.tell(Event("start", stage.name, 0, count))
     table = np.empty((count, embedder.width), np.float32)
     done = 0
-    for block in devices.blocks(count, batch_size, work):
+    for block in devices.blocks(count, batch_size, work, images.read):
         table[done : done + len(block)] = block.cpu().numpy()
         done += len(block)
         stage.tell(Event("step", stage.name, done, count))

@@ -43,8 +43,11 @@ def encode(
     count = len(images) * variants
     streams = derive(seed, phase.name, "augment")
 
-    def work(rows: Sequence[int]) -> Tensor:
-        x = images.read([row // variants for row in rows]).to(devices.device)
+    def read(rows: Sequence[int]) -> Tensor:
+        return images.read([row // variants for row in rows])
+
+    def work(rows: Sequence[int], read_rows: Tensor) -> Tensor:
+        x = read_rows.to(devices.device)
         with torch.no_grad(), seeded(derive(seed, phase.name, "encode", rows[0]), x.device):
             if augment is not None:
                 x = augment(x, Noise(streams, rows, x.device))
@@ -57,8 +60,8 @@ def encode(
         return z.float() if z.is_floating_point() else z
 
     def watched() -> Iterable[Tensor]:
-        done = 0
-        for block in devices.blocks(count, phase.settings.batch_size, work):
+        done, settings = 0, phase.settings
+        for block in devices.blocks(count, settings.batch_size, work, read, settings.prefetch):
             done += len(block)
             stage.tell(Event("step", stage.name, done, count))
             yield block.cpu()

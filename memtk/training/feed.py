@@ -10,8 +10,9 @@ from torch import Tensor
 
 from memtk.interfaces import Phase
 from memtk.noise import derive
+from memtk.training.ahead import read_ahead
 from memtk.training.encode import encode, open_table
-from memtk.training.order import Order, Part, parts, read_ahead, whole
+from memtk.training.order import Order, Part, parts, whole
 from memtk.training.rows import EncodedRows, ImageRows, Rows
 from memtk.training.run import Run
 from memtk.training.seeding import seeded
@@ -66,7 +67,7 @@ def batches(
         x = rows.read([k for part in mine for k in part.samples])
         return list(zip(mine, x.split([len(part.samples) for part in mine]), strict=True))
 
-    with closing(read_ahead(read, steps)) as ahead:
+    with closing(read_ahead(read, steps, settings.prefetch)) as ahead:
         for step, batch in zip(steps, ahead, strict=True):
             moved = [(part, x.to(devices.device)) for part, x in batch]
             yield step, [(part, rows.finish(x, part.samples)) for part, x in moved]

@@ -9,6 +9,7 @@ from pathlib import Path
 from memtk.errors import PluginError, UserError
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Images, Phase, Trainable
+from memtk.training.blocks import check_blocks
 from memtk.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
@@ -80,7 +81,8 @@ def train(
 
     Raises:
         UserError: if a loss is not finite, if a file in `folder` is damaged or belongs to a
-            training with other settings, or if it cannot be written.
+            training with other settings, if it cannot be written, or if a setting asks for what
+            the model cannot do.
         PluginError: if the phases of the model contradict themselves.
     """
     phases = tuple(model.phases())
@@ -128,6 +130,7 @@ def train(
 def _check(model: Trainable, phases: Sequence[Phase], images: Images) -> None:
     names = [phase.name for phase in phases]
     for phase in phases:
+        check_blocks(model, phase)
         turns = [turn.name for turn in phase.turns]
         if names.count(phase.name) > 1 or len(set(turns)) < len(turns):
             raise PluginError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
 
 from memtk.errors import PluginError, UserError
 from memtk.interfaces import Phase, Trainable, Turn
@@ -30,9 +30,17 @@ def moved_by(model: Trainable, phase: Phase, turn: Turn) -> list[nn.Parameter]:
     return parameters
 
 
-def make_adam(turn: Turn, parameters: Sequence[nn.Parameter]) -> Adam:
-    """Return Adam, no weight decay, with the turn's betas. Kingma and Ba, arXiv 1412.6980."""
+def make_adam(turn: Turn, parameters: Sequence[nn.Parameter], decay: float = 0.0) -> Adam:
+    """Return Adam with the turn's betas. Kingma and Ba, arXiv 1412.6980.
+
+    Args:
+        decay: of the weights, multiplied with the learning rate at each step and apart from the
+            gradient: AdamW. Loshchilov and Hutter, arXiv 1711.05101.
+    """
     fused = all(p.device.type in {"cpu", "cuda"} for p in parameters)
+    if decay:
+        rate = turn.learning_rate
+        return AdamW(parameters, lr=rate, betas=turn.betas, weight_decay=decay, fused=fused)
     return Adam(parameters, lr=turn.learning_rate, betas=turn.betas, fused=fused)
 
 

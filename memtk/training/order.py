@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
 
 import torch
 
 from memtk.noise import derive
 from memtk.training.devices import shard
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -88,16 +84,3 @@ class Order:
 @lru_cache(maxsize=4)
 def _permutation(seed: int, count: int) -> list[int]:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def read_ahead(read: Callable[[int], T], steps: range) -> Generator[T]:
-    """Yield `read(step)` for each step; the next one is read in a thread meanwhile."""
-    if not steps:
-        return
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(read, steps[0])
-        for step in steps:
-            ready = coming.result()
-            if step + 1 in steps:
-                coming = pool.submit(read, step + 1)
-            yield ready

@@ -19,6 +19,7 @@ from memtk.training.keeper import Keeper
 from memtk.training.optimisers import restore
 from memtk.training.rows import EncodedRows, Rows
 from memtk.training.run import Run
+from memtk.training.schedules import drops_of
 from memtk.training.state import Progress, State, length, state_path
 from memtk.training.steps import NotFiniteError, Stepper
 from memtk.training.watching import Stage
@@ -68,7 +69,8 @@ def _steps(
     """Take the steps that are left; leave the final (averaged) weights in the model."""
     model, settings, progress = run.model, phase.settings, state.progress
     model.train()
-    stepper = Stepper(model, phase, run.seed, run.devices, dtype)
+    drops = drops_of(phase, len(run.images))
+    stepper = Stepper(model, phase, run.seed, run.devices, dtype, drops)
     try:
         first = stepper.moved[phase.turns[0].name]
         average = Average(first, settings.ema_decay) if settings.ema_decay else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtk.interfaces import Trainable
+from memtk.training.blocks import check_blocks
 from memtk.training.optimisers import moved_by
 from memtk.training.state import length
 
@@ -27,7 +28,13 @@ class PhasePlan:
 
 
 def describe(model: Trainable) -> list[PhasePlan]:
-    """Return the phases of `model` in the order they would be trained."""
+    """Return the phases of `model` in the order they would be trained.
+
+    Raises:
+        UserError: if a setting asks for what the model cannot do.
+    """
+    for phase in model.phases():
+        check_blocks(model, phase)
     return [
         PhasePlan(
             phase.name,

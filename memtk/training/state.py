@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from memtk.errors import UserError
-from memtk.interfaces import Images, Phase, Trainable
+from memtk.interfaces import Images, Phase, PhaseSettings, Trainable
+from memtk.interfaces.settings import WITHOUT_EFFECT
 from memtk.training.checkpoints import FORMAT, WAY_OUT, read_file, write_file
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "not there"
+
+
+NOT_THERE = _Nothing()
 
 Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
 
@@ -66,7 +77,7 @@ def recipe_of(
     }
     return {
         "model": type(model).__name__,
-        "config": _without(model.config.model_dump(mode="json"), "accumulate"),
+        "config": _deciding(model.config, model.config.model_dump(mode="json")),
         "phases": phases,
         "images": len(images),
         "shape": [images.spec.channels, *images.spec.shape],
@@ -113,10 +124,22 @@ def load_state(path: Path, recipe: Mapping[str, Any]) -> State | None:
     return state
 
 
-def _without(tree: Any, key: str) -> Any:
-    if not isinstance(tree, dict):
-        return tree
-    return {name: _without(value, key) for name, value in tree.items() if name != key}
+def _deciding(config: Any, tree: Any) -> Any:
+    """Return `tree`, the plain values of `config`, without settings that change no number here.
+
+    States that were saved before there were such settings go on.
+    """
+    if isinstance(config, PhaseSettings):
+        idle = {*WITHOUT_EFFECT, *(() if config.weight_decay else ("weight_decay",))}
+        if config.schedule != "milestones":
+            idle |= {"milestones", "milestone_unit", "gamma"}
+        return {key: value for key, value in tree.items() if key not in idle}
+    if isinstance(config, BaseModel):
+        return {key: _deciding(getattr(config, key), value) for key, value in tree.items()}
+    if isinstance(config, Mapping):
+        pairs = zip(config.values(), tree.items(), strict=True)
+        return {key: _deciding(value, plain) for value, (key, plain) in pairs}
+    return tree
 
 
 def _difference(old: Any, new: Any, where: str = "") -> str:
@@ -124,7 +147,8 @@ def _difference(old: Any, new: Any, where: str = "") -> str:
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         return "" if _plain(old) == _plain(new) else f"{where} was {old!r} and is now {new!r}"
     for key in [*old, *(k for k in new if k not in old)]:
-        inner = _difference(old.get(key), new.get(key), f"{where}.{key}" if where else str(key))
+        before, now = (tree.get(key, NOT_THERE) for tree in (old, new))
+        inner = _difference(before, now, f"{where}.{key}" if where else str(key))
         if inner:
             return inner
     return ""

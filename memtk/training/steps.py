@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from memtk.errors import PluginError
 from memtk.interfaces import Phase, Trainable, Turn
 from memtk.noise import Noise, derive
+from memtk.training.blocks import Blocks
 from memtk.training.devices import Devices
 from memtk.training.optimisers import make_adam, moved_by, set_rate
 from memtk.training.order import Part
@@ -40,6 +41,7 @@ class Stepper:
         seed: of the training.
         devices: that it runs on.
         dtype: to compute the losses in, None for float32.
+        drops: steps done at which the rate falls; see `memtk.training.schedules`.
     """
 
     def __init__(
@@ -49,11 +51,14 @@ class Stepper:
         seed: int,
         devices: Devices,
         dtype: torch.dtype | None,
+        drops: Sequence[int] = (),
     ) -> None:
         self.model, self.phase, self.seed = model, phase, seed
-        self.devices, self.dtype = devices, dtype
+        self.devices, self.dtype, self.drops = devices, dtype, drops
+        decay = phase.settings.weight_decay
         self.moved = {turn.name: moved_by(model, phase, turn) for turn in phase.turns}
-        self.optimisers = {t.name: make_adam(t, self.moved[t.name]) for t in phase.turns}
+        self.optimisers = {t.name: make_adam(t, self.moved[t.name], decay) for t in phase.turns}
+        self._blocks = Blocks(model, phase)
         self._frozen = [p for p in model.parameters() if not p.requires_grad]
         # DDP joins the gradients of what can move when it is made: all turns' parameters.
         self._only([p for parameters in self.moved.values() for p in parameters])
@@ -99,7 +104,8 @@ class Stepper:
         for term, value in found.items():
             if not math.isfinite(value):
                 raise NotFiniteError(turn.name, term, value)
-        set_rate(optimiser, turn.learning_rate * factor(settings.schedule, step, settings.steps))
+        rate = factor(settings.schedule, step, settings.steps, self.drops, settings.gamma)
+        set_rate(optimiser, turn.learning_rate * rate)
         optimiser.step()
         del found["gradient norm"]
         return found
@@ -131,6 +137,7 @@ class Stepper:
 
     def close(self) -> None:
         """Leave the model as it was found, but for its weights."""
+        self._blocks.close()
         self.devices.release()
         frozen = set(self._frozen)
         for parameter in self.model.parameters():

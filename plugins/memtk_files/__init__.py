@@ -1,4 +1,4 @@
-"""File formats: NIfTI, DICOM, pictures, NumPy arrays and HDF5."""
+"""File formats: NIfTI, DICOM, pictures, NumPy arrays and HDF5; images in files as a generator."""
 
 from __future__ import annotations
 
@@ -41,5 +41,17 @@ def memtk_readers() -> Iterable[Component]:
             "DICOM: a folder is one series (slice, row, column) sorted by position, a .dcm file "
             "one image; rescale slope and intercept applied, MONOCHROME1 inverted.",
             needs=("pydicom",),
+        ),
+    ]
+
+
+@hookimpl
+def memtk_generators() -> Iterable[Component]:
+    """Bring the images that were sampled elsewhere."""
+    return [
+        Component(
+            "images",
+            "memtk_files.given:Given",
+            "Images sampled elsewhere: a folder, a manifest or a file of them.",
         ),
     ]

@@ -28,4 +28,11 @@ def memtk_generators() -> Iterable[Component]:
             needs=needs,
             install="pip install monai einops",
         ),
+        Component(
+            name="monai-bundle",
+            target="memtk_monai.bundle:MonaiBundle",
+            summary="A MONAI bundle of an unconditional latent diffusion model: trained.",
+            needs=needs,
+            install="pip install monai einops",
+        ),
     )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from memtk.interfaces import ComponentConfig, PhaseSettings
 
 
 class LatentDiffusionConfig(ComponentConfig):
-    """The 3D model of the reference method by default (MONAI's 3d_ldm tutorial)."""
+    """The networks and losses of MONAI's 3d_ldm tutorial by default.
+
+    Without its perceptual term, which needs weights of others, and without the quirks of its
+    scripts, which the presets `paper-mrnet` and `paper-pccta` switch on.
+    """
 
     channels: tuple[int, ...] = Field(
         (64, 128, 256), min_length=1, description="of the autoencoder, from full resolution down"
@@ -22,9 +26,27 @@ class LatentDiffusionConfig(ComponentConfig):
     )
     norm_groups: int = Field(32, ge=1, description="most groups of a group norm")
     kl_weight: float = Field(1e-7, ge=0, description="of the latents' divergence from N(0, 1)")
+    perceptual_weight: float = Field(
+        0.0, ge=0, description="of the perceptual distance (LPIPS, SqueezeNet); 0: no such term"
+    )
+    perceptual_weights: tuple[str, ...] = Field(
+        (), description="files of its weights, which are not downloaded; without them an error "
+        "says where they are published"
+    )  # fmt: skip
+    perceptual_slices: float = Field(
+        0.2, gt=0, le=1, description="part of the slices along each axis of a volume that it sees"
+    )
     adversarial_weight: float = Field(0.01, ge=0, description="of the discriminator's verdict")
+    adversarial_activation: Literal["leaky_relu", "none"] = Field(
+        "leaky_relu", description="of the verdict, before it is compared with 1 and 0"
+    )
     discriminator_channels: int = Field(32, ge=1, description="channels of its first layer")
     discriminator_layers: int = Field(3, ge=1, description="layers between first and last")
+    discriminator_norm: Literal["instance", "batch"] = Field(
+        "instance",
+        description="batch: the images of a batch depend on each other, so that it is never split "
+        "(accumulate must be 1, and every process computes all of it)",
+    )
     autoencoder_rate: float = Field(1e-5, gt=0, description="learning rate of the autoencoder")
     adversarial_rate: float = Field(
         1e-5, gt=0, description="learning rate of the autoencoder against the discriminator"
@@ -54,8 +76,15 @@ class LatentDiffusionConfig(ComponentConfig):
         "ddpm", description="ddpm: fresh noise at every step; ddim: none"
     )
     sampling_steps: int = Field(1000, ge=1, description="steps of sampling, T at most")
-    clip: Literal["off", "range"] = Field(
-        "off", description="range: keep predicted latents in the range of the training latents"
+    clip: Literal["off", "range", "unit"] = Field(
+        "off",
+        description="range: keep predicted latents in the range of the training latents; unit: in "
+        "[-1, 1], which cuts off latents of unit spread, as MONAI's samplers do by default",
+    )
+    sampling_scale: Literal["measured", "one"] = Field(
+        "measured",
+        description="what sampled latents are divided by before they are decoded: the scale that "
+        "the U-Net was trained with, or 1, as in the tutorial's script",
     )
     autoencoder: PhaseSettings = Field(
         PhaseSettings.model_validate({"steps": 1_000, "batch_size": 8}),
@@ -69,3 +98,8 @@ class LatentDiffusionConfig(ComponentConfig):
         PhaseSettings.model_validate({"steps": 150_000, "batch_size": 20}),
         description="training of the U-Net",
     )
+
+    @field_validator("perceptual_weights", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value or ()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from memtk.interfaces import Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
-from memtk_monai import autoencoding, networks
+from memtk_monai import autoencoding, networks, perceptual
 from memtk_monai.config import LatentDiffusionConfig
 from memtk_monai.patches import fold, unfold
 from memtk_monai.presets import PRESETS_2D, PRESETS_3D
@@ -20,8 +20,9 @@ from memtk_monai.schedule import Schedule
 class MonaiLatentDiffusion(Generator):
     """An autoencoder with a KL term, then a diffusion model of its latents.
 
-    Three phases: `autoencoder` (L1 and KL), `adversarial` (a discriminator besides), `diffusion`
-    (on the latents of the frozen autoencoder, scaled to unit spread).
+    Three phases: `autoencoder` (L1, KL and, if asked for, a perceptual distance), `adversarial` (a
+    discriminator besides), `diffusion` (on the latents of the frozen autoencoder, scaled to unit
+    spread over the whole training set).
 
     References: Rombach et al., arXiv 2112.10752; Pinaya et al., arXiv 2209.07162; used by Dar et
     al., arXiv 2402.01054.
@@ -36,6 +37,10 @@ class MonaiLatentDiffusion(Generator):
     def __init__(self, config: LatentDiffusionConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
         networks.check_shape(config, spec)
+        self._perceptual: perceptual.Perceptual | None = None
+        if config.perceptual_weight:
+            perceptual.check_images(spec)
+            self._perceptual = perceptual.Perceptual(config.perceptual_weights)
         self.latent_shape = networks.latent_shape(config, spec)
         self._format = torch.channels_last_3d if spec.dims == 3 else torch.channels_last
         self.autoencoder = networks.autoencoder(config, spec)
@@ -62,12 +67,21 @@ class MonaiLatentDiffusion(Generator):
             self._discriminator_loss,
             c.discriminator_rate,
         )
+        coupled = c.discriminator_norm == "batch"
         denoising = Turn("unet", self.unet.parameters, self._diffusion_loss, c.unet_rate)
         return (
             Phase("autoencoder", c.autoencoder, (autoencoder,)),
-            Phase("adversarial", c.adversarial, (fooling, judging)),
+            Phase("adversarial", c.adversarial, (fooling, judging), whole_batch=coupled),
             Phase("diffusion", c.diffusion, (denoising,), encode=self.encode, begin=self._measure),
         )
+
+    def blocks_of(self, phase: str) -> list[nn.Module]:
+        """Return the residual blocks of the autoencoder, or the levels of the U-Net."""
+        coder, unet = self.autoencoder, self.unet
+        groups: list[Any] = [coder.encoder.blocks, coder.decoder.blocks]
+        if phase == "diffusion":
+            groups = [unet.down_blocks, [unet.middle_block], unet.up_blocks]
+        return [block for group in groups for block in group]
 
     def encode(self, x: Tensor) -> Tensor:
         """Map images (B, C, *S) to mean and spread of their latents, one after the other."""
@@ -91,16 +105,27 @@ class MonaiLatentDiffusion(Generator):
         for now, then in zip(times, [*times[1:], -1], strict=True):
             t = torch.full((len(x),), now, device=x.device)
             x_0, eps = self.schedule.split(x, self.unet(x, t).float(), t)
-            if self.config.clip == "range":
-                x_0 = x_0.clamp(self.latent_low, self.latent_high)
+            if self.config.clip != "off":
+                x_0 = self._clipped(x_0)
                 eps = self.schedule.noise_in(x, x_0, t)
             fresh = noise.normal(*self.latent_shape).to(x) if self._ancestral(then) else None
             x = self.schedule.back(x_0, eps, now, then, fresh)
-        return self.decode(x / self.latent_scale).float().clamp(-1, 1)
+        return self.decode(self._unscaled(x)).float().clamp(-1, 1)
 
     def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
         """Return the squared error (B,) of denoising images (B, C, *S) at times `t` (B,)."""
         return self._errors(self.encode(x), t, noise)
+
+    def _scaled(self, z: Tensor) -> Tensor:
+        return z * self.latent_scale
+
+    def _unscaled(self, x: Tensor) -> Tensor:
+        return x if self.config.sampling_scale == "one" else x / self.latent_scale
+
+    def _clipped(self, x_0: Tensor) -> Tensor:
+        if self.config.clip == "unit":
+            return x_0.clamp(-1, 1)
+        return x_0.clamp(self.latent_low, self.latent_high)
 
     def _ancestral(self, then: int) -> bool:
         return self.config.sampler == "ddpm" and then >= 0
@@ -114,24 +139,31 @@ class MonaiLatentDiffusion(Generator):
         mean, sigma = posterior.chunk(2, dim=1)
         return mean + sigma * noise.normal(*self.latent_shape).to(mean)
 
-    def _plain_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
+    def _rebuilding(self, x: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the reconstruction (B, C, *S), and what it costs without a discriminator."""
         y, mean, sigma = self._round_trip(x, noise)
         kl = autoencoding.divergence(mean, sigma)
-        return {"l1": (y.float() - x).abs().mean(), "kl": self.config.kl_weight * kl}
+        terms = {"l1": (y.float() - x).abs().mean(), "kl": self.config.kl_weight * kl}
+        if self._perceptual is not None:
+            seen = perceptual.distance(self._perceptual, x, y, self.config.perceptual_slices, noise)
+            terms["perceptual"] = self.config.perceptual_weight * seen
+        return y, terms
+
+    def _plain_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
+        return self._rebuilding(x, noise)[1]
 
     def _adversarial_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
-        y, mean, sigma = self._round_trip(x, noise)
-        return {
-            "l1": (y.float() - x).abs().mean(),
-            "kl": self.config.kl_weight * autoencoding.divergence(mean, sigma),
-            "adversarial": self.config.adversarial_weight
-            * autoencoding.fooling(self.discriminator, y),
-        }
+        y, terms = self._rebuilding(x, noise)
+        c = self.config
+        fooling = autoencoding.fooling(self.discriminator, y, c.adversarial_activation)
+        return terms | {"adversarial": c.adversarial_weight * fooling}
 
     def _discriminator_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
         with torch.no_grad():
-            fake = self._round_trip(x, noise)[0]
-        return {"discriminator": autoencoding.telling_apart(self.discriminator, x, fake.to(x))}
+            fake = self._round_trip(x, noise)[0].to(x)
+        way = self.config.adversarial_activation
+        told = autoencoding.telling_apart(self.discriminator, x, fake, way)
+        return {"discriminator": told}
 
     def _measure(self, batches: Iterable[Tensor]) -> None:
         """Find the spread and the range of the latents of the whole training set."""
@@ -155,7 +187,7 @@ class MonaiLatentDiffusion(Generator):
         return {"mse": self._errors(posterior, t, noise).mean()}
 
     def _errors(self, posterior: Tensor, t: Tensor, noise: Noise) -> Tensor:
-        z = self._draw(posterior.float(), noise) * self.latent_scale  # (B, L, *s)
+        z = self._scaled(self._draw(posterior.float(), noise))  # (B, L, *s)
         eps = noise.normal(*self.latent_shape).to(z)
         predicted = self.unet(self.schedule.add_noise(z, eps, t), t).float()
         wrong = predicted - self.schedule.target(z, eps, t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet, PatchDiscriminator
@@ -64,7 +65,7 @@ def discriminator(config: LatentDiffusionConfig, spec: ImageSpec) -> PatchDiscri
         channels=config.discriminator_channels,
         in_channels=spec.channels,
         num_layers_d=config.discriminator_layers,
-        norm="INSTANCE",
+        norm=config.discriminator_norm.upper(),
     )
 
 
@@ -107,8 +108,15 @@ class InFloat32(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the output in float32."""
-        with torch.autocast(x.device.type, enabled=False):
+        with in_float32(x.device):
             return super().forward(x.float())
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Compute as without autocast inside a block; on the meta device there is none."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def _groups(most: int, channels: Sequence[int]) -> int:

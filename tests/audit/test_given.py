@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memtk.audit import audit_embeddings
-from memtk.audit.given import read_embeddings
+from memtk.audit.vectors import read_embeddings
 from memtk.errors import UserError
 from memtk.results import Policy
 
@@ -51,13 +51,13 @@ def test_copies_among_given_embeddings_are_flagged_and_fail(file, audit):
 
 def test_one_embedding_is_said_to_serve_both_sides(file, audit):
     assert any("One embedding serves both" in note for note in audit(file()).audit.notes)
-    two = audit(file(), "two", exposure=file("other.npz"))
+    two = audit(file(), "two", other=file("other.npz"))
     assert not any("One embedding serves both" in note for note in two.audit.notes)
 
 
 def test_the_exposure_is_read_from_the_second_file(file, audit):
     noise = np.random.default_rng(5).normal(size=SYNTHETIC.shape).astype(np.float32)
-    done = audit(file(), exposure=file("other.npz", synthetic=noise))
+    done = audit(file(), other=file("other.npz", synthetic=noise))
     assert done.audit.protocols.conformal.n_mem == 0
     assert done.audit.protocols.conformal.n_copies >= 20
 
@@ -109,6 +109,13 @@ def test_the_same_file_gives_the_same_audit_and_another_one_another_run(file, au
             },
             "1 patients are in train and in validation",
         ),
+        (
+            {"train_patient": np.arange(60), "validation_patient": np.arange(59.0, 179.0)},
+            "1 patients are in train and in validation",
+        ),
+        ({"planted": TRAIN[:3], "planted_source": np.arange(3)}, "equals the row of train"),
+        ({"validation": np.r_[VALIDATION[:9], TRAIN[:2]]}, "2 embeddings of train equal one"),
+        ({"validation": np.r_[VALIDATION, SYNTHETIC[:1]]}, "1 embeddings of synthetic equal"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_the_file(file, audit, arrays, words):
@@ -136,9 +143,30 @@ def test_a_file_that_is_no_archive_is_told(tmp_path, file):
 
 def test_two_files_must_be_of_the_same_images(file, audit):
     with pytest.raises(UserError, match="same images in the same order"):
-        audit(file(), exposure=file("other.npz", synthetic=SYNTHETIC[:5]))
+        audit(file(), other=file("other.npz", synthetic=SYNTHETIC[:5]))
 
 
 def test_a_similarity_of_images_is_refused(file, audit):
     with pytest.raises(UserError, match="compares images"):
         audit(file(), similarity="ncc")
+
+
+def test_of_planted_embeddings_one_a_patient_counts_and_none_that_nothing_was_done_to(file, audit):
+    rng = np.random.default_rng(1)
+    source = np.repeat([0, 1, 2], [50, 3, 4])
+    planted = TRAIN[source] + rng.normal(0, 0.05, (57, 16)).astype(np.float32)
+    planted[-4:] = TRAIN[2]
+    done = audit(file(planted=planted, planted_source=source))
+    assert done.audit.selftest.sensitivity.conformal.n == 2
+    notes = " ".join(done.audit.notes)
+    assert "4 of 57 planted copies equal" in notes and "51 more are not" in notes
+
+
+def test_an_embedder_that_saw_the_training_images_leaves_the_exposure_out(file, audit):
+    path = file(planted=PLANTED, planted_source=np.arange(20, 60))
+    done = audit(path, exposure=False)
+    assert done.audit.protocols.conformal.patients_exposed is None
+    assert not (done.folder / "exposed.csv").exists()
+    assert not any("serves both" in note for note in done.audit.notes)
+    with pytest.raises(UserError, match="holds another run"):
+        audit(path)

@@ -51,6 +51,7 @@ def test_all_that_the_numbers_depend_on_is_in_the_identity(data, registry):
     "asked, sets, words",
     [
         ({"similarity": "ncc", "embedder": "ntxent2d"}, [], "compares the images themselves"),
+        ({"similarity": "ncc", "weights": "a.pt"}, [], "leave out --weights"),
         ({}, ["data.shap=3"], "Did you mean 'shape'"),
         ({}, ["embeder.width=3"], "unknown key 'embeder'"),
         ({}, ["audit.plant=3"], "unknown key 'audit.plant'"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -92,4 +93,72 @@ def test_images_that_came_or_went_are_noticed(audited, files, registry, tmp_path
     done = audited(tmp_path / "run", data=data)
     next(made.iterdir()).unlink()
     with pytest.raises(UserError, match="20 synthetic images, and there are 19 now"):
-        release(done.folder, registry, policy=Policy())
+        release(done.folder, registry, policy=Policy(), similarity="pearson")
+
+
+def copied(files, folder):
+    """Return sources whose synthetic images are a copy of the folder made."""
+    shutil.copytree(files / "made", folder)
+    return {
+        "source": str(files / "train"),
+        "validation_source": str(files / "val"),
+        "synthetic_source": str(folder),
+    }
+
+
+def test_images_that_changed_places_are_noticed(audited, files, registry, tmp_path):
+    data = copied(files, tmp_path / "made")
+    done = audited(tmp_path / "run", data=data)
+    first, last = tmp_path / "made" / "000.npy", tmp_path / "made" / "029.npy"
+    first.rename(tmp_path / "x")  # a copy, that was flagged
+    last.rename(first)
+    (tmp_path / "x").rename(last)
+    with pytest.raises(UserError, match="images have changed"):
+        release(done.folder, registry, policy=Policy(), similarity="pearson", device="cpu")
+    assert not (done.folder / "release" / "release.csv").exists()
+
+
+def test_images_identical_to_a_training_image_never_go_out(files, audited, tmp_path):
+    # with so few validation patients nothing can be flagged
+    rows = [(f"train/{r:03d}.npy", f"t{r}", "train") for r in range(10)]
+    rows += [(f"val/{r:03d}.npy", f"v{r}", "val") for r in range(4)]
+    manifest = files / "four.csv"
+    with open(manifest, "w", newline="") as file:
+        csv.writer(file).writerows([("path", "patient_id", "split"), *rows])
+    shutil.copytree(files / "clean", tmp_path / "made")
+    shutil.copy(files / "train" / "003.npy", tmp_path / "made" / "999.npy")
+    data = {"source": str(manifest), "synthetic_source": str(tmp_path / "made")}
+    done = audited(tmp_path / "run", data=data)
+    assert done.audit.protocols.conformal.n_copies == 0
+    assert np.flatnonzero(suspects(done.folder)).tolist() == [20]
+
+
+def test_the_score_that_chose_may_not_judge_what_is_left(failed, registry):
+    for similarity in (None, "ncc"):
+        with pytest.raises(UserError, match="compared the images themselves.*--second-embedder"):
+            release(failed.folder, registry, policy=Policy(), similarity=similarity)
+
+
+def test_a_list_is_not_written_beside_the_audit_of_another(
+    failed, registry, tmp_path, quick, monkeypatch
+):
+    asked = {"policy": Policy(), "embedder": "ntxent2d", "out": tmp_path / "out", "device": "cpu"}
+    made = release(failed.folder, registry, **asked)
+    before = made.manifest.read_text()
+
+    def fewer(*_):
+        chosen = suspects(failed.folder)
+        chosen[np.flatnonzero(~chosen)[0]] = True
+        return chosen
+
+    monkeypatch.setattr(sys.modules[suspects.__module__], "suspects", fewer)
+    with pytest.raises(UserError, match="holds another release.*--no-resume"):
+        release(failed.folder, registry, **asked)
+    assert made.manifest.read_text() == before
+    again = release(failed.folder, registry, **asked, resume=False)
+    assert again.kept == made.kept - 1 == again.audit.audit.counts["synthetic"].images
+
+
+def test_the_folder_of_the_first_audit_is_not_written_over(failed, registry):
+    with pytest.raises(UserError, match="the first audit is there"):
+        release(failed.folder, registry, policy=Policy(), embedder="ntxent2d", out=failed.folder)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from memtk.audit import make_audit_plan, run_audit
-from memtk.audit.run import count_identical, weights_in
+from memtk.audit.identical import count_identical
+from memtk.audit.weights import weights_in
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.results import Policy, read_arrays, read_audit
@@ -118,6 +120,19 @@ def test_identical_images_are_counted_and_fail(files, audited, tmp_path):
     assert "identical" in done.audit.verdict.reasons[0]
 
 
+def test_synthetic_images_that_are_validation_images_are_refused(files, audited, tmp_path):
+    # they would be nearest to themselves, and no training image could be exposed beside them
+    shutil.copytree(files / "clean", tmp_path / "made")
+    shutil.copy(files / "val" / "003.npy", tmp_path / "made" / "999.npy")
+    data = {
+        "source": str(files / "train"),
+        "validation_source": str(files / "val"),
+        "synthetic_source": str(tmp_path / "made"),
+    }
+    with pytest.raises(UserError, match="1 of 21 synthetic images are identical to a validation"):
+        audited(tmp_path / "run", data=data)
+
+
 def test_identical_images_are_found_by_their_voxels():
     import torch
 
@@ -166,22 +181,17 @@ def test_each_side_is_compared_by_an_embedder_that_saw_the_other(files, registry
 
     given = make_audit_plan(
         registry,
-        {"preset": "smoke", "plants": 3, "weights": str(done.folder)},
+        {"preset": "smoke", "plants": 3, "weights": str(done.folder), "exposure": False},
         data=data,
         settings=steps,
     )
     other = run_audit(given, registry, policy=Policy(), out=tmp_path / "given", device="cpu")
-    assert other.audit.embedder_saw.copies == other.audit.embedder_saw.exposure == "given"
+    saw = other.audit.embedder_saw
+    assert (saw.copies, saw.exposure) == ("given", "none")
     assert any("was given" in note for note in other.audit.notes)
     # the same weights give the same likeness of the copies
     one, two = (read_arrays(d.folder / "arrays.h5", "audit") for d in (done, other))
     assert np.array_equal(one["synthetic_train"], two["synthetic_train"])
-
-
-def test_weights_that_are_not_there_are_told(tmp_path):
-    with pytest.raises(UserError, match="no run folder with a trained embedder"):
-        weights_in(str(tmp_path))
-    assert weights_in(None) is None
 
 
 def test_the_result_file_reads_as_what_was_returned(failed):

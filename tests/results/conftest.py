@@ -99,10 +99,18 @@ def rate(count, n, low=None, high=None):
     )
 
 
-def selftest(found=96, n=100, low=0.9, confidence=0.95):
-    """A self-test in which `found` of n mixed copies were noticed."""
+def selftest(found=96, n=100, low=0.9, confidence=0.95, exposure=None):
+    """A self-test in which `found` of n mixed copies were noticed, `exposure` of n by exposure."""
     all_ = rate(found, n, low)
-    seen = Found(dar=all_, conformal=all_, finest=all_, right_image=all_, right_patient=all_)
+    other = None if exposure is None else rate(exposure, n)
+    seen = Found(
+        dar=all_,
+        conformal=all_,
+        finest=all_,
+        exposure=other,
+        right_image=all_,
+        right_patient=all_,
+    )
     spared = Spared(dar=rate(54, 60), conformal=rate(57, 60))
     plants = [Planted(kind="exact", strength=0, nominal=True, found=seen)]
     return SelfTest(

@@ -29,6 +29,13 @@ CASES = [
         "planted copies instead of 100",
     ),
     ({"test": {"found": 60, "n": 100, "low": 0.5}}, "inconclusive", "A better embedder"),
+    (
+        {"test": {"exposure": 40}},
+        "inconclusive",
+        "saw the training image exposed by 40 of 100 planted copies",
+    ),
+    ({"test": {"exposure": 98}}, "pass", "tolerable is none"),
+    ({"copies": 3}, "pass", "3 synthetic images are named as copies all the same"),
     ({"bound": 0.08}, "inconclusive", "may be as high as 8 %"),
     ({"bound": None}, "inconclusive", "could not be bounded"),
     ({"can_reject": False}, "inconclusive", "no synthetic image could have been flagged"),

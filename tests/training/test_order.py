@@ -1,6 +1,6 @@
 import pytest
 
-from memtk.training.order import Order, parts, read_ahead
+from memtk.training.order import Order, parts
 
 
 def test_an_epoch_is_a_permutation_and_the_next_one_another():
@@ -29,20 +29,3 @@ def test_the_parts_of_all_processes_are_the_batch(world, accumulate):
     assert [k for p in real for k in p.samples] == list(range(28, 35))
     assert sum(p.weight for p in real) == pytest.approx(1.0)
     assert all(len(p.samples) for rank in found for p in rank)
-
-
-def test_reading_ahead_gives_every_step_in_order():
-    assert list(read_ahead(lambda step: step * 2, range(3, 7))) == [6, 8, 10, 12]
-    assert list(read_ahead(lambda step: step, range(0))) == []
-
-
-def test_an_error_while_reading_ahead_comes_out_at_its_step():
-    def read(step):
-        if step == 2:
-            raise OSError("broken")
-        return step
-
-    reader = read_ahead(read, range(5))
-    assert [next(reader), next(reader)] == [0, 1]
-    with pytest.raises(OSError, match="broken"):
-        next(reader)

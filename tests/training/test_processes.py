@@ -35,7 +35,7 @@ def found(toy, tmp_path_factory):
 
     running = [start("one", 0, 1), start("two", 0, 2), start("two", 1, 2)]
     try:
-        codes = [process.wait(timeout=50) for process in running]
+        codes = [process.wait(timeout=240) for process in running]
     finally:
         for process in running:
             process.kill()

@@ -18,8 +18,8 @@ def batch_of(phase, x, step=0, world=1):
 
 @pytest.fixture
 def stepper(devices):
-    def make(model, phase, dtype=None):
-        return Stepper(model, phase, 1, devices, dtype)
+    def make(model, phase, dtype=None, drops=()):
+        return Stepper(model, phase, 1, devices, dtype, drops)
 
     return make
 
@@ -145,3 +145,23 @@ def test_a_loss_that_is_no_scalar_is_refused(toy, stepper, terms):
     model.loss = lambda x, noise: terms
     with pytest.raises(PluginError, match="must be scalars by name"):
         stepper(model, model.phases()[0]).step(0, batch_of(model.phases()[0], toy.pictures()))
+
+
+def test_weights_decay_and_rates_drop_as_in_torch(toy, stepper):
+    dropping = {"schedule": "milestones", "milestones": (2, 3), "weight_decay": 0.5}
+    model = toy.make(toy.Small, phase={**dropping, "gamma": 0.3, "clip_norm": None})
+    phase, hand, x = model.phases()[0], copy.deepcopy(model), toy.pictures()
+    one = stepper(model, phase, drops=(2, 3))
+    adam = torch.optim.AdamW(hand.parameters(), lr=1e-2, weight_decay=0.5)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [2, 3], gamma=0.3)
+    for step in range(5):
+        one.step(step, batch_of(phase, x, step))
+        samples = range(step * 6, step * 6 + 6)
+        noise = Noise(derive(1, "phase", "only", "noise"), samples)
+        adam.zero_grad()
+        hand.loss(x[Order(1, "phase", 12).images(samples)], noise)["mse"].backward()
+        adam.step()
+        schedule.step()
+    assert torch.allclose(model.linear.weight, hand.linear.weight, atol=1e-6)
+    plain = toy.make(toy.Small)
+    assert type(stepper(plain, plain.phases()[0]).optimisers["only"]) is torch.optim.Adam

@@ -100,6 +100,9 @@ class TwoPhase(Generator):
             ),
         )
 
+    def blocks_of(self, phase):
+        return [self.encoder, self.decoder] if phase == "autoencoder" else [self.denoiser]
+
     def rebuild(self, x, noise):
         z = self.encoder(x)
         y = self.decoder(z + 0.1 * noise.normal(*z.shape[1:]))
@@ -200,7 +203,12 @@ def main(folder, steps, pause):
         if event.kind == "step" and "denoiser" in event.stage:
             time.sleep(pause)
 
-    model = make(denoiser={"steps": steps}, dropout=0.0)
+    dropping = {"schedule": "milestones", "milestones": (1,), "weight_decay": 0.1}
+    model = make(
+        autoencoder={**dropping, "recompute": True, "prefetch": 0},
+        denoiser={"steps": steps, "recompute": True, "prefetch": 3},
+        dropout=0.0,
+    )
     images = Tensors(pictures())
     training = train(
         model,

@@ -1,0 +1,153 @@
+"""Reads embeddings that somebody else's embedder made, as untrusted input."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memtk.errors import UserError, did_you_mean
+
+SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic"}
+"""The arrays (N, D), (V, D), (M, D) that a file must hold, and what they are called in memtk."""
+
+OPTIONAL = (
+    *("train_patient", "validation_patient", "train_id", "validation_id", "synthetic_id"),
+    *("planted", "planted_source"),
+)
+"""Further arrays: patients and names of the rows, and embeddings (K, D) of planted copies with the
+rows of `train` (K,) that they were made from."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a file holds.
+
+    Args:
+        sets: "training", "validation" and "synthetic" embeddings, (n, D).
+        labels: the optional arrays that are there.
+        digest: that changes when the content does.
+    """
+
+    sets: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    digest: str
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return an optional array as texts; empty if it is not there."""
+        return _texts(self.labels.get(name, np.zeros(0)))
+
+
+def _texts(values: np.ndarray) -> tuple[str, ...]:
+    """Return names as texts; the patient 7 is the same whether it was stored as 7 or as 7.0.
+
+    >>> _texts(np.array([7.0, 8.0])), _texts(np.array(["a"]))
+    (('7', '8'), ('a',))
+    """
+    return tuple(
+        str(v).removesuffix(".0") if isinstance(v, float) else str(v) for v in values.tolist()
+    )
+
+
+def read_embeddings(path: Path) -> Given:
+    """Read a NumPy archive (.npz). Nothing in it is executed.
+
+    Raises:
+        UserError: naming the file, for what is missing, of a wrong shape, or not finite.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read as a NumPy archive of plain arrays (np.savez): {error}"
+        ) from error
+    known = [*SETS, *OPTIONAL]
+    for name in arrays:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise UserError(f"{path}: unknown array {name!r}; known are {', '.join(known)}.{near}")
+    missing = [name for name in SETS if name not in arrays]
+    if missing:
+        raise UserError(
+            f"{path} has no array {', '.join(missing)}: it holds {', '.join(arrays) or 'none'}, "
+            "and train (N, D), validation (V, D) and synthetic (M, D) are needed"
+        )
+    _check(path, arrays)
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].shape}{arrays[name].dtype}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return Given(
+        {ours: arrays[theirs] for theirs, ours in SETS.items()},
+        {name: arrays[name] for name in OPTIONAL if name in arrays},
+        digest.hexdigest()[:32],
+    )
+
+
+def _check(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    widths = {}
+    for name in (*SETS, "planted"):
+        rows = arrays.get(name)
+        if rows is None:
+            continue
+        if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
+            raise UserError(
+                f"{path}: {name} has the shape {rows.shape} of {rows.dtype}; a row of numbers for "
+                "each image is needed, (images, D)"
+            )
+        widths[name] = rows.shape[1]
+        bad = ~np.isfinite(rows).all(axis=1)
+        if bad.any():
+            raise UserError(
+                f"{path}: row {int(np.argmax(bad))} of {name} holds NaN or infinite values "
+                f"({int(bad.sum())} such rows)"
+            )
+    if len(set(widths.values())) > 1:
+        shown = ", ".join(f"{name} {width}" for name, width in widths.items())
+        raise UserError(f"{path}: the embeddings differ in width ({shown}): use one embedder")
+    for name in OPTIONAL:
+        if name == "planted" or name not in arrays:
+            continue
+        whose = "planted" if name == "planted_source" else name.rpartition("_")[0]
+        if whose not in arrays or arrays[name].shape != arrays[whose].shape[:1]:
+            need = f"{len(arrays[whose])} are needed" if whose in arrays else f"{whose} is missing"
+            raise UserError(f"{path}: {name} has the shape {arrays[name].shape}: {need}")
+    if "planted" in arrays:
+        rows = arrays.get("planted_source")
+        count = len(arrays["train"])
+        if rows is None or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= count:
+            raise UserError(
+                f"{path}: planted needs planted_source, for each row the row of train (0 to "
+                f"{count - 1}) that was copied"
+            )
+        if not (arrays["planted"] != arrays["train"][rows]).any():
+            raise UserError(
+                f"{path}: every row of planted equals the row of train that it was made from. Such "
+                "copies are always found: embed images that were changed (turned, blurred, ...)"
+            )
+    none = np.zeros(0)
+    train, strangers = (arrays.get(f"{name}_patient", none) for name in ("train", "validation"))
+    shared = set(_texts(train)) & set(_texts(strangers))
+    if shared:
+        raise UserError(
+            f"{path}: {len(shared)} patients are in train and in validation. Then a copy cannot be "
+            "told from another image of the same patient: put each patient into one of them."
+        )
+    for name, other in (("train", "validation"), ("synthetic", "validation")):
+        if same := len(rows_of(arrays[name]) & rows_of(arrays[other])):
+            raise UserError(
+                f"{path}: {same} embeddings of {name} equal one of {other}. One image on both "
+                "sides of a comparison hides copies: leave it out of one."
+            )
+
+
+def rows_of(array: np.ndarray) -> set[bytes]:
+    """Return the rows of an array as what can be compared exactly."""
+    return {row.tobytes() for row in np.ascontiguousarray(array)}

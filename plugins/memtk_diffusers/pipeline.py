@@ -1,0 +1,210 @@
+"""A saved diffusers pipeline as a generator that comes trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import DDIMScheduler
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from memtk.data.sources import GRAY
+from memtk.errors import UserError
+from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
+from memtk.noise import Noise
+from memtk_diffusers.contents import contents_of
+from memtk_diffusers.noising import reverse
+from memtk_diffusers.saved import Saved, open_saved
+
+STEPS = {"DDPMPipeline": 1000, "DDIMPipeline": 50, "LDMPipeline": 50, "DiTPipeline": 50}
+"""Steps of sampling that each pipeline takes if nobody says how many."""
+
+
+class PipelineConfig(ComponentConfig):
+    """Where the pipeline lies, and how it is sampled."""
+
+    path: str = Field(..., min_length=1, description="folder that save_pretrained wrote")
+    variant: str | None = Field(
+        None, pattern=r"^\w+$", description="of the files of weights, as fp16; none: plain files"
+    )
+    sampling_steps: int | None = Field(
+        None, ge=1, description="steps of sampling; none: as many as the pipeline takes by itself"
+    )
+    eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise in a step of ddim")
+    gray: bool = Field(False, description="make gray images of a pipeline that makes colour")
+    label: int | Literal["random"] = Field(
+        "random", description="class of the images of a DiT; random: another one for each image"
+    )
+    guidance: float = Field(
+        4.0, ge=1, description="weight of a DiT's class against no class; 1: no such guidance"
+    )
+    contents: str = Field("", description="hash of the files; memtk fills it in")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_at_the_files(cls, values: Any) -> Any:
+        """Let a run know its pipeline again, so that it is not gone on with on another one."""
+        if not isinstance(values, dict) or not isinstance(values.get("path"), str):
+            return values
+        folder = Path(values["path"]).expanduser()
+        found = contents_of(folder)
+        if values.get("contents") not in (None, "", found):
+            raise UserError(f"{folder} is not the pipeline it was: its files have changed")
+        return {**values, "contents": found}
+
+
+class DiffusersPipeline(Generator):
+    """Samples an unconditional pipeline as diffusers does, each image from its own stream.
+
+    DDPMPipeline and DDIMPipeline make pixels; LDMPipeline and DiTPipeline decode latents. A DiT
+    knows classes: their numbers are the only condition that is given. The images are what the
+    pipeline makes in [-1, 1]: it must have been trained on images that were scaled as the run's.
+    Nothing is resized.
+    """
+
+    Config = PipelineConfig
+    config: PipelineConfig
+
+    def __init__(self, config: PipelineConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        folder = Path(config.path).expanduser()
+        saved = open_saved(folder, config.variant)
+        self.kind, self.networks = saved.kind, nn.ModuleDict(saved.networks)
+        self._scheduler = _scheduler(saved)
+        self._check(folder)
+
+    @property
+    def _network(self) -> Any:
+        return self.networks["transformer" if self.kind == "DiTPipeline" else "unet"]
+
+    @property
+    def _decoder(self) -> Any:
+        """What makes images of latents; None where pixels are denoised."""
+        decoders = [name for name in ("vae", "vqvae") if name in self.networks]
+        return self.networks[decoders[0]] if decoders else None
+
+    @property
+    def noised_shape(self) -> tuple[int, int, int]:
+        """Shape (L, h, w) of what the network denoises."""
+        size = self._network.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return int(self._network.config.in_channels), int(height), int(width)
+
+    @property
+    def made_shape(self) -> tuple[int, int, int]:
+        """Shape (C, H, W) of the images of the pipeline itself."""
+        channels, height, width = self.noised_shape
+        if self._decoder is None:
+            return channels, height, width
+        factor = 2 ** (len(self._decoder.config.block_out_channels) - 1)
+        return int(self._decoder.config.out_channels), height * factor, width * factor
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return none: it comes trained."""
+        return ()
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return one image (C, H, W) for each stream."""
+        labels = self._labels(noise)
+        x = noise.normal(*self.noised_shape).to(next(self.parameters()).device)  # (B, L, h, w)
+        if not len(x):
+            return x.new_empty(0, self.spec.channels, *self.spec.shape)
+        scheduler = type(self._scheduler).from_config(self._scheduler.config)
+        predict = self._with_labels(labels.to(x.device)) if labels is not None else self._predict
+        x = reverse(scheduler, predict, x, self._steps(), noise.generators(), self.config.eta)
+        if self._decoder is not None:
+            x = self._decoder.decode(x / self._decoder.config.scaling_factor).sample
+        x = x.float().clamp(-1, 1)
+        if self._to_gray:
+            x = torch.einsum("c,bchw->bhw", x.new_tensor(GRAY), x)[:, None]  # (B, 1, H, W)
+        return x
+
+    @property
+    def _to_gray(self) -> bool:
+        return self.config.gray and self.made_shape[0] == 3 and self.spec.channels == 1
+
+    def _steps(self) -> int:
+        most = int(self._scheduler.config.num_train_timesteps)
+        return self.config.sampling_steps or min(STEPS[self.kind], most)
+
+    def _predict(self, x: Tensor, t: Tensor) -> Tensor:
+        predicted: Tensor = self._network(x, t).sample
+        return predicted
+
+    def _labels(self, noise: Noise) -> Tensor | None:
+        """Return the class of each image (B,); None for a network without classes."""
+        if self.kind != "DiTPipeline":
+            return None
+        if self.config.label == "random":
+            return noise.integers(int(self._network.config.num_embeds_ada_norm))
+        return torch.full((len(noise),), self.config.label)
+
+    def _with_labels(self, labels: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the network with these classes, guided by what it predicts without any.
+
+        `e = e_none + w (e_class - e_none)`: Ho and Salimans, arXiv 2207.12598.
+        """
+        weight, channels = self.config.guidance, self.noised_shape[0]
+        none = torch.full_like(labels, int(self._network.config.num_embeds_ada_norm))
+
+        def predict(x: Tensor, t: Tensor) -> Tensor:
+            guided = weight > 1
+            given = torch.cat([labels, none]) if guided else labels
+            x = torch.cat([x, x]) if guided else x
+            times = t.reshape(1).expand(len(x)).to(x.device)
+            # A DiT predicts the spread of the noise in further channels, which are not used.
+            eps: Tensor = self._network(x, timestep=times, class_labels=given).sample[:, :channels]
+            if not guided:
+                return eps
+            of_class, of_none = eps.chunk(2)
+            return of_none + weight * (of_class - of_none)
+
+        return predict
+
+    def _check(self, folder: Path) -> None:
+        """Refuse what cannot be sampled, and images that are not the run's.
+
+        Raises:
+            UserError: with what the pipeline makes.
+        """
+        config = self._network.config
+        if getattr(config, "num_class_embeds", None) or getattr(config, "class_embed_type", None):
+            raise UserError(
+                f"{folder}: its network needs a class for each image, which a {self.kind} has not"
+            )
+        classes = getattr(config, "num_embeds_ada_norm", None)
+        if isinstance(self.config.label, int) and classes and not 0 <= self.config.label < classes:
+            raise UserError(
+                f"label = {self.config.label}: {folder} knows the classes 0 to {classes - 1}"
+            )
+        most = int(self._scheduler.config.num_train_timesteps)
+        if (self.config.sampling_steps or 1) > most:
+            raise UserError(
+                f"sampling_steps = {self.config.sampling_steps} is more than the {most} steps that "
+                f"{folder} was trained with"
+            )
+        channels, *shape = self.made_shape
+        made, wanted = ("x".join(map(str, s)) for s in (shape, self.spec.shape))
+        if made != wanted:
+            raise UserError(
+                f"{folder} makes images of {made}; the run's are {wanted}.\nNothing is resized: "
+                f"crop or pad the run's images with --set data.shape={made.replace('x', ',')}, or "
+                "take a pipeline of that size."
+            )
+        if channels != self.spec.channels and not self._to_gray:
+            way = ""
+            if (channels, self.spec.channels) == (3, 1):
+                way = "\nMake them gray: --set diffusers-pipeline.gray=true"
+            raise UserError(
+                f"{folder} makes images of {channels} channels; the run's have "
+                f"{self.spec.channels}.{way}"
+            )
+
+
+def _scheduler(saved: Saved) -> Any:
+    if saved.kind == "DDIMPipeline":  # it steps as DDIM does, whatever was saved
+        return DDIMScheduler.from_config(saved.scheduler.config)
+    return saved.scheduler

@@ -1,0 +1,180 @@
+"""Loads the folder of a saved pipeline. It is untrusted: no pickle, no code, no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+from torch import nn
+
+from memtk.errors import UserError, did_you_mean, one_line
+
+SCHEDULERS = frozenset(
+    {
+        "DDIMScheduler",
+        "DDPMScheduler",
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "EulerDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "LMSDiscreteScheduler",
+        "PNDMScheduler",
+        "UniPCMultistepScheduler",
+    }
+)
+"""Those whose noise can be drawn from one stream for each image, or that draw none."""
+
+PIPELINES: dict[str, dict[str, frozenset[str]]] = {
+    "DDPMPipeline": {"unet": frozenset({"UNet2DModel"}), "scheduler": SCHEDULERS},
+    "DDIMPipeline": {"unet": frozenset({"UNet2DModel"}), "scheduler": SCHEDULERS},
+    "LDMPipeline": {
+        "unet": frozenset({"UNet2DModel"}),
+        "vqvae": frozenset({"VQModel", "AutoencoderKL"}),
+        "scheduler": SCHEDULERS,
+    },
+    "DiTPipeline": {
+        "transformer": frozenset({"DiTTransformer2DModel", "Transformer2DModel"}),
+        "vae": frozenset({"AutoencoderKL"}),
+        "scheduler": SCHEDULERS,
+    },
+}
+"""The pipelines that need no prompt: the parts of each, and the classes that a part may be of."""
+
+CLASSES = {"Transformer2DModel": "DiTTransformer2DModel"}
+"""Classes by the name under which older versions saved them."""
+
+WEIGHTS = "diffusion_pytorch_model"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A pipeline's parts.
+
+    Args:
+        kind: of `PIPELINES`.
+        networks: by the name of the part, in float32 and eval mode.
+        scheduler: as it was saved.
+    """
+
+    kind: str
+    networks: Mapping[str, nn.Module]
+    scheduler: Any
+
+
+def open_saved(folder: Path, variant: str | None = None) -> Saved:
+    """Load a pipeline that `save_pretrained` wrote.
+
+    Only classes of `PIPELINES` are made, whatever the files ask for.
+
+    Args:
+        folder: with a `model_index.json`.
+        variant: of the weights' files ("fp16"), None for those without.
+
+    Raises:
+        UserError: for a folder, a pipeline or a part that cannot be used, naming it.
+    """
+    index = _read_json(folder / "model_index.json")
+    kind = index.get("_class_name")
+    if not isinstance(kind, str) or kind not in PIPELINES:
+        raise UserError(
+            f"{folder} is a {kind}, which memtk does not sample: it may need a prompt or bring "
+            f"code of its own. Without a prompt there are {', '.join(PIPELINES)}."
+            f"{did_you_mean(str(kind), PIPELINES)}"
+        )
+    parts = {role: _class_of(folder, index, role, known) for role, known in PIPELINES[kind].items()}
+    scheduler = _scheduler(folder / "scheduler", parts.pop("scheduler"))
+    networks = {role: _network(folder / role, name, variant) for role, name in parts.items()}
+    return Saved(kind, networks, scheduler)
+
+
+def _class_of(folder: Path, index: Mapping[str, Any], role: str, known: frozenset[str]) -> str:
+    entry = index.get(role)
+    if not isinstance(entry, list) or len(entry) != 2:
+        raise UserError(f"{folder / 'model_index.json'} names no {role}")
+    library, name = entry
+    if library != "diffusers" or name not in known:
+        raise UserError(
+            f"{folder / 'model_index.json'}: its {role} is {library}.{name}; memtk runs no code "
+            f"that a folder names, only diffusers' {', '.join(sorted(known))}"
+        )
+    return str(name)
+
+
+def _scheduler(folder: Path, name: str) -> Any:
+    config = _read_json(folder / "scheduler_config.json")
+    try:
+        return getattr(diffusers, name).from_config(config)
+    except Exception as error:  # whatever a damaged file makes of it
+        raise UserError(f"{folder}: no {name} can be made of it ({one_line(error)})") from error
+
+
+def _network(folder: Path, name: str, variant: str | None) -> nn.Module:
+    config = _read_json(folder / "config.json")
+    if "quantization_config" in config:
+        raise UserError(f"{folder} is quantized, which memtk does not load: save it in float32")
+    _check_files(folder, variant)
+    cls = getattr(diffusers, CLASSES.get(name, name))
+    try:
+        network, report = cls.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=variant,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise UserError(f"{folder}: no {name} can be loaded ({one_line(error)[:300]})") from error
+    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if report.get(problem):
+            raise UserError(
+                f"{folder}: the weights do not fit its config.json: "
+                f"{problem.replace('_', ' ')} {str(report[problem][0])[:100]}"
+            )
+    made: nn.Module = network.float().eval().requires_grad_(False)
+    return made
+
+
+def _check_files(folder: Path, variant: str | None) -> None:
+    """Say what is there instead, where there is no file of weights that can be loaded.
+
+    Raises:
+        UserError: with the way out.
+    """
+    middle = f".{variant}" if variant else ""
+    there = sorted(p.name for p in folder.iterdir() if p.name.startswith(WEIGHTS))
+    safe = [name for name in there if ".safetensors" in name]
+    wanted = (f"{WEIGHTS}{middle}.safetensors", f"{WEIGHTS}.safetensors.index{middle}.json")
+    if any(name in wanted for name in safe):
+        return
+    if safe:
+        raise UserError(
+            f"{folder} has no {wanted[0]}: there are {', '.join(safe[:3])}.\nThe word between the "
+            "dots is the variant: --set diffusers-pipeline.variant=fp16, or none without one."
+        )
+    if there:
+        raise UserError(
+            f"{folder} has its weights in pickle files alone ({there[0]}), and loading those may "
+            "run code.\nWhere you trust it, save the pipeline again as safetensors: "
+            "pipeline.save_pretrained(FOLDER, safe_serialization=True)."
+        )
+    raise UserError(f"{folder} has no weights: {WEIGHTS}{middle}.safetensors is missing")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: a pipeline that save_pretrained wrote is needed"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no table")
+    return content

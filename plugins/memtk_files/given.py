@@ -1,0 +1,206 @@
+"""Images that were sampled elsewhere, as a generator that comes trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from memtk.data.config import DataConfig
+from memtk.data.layouts import read_source
+from memtk.data.readers import Readers
+from memtk.data.sources import GRAY, is_color
+from memtk.errors import UserError
+from memtk.imaging.geometry import Geometry
+from memtk.imaging.intensity import PercentileScaling
+from memtk.imaging.volumes import check_voxels
+from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, Record, Volume
+from memtk.noise import Noise
+from memtk.registry import open_registry
+
+
+class GivenConfig(ComponentConfig):
+    """Which images, and what is done to them: the same as to the run's images."""
+
+    source: str = Field(
+        ...,
+        min_length=1,
+        description="manifest, folder or file of the images; those that it marks synthetic, "
+        "else all",
+    )
+    shape: tuple[int, ...] | None = Field(None, description="as data.shape")
+    spacing: tuple[float, ...] | None = Field(None, description="as data.spacing")
+    orientation: Literal["keep", "ras"] = Field("keep", description="as data.orientation")
+    percentiles: tuple[float, float] | None = Field(
+        (0.5, 99.5), description="as data.percentiles; none: the images lie in [-1, 1] already"
+    )
+    color: Literal["refuse", "gray"] = Field("refuse", description="as data.color")
+    contents: str = Field("", description="hash of the images; memtk fills it in")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_at_the_files(cls, values: Any) -> Any:
+        """Let a run know its images again, so that it is not gone on with on other ones."""
+        if not isinstance(values, dict) or not isinstance(values.get("source"), str):
+            return values
+        found = contents_of(list_images(values["source"], Readers(open_registry())))
+        if values.get("contents") not in (None, "", found):
+            raise UserError(f"{values['source']}: these are not the images they were")
+        return {**values, "contents": found}
+
+    @model_validator(mode="after")
+    def _as_data(self) -> GivenConfig:
+        """Refuse what the settings of the data refuse."""
+        self.as_data()
+        return self
+
+    def as_data(self) -> DataConfig:
+        """Return these settings as those of data."""
+        same: dict[str, Any] = {key: getattr(self, key) for key in Given.as_the_data}
+        if self.percentiles is None:
+            del same["percentiles"]
+        return DataConfig.model_validate({"source": self.source, **same})
+
+
+class Given(Generator):
+    """Gives back images of a folder, a manifest or a file, each once: sample i is image i.
+
+    They are read, made gray, scaled, turned, resampled and cropped or padded as the run's images
+    are, and stand in the order of their manifest or of their names. Of a run of 2D images, a volume
+    of one slice is that slice (the files of a run's synthetic images hold those).
+
+    Class attributes:
+        as_the_data: settings that must be what those of the data are.
+    """
+
+    Config = GivenConfig
+    config: GivenConfig
+    as_the_data: ClassVar[tuple[str, ...]] = (
+        "shape",
+        "spacing",
+        "orientation",
+        "percentiles",
+        "color",
+    )
+
+    def __init__(self, config: GivenConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        self._readers = Readers(open_registry())
+        self._records = list_images(config.source, self._readers)
+        self._geometry = Geometry(config.orientation, config.spacing, config.shape)
+        # The class cannot know how many images there are.
+        self.most_samples = lambda images: len(self)  # type: ignore[method-assign]
+        self.read(0)  # a wrong size is said before anything is trained
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+        return len(self._records)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return none: the images are there."""
+        return ()
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return images (B, C, *S) in [-1, 1], by the indices of `noise`.
+
+        Raises:
+            UserError: if there are fewer images than samples, or one cannot be used, naming it.
+        """
+        asked = max(noise.indices, default=-1) + 1
+        if asked > len(self):
+            raise UserError(
+                f"{self.config.source} holds {len(self)} images and {asked} were asked, each "
+                f"once.\nSay --samples {len(self)}."
+            )
+        rows = [self.read(index) for index in noise.indices]
+        empty = torch.empty(0, self.spec.channels, *self.spec.shape)
+        return (torch.stack(rows) if rows else empty).to(noise.device)
+
+    def read(self, index: int) -> Tensor:
+        """Return image `index`, prepared: float32 (C, *S) in [-1, 1].
+
+        Raises:
+            UserError: if it cannot be used, naming it.
+        """
+        record = self._records[index]
+        name = f"{record.path} ({record.item})" if record.item else str(record.path)
+        volume = self._readers.read(record)
+        if self.spec.dims == 2 and volume.voxels.shape[:2] == (1, 1):
+            volume = Volume(volume.voxels[:, 0], volume.spacing[1:])  # a stack of one slice
+        check_voxels(volume.voxels, name)
+        voxels = volume.voxels
+        if is_color(volume):
+            if self.config.color == "refuse" and self.spec.channels != 3:
+                raise UserError(f"{name} is in colour: make it gray with --set images.color=gray")
+            if self.config.color == "gray":
+                voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
+        scaled = self._scaled(voxels, name)
+        made = self._geometry(replace(volume, voxels=scaled), name).voxels
+        wanted = (self.spec.channels, *self.spec.shape)
+        if made.shape != wanted:
+            here, there = ("x".join(map(str, shape[1:])) for shape in (made.shape, wanted))
+            shape = ",".join(map(str, self.spec.shape))
+            raise UserError(
+                f"{name} is {here} with {made.shape[0]} channels; the run's images are {there} "
+                f"with {wanted[0]}.\nIf they are cropped or padded, so must these be: "
+                f"--set images.shape={shape}."
+            )
+        return torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))
+
+    def _scaled(self, voxels: np.ndarray, name: str) -> np.ndarray:
+        if self.config.percentiles is not None:
+            return PercentileScaling(*self.config.percentiles)(voxels, name)
+        low, high = float(voxels.min()), float(voxels.max())
+        if low < -1 - 1e-6 or high > 1 + 1e-6:
+            raise UserError(
+                f"{name} has values from {low:g} to {high:g}, not in [-1, 1]: scale it, "
+                "e.g. --set images.percentiles=0.5,99.5"
+            )
+        return voxels.astype(np.float32)
+
+
+def list_images(source: str, readers: Readers) -> tuple[Record, ...]:
+    """Return the images of a source that are marked synthetic, else all.
+
+    Raises:
+        UserError: if there is no such source or no image in it.
+    """
+    config = DataConfig.model_validate({"source": source})
+    rows = read_source(source, config, readers, patients=False).rows
+    marked = [row for row in rows if row.split == "synthetic"]
+    return tuple(row.record for row in marked or rows)
+
+
+def contents_of(records: Sequence[Record]) -> str:
+    """Return 32 characters that stand for the contents of the images' files, in their order.
+
+    Raises:
+        UserError: if a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for record in records:
+            folder = record.path.is_dir()
+            for path in sorted(record.path.iterdir()) if folder else [record.path]:
+                if path.is_file():
+                    status = path.stat()
+                    found = _hash(path, status.st_size, status.st_mtime_ns)
+                    digest.update(f"{found} {record.item}\n".encode())
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _hash(path: Path, size: int, time: int) -> str:
+    """Hash a file; one of the same size and time is not read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,197 @@
+"""A MONAI bundle of a latent diffusion model as a generator that comes trained."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.networks.nets import AutoencoderKL
+from monai.networks.schedulers import DDPMScheduler
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from memtk.errors import UserError
+from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
+from memtk.noise import Noise
+from memtk_monai.bundle_config import BundleConfig
+from memtk_monai.bundle_parts import Parts, read_parts, scale_factor_of
+from memtk_monai.bundle_weights import find_weights, load_weights
+
+
+class MonaiBundleConfig(ComponentConfig):
+    """Where the bundle lies, and what it does not say itself."""
+
+    path: str = Field(..., min_length=1, description="folder of the bundle")
+    definition: str = Field(
+        "configs/inference.json", min_length=1, description="file in it that defines the networks"
+    )
+    autoencoder_weights: str | None = Field(
+        None, description="file of weights, below the bundle or absolute; none: as the bundle says"
+    )
+    diffusion_weights: str | None = Field(None, description="likewise, of the U-Net")
+    scale_factor: float | None = Field(
+        None,
+        gt=0,
+        description="what latents were multiplied with; none: as the bundle or its weights say, "
+        "else 1, as the bundles' own samplers take it",
+    )
+    sampling_steps: int | None = Field(
+        None, ge=1, description="steps of sampling; none: as the bundle says, else all T"
+    )
+    range: tuple[float, float] = Field(
+        (0.0, 1.0), description="values of the bundle's images that become -1 and 1"
+    )
+    contents: str = Field("", description="hash of the files; memtk fills it in")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_at_the_files(cls, values: Any) -> Any:
+        """Let a run know its bundle again, so that it is not gone on with on another one."""
+        if not isinstance(values, dict) or not isinstance(values.get("path"), str):
+            return values
+        folder = Path(values["path"]).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"{folder}: there is no such folder. Give that of a MONAI bundle.")
+        found = contents_of(folder)
+        if values.get("contents") not in (None, "", found):
+            raise UserError(f"{folder} is not the bundle it was: its files have changed")
+        return {**values, "contents": found}
+
+    @model_validator(mode="after")
+    def _range_ascends(self) -> MonaiBundleConfig:
+        if not self.range[0] < self.range[1]:
+            raise ValueError("range: two ascending numbers are needed, e.g. 0,1")
+        return self
+
+
+class MonaiBundle(Generator):
+    """Samples the unconditional latent diffusion model of a bundle, each image from its own stream.
+
+    The networks are AutoencoderKL or VQVAE, and DiffusionModelUNet; the scheduler is DDIM, DDPM or
+    PNDM. They are made from the bundle's definitions, which are read as data. Scripts of a bundle,
+    other classes and conditions are refused by name.
+    """
+
+    Config = MonaiBundleConfig
+    config: MonaiBundleConfig
+
+    def __init__(self, config: MonaiBundleConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        folder = Path(config.path).expanduser()
+        file = BundleConfig(folder / config.definition)
+        asked = {
+            "autoencoder": config.autoencoder_weights,
+            "diffusion": config.diffusion_weights,
+        }
+        paths = {role: find_weights(folder, file, role, path) for role, path in asked.items()}
+        self.parts = parts = read_parts(file)
+        self.latent_shape = _latent_shape(parts, spec, folder)
+        self.autoencoder: Any = parts.autoencoder
+        self.diffusion: Any = parts.diffusion
+        stored = [
+            load_weights(network, paths[role], role)
+            for role, network in (("autoencoder", self.autoencoder), ("diffusion", self.diffusion))
+        ]
+        factor = config.scale_factor or scale_factor_of(file)
+        self.scale_factor = next(f for f in (factor, *reversed(stored), 1.0) if f is not None)
+        self.steps = config.sampling_steps or parts.steps or parts.train_steps
+        if self.steps > parts.train_steps:
+            raise UserError(
+                f"sampling_steps = {self.steps} is more than the {parts.train_steps} steps that "
+                f"{folder} was trained with"
+            )
+        self.requires_grad_(False).eval()
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return none: it comes trained."""
+        return ()
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return one image (C, *S) for each stream."""
+        x = noise.normal(*self.latent_shape).to(next(self.parameters()).device)  # (B, L, *s)
+        if not len(x):
+            return x.new_empty(0, self.spec.channels, *self.spec.shape)
+        scheduler = self.parts.scheduler()
+        scheduler.set_timesteps(self.steps)
+        for t in scheduler.timesteps:
+            times = torch.full((len(x),), int(t), device=x.device)
+            predicted = self.diffusion(x, times).float()
+            x = _back(scheduler, predicted, int(t), x, noise)
+        return self._to_memtk(self.autoencoder.decode_stage_2_outputs(x / self.scale_factor))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Send images (B, C, *S) through the autoencoder and back."""
+        low, high = self.config.range
+        inner = (x + 1) / 2 * (high - low) + low
+        if isinstance(self.autoencoder, AutoencoderKL):
+            return self._to_memtk(self.autoencoder.decode(self.autoencoder.encode(inner)[0]))
+        return self._to_memtk(
+            self.autoencoder.decode_stage_2_outputs(self.autoencoder.encode(inner))
+        )
+
+    def _to_memtk(self, y: Tensor) -> Tensor:
+        low, high = self.config.range
+        return ((y.float() - low) / (high - low) * 2 - 1).clamp(-1, 1)
+
+
+def contents_of(folder: Path) -> str:
+    """Return 32 characters that stand for the definitions and the weights in a bundle."""
+    digest = hashlib.sha256()
+    kept = {".json", ".pt", ".pth"}
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in kept and p.is_file()):
+        status = path.stat()
+        found = _hash(path, status.st_size, status.st_mtime_ns)
+        digest.update(f"{path.relative_to(folder).as_posix()} {found}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _hash(path: Path, size: int, time: int) -> str:
+    """Hash a file; one of the same size and time is not read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _back(scheduler: Any, predicted: Tensor, t: int, x: Tensor, noise: Noise) -> Tensor:
+    """Step back by MONAI's scheduler; DDPM draws fresh noise, row by row, each from its stream."""
+    if not isinstance(scheduler, DDPMScheduler):
+        return scheduler.step(predicted, t, x)[0]
+    rows = [
+        scheduler.step(p[None].cpu(), t, row[None].cpu(), generator=stream)[0]
+        for p, row, stream in zip(predicted, x, noise.generators(), strict=True)
+    ]
+    return torch.cat(rows).to(x)
+
+
+def _latent_shape(parts: Parts, spec: ImageSpec, folder: Path) -> tuple[int, ...]:
+    """Return the latents' shape (L, *s) for the run's images.
+
+    Raises:
+        UserError: if the bundle makes other images, with what it makes.
+    """
+    if parts.dims != spec.dims:
+        raise UserError(f"{folder} makes {parts.dims}D images; the run's are {spec.dims}D")
+    if parts.channels != spec.channels:
+        raise UserError(
+            f"{folder} makes images of {parts.channels} channels; the run's have {spec.channels}"
+        )
+    wanted = "x".join(map(str, spec.shape))
+    if parts.latent_shape is not None:
+        made = [n * parts.shrinkage for n in parts.latent_shape]
+        if made != list(spec.shape):
+            size, asked = "x".join(map(str, made)), ",".join(map(str, made))
+            raise UserError(
+                f"{folder} makes images of {size}; the run's are {wanted}.\nNothing is resized: "
+                f"crop or pad the run's images with --set data.shape={asked}."
+            )
+    unit = parts.shrinkage * 2**parts.halvings
+    nearest = [unit * max(1, round(n / unit)) for n in spec.shape]
+    if nearest != list(spec.shape):
+        raise UserError(
+            f"{folder} cannot make images of {wanted}: each side must be a multiple of {unit}.\n"
+            f"The nearest shape that it makes is {'x'.join(map(str, nearest))}."
+        )
+    return (parts.latent_channels, *[n // parts.shrinkage for n in spec.shape])

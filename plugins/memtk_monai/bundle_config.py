@@ -1,0 +1,160 @@
+"""Reads the configuration of a MONAI bundle as data. Nothing in it is run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import operator
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from memtk.errors import UserError, one_line
+
+_REFERENCE = re.compile(r"@(\w+(?:(?:::|#)\w+)*)")
+_OPERATORS: dict[type, Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+
+
+class BundleConfig:
+    """The tables of a bundle's JSON file.
+
+    A value may be plain, a reference (`"@latent_channels"`), or an expression (`"$..."`). Of
+    expressions, only sums and products of numbers, texts, lists and references are worked out;
+    of tables with a `_target_`, the name and the arguments are read.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: if it cannot be read, naming it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{path} is missing: a MONAI bundle has its networks in configs/inference.json"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read as JSON: {one_line(error)}") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{path} holds no table")
+        self._content: dict[str, Any] = content | {"bundle_root": "."}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._content
+
+    def value(self, key: str) -> Any:
+        """Return the value at a key.
+
+        Raises:
+            UserError: if it is made by code, naming the key and the expression.
+        """
+        return self._resolve(self._content[key], key, ())
+
+    def definitions(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield key, `_target_` and the unresolved arguments of each object that is defined."""
+        yield from _definitions("", self._content)
+
+    def arguments(self, key: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a definition, worked out.
+
+        Raises:
+            UserError: if one is made by code.
+        """
+        plain = {k: v for k, v in raw.items() if not (k.startswith("_") and k.endswith("_"))}
+        return {k: self._resolve(v, f"{key}.{k}", ()) for k, v in plain.items()}
+
+    def texts(self) -> Iterator[str]:
+        """Yield every text in the file, expressions as they are written."""
+        yield from _texts(self._content)
+
+    def _resolve(self, value: Any, where: str, seen: tuple[str, ...]) -> Any:
+        if isinstance(value, Mapping):
+            if "_target_" in value:
+                raise UserError(
+                    f"{self.path}: {where} is an object of {value['_target_']}; a plain value is "
+                    "needed, because memtk runs no code that a bundle names"
+                )
+            return {k: self._resolve(v, f"{where}.{k}", seen) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._resolve(item, where, seen) for item in value]
+        if not isinstance(value, str):
+            return value
+        if match := _REFERENCE.fullmatch(value):
+            return self._follow(match[1], where, seen)
+        if value.startswith("$"):
+            return self._work_out(value, where, seen)
+        return value
+
+    def _follow(self, reference: str, where: str, seen: tuple[str, ...]) -> Any:
+        if reference in seen:
+            raise UserError(f"{self.path}: {where} refers to itself by @{reference}")
+        found: Any = self._content
+        for part in re.split(r"::|#", reference):
+            try:
+                found = found[int(part)] if isinstance(found, list) else found[part]
+            except (KeyError, IndexError, ValueError, TypeError) as error:
+                raise UserError(
+                    f"{self.path}: {where} refers to @{reference}, which is not there"
+                ) from error
+        return self._resolve(found, where, (*seen, reference))
+
+    def _work_out(self, text: str, where: str, seen: tuple[str, ...]) -> Any:
+        names: list[str] = []
+
+        def name(match: re.Match[str]) -> str:
+            names.append(match[1])
+            return f"_{len(names) - 1}"
+
+        refused = UserError(
+            f"{self.path}: {where} = {text!r} is code, which memtk does not run: write the value "
+            "itself into the file"
+        )
+        try:
+            tree = ast.parse(_REFERENCE.sub(name, text[1:]).strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise refused from error
+
+        def walk(node: ast.expr) -> Any:
+            if isinstance(node, ast.Constant):
+                return node.value
+            if isinstance(node, (ast.List, ast.Tuple)):
+                return [walk(item) for item in node.elts]
+            if isinstance(node, ast.Name) and re.fullmatch(r"_\d+", node.id):
+                return self._follow(names[int(node.id[1:])], where, seen)
+            if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+                return -walk(node.operand)
+            if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+                left, right = walk(node.left), walk(node.right)
+                numbers = all(isinstance(side, (int, float)) for side in (left, right))
+                if numbers or isinstance(node.op, ast.Add):
+                    return _OPERATORS[type(node.op)](left, right)
+            raise refused
+
+        try:
+            return walk(tree)
+        except (TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
+            raise refused from error
+
+
+def _definitions(prefix: str, table: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    if isinstance(table, Mapping):
+        if isinstance(table.get("_target_"), str):
+            yield prefix, table["_target_"], table
+        for key, value in table.items():
+            yield from _definitions(f"{prefix}::{key}" if prefix else str(key), value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

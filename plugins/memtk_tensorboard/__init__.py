@@ -1,0 +1,1 @@
+"""Logs the losses of a run for TensorBoard. The plugin is the module `watcher`."""

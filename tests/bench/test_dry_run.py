@@ -1,0 +1,47 @@
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from memtk.bench.dry_run import add_model, model_table, shown_bytes
+from memtk.bench.plan import find_part
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+from memtk.registry import open_registry
+
+
+def table(name, preset, shape, images=None, **settings):
+    part = find_part(open_registry(), "generator", name, settings, preset)
+    shown = model_table()
+    add_model(shown, name, part, ImageSpec(shape), images)
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(shown)
+    return console.export_text()
+
+
+def test_each_phase_says_steps_epochs_parameters_and_memory():
+    text = table("monai3d", "smoke", (16, 16, 16), 8)
+    (row,) = [line for line in text.splitlines() if "│ diffusion" in line]
+    assert [cell.strip() for cell in row.split("│")[2:6]] == ["diffusion", "20", "40", "16"]
+    for phase in ("autoencoder", "adversarial", "diffusion"):
+        (row,) = [line for line in text.splitlines() if f"│ {phase}" in line]
+        assert row.split("│")[7].strip().endswith("MB")
+    assert "an estimate" in text
+
+
+def test_a_model_that_comes_trained_says_so():
+    part = find_part(open_registry(), "generator", "monai3d", {}, "smoke")
+    model = part.make(ImageSpec((16, 16, 16)))
+    model.phases = lambda: ()
+    shown = model_table()
+    add_model(shown, "x", type("Fixed", (), {"make": lambda self, spec: model})(), None)
+    assert shown.row_count == 1
+
+
+def test_a_shape_that_the_network_cannot_take_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="The nearest shape that it takes is 16x32x16"):
+        table("monai3d", "smoke", (15, 30, 17))
+
+
+def test_bytes_are_shown_with_two_digits():
+    assert [shown_bytes(n) for n in (999_400, 9_960_000, 1e15)] == ["999 kB", "10 MB", "1000 TB"]
