@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from memtk.audit.weights import digest_of, weights_in
 from memtk.bench.plan import Part, check_part_dims, find_part
 from memtk.config import build, load_toml, merge, parse_set
-from memtk.data.config import DataConfig
+from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
 from memtk.data.sources import open_source
@@ -100,10 +100,6 @@ class AuditPlan:
         for part in [self.similarity, *([self.embedder] if self.embedder else [])]:
             check_part_dims(part, spec, registry)
 
-    def with_options(self, **changes: Any) -> AuditPlan:
-        """Return the plan with other options."""
-        return replace(self, options=self.options.model_copy(update=changes))
-
 
 def make_audit_plan(
     registry: Registry,
@@ -139,6 +135,7 @@ def make_audit_plan(
             "which images was the generator trained on? Name them: --train T --val V, or --data "
             "manifest.csv"
         )
+    said["data"] = _absolute(said["data"])
     images = build(DataConfig, said.pop("data"), where="data")
     _check_splits_are_said(images, registry)
     similarity = find_part(
@@ -189,6 +186,17 @@ def _check_splits_are_said(data: DataConfig, registry: Registry) -> None:
             f"({unsaid} images without a split): mark them train and val in a manifest, or name "
             "two sources with --train and --val"
         )
+
+
+def _absolute(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Name sources by their whole paths: `memtk release` may be called from another folder."""
+
+    def whole(key: str, value: Any) -> Any:
+        if not key.endswith("source") or not isinstance(value, str) or value in PHANTOMS:
+            return value
+        return str(Path(value).expanduser().absolute())
+
+    return {key: whole(key, value) for key, value in data.items()}
 
 
 def _preset(registry: Registry, name: str) -> str:

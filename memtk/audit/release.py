@@ -56,7 +56,7 @@ def suspects(
 
     Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
     about 5 in 100 innocent ones along; those that are identical to a training image; and the
-    nearest synthetic image of each training image that is flagged as exposed.
+    nearest synthetic image of each training image that is flagged as exposed, or whose patient is.
 
     Raises:
         UserError: if the folder holds no finished audit.
@@ -68,6 +68,7 @@ def suspects(
         chosen = chosen | (arrays["copies_p"] <= alpha)
     if "exposure_flagged" in arrays:
         exposed = arrays["exposure_flagged"].astype(bool)
+        exposed = exposed | arrays["exposure_patient_flagged"].astype(bool)
         if drop == "alpha":
             exposed = exposed | (arrays["exposure_p"] <= alpha)
         chosen[arrays["exposure_train_synthetic_index"][exposed]] = True

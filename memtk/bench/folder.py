@@ -22,6 +22,8 @@ _CONTENTS = (
     *("timing.json", "key", "data", "embedder", "exposure", "cells", "arrays.h5", "audit.json"),
     *("copies.csv", "exposed.csv", "selftest.json", "release", "report.html", "run.json"),
 )
+_WORK = ("embedder", "exposure", "cells", "arrays.h5", "audit.json", "selftest.json", "release")
+"""What a run leaves that is worth something; before there is any, it has only been refused."""
 
 
 def default_folder(recipe: Recipe, identity: Mapping[str, Any]) -> Path:
@@ -77,12 +79,14 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
         stale.unlink(missing_ok=True)
     if (folder / "run.json").exists():
         if resume:
-            if differences := _differences(read_run_file(folder).recipe, identity):
+            differences = _differences(read_run_file(folder).recipe, identity)
+            if differences and any((folder / name).exists() for name in _WORK):
                 raise UserError(
                     f"{folder} holds another run: {'; '.join(differences[:4])}.\n"
                     "Choose another folder with --out, or throw that run away with --no-resume."
                 )
-            return
+            if not differences:
+                return  # and what was refused before any work is forgotten
     elif strangers := [p.name for p in folder.iterdir() if not _ours(p.name)]:
         raise UserError(f"{folder} is no run folder ({strangers[0]} is in it): use another --out")
     for name in _CONTENTS:  # run.json last: without it, nothing here is taken for a run's

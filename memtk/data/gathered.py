@@ -150,13 +150,14 @@ class Gathered:
                 splits[split] += len(pairs)
         if not texts:
             return [Finding(COPIED, "accepted", f"none of {total} is")]
-        way = "These are copies; the audit counts them with all others"
+        way, outcome = "These are copies; the audit counts them with all others", "note"
         if splits["validation"] or splits["held_out"]:
+            outcome = "refused"
             way = (
                 "Nobody can copy a patient whom nobody has seen: the generator was trained with "
                 "these images, or real files lie among the synthetic ones"
             )
-        return [Finding(COPIED, "note", "; ".join(texts), way, tuple(names))]
+        return [Finding(COPIED, outcome, "; ".join(texts), way, tuple(names))]
 
 
 def suggested_shape(sizes: dict[tuple[int, ...], list[Sample]]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from memtk.errors import UserError
 from memtk.interfaces import Similarity
 from memtk.memorization.conformal import Side, conformal
 from memtk.memorization.dar import Dar, cutoff, dar
+from memtk.memorization.exposed import exposed_patients
 from memtk.memorization.matched import Matched, dar_matched
 from memtk.memorization.prepared import Source
 from memtk.memorization.search import TILE, Gather, Search, search
@@ -50,7 +51,8 @@ class Judgement:
             "copies_p" (M,) and "copies_flagged" (M,). From the embedder for the exposure, if
             there: exposure_train_synthetic, exposure_synthetic_train,
             exposure_validation_synthetic, exposure_synthetic_validation with their _index;
-            "exposure_p" (N,) and "exposure_flagged" (N,).
+            "exposure_p" (N,), "exposure_flagged" (N,) and "exposure_patient_flagged" (N,), whether
+            the patient of the image is.
     """
 
     dar: Dar
@@ -170,10 +172,30 @@ def judge(
         **_flat("validation", "synthetic", unseen, "exposure_"),
         "exposure_p": exposed.p,
         "exposure_flagged": exposed.flagged,
+        "exposure_patient_flagged": _of_exposed(
+            seen.queries.similarity,
+            training_patients,
+            unseen.queries.similarity,
+            validation_patients,
+            fdr,
+        ),
     }
     patients = training_patients or range(len(exposed.flagged))
     count = len({patients[i] for i in np.flatnonzero(exposed.flagged).tolist()})
     return Judgement(reference, matched, copied, exposed, count, arrays)
+
+
+def _of_exposed(
+    test: np.ndarray,
+    patients: Sequence[Hashable],
+    validation: np.ndarray,
+    validation_patients: Sequence[Hashable],
+    fdr: float,
+) -> np.ndarray:
+    """Return which training images belong to a patient that is flagged as exposed, bool (N,)."""
+    found = exposed_patients(test, patients, validation, validation_patients, fdr=fdr)
+    flagged = dict(zip(found.names, found.flagged.tolist(), strict=True))
+    return np.array([flagged[name] for name in patients or range(len(test))])
 
 
 def _flat(a: str, b: str, found: Search, prefix: str = "") -> dict[str, np.ndarray]:

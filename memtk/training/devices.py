@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -185,7 +186,16 @@ def open_devices(name: str = "auto") -> Devices:
             f"device {kind!r} was asked for; this process works on {accelerator.device.type} "
             "already. Start a new one (and unset ACCELERATE_USE_CPU)."
         )
+    if accelerator.num_processes > 1:
+        # Threads of the process group that outlive the interpreter abort the process at its end.
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     return Devices(accelerator)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _native_bfloat16(device: torch.device) -> bool:

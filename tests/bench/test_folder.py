@@ -24,8 +24,17 @@ def test_the_same_recipe_goes_on_in_its_folder(tmp_path):
 
 def test_another_run_is_refused_with_what_differs(tmp_path):
     open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / "cells/a").mkdir(parents=True)
     with pytest.raises(UserError, match=r"bench\.seed was 0, now 2.*\n.*--out.*--no-resume"):
         open_run(tmp_path, TWO, ["a"], resume=True)
+
+
+def test_a_run_that_was_refused_before_any_work_makes_room_for_the_corrected_one(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / "data").mkdir()
+    open_run(tmp_path, TWO, ["a"], resume=True)
+    assert not (tmp_path / "data").exists()
+    open_run(tmp_path, TWO, ["a"], resume=True)  # it is that run now
 
 
 def test_no_resume_throws_the_old_run_away_and_nothing_else(tmp_path):
