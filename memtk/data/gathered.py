@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -150,13 +151,14 @@ class Gathered:
                 splits[split] += len(pairs)
         if not texts:
             return [Finding(COPIED, "accepted", f"none of {total} is")]
-        way, outcome = "These are copies; the audit counts them with all others", "note"
-        if splits["validation"] or splits["held_out"]:
-            outcome = "refused"
+        way = "These are copies; the audit counts them with all others"
+        strangers = splits["validation"] + splits["held_out"]
+        if strangers:
             way = (
                 "Nobody can copy a patient whom nobody has seen: the generator was trained with "
                 "these images, or real files lie among the synthetic ones"
             )
+        outcome: Literal["note", "refused"] = "refused" if strangers else "note"
         return [Finding(COPIED, outcome, "; ".join(texts), way, tuple(names))]
 
 
