@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -152,14 +151,12 @@ class Gathered:
         if not texts:
             return [Finding(COPIED, "accepted", f"none of {total} is")]
         way = "These are copies; the audit counts them with all others"
-        strangers = splits["validation"] + splits["held_out"]
-        if strangers:
+        if splits["validation"] or splits["held_out"]:
             way = (
                 "Nobody can copy a patient whom nobody has seen: the generator was trained with "
                 "these images, or real files lie among the synthetic ones"
             )
-        outcome: Literal["note", "refused"] = "refused" if strangers else "note"
-        return [Finding(COPIED, outcome, "; ".join(texts), way, tuple(names))]
+        return [Finding(COPIED, "note", "; ".join(texts), way, tuple(names))]
 
 
 def suggested_shape(sizes: dict[tuple[int, ...], list[Sample]]) -> tuple[int, ...]:

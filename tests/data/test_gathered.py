@@ -84,7 +84,6 @@ def test_a_synthetic_image_that_is_a_validation_image_makes_the_sets_doubtful():
     found = same_size(("training", b"x"), ("validation", b"z"), ("synthetic", b"z"))
     one = finding(found, COPIED)
     assert "1 of 1 synthetic images are identical to a validation image: 2.png = 1.png" in one.found
-    assert one.outcome == "refused", "strangers that lie among the synthetic images hide exposure"
     assert "trained with these images" in one.way_out
 
 

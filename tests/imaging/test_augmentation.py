@@ -156,6 +156,16 @@ def test_wide_changes_an_image_alike_at_every_size_but_for_the_grain(monkeypatch
     assert float((small - changed)[inside].abs().mean()) > 0.1
 
 
+def test_wide_blurs_in_proportion_to_the_shortest_side(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(A, "blur", lambda x, sigma: drawn.append(sigma) or x)
+    for shape in ((20, 40), (80, 160)):
+        A.wide(images(shape, count=400), Noise(1, range(400)))
+    torch.testing.assert_close(4 * drawn[0], drawn[1])
+    assert float(drawn[0].max()) == pytest.approx(0.035 * 20, rel=0.02)
+    assert float((drawn[0] == 0).double().mean()) == pytest.approx(0.3, abs=0.07)
+
+
 @pytest.mark.parametrize("shape", [(21, 30), (12, 15, 18)])
 def test_deform_agrees_with_scipy_and_leaves_rows_of_strength_zero(shape):
     dims = len(shape)
