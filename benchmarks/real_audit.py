@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.audit import make_audit_plan, run_audit
+from memtk.auditing import make_audit_plan, run_audit
 from memtk.data.config import DataConfig
 from memtk.data.prepare import prepare
 from memtk.imaging.planted import PLANTS, mixed

@@ -15,7 +15,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = (
     {"cli", "__main__"},
-    {"audit", "bench", "testing"},
+    {"auditing", "bench", "testing"},
     {"training", "memorization", "results", "report"},
     {"data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins"},
@@ -25,7 +25,7 @@ LAYERS = (
 
 SIBLINGS = {
     "__main__": {"cli"},
-    "audit": {"bench"},
+    "auditing": {"bench"},
     "report": {"results", "memorization"},
     "data": {"imaging", "noise", "interfaces"},
     "imaging": {"noise", "interfaces"},

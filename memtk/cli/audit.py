@@ -114,7 +114,7 @@ def audit(
     named = {key: options.pop(key) for key in ("train", "val", "held_out", "synthetic", "data")}
     asked = {key: value for key, value in options.items() if value is not None}
     with opening(json_file) as (registry, console, progress):
-        from memtk.audit import audit_embeddings, describe_audit, make_audit_plan, run_audit
+        from memtk.auditing import audit_embeddings, describe_audit, make_audit_plan, run_audit
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
 

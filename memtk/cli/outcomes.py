@@ -46,7 +46,7 @@ def opening(json_file: str | None) -> Iterator[tuple[Registry, Console, Progress
     for warning in registry.warnings:
         aside.print(f"[yellow]warning:[/] {warning}", highlight=False)
     with aside.status("loading torch, MONAI and the plugins"):
-        import memtk.audit  # noqa: F401  # several seconds, with something to look at
+        import memtk.auditing  # noqa: F401  # several seconds, with something to look at
     yield registry, aside if json_file == "-" else Console(), Progress(aside, registry.host)
 
 

@@ -60,8 +60,8 @@ def release(
     Exit status: that of the second audit: 0 pass, 3 fail, 4 inconclusive.
     """
     with opening(json_file) as (registry, console, progress):
-        from memtk.audit import release as release_audit
-        from memtk.audit.release import VOID
+        from memtk.auditing import release as release_audit
+        from memtk.auditing.release import VOID
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
 

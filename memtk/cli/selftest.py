@@ -67,7 +67,7 @@ def selftest(
     if asked.get("plants") == 0:
         raise UserError("--plants 0: a self-test plants at least one copy")
     with opening(json_file) as (registry, console, progress):
-        from memtk.audit import make_audit_plan, run_selftest
+        from memtk.auditing import make_audit_plan, run_selftest
         from memtk.report.terminal import selftest_table
 
         asked["exposure"] = False

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from memtk.audit.identical import count_identical
+from memtk.auditing.identical import count_identical
 from memtk.data.images import StoredImages
 from memtk.errors import UserError
 from memtk.interfaces import Images

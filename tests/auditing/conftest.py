@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from memtk.audit import make_audit_plan, run_audit
+from memtk.auditing import make_audit_plan, run_audit
 from memtk.data.phantoms import phantom
 from memtk.registry import open_registry
 from memtk.results import Policy

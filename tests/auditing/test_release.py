@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from memtk.audit import release
-from memtk.audit.release import suspects
+from memtk.auditing import release
+from memtk.auditing.release import suspects
 from memtk.errors import UserError
 from memtk.results import Policy, read_arrays
 
@@ -16,7 +16,7 @@ from memtk.results import Policy, read_arrays
 @pytest.fixture
 def quick(monkeypatch):
     """The second audit with a small embedder."""
-    import memtk.audit.plan as plan
+    import memtk.auditing.plan as plan
 
     monkeypatch.setattr(plan, "PRESETS", ("smoke",))
 
@@ -63,7 +63,7 @@ def test_what_is_left_is_audited_by_a_second_embedder(made, failed):
 
 
 def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
-    from memtk.audit import audit_embeddings
+    from memtk.auditing import audit_embeddings
 
     rng = np.random.default_rng(0)
     np.savez(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Group, RenderableType
 
-from memtk.audit.plan import AuditPlan
+from memtk.auditing.plan import AuditPlan
 from memtk.bench.dry_run import add_model, image_table, model_table
 from memtk.bench.folder import named_folder
 from memtk.data.prepare import prepare

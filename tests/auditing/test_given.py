@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.audit import audit_embeddings
-from memtk.audit.vectors import read_embeddings
+from memtk.auditing import audit_embeddings
+from memtk.auditing.vectors import read_embeddings
 from memtk.errors import UserError
 from memtk.results import Policy
 

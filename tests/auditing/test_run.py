@@ -10,9 +10,9 @@ import shutil
 import numpy as np
 import pytest
 
-from memtk.audit import make_audit_plan, run_audit
-from memtk.audit.identical import count_identical
-from memtk.audit.weights import weights_in
+from memtk.auditing import make_audit_plan, run_audit
+from memtk.auditing.identical import count_identical
+from memtk.auditing.weights import weights_in
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.results import Policy, read_arrays, read_audit

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from memtk.audit.weights import digest_of, weights_in
+from memtk.auditing.weights import digest_of, weights_in
 from memtk.bench.plan import Part, check_part_dims, find_part
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.config import PHANTOMS, DataConfig

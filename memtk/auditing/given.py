@@ -12,9 +12,9 @@ import numpy as np
 
 from memtk import __version__
 from memtk.atomic import FULL, explain
-from memtk.audit.findings import Names, write_findings
-from memtk.audit.run import FinishedAudit
-from memtk.audit.vectors import Given, read_embeddings, rows_of
+from memtk.auditing.findings import Names, write_findings
+from memtk.auditing.run import FinishedAudit
+from memtk.auditing.vectors import Given, read_embeddings, rows_of
 from memtk.bench.evidence import Patients, protocols_of, selftest_record
 from memtk.bench.folder import named_folder, open_run, working_in
 from memtk.bench.outcome import PACKAGES, used

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from memtk.audit import make_audit_plan, run_audit, run_selftest
-from memtk.audit.weights import weights_in
+from memtk.auditing import make_audit_plan, run_audit, run_selftest
+from memtk.auditing.weights import weights_in
 from memtk.errors import UserError
 from memtk.results import Policy
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from memtk import __version__
 from memtk.atomic import FULL, explain
-from memtk.audit.findings import Names, write_findings
-from memtk.audit.identical import identical_to, refuse_real
-from memtk.audit.plan import AuditPlan
-from memtk.audit.weights import check_unseen
+from memtk.auditing.findings import Names, write_findings
+from memtk.auditing.identical import identical_to, refuse_real
+from memtk.auditing.plan import AuditPlan
+from memtk.auditing.weights import check_unseen
 from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, sources_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.audit import make_audit_plan
+from memtk.auditing import make_audit_plan
 from memtk.errors import UserError
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtk.atomic import FULL, explain
-from memtk.audit.plan import AuditPlan
-from memtk.audit.run import open_context, open_detector
-from memtk.audit.weights import check_unseen
+from memtk.auditing.plan import AuditPlan
+from memtk.auditing.run import open_context, open_detector
+from memtk.auditing.weights import check_unseen
 from memtk.bench.embedding import sources_of
 from memtk.bench.evidence import CONFIDENCE, Patients, View, selftest_of
 from memtk.bench.folder import named_folder, open_run, working_in

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from memtk.audit import make_audit_plan, run_selftest
+from memtk.auditing import make_audit_plan, run_selftest
 from memtk.errors import UserError
 from memtk.results import SelfTest
 from memtk.results.store import read_record

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from memtk.atomic import write_text
-from memtk.audit.plan import AuditOptions, AuditPlan, make_audit_plan
-from memtk.audit.run import IDENTICAL, FinishedAudit, run_audit
+from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
+from memtk.auditing.run import IDENTICAL, FinishedAudit, run_audit
 from memtk.bench.run import prepared
 from memtk.data.config import DataConfig
 from memtk.data.sample import Sample
