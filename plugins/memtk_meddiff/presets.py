@@ -73,15 +73,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": SMALL
     | {
         "patch": 4,
-        "codes": 512,
+        "codes": 1024,
         "restart_below": 0.1,
-        "discriminator_start": 560,
-        "vqgan_rate": 2e-3,
+        "discriminator_start": 1440,
+        "vqgan_rate": 4e-3,
         "unet_dim": 32,
         "unet_multiples": (1, 2),
         "unet_heads": 2,
         "unet_rate": 2e-3,
-        "vqgan": {"steps": 600, "batch_size": 16, "schedule": "one-cycle"},
+        "vqgan": {"steps": 1500, "batch_size": 8, "schedule": "one-cycle"},
         "diffusion": FEW_CHANNELS
         | {
             "steps": 1800,
