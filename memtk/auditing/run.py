@@ -17,7 +17,7 @@ from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, sources_of
 from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
-from memtk.bench.folder import named_folder, open_run, working_in
+from memtk.bench.folder import check_apart, named_folder, open_run, working_in
 from memtk.bench.outcome import PACKAGES, data_of, used
 from memtk.bench.planting import Planting
 from memtk.bench.run import prepared
@@ -91,6 +91,7 @@ def run_audit(
     """
     devices = open_devices(device)
     folder = out or named_folder("audit", plan.identity())
+    check_apart(folder, plan.data.sources())
     if not devices.is_main:
         devices.wait()
         _run(plan, registry, folder, devices, ignore, policy)

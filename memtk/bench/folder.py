@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,24 @@ def named_folder(name: str, identity: Mapping[str, Any]) -> Path:
     """Return `runs/NAME-KEY`; the key stands for the identity."""
     text = json.dumps(identity, sort_keys=True)
     return Path("runs") / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def check_apart(folder: Path, sources: Iterable[str]) -> None:
+    """See that a run does not write among the images: it would read its own files as images.
+
+    Args:
+        folder: of the run.
+        sources: of its images, whichever of them are folders.
+
+    Raises:
+        UserError: if the run's folder is one of them or lies in one.
+    """
+    for source in sources:
+        if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+            raise UserError(
+                f"{folder} lies among the images in {source}, and would be read as some of them: "
+                "choose another folder with --out"
+            )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from memtk.bench.cell import run_cell
 from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
-from memtk.bench.folder import default_folder, open_run, working_in
+from memtk.bench.folder import check_apart, default_folder, open_run, working_in
 from memtk.bench.plan import Plan
 from memtk.bench.selection import check_cells
 from memtk.data.config import DataConfig
@@ -63,6 +63,7 @@ def run_bench(
     """
     devices = open_devices(device)
     folder = out or default_folder(plan.recipe, plan.identity())
+    check_apart(folder, plan.data.sources())
     watch = watch if devices.is_main else ignore
     if not devices.is_main:
         devices.wait()
@@ -93,16 +94,25 @@ def _run(
             watch(Event("skip", f"cell {name}"))
             results.append(read_result(done))
             continue
-        if detector is None and plan.embedder is not None:
-            detector = Detector(
-                context,
-                plan.embedder,
-                dataset.split("training"),
-                folder / "embedder",
-                f"the embedder {bench.embedder}",
-            )
+        detector = detector or train_detector(context, plan)
         results.append(run_cell(context, plan, name, part, detector))
     return results
+
+
+def train_detector(context: Context, plan: Plan) -> Detector | None:
+    """Return the copy detector of a run, trained on all training images; None in image space.
+
+    It is trained once, whatever the mitigations leave to the generators.
+    """
+    if plan.embedder is None:
+        return None
+    return Detector(
+        context,
+        plan.embedder,
+        context.dataset.split("training"),
+        context.folder / "embedder",
+        f"the embedder {plan.recipe.bench.embedder}",
+    )
 
 
 def prepared(

@@ -131,3 +131,7 @@ class DataConfig(ComponentConfig):
             "synthetic": self.synthetic_source,
         }
         return {group: source for group, source in given.items() if source is not None}
+
+    def sources(self) -> tuple[str, ...]:
+        """Return all sources that are given."""
+        return (self.source, *self.sources_beside().values())

@@ -37,8 +37,10 @@ def decide(
     - **pass** only if all of this holds: the exposure was tested; the self-test was run, and the
       lower end of the interval of its sensitivity reaches `min_sensitivity`, for the copies and,
       where it was measured, for the training images that were copied; the upper bound of the copy
-      rate is at most `max_copy_rate`; images and patients could have been flagged at all; and
-      nothing was computed at less than the policy's `confidence`.
+      rate is at most `max_copy_rate`; images and patients could have been flagged at all; the
+      share of patients that may be exposed without any being flagged is at most
+      `max_unseen_patients`, where that is asked; and nothing was computed at less than the
+      policy's `confidence`.
     - **inconclusive** otherwise: each condition that does not hold is a reason, with what would
       change it.
 
@@ -136,6 +138,7 @@ class _Case:
                 "images of other patients altogether."
             )
         reasons += self._unable()
+        reasons += self._unseen()
         reasons += self._weak()
         return [*reasons, *self._loose()]
 
@@ -156,6 +159,24 @@ class _Case:
             f"With {many(self.validation, 'validation patient')} no {' and no '.join(blind)} could "
             f"have been flagged, however alike. At least {patients_to_flag(self.found.fdr)} "
             "validation patients are needed."
+        ]
+
+    def _unseen(self) -> list[str]:
+        """Say whether more patients may be exposed without a flag than is tolerable."""
+        limit = self.policy.max_unseen_patients
+        unseen = fewest_patients(self.found, self.training) - 1
+        if limit is None or self.found.patients_exposed is None or not self._patients_can_reject:
+            return []
+        if unseen / self.training <= limit:
+            return []
+        # the fewest that can be flagged: T / (fdr (V + 1))
+        spared = math.floor(limit * self.training) + 1
+        needed = math.ceil(self.training / (self.found.fdr * spared)) - 1
+        return [
+            f"Up to {part(unseen, self.training, 'training patient')} may be exposed without any "
+            f"being flagged; tolerable is {_at_most(limit)}. About "
+            f"{many(max(needed, self.validation + 1), 'validation patient')} instead of "
+            f"{self.validation} would change that."
         ]
 
     @property

@@ -126,8 +126,16 @@ def _noticed(audit: Audit) -> str:
         f"Of {many(found.n, 'copy')} that {made}, it noticed {found.count} ({share(found.rate)})"
     )
     if found.low < audit.policy.min_sensitivity:
-        return f"{measured}, too few to rely on: copies may have gone unnoticed."
-    return f"{measured}."
+        measured = f"{measured}, too few to rely on: copies may have gone unnoticed"
+    exposure = audit.selftest.sensitivity.exposure
+    if exposure is None or not exposure.n or audit.protocols.conformal.patients_exposed is None:
+        return f"{measured}."
+    weak = exposure.low < audit.policy.min_sensitivity
+    return (
+        f"{measured}. By the other comparison, from the side of the patients, it saw "
+        f"{exposure.count} of the {exposure.n} images exposed whose copies these were "
+        f"({share(exposure.rate)}){', too few to rely on' if weak else ''}."
+    )
 
 
 def _given(audit: Audit) -> list[str]:

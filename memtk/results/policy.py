@@ -28,6 +28,13 @@ class Policy(StoredRecord):
         lt=1,
         description="largest tolerable share of training patients that are exposed",
     )
+    max_unseen_patients: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="largest tolerable share of training patients that may be exposed without any "
+        "being flagged, because too few could stand out; none: not asked",
+    )
     confidence: float = Field(
         default=0.95, ge=0.5, lt=1, description="of every interval and bound that decides"
     )

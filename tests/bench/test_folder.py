@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from memtk.bench.folder import default_folder, open_run, working_in
+from memtk.bench.folder import check_apart, default_folder, open_run, working_in
 from memtk.bench.recipe import make_recipe
 from memtk.errors import UserError
 
@@ -99,3 +101,12 @@ def test_a_folder_below_a_file_is_refused(tmp_path):
         working_in(tmp_path / "file" / "run"),
     ):
         pass
+
+
+def test_a_run_may_not_lie_among_its_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train").mkdir()
+    for folder in (tmp_path / "train", tmp_path / "train/run", Path("train/../train/run")):
+        with pytest.raises(UserError, match=r"lies among the images in .*train.*--out"):
+            check_apart(folder, ["manifest.csv", "train"])
+    check_apart(tmp_path / "train-run", ["train", "phantom3d"])

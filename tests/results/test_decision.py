@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -126,3 +127,22 @@ def test_no_reason_promises_anonymity_or_safety(make_audit):
             assert reason[0].isupper() or reason[0].isdigit()
             assert reason.endswith(".") and "  " not in reason
             assert not re.search("anonym|safe|guarantee|proof|prove", reason, re.I)
+
+
+def test_how_many_exposed_patients_may_go_unseen_is_asked_only_where_the_policy_says(make_audit):
+    strict = Policy(max_unseen_patients=0.1)  # 6.4 of 64
+    assert said(make_audit(patients_fewest=10))[0] == "pass"
+    outcome, text = said(make_audit(patients_fewest=10, policy=strict))
+    assert outcome == "inconclusive"
+    assert "Up to 9 of 64 training patients (14.1 %) may be exposed" in text
+    assert said(make_audit(patients_fewest=7, policy=strict))[0] == "pass"  # six may
+
+
+def test_as_many_validation_patients_as_are_named_would_let_fewer_go_unseen(make_audit):
+    for limit in (0.0, 0.02, 0.1):
+        policy = Policy(max_unseen_patients=limit)
+        _, text = said(make_audit(patients_fewest=40, validation=10, policy=policy))
+        needed = int(re.search(r"About (\d+) validation patients instead of 10", text)[1])
+        fdr = make_audit().protocols.conformal.fdr
+        unseen = [math.ceil(64 / (fdr * (v + 1)) - 1e-9) - 1 for v in (needed, needed - 1)]
+        assert unseen[0] <= limit * 64 < unseen[1]

@@ -23,6 +23,7 @@ def test_no_file_is_the_defaults():
     assert Policy().model_dump() == {
         "max_copy_rate": 0.05,
         "max_exposed_patients": 0.0,
+        "max_unseen_patients": None,
         "confidence": 0.95,
         "min_sensitivity": 0.8,
     }
