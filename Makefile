@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: bench test check format docs clean
+.PHONY: bench test check format docs leaderboard clean
 
 bench: $(READY)  ## the main job: train, sample, embed, search, judge, report
 	$(BIN)/memtk bench --generator monai3d --embedder ntxent3d
@@ -19,8 +19,12 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## the pages that are made from the code
+docs: $(READY)  ## the pages that are made from the code, and the site of all pages (build/site)
 	$(BIN)/python docs/make_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+leaderboard: $(READY)  ## the table of the results under benchmarks/results
+	$(BIN)/memtk leaderboard benchmarks/results --markdown benchmarks/LEADERBOARD.md
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage
@@ -28,5 +32,5 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint,docs]'
 	touch $(READY)

@@ -45,7 +45,7 @@ def _hooks() -> str:
 
 def _commands() -> str:
     text = "# Commands\n"
-    for name, command in [("", cli), *sorted(cli.commands.items())]:
+    for name, command in [("", cli), *_all(cli)]:
         full = f"memtk {name}".strip()
         context = click.Context(
             command, info_name=full, terminal_width=96, help_option_names=["-h", "--help"]
@@ -54,8 +54,19 @@ def _commands() -> str:
     return text
 
 
+def _all(group: click.Group, above: str = "") -> list[tuple[str, click.Command]]:
+    """Return the commands of a group by their names, each group's own after it."""
+    found: list[tuple[str, click.Command]] = []
+    for name, command in sorted(group.commands.items()):
+        found.append((f"{above}{name}", command))
+        if isinstance(command, click.Group):
+            found += _all(command, f"{above}{name} ")
+    return found
+
+
 def _policy() -> str:
-    example = "".join(f"{key} = {value}\n" for key, value in Policy().model_dump().items())
+    keys = Policy().model_dump(exclude_none=True)
+    example = "".join(f"{key} = {value}\n" for key, value in keys.items())
     rules = (inspect.getdoc(decide) or "").split("\n\n")
     return (
         "# Policy\n\nWhat is tolerable in an audit, as a table of a TOML file. What a file leaves "

@@ -36,6 +36,8 @@ class Component:
         needs: top-level modules that the target imports beyond memtk's own requirements.
         install: the command that brings what is missing of `needs`.
         api: the version of the plugin interface that it was written for.
+        cases: `"package.module:CASES"`, where its cases for `memtk plugins test` are: needed of
+            what cannot be made without settings or an example file.
 
     Raises:
         ValueError: if the name or the target is malformed.
@@ -51,6 +53,7 @@ class Component:
     needs: tuple[str, ...] = ()
     install: str = ""
     api: int = API
+    cases: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -59,3 +62,5 @@ class Component:
             )
         if not _TARGET.fullmatch(self.target):
             raise ValueError(f"target {self.target!r} of {self.name!r}: expected 'module:Class'")
+        if self.cases and not _TARGET.fullmatch(self.cases):
+            raise ValueError(f"cases {self.cases!r} of {self.name!r}: expected 'module:CASES'")

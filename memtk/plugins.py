@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pluggy
 
 from memtk import hookspecs
+from memtk.discovery import Point, find_points
 from memtk.errors import did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint  # slow to import, and seldom there
 
 GROUP = "memtk"
 
@@ -54,7 +58,7 @@ class Host:
 
 
 def load_plugins(
-    found: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] | None = None
+    found: Iterable[EntryPoint | Point] | None = None, environ: Mapping[str, str] | None = None
 ) -> Host:
     """Import every plugin of the group `memtk` that the user allows.
 
@@ -70,7 +74,7 @@ def load_plugins(
     manager.add_hookspecs(hookspecs)
     plugins: list[Plugin] = []
     seen: dict[str, tuple[str, Plugin]] = {}
-    found = entry_points(group=GROUP) if found is None else found
+    found = find_points(GROUP) if found is None else found
     for point in sorted(found, key=lambda p: (p.name, p.value)):
         value, first = seen.get(point.name, (None, None))
         if value == point.value:
@@ -95,7 +99,7 @@ def _names(text: str | None) -> set[str] | None:
     return None if text is None else {name.strip() for name in text.split(",") if name.strip()}
 
 
-def _describe(point: EntryPoint) -> Plugin:
+def _describe(point: EntryPoint | Point) -> Plugin:
     dist = point.dist
     name, version = (dist.name, dist.version) if dist else ("unknown", "?")
     module = point.value.partition(":")[0].strip()  # `point.module` fails where it is malformed
@@ -106,7 +110,7 @@ def _stop(plugin: Plugin, status: str, reason: str) -> Plugin:
     return Plugin(plugin.name, plugin.module, plugin.distribution, plugin.version, status, reason)
 
 
-def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str:
+def _register(manager: pluggy.PluginManager, point: EntryPoint | Point) -> str:
     """Import and register one plugin; return why it failed, or an empty string."""
     try:
         module = point.load()

@@ -67,6 +67,8 @@ class Registry:
         self.host = host
         self.warnings = list(host.warnings)
         self._entries = {kind: list(self._collect(kind, hook)) for kind, hook in KINDS.items()}
+        for kind, entries in self._entries.items():
+            self.warnings += _unusable(kind, entries)
 
     def _collect(self, kind: str, hook: str) -> Iterable[Entry]:
         by_name = {p.name: p for p in self.host.plugins if p.status == "active"}
@@ -133,6 +135,23 @@ class Registry:
 def open_registry() -> Registry:
     """Load the installed plugins and return their components."""
     return Registry(load_plugins())
+
+
+def _unusable(kind: str, entries: Iterable[Entry]) -> Iterable[str]:
+    """Say of the components of a kind which share a name, and which another memtk is needed for."""
+    by_name: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_name.setdefault(entry.name, []).append(entry)
+        if entry.component.api != API:
+            yield (
+                f"{kind} {entry.name!r} of plugin {entry.plugin.name!r} is written for plugin "
+                f"interface {entry.component.api}; this memtk has {API}"
+            )
+    for name, same in by_name.items():
+        if len({entry.plugin for entry in same}) > 1:
+            origins = " and ".join(f"{e.plugin.name} ({e.plugin.distribution})" for e in same)
+            ways = " or ".join(f"{entry.plugin.name}/{name}" for entry in same)
+            yield f"{kind} {name!r} is brought by {origins}: say {ways}"
 
 
 def _installed(module: str) -> bool:

@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from memtk.cli import cli
@@ -41,7 +42,12 @@ def test_commands_and_options_in_the_pages_exist(page):
         name, *words = line.split()
         if name not in cli.commands:
             continue
-        known = {o for p in cli.commands[name].params for o in (*p.opts, *p.secondary_opts)}
+        command = cli.commands[name]
+        if isinstance(command, click.Group):  # `memtk study --vary ...` is `memtk study grid ...`
+            command = command.commands.get(words[0] if words else "", command.commands.get("grid"))
+            if command is None:
+                continue
+        known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
         for word in words:
             if word.startswith("-") and word != "-":
                 assert word in {*known, "--help"}, f"{page.name}: memtk {name} has no {word}"

@@ -7,13 +7,26 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "monai", "diffusers", "matplotlib", "pydantic", "numpy")
+HEAVY = ("torch", "monai", "diffusers", "matplotlib", "pydantic", "numpy", "rich", "jinja2")
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list"], ["plugins"]]
-    + [[c, "--help"] for c in ("bench", "audit", "check", "selftest", "release")],
+    [["--help"], ["list"], ["plugins"], ["plugins", "new", "--help"], ["plugins", "test", "--help"]]
+    + [
+        [c, "--help"]
+        for c in (
+            "bench",
+            "audit",
+            "check",
+            "selftest",
+            "release",
+            "results",
+            "leaderboard",
+            "study",
+            "reference",
+        )
+    ],
 )
 def test_help_list_and_plugins_import_nothing_heavy(arguments):
     program = (

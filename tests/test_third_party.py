@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import site
 import subprocess
 import sys
+import venv
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parent / "third_party" / "memtk-example"
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "tests" / "third_party" / "memtk-example"
+TUTORIAL = ROOT / "docs" / "how-to" / "write-a-plugin.md"
 
 LIST = """
 import json, sys
@@ -51,87 +57,119 @@ COMPONENTS = [
 ]
 
 
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of its own, which sees the packages of this one."""
+
+    python: Path
+
+    def run(self, *arguments, expect=0, **environ):
+        done = subprocess.run(
+            [str(self.python), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "200", **environ},
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout
+
+    def pip(self, *arguments):
+        # pip is taken from this environment, and needs no network
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def listed(self, **environ):
+        return json.loads(self.run("-c", LIST, **environ))
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder into which the example is installed, as on a machine without a network."""
+def fresh(tmp_path_factory):
+    """A fresh environment, with the example installed in it."""
     folder = tmp_path_factory.mktemp("third-party")
+    venv.create(folder / "env", with_pip=False, symlinks=os.name != "nt")
+    (packages,) = (folder / "env").rglob("site-packages")
+    lines = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
+    (packages / "outer.pth").write_text("".join(lines))
+    programs = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
+    environment = Environment(programs / "python")
+    assert environment.listed()["components"] == []
     source = folder / "source"
     shutil.copytree(EXAMPLE, source)  # a build leaves files beside its source
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    command += ["--no-build-isolation", "--disable-pip-version-check", "--no-compile"]
-    command += ["--target", str(folder / "site"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "site"
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--no-compile"]
+    environment.pip("install", *options, "--disable-pip-version-check", str(source))
+    return environment
 
 
-def python(*arguments, site=None, **environ):
-    path = os.pathsep.join(filter(None, [str(site or ""), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200", **environ},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def listed(site, **environ):
-    return json.loads(python("-c", LIST, site=site, **environ))
-
-
-def test_its_components_are_listed_under_its_own_name_and_version(site):
-    found = listed(site)
+def test_its_components_are_listed_under_its_own_name_and_version(fresh):
+    found = fresh.listed()
     assert found["components"] == COMPONENTS
     assert found["warnings"] == [] and found["others"] == ["memtk"]
+    assert found["heavy"] == [], "listing it imports its components"
 
 
-def test_listing_it_imports_none_of_its_components(site):
-    assert listed(site)["heavy"] == []
+def test_it_can_be_blocked_by_name(fresh):
+    assert fresh.listed(MEMTK_DISABLE_PLUGINS="example")["components"] == []
+    assert fresh.listed(MEMTK_PLUGINS="example")["others"] == []
 
 
-def test_where_it_is_not_installed_its_components_are_gone(site, tmp_path):
-    moved = tmp_path / "site"
-    shutil.copytree(site, moved)
-    assert listed(moved)["components"] == COMPONENTS
-    shutil.rmtree(moved)
-    found = listed(moved)
-    assert found["components"] == [] and found["others"] == ["memtk"]
+def test_the_command_shows_where_it_comes_from(fresh):
+    assert "memtk-example 0.3.1" in fresh.run("-m", "memtk", "plugins")
 
 
-def test_it_can_be_blocked_by_name(site):
-    assert listed(site, MEMTK_DISABLE_PLUGINS="example")["components"] == []
-    assert listed(site, MEMTK_PLUGINS="example")["others"] == []
-
-
-def test_the_command_shows_where_it_comes_from(site):
-    assert "memtk-example 0.3.1" in python("-m", "memtk", "plugins", site=site)
-
-
-def test_it_hears_of_every_event_of_a_run(site, tmp_path):
+def test_it_hears_of_every_event_of_a_run(fresh, tmp_path):
     log = tmp_path / "events"
-    python("-c", WATCH, site=site, MEMTK_EXAMPLE_LOG=str(log))
+    fresh.run("-c", WATCH, MEMTK_EXAMPLE_LOG=str(log))
     assert log.read_text().splitlines() == [f"step\ttraining gaussian: fit\t{i}" for i in range(3)]
 
 
-def test_its_own_tests_pass_with_the_conformance_kit(site, tmp_path):
+def test_it_passes_the_conformance_kit_on_the_command_line(fresh):
+    shown = fresh.run("-m", "memtk", "plugins", "test", "memtk-example")
+    assert shown.count("(generator of memtk-example 0.3.1)") == 2
+    assert "pgm (reader of memtk-example 0.3.1)" in shown
+    assert "failed" not in shown and " passed, " in shown
+
+
+def test_its_own_tests_pass_with_one_test_a_rule(fresh, tmp_path):
     shutil.copy(EXAMPLE / "tests" / "test_rules.py", tmp_path)
-    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    assert "4 passed" in python(*arguments, str(tmp_path), site=site)
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    shown = fresh.run("-m", "pytest", *options, tmp_path)
+    passed, skipped = re.search(r"(\d+) passed, (\d+) skipped", shown).groups()
+    assert int(passed) > 140 > int(skipped)
 
 
-def test_its_components_take_part_in_a_bench(site, tmp_path):
+def test_its_components_take_part_in_a_bench_beside_the_built_ins(fresh, tmp_path):
     log, run = tmp_path / "events", tmp_path / "run"
-    command = ["-m", "memtk", "bench", "--preset", "smoke", "--out", str(run)]
-    command += ["--generator", "gaussian", "--embedder", "thumbnail", "--similarity", "manhattan"]
+    command = ["-m", "memtk", "bench", "--preset", "smoke", "--out", run]
+    command += ["--generator", "gaussian", "--generator", "copycat"]
+    command += ["--embedder", "thumbnail", "--similarity", "manhattan"]
     command += ["--mitigation", "grain", "--set", "gaussian.temperature=0.5"]
     command += ["--set", "data.phantom.training=8", "--set", "data.phantom.validation=20"]
-    python(*command, site=site, MEMTK_EXAMPLE_LOG=str(log))
-    (result,) = run.glob("cells/*/result.json")
-    components = json.loads(result.read_text())["components"]
-    used = [components["generator"], components["embedder"], components["similarity"]]
-    for component in [*used, *components["mitigations"]]:
+    fresh.run(*command, MEMTK_EXAMPLE_LOG=str(log))
+    cells = [json.loads(path.read_text()) for path in run.glob("cells/*/result.json")]
+    used = {cell["components"]["generator"]["name"]: cell["components"] for cell in cells}
+    assert used.keys() == {"gaussian", "copycat"}
+    assert used["copycat"]["generator"]["distribution"] == "memtk"
+    components = used["gaussian"]
+    theirs = [components["generator"], components["embedder"], components["similarity"]]
+    for component in [*theirs, *components["mitigations"]]:
         assert (component["distribution"], component["version"]) == ("memtk-example", "0.3.1")
     assert "memtk-example has seen the cell gaussian+grain" in (run / "report.html").read_text()
     assert any(line.startswith("end\ttraining gaussian") for line in log.read_text().splitlines())
+
+
+def test_once_it_is_removed_its_components_are_gone(fresh):
+    fresh.pip("uninstall", "--quiet", "--yes", "memtk-example")
+    found = fresh.listed()
+    assert found["components"] == [] and found["others"] == ["memtk"]
+
+
+def test_the_tutorial_is_this_package_file_by_file():
+    shown = dict(
+        re.findall(r"^`([\w./-]+)`:?\n\n```\w+\n(.*?)```", TUTORIAL.read_text(), re.M | re.S)
+    )
+    files = {
+        str(path.relative_to(EXAMPLE)): path.read_text()
+        for path in [EXAMPLE / "pyproject.toml", *EXAMPLE.glob("*/*.py")]
+    }
+    assert shown == files

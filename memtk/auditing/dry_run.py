@@ -36,8 +36,8 @@ def describe_audit(
         plan.check_dims(spec, registry)
     models = model_table()
     if plan.embedder is not None:
-        add_model(models, plan.embedder.name, plan.embedder, spec)
-        if plan.options.exposure and plan.options.weights is None:
+        trained = add_model(models, plan.embedder.name, plan.embedder, spec)
+        if plan.options.exposure and plan.options.weights is None and trained:
             models.add_row(plan.embedder.name, "again, on the synthetic images", "", "", "")
     patients = counts["validation"]["patients"]
     fdr = plan.options.fdr

@@ -12,7 +12,7 @@ from pydantic import Field
 from memtk.auditing.weights import digest_of, weights_in
 from memtk.bench.plan import Part, check_part_dims, find_part
 from memtk.config import build, load_toml, merge, parse_set
-from memtk.data.config import PHANTOMS, DataConfig
+from memtk.data.config import DataConfig, is_name
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
 from memtk.data.sources import open_source
@@ -192,7 +192,7 @@ def _absolute(data: Mapping[str, Any]) -> dict[str, Any]:
     """Name sources by their whole paths: `memtk release` may be called from another folder."""
 
     def whole(key: str, value: Any) -> Any:
-        if not key.endswith("source") or not isinstance(value, str) or value in PHANTOMS:
+        if not key.endswith("source") or not isinstance(value, str) or is_name(value):
             return value
         return str(Path(value).expanduser().absolute())
 

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from memtk import memorization
 from memtk.atomic import write_text
 from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
-from memtk.auditing.run import IDENTICAL, FinishedAudit, run_audit
+from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.bench.run import prepared
 from memtk.data.config import DataConfig
 from memtk.data.sample import Sample
@@ -54,25 +55,12 @@ def suspects(
 ) -> np.ndarray:
     """Return which synthetic images of an audit are taken away, bool (M,).
 
-    Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
-    about 5 in 100 innocent ones along; those that are identical to a training image; and the
-    nearest synthetic image of each training image that is flagged as exposed, or whose patient is.
+    See `memtk.memorization.suspects`, which `release-filter` of a bench goes by too.
 
     Raises:
         UserError: if the folder holds no finished audit.
     """
-    arrays = read_arrays(folder / "arrays.h5", "audit")
-    chosen = arrays["copies_flagged"].astype(bool)
-    chosen = chosen | arrays.get(IDENTICAL, np.zeros(len(chosen))).astype(bool)
-    if drop == "alpha":
-        chosen = chosen | (arrays["copies_p"] <= alpha)
-    if "exposure_flagged" in arrays:
-        exposed = arrays["exposure_flagged"].astype(bool)
-        exposed = exposed | arrays["exposure_patient_flagged"].astype(bool)
-        if drop == "alpha":
-            exposed = exposed | (arrays["exposure_p"] <= alpha)
-        chosen[arrays["exposure_train_synthetic_index"][exposed]] = True
-    return chosen
+    return memorization.suspects(read_arrays(folder / "arrays.h5", "audit"), drop, alpha)
 
 
 def release(

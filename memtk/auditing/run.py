@@ -18,7 +18,7 @@ from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, sources_of
 from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
 from memtk.bench.folder import check_apart, named_folder, open_run, working_in
-from memtk.bench.outcome import PACKAGES, data_of, used
+from memtk.bench.outcome import PACKAGES, data_of, saw, used
 from memtk.bench.planting import Planting
 from memtk.bench.run import prepared
 from memtk.data.images import StoredImages
@@ -27,14 +27,13 @@ from memtk.data.sources import open_source
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.interfaces import Images
-from memtk.memorization import judge
+from memtk.memorization import IDENTICAL, judge
 from memtk.registry import Registry
 from memtk.report import build_audit_report
 from memtk.results import (
     Audit,
     Counts,
     Device,
-    EmbedderSaw,
     Policy,
     Protocols,
     SelfTest,
@@ -44,9 +43,6 @@ from memtk.results import (
 )
 from memtk.training.checkpoints import WAY_OUT
 from memtk.training.devices import Devices, open_devices
-
-IDENTICAL = "synthetic_identical"
-"""Beside the arrays of a judgement: which synthetic images are a training image, bool (M,)."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,7 @@ def _run(
     similarity = plan.similarity.make()
     copies = _view(sets, open_detector(context, plan, sets.training, "embedder", "training"))
     exposure = None
-    if options.exposure and (options.weights or plan.embedder is None):
+    if options.exposure and (copies.detector is None or copies.detector.given):
         exposure = copies
     elif options.exposure:
         exposure = _view(
@@ -209,7 +205,7 @@ def _run(
                 confidence=policy.confidence,
             )
         same = identical_to(sets.training, sets.synthetic)
-        audit = _audit(context, plan, int(same.sum()), protocols, selftest, policy)
+        audit = _audit(context, plan, copies.detector, int(same.sum()), protocols, selftest, policy)
     if devices.is_main:
         write_arrays(folder / "arrays.h5", "audit", judgement.arrays | {IDENTICAL: same})
         if planting:
@@ -275,19 +271,13 @@ def open_detector(
 def _audit(
     context: Context,
     plan: AuditPlan,
+    detector: Detector | None,
     identical: int,
     protocols: Protocols,
     selftest: SelfTest | None,
     policy: Policy,
 ) -> Audit:
     counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
-    given, asked = plan.options.weights is not None, plan.options.exposure
-    saw = None
-    if plan.embedder is not None:
-        saw = EmbedderSaw(
-            copies="given" if given else "training",
-            exposure="none" if not asked else "given" if given else "synthetic",
-        )
     return Audit(
         memtk_version=__version__,
         verdict=decide(policy, protocols, selftest, counts, identical_images=identical),
@@ -298,7 +288,7 @@ def _audit(
         counts=counts,
         similarity=used(plan.similarity),
         embedder=used(plan.embedder) if plan.embedder else None,
-        embedder_saw=saw,
+        embedder_saw=saw(detector, asked=plan.options.exposure),
         data=data_of(context.dataset, plan.data),
         seed=plan.options.seed,
         versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
@@ -306,7 +296,7 @@ def _audit(
             name=str(context.devices.device), processes=context.devices.world, precision={}
         ),
         timing=context.clock.of(""),
-        notes=_notes(plan, context.dataset),
+        notes=_notes(detector, context.dataset),
     )
 
 
@@ -315,9 +305,9 @@ def _names(plan: AuditPlan, registry: Registry, group: str) -> list[str]:
     return [sample.name for sample in samples if sample.split == group]
 
 
-def _notes(plan: AuditPlan, dataset: Dataset) -> list[str]:
+def _notes(detector: Detector | None, dataset: Dataset) -> list[str]:
     notes = []
-    if plan.options.weights is not None:
+    if detector is not None and detector.given:
         notes.append(
             "The embedder was given, not trained here: the p-values hold only if it has seen none "
             "of these images."

@@ -2,84 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from memtk.bench.checkpoint import Judge
+from memtk.bench.afterwards import finish
+from memtk.bench.attacking import attack_cell
 from memtk.bench.context import Context
+from memtk.bench.course import Course, Eyesight, run_course
+from memtk.bench.deeds import in_order, settled
 from memtk.bench.embedding import Detector
 from memtk.bench.outcome import make_result
 from memtk.bench.plan import Part, Plan
-from memtk.bench.selection import chosen_training, learned_from, samples_of
-from memtk.interfaces import Generator, Images, Mitigation
-from memtk.noise import Noise
-from memtk.results import Reconstruction, Result, write_arrays, write_result
+from memtk.bench.privacy import deed_of, privacy_of
+from memtk.bench.quality import extractor_of, seen_by
+from memtk.interfaces import Generator, Images
+from memtk.results import Reconstruction, Result, read_arrays, write_arrays, write_result
 from memtk.training.checkpoints import load_checkpoint
-from memtk.training.loop import train
 
 
 def run_cell(
-    context: Context, plan: Plan, name: str, part: Part, detector: Detector | None
+    context: Context,
+    plan: Plan,
+    name: str,
+    part: Part,
+    detector: Detector | None,
+    second: Callable[[], Detector | None] = lambda: None,
 ) -> Result:
     """Train, sample and judge one generator; write and return its result.
+
+    Args:
+        name: of the cell.
+        part: its generator.
+        detector: the run's copy detector; None in image space.
+        second: makes a second one, for what mitigations choose by the first.
 
     Raises:
         UserError: if the data do not suffice for it, or its training fails.
     """
-    bench = plan.recipe.bench
     folder = context.folder / "cells" / name
-    mitigations: list[Mitigation] = [m.make() for m in plan.mitigations]
-    training = chosen_training(plan, context.dataset)
-    count = samples_of(plan, training)
-    generator: Generator = context.make(part, context.dataset.spec, name)
-    with context.clock(f"training {name}"):
-        trained = train(
-            generator,
-            learned_from(part, training, context.dataset),
-            seed=context.seed("generator", name),
-            folder=folder / "training",
-            devices=context.devices,
-            checkpoints=bench.checkpoints,
-            augment=_augmentation(mitigations),
-            name=name,
-            watch=context.watch,
-        )
-    judge = Judge(context, plan, name, part, generator, training, count, detector, mitigations)
-    checkpoints = []
-    for checkpoint in trained.checkpoints:
-        last = checkpoint is trained.checkpoints[-1]
-        exposure = bench.exposure == "all" or (bench.exposure == "last" and last)
-        checkpoints.append(judge(checkpoint, exposure=exposure, last=last))
-    load_checkpoint(generator, trained.checkpoints[-1].path)
+    extractor = extractor_of(context, plan, detector)
+    eyes = Eyesight(detector, second, extractor)
+    course = run_course(context, plan, name, eyes, plan.mitigations_of(name))
+    outcome = finish(context, plan, name, course, eyes)
+    load_checkpoint(course.generator, outcome.trained.path)
     with context.clock(f"reconstructing {name}"):
-        reconstruction = _reconstruction(context, generator, training)
-    result = make_result(context, plan, name, part, training, trained, checkpoints, detector)
+        reconstruction = _reconstruction(context, course.generator, course.training)
+    attacked = attack_cell(context, plan, name, course, outcome, detector)
+    privacy = privacy_of(course.trained.privacy)
+    deeds = [*settled(plan, name), *course.deeds, *outcome.deeds]
+    deeds += deed_of(privacy, plan.mitigations_of(name))
+    result = make_result(
+        context,
+        plan,
+        name,
+        part,
+        course.training,
+        course.trained,
+        course.checkpoints,
+        detector,
+        course.trainings,
+    )
     result = result.model_copy(
-        update={"reconstruction": reconstruction, "selftest": judge.selftest}
+        update={
+            "reconstruction": reconstruction,
+            "selftest": outcome.selftest,
+            "extractor_saw": seen_by(extractor),
+            "chosen": outcome.chosen,
+            "deeds": in_order(deeds, plan, name),
+            "membership": attacked,
+            "privacy": privacy,
+        }
     )
     if context.devices.is_main:
-        write_arrays(folder / "arrays.h5", "training", {"index": training.indices})
+        _take_arrays(course, folder)
+        write_arrays(folder / "arrays.h5", "training", {"index": course.training.indices})
         write_result(folder / "result.json", result)
     context.devices.wait()
     return result
 
 
-def _augmentation(
-    mitigations: Sequence[Mitigation],
-) -> Callable[[Tensor, Noise], Tensor] | None:
-    active = [m for m in mitigations if type(m).augment is not Mitigation.augment]
-    if not active:
-        return None
-
-    def augment(x: Tensor, noise: Noise) -> Tensor:
-        for mitigation in active:
-            x = mitigation.augment(x, noise)
-        return x
-
-    return augment
+def _take_arrays(course: Course, folder: Path) -> None:
+    """Copy what was found at the checkpoints where it lies with another cell."""
+    if course.folder == folder:
+        return
+    for checkpoint in course.checkpoints:
+        arrays = read_arrays(course.folder / "arrays.h5", checkpoint.label)
+        write_arrays(folder / "arrays.h5", checkpoint.label, arrays)
 
 
 @torch.no_grad()

@@ -9,11 +9,12 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from memtk.bench.effects import BY_SCORE, overridden
 from memtk.bench.folder import default_folder
 from memtk.bench.plan import Part, Plan
 from memtk.bench.selection import check_cells, chosen_training, samples_of
 from memtk.data.prepare import prepare
-from memtk.events import Watch, ignore
+from memtk.events import Event, Watch, ignore
 from memtk.interfaces import ImageSpec, Trainable
 from memtk.registry import Registry
 from memtk.training.devices import open_devices
@@ -41,34 +42,69 @@ def describe_plan(
             that cannot be written.
     """
     open_devices(device)
+    if plan.recipe.note:
+        watch(Event("note", "suite", text=plan.recipe.note))
     with tempfile.TemporaryDirectory() as folder:
         dataset = prepare(plan.data, Path(folder), registry, watch)
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)
         check_cells(plan, dataset)
-        training = chosen_training(plan, dataset)
-        used, samples = len(training), samples_of(plan, training)
+        chosen = {
+            cell: chosen_training(plan, dataset, plan.mitigations_of(cell))
+            for cell in plan.generators
+        }
+        used = len(chosen_training(plan, dataset))
+        drawn = sorted({samples_of(plan, images) for images in chosen.values()})
     models = model_table()
     for name, part in plan.generators.items():
-        add_model(models, name, part, spec, used)
+        add_model(models, name, part, spec, len(chosen[name]))
+    if notes := _notes(plan):
+        models.caption = "\n".join([str(models.caption), *notes])
     bench = plan.recipe.bench
     if plan.embedder:
-        add_model(models, plan.embedder.name, plan.embedder, spec, used)
+        trained = add_model(models, plan.embedder.name, plan.embedder, spec, used)
         again = {"last": "the last", "all": "each"}.get(bench.exposure)
-        if again:
-            models.add_row(plan.embedder.name, f"again, on {again} synthetic set")
+        if again and trained:
+            models.caption = f"{models.caption}\n{plan.embedder.name} is trained a second time, on "
+            models.caption += f"{again} synthetic set" + " of each generator" * (
+                again == "the last"
+            )
+    if plan.extractor and plan.extractor != plan.embedder:
+        add_model(models, f"{plan.extractor.name} (extractor)", plan.extractor, spec, used)
     last = (
         f"{used} training images used; up to {bench.checkpoints} checkpoints of each generator, "
-        f"{samples} synthetic images each; similarity {bench.similarity}; run folder "
+        f"{' or '.join(map(str, drawn))} synthetic images each; "
+        f"similarity {bench.similarity}; run folder "
         f"{out or default_folder(plan.recipe, plan.identity())}"
     )
     return Group(image_table(spec, counts), models, last)
 
 
+def _notes(plan: Plan) -> list[str]:
+    """Say what the mitigations add to, or spare of, what the table lists."""
+    notes = []
+    for cell in plan.generators:
+        methods = {part.name: overridden(part.cls) for part in plan.mitigations_of(cell)}
+        shared = next(c for c in plan.generators if plan.series(c) == plan.series(cell))
+        if shared != cell:
+            notes.append(f"{cell}: not trained again, but taken from {shared}")
+        for name, own in methods.items():
+            if "teach" in own:
+                notes.append(f"{cell}: a first generator is trained too, for {name}")
+            if "thin" in own:
+                notes.append(f"{cell}: with fewer training images, where {name} leaves any out")
+    if plan.embedder and any(
+        overridden(part.cls) & set(BY_SCORE) for part in plan.all_mitigations()
+    ):
+        notes.append(f"{plan.embedder.name}: a second one, for what is chosen by the first")
+    return notes
+
+
 def image_table(spec: ImageSpec, counts: Mapping[str, Mapping[str, int]]) -> Table:
     """Return the numbers of images and patients of each group."""
     size = " x ".join(map(str, spec.shape))
-    images = Table(title=f"images of {size}, channels: {spec.channels}", title_justify="left")
+    title = f"images of {size}, channels: {spec.channels}"
+    images = Table(title=title, title_justify="left", min_width=len(title) + 1)
     for column in ("split", "images", "patients"):
         images.add_column(column, justify="left" if column == "split" else "right")
     for split, count in counts.items():
@@ -92,8 +128,8 @@ def model_table() -> Table:
 
 def add_model(
     table: Table, name: str, part: Part, spec: ImageSpec, images: int | None = None
-) -> None:
-    """Add the phases of a model.
+) -> bool:
+    """Add the phases of a model; return whether there are any.
 
     Args:
         images: of the training set, where it is known.
@@ -114,6 +150,7 @@ def add_model(
         )
     if not plans:
         table.add_row(name, "comes trained")
+    return bool(plans)
 
 
 def shown_bytes(count: int | None) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from memtk.bench.context import Context
-from memtk.bench.plan import Part
+from memtk.bench.plan import Part, Plan
 from memtk.interfaces import Embedder, Images
 from memtk.memorization import Source
 from memtk.results import read_arrays, write_arrays
-from memtk.training.checkpoints import load_checkpoint
+from memtk.training.checkpoints import load_checkpoint, load_weights
 from memtk.training.embedding import embed
 from memtk.training.loop import Training, train
 
@@ -32,6 +32,7 @@ class Detector:
 
     Attributes:
         training: what came of it; None with `weights`.
+        given: whether it came trained, by `weights` or by its own settings.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Detector:
         self._model: Embedder = context.make(part, images.spec, name)
         self.training: Training | None = None
         if weights is not None:
-            load_checkpoint(self._model, weights)
+            load_weights(self._model, weights)
+            self.given = True
             return
+        self.given = not self._model.phases()
         with context.clock(f"training {name}"):
             self.training = train(
                 self._model,
@@ -68,21 +71,48 @@ class Detector:
         if path.exists():
             return read_arrays(path, "embeddings")
         with self._context.clock(stage):
-            found = {
-                name: embed(
-                    self._model,
-                    images,
-                    batch_size=self._context.batch_size,
-                    devices=self._context.devices,
-                    name=f"{label} {name}",
-                    watch=self._context.watch,
-                )
-                for name, images in sets.items()
-            }
+            found = {name: self.see(images, f"{label} {name}") for name, images in sets.items()}
         if self._context.devices.is_main:
             write_arrays(path, "embeddings", found)
         self._context.devices.wait()
         return found
+
+    def see(self, images: Images, name: str = "images") -> np.ndarray:
+        """Return the embeddings (N, D) of images, kept nowhere.
+
+        Args:
+            name: for the progress bar.
+        """
+        return embed(
+            self._model,
+            images,
+            batch_size=self._context.batch_size,
+            devices=self._context.devices,
+            name=name,
+            watch=self._context.watch,
+        )
+
+
+def on_synthetic(
+    context: Context,
+    plan: Plan,
+    first: Detector | None,
+    synthetic: Images,
+    folder: Path,
+    cell: str,
+    label: str,
+) -> Detector | None:
+    """Return the detector of the exposure side: trained on synthetic images, or as it was given.
+
+    Args:
+        first: the run's copy detector; None in image space.
+        folder: where the training of the generator lies, whose name is `cell`.
+        label: of the set.
+    """
+    if first is None or first.given or plan.embedder is None:
+        return first
+    name = f"{plan.recipe.bench.embedder} on synthetic {cell} {label}"
+    return Detector(context, plan.embedder, synthetic, folder / "exposure" / label, name)
 
 
 def sources_of(

@@ -19,10 +19,14 @@ from memtk.errors import UserError
 from memtk.results import RunFile, read_run_file, write_run_file
 
 _CONTENTS = (
-    *("timing.json", "key", "data", "embedder", "exposure", "cells", "arrays.h5", "audit.json"),
-    *("copies.csv", "exposed.csv", "selftest.json", "release", "report.html", "run.json"),
+    *("timing.json", "key", "data", "embedder", "extractor", "exposure", "cells", "arrays.h5"),
+    *("audit.json", "copies.csv", "exposed.csv", "selftest.json", "release", "report.html"),
+    "run.json",
 )
-_WORK = ("embedder", "exposure", "cells", "arrays.h5", "audit.json", "selftest.json", "release")
+_WORK = (
+    *("embedder", "extractor", "exposure", "cells", "arrays.h5"),
+    *("audit.json", "selftest.json", "release"),
+)
 """What a run leaves that is worth something; before there is any, it has only been refused."""
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from memtk import __version__
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
 from memtk.bench.plan import Part, Plan
-from memtk.data.config import DataConfig
+from memtk.bench.recipe import Recipe
+from memtk.data.config import DataConfig, is_name
 from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
 from memtk.results import (
@@ -26,6 +28,7 @@ from memtk.results import (
     Suite,
     Used,
 )
+from memtk.results.names import HIDDEN, hide
 from memtk.training.loop import Training
 
 PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
@@ -40,21 +43,29 @@ def make_result(
     trained: Training,
     checkpoints: Sequence[Checkpoint],
     detector: Detector | None,
+    trainings: Sequence[str],
 ) -> Result:
-    """Return the result of one cell. It names no path of the data and no patient."""
+    """Return the result of one cell. It names no path of the data and no patient.
+
+    Args:
+        trainings: names of all trainings that it took, its own first.
+    """
     dataset, recipe = context.dataset, plan.recipe
     embedder = used(plan.embedder) if plan.embedder else None
     return Result(
         memtk_version=__version__,
         cell=name,
         suite=Suite(**recipe.suite.model_dump()) if recipe.suite else None,
+        asked=asked_of(recipe, part, [m.name for m in plan.mitigations_of(name)]),
         preset=recipe.bench.preset,
         components=Components(
             generator=used(part),
             embedder=embedder,
             similarity=used(plan.similarity),
-            mitigations=[used(m) for m in plan.mitigations],
+            mitigations=[used(m) for m in plan.mitigations_of(name)],
             quality=[used(m) for m in plan.quality],
+            extractor=used(plan.extractor) if plan.extractor else None,
+            attacks=[used(a) for a in plan.attacks],
         ),
         data=data_of(dataset, plan.data),
         used_training=Counts(images=len(training), patients=len(set(training.patients))),
@@ -65,30 +76,87 @@ def make_result(
             processes=context.devices.world,
             precision={p: str(v) for p, v in trained.precision.items()},
         ),
-        timing=context.clock.of(
-            f"training {name}",
-            f"sampling {name} ",
-            f"judging {name} ",
-            "reading",
-            "embedding real",
-            f"embedding {name} ",
-            "training the embedder",
-            f"training {recipe.bench.embedder} on synthetic {name} ",
-            f"reconstructing {name}",
-        ),
+        timing=_timing(context, recipe.bench.embedder, {name, *trainings}),
+        trainings=[f"training {each}" for each in trainings],
         training={
             "generator": trained.losses,
             "embedder": detector.training.losses if detector and detector.training else {},
         },
-        embedder_saw=EmbedderSaw(
-            copies="training",
-            exposure="none" if recipe.bench.exposure == "none" else "synthetic",
-        )
-        if embedder
-        else None,
+        embedder_saw=saw(detector, asked=recipe.bench.exposure != "none"),
         checkpoints=list(checkpoints),
         complete=True,
     )
+
+
+def _timing(context: Context, embedder: str, names: Iterable[str]) -> dict[str, float]:
+    """Return the seconds of every stage that a cell needed.
+
+    Args:
+        names: of the cell, and of all trainings that it took.
+    """
+    general = context.clock.of(
+        "reading", "embedding real", "training the ", "embedding real images by", "thinning"
+    )
+    own: dict[str, float] = {}
+    for name in sorted(names):
+        exact = {f"training {name}", f"reconstructing {name}"}
+        stages = context.clock.of(
+            *exact,
+            f"sampling {name} ",
+            f"judging {name} ",
+            f"attacking {name} ",
+            f"embedding {name} ",
+            f"training {embedder} on synthetic {name} ",
+        )
+        own |= {
+            stage: seconds
+            for stage, seconds in stages.items()
+            if stage in exact or not stage.startswith(tuple(exact))
+        }
+    return general | own
+
+
+def saw(detector: Detector | None, *, asked: bool) -> EmbedderSaw | None:
+    """Return which images the embedder was trained on; None where there is no embedder.
+
+    Args:
+        asked: whether the exposure was asked for.
+    """
+    if detector is None:
+        return None
+    copies, exposure = ("given", "given") if detector.given else ("training", "synthetic")
+    return EmbedderSaw(copies=copies, exposure=exposure if asked else "none")
+
+
+def asked_of(recipe: Recipe, part: Part, mitigations: Sequence[str]) -> dict[str, Any]:
+    """Return what was asked of one cell, as `run.json` has it, without the places of the data.
+
+    Args:
+        mitigations: that were applied in the cell.
+    """
+    whole = recipe.model_dump(mode="json")
+    data = _without_places(whole["data"])
+    return {
+        "bench": whole["bench"]
+        | {
+            "generator": [f"{part.entry.plugin.name}/{part.name}"],
+            "mitigation": list(mitigations),
+            "compare": [],
+        },
+        "data": hide(data),
+        "settings": hide(whole["settings"]),
+    }
+
+
+def _without_places(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Hide where somebody's own images lie, and how their patients are named."""
+
+    def hidden(key: str, value: Any) -> bool:
+        if key == "patient_pattern":
+            return value is not None and not is_name(str(data.get("source", "")))
+        return key.endswith("source") and value is not None and not is_name(str(value))
+
+    return {key: HIDDEN if hidden(key, value) else value for key, value in data.items()}
 
 
 def data_of(dataset: Dataset, config: DataConfig) -> Data:
@@ -116,7 +184,7 @@ def used(part: Part) -> Used:
 
 def source_kind(source: str) -> str:
     """Return what kind of thing the images come from; never its path."""
-    if source in {"phantom2d", "phantom3d"}:
+    if is_name(source):
         return source
     suffix = "".join(Path(source).suffixes[-1:]).lower()
     return {".csv": "manifest", "": "folder"}.get(suffix, "file")

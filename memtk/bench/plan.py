@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from memtk.bench.cells import adjusted_by, cell_name, cells_of, check_applied
+from memtk.bench.effects import is_afterwards
 from memtk.bench.recipe import BenchOptions, Recipe
 from memtk.config import build
 from memtk.data.config import DataConfig
@@ -39,6 +41,11 @@ class Plan:
     Args:
         generators: one cell each, by the cell's name.
         embedder: None where the similarity compares the images themselves.
+        mitigations: those that every generator gets.
+        applied: all those of each cell, in order, by the cell's name.
+        attacks: membership attacks on the last checkpoint of every cell.
+        changes: what they changed in the generator's settings: cell, mitigation, sentence.
+        extractor: the embedder whose features the quality metrics compare; None where none does.
     """
 
     recipe: Recipe
@@ -48,6 +55,27 @@ class Plan:
     similarity: Part
     mitigations: tuple[Part, ...]
     quality: tuple[Part, ...]
+    extractor: Part | None = None
+    applied: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    changes: tuple[tuple[str, str, str], ...] = ()
+    attacks: tuple[Part, ...] = ()
+
+    def mitigations_of(self, cell: str) -> tuple[Part, ...]:
+        """Return the mitigations of a cell, in order."""
+        return self.applied.get(cell, self.mitigations)
+
+    def series(self, cell: str) -> str:
+        """Return what a cell's training and samples are called.
+
+        Cells that differ in mitigations that choose among these alone (`stop`, `screen`) share it.
+        """
+        parts = self.mitigations_of(cell)
+        return cell_name(self.generators[cell], [p for p in parts if not is_afterwards(p.cls)])
+
+    def all_mitigations(self) -> tuple[Part, ...]:
+        """Return every mitigation of any cell once."""
+        parts = [*self.mitigations, *(part for each in self.applied.values() for part in each)]
+        return tuple({part.name: part for part in parts}.values())
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on.
@@ -55,14 +83,21 @@ class Plan:
         The recipe, and every component's version and whole configuration: these change with
         presets, defaults and packages.
         """
-        parts = [*self.generators.values(), *self.mitigations, *self.quality, self.similarity]
+        parts = [*self.all_mitigations(), *self.quality, *self.attacks, self.similarity]
         parts += [self.embedder] if self.embedder else []
+        named = [(part.entry.kind, part) for part in parts]
+        named += [
+            (f"{part.entry.kind} of {cell}" if self.applied.get(cell) else part.entry.kind, part)
+            for cell, part in self.generators.items()
+        ]
+        if self.extractor and self.extractor != self.embedder:
+            named.append(("extractor", self.extractor))
         components = {
-            f"{part.entry.kind} {part.entry.plugin.name}/{part.name}": {
+            f"{kind} {part.entry.plugin.name}/{part.name}": {
                 "version": f"{part.entry.plugin.distribution} {part.entry.plugin.version}",
                 "config": part.config.model_dump(mode="json"),
             }
-            for part in parts
+            for kind, part in named
         }
         return self.recipe.model_dump(mode="json") | {"components": components}
 
@@ -72,13 +107,17 @@ class Plan:
         Raises:
             UserError: naming those of the same kind that do.
         """
-        parts = [*self.generators.values(), *self.mitigations, *self.quality, self.similarity]
-        for part in [*parts, self.embedder] if self.embedder else parts:
+        parts = [*self.generators.values(), *self.all_mitigations(), *self.quality, *self.attacks]
+        parts += [p for p in (self.similarity, self.embedder, self.extractor) if p]
+        for part in parts:
             check_part_dims(part, spec, registry)
 
 
-def make_plan(recipe: Recipe, registry: Registry) -> Plan:
+def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Plan:
     """Resolve a recipe's names and settings.
+
+    Args:
+        adjust: False: the generators' settings are already as the mitigations leave them.
 
     Raises:
         UserError: for an unknown name, preset, key or value.
@@ -91,12 +130,11 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
             "a bench makes its synthetic images itself: leave out data.synthetic_source, or say "
             "memtk audit for images that are there already"
         )
-    for name in bench.mitigation:
-        if bench.mitigation.count(name) > 1:
-            raise UserError(f"mitigation {name!r} is asked for twice")
     mitigations = tuple(_part(recipe, registry, "mitigation", n) for n in bench.mitigation)
     generators: dict[str, Part] = {}
-    for name in bench.generator:
+    applied: dict[str, tuple[Part, ...]] = {}
+    changes: list[tuple[str, str, str]] = []
+    for name, names in cells_of(bench):
         try:
             part = _part(recipe, registry, "generator", name, data)
         except UserError as error:
@@ -104,19 +142,23 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
                 raise
             way = f"For one of several generators alone, say --set {name}.KEY=VALUE."
             raise UserError(f"{error}\n{way}") from error
-        for mitigation in mitigations:
-            adjusted = mitigation.make().adjust(part.config.model_dump())
-            part = Part(part.entry, part.cls, build(part.cls.Config, adjusted, where=part.name))
-        cell = "+".join([part.name, *(m.name for m in mitigations)])
+        parts = tuple(_part(recipe, registry, "mitigation", n) for n in names)
+        cell = cell_name(part, parts)
         if cell in generators:
-            raise UserError(f"generator {name!r} is asked for twice")
-        generators[cell] = part
+            raise UserError(f"{'cell' if parts else 'generator'} {cell!r} is asked for twice")
+        for mitigation in parts if adjust else ():
+            part, said = adjusted_by(mitigation, part, cell)
+            changes += [(cell, mitigation.name, said)] if said else []
+        generators[cell], applied[cell] = part, parts
     similarity = _part(recipe, registry, "similarity", bench.similarity)
     needs_embedder = similarity.cls.space == "embedding"
-    embedder = _part(recipe, registry, "embedder", bench.embedder) if needs_embedder else None
+    embedder = _embedder(recipe, registry, generators) if needs_embedder else None
     if needs_embedder is False and bench.embedder != BenchOptions.model_fields["embedder"].default:
         registry.find("embedder", bench.embedder)  # not used, but a mistyped name is a mistake
     _check_preset(recipe, [*generators.values(), *([embedder] if embedder else [])])
+    quality = tuple(_part(recipe, registry, "quality", name) for name in bench.quality)
+    for cell, parts in applied.items():
+        check_applied(cell, generators[cell], parts, similarity, quality)
     return Plan(
         recipe=recipe,
         data=data,
@@ -124,7 +166,11 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
         embedder=embedder,
         similarity=similarity,
         mitigations=mitigations,
-        quality=tuple(_part(recipe, registry, "quality", name) for name in bench.quality),
+        quality=quality,
+        extractor=_extractor(recipe, registry, quality, embedder),
+        applied=applied,
+        changes=tuple(changes),
+        attacks=tuple(_part(recipe, registry, "attack", n) for n in dict.fromkeys(bench.attack)),
     )
 
 
@@ -155,6 +201,67 @@ def _part(
         same = getattr(registry.find(kind, name).load(), "as_the_data", ())
         asked = {key: getattr(data, key) for key in same} | asked
     return find_part(registry, kind, name, asked, recipe.bench.preset)
+
+
+def _embedder(recipe: Recipe, registry: Registry, generators: Mapping[str, Part]) -> Part:
+    """Return the copy detector, with a preset of its own where one was asked for.
+
+    Raises:
+        UserError: also if it lacks the generators' preset, saying how it gets another one.
+    """
+    bench = recipe.bench
+    entry, asked = registry.find("embedder", bench.embedder), bench.embedder_preset or bench.preset
+    presets = getattr(entry.load(), "presets", {})
+    if presets and asked not in presets and bench.embedder_preset is None:
+        dims = set().union(*(part.entry.component.dims for part in generators.values()))
+        if not dims & entry.component.dims:
+            fits = [e.name for e in registry.entries("embedder") if dims & e.component.dims]
+            works, wanted = (
+                " or ".join(f"{d}D" for d in sorted(each)) for each in (entry.component.dims, dims)
+            )
+            raise UserError(
+                f"embedder {entry.name!r} works on {works} images, but {', '.join(generators)} on "
+                f"{wanted} ones.\nFor these there are: --embedder {', '.join(fits) or 'none'}"
+            )
+        raise UserError(
+            f"embedder {entry.name!r} has no preset {asked!r}: it has {', '.join(presets)}.\n"
+            f"Say which of them it takes: --set bench.embedder_preset={next(iter(presets))}"
+        )
+    return find_part(
+        registry, "embedder", bench.embedder, recipe.settings_of("embedder", entry.name), asked
+    )
+
+
+def _extractor(
+    recipe: Recipe, registry: Registry, quality: Sequence[Part], embedder: Part | None
+) -> Part | None:
+    """Return the embedder whose features the quality metrics compare; None where none does.
+
+    Raises:
+        UserError: if one is needed and there is none, or one was named that nothing uses.
+    """
+    bench = recipe.bench
+    asking = [p.name for p in quality if getattr(p.cls, "space", "image") == "features"]
+    if bench.extractor is None:
+        if asking and embedder is None:
+            raise UserError(
+                f"quality metric {asking[0]!r} compares features, and this bench has no embedder "
+                f"to make them: similarity {bench.similarity!r} compares the images themselves.\n"
+                "Name one with --extractor, or leave the metric out."
+            )
+        return embedder if asking else None
+    entry = registry.find("embedder", bench.extractor)
+    if not asking:
+        raise UserError(
+            f"extractor {entry.name!r} is asked for, but no quality metric that compares features: "
+            "add one, e.g. --quality fid, or leave it out"
+        )
+    if embedder and embedder.entry == entry and "extractor" not in recipe.settings:
+        return embedder
+    preset = bench.embedder_preset or bench.preset
+    return find_part(
+        registry, "embedder", bench.extractor, recipe.settings_of("extractor", entry.name), preset
+    )
 
 
 def find_part(

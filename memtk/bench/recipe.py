@@ -8,8 +8,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from memtk.bench.effects import split_names
+from memtk.bench.suite_images import difference
 from memtk.component import KINDS
 from memtk.config import build, load_toml, merge, parse_set
+from memtk.data.config import DataConfig
+from memtk.data.public.record import PREFIX
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import ComponentConfig
 from memtk.registry import Registry
@@ -23,8 +27,22 @@ class BenchOptions(ComponentConfig):
     embedder: str = Field("ntxent3d", description="copy detector")
     similarity: str = Field("pearson", description="likeness of two embeddings or images")
     mitigation: tuple[str, ...] = Field((), description="applied to every generator, in order")
-    quality: tuple[str, ...] = Field((), description="measures of quality and diversity")
+    compare: tuple[str, ...] = Field(
+        (),
+        description="mitigations side by side: one more cell of every generator for each; several "
+        "that combine are joined by +, and a generator's name in front makes it that one's alone",
+    )
+    quality: tuple[str, ...] = Field(
+        (), description="measures of quality and diversity; all: every one that is installed"
+    )
+    attack: tuple[str, ...] = Field((), description="membership attacks on the last checkpoint")
+    extractor: str | None = Field(
+        None, description="embedder whose features they compare; none: the copy detector"
+    )
     preset: str = Field("demo", description="of the components' and the suite's settings")
+    embedder_preset: str | None = Field(
+        None, description="of the embedder's settings alone; none: preset"
+    )
     checkpoints: int = Field(5, ge=1, description="evaluated checkpoints of each generator")
     samples: int | None = Field(
         None, ge=1, description="synthetic images; none: as many as training"
@@ -48,7 +66,7 @@ class BenchOptions(ComponentConfig):
     def _nothing_is_none(cls, value: Any) -> Any:
         return "none" if value is None else value  # as `--set bench.exposure=none` is read
 
-    @field_validator("generator", "mitigation", "quality", mode="before")
+    @field_validator("generator", "mitigation", "compare", "quality", "attack", mode="before")
     @classmethod
     def _one_name_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -73,14 +91,16 @@ class Recipe(ComponentConfig):
         suite: name and version, or None for a user's own data.
         bench: components and sizes.
         data: keys of `memtk.data.DataConfig`.
-        settings: configuration by "generator", "embedder" or a component's own name; the own name
-            wins.
+        settings: configuration by "generator", "embedder", "extractor" or a component's own name;
+            the own name wins.
+        note: why a suite that was asked for does not name the run; no part of what is stored.
     """
 
     suite: SuiteName | None
     bench: BenchOptions
     data: dict[str, Any]
     settings: dict[str, dict[str, Any]]
+    note: str = Field("", exclude=True)
 
     def settings_of(self, kind: str, name: str) -> dict[str, Any]:
         """Return the configuration that was asked for one component."""
@@ -111,8 +131,11 @@ def make_recipe(*layers: Mapping[str, Any], names: tuple[str, ...] = ()) -> Reci
     bench = build(BenchOptions, merged.pop("bench", {}), where="bench")
     suite = merged.pop("suite", None)
     data = merged.pop("data", {})
-    used = {n.rpartition("/")[2] for n in (*bench.generator, *bench.mitigation, *bench.quality)}
+    compared = [n for entry in bench.compare for n in split_names(entry, bench.generator)[1]]
+    names_used = (*bench.generator, *bench.mitigation, *compared, *bench.quality, *bench.attack)
+    used = {n.rpartition("/")[2] for n in names_used}
     used |= {bench.embedder.rpartition("/")[2], bench.similarity.rpartition("/")[2]}
+    used |= {"extractor", bench.extractor.rpartition("/")[2]} if bench.extractor else set()
     allowed = {"generator", "embedder", *used}
     for table in merged:
         if table in allowed:
@@ -140,14 +163,15 @@ def read_recipe(
     Args:
         asked: keys of `BenchOptions`.
         suite: name or file of a suite; without it and without data the phantoms are used.
-        data: the user's own images.
+        data: the user's own images; beside a suite of public images, their copy of these.
         config: a TOML file, no suite, with tables `[bench]`, `[data]`, `[generator]`, ...
         sets: texts `KEY=VALUE`; they win over the file.
 
     Raises:
         UserError: for anything unknown or contradictory.
     """
-    if suite and data:
+    definition = load_suite(suite) if suite else None
+    if definition and data and not _is_public(definition):
         raise UserError("--suite brings its own images: give --suite or --data, not both")
     file = load_toml(config) if config else {}
     if "suite" in file:
@@ -170,12 +194,39 @@ def read_recipe(
     defaults: dict[str, Any] = {}
     if flat and "embedder" not in own["bench"]:
         defaults = {"bench": {"embedder": "ntxent2d"}}
-    if suite or "source" not in own.get("data", {}):
-        defaults = merge(defaults, load_suite(suite or ("phantom2d" if flat else "phantom3d")))
+    if definition is None and "source" not in own.get("data", {}):
+        definition = load_suite("phantom2d" if flat else "phantom3d")
+    if definition is not None:
+        layer = {table: value for table, value in definition.items() if table != "members"}
+        defaults = merge(defaults, layer)
     names = tuple(e.name for kind in KINDS for e in registry.entries(kind))
-    recipe = make_recipe(defaults, file, said, names=names)
+    layers = (_all_metrics(layer, registry) for layer in (defaults, file, said))
+    recipe = make_recipe(*layers, names=names)
+    if definition is None or recipe.suite is None:
+        return recipe
     # Other images are another benchmark: a suite's name stands for its own images alone.
-    return recipe.model_copy(update={"suite": None}) if own.get("data") else recipe
+    images = build(DataConfig, recipe.data, where="data")
+    why = difference(definition, recipe.bench.preset, images, registry)
+    if not why:
+        return recipe
+    name = f"{recipe.suite.name} {recipe.suite.version}"
+    note = f"these are not the images of the suite {name} ({why}): a run on data of your own"
+    return recipe.model_copy(update={"suite": None, "note": note if suite else ""})
+
+
+def _is_public(suite: Mapping[str, Any]) -> bool:
+    return str(suite.get("data", {}).get("source", "")).startswith(PREFIX)
+
+
+def _all_metrics(layer: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
+    """Put the name of every quality metric whose packages are installed in the place of "all"."""
+    bench = layer.get("bench", {})
+    asked = bench.get("quality", ()) if isinstance(bench, Mapping) else ()
+    names = [asked] if isinstance(asked, str) else asked
+    if not isinstance(names, (list, tuple)) or "all" not in names:
+        return layer  # what is no list is told of later
+    every = tuple(e.name for e in registry.entries("quality") if not e.missing)
+    return merge(layer, {"bench": {"quality": every}})
 
 
 def _flat(own: Mapping[str, Any], registry: Registry) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from memtk.atomic import FULL, explain
@@ -71,6 +72,8 @@ def run_bench(
         return None
     with working_in(folder), explain(folder, FULL):
         open_run(folder, plan.identity(), list(plan.generators), resume=resume)
+        if plan.recipe.note:
+            watch(Event("note", "suite", text=plan.recipe.note))
         devices.wait()
         results = _run(plan, registry, folder, devices, watch)
         report = build_report(folder, registry)
@@ -88,6 +91,7 @@ def _run(
     bench = plan.recipe.bench
     context = Context(dataset, devices, folder, clock, watch, bench.seed, bench.batch_size)
     detector, results = None, []
+    second = cache(lambda: train_detector(context, plan, second=True))
     for name, part in plan.generators.items():
         done = folder / "cells" / name / "result.json"
         if done.exists():
@@ -95,23 +99,28 @@ def _run(
             results.append(read_result(done))
             continue
         detector = detector or train_detector(context, plan)
-        results.append(run_cell(context, plan, name, part, detector))
+        results.append(run_cell(context, plan, name, part, detector, second))
     return results
 
 
-def train_detector(context: Context, plan: Plan) -> Detector | None:
+def train_detector(context: Context, plan: Plan, *, second: bool = False) -> Detector | None:
     """Return the copy detector of a run, trained on all training images; None in image space.
 
     It is trained once, whatever the mitigations leave to the generators.
+
+    Args:
+        second: another one of the same kind, of other weights and another order, which had no part
+            in what was chosen by the first.
     """
     if plan.embedder is None:
         return None
+    folder, name = context.folder / "embedder", plan.recipe.bench.embedder
     return Detector(
         context,
         plan.embedder,
         context.dataset.split("training"),
-        context.folder / "embedder",
-        f"the embedder {plan.recipe.bench.embedder}",
+        folder / "second" if second else folder,
+        f"the second embedder {name}" if second else f"the embedder {name}",
     )
 
 

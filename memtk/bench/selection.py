@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from memtk.bench.attacking import check_attacks
+from memtk.bench.effects import overridden
 from memtk.bench.plan import Part, Plan
+from memtk.bench.privacy import check_privacy
 from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
 from memtk.errors import UserError
+from memtk.interfaces import Embedder
 from memtk.noise import derive
 
 HOLD_BACK = (
@@ -16,14 +22,19 @@ HOLD_BACK = (
 )
 
 
-def chosen_training(plan: Plan, dataset: Dataset) -> StoredImages:
-    """Return the training images that the mitigations leave; the same at every call.
+def chosen_training(
+    plan: Plan, dataset: Dataset, mitigations: Sequence[Part] | None = None
+) -> StoredImages:
+    """Return the training images that mitigations choose by their patients; always the same ones.
+
+    Args:
+        mitigations: of a cell; None: those that every generator of the plan gets.
 
     Raises:
         UserError: if they ask for more than there is, or leave nothing.
     """
     images = dataset.split("training")
-    for part in plan.mitigations:
+    for part in plan.mitigations if mitigations is None else mitigations:
         rng = np.random.default_rng(derive(plan.recipe.bench.seed, "choose", part.name))
         images = images.subset(part.make().choose(images.patients, rng).tolist())
     if not len(images):
@@ -59,9 +70,9 @@ def check_cells(plan: Plan, dataset: Dataset) -> None:
     Raises:
         UserError: for the first that cannot, with the way out.
     """
-    training = chosen_training(plan, dataset)
-    count = samples_of(plan, training)
-    for part in plan.generators.values():
+    for cell, part in plan.generators.items():
+        training = chosen_training(plan, dataset, plan.mitigations_of(cell))
+        count = samples_of(plan, training)
         made = part.make(dataset.spec)
         source = learned_from(part, training, dataset)
         most = made.most_samples(len(source))
@@ -70,5 +81,28 @@ def check_cells(plan: Plan, dataset: Dataset) -> None:
                 f"{part.name} can give {most} images and {count} were asked: say --samples {most}, "
                 f"or hold back more patients.\nSay {HOLD_BACK}."
             )
+        check_privacy(cell, made, plan.mitigations_of(cell))
+    check_attacks(plan)
     if plan.embedder:
-        plan.embedder.make(dataset.spec)
+        embedder: Embedder = plan.embedder.make(dataset.spec)
+        if not embedder.phases():
+            _check_second(plan)
+    if plan.extractor and plan.extractor != plan.embedder:
+        plan.extractor.make(dataset.spec)
+
+
+def _check_second(plan: Plan) -> None:
+    """Refuse mitigations that need a second copy detector where it would be the first again.
+
+    Raises:
+        UserError: with the way out.
+    """
+    assert plan.embedder is not None
+    for part in plan.all_mitigations():
+        if overridden(part.cls) & {"teach", "screen"}:
+            raise UserError(
+                f"{part.name} goes by what the copy detector finds, and what it leaves has to be "
+                f"judged by a second one. {plan.embedder.name} comes trained, so that a second "
+                "would see the same: name one that is trained here, or leave "
+                f"{part.name} out"
+            )

@@ -1,22 +1,66 @@
-"""The command `memtk`: one file a subcommand. Nothing here imports torch."""
+"""The command `memtk`: one file a subcommand, imported when it is called."""
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import click
 
 from memtk import __version__
-from memtk.cli.audit import audit
-from memtk.cli.bench import bench
-from memtk.cli.check import check
-from memtk.cli.listing import list_components
-from memtk.cli.plugins import plugins
-from memtk.cli.release import release
-from memtk.cli.report import report
-from memtk.cli.selftest import selftest
 from memtk.errors import UserError
+
+COMMANDS = {
+    "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
+    "bench": "Train a generator, sample it, and tell what it memorized.",
+    "check": "Read and check all images, train nothing and leave nothing behind.",
+    "data": "Get public data sets, or make phantoms as files.",
+    "leaderboard": "Make tables of every result.json in DIR and below: a site, Markdown, CSV.",
+    "list": "List what plugins bring: generators, embedders, similarities, ...",
+    "plugins": "Show every plugin: its package and version, what it brings, and why one is left "
+    "out.",
+    "reference": "Show the numbers of Dar et al.",
+    "release": "Write the list of the synthetic images of an audit that may go out, and audit "
+    "those anew.",
+    "report": "Make RUN/report.html again from the results in the folder RUN, of a run or a study.",
+    "results": "Show, check, repeat and collect the results of benches.",
+    "selftest": "Plant copies of training images and count how many are found, kind by kind.",
+    "study": "Run a grid of benches and report how memorization and quality depend on the "
+    "settings.",
+}
+"""The subcommands, each with the first sentence of its help: what `memtk --help` shows of it."""
+
+ELSEWHERE = {"list": ("listing", "list_components")}
+"""Module and function of commands that are not called as their module is."""
+
+
+class _Commands(MutableMapping[str, click.Command]):
+    """The subcommands by name. A module is imported when its command is asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            if name not in COMMANDS:
+                raise KeyError(name)
+            module, function = ELSEWHERE.get(name, (name, name))
+            self._loaded[name] = getattr(importlib.import_module(f"memtk.cli.{module}"), function)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*COMMANDS, *self._loaded]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class _Refusal(click.ClickException):
@@ -34,6 +78,11 @@ class _Group(click.Group):
         except KeyboardInterrupt as error:
             raise _Stopped from error
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
 
 class _Stopped(click.ClickException):
     exit_code = 130
@@ -42,7 +91,11 @@ class _Stopped(click.ClickException):
         super().__init__("stopped; the same command goes on from here")
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    commands=_Commands(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="memtk")
 def cli() -> None:
     """Tell whether a generative model of medical images has memorized its patients.
@@ -55,10 +108,6 @@ def cli() -> None:
     Or with synthetic images that are there already: may they be released?
       memtk audit --train train/ --val val/ --synthetic made/
     """
-
-
-for command in (audit, bench, check, list_components, plugins, release, report, selftest):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -33,14 +33,38 @@ import click
     help="A way to memorize less, for every generator; repeat to combine.",
 )
 @click.option(
+    "--compare",
+    "-c",
+    "compared",
+    multiple=True,
+    metavar="NAME[+NAME...]",
+    help="One more cell with this mitigation beside the plain one, or with several joined by +; "
+    "repeatable. In front may stand the generator that it is for.",
+)
+@click.option(
     "--quality",
     "qualities",
     multiple=True,
     metavar="NAME",
-    help="Measure of quality or diversity; repeatable.",
+    help="Measure of quality or diversity; repeatable. all: every one that is installed.",
 )
 @click.option(
-    "--suite", metavar="NAME|FILE", help="A versioned benchmark. [default: phantom3d, or phantom2d]"
+    "--extractor",
+    metavar="NAME",
+    help="Embedder whose features fid, kid, prdc, ... compare. [default: the copy detector]",
+)
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    metavar="NAME",
+    help="Membership attack on the last checkpoint, e.g. gan-leaks; repeatable.",
+)
+@click.option(
+    "--suite",
+    metavar="NAME|FILE",
+    help="A versioned benchmark: phantom2d, phantom3d, hippocampus, chest-xray, mrnet; with "
+    "--data, on your copy of its images. [default: phantom3d, or phantom2d]",
 )
 @click.option(
     "--data",
@@ -83,7 +107,9 @@ import click
 def bench(
     generators: tuple[str, ...],
     mitigations: tuple[str, ...],
+    compared: tuple[str, ...],
     qualities: tuple[str, ...],
+    attacks: tuple[str, ...],
     settings: tuple[str, ...],
     suite: str | None,
     data: str | None,
@@ -105,6 +131,7 @@ def bench(
       memtk bench --generator monai3d --embedder ntxent3d
       memtk bench -g monai3d -g copycat -g independent --preset smoke
       memtk bench -g monai2d -e ntxent2d --data chest/manifest.csv -m augment
+      memtk bench -g monai2d --compare augment --compare smaller+release-filter
       memtk bench --data mri/manifest.csv --set data.shape=32,48,32 --dry-run
     """
     from rich.console import Console
@@ -117,6 +144,7 @@ def bench(
     for warning in registry.warnings:
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)
     options |= {"generator": generators, "mitigation": mitigations, "quality": qualities}
+    options |= {"attack": attacks, "compare": compared}
     asked = {key: value for key, value in options.items() if value not in (None, ())}
     with console.status("loading torch, MONAI and the plugins"):
         from memtk.bench import describe_plan, make_plan, read_recipe, run_bench

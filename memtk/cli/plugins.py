@@ -1,37 +1,48 @@
-"""`memtk plugins`: where each plugin comes from and whether it works."""
+"""`memtk plugins`: where each plugin comes from and whether it works; for authors, new and test."""
 
 from __future__ import annotations
 
 import click
 
+from memtk.cli.plugins_new import new
+from memtk.cli.plugins_test import test
 from memtk.component import KINDS
 
 
-@click.command()
-def plugins() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def plugins(ctx: click.Context) -> None:
     """Show every plugin: its package and version, what it brings, and why one is left out.
 
     MEMTK_PLUGINS=a,b loads only those; MEMTK_DISABLE_PLUGINS=c leaves some out.
-    """
-    from rich.console import Console
-    from rich.table import Table
 
+    \b
+    Write your own, from a skeleton that works:
+      memtk plugins new my-model
+      pip install -e my-model
+      memtk plugins test my-model
+    """
+    if ctx.invoked_subcommand is None:
+        _show()
+
+
+def _show() -> None:
     from memtk.registry import open_registry
 
     registry = open_registry()
-    table = Table(box=None, pad_edge=False)
-    for column in ("plugin", "package", "status", "brings"):
-        table.add_column(column, no_wrap=column != "brings")
     brought = [entry for kind in KINDS for entry in registry.entries(kind)]
+    rows = []
     for plugin in registry.host.plugins:
         names = [entry.name for entry in brought if entry.plugin == plugin]
-        colour = {"active": "green", "blocked": "yellow", "broken": "red"}[plugin.status]
-        table.add_row(
-            plugin.name,
-            f"{plugin.distribution} {plugin.version}",
-            f"[{colour}]{plugin.status}[/]",
-            plugin.reason or ", ".join(names),
-        )
-    Console().print(table)
+        said = plugin.reason or ", ".join(names) or "watches runs"
+        about = f"{plugin.status}, of {plugin.distribution} {plugin.version}: {said}"
+        rows.append((plugin.name, about))
+    shown = click.HelpFormatter(max_width=120)
+    shown.write_dl(rows)
+    click.echo(shown.getvalue(), nl=False)
     for warning in registry.warnings[len(registry.host.warnings) :]:
         click.echo(f"warning: {warning}", err=True)
+
+
+plugins.add_command(new)
+plugins.add_command(test)

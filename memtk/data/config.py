@@ -7,10 +7,31 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from memtk.data.public.record import PREFIX
 from memtk.interfaces import ComponentConfig
 
 PHANTOMS = {"phantom2d": 2, "phantom3d": 3}
 """Sources that are made rather than read, and their number of spatial axes."""
+
+
+def is_name(source: str) -> bool:
+    """Tell whether a source is named (a phantom, a public data set) rather than a path."""
+    return source in PHANTOMS or source.startswith(PREFIX)
+
+
+class LimitConfig(ComponentConfig):
+    """How much of the images in files is used; the rest is left alone.
+
+    Patients are drawn by a hash of `data.split_seed` and their identifier, so that the same ones
+    are drawn whatever the order of the files, and a smaller number draws some of a larger one's.
+    """
+
+    training: int | None = Field(None, ge=1, description="training patients; none: all")
+    validation: int | None = Field(None, ge=1, description="validation patients; none: all")
+    held_out: int | None = Field(None, ge=1, description="held-out patients; none: all")
+    images_per_patient: int | None = Field(
+        None, ge=1, description="images of each patient, the first by name; none: all"
+    )
 
 
 class PhantomConfig(ComponentConfig):
@@ -28,7 +49,10 @@ class DataConfig(ComponentConfig):
     """The images of a run. Nothing is turned, resampled, cropped or padded unless it is asked."""
 
     source: str = Field(
-        ..., min_length=1, description="manifest CSV, folder, .npz, .h5, phantom2d or phantom3d"
+        ...,
+        min_length=1,
+        description="manifest CSV, folder, .npz, .h5, phantom2d, phantom3d, or public:NAME as in "
+        "memtk data list",
     )
     validation_source: str | None = Field(
         None,
@@ -55,6 +79,11 @@ class DataConfig(ComponentConfig):
     spacing: tuple[float, ...] | None = Field(
         None, description="resample to this voxel size in mm; none: as stored"
     )
+    anti_aliasing: bool = Field(
+        False,
+        description="blur before resampling to larger voxels, so that fine texture does not "
+        "become noise",
+    )
     orientation: Literal["keep", "ras"] = Field(
         "keep", description="ras: turn volumes to right, anterior, superior"
     )
@@ -74,6 +103,8 @@ class DataConfig(ComponentConfig):
         0.0, ge=0, lt=1, description="share of the patients held out, where the data say no split"
     )
     split_seed: int = Field(0, ge=0, description="of that split")
+    resplit: bool = Field(False, description="split all patients anew, whatever split the data say")
+    limit: LimitConfig = Field(default_factory=lambda: LimitConfig.model_validate({}))
     phantom: PhantomConfig = Field(default_factory=lambda: PhantomConfig.model_validate({}))
 
     @field_validator("shape")

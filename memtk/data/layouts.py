@@ -11,6 +11,9 @@ from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Manifest, Row, few, patient_in, read_manifest
+from memtk.data.public.hippocampus import hippocampus_patient, is_hippocampus
+from memtk.data.public.home import locate
+from memtk.data.public.mrnet import PLANE, is_mrnet
 from memtk.data.readers import Readers
 from memtk.data.splits import split_of
 from memtk.errors import UserError, did_you_mean
@@ -27,11 +30,12 @@ def read_source(
 
     A folder with a `manifest.csv` is read by that. Otherwise its images are split by subfolders
     `train`, `val`, `test`, `synthetic` if there are any; the Medical Segmentation Decathlon
-    (`imagesTr`, `dataset.json`) and NIH ChestX-ray14 (file names, `train_val_list.txt`,
-    `test_list.txt`) are known. Files and folders whose name starts with a dot are left out.
+    (`imagesTr`, `dataset.json`), NIH ChestX-ray14 (file names, `train_val_list.txt`,
+    `test_list.txt`) and MRNet (`train/sagittal`, `valid/sagittal`) are known. Files and folders
+    whose name starts with a dot are left out.
 
     Args:
-        source: where they lie.
+        source: where they lie; `public:NAME` for a public data set that memtk has fetched.
         config: how patients are found.
         readers: of all formats.
         patients: False for synthetic images: whose they are is not asked, and each row's patient
@@ -40,7 +44,7 @@ def read_source(
     Raises:
         UserError: if there is no such source or no image in it, or a file cannot be listed.
     """
-    path = Path(source).expanduser()
+    path = Path(locate(source)).expanduser()
     if not path.exists():
         raise UserError(f"{source}: there is no such file or folder.{_guess(source)}")
     if path.is_file():
@@ -61,6 +65,8 @@ def _guess(source: str) -> str:
 
 def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: bool) -> Manifest:
     notes: list[str] = []
+    if patients and is_mrnet(folder):
+        return _read_mrnet(folder, readers, notes)
     decathlon = (folder / "imagesTr").is_dir() and (folder / "dataset.json").is_file()
     top = folder / "imagesTr" if decathlon else folder
     records = _walk(top, readers, notes)
@@ -71,6 +77,12 @@ def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: b
             f"{folder} has no images in it: there are readers for {', '.join(readers.suffixes)}"
         )
     rows = [_row_of_item(record) for record in records]
+    if patients and decathlon and config.patient_pattern is None and is_hippocampus(folder):
+        notes.append(
+            "Decathlon's hippocampus: files 2k-1 and 2k are taken as the two sides of one patient"
+        )
+        whose = [replace(row, patient=hippocampus_patient(row.record.path)) for row in rows]
+        return Manifest(tuple(whose), tuple(notes))
     subfolders = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and split_of(p.name)]
     if not patients:  # synthetic images lie in folders as their generator's user likes
         subfolders = [name for name in subfolders if split_of(name) == "synthetic"]
@@ -83,6 +95,19 @@ def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: b
             rows = _split_by_lists(rows, folder, notes)
         config = config.model_copy(update={"patient_pattern": NIH})
     return _with_patients(rows, folder, config, notes, patients)
+
+
+def _read_mrnet(folder: Path, readers: Readers, notes: list[str]) -> Manifest:
+    """List the exams of MRNet: one plane; its own validation exams are held out."""
+    notes.append(
+        f"MRNet: the {PLANE} plane is used; valid/ is held out. It does not say whose an exam is: "
+        "each counts as a patient"
+    )
+    rows = []
+    for part, split in (("train", ""), ("valid", "held_out")):
+        for record in _walk(folder / part / PLANE, readers, notes):
+            rows.append(Row(record, patient=record.path.stem, split=split))
+    return Manifest(tuple(rows), tuple(notes), named=False)
 
 
 def _walk(top: Path, readers: Readers, notes: list[str]) -> list[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from memtk.errors import PluginError, UserError
+from memtk.errors import PluginError, UserError, one_line
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
 
@@ -14,16 +14,21 @@ class Readers:
     """All readers of the active plugins.
 
     Args:
-        registry: readers whose requirements are not installed are left out, and named when
-            nothing else reads a file.
+        registry: readers whose requirements are not installed, or that cannot be loaded, are left
+            out, and named when nothing else reads a file.
     """
 
     def __init__(self, registry: Registry) -> None:
         entries = registry.entries("reader")
         self._missing = [entry for entry in entries if entry.missing]
-        self._readers: list[tuple[Entry, Reader]] = [
-            (entry, entry.load()()) for entry in entries if not entry.missing
-        ]
+        self._broken: list[str] = []  # one plugin's failure stays its own
+        self._readers: list[tuple[Entry, Reader]] = []
+        for entry in entries:
+            try:
+                if not entry.missing:
+                    self._readers.append((entry, entry.load()()))
+            except Exception as error:
+                self._broken.append(f"{entry.name} ({one_line(error)})")
         self._by_path: dict[Path, tuple[Entry, Reader]] = {}
 
     @property
@@ -50,6 +55,7 @@ class Readers:
         if not found:
             missing = [f"{e.name} (needs {', '.join(e.missing)})" for e in self._missing]
             absent = f" Not installed: {', '.join(missing)}." if missing else ""
+            absent += f" Left out: {', '.join(self._broken)}." if self._broken else ""
             kind = "holds no image series" if path.is_dir() else "is of an unknown format"
             raise UserError(
                 f"{path} {kind}: there are readers for {', '.join(self.suffixes)}.{absent}"

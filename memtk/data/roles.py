@@ -11,6 +11,7 @@ from pathlib import Path
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row
+from memtk.data.public.home import locate
 from memtk.data.readers import Readers
 from memtk.data.splits import GROUPS, said
 from memtk.errors import UserError
@@ -135,7 +136,7 @@ def _unused(every: Iterable[Row], rows: Iterable[Row]) -> list[str]:
 
 def _root(sources: Sequence[str]) -> Path:
     """Return the folder above all sources; of one source, its own folder."""
-    paths = [Path(source).expanduser() for source in sources]
+    paths = [Path(locate(source)).expanduser() for source in sources]
     folders = [path if path.is_dir() else path.parent for path in paths]
     if len(set(folders)) == 1:
         return folders[0]

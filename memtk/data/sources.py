@@ -11,6 +11,7 @@ import numpy as np
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.contents import hash_files
+from memtk.data.limit import limited
 from memtk.data.manifest import Row
 from memtk.data.phantoms import VERSION, phantom
 from memtk.data.readers import Readers
@@ -67,11 +68,14 @@ class FileSource:
         self._readers = Readers(registry)
         listing = list_sources(config, self._readers)
         rows, notes = assign_splits(listing.rows, config)
+        rows, left = limited(rows, config)
         self.samples = tuple(_sample(row, listing.root) for row in rows)
-        self.notes = (*listing.notes, *notes)
+        self.notes = (*listing.notes, *notes, *left)
         self.unnamed = listing.unnamed
         self._scaling = PercentileScaling(*config.percentiles)
-        self._geometry = Geometry(config.orientation, config.spacing, config.shape)
+        self._geometry = Geometry(
+            config.orientation, config.spacing, config.shape, config.anti_aliasing
+        )
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
         """Return the SHA-256 of each sample's file, and which image of the file it is."""
@@ -190,8 +194,13 @@ def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], l
 
     Rows are ordered by group, so that a group's images lie together, and otherwise stay in order.
     """
-    open_rows = [row for row in rows if not row.split]
     notes = []
+    if config.resplit:
+        said_split = sum(bool(row.split) and row.split != "synthetic" for row in rows)
+        rows = [row if row.split == "synthetic" else replace(row, split="") for row in rows]
+        if said_split:
+            notes.append(f"the split that the data say of {said_split} images is not used: resplit")
+    open_rows = [row for row in rows if not row.split]
     asked = {"validation", "held_out", "split_seed"} & config.model_fields_set
     if not open_rows and asked:
         notes.append(f"data.{min(asked)} is not used: the data say the split of every image")

@@ -60,11 +60,20 @@ def split_patients(
     >>> sorted(parts.values()).count("validation"), sorted(parts.values()).count("held_out")
     (2, 1)
     """
-    order = sorted(set(patients), key=lambda p: hashlib.sha256(f"{seed}\x1f{p}".encode()).digest())
+    order = order_patients(patients, seed)
     counts = [_count(len(order), share) for share in (validation, held_out)]
     parts = dict.fromkeys(order[: counts[0]], "validation")
     parts |= dict.fromkeys(order[counts[0] : sum(counts)], "held_out")
     return {patient: parts.get(patient, "training") for patient in order}
+
+
+def order_patients(patients: Iterable[str], seed: int) -> list[str]:
+    """Return the patients in the order of SHA-256 of seed and identifier: the same for everybody.
+
+    >>> order_patients("abc", 0) == order_patients("cabb", 0)
+    True
+    """
+    return sorted(set(patients), key=lambda p: hashlib.sha256(f"{seed}\x1f{p}".encode()).digest())
 
 
 def _count(total: int, share: float) -> int:

@@ -148,6 +148,8 @@ def deform(x: Tensor, strength: Tensor, noise: Noise) -> Tensor:
     dims = x.dim() - 2
     mode = "bilinear" if dims == 2 else "trilinear"
     drawn = noise.normal(dims, *[NODES] * dims).to(x) * _per_row(strength, x)
+    if x.is_meta:
+        return x
     moving = strength.to(x.device).nonzero()[:, 0]
     if not len(moving):
         return x
@@ -219,6 +221,8 @@ def _move(x: Tensor, matrix: Tensor, voxels: Tensor) -> Tensor:
 
     Rows that do not move are left exactly as they are, and cost nothing.
     """
+    if x.is_meta:  # sizes alone are asked for, and which rows move is not known there
+        return x
     matrix, voxels = matrix.to(x), voxels.to(x)
     still = torch.eye(len(x.shape) - 2).to(x)
     moving = ((matrix != still).flatten(1).any(1) | (voxels != 0).any(1)).nonzero()[:, 0]

@@ -21,6 +21,8 @@ class Geometry:
         orientation: "keep", or "ras": flip and permute the axes so that they run to the right,
             to the front and to the head (no interpolation).
         spacing: voxel size in millimetres to resample to, linearly, repeating the border.
+        anti_aliasing: blur with a Gaussian before resampling where voxels become larger, by a
+            factor f, of (f - 1) / 2 stored voxels (as scikit-image's `resize` does).
         shape: voxels along each axis; what is too long is cropped about the centre, what is too
             short is padded on both sides with the image's minimum.
     """
@@ -28,6 +30,7 @@ class Geometry:
     orientation: str = "keep"
     spacing: tuple[float, ...] | None = None
     shape: tuple[int, ...] | None = None
+    anti_aliasing: bool = False
 
     @property
     def changes(self) -> bool:
@@ -59,7 +62,7 @@ class Geometry:
                 )
             image = _orient(image)
         if self.spacing is not None:
-            image = _resample(image, self.spacing)
+            image = _resample(image, self.spacing, self.anti_aliasing)
         spacing = tuple(
             float(s) for s in np.linalg.norm(image.affine[:dims, :dims].numpy(), axis=0)
         )
@@ -75,7 +78,11 @@ class Geometry:
             "orientation": "as stored" if self.orientation == "keep" else "RAS",
             "spacing": "as stored"
             if self.spacing is None
-            else {"to_mm": list(self.spacing), "interpolation": "linear", "anti_aliasing": False},
+            else {
+                "to_mm": list(self.spacing),
+                "interpolation": "linear",
+                "anti_aliasing": self.anti_aliasing,
+            },
             "shape": "as stored"
             if self.shape is None
             else {"to": list(self.shape), "method": "centre crop, pad with the image's minimum"},
@@ -105,10 +112,22 @@ def _orient(image: Any) -> Any:
         return Orientation(axcodes="RAS")(image)
 
 
-def _resample(image: Any, spacing: tuple[float, ...]) -> Any:
+def _resample(image: Any, spacing: tuple[float, ...], anti_aliasing: bool) -> Any:
     from monai.transforms import Spacing
 
+    if anti_aliasing:
+        image = _blurred(image, spacing)
     return Spacing(pixdim=spacing, mode="bilinear", padding_mode="border")(image)
+
+
+def _blurred(image: Any, spacing: tuple[float, ...]) -> Any:
+    from monai.data import MetaTensor
+    from scipy.ndimage import gaussian_filter
+
+    stored = np.linalg.norm(image.affine[: len(spacing), : len(spacing)].numpy(), axis=0)
+    sigma = [0.0, *(max(0.0, (to / now - 1) / 2) for to, now in zip(spacing, stored, strict=True))]
+    voxels = gaussian_filter(image.as_tensor().numpy(), sigma, mode="nearest")  # (C, *S)
+    return MetaTensor(torch.from_numpy(voxels), affine=image.affine)
 
 
 def _crop_or_pad(image: Any, shape: tuple[int, ...]) -> Any:

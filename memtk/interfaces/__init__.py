@@ -1,11 +1,13 @@
 """What a plugin implements. A model says what it is; the core trains and judges it."""
 
-from memtk.interfaces.attack import Attack
+from memtk.interfaces.attack import Attack, Target
+from memtk.interfaces.diffusion import Diffusion
 from memtk.interfaces.embedder import Embedder
 from memtk.interfaces.generator import Generator
-from memtk.interfaces.images import Images, ImageSpec
-from memtk.interfaces.mitigation import Mitigation
-from memtk.interfaces.quality import QualityMetric
+from memtk.interfaces.images import Images, ImageSpec, PatientImages
+from memtk.interfaces.mitigation import Choice, Eyes, Mitigation, Standing
+from memtk.interfaces.private import Private
+from memtk.interfaces.quality import FeatureMetric, Features, Measure, QualityMetric
 from memtk.interfaces.reader import Reader, Record, Volume
 from memtk.interfaces.report import ReportSection
 from memtk.interfaces.settings import ComponentConfig, PhaseSettings
@@ -14,19 +16,29 @@ from memtk.interfaces.trainable import Phase, Trainable, Turn
 
 __all__ = [
     "Attack",
+    "Choice",
     "ComponentConfig",
+    "Diffusion",
     "Embedder",
+    "FeatureMetric",
+    "Features",
+    "Eyes",
     "Generator",
     "ImageSpec",
     "Images",
+    "Measure",
     "Mitigation",
+    "PatientImages",
     "Phase",
     "PhaseSettings",
+    "Private",
     "QualityMetric",
     "Reader",
     "Record",
     "ReportSection",
     "Similarity",
+    "Standing",
+    "Target",
     "Trainable",
     "Turn",
     "Volume",

@@ -10,7 +10,13 @@ from memtk.interfaces.trainable import Trainable
 
 
 class Embedder(Trainable):
-    """Maps an image to a vector of `width` D."""
+    """Maps an image to a vector of `width` D.
+
+    Optional methods, used where a subclass has them:
+        `take_published(path: Path) -> None`: take trained weights from a file that memtk did not
+            write, which `memtk audit --weights` may name; a UserError if they do not fit. There is
+            nothing to train then: `phases()` is empty.
+    """
 
     width: int
 

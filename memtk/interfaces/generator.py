@@ -16,7 +16,9 @@ class Generator(Trainable):
 
     Optional methods, used where a subclass has them:
         `reconstruct(x (B, C, *S)) -> (B, C, *S)`: the autoencoder's round trip, for its PSNR.
-        `denoising_loss(x, t, noise) -> (B,)`: what membership attacks need.
+        `denoising_loss(x, t, noise) -> (B,)`: of images (B, C, *S) at times t (B,), its own loss;
+            what membership attacks need, with the next.
+        `diffusion() -> Diffusion`: the noising process and the noise that the network predicts.
 
     Class attributes:
         learns_from: the images it is trained on. `"held_out"` is for the control that must not

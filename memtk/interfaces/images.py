@@ -45,3 +45,12 @@ class Images(Protocol):
     def read(self, indices: Sequence[int]) -> Tensor:
         """Return the images at `indices`: float32 (B, C, *S) in [-1, 1], on the CPU."""
         ...
+
+
+class PatientImages(Images, Protocol):
+    """Images of patients."""
+
+    @property
+    def patients(self) -> Sequence[str]:
+        """The patient of each image, (N,)."""
+        ...

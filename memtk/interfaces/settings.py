@@ -33,6 +33,9 @@ class PhaseSettings(ComponentConfig):
         "epochs", description="what milestones count; an epoch is N / batch_size steps, rounded up"
     )
     gamma: float = Field(0.1, gt=0, le=1, description="schedule milestones: the factor of each")
+    floor: float = Field(
+        0.0, ge=0, lt=1, description="schedule cosine: the part of the rate that it falls to"
+    )
     ema_decay: float = Field(
         0.0, ge=0, lt=1, description="decay of the average of the first turn's weights; 0: off"
     )

@@ -10,6 +10,7 @@ from memtk.registry import Registry
 from memtk.report.audit import make_audit_page
 from memtk.report.cell import Cell, make_cell
 from memtk.report.command import repeat_audit, repeat_command
+from memtk.report.comparison import make_comparison
 from memtk.report.identity import read_key
 from memtk.report.rendering import render
 from memtk.results import Run, read_audit, read_run, read_run_file
@@ -44,6 +45,7 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
         title=_title(cells),
         lead=_lead(run),
         cells=cells,
+        comparison=make_comparison(run.results),
         missing=run.missing,
         command=repeat_command(run.file.recipe),
         fdr=run.results[0].last.protocols.conformal.fdr,

@@ -8,16 +8,20 @@ from pathlib import Path
 
 from memtk.data.images import StoredImages, open_images
 from memtk.registry import Registry
+from memtk.report.attacks import attacks_figure
 from memtk.report.figures import (
     draw_checkpoints,
     draw_losses,
     draw_planted,
+    draw_quality,
     draw_similarities,
 )
+from memtk.report.measures import Row, features_word, rows_of
 from memtk.report.pairs import Pairs, find_pairs
 from memtk.report.provenance import Provenance, provenance_of
 from memtk.report.sections import Section, plugin_sections
 from memtk.results import Dar, Result, Verdict, headline, read_arrays, verdict
+from memtk.results.reference import counterpart, sentence
 from memtk.results.summary import flagged_patients
 
 
@@ -29,8 +33,10 @@ class Cell:
         result: its numbers.
         verdict: on them.
         headline: the verdict in a sentence.
-        similarities: figure as a `data:` URI, and so `checkpoints`, `planted` and `losses`; None
-            where there is nothing to draw.
+        similarities: figure as a `data:` URI, and so `checkpoints`, `planted`, `quality` and
+            `losses`; None where there is nothing to draw.
+        measures: of quality and diversity.
+        attacks: ROC curves of membership attacks, likewise.
         pairs: None where the images are no longer there.
         sections: of plugins.
         provenance: where the numbers come from.
@@ -42,7 +48,10 @@ class Cell:
     similarities: str | None
     checkpoints: str | None
     planted: str | None
+    quality: str | None
+    measures: list[Row]
     losses: str | None
+    attacks: str | None
     pairs: Pairs | None
     sections: list[Section]
     provenance: Provenance
@@ -64,9 +73,15 @@ class Cell:
         return flagged_patients(self.result.last.protocols.conformal)
 
     @property
-    def qualities(self) -> list[str]:
-        """Names of the quality measures of any checkpoint."""
-        return list(dict.fromkeys(name for c in self.result.checkpoints for name in c.quality))
+    def paper(self) -> str:
+        """What the paper reports of this generator on this data set; empty if it has neither."""
+        row = counterpart(self.result)
+        return sentence(row) if row else ""
+
+    @property
+    def features(self) -> str:
+        """A word on the network whose features were compared; empty without one."""
+        return features_word(self.result)
 
     def called(self, dar: Dar) -> float:
         """Return the share of the validation images that the reference rule calls copies."""
@@ -88,8 +103,9 @@ def make_cell(folder: Path, result: Result, key: bytes, registry: Registry | Non
     tau = result.last.protocols.dar.tau
     similarities = None
     if path.exists():
-        arrays = read_arrays(path, f"step-{result.last.step:06d}")
+        arrays = read_arrays(path, result.last.label)
         similarities = draw_similarities(arrays, tau)
+    measures = rows_of(result)
     return Cell(
         result=result,
         verdict=verdict(result),
@@ -97,7 +113,10 @@ def make_cell(folder: Path, result: Result, key: bytes, registry: Registry | Non
         similarities=similarities,
         checkpoints=draw_checkpoints(result.checkpoints, result.used_training.images),
         planted=draw_planted(result.selftest) if result.selftest else None,
+        quality=draw_quality(result.checkpoints, measures),
+        measures=measures,
         losses=draw_losses(result.training),
+        attacks=attacks_figure(path, result),
         pairs=pairs_of_cell(folder, result, key),
         sections=plugin_sections(registry, result),
         provenance=provenance_of(result),
@@ -114,7 +133,7 @@ def pairs_of_cell(folder: Path, result: Result, key: bytes) -> Pairs | None:
     Raises:
         UserError: if a file is damaged, naming it.
     """
-    step = f"step-{result.last.step:06d}"
+    step = result.last.label
     cell = folder / "cells" / result.cell
     paths = (
         cell / "arrays.h5",

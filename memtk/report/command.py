@@ -14,7 +14,10 @@ _OPTIONS = {
     "embedder": "--embedder",
     "similarity": "--similarity",
     "mitigation": "--mitigation",
+    "compare": "--compare",
     "quality": "--quality",
+    "attack": "--attack",
+    "extractor": "--extractor",
     "preset": "--preset",
     "checkpoints": "--checkpoints",
     "samples": "--samples",
@@ -39,6 +42,7 @@ def repeat_command(recipe: Mapping[str, Any]) -> str:
         parts += [f"{option} {shlex.quote(str(v))}" for v in values if v is not None]
     suite, source = recipe.get("suite"), data.pop("source", None)
     if suite:
+        data = {}  # the suite and the preset say which; named beside, they make another benchmark
         parts.append(f"--suite {_word(suite['name'])}")
     elif source is not None:
         parts.append("--data YOUR_DATA")

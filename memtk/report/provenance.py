@@ -48,6 +48,9 @@ def provenance_of(result: Result) -> Provenance:
         ("embedder", parts.embedder),
         ("similarity", parts.similarity),
         *(("mitigation", mitigation) for mitigation in parts.mitigations),
+        *(("quality", metric) for metric in parts.quality),
+        ("extractor", parts.extractor),
+        *(("attack", attack) for attack in parts.attacks),
     ]
     counts = _counts(result.data.counts)
     seen = result.used_training

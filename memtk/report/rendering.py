@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from memtk import __version__
+from memtk.report.measures import shown
 from memtk.results import percent
 from memtk.results.wording import interval, many, share
 
@@ -36,6 +37,9 @@ def render(template: str, **values: Any) -> str:
         "many": many,
         "unbroken": unbroken,
         "scale": scale,
+        "seconds": seconds,
+        "tenth": lambda value: f"{value:.1f}".removesuffix(".0"),
+        "shown": shown,
     }
     css = Markup((_HERE / "style.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(css=css, version=__version__, **values)
@@ -54,3 +58,16 @@ def scale(values: list[float | None]) -> float:
     """
     largest = max((value for value in values if value is not None), default=0.0)
     return next((end for end in (0.1, 0.25, 0.5) if largest <= end), 1.0)
+
+
+def seconds(value: float) -> str:
+    """Return a time for a reader.
+
+    >>> [seconds(v) for v in (0.0, 12.3, 200, 9000)]
+    ['–', '12 s', '3 min', '2.5 h']
+    """
+    if value < 0.5:
+        return "–"
+    if value < 90:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"

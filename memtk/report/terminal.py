@@ -9,6 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.attacks import attacks_table
+from memtk.report.comparison import comparison_table
+from memtk.report.measures_terminal import quality_table
 from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
 from memtk.results.wording import interval, many, share
 
@@ -22,18 +25,18 @@ def summary(results: Sequence[Result]) -> RenderableType:
     In brackets stands what a generator that has memorized nothing would score.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("generator")
+    table.add_column("generator", overflow="fold")
     for name in ("step", "n_mem", "n_copies", "matched", "exposed", "copied"):
         table.add_column(name, justify="right")
     for result in results:
-        for checkpoint in result.checkpoints:
+        for checkpoint in result.judged:
             dar = checkpoint.protocols.dar
             matched = checkpoint.protocols.dar_matched.mem_fraction
             test = checkpoint.protocols.conformal
-            last = checkpoint is result.checkpoints[-1]
+            last = checkpoint is result.judged[-1]
             table.add_row(
                 Text(result.cell if checkpoint is result.checkpoints[0] else ""),
-                f"{checkpoint.step:,}",
+                f"{checkpoint.step:,}{' anew' if checkpoint.anew else ''}",
                 _with_null(dar.n_mem, dar.mem_fraction, dar.expected_mem_fraction),
                 f"{dar.n_copies} {_short(dar.copy_fraction)}",
                 Text("-" if matched is None else _share(matched, 0.05)),
@@ -52,6 +55,14 @@ def summary(results: Sequence[Result]) -> RenderableType:
             "conformal, images flagged and share with p <= alpha.\n"
             "[in brackets: a generator that has memorized nothing]",
             style="dim",
+        ),
+        *([comparison_table(results)] if len(results) > 1 else []),
+        *([quality] if (quality := quality_table(results)) is not None else []),
+        *([attacks] if (attacks := attacks_table(results)) is not None else []),
+        *(
+            Text(f"{result.cell}, {deed.mitigation}: {deed.text}", style="dim")
+            for result in results
+            for deed in result.deeds
         ),
         Text(),
         *(_line(result) for result in results),

@@ -4,7 +4,10 @@ from memtk.results.arrays import has_arrays, read_arrays, write_arrays
 from memtk.results.audit import Audit, AuditVerdict, audit_schema, read_audit, write_audit
 from memtk.results.decision import decide
 from memtk.results.explanation import explain
+from memtk.results.measured import Measured
+from memtk.results.membership import FewAlarms, Membership
 from memtk.results.policy import Policy, read_policy
+from memtk.results.privacy import Privacy, PrivatePhase
 from memtk.results.protocols import Conformal, Dar, DarMatched, Protocols, RateInterval
 from memtk.results.run import Run, RunFile, read_run, read_run_file, write_run_file
 from memtk.results.schema import (
@@ -12,6 +15,7 @@ from memtk.results.schema import (
     Components,
     Counts,
     Data,
+    Deed,
     Device,
     EmbedderSaw,
     Reconstruction,
@@ -43,11 +47,17 @@ __all__ = [
     "Dar",
     "DarMatched",
     "Data",
+    "Deed",
     "Device",
     "EmbedderSaw",
+    "FewAlarms",
     "Found",
+    "Measured",
+    "Membership",
     "Planted",
     "Policy",
+    "Privacy",
+    "PrivatePhase",
     "Protocols",
     "Rate",
     "RateInterval",

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
-"""Version of the result files. A file of a newer one is refused, never half understood."""
+SCHEMA = 2
+"""Version of the result files. An older one is read (`memtk.results.migrations`); a newer one is
+refused, never half understood."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

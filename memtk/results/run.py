@@ -16,7 +16,8 @@ from memtk.results.schema import Result
 from memtk.results.store import read_record, read_result, write_record
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time for a person to read."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -38,7 +39,7 @@ class RunFile(StoredRecord):
     command: list[str] | None = None
     recipe: dict[str, Any]
     cells: list[str]
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=now)
 
 
 @dataclass(frozen=True)

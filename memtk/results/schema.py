@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
+from memtk.results.measured import Measured
+from memtk.results.membership import Membership
+from memtk.results.privacy import Privacy
 from memtk.results.protocols import Protocols
 from memtk.results.record import SCHEMA, StoredRecord
 from memtk.results.selftest import SelfTest
@@ -40,13 +43,19 @@ class Used(StoredRecord):
 
 
 class Components(StoredRecord):
-    """All components of a cell; no embedder where the images themselves were compared."""
+    """All components of a cell; no embedder where the images themselves were compared.
+
+    `extractor` is the network whose features the quality metrics compared, `None` without such
+    metrics; it may be the embedder.
+    """
 
     generator: Used
     embedder: Used | None = None
     similarity: Used
     mitigations: list[Used] = []
     quality: list[Used] = []
+    extractor: Used | None = None
+    attacks: list[Used] = []
 
 
 class Counts(StoredRecord):
@@ -111,6 +120,22 @@ class EmbedderSaw(StoredRecord):
     exposure: str
 
 
+class Deed(StoredRecord):
+    """What a mitigation did.
+
+    Args:
+        mitigation: its name.
+        text: in plain sentences. They name no file and no patient.
+        kept: images that it left, where it chose among any.
+        of: how many there were.
+    """
+
+    mitigation: str
+    text: str
+    kept: int | None = Field(default=None, ge=0)
+    of: int | None = Field(default=None, ge=0)
+
+
 class Checkpoint(StoredRecord):
     """What was found at one checkpoint.
 
@@ -118,13 +143,25 @@ class Checkpoint(StoredRecord):
         step: of the generator's last phase.
         n_synthetic: M.
         protocols: what was memorized.
-        quality: quality and diversity of the synthetic images by measure.
+        quality: quality and diversity of the synthetic images by measure. The name of one of
+            features has the extractor's in brackets: "fid[medicalnet3d]".
+        measured: by the same names, what belongs to each number.
+        anew: it was chosen, or its images were, by the numbers of an earlier judgement; these are
+            of a new one, by a second embedder and, after the choice of a checkpoint, with fresh
+            samples.
     """
 
     step: int = Field(ge=0)
     n_synthetic: int = Field(ge=1)
     protocols: Protocols
     quality: dict[str, float] = {}
+    measured: dict[str, Measured] = {}
+    anew: bool = False
+
+    @property
+    def label(self) -> str:
+        """Names its arrays in `arrays.h5` and the file of its images."""
+        return "chosen" if self.anew else f"step-{self.step:06d}"
 
 
 class Result(StoredRecord):
@@ -135,6 +172,9 @@ class Result(StoredRecord):
         memtk_version: that wrote it.
         cell: its name, unique within the run.
         suite: None for a user's own data.
+        asked: tables "bench", "data" and "settings" of the recipe, for this cell alone: with
+            `suite` and the configurations of `components` all that it takes to repeat it. What
+            could name a place is hidden. None in files of schema 1.
         preset: of the components.
         components: with package, version and configuration.
         data: the images.
@@ -146,7 +186,16 @@ class Result(StoredRecord):
         training: losses by model ("generator", "embedder"), phase and term.
         reconstruction: None for a generator without an autoencoder.
         embedder_saw: None without an embedder.
-        checkpoints: in the order of their steps.
+        extractor_saw: images that the extractor was trained on: "training", or "given" if it came
+            trained; None without one.
+        checkpoints: in the order of their steps, as the copy detector found them.
+        chosen: what mitigations that choose by a score have left, judged anew: the verdict is about
+            this. None without such mitigations: it is about the last checkpoint.
+        deeds: what the mitigations did.
+        trainings: names in `timing` of the trainings that the generator took: its own, and that of
+            a first generator that it learned from. Empty in older files.
+        membership: what each membership attack made of the last checkpoint, by its name.
+        privacy: the guarantee that the generator was trained under; None without one.
         selftest: how well copies are found, measured with copies made for it; None if it was not
             run.
         complete: False while checkpoints are missing.
@@ -156,6 +205,7 @@ class Result(StoredRecord):
     memtk_version: str
     cell: str
     suite: Suite | None = None
+    asked: dict[str, Any] | None = None
     preset: str
     components: Components
     data: Data
@@ -167,14 +217,31 @@ class Result(StoredRecord):
     training: dict[str, Losses] = {}
     reconstruction: Reconstruction | None = None
     embedder_saw: EmbedderSaw | None = None
+    extractor_saw: str | None = None
     checkpoints: list[Checkpoint] = Field(min_length=1)
+    chosen: Checkpoint | None = None
+    deeds: list[Deed] = []
+    trainings: list[str] = []
+    membership: dict[str, Membership] = {}
+    privacy: Privacy | None = None
     selftest: SelfTest | None = None
     complete: bool = True
 
     @property
     def last(self) -> Checkpoint:
-        """The last checkpoint: what the verdict is about."""
-        return self.checkpoints[-1]
+        """What the verdict is about: the chosen checkpoint judged anew, or the last one."""
+        return self.chosen or self.checkpoints[-1]
+
+    @property
+    def training_seconds(self) -> float | None:
+        """How long the generator was trained, with a first one that it learned from."""
+        known = [self.timing[name] for name in self.trainings if name in self.timing]
+        return sum(known) if known else None
+
+    @property
+    def judged(self) -> list[Checkpoint]:
+        """All that was judged: every checkpoint, and the chosen one anew."""
+        return [*self.checkpoints, *([self.chosen] if self.chosen else [])]
 
 
 def json_schema() -> dict[str, Any]:

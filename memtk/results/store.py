@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.results.migrations import migrate
 from memtk.results.record import SCHEMA, StoredRecord
 from memtk.results.schema import Checkpoint, Result
 
@@ -26,7 +27,7 @@ def write_record(path: Path, record: StoredRecord) -> None:
 
 
 def read_record(path: Path, kind: type[Stored]) -> Stored:
-    """Read a record of a kind.
+    """Read a record of a kind; one of an older schema as the newest would have written it.
 
     Raises:
         UserError: if the file is missing, damaged, or written by a newer memtk, naming it.
@@ -46,7 +47,8 @@ def read_record(path: Path, kind: type[Stored]) -> Stored:
             f"{path} has schema {version}; this memtk reads schema {SCHEMA}: update memtk"
         )
     try:
-        return kind.model_validate_json(text)
+        old = isinstance(tree, dict) and version != SCHEMA
+        return kind.model_validate_json(json.dumps(migrate(tree)) if old else text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -9,6 +9,10 @@ from typing import Any
 from memtk.config import load_toml
 from memtk.errors import UserError, did_you_mean
 
+MEMBERS = frozenset({"images", "patients", "digest", "stored"})
+"""What a suite of images in files says of them, in its table `[members]`: how many images and
+patients; SHA-256 of the sorted patients, one a line; voxels along each axis as they are stored."""
+
 
 def suite_names() -> list[str]:
     """Return the names of the suites that come with memtk."""
@@ -34,6 +38,11 @@ def load_suite(name: str) -> dict[str, Any]:
     suite = load_toml(Path(name))
     if set(suite.get("suite", {})) != {"name", "version"}:
         raise UserError(f"{name} is no suite: it needs a table [suite] with name and version")
+    unknown = sorted(set(suite.get("members", {})) - MEMBERS)
+    if unknown:
+        raise UserError(
+            f"{name}: unknown key members.{unknown[0]}: there are {', '.join(sorted(MEMBERS))}"
+        )
     return suite
 
 

@@ -2,91 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from memtk.interfaces import Embedder, ImageSpec
-from memtk.testing.construction import check_same_images, make_trainable
+from memtk.interfaces import Embedder
+from memtk.testing.case import Case
 from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.rows import TOLERANCE, check_rows, check_rows_stand_alone
-from memtk.testing.samples import SPEC, smooth_images
-from memtk.testing.trainables import check_phases, learn, reload
+from memtk.testing.resuming import RESUMING
+from memtk.testing.rows import check_rows, check_rows_stand_alone
+from memtk.testing.state import unchanged_by
+from memtk.testing.trainables import TRAINABLE, reload
 from memtk.testing.verdict import expect
 
 
-def check_embedder(
-    cls: type[Embedder],
-    config: Mapping[str, Any] | None = None,
-    spec: ImageSpec = SPEC,
-    images: Tensor | None = None,
-    *,
-    tolerance: float = TOLERANCE,
-) -> None:
-    """Train an embedder for two steps a phase, embed with it, and check what memtk relies on.
-
-    Args:
-        config: settings by name, on top of the preset `smoke`.
-        spec: shape of the images, small; for an embedder of 2D images `ImageSpec((32, 32))`.
-        images: its training set, (N, C, *S) in [-1, 1], four or more; smooth noise by default.
-        tolerance: how far an embedding may move with its batch, relative to the largest value.
-
-    Raises:
-        AssertionError: at the first rule that is broken, in one sentence.
-    """
-    expect(
-        isinstance(cls, type) and issubclass(cls, Embedder),
-        f"{cls!r} is not a subclass of memtk.interfaces.Embedder",
-    )
-    images = smooth_images(spec, 4) if images is None else images
-    check_same_images(spec, tuple(images.shape[1:]))
-    model = make_trainable(cls, config, spec)
-    check_phases(model)
-    learn(model, images)
-    check_embeddings(model, images, tolerance)
-    check_checkpoint(model, make_trainable(cls, config, spec), images)
-
-
-def check_embeddings(model: Embedder, images: Tensor, tolerance: float = TOLERANCE) -> None:
-    """Check the vectors that `embed` gives, and that row i depends on image i alone.
-
-    Raises:
-        AssertionError: if they are unsound, all alike, or depend on the batch.
-    """
-    cls = type(model).__name__
-    what = f"{cls}.embed"
-    width: Any = getattr(model, "width", None)
+def check_width_is_a_number_of_values(case: Case) -> None:
+    """`width` is D, known before anything is embedded."""
+    width: Any = getattr(case.make(), "width", None)
     expect(
         isinstance(width, int) and width > 0,
-        f"{cls}.width is {width!r}; it must be the number of values of an embedding",
+        f"{case.cls.__name__}.width is {width!r}; it must be the number of values of an embedding",
     )
-    rows = check_no_global_randomness(what, lambda: _embed(model, images))
-    check_rows(what, rows, (len(images), width))
+
+
+def check_embeddings_are_vectors_of_that_width(case: Case) -> None:
+    """Embeddings are float32, (B, D) and finite."""
+    rows = embed(case.model, case.x)
+    check_rows(f"{case.cls.__name__}.embed", rows, (len(case.x), case.model.width))
+
+
+def check_different_images_have_different_embeddings(case: Case) -> None:
+    """What maps every image to one vector finds nothing."""
+    rows = embed(case.model, case.x)
     expect(
         not bool((rows == rows[:1]).all()),
-        f"{what} gives one vector for {len(images)} different images",
+        f"{case.cls.__name__}.embed gives one vector for {len(case.x)} different images",
     )
+
+
+def check_embedding_uses_no_global_random_state(case: Case) -> None:
+    """An embedding is a function of its image."""
+    what = f"{case.cls.__name__}.embed"
+    check_no_global_randomness(what, lambda: embed(case.model, case.x))
+
+
+def check_batch_size_does_not_change_embeddings(case: Case) -> None:
+    """Row i depends on image i alone, whatever batch it is embedded in."""
+    what = f"{case.cls.__name__}.embed"
     check_rows_stand_alone(
-        what, lambda indices: _embed(model, images[indices]), len(images), tolerance
+        what, lambda rows: embed(case.model, case.x[rows]), len(case.x), case.tolerance
     )
 
 
-def check_checkpoint(model: Embedder, fresh: Embedder, images: Tensor) -> None:
-    """Check that a fresh instance with the model's `state_dict` gives the same vectors.
+def check_embedding_leaves_the_model_as_it_was(case: Case) -> None:
+    """Embedding moves no weight and no buffer."""
+    name = unchanged_by(case.model, lambda: embed(case.model, case.x))
+    expect(not name, f"{case.cls.__name__}.embed changes {name!r} of the model")
 
-    Raises:
-        AssertionError: if it does not, bit for bit.
-    """
-    want = _embed(model, images)
+
+def check_state_dict_reproduces_embeddings(case: Case) -> None:
+    """A fresh instance with the model's `state_dict` gives the same vectors, bit for bit."""
+    want = embed(case.model, case.x)
     expect(
-        torch.equal(_embed(reload(model, fresh), images), want),
-        f"{type(model).__name__} gives other embeddings after its checkpoint was loaded into a "
+        torch.equal(embed(reload(case.model, case.make()), case.x), want),
+        f"{case.cls.__name__} gives other embeddings after its checkpoint was loaded into a "
         "fresh instance: what embedding needs must be a parameter or a buffer",
     )
 
 
 @torch.no_grad()
-def _embed(model: Embedder, x: Tensor) -> Tensor:
+def embed(model: Embedder, x: Tensor) -> Tensor:
+    """Embed images (B, C, *S) as the core does: (B, D)."""
     return model.eval().embed(x)
+
+
+EMBEDDER = (
+    *TRAINABLE,
+    check_width_is_a_number_of_values,
+    check_embeddings_are_vectors_of_that_width,
+    check_different_images_have_different_embeddings,
+    check_embedding_uses_no_global_random_state,
+    check_batch_size_does_not_change_embeddings,
+    check_embedding_leaves_the_model_as_it_was,
+    check_state_dict_reproduces_embeddings,
+    *RESUMING,
+)

@@ -2,108 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from memtk.interfaces import Generator, ImageSpec
+from memtk.interfaces import Generator
 from memtk.noise import Noise
-from memtk.testing.construction import check_same_images, make_trainable
+from memtk.testing.case import Case
 from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.rows import TOLERANCE, check_images, check_rows, check_rows_stand_alone
-from memtk.testing.samples import SPEC, smooth_images
-from memtk.testing.trainables import check_phases, learn, reload
-from memtk.testing.verdict import expect
+from memtk.testing.resuming import RESUMING
+from memtk.testing.rows import check_images, check_rows, check_rows_stand_alone
+from memtk.testing.state import unchanged_by
+from memtk.testing.trainables import TRAINABLE, reload
+from memtk.testing.verdict import applies, expect
 
 SAMPLES = 3
 """Images drawn in each check."""
 
 
-def check_generator(
-    cls: type[Generator],
-    config: Mapping[str, Any] | None = None,
-    spec: ImageSpec = SPEC,
-    images: Tensor | None = None,
-    *,
-    tolerance: float = TOLERANCE,
-) -> None:
-    """Train a generator for two steps a phase, sample it, and check all that memtk relies on.
-
-    Args:
-        config: settings by name, on top of the preset `smoke`.
-        spec: shape of the images, small; for a generator of 2D images `ImageSpec((32, 32))`.
-        images: its training set, (N, C, *S) in [-1, 1], four or more; smooth noise by default.
-        tolerance: how far a sample may move with the batch it is drawn in, relative to 1.
-
-    Raises:
-        AssertionError: at the first rule that is broken, in one sentence.
-    """
+def check_it_says_which_images_it_learns_from(case: Case) -> None:
+    """The control that must not know the training patients says so."""
+    learns_from = case.cls.learns_from
     expect(
-        isinstance(cls, type) and issubclass(cls, Generator),
-        f"{cls!r} is not a subclass of memtk.interfaces.Generator",
+        learns_from in ("training", "held_out"),
+        f"{case.cls.__name__}.learns_from is {learns_from!r}, not 'training' or 'held_out'",
     )
+
+
+def check_it_says_how_many_samples_it_can_give(case: Case) -> None:
+    """`most_samples` is a count, or None for any number."""
+    found = case.model.most_samples(len(case.x))
     expect(
-        cls.learns_from in ("training", "held_out"),
-        f"{cls.__name__}.learns_from is {cls.learns_from!r}, not 'training' or 'held_out'",
+        found is None or (isinstance(found, int) and found >= 0),
+        f"{case.cls.__name__}.most_samples gives {found!r}, not a number of images or None",
     )
-    images = smooth_images(spec, 4) if images is None else images
-    check_same_images(spec, tuple(images.shape[1:]))
-    model = make_trainable(cls, config, spec)
-    check_phases(model)
-    learn(model, images)
-    check_samples(model, tolerance)
-    check_checkpoint(model, make_trainable(cls, config, spec))
-    check_optional_methods(model, images)
 
 
-def check_samples(model: Generator, tolerance: float = TOLERANCE) -> None:
-    """Check the images that `sample` gives, and that image i depends on stream i alone.
-
-    Raises:
-        AssertionError: if they are unsound, depend on the batch, or on global randomness.
-    """
-    what = f"{type(model).__name__}.sample"
-    x = check_no_global_randomness(what, lambda: draw(model, list(range(SAMPLES))))
-    check_images(what, x, (SAMPLES, model.spec.channels, *model.spec.shape))
-    check_rows_stand_alone(what, lambda indices: draw(model, indices), SAMPLES, tolerance)
+def check_samples_are_images(case: Case) -> None:
+    """Samples are float32, (B, C, *S), finite and in [-1, 1]."""
+    x = draw(case.model, list(range(SAMPLES)))
+    want = (SAMPLES, case.shape.channels, *case.shape.shape)
+    check_images(f"{case.cls.__name__}.sample", x, want)
 
 
-def check_checkpoint(model: Generator, fresh: Generator) -> None:
-    """Check that a fresh instance with the model's `state_dict` gives the same images.
+def check_sampling_uses_no_global_random_state(case: Case) -> None:
+    """Randomness comes from `noise` alone."""
+    what = f"{case.cls.__name__}.sample"
+    check_no_global_randomness(what, lambda: draw(case.model, list(range(SAMPLES))))
 
-    Raises:
-        AssertionError: if it does not, bit for bit.
-    """
+
+def check_batch_size_does_not_change_samples(case: Case) -> None:
+    """Sample i depends on stream i alone, whatever batch it is drawn in."""
+    what = f"{case.cls.__name__}.sample"
+    check_rows_stand_alone(what, lambda rows: draw(case.model, rows), SAMPLES, case.tolerance)
+
+
+def check_sampling_leaves_the_model_as_it_was(case: Case) -> None:
+    """Sampling moves no weight and no buffer."""
+    name = unchanged_by(case.model, lambda: draw(case.model, list(range(SAMPLES))))
+    expect(not name, f"{case.cls.__name__}.sample changes {name!r} of the model")
+
+
+def check_state_dict_reproduces_samples(case: Case) -> None:
+    """A fresh instance with the model's `state_dict` gives the same images, bit for bit."""
     indices = list(range(SAMPLES))
-    want = draw(model, indices)
+    want = draw(case.model, indices)
     expect(
-        torch.equal(draw(reload(model, fresh), indices), want),
-        f"{type(model).__name__} gives other samples after its checkpoint was loaded into a fresh "
+        torch.equal(draw(reload(case.model, case.make()), indices), want),
+        f"{case.cls.__name__} gives other samples after its checkpoint was loaded into a fresh "
         "instance: what sampling needs must be a parameter or a buffer",
     )
 
 
-def check_optional_methods(model: Generator, images: Tensor) -> None:
-    """Check `reconstruct` and `denoising_loss` where there are any.
-
-    Raises:
-        AssertionError: if the shape of what they give is wrong.
-    """
-    cls = type(model).__name__
-    reconstruct: Any = getattr(model, "reconstruct", None)
-    denoising_loss: Any = getattr(model, "denoising_loss", None)
+def check_reconstructions_are_images(case: Case) -> None:
+    """`reconstruct`, where there is one, gives an image for each image."""
+    reconstruct: Any = getattr(case.model, "reconstruct", None)
+    applies(reconstruct is not None, "it has no method reconstruct")
     with torch.no_grad():
-        if reconstruct is not None:
-            check_images(f"{cls}.reconstruct", reconstruct(images), tuple(images.shape))
-        if denoising_loss is not None:
-            t = torch.zeros(len(images), dtype=torch.int64)
-            loss = denoising_loss(images, t, Noise(0, range(len(images))))
-            check_rows(f"{cls}.denoising_loss", loss, (len(images),))
+        made = reconstruct(case.x)
+    check_images(f"{case.cls.__name__}.reconstruct", made, tuple(case.x.shape))
+
+
+def check_denoising_loss_has_one_value_an_image(case: Case) -> None:
+    """`denoising_loss`, where there is one, gives (B,), and row i by image i alone."""
+    denoising_loss: Any = getattr(case.model, "denoising_loss", None)
+    applies(denoising_loss is not None, "it has no method denoising_loss")
+    what = f"{case.cls.__name__}.denoising_loss"
+
+    @torch.no_grad()
+    def loss(indices: list[int]) -> Tensor:
+        t = torch.zeros(len(indices), dtype=torch.int64)
+        value: Tensor = denoising_loss(case.x[indices], t, Noise(0, indices))
+        return value
+
+    check_rows(what, loss(list(range(len(case.x)))), (len(case.x),))
+    check_rows_stand_alone(what, loss, len(case.x), case.tolerance)
 
 
 @torch.no_grad()
 def draw(model: Generator, indices: list[int]) -> Tensor:
     """Sample the model as the core does: (B, C, *S)."""
     return model.eval().sample(Noise(0, indices))
+
+
+GENERATOR = (
+    *TRAINABLE,
+    check_it_says_which_images_it_learns_from,
+    check_it_says_how_many_samples_it_can_give,
+    check_samples_are_images,
+    check_sampling_uses_no_global_random_state,
+    check_batch_size_does_not_change_samples,
+    check_sampling_leaves_the_model_as_it_was,
+    check_state_dict_reproduces_samples,
+    check_reconstructions_are_images,
+    check_denoising_loss_has_one_value_an_image,
+    *RESUMING,
+)

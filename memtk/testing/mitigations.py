@@ -9,124 +9,122 @@ import numpy as np
 from torch import Tensor
 
 from memtk.data.images import MemoryImages
-from memtk.interfaces import ImageSpec, Mitigation
+from memtk.errors import UserError
 from memtk.noise import Noise
-from memtk.testing.construction import make_config
+from memtk.testing.case import Case
+from memtk.testing.choices import CHOICES, check_indices
 from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.rows import TOLERANCE, check_images, check_rows_stand_alone
-from memtk.testing.samples import SPEC, smooth_images
-from memtk.testing.verdict import expect
+from memtk.testing.rows import check_images, check_rows_stand_alone
+from memtk.testing.settings import SETTINGS
+from memtk.testing.verdict import DoesNotApply, applies, expect
 
 PATIENTS = ("d", "a", "a", "b", "c", "b", "e", "f", "f", "f")
 """The patient of each training image of the checks."""
 
 
-def check_mitigation(
-    cls: type[Mitigation],
-    config: Mapping[str, Any] | None = None,
-    spec: ImageSpec = SPEC,
-    images: Tensor | None = None,
-    *,
-    whole_patients: bool = False,
-    tolerance: float = TOLERANCE,
-) -> None:
-    """Check each of a mitigation's four methods.
-
-    Args:
-        config: settings by name.
-        spec: shape of the images, small.
-        images: (N, C, *S) in [-1, 1], four or more; smooth noise by default.
-        whole_patients: check as well that `choose` keeps all images of a patient or none.
-        tolerance: how far an augmented image may move with the batch, relative to 1.
-
-    Raises:
-        AssertionError: at the first rule that is broken, in one sentence.
-    """
-    expect(
-        isinstance(cls, type) and issubclass(cls, Mitigation),
-        f"{cls!r} is not a subclass of memtk.interfaces.Mitigation",
-    )
-    mitigation = cls(make_config(cls, config))
-    images = smooth_images(spec, 4) if images is None else images
-    check_choose(mitigation, whole_patients)
-    check_augment(mitigation, images, tolerance)
-    check_adjust(mitigation)
-    check_indices(f"{cls.__name__}.release", mitigation.release(MemoryImages(images)), len(images))
-
-
-def check_choose(mitigation: Mitigation, whole_patients: bool = False) -> None:
-    """Check which training images are kept.
-
-    Raises:
-        AssertionError: if the indices are unsound, none, or not a function of patients and rng.
-    """
-    what = f"{type(mitigation).__name__}.choose"
-    kept = mitigation.choose(PATIENTS, np.random.default_rng(0))
+def check_choose_gives_ascending_indices(case: Case) -> None:
+    """The training images to keep are told by ascending indices, one at least."""
+    what = f"{case.cls.__name__}.choose"
+    kept = case.make().choose(PATIENTS, np.random.default_rng(0))
     check_indices(what, kept, len(PATIENTS))
     expect(len(kept) > 0, f"{what} keeps no image")
-    again = mitigation.choose(PATIENTS, np.random.default_rng(0))
+
+
+def check_choose_draws_from_its_rng_alone(case: Case) -> None:
+    """One seed, one choice."""
+    first, again = (case.make().choose(PATIENTS, np.random.default_rng(0)) for _ in range(2))
     expect(
-        np.array_equal(kept, again),
-        f"{what} gives other indices for the same rng; it must draw from its rng alone",
+        np.array_equal(first, again),
+        f"{case.cls.__name__}.choose gives other indices for the same rng; it must draw from its "
+        "rng alone",
     )
-    if not whole_patients:
-        return
+
+
+def check_choose_keeps_whole_patients(case: Case) -> None:
+    """All images of a patient are kept or none, where the case says so."""
+    applies(case.whole_patients, "it does not say that it keeps whole patients")
+    kept = case.make().choose(PATIENTS, np.random.default_rng(0)).tolist()
     chosen = {PATIENTS[index] for index in kept}
-    split = sorted(chosen & {p for i, p in enumerate(PATIENTS) if i not in set(kept.tolist())})
-    expect(not split, f"{what} keeps some images of patient {split[:1]} and not the others")
+    split = sorted(chosen & {p for i, p in enumerate(PATIENTS) if i not in kept})
+    expect(
+        not split,
+        f"{case.cls.__name__}.choose keeps some images of patient {split[:1]} and not the others",
+    )
 
 
-def check_augment(mitigation: Mitigation, images: Tensor, tolerance: float = TOLERANCE) -> None:
-    """Check that image i is changed by stream i, and stays an image.
+def check_augmented_images_are_images(case: Case) -> None:
+    """What comes out of `augment` is float32, of the same shape, finite and in [-1, 1]."""
+    x = case.make().augment(case.x.clone(), Noise(0, range(len(case.x))))
+    check_images(f"{case.cls.__name__}.augment", x, tuple(case.x.shape))
 
-    Raises:
-        AssertionError: if the images are unsound, changed in place, or depend on the batch.
-    """
-    what, before = f"{type(mitigation).__name__}.augment", images.clone()
+
+def check_augmenting_uses_no_global_random_state(case: Case) -> None:
+    """Randomness comes from `noise` alone."""
+    mitigation, everyone = case.make(), range(len(case.x))
+    check_no_global_randomness(
+        f"{case.cls.__name__}.augment",
+        lambda: mitigation.augment(case.x.clone(), Noise(0, everyone)),
+    )
+
+
+def check_batch_size_does_not_change_augmentations(case: Case) -> None:
+    """Image i is changed by stream i, whatever batch it is in."""
+    mitigation = case.make()
 
     def augment(indices: list[int]) -> Tensor:
-        return mitigation.augment(images[indices], Noise(0, indices))
+        changed: Tensor = mitigation.augment(case.x[indices], Noise(0, indices))
+        return changed
 
-    everyone = list(range(len(images)))
-    x = check_no_global_randomness(what, lambda: augment(everyone))
-    check_images(what, x, tuple(images.shape))
-    check_rows_stand_alone(what, augment, len(images), tolerance)
-    mitigation.augment(images, Noise(0, everyone))
-    expect(bool((images == before).all()), f"{what} changes the images it is given in place")
+    what = f"{case.cls.__name__}.augment"
+    check_rows_stand_alone(what, augment, len(case.x), case.tolerance)
 
 
-def check_adjust(mitigation: Mitigation) -> None:
-    """Check that settings come back as a mapping and that the given ones stay as they are.
+def check_augmenting_leaves_its_input_as_it_was(case: Case) -> None:
+    """Images are not changed in place: the core may keep them."""
+    given = case.x.clone()
+    case.make().augment(given, Noise(0, range(len(given))))
+    expect(
+        bool((given == case.x).all()),
+        f"{case.cls.__name__}.augment changes the images it is given in place",
+    )
 
-    Raises:
-        AssertionError: if not.
-    """
-    what = f"{type(mitigation).__name__}.adjust"
-    settings = {"rate": 1.0, "training": {"steps": 10, "batch_size": 2}}
-    adjusted = mitigation.adjust(settings)
+
+def check_adjust_returns_changed_settings(case: Case) -> None:
+    """Settings come back as a mapping, and those given stay as they are."""
+    what, settings = f"{case.cls.__name__}.adjust", _settings()
+    try:
+        adjusted = case.make().adjust(settings)
+    except UserError as error:
+        raise DoesNotApply("it has nothing to change in the settings of the check") from error
     expect(
         isinstance(adjusted, Mapping), f"{what} gives a {type(adjusted).__name__}, not a mapping"
     )
-    same = settings == {"rate": 1.0, "training": {"steps": 10, "batch_size": 2}}
-    expect(same, f"{what} changes the settings it is given; it must return changed ones")
+    expect(
+        settings == _settings(),
+        f"{what} changes the settings it is given; it must return changed ones",
+    )
 
 
-def check_indices(what: str, indices: np.ndarray, count: int) -> None:
-    """Check ascending indices below `count`.
+def check_release_gives_ascending_indices(case: Case) -> None:
+    """The synthetic images that may go out are told by ascending indices."""
+    kept = case.make().release(MemoryImages(case.x))
+    check_indices(f"{case.cls.__name__}.release", kept, len(case.x))
 
-    Raises:
-        AssertionError: if one is repeated, out of range, or no integer.
-    """
-    expect(
-        isinstance(indices, np.ndarray) and indices.ndim == 1,
-        f"{what} gives a {type(indices).__name__}, not an array of indices",
-    )
-    expect(
-        np.issubdtype(indices.dtype, np.integer),
-        f"{what} gives an array of {indices.dtype}, not of integers (indices, not a mask)",
-    )
-    expect(bool((np.diff(indices) > 0).all()), f"{what} gives indices that are not ascending")
-    expect(
-        bool(((indices >= 0) & (indices < count)).all()),
-        f"{what} gives indices outside 0 to {count - 1}",
-    )
+
+def _settings() -> dict[str, Any]:
+    return {"rate": 1.0, "channels": [16, 32], "training": {"steps": 10, "batch_size": 2}}
+
+
+MITIGATION = (
+    *SETTINGS,
+    check_adjust_returns_changed_settings,
+    check_choose_gives_ascending_indices,
+    check_choose_draws_from_its_rng_alone,
+    check_choose_keeps_whole_patients,
+    check_augmented_images_are_images,
+    check_augmenting_uses_no_global_random_state,
+    check_batch_size_does_not_change_augmentations,
+    check_augmenting_leaves_its_input_as_it_was,
+    check_release_gives_ascending_indices,
+    *CHOICES,
+)

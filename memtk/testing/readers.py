@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from memtk.errors import UserError
-from memtk.interfaces import Reader, Record, Volume
-from memtk.testing.verdict import expect
+from memtk.interfaces import Record, Volume
+from memtk.testing.case import Case
+from memtk.testing.damage import DAMAGE
+from memtk.testing.example import example_of
+from memtk.testing.verdict import applies, expect
+
+TELLING = 2**17
+"""Bytes of voxels that an example needs before it shows whether they are read."""
 
 
-def check_reader(cls: type, path: Path) -> None:
-    """Read a sound file and damaged copies of it.
-
-    Args:
-        cls: made as `cls()`.
-        path: a file of that format (or the folder of a series); it is not changed.
-
-    Raises:
-        AssertionError: at the first rule that is broken, in one sentence.
-    """
-    reader: Reader = cls()
-    path = Path(path)
-    check_suffixes(reader, path)
-    for record in check_records(reader, path):
-        check_volume(reader, record)
-    check_damage(reader, path)
-
-
-def check_suffixes(reader: Reader, path: Path) -> None:
-    """Check that the reader says what its files are called.
-
-    Raises:
-        AssertionError: if a suffix is malformed, or none fits the example.
-    """
-    name, suffixes = type(reader).__name__, getattr(reader, "suffixes", None)
+def check_suffixes_fit_the_example(case: Case) -> None:
+    """Suffixes are lower case, with the dot, and one fits the example."""
+    name, suffixes = case.cls.__name__, getattr(case.make(), "suffixes", None)
     expect(
         isinstance(suffixes, tuple) and len(suffixes) > 0,
         f"{name}.suffixes is {suffixes!r}, not a tuple of what file names end in",
@@ -48,102 +30,112 @@ def check_suffixes(reader: Reader, path: Path) -> None:
             isinstance(suffix, str) and suffix.startswith(".") and suffix == suffix.lower(),
             f"{name}.suffixes has {suffix!r}: write it in lower case, with the dot",
         )
+    with example_of(case) as path:
+        expect(
+            path.is_dir() or path.name.lower().endswith(suffixes or ()),
+            f"{name}.suffixes {suffixes} do not fit the example {path.name}",
+        )
+
+
+def check_records_are_told_apart(case: Case) -> None:
+    """Every image of a file is listed once, the same each time."""
+    what, reader = f"{case.cls.__name__}.records", case.make()
+    with example_of(case) as path:
+        records = reader.records(path)
+        expect(len(records) > 0, f"{what} finds no image in {path.name}")
+        for record in records:
+            found = type(record).__name__
+            expect(isinstance(record, Record), f"{what} lists a {found}, not a Record")
+        expect(len(set(records)) == len(records), f"{what} lists one image twice in {path.name}")
+        again = list(reader.records(path))
+        expect(again == list(records), f"{what} lists others the second time")
+
+
+def check_records_open_no_voxels(case: Case) -> None:
+    """Listing the images of a file takes less memory than half of their voxels."""
+    reader = case.make()
+    with example_of(case) as path:
+        size = sum(reader.read(record).voxels.nbytes for record in reader.records(path))
+        applies(
+            size >= TELLING, f"the example has {size} bytes of voxels; {TELLING} are needed to tell"
+        )
+        tracemalloc.start()
+        try:
+            case.make().records(path)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
     expect(
-        path.is_dir() or path.name.lower().endswith(suffixes or ()),
-        f"{name}.suffixes {suffixes} do not fit the example {path.name}",
+        peak < size / 2,
+        f"{case.cls.__name__}.records takes {peak} bytes of memory to list {size} bytes of "
+        "voxels; it must not read them",
     )
 
 
-def check_records(reader: Reader, path: Path) -> Sequence[Record]:
-    """Check the images that are listed.
-
-    Raises:
-        AssertionError: if there are none, or one cannot be told from another.
-    """
-    what = f"{type(reader).__name__}.records"
-    records = reader.records(path)
-    expect(len(records) > 0, f"{what} finds no image in {path.name}")
-    for record in records:
-        expect(isinstance(record, Record), f"{what} lists a {type(record).__name__}, not a Record")
-    expect(len(set(records)) == len(records), f"{what} lists one image twice in {path.name}")
-    expect(list(reader.records(path)) == list(records), f"{what} lists others the second time")
-    return records
-
-
-def check_volume(reader: Reader, record: Record) -> None:
-    """Check the voxels of one image, and what is said about them.
-
-    Raises:
-        AssertionError: with what is there and what was expected.
-    """
-    what = f"{type(reader).__name__}.read"
-    volume = reader.read(record)
-    expect(isinstance(volume, Volume), f"{what} gives a {type(volume).__name__}, not a Volume")
-    voxels = volume.voxels
-    expect(
-        isinstance(voxels, np.ndarray) and voxels.ndim in (3, 4),
-        f"{what} gives voxels of shape {np.shape(voxels)}, expected (C, H, W) or (C, D, H, W)",
-    )
-    expect(
-        voxels.dtype.kind in "buif", f"{what} gives voxels of dtype {voxels.dtype}, not a real one"
-    )
-    expect(voxels.size > 0, f"{what} gives no voxels")
-    expect(
-        len(volume.spacing) == voxels.ndim - 1 and all(s > 0 for s in volume.spacing),
-        f"{what} gives the spacing {volume.spacing}, expected {voxels.ndim - 1} sizes in mm",
-    )
-    shape = None if volume.affine is None else np.shape(volume.affine)
-    expect(shape in (None, (4, 4)), f"{what} gives an affine of shape {shape}, expected (4, 4)")
-    again = reader.read(record).voxels
-    same = np.array_equal(again, voxels, equal_nan=voxels.dtype.kind == "f")
-    expect(same, f"{what} gives other voxels the second time")
+def check_volumes_are_sound(case: Case) -> None:
+    """Voxels are (C, *S) of a real dtype, spacing in mm and affine fit them."""
+    what = f"{case.cls.__name__}.read"
+    for volume in _volumes(case):
+        found = type(volume).__name__
+        expect(isinstance(volume, Volume), f"{what} gives a {found}, not a Volume")
+        voxels = volume.voxels
+        expect(
+            isinstance(voxels, np.ndarray) and voxels.ndim in (3, 4),
+            f"{what} gives voxels of shape {np.shape(voxels)}, expected (C, H, W) or (C, D, H, W)",
+        )
+        expect(
+            voxels.dtype.kind in "buif",
+            f"{what} gives voxels of dtype {voxels.dtype}, not a real one",
+        )
+        expect(voxels.size > 0, f"{what} gives no voxels")
+        expect(
+            len(volume.spacing) == voxels.ndim - 1 and all(s > 0 for s in volume.spacing),
+            f"{what} gives the spacing {volume.spacing}, expected {voxels.ndim - 1} sizes in mm",
+        )
+        shape = None if volume.affine is None else np.shape(volume.affine)
+        expect(shape in (None, (4, 4)), f"{what} gives an affine of shape {shape}, expected (4, 4)")
 
 
-def check_damage(reader: Reader, path: Path) -> None:
-    """Check that a missing or damaged file is a `UserError` that names it.
-
-    Raises:
-        AssertionError: if it is read, or fails in another way.
-    """
-    ways: dict[str, Callable[[bytes], bytes]] = {
-        "empty": lambda content: b"",
-        "truncated": lambda content: content[: len(content) // 2],
-        "of other content": lambda content: b"\x00not an image\xff" * 40,
-    }
-    for way, damage in ways.items():
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / path.name
-            _check_refused(reader, _damaged(path, copy, damage), copy, way)
-    with tempfile.TemporaryDirectory() as folder:
-        missing = Path(folder) / path.name
-        _check_refused(reader, missing, missing, "missing")
+def check_reading_twice_gives_the_same_voxels(case: Case) -> None:
+    """A file is read the same each time, by one instance and by a fresh one."""
+    with example_of(case) as path:
+        reader = case.make()
+        for record in reader.records(path):
+            voxels = reader.read(record).voxels
+            for other, when in ((reader, "the second time"), (case.make(), "by a fresh reader")):
+                again = other.read(record).voxels
+                same = np.array_equal(again, voxels, equal_nan=voxels.dtype.kind == "f")
+                expect(same, f"{case.cls.__name__}.read gives other voxels {when}")
 
 
-def _damaged(path: Path, copy: Path, damage: Callable[[bytes], bytes]) -> Path:
-    """Copy a file or the folder of a series; damage it, or the largest file in it."""
-    if path.is_dir():
-        shutil.copytree(path, copy)
-    else:
-        shutil.copy(path, copy)
-    files = [f for f in copy.rglob("*") if f.is_file()] if copy.is_dir() else [copy]
-    target = max(files, key=lambda f: f.stat().st_size)
-    target.write_bytes(damage(target.read_bytes()))
-    return target
-
-
-def _check_refused(reader: Reader, target: Path, path: Path, way: str) -> None:
-    name = type(reader).__name__
-    try:
+def check_reading_leaves_the_file_as_it_was(case: Case) -> None:
+    """Neither the file nor its folder is changed."""
+    with example_of(case) as path:
+        before, reader = _contents(path), case.make()
         for record in reader.records(path):
             reader.read(record)
-    except UserError as error:
         expect(
-            target.name in str(error) or path.name in str(error),
-            f"{name}: the error for a file that is {way} does not name it: {error}",
+            _contents(path) == before, f"{case.cls.__name__} changes {path.name} when it is read"
         )
-        return
-    except Exception as error:
-        raise AssertionError(
-            f"{name} raises {type(error).__name__} for a file that is {way}, not a UserError"
-        ) from error
-    raise AssertionError(f"{name} reads a file that is {way}; it must raise a UserError")
+
+
+def _volumes(case: Case) -> Sequence[Volume]:
+    reader = case.make()
+    with example_of(case) as path:
+        return [reader.read(record) for record in reader.records(path)]
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}
+
+
+READER = (
+    check_suffixes_fit_the_example,
+    check_records_are_told_apart,
+    check_volumes_are_sound,
+    check_records_open_no_voxels,
+    check_reading_twice_gives_the_same_voxels,
+    check_reading_leaves_the_file_as_it_was,
+    *DAMAGE,
+)

@@ -11,6 +11,9 @@ from memtk.noise import Noise
 SPEC = ImageSpec((16, 16, 16))
 """Shape of the images of the checks where the author names no other."""
 
+FLAT = ImageSpec((32, 32))
+"""The same for what works on 2D images alone."""
+
 
 def smooth_images(spec: ImageSpec, count: int, seed: int = 0) -> Tensor:
     """Return `count` different smooth images: float32 (count, C, *S) in [-1, 1]."""

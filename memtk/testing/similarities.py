@@ -11,133 +11,123 @@ from torch import Tensor
 from memtk.errors import UserError
 from memtk.interfaces import Similarity
 from memtk.noise import Noise
+from memtk.testing.case import Case
+from memtk.testing.protocols import STATISTICAL
 from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.rows import TOLERANCE
-from memtk.testing.verdict import expect
+from memtk.testing.verdict import applies, expect
 
 WIDTH = 24
 """Values a row of the checks has."""
 
 
-def check_similarity(cls: type, *, tolerance: float = TOLERANCE) -> None:
-    """Check that a similarity can be tiled, and that nothing is more like a row than itself.
-
-    Args:
-        cls: made as `cls()`.
-        tolerance: how far a value may move with the tile it is computed in, relative to the
-            largest one.
-
-    Raises:
-        AssertionError: at the first rule that is broken, in one sentence.
-    """
-    similarity: Similarity = cls()
-    name = cls.__name__
-    space = getattr(similarity, "space", None)
+def check_space_is_known(case: Case) -> None:
+    """It says whether it compares embeddings or images."""
+    space = getattr(case.make(), "space", None)
     expect(
-        space in ("embedding", "image"), f"{name}.space is {space!r}, not 'embedding' or 'image'"
+        space in ("embedding", "image"),
+        f"{case.cls.__name__}.space is {space!r}, not 'embedding' or 'image'",
     )
-    rows = Noise(0, range(8)).normal(WIDTH)  # (8, F)
+
+
+def check_dtypes_and_shapes_are_kept(case: Case) -> None:
+    """(N, F) becomes (N, F'), two of these (Q, R); a search in float64 is one."""
+    similarity, name = case.make(), case.cls.__name__
     for dtype in (torch.float32, torch.float64):
-        check_dtype(similarity, rows.to(dtype))
-    check_no_global_randomness(f"{name}.compare", lambda: _whole(similarity, rows, rows))
-    check_prepare_works_by_row(similarity, rows, tolerance)
-    check_tiles(similarity, rows.double(), tolerance)  # roots of about 0 are rough in float32
-    check_self_is_the_maximum(similarity, rows.double())
-    check_precision(similarity, rows.double())
-    check_pairs(similarity, rows.double())
-    check_rows_without_variance(similarity)
+        rows = _rows().to(dtype)
+        prepared = similarity.prepare(rows)
+        expect(
+            prepared.dtype == dtype,
+            f"{name}.prepare makes {prepared.dtype} of {dtype}; it must keep the dtype",
+        )
+        expect(
+            prepared.dim() == 2 and len(prepared) == len(rows),
+            f"{name}.prepare gives the shape {tuple(prepared.shape)}, expected ({len(rows)}, F')",
+        )
+        values = similarity.compare(prepared[:3], prepared)
+        want = (3, len(rows))
+        expect(
+            tuple(values.shape) == want,
+            f"{name}.compare gives the shape {tuple(values.shape)}, expected {want}",
+        )
+        expect(
+            values.dtype == dtype,
+            f"{name}.compare makes {values.dtype} of {dtype}; it must keep the dtype",
+        )
 
 
-def check_dtype(similarity: Similarity, rows: Tensor) -> None:
-    """Check the shapes, and that a search in float64 is one.
-
-    Raises:
-        AssertionError: with what is there and what was expected.
-    """
-    name = type(similarity).__name__
-    prepared = similarity.prepare(rows)
+def check_similarities_are_finite(case: Case) -> None:
+    """Two sound rows have a finite similarity."""
+    values = _whole(case.make(), _rows(), _rows())
     expect(
-        prepared.dtype == rows.dtype,
-        f"{name}.prepare makes {prepared.dtype} of {rows.dtype}; it must keep the dtype",
+        bool(values.isfinite().all()),
+        f"{case.cls.__name__}.compare gives values that are not finite",
     )
-    expect(
-        prepared.dim() == 2 and len(prepared) == len(rows),
-        f"{name}.prepare gives the shape {tuple(prepared.shape)}, expected ({len(rows)}, F')",
-    )
-    values = similarity.compare(prepared[:3], prepared)
-    want = (3, len(rows))
-    expect(
-        tuple(values.shape) == want,
-        f"{name}.compare gives the shape {tuple(values.shape)}, expected {want}",
-    )
-    expect(
-        values.dtype == rows.dtype,
-        f"{name}.compare makes {values.dtype} of {rows.dtype}; it must keep the dtype",
-    )
-    expect(bool(values.isfinite().all()), f"{name}.compare gives values that are not finite")
 
 
-def check_prepare_works_by_row(
-    similarity: Similarity, rows: Tensor, tolerance: float = TOLERANCE
-) -> None:
-    """Check that a set can be prepared in pieces.
+def check_comparing_uses_no_global_random_state(case: Case) -> None:
+    """A similarity is a function of two rows."""
+    rows, similarity = _rows(), case.make()
+    what = f"{case.cls.__name__}.compare"
+    check_no_global_randomness(what, lambda: _whole(similarity, rows, rows))
 
-    Raises:
-        AssertionError: if a prepared row depends on the other rows.
-    """
+
+def check_rows_are_prepared_one_by_one(case: Case) -> None:
+    """A prepared row does not depend on the other rows: a set is prepared in pieces."""
+    similarity, rows = case.make(), _rows()
     whole = similarity.prepare(rows)
     alone = torch.cat([similarity.prepare(row[None]) for row in rows])
     off = float((alone - whole).abs().max())
     expect(
-        off <= tolerance * float(whole.abs().max()),
-        f"{type(similarity).__name__}.prepare makes another row of it alone (by {off:.2g}); it "
+        off <= case.tolerance * float(whole.abs().max()),
+        f"{case.cls.__name__}.prepare makes another row of it alone (by {off:.2g}); it "
         "must work row by row",
     )
 
 
-def check_tiles(similarity: Similarity, rows: Tensor, tolerance: float = TOLERANCE) -> None:
-    """Check that tiles put together are the whole.
-
-    Raises:
-        AssertionError: if a value depends on the tile it is computed in.
-    """
-    p = similarity.prepare(rows)
+def check_tiles_make_the_whole(case: Case) -> None:
+    """Value (q, r) depends on rows q and r alone, whatever tile it is computed in."""
+    similarity = case.make()
+    p = similarity.prepare(_rows().double())  # roots of about 0 are rough in float32
     whole = similarity.compare(p, p)
     tiles = [
         torch.cat([similarity.compare(q, r) for r in p.split(3)], 1) for q in p.split(5)
     ]  # each (<= 5, R)
     off = float((torch.cat(tiles) - whole).abs().max())
     expect(
-        off <= tolerance * float(whole.abs().max()),
-        f"{type(similarity).__name__}.compare gives other values in tiles than for the whole (by "
+        off <= case.tolerance * float(whole.abs().max()),
+        f"{case.cls.__name__}.compare gives other values in tiles than for the whole (by "
         f"{off:.2g}); value (q, r) must depend on rows q and r alone",
     )
 
 
-def check_self_is_the_maximum(similarity: Similarity, rows: Tensor) -> None:
-    """Check that larger means more alike.
-
-    Raises:
-        AssertionError: if another row is more like a row than the row itself.
-    """
-    values = _whole(similarity, rows, rows)
+def check_a_row_is_most_like_itself(case: Case) -> None:
+    """Larger means more alike."""
+    rows = _rows().double()
+    values = _whole(case.make(), rows, rows)
     others = values.clone().fill_diagonal_(-torch.inf).amax(1)
     expect(
         bool((values.diagonal() > others).all()),
-        f"{type(similarity).__name__}: another row is as like a row as the row itself; larger "
+        f"{case.cls.__name__}: another row is as like a row as the row itself; larger "
         "must mean more alike",
     )
 
 
-def check_precision(similarity: Similarity, rows: Tensor) -> None:
-    """Check that a value in float32 is as near to the float64 one as the search takes it to be.
+def check_either_order_gives_the_same_similarity(case: Case) -> None:
+    """s(q, r) = s(r, q): the nearest training image and the nearest copy are one pair."""
+    rows = _rows().double()
+    values = _whole(case.make(), rows, rows)
+    off = float((values - values.T).abs().max())
+    expect(
+        off <= case.tolerance * float(values.abs().max()),
+        f"{case.cls.__name__} gives another value when query and reference change places (by "
+        f"{off:.2g})",
+    )
 
-    Raises:
-        AssertionError: if it is farther off than `rounding` says (without it, than 8 sqrt(F')
-            roundings of the largest value).
-    """
-    name = type(similarity).__name__
-    exact = similarity.prepare(rows.double())
+
+def check_float32_is_as_near_as_it_says(case: Case) -> None:
+    """A value in float32 is off by `rounding` at most, else by 8 sqrt(F') roundings."""
+    similarity, name = case.make(), case.cls.__name__
+    exact = similarity.prepare(_rows().double())
     rough = exact.float()
     want = torch.cat([similarity.compare(exact[i : i + 1], exact) for i in range(len(exact))])
     off = float((similarity.compare(rough, rough).double() - want).abs().max())
@@ -152,17 +142,13 @@ def check_precision(similarity: Similarity, rows: Tensor) -> None:
     )
 
 
-def check_pairs(similarity: Similarity, rows: Tensor) -> None:
-    """Check that `pairs`, where there is one, gives what `compare` gives, row by row.
-
-    Raises:
-        AssertionError: if it does not.
-    """
+def check_pairs_give_what_compare_gives(case: Case) -> None:
+    """`pairs`, where there is one, gives the same values, and a row the same bits alone."""
+    similarity = case.make()
     pairs: Any = getattr(similarity, "pairs", None)
-    if pairs is None:
-        return
-    what = f"{type(similarity).__name__}.pairs"
-    p = similarity.prepare(rows.double())
+    applies(pairs is not None, "it has no method pairs")
+    what = f"{case.cls.__name__}.pairs"
+    p = similarity.prepare(_rows().double())
     values, want = pairs(p, p.flip(0)), similarity.compare(p, p.flip(0)).diagonal()
     expect(
         values.shape == want.shape,
@@ -174,12 +160,24 @@ def check_pairs(similarity: Similarity, rows: Tensor) -> None:
     expect(torch.equal(alone, values), f"{what} gives a row other bits when it is computed alone")
 
 
-def check_rows_without_variance(similarity: Similarity) -> None:
-    """Check that a row of zeros, or of one value, is compared or refused.
+def check_compare_into_writes_what_compare_gives(case: Case) -> None:
+    """`compare_into`, where there is one, fills a tile that need not be contiguous."""
+    similarity = case.make()
+    compare_into: Any = getattr(similarity, "compare_into", None)
+    applies(compare_into is not None, "it has no method compare_into")
+    p = similarity.prepare(_rows())
+    out = torch.full((len(p), 2 * len(p)), torch.nan)[:, ::2]  # (Q, R)
+    compare_into(p, p, out)
+    off = float((out - similarity.compare(p, p)).abs().max())
+    expect(
+        off <= case.tolerance * max(1.0, float(out.abs().max())),
+        f"{case.cls.__name__}.compare_into writes other values than compare gives (by {off:.2g})",
+    )
 
-    Raises:
-        AssertionError: if it gives a value that is not finite.
-    """
+
+def check_constant_rows_are_compared_or_refused(case: Case) -> None:
+    """A row of zeros, or of one value, is compared or a `UserError`; never NaN."""
+    similarity = case.make()
     rows = Noise(1, range(3)).normal(WIDTH)
     rows[0], rows[1] = 0, 1
     for row in rows[:2]:
@@ -189,10 +187,31 @@ def check_rows_without_variance(similarity: Similarity) -> None:
             continue
         expect(
             bool(values.isfinite().all()),
-            f"{type(similarity).__name__} gives a value that is not finite for a constant row; "
+            f"{case.cls.__name__} gives a value that is not finite for a constant row; "
             "prepare must refuse it with a UserError that names its index",
         )
 
 
+def _rows() -> Tensor:
+    return Noise(0, range(8)).normal(WIDTH)  # (8, F)
+
+
 def _whole(similarity: Similarity, queries: Tensor, references: Tensor) -> Tensor:
     return similarity.compare(similarity.prepare(queries), similarity.prepare(references))
+
+
+SIMILARITY = (
+    check_space_is_known,
+    check_dtypes_and_shapes_are_kept,
+    check_similarities_are_finite,
+    check_comparing_uses_no_global_random_state,
+    check_rows_are_prepared_one_by_one,
+    check_tiles_make_the_whole,
+    check_a_row_is_most_like_itself,
+    check_either_order_gives_the_same_similarity,
+    check_float32_is_as_near_as_it_says,
+    check_pairs_give_what_compare_gives,
+    check_compare_into_writes_what_compare_gives,
+    check_constant_rows_are_compared_or_refused,
+    *STATISTICAL,
+)

@@ -63,6 +63,28 @@ def load_checkpoint(model: Trainable, path: Path) -> None:
     fill(model, content.get("model"), path)
 
 
+def load_weights(model: Trainable, path: Path) -> None:
+    """Give `model` weights that are brought along: memtk's, or in a format that it knows itself.
+
+    Raises:
+        UserError: if the file is missing, damaged, or of another model or configuration.
+    """
+    take = getattr(model, "take_published", None)
+    if take is None or _is_ours(path):
+        load_checkpoint(model, path)
+    else:
+        take(path)
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file is a checkpoint of memtk."""
+    try:
+        content = torch.load(path, map_location="meta", weights_only=True)
+        return isinstance(content, dict) and {"format", "model"} <= set(content)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        return False
+
+
 def write_file(path: Path, content: Mapping[str, Any]) -> None:
     """Save a mapping of tensors and plain values."""
     # Through a Python file: torch's own writer hides that the disk is full.

@@ -16,12 +16,15 @@ from memtk.training.order import Order, Part, parts, whole
 from memtk.training.rows import EncodedRows, ImageRows, Rows
 from memtk.training.run import Run
 from memtk.training.seeding import seeded
+from memtk.training.stand_ins import stand_ins
 from memtk.training.state import length
+from memtk.training.units import Listed
 
 
 def open_rows(run: Run, phase: Phase, begun: bool) -> Rows:
     """Return what the phase trains on, encoded now unless an earlier call did so."""
-    order = Order(run.seed, phase.name, len(run.images))
+    kind = Listed if run.private else Order
+    order = kind(run.seed, phase.name, len(run.images))
     used = length(phase) > 0 or (phase.begin is not None and not begun)
     if phase.encode is None or not used:
         return ImageRows(run.images, order, run.augment)
@@ -44,12 +47,15 @@ def open_rows(run: Run, phase: Phase, begun: bool) -> Rows:
 
 
 def begin(run: Run, phase: Phase, rows: Rows) -> None:
-    """Show the phase what it trains on, the whole training set once."""
+    """Show the phase what it trains on, the whole training set once; of a private one, phantoms."""
     if phase.begin is None:
         return
     run.model.eval()
     device = run.devices.device
-    shown = (x.to(device) for x in rows.batches(phase.settings.batch_size))
+    size = phase.settings.batch_size
+    shown = (x.to(device) for x in rows.batches(size))
+    if run.private:
+        shown = (x for x in stand_ins(phase, run.images.spec, device, size))
     with torch.no_grad(), seeded(derive(run.seed, phase.name, "begin"), device):
         phase.begin(shown)
 
@@ -64,6 +70,10 @@ def batches(
         size, rank, world = settings.batch_size, devices.rank, devices.world
         split = parts(step, size, settings.accumulate, rank, world)
         mine = whole(step, size, world, len(run.images)) if phase.whole_batch else split
+        if run.private:
+            mine = run.private.parts(phase.name, step)
+        if not mine:
+            return []
         x = rows.read([k for part in mine for k in part.samples])
         return list(zip(mine, x.split([len(part.samples) for part in mine]), strict=True))
 

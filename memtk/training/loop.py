@@ -8,7 +8,8 @@ from pathlib import Path
 
 from memtk.errors import PluginError, UserError
 from memtk.events import Event, Watch, ignore
-from memtk.interfaces import Images, Phase, Trainable
+from memtk.interfaces import Images, Phase, Private, Trainable
+from memtk.training.accounting import Spent
 from memtk.training.blocks import check_blocks
 from memtk.training.checkpoints import (
     Checkpoint,
@@ -20,6 +21,7 @@ from memtk.training.checkpoints import (
 )
 from memtk.training.devices import Devices
 from memtk.training.phase import train_phase
+from memtk.training.private import forget, make_private
 from memtk.training.rows import Augment
 from memtk.training.run import Run
 from memtk.training.state import (
@@ -42,11 +44,13 @@ class Training:
         losses: by phase, `(steps done, {term: value})`, 200 points at most; "turn.term" where a
             phase has several turns.
         precision: by phase, "float32" or "bfloat16".
+        privacy: what was spent; None where the training was not private.
     """
 
     checkpoints: tuple[Checkpoint, ...]
     losses: Losses
     precision: Mapping[str, str]
+    privacy: Spent | None = None
 
 
 def train(
@@ -58,6 +62,7 @@ def train(
     devices: Devices,
     checkpoints: int = 1,
     augment: Augment | None = None,
+    private: Private | None = None,
     name: str = "model",
     watch: Watch = ignore,
     save_every: float = 30.0,
@@ -76,6 +81,7 @@ def train(
         checkpoints: how many to keep of the last phase.
         augment: `(x (B, C, *S), noise) -> x`, drawn anew at each step; before an encoder, for
             `settings.variants` variants of each image once.
+        private: train with differential privacy; see `memtk.training.private_steps`.
         name: of the model, for events and messages.
         save_every: seconds between two savings of the state.
 
@@ -90,6 +96,12 @@ def train(
     folder = Path(folder)
     kept = checkpoint_steps(length(phases[-1]) if phases else 0, checkpoints)
     recipe = recipe_of(model, images, seed, augment is not None, kept)
+    guarded = None
+    if private is not None:
+        guarded = make_private(
+            private, model, images, seed=seed, folder=folder, devices=devices, name=name
+        )
+        recipe |= {"private": guarded.recipe()}
     run = Run(
         model=model,
         phases=phases,
@@ -103,6 +115,7 @@ def train(
         save_every=save_every,
         kept=kept,
         recipe=recipe,
+        private=guarded,
     )
     made = tuple(Checkpoint(step, checkpoint_path(folder, step)) for step in kept)
     saved = load_state(state_path(folder), recipe)
@@ -124,7 +137,10 @@ def train(
     if saved is None and not phases:
         _keep_as_it_comes(run, made[-1])
     model.eval()
-    return Training(made, state.progress.losses, state.progress.precision)
+    if guarded is not None:
+        forget(folder)
+    spent = guarded.spent() if guarded else None
+    return Training(made, state.progress.losses, state.progress.precision, spent)
 
 
 def _check(model: Trainable, phases: Sequence[Phase], images: Images) -> None:

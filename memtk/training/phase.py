@@ -17,6 +17,7 @@ from memtk.training.checkpoints import checkpoint_path, write_checkpoint
 from memtk.training.feed import batches, begin, open_rows
 from memtk.training.keeper import Keeper
 from memtk.training.optimisers import restore
+from memtk.training.private_steps import PrivateStepper
 from memtk.training.rows import EncodedRows, Rows
 from memtk.training.run import Run
 from memtk.training.schedules import drops_of
@@ -70,7 +71,8 @@ def _steps(
     model, settings, progress = run.model, phase.settings, state.progress
     model.train()
     drops = drops_of(phase, len(run.images))
-    stepper = Stepper(model, phase, run.seed, run.devices, dtype, drops)
+    rest = (model, phase, run.seed, run.devices, dtype, drops)
+    stepper = PrivateStepper(*rest, run.private) if run.private else Stepper(*rest)
     try:
         first = stepper.moved[phase.turns[0].name]
         average = Average(first, settings.ema_decay) if settings.ema_decay else None
@@ -103,7 +105,7 @@ def _record(progress: Progress, phase: Phase, done: int, values: Mapping[str, fl
     """Keep the losses of every so many steps, of the first and of the last one."""
     steps, curve = phase.settings.steps, progress.losses.get(phase.name, [])
     stride = -(-steps // (POINTS - 2)) if steps > POINTS else 1
-    if done % stride == 0 or done in (1, steps):
+    if values and (done % stride == 0 or done in (1, steps)):  # a private step may be empty
         curve = [*curve, (done, dict(values))]
     return replace(progress, step=done, losses={**progress.losses, phase.name: curve})
 

@@ -10,6 +10,7 @@ from typing import Any
 from memtk.events import Watch
 from memtk.interfaces import Images, Phase, Trainable
 from memtk.training.devices import Devices
+from memtk.training.private import PrivateRun
 from memtk.training.rows import Augment
 from memtk.training.state import State, save_state, state_path
 from memtk.training.watching import Stage
@@ -31,6 +32,7 @@ class Run:
     save_every: float
     kept: tuple[int, ...]
     recipe: Mapping[str, Any]
+    private: PrivateRun | None = None
 
     def stage(self, phase: Phase, what: str = "training") -> Stage:
         """Return the stage that events of this phase belong to."""

@@ -16,13 +16,18 @@ RISE = 0.3
 
 
 def factor(
-    schedule: str, step: int, steps: int, drops: Sequence[int] = (), gamma: float = 0.1
+    schedule: str,
+    step: int,
+    steps: int,
+    drops: Sequence[int] = (),
+    gamma: float = 0.1,
+    floor: float = 0.0,
 ) -> float:
     """Return what the learning rate of a turn is multiplied with at `step` of `steps`, in [0, 1].
 
     - constant: 1
-    - cosine: (1 + cos(pi step / steps)) / 2; from 1 towards 0, which step = steps would reach.
-      Loshchilov and Hutter, arXiv 1608.03983.
+    - cosine: from 1 along half a cosine towards `floor`, which step = steps would reach; with
+      floor 0, (1 + cos(pi step / steps)) / 2. Loshchilov and Hutter, arXiv 1608.03983.
     - one-cycle: from 1/25 to 1 on the first 30 % of the steps, then to 4e-6 at the last one, both
       along half a cosine. Smith and Topin, arXiv 1708.07120. Adam's betas stay as they are.
     - milestones: gamma^k from the k-th of `drops` on, which are numbers of steps done.
@@ -36,7 +41,7 @@ def factor(
     if schedule == "constant":
         return 1.0
     if schedule == "cosine":
-        return (1 + math.cos(math.pi * step / steps)) / 2
+        return _along(1.0, floor, step / steps)
     if schedule == "one-cycle":
         peak = max(RISE * steps - 1, 0.0)
         if step < peak:

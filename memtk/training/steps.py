@@ -104,7 +104,9 @@ class Stepper:
         for term, value in found.items():
             if not math.isfinite(value):
                 raise NotFiniteError(turn.name, term, value)
-        rate = factor(settings.schedule, step, settings.steps, self.drops, settings.gamma)
+        rate = factor(
+            settings.schedule, step, settings.steps, self.drops, settings.gamma, settings.floor
+        )
         set_rate(optimiser, turn.learning_rate * rate)
         optimiser.step()
         del found["gradient norm"]

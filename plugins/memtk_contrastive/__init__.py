@@ -20,7 +20,7 @@ def memtk_embedders() -> Iterable[Component]:
         Component(
             name="ntxent2d",
             target="memtk_contrastive.embedder:Contrastive2d",
-            summary="The same contrastive encoder for 2D images.",
+            summary="The same for 2D images, or the reference method's ResNet-50 (paper-xray).",
             dims=frozenset({2}),
         ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,7 +23,9 @@ def ntxent(first: Tensor, second: Tensor, temperature: float = 0.07) -> Tensor:
     """
     count = len(first)
     rows = F.normalize(torch.cat([first, second]).float(), dim=1)  # (2K, D)
-    with torch.autocast(rows.device.type, enabled=False):
+    # Autocast does not know the meta device, where sizes alone are asked for.
+    exact = nullcontext() if rows.is_meta else torch.autocast(rows.device.type, enabled=False)
+    with exact:
         scores = rows @ rows.T / temperature  # (2K, 2K)
     scores = scores.masked_fill(
         torch.eye(2 * count, dtype=torch.bool, device=rows.device), float("-inf")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from memtk.interfaces import Generator, ImageSpec, Phase, Turn
+from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
 from memtk_diffusers import networks
 from memtk_diffusers.config import Diffusers2dConfig
@@ -101,6 +101,19 @@ class Diffusers2d(Generator):
     def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
         """Return the squared error (B,) of denoising images (B, C, H, W) at times `t` (B,)."""
         return self._errors(self.encode(x) if self.config.space == "latent" else x, t, noise)
+
+    def diffusion(self) -> Diffusion:
+        """Return the noising process of the scaled latents (or folded pixels) and the network's."""
+
+        def clean(x: Tensor) -> Tensor:
+            if self.config.space == "pixel":
+                return fold(x, self.config.patch)
+            return self.encode(x).float().chunk(2, dim=1)[0] * self.latent_scale
+
+        def noise(x: Tensor, t: Tensor) -> Tensor:
+            return self.noising.noise_in(x, self._predict(x, t), t)
+
+        return Diffusion(self.noising.kept, clean, noise)
 
     def _predict(self, x: Tensor, t: Tensor) -> Tensor:
         predicted: Tensor = self.unet(x, t).sample.float()

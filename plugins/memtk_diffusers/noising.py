@@ -64,6 +64,15 @@ class Noising(nn.Module):
         signal, noise = self._amplitudes(t, x)
         return signal * eps - noise * x
 
+    def noise_in(self, x: Tensor, predicted: Tensor, t: Tensor) -> Tensor:
+        """Return the eps that a prediction finds in x_t, for each row's time `t` (B,)."""
+        if self._config.prediction == "epsilon":
+            return predicted
+        signal, noise = self._amplitudes(t, x)
+        if self._config.prediction == "sample":
+            return (x - signal * predicted) / noise
+        return signal * predicted + noise * x
+
     def sampler(self, reach: float) -> Any:
         """Return a scheduler that steps back.
 

@@ -16,6 +16,7 @@ def memtk_readers() -> Iterable[Component]:
             "memtk_files.nifti:NiftiReader",
             "NIfTI (.nii, .nii.gz): axes in stored order (X, Y, Z), slope and intercept applied.",
             needs=("nibabel",),
+            cases="memtk_files.cases:CASES",
         ),
         Component(
             "picture",
@@ -23,17 +24,20 @@ def memtk_readers() -> Iterable[Component]:
             "PNG, JPEG, TIFF; a TIFF of several pages is a volume (page, row, column).",
             needs=("imageio", "tifffile"),
             install="pip install scikit-image",
+            cases="memtk_files.cases:CASES",
         ),
         Component(
             "numpy",
             "memtk_files.arrays:NumpyReader",
             "NumPy: .npy with one image, .npz with MedMNIST's arrays or one image an array.",
+            cases="memtk_files.cases:CASES",
         ),
         Component(
             "hdf5",
             "memtk_files.hdf5:Hdf5Reader",
             "HDF5 (.h5, .hdf5): datasets train, val, test or images, one image a row.",
             needs=("h5py",),
+            cases="memtk_files.cases:CASES",
         ),
         Component(
             "dicom",
@@ -41,6 +45,7 @@ def memtk_readers() -> Iterable[Component]:
             "DICOM: a folder is one series (slice, row, column) sorted by position, a .dcm file "
             "one image; rescale slope and intercept applied, MONOCHROME1 inverted.",
             needs=("pydicom",),
+            cases="memtk_files.cases:CASES",
         ),
     ]
 

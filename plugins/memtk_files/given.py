@@ -38,6 +38,7 @@ class GivenConfig(ComponentConfig):
     )
     shape: tuple[int, ...] | None = Field(None, description="as data.shape")
     spacing: tuple[float, ...] | None = Field(None, description="as data.spacing")
+    anti_aliasing: bool = Field(False, description="as data.anti_aliasing")
     orientation: Literal["keep", "ras"] = Field("keep", description="as data.orientation")
     percentiles: tuple[float, float] | None = Field(
         (0.5, 99.5), description="as data.percentiles; none: the images lie in [-1, 1] already"
@@ -86,6 +87,7 @@ class Given(Generator):
     as_the_data: ClassVar[tuple[str, ...]] = (
         "shape",
         "spacing",
+        "anti_aliasing",
         "orientation",
         "percentiles",
         "color",
@@ -95,7 +97,9 @@ class Given(Generator):
         super().__init__(config, spec)
         self._readers = Readers(open_registry())
         self._records = list_images(config.source, self._readers)
-        self._geometry = Geometry(config.orientation, config.spacing, config.shape)
+        self._geometry = Geometry(
+            config.orientation, config.spacing, config.shape, config.anti_aliasing
+        )
         # The class cannot know how many images there are.
         self.most_samples = lambda images: len(self)  # type: ignore[method-assign]
         self.read(0)  # a wrong size is said before anything is trained

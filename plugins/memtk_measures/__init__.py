@@ -39,9 +39,52 @@ def memtk_quality_metrics() -> Iterable[Component]:
     """Bring the measures of quality and diversity."""
     return (
         Component(
+            name="fid",
+            target="memtk_measures.fid:Fid",
+            summary="Frechet distance of features from validation images; lower is better. Biased "
+            "by the number of images; needs more of them than features.",
+        ),
+        Component(
+            name="kid",
+            target="memtk_measures.kid:Kid",
+            summary="Kernel distance of features from validation images, unbiased, so it may be "
+            "negative; lower is better.",
+        ),
+        Component(
+            name="prdc",
+            target="memtk_measures.prdc:Prdc",
+            summary="Precision and density (do they look real), recall and coverage (is all there) "
+            "against validation images, by neighbourhoods of features; higher is better.",
+        ),
+        Component(
+            name="vendi",
+            target="memtk_measures.vendi:Vendi",
+            summary="Effective number of different synthetic images, from the cosines of their "
+            "features; higher is more diverse, validation images are the line.",
+        ),
+        Component(
+            name="authpct",
+            target="memtk_measures.authpct:AuthPct",
+            summary="Percentage of synthetic images further from their nearest training image than "
+            "that is from its own neighbour; below validation images: copies.",
+        ),
+        Component(
+            name="ct",
+            target="memtk_measures.ct:Ct",
+            summary="Data-copying test: are synthetic images nearer to the training images than "
+            "validation images are? Far below 0: copies; far above: unlike real ones.",
+        ),
+        Component(
+            name="nndr",
+            target="memtk_measures.nndr:Nndr",
+            summary="Distance to the nearest over that to the second nearest training image; below "
+            "validation images: copies.",
+        ),
+        Component(
             name="ms-ssim",
             target="memtk_measures.ms_ssim:MsSsim",
-            summary="Likeness of synthetic images to each other, beside that of real ones.",
+            summary="Likeness of synthetic images to each other, on the images themselves; higher "
+            "is less diverse, validation images are the line.",
             needs=("monai",),
             install="pip install monai",
         ),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from monai.metrics.regression import compute_ms_ssim
 
-from memtk.interfaces import Images
+from memtk.interfaces import Images, Measure
 from memtk.noise import derive
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -21,16 +21,26 @@ BATCH = 8
 class MsSsim:
     """MS-SSIM of each synthetic image with one other, drawn at random; the mean over the images.
 
-    Higher = less diverse: 1 if all synthetic images are one. "ms-ssim" is that of the synthetic
-    images, "real" the same among the real ones, the line to compare with (arXiv 2402.01054,
-    section 2.4.2). The published five scales need 176 voxels a side; smaller images are compared
-    at as many scales as leave a Gaussian kernel of 7 voxels, weights rescaled to the sum 1, so
-    numbers of different image sizes are not comparable. Through MONAI; images (C, *S) in [-1, 1].
+    In [0, 1]. Higher = less diverse: 1 if all synthetic images are one. The line is the same among
+    the validation images, as in arXiv 2402.01054, section 2.4.2: good is what comes near to it, and
+    below it the images differ more than real ones do. It needs no reference set and no extractor.
+    Through MONAI; images (C, *S) in [-1, 1] are taken as [0, 1].
+
+    Pitfalls:
+        The published five scales (Wang et al., Asilomar 2003) need 176 voxels a side, and MONAI
+        refuses smaller images. These are compared at as many scales as leave a Gaussian kernel of
+        7 voxels (11 where there is room) on the coarsest, along the shortest axis; the weights are
+        those of the finest scales, rescaled to the sum 1. So numbers of different image sizes, or
+        of other settings, are not comparable.
+        Empty background is alike in all images: crops with more of it score higher.
+        It says nothing about quality, and copies of different training images are as diverse as
+        these.
     """
 
-    def __call__(self, real: Images, fake: Images) -> Mapping[str, float]:
-        """Return {"ms-ssim": synthetic, "real": real}, both in [0, 1]."""
-        return {"ms-ssim": _mean(fake), "real": _mean(real)}
+    def __call__(self, real: Images, fake: Images) -> Mapping[str, Measure]:
+        """Return {"ms-ssim": ...}; NaN where there is one image only."""
+        note = "" if min(len(real), len(fake)) > 1 else "One image has no other to compare with."
+        return {"ms-ssim": Measure(_mean(fake), _mean(real), "real", "each other", note)}
 
 
 def settings(shape: Sequence[int]) -> tuple[int, tuple[float, ...]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memtk.errors import UserError
-from memtk.interfaces import Generator, ImageSpec, Phase, Turn
+from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
 from memtk_meddiff import published, shapes
 from memtk_meddiff.config import MedDiffConfig
@@ -111,6 +111,14 @@ class MedDiff3d(Generator):
     def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
         """Return the L1 error (B,) of the noise predicted in images (B, C, *S) at times `t`."""
         return self._errors(self.vqgan.encode(x), t, noise)
+
+    def diffusion(self) -> Diffusion:
+        """Return the noising process of the scaled latents, and the noise that the U-Net finds."""
+        return Diffusion(
+            self.schedule.kept,
+            lambda x: self.scale(self.vqgan.encode(x).float()),
+            lambda x, t: self.unet(x, t).float(),
+        )
 
     def _diffusion_loss(self, z: Tensor, noise: Noise) -> dict[str, Tensor]:
         t = noise.integers(self.config.timesteps)  # (B,)

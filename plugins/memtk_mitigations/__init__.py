@@ -1,4 +1,4 @@
-"""Ways to memorize less: augmentation, and fewer (or more) patients to learn from."""
+"""Ways to memorize less."""
 
 from __future__ import annotations
 
@@ -20,5 +20,30 @@ def memtk_mitigations() -> Iterable[Component]:
             name="datasize",
             target="memtk_mitigations.datasize:DataSize",
             summary="Trains on some of the patients alone, to see what the number of them does.",
+        ),
+        Component(
+            name="deduplicate",
+            target="memtk_mitigations.deduplicate:Deduplicate",
+            summary="Leaves out training images that are near copies of another one.",
+        ),
+        Component(
+            name="distill",
+            target="memtk_mitigations.distill:Distill",
+            summary="Trains a fresh generator on what a first one made, without its copies.",
+        ),
+        Component(
+            name="early-stop",
+            target="memtk_mitigations.early_stop:EarlyStop",
+            summary="Takes the checkpoint that is best in memorization and quality together.",
+        ),
+        Component(
+            name="release-filter",
+            target="memtk_mitigations.release_filter:ReleaseFilter",
+            summary="Holds back the synthetic images that are flagged.",
+        ),
+        Component(
+            name="smaller",
+            target="memtk_mitigations.smaller:Smaller",
+            summary="Halves the channels of the generator's networks.",
         ),
     )

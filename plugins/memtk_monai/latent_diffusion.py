@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from memtk.interfaces import Generator, ImageSpec, Phase, Turn
+from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
 from memtk_monai import autoencoding, networks, perceptual
 from memtk_monai.config import LatentDiffusionConfig
@@ -115,6 +115,18 @@ class MonaiLatentDiffusion(Generator):
     def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
         """Return the squared error (B,) of denoising images (B, C, *S) at times `t` (B,)."""
         return self._errors(self.encode(x), t, noise)
+
+    def diffusion(self) -> Diffusion:
+        """Return the noising process of the scaled latents, and the noise that the U-Net finds."""
+
+        def noise(x: Tensor, t: Tensor) -> Tensor:
+            return self.schedule.split(x, self.unet(x, t).float(), t)[1]
+
+        return Diffusion(
+            self.schedule.kept,
+            lambda x: self._scaled(self.encode(x).float().chunk(2, dim=1)[0]),
+            noise,
+        )
 
     def _scaled(self, z: Tensor) -> Tensor:
         return z * self.latent_scale

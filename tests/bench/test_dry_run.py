@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from memtk.bench.dry_run import add_model, model_table, shown_bytes
+from memtk.bench.dry_run import add_model, image_table, model_table, shown_bytes
 from memtk.bench.plan import find_part
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
@@ -41,6 +41,23 @@ def test_a_model_that_comes_trained_says_so():
 def test_a_shape_that_the_network_cannot_take_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="The nearest shape that it takes is 16x32x16"):
         table("monai3d", "smoke", (15, 30, 17))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("ntxent2d", (64, 64)), ("ntxent3d", (16, 16, 16))])
+@pytest.mark.parametrize("preset", ["smoke", "audit"])
+def test_the_memory_of_a_copy_detector_is_told_too(name, shape, preset):
+    part = find_part(open_registry(), "embedder", name, {}, preset)
+    shown = model_table()
+    assert add_model(shown, name, part, ImageSpec(shape), 8)
+    (memory,) = shown.columns[-1].cells
+    assert memory.endswith("MB")
+
+
+def test_the_title_of_the_images_stands_on_one_line():
+    counts = {"training": {"images": 8, "patients": 8}}
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(image_table(ImageSpec((32, 256, 256)), counts))
+    assert "images of 32 x 256 x 256, channels: 1\n" in console.export_text().replace(" \n", "\n")
 
 
 def test_bytes_are_shown_with_two_digits():

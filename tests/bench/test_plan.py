@@ -24,6 +24,35 @@ def test_an_unknown_preset_is_refused_though_no_component_has_any(plan):
         plan({"generator": "copycat", "similarity": "ncc", "preset": "smokey"})
 
 
+def test_an_embedder_without_the_generators_preset_gets_one_of_its_own(plan, registry, monkeypatch):
+    cls = registry.find("embedder", "ntxent3d").load()
+    fewer = {k: v for k, v in cls.presets.items() if k in ("smoke", "demo")}
+    monkeypatch.setattr(cls, "presets", fewer)
+    asked = {"generator": "monai3d", "preset": "paper-pccta"}
+    with pytest.raises(
+        UserError, match=r"no preset 'paper-pccta'.*\n.*bench.embedder_preset=smoke"
+    ):
+        plan(asked)
+    made = plan(asked | {"embedder_preset": "smoke"})
+    assert made.embedder.config.training.steps == fewer["smoke"]["training"]["steps"]
+    assert made.generators["monai3d"].config.diffusion.steps == 150_000
+    with pytest.raises(UserError, match="embedder 'ntxent3d' has no preset 'paper'"):
+        plan(asked | {"embedder_preset": "paper"})
+
+
+def test_an_embedder_of_other_images_than_the_generators_is_told_before_its_presets(plan):
+    with pytest.raises(UserError, match=r"works on 2D .* meddiff3d on 3D ones.\n.*ntxent3d"):
+        plan({"generator": "meddiff3d", "embedder": "ntxent2d", "preset": "paper-mrnet"})
+
+
+@pytest.mark.parametrize(("dims", "embedder"), [(3, "ntxent3d"), (2, "ntxent2d")])
+def test_every_preset_of_a_generator_is_one_of_the_embedder_beside_it(registry, dims, embedder):
+    known = set(registry.find("embedder", embedder).load().presets)
+    for entry in registry.entries("generator"):
+        if entry.component.dims == {dims} and not entry.missing:
+            assert set(getattr(entry.load(), "presets", {})) <= known, entry.name
+
+
 def test_a_mistyped_embedder_is_refused_though_it_is_not_used(plan):
     with pytest.raises(UserError, match="unknown embedder 'ntxen'"):
         plan({"generator": "copycat", "similarity": "ncc", "embedder": "ntxen"})

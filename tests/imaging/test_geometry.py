@@ -2,6 +2,7 @@ import nibabel
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
+from skimage.filters import gaussian
 
 from memtk.errors import UserError
 from memtk.imaging.geometry import Geometry
@@ -106,3 +107,19 @@ def test_the_recipe_states_all_that_is_done():
         "anti_aliasing": False,
     }
     assert recipe["shape"]["to"] == [8, 8, 8] and "minimum" in recipe["shape"]["method"]
+
+
+def test_anti_aliasing_blurs_by_half_of_what_the_voxels_grow_by():
+    x = np.random.default_rng(0).normal(size=(1, 32, 32)).astype(np.float32)
+    volume = Volume(x, (1.0, 2.0))
+    made = Geometry(spacing=(4.0, 2.0), anti_aliasing=True)(volume).voxels
+    blurred = gaussian(x[0].astype(np.float64), (1.5, 0.0), mode="nearest").astype(np.float32)
+    wanted = Geometry(spacing=(4.0, 2.0))(Volume(blurred[None], (1.0, 2.0))).voxels
+    np.testing.assert_allclose(made, wanted, atol=1e-5)
+
+
+def test_fine_texture_becomes_gray_and_not_noise():
+    x = np.indices((64, 64)).sum(0)[None] % 2 * 2.0 - 1  # a chessboard
+    volume = Volume(x.astype(np.float32), (1.0, 1.0))
+    plain, smooth = (Geometry(spacing=(5.0, 5.0), anti_aliasing=a)(volume).voxels for a in (0, 1))
+    assert np.abs(smooth[0, 2:-2, 2:-2]).max() < 0.01 < 0.5 < np.abs(plain).max()

@@ -8,7 +8,7 @@ import pytest
 
 import memtk.interfaces
 from memtk.data.images import MemoryImages
-from memtk.interfaces import ComponentConfig, ImageSpec, Mitigation, Record, Volume
+from memtk.interfaces import ComponentConfig, ImageSpec, Mitigation, Record, Standing, Volume
 from memtk.noise import Noise
 
 
@@ -41,3 +41,12 @@ def test_a_mitigation_changes_nothing_unless_it_says_so():
     assert mitigation.augment(x, Noise(0, [0, 1])) is x
     assert mitigation.adjust({"a": 1}) == {"a": 1}
     assert mitigation.release(MemoryImages(x)).tolist() == [0, 1]
+
+
+def test_a_mitigation_chooses_everything_and_the_last_checkpoint_unless_it_says_otherwise():
+    mitigation = Mitigation(ComponentConfig())
+    images = MemoryImages(Noise(0, [0, 1]).normal(1, 4, 4), ["a", "b"])
+    assert mitigation.thin(images, images, None).indices.tolist() == [0, 1]
+    assert mitigation.teach(images, {}).indices.tolist() == [0, 1]
+    assert mitigation.screen(images, {}).indices.tolist() == [0, 1]
+    assert mitigation.stop([Standing(1, {}), Standing(2, {})]).indices.tolist() == [1]

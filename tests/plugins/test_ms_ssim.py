@@ -20,22 +20,45 @@ def images(count, seed, shape=(64, 64)):
 
 def test_images_that_are_all_one_score_one():
     same = MemoryImages(images(1, 0).x.repeat(5, 1, 1, 1))
-    assert METRIC(same, same) == pytest.approx({"ms-ssim": 1, "real": 1})
+    assert METRIC(same, same)["ms-ssim"].value == pytest.approx(1)
 
 
-def test_the_first_number_is_the_synthetic_images_and_the_second_the_real_ones():
+def test_the_value_is_of_the_synthetic_images_and_the_line_of_the_real_ones():
     same = MemoryImages(images(1, 0).x.repeat(5, 1, 1, 1))
-    values = METRIC(images(5, 1), same)
-    assert values["ms-ssim"] == pytest.approx(1) and values["real"] < 0.5
+    found = METRIC(images(5, 1), same)["ms-ssim"]
+    assert found.value == pytest.approx(1) and found.real < 0.5 and found.better == "real"
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (32, 32), (16, 16), (16, 24, 16), (8, 8)])
+@pytest.mark.parametrize("shape", [(64, 64), (32, 32), (16, 16), (16, 24, 16), (8, 8), (32, 9, 9)])
 def test_small_images_in_2d_and_3d_have_a_score(shape):
-    assert 0 <= METRIC(images(4, 0, shape), images(4, 1, shape))["ms-ssim"] <= 1
+    assert 0 <= METRIC(images(4, 0, shape), images(4, 1, shape))["ms-ssim"].value <= 1
+
+
+@pytest.mark.parametrize("side", range(4, 200, 3))
+def test_the_settings_fit_images_of_any_size(side):
+    """By the two bounds that MONAI checks, and the room that the coarsest scale has."""
+    kernel, weights = settings((side, 300))
+    assert kernel % 2 == 1 and side // max(1, len(weights) - 1) ** 2 > kernel - 1
+    assert side // 2 ** (len(weights) - 1) >= kernel
+
+
+def test_each_image_is_compared_with_one_other_and_the_mean_is_taken(monkeypatch):
+    import memtk_measures.ms_ssim as module
+
+    pairs = []
+
+    def compared(a, b, *args, **kwargs):
+        pairs.extend(zip(a.flatten(1).tolist(), b.flatten(1).tolist(), strict=True))
+        return torch.arange(float(len(a)))[:, None]
+
+    monkeypatch.setattr(module, "compute_ms_ssim", compared)
+    found = METRIC(images(2, 0, (8, 8)), images(7, 1, (8, 8)))["ms-ssim"]
+    assert found.value == 3 and len(pairs) == 9 and all(a != b for a, b in pairs)
 
 
 def test_one_image_has_no_other_to_compare_with():
-    assert math.isnan(METRIC(images(1, 0), images(1, 1))["real"])
+    found = METRIC(images(1, 0), images(1, 1))["ms-ssim"]
+    assert math.isnan(found.real) and math.isnan(found.value) and found.note
 
 
 def test_one_scale_agrees_with_scikit_image():

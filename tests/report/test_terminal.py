@@ -33,7 +33,7 @@ def test_the_sentence_of_every_generator_comes_last(results):
 
 def test_names_are_not_read_as_markup(results):
     text = shown([results[0].model_copy(update={"cell": "[red]x"})])
-    assert text.count("[red]x") == 2  # in the table and before the sentence
+    assert text.count("[red]x") == 3  # in both tables and before the sentence
 
 
 def test_a_narrow_terminal_cuts_no_number(results):

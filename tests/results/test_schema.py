@@ -49,8 +49,8 @@ def test_a_result_cannot_be_changed(make_result):
 def test_a_result_of_memtk_0_1_0_is_read_as_what_it_said():
     result = read_result(Path(__file__).parent / "result-memtk-0.1.0.json")
     found = result.last.protocols.conformal
-    assert (found.n_mem, found.patients_exposed, found.n_copies) == (27, 25, 30)
-    assert found.copy_rate is None and found.patients_with_flagged_images is None
+    assert (found.n_mem, found.patients_with_flagged_images, found.n_copies) == (27, 25, 30)
+    assert found.copy_rate is None and found.patients_exposed is None
     assert result.selftest is None
     assert "27 of 64 training images (42 %), from 25 patients, came out" in headline(result)
 

@@ -6,6 +6,7 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.results import read_checkpoint, read_result, write_checkpoint, write_result
+from memtk.results.record import SCHEMA
 
 
 def test_what_is_written_is_read_again(tmp_path, make_result):
@@ -24,8 +25,9 @@ def change(path, **values):
 def test_a_newer_schema_is_refused_by_name(tmp_path, make_result):
     path = tmp_path / "result.json"
     write_result(path, make_result())
-    change(path, schema_version=2, something_new=1)
-    with pytest.raises(UserError, match=r"result\.json has schema 2; this memtk reads schema 1"):
+    change(path, schema_version=SCHEMA + 1, something_new=1)
+    said = rf"result\.json has schema {SCHEMA + 1}; this memtk reads schema {SCHEMA}: update memtk"
+    with pytest.raises(UserError, match=said):
         read_result(path)
 
 

@@ -1,6 +1,9 @@
-"""A sound generator, embedder, similarity, mitigation and reader; tests break copies of them."""
+"""A sound component of every kind; tests, and the files of broken/, break copies of them."""
 
 from __future__ import annotations
+
+import html
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from memtk.interfaces import (
     Embedder,
     Generator,
     ImageSpec,
+    Measure,
     Mitigation,
     Phase,
     PhaseSettings,
@@ -111,6 +115,9 @@ class SoundSimilarity:
     def pairs(self, queries, references):
         return -(queries - references).square().sum(-1)
 
+    def compare_into(self, queries, references, out):
+        out.copy_(self.compare(queries, references))
+
 
 class SoundMitigation(Mitigation):
     Config = Config
@@ -137,24 +144,89 @@ class SoundReader:
     suffixes = (".grid",)
 
     def records(self, path):
-        self.lines(path)
+        self.head(path)
         return [Record(path)]
 
     def read(self, record):
-        head, body = self.lines(record.path)
+        shape = self.head(record.path)
+        lines = self.lines(record.path)
         try:
-            shape = tuple(int(n) for n in head.split())
-            voxels = np.array([float(v) for v in body.split()]).reshape(1, *shape)
-        except ValueError as error:
+            voxels = np.array([float(v) for v in lines[1].split()]).reshape(1, *shape)
+        except (ValueError, IndexError) as error:
             raise UserError(f"{record.path} is damaged") from error
         return Volume(voxels, (1.0, 2.0))
 
-    def lines(self, path):
+    def head(self, path):
         try:
-            head, body = path.read_text("ascii").splitlines()
+            depth, width = (int(n) for n in self.lines(path, 20)[0].split())
+        except (ValueError, IndexError) as error:
+            raise UserError(f"{path} does not begin with two numbers") from error
+        return depth, width
+
+    def lines(self, path, size=-1):
+        try:
+            with path.open(encoding="ascii") as file:
+                return file.read(size).splitlines()
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path}") from error
-        return head, body
+
+
+class SoundMetric:
+    """The difference of the means."""
+
+    def __call__(self, real, fake):
+        first, second = (images.read(range(len(images))).mean() for images in (real, fake))
+        return {"shift": Measure(float(first - second), real=0.0), "size": float(len(fake))}
+
+
+class SoundAttack:
+    """Minus the denoising loss."""
+
+    uses = ("denoising_loss",)
+
+    def score(self, target, images):
+        def work(x, noise):
+            return -target.generator.denoising_loss(x, torch.full((len(x),), 9), noise)
+
+        return target.each(images, work)
+
+
+class SoundSection:
+    title = "Cell"
+    audits = True
+
+    def __call__(self, result):
+        return f"<p>{html.escape(result.get('cell', 'an audit'))}</p>"
+
+
+SOUND = SimpleNamespace(
+    generator=SoundGenerator,
+    embedder=SoundEmbedder,
+    similarity=SoundSimilarity,
+    mitigation=SoundMitigation,
+    reader=SoundReader,
+    quality=SoundMetric,
+    attack=SoundAttack,
+    report=SoundSection,
+    spec=ImageSpec((4, 5)),
+)
+
+
+def write_grid(folder):
+    """Write a file of `SoundReader` that is large enough to tell whether its voxels are read."""
+    path = folder / "a.grid"
+    values = " ".join(str(v / 8) for v in range(130 * 128))
+    path.write_text(f"130 128\n{values}\n")
+    return path
+
+
+SOUND.write_grid = write_grid
+
+
+@pytest.fixture(scope="session")
+def sound():
+    """A sound component of every kind, and small images for them."""
+    return SOUND
 
 
 @pytest.fixture

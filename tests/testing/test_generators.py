@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from memtk.interfaces import ImageSpec
-from memtk.testing import check_generator
+from memtk.testing import Case, check_generator, run_checks
 from memtk.testing.generators import draw
 
 
@@ -32,7 +32,8 @@ def test_it_is_told_which_images_to_learn(sound_generator, spec):
 
     images = torch.rand(5, 1, 4, 5)
     check_generator(Watching, spec=spec, images=images)
-    assert all(torch.equal(x, images) for x in seen)
+    known = {tuple(image.flatten().tolist()) for image in images}
+    assert seen and all(tuple(row.flatten().tolist()) in known for x in seen for row in x)
 
 
 def test_images_of_another_shape_than_said_are_refused(sound_generator, spec, complaint):
@@ -150,3 +151,17 @@ def test_samples_are_drawn_in_eval_mode_without_gradient(sound_generator, spec):
     model = sound_generator(sound_generator.Config(), spec).train()
     x = draw(model, [0, 1])
     assert not model.training and not x.requires_grad
+
+
+def test_a_training_that_fails_is_told_once_with_its_place(sound_generator, spec):
+    class Crashing(sound_generator):
+        def squeeze(self, x, noise):
+            raise IndexError("no such\nlayer")
+
+    outcomes = run_checks(Case(Crashing, spec=spec))
+    failed = [o.why for o in outcomes if o.status == "failed"]
+    assert len(failed) == 2  # the short training, and the one that is stopped and gone on with
+    for why in failed:
+        assert why.startswith("it raises IndexError: no such layer (test_generators.py, line ")
+    told = "the short training of it fails: IndexError"
+    assert [o.why for o in outcomes if o.check == "samples_are_images"] == [told]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.interfaces import ComponentConfig, ImageSpec, Measure
 from memtk.testing import check_quality_metric
 
 SPEC = ImageSpec((4, 4))
@@ -55,3 +55,42 @@ def test_measures_that_differ_from_time_to_time_are_told(complaint):
             return {"count": float(self.count)}
 
     assert "other values the second time" in complaint(check_quality_metric, Drifting, spec=SPEC)
+
+
+class Spread:
+    """The spread of the synthetic features beside that of the validation ones."""
+
+    space = "features"
+
+    def __call__(self, features):
+        line = float(features.validation.std())
+        return {"spread": Measure(float(features.synthetic.std()), line, "real")}
+
+
+def test_a_sound_metric_of_features_passes():
+    check_quality_metric(Spread)
+
+
+@pytest.mark.parametrize(
+    ("measure", "sentence"),
+    [
+        (Measure(1.0, None, "bigger"), "says of 'a' that 'bigger' is better"),
+        (Measure(1.0, float("inf"), "higher"), "gives 'a' the line inf"),
+        (Measure(1.0), "values near the line are good, and gives no line"),
+        (Measure(float("nan"), 1.0), "expected a name and a finite number"),
+    ],
+)
+def test_measures_that_cannot_be_compared_are_told(complaint, measure, sentence):
+    broken = type("Broken", (Spread,), {"__call__": lambda self, features: {"a": measure}})
+    assert sentence in complaint(check_quality_metric, broken)
+
+
+def test_a_metric_that_changes_its_features_or_names_no_space_is_told(complaint):
+    class Careless(Spread):
+        def __call__(self, features):
+            features.synthetic[:] = features.synthetic / features.synthetic.std()
+            return {"one": 1.0}
+
+    assert "changes what it is given" in complaint(check_quality_metric, Careless)
+    lost = type("Lost", (Shift,), {"space": "pixels"})
+    assert "not 'image' or 'features'" in complaint(check_quality_metric, lost)

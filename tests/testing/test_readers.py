@@ -111,13 +111,15 @@ def test_unsound_suffixes_are_told(sound_reader, grid_file, complaint, suffixes,
 
 def test_a_damaged_file_that_is_read_is_told(sound_reader, grid_file, complaint):
     class Lenient(sound_reader):
-        def lines(self, path):
+        def lines(self, path, size=-1):
             try:
-                return super().lines(path)
+                return super().lines(path, size)
             except UserError:
-                return "2 3", "1 2 3 4 5 6"
+                return ["2 3", "1 2 3 4 5 6"]
 
-    assert "Lenient reads a file that is empty" in complaint(check_reader, Lenient, grid_file)
+    assert "Lenient reads a file that is of other content" in complaint(
+        check_reader, Lenient, grid_file
+    )
 
 
 def test_half_a_file_taken_for_the_whole_is_told(sound_reader, grid_file, complaint):
@@ -134,19 +136,21 @@ def test_half_a_file_taken_for_the_whole_is_told(sound_reader, grid_file, compla
 
 def test_another_error_than_a_user_error_is_told(sound_reader, grid_file, complaint):
     class Careless(sound_reader):
-        def lines(self, path):
-            return path.read_text("ascii").splitlines()
+        def read(self, record):
+            head, body = self.lines(record.path)
+            shape = [int(n) for n in head.split()]
+            return Volume(np.array(body.split(), float).reshape(1, *shape), (1.0, 1.0))
 
-    assert "Careless raises ValueError for a file that is empty, not a UserError" in complaint(
+    assert "Careless raises ValueError for a file that is truncated, not a UserError" in complaint(
         check_reader, Careless, grid_file
     )
 
 
 def test_a_missing_file_must_be_a_user_error_too(sound_reader, grid_file, complaint):
     class Careless(sound_reader):
-        def lines(self, path):
+        def lines(self, path, size=-1):
             path.stat()
-            return super().lines(path)
+            return super().lines(path, size)
 
     assert "raises FileNotFoundError for a file that is missing" in complaint(
         check_reader, Careless, grid_file
@@ -155,9 +159,9 @@ def test_a_missing_file_must_be_a_user_error_too(sound_reader, grid_file, compla
 
 def test_an_error_that_names_no_file_is_told(sound_reader, grid_file, complaint):
     class Silent(sound_reader):
-        def lines(self, path):
+        def lines(self, path, size=-1):
             try:
-                return super().lines(path)
+                return super().lines(path, size)
             except UserError:
                 raise UserError("cannot read it") from None
 

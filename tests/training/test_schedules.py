@@ -29,6 +29,12 @@ def test_cosine_is_torchs(steps):
     assert [factor("cosine", s, steps) for s in range(steps)] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("floor", [0.5, 0.1])
+def test_cosine_with_a_floor_is_torchs_with_a_lowest_rate(floor):
+    expected = rates(lambda adam: CosineAnnealingLR(adam, 37, eta_min=floor), 37)
+    assert [factor("cosine", s, 37, floor=floor) for s in range(37)] == pytest.approx(expected)
+
+
 def test_the_ends_are_as_documented():
     assert factor("constant", 7, 9) == 1.0
     assert factor("cosine", 0, 9) == 1.0

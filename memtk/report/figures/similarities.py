@@ -33,7 +33,7 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
     with quiet():
         figure = panels(2)
         left, right = figure.axes
-        _compare(
+        compare(
             left,
             [
                 (arrays["train_validation"], REAL, "nearest validation image"),
@@ -42,7 +42,7 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
             tau,
         )
         label(left, "From each training image", "similarity", "share of the images")
-        _compare(
+        compare(
             right,
             [
                 (arrays["validation_train"], REAL, "of validation images"),
@@ -54,7 +54,8 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
         return as_uri(figure)
 
 
-def _compare(axes: Axes, sets: list[tuple[np.ndarray, str, str]], tau: float) -> None:
+def compare(axes: Axes, sets: list[tuple[np.ndarray, str, str]], tau: float) -> None:
+    """Draw two sets of similarities, each with its colour and name, and tau: a shape, a line."""
     values = np.concatenate([each for each, _, _ in sets] + [[tau]])
     edges = np.linspace(values.min(), values.max() + 1e-9, _bins(len(sets[0][0])) + 1)
     edges = edges if edges[-1] > edges[0] else np.linspace(edges[0] - 0.5, edges[0] + 0.5, 3)

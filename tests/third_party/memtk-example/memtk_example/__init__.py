@@ -16,6 +16,7 @@ def memtk_generators() -> Iterable[Component]:
         name="gaussian",
         target="memtk_example.gaussian:Gaussian",
         summary="Draws every voxel on its own from the training images' mean and spread.",
+        cases="memtk_example.cases:CASES",
     )
 
 
@@ -26,6 +27,7 @@ def memtk_embedders() -> Iterable[Component]:
         name="thumbnail",
         target="memtk_example.thumbnail:Thumbnail",
         summary="The image itself at a few voxels a side; nothing is trained.",
+        cases="memtk_example.cases:CASES",
     )
 
 
@@ -36,6 +38,7 @@ def memtk_similarities() -> Iterable[Component]:
         name="manhattan",
         target="memtk_example.manhattan:Manhattan",
         summary="Minus the mean absolute difference.",
+        cases="memtk_example.cases:CASES",
     )
 
 
@@ -46,6 +49,7 @@ def memtk_mitigations() -> Iterable[Component]:
         name="grain",
         target="memtk_example.grain:Grain",
         summary="Adds white noise to the training images.",
+        cases="memtk_example.cases:CASES",
     )
 
 
@@ -57,6 +61,7 @@ def memtk_readers() -> Iterable[Component]:
         target="memtk_example.pgm:PgmReader",
         summary="Plain portable grey maps (P2).",
         dims=frozenset({2}),
+        cases="memtk_example.cases:CASES",
     )
 
 
@@ -67,6 +72,7 @@ def memtk_report_sections() -> Iterable[Component]:
         name="colophon",
         target="memtk_example.colophon:Colophon",
         summary="Says that the example plugin was there.",
+        cases="memtk_example.cases:CASES",
     )
 
 

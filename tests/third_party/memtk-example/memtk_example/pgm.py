@@ -10,6 +10,9 @@ import numpy as np
 from memtk import UserError
 from memtk.interfaces import Record, Volume
 
+HEAD = 64
+"""Characters in which `P2 WIDTH HEIGHT MAXIMUM` stands."""
+
 
 class PgmReader:
     """Reads `P2 WIDTH HEIGHT MAXIMUM` and then that many numbers, in text."""
@@ -17,8 +20,12 @@ class PgmReader:
     suffixes = (".pgm",)
 
     def records(self, path: Path) -> Sequence[Record]:
-        """List the one image in a file."""
-        self._words(path)
+        """List the one image in a file; its voxels are not read.
+
+        Raises:
+            UserError: if it is no such file, naming it.
+        """
+        self._words(path, HEAD)
         return [Record(path)]
 
     def read(self, record: Record) -> Volume:
@@ -35,9 +42,10 @@ class PgmReader:
             raise UserError(f"cannot read {record.path}: {error}") from error
         return Volume(voxels, (1.0, 1.0))
 
-    def _words(self, path: Path) -> list[str]:
+    def _words(self, path: Path, size: int = -1) -> list[str]:
         try:
-            words = path.read_text("ascii").split()
+            with path.open(encoding="ascii") as file:
+                words = file.read(size).split()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read {path}: {error}") from error
         if words[:1] != ["P2"]:

@@ -1,0 +1,6 @@
+"""memtk from Python: what `memtk audit` does, for arrays, tensors and paths, as one function."""
+
+from memtk.api.audit import audit
+from memtk.api.result import AuditResult, Pair
+
+__all__ = ["AuditResult", "Pair", "audit"]

@@ -1,0 +1,94 @@
+"""Measures the quality and diversity of one set of synthetic images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from memtk.bench.context import Context
+from memtk.bench.embedding import Detector
+from memtk.bench.evidence import View
+from memtk.bench.plan import Part, Plan
+from memtk.interfaces import Features, Images, Measure
+from memtk.results import Measured
+
+
+def extractor_of(context: Context, plan: Plan, detector: Detector | None) -> Detector | None:
+    """Return the network whose features are compared; None where no metric asks for any.
+
+    The run's own copy detector serves where no other embedder was named. Another one that does not
+    come trained is trained on the training images, as the copy detector is.
+    """
+    part = plan.extractor
+    if part is None:
+        return None
+    if part == plan.embedder:
+        return detector
+    return Detector(
+        context,
+        part,
+        context.dataset.split("training"),
+        context.folder / "extractor",
+        f"the extractor {part.name}",
+    )
+
+
+def seen_by(extractor: Detector | None) -> str | None:
+    """Return which images the extractor was trained on, as a result says it."""
+    if extractor is None:
+        return None
+    return "given" if extractor.given else "training"
+
+
+def measure_quality(
+    parts: Sequence[Part], view: View | None, validation: Images, synthetic: Images, extractor: str
+) -> tuple[dict[str, float], dict[str, Measured]]:
+    """Return the measures by name, and what belongs to each number.
+
+    A measure that is undefined at these sizes has no number; the word on it stays.
+
+    Args:
+        parts: the metrics.
+        view: what the extractor sees; None where no metric asks for features.
+        validation: real images.
+        synthetic: the images that are measured.
+        extractor: its name, which stands in the name of every measure of features.
+    """
+    features = None
+    if view is not None:
+        rows = (np.asarray(part[:]) for part in (view.training, view.validation, view.synthetic))
+        features = Features(*rows)
+    quality: dict[str, float] = {}
+    measured: dict[str, Measured] = {}
+    for part in parts:
+        if by_features(part):
+            assert features is not None
+            found, suffix, network = part.make()(features), f"[{extractor}]", extractor
+        else:
+            found, suffix, network = part.make()(validation, synthetic), "", ""
+        for name, measure in _named(part.name, found):
+            if math.isfinite(measure.value):
+                quality[name + suffix] = float(measure.value)
+            real = measure.real
+            measured[name + suffix] = Measured(
+                real=float(real) if real is not None and math.isfinite(real) else None,
+                better=measure.better,
+                against=measure.against,
+                extractor=network,
+                note=measure.note,
+            )
+    return quality, measured
+
+
+def by_features(part: Part) -> bool:
+    """Tell whether a metric compares features, not images."""
+    return getattr(part.cls, "space", "image") == "features"
+
+
+def _named(metric: str, found: Mapping[str, float | Measure]) -> Iterator[tuple[str, Measure]]:
+    """Return the measures by whole names; a number that says no more is one without a line."""
+    for name, value in found.items():
+        measure = value if isinstance(value, Measure) else Measure(float(value))
+        yield (name if name == metric else f"{metric}.{name}"), measure

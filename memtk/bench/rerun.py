@@ -1,0 +1,176 @@
+"""Repeats a cell from its result file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from memtk.bench.plan import Plan, make_plan
+from memtk.bench.recipe import Recipe
+from memtk.bench.run import run_bench
+from memtk.config import build, merge, parse_set
+from memtk.data.config import is_name
+from memtk.data.prepare import prepare
+from memtk.errors import UserError
+from memtk.events import Watch, ignore
+from memtk.registry import Registry
+from memtk.results import Result, Used
+from memtk.results.names import HIDDEN
+
+
+def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a cell: what was asked, and the whole settings of every component.
+
+    Args:
+        data: the images, where the result is on somebody's own.
+        sets: texts KEY=VALUE for what the file hides.
+
+    Raises:
+        UserError: for a file that does not hold enough, naming what is missing and how to give it.
+    """
+    if result.asked is None:
+        raise UserError(
+            f"this result of memtk {result.memtk_version} does not say how many checkpoints and "
+            "samples were asked for, so it cannot be repeated from the file alone.\n"
+            "Run its memtk bench command again: `memtk results show FILE` says with what."
+        )
+    own = not is_name(str(result.asked.get("data", {}).get("source")))
+    if own and data is None:
+        raise UserError(
+            f"this result is on images of its own ({result.data.source}, fingerprint "
+            f"{result.data.fingerprint}): say where they lie with --data PATH"
+        )
+    if not own and data is not None:
+        raise UserError(
+            f"this result is on {result.data.source}, which needs no path: leave out --data"
+        )
+    tables: dict[str, Any] = {
+        "bench": result.asked.get("bench", {}),
+        "data": result.asked.get("data", {}) | ({"source": data} if own else {}),
+        **_settings(result),
+    }
+    tables = _filled(tables, sets)
+    bench, images = tables.pop("bench"), tables.pop("data")
+    suite = result.suite.model_dump() if result.suite else None
+    return build(Recipe, {"suite": suite, "bench": bench, "data": images, "settings": tables})
+
+
+def plan_of(
+    result: Result, registry: Registry, *, data: str | None = None, sets: Sequence[str] = ()
+) -> Plan:
+    """Return the plan of a cell; see `recipe_of`.
+
+    Raises:
+        UserError: also if a component is not installed, naming its package and version.
+    """
+    for field, used in _components(result):
+        kind = _KINDS.get(field, field)
+        try:
+            registry.find(kind, f"{used.plugin}/{used.name}")
+        except UserError as error:
+            raise UserError(
+                f"{error}\nThe result was made with {kind} {used.name!r} of the package "
+                f"{used.distribution} {used.version}: pip install {used.distribution}"
+            ) from error
+    # The file holds the settings as the mitigations adjusted them: they must not be so twice.
+    return make_plan(recipe_of(result, data=data, sets=sets), registry, adjust=False)
+
+
+def rerun(
+    result: Result,
+    registry: Registry,
+    *,
+    out: Path,
+    data: str | None = None,
+    sets: Sequence[str] = (),
+    device: str = "auto",
+    watch: Watch = ignore,
+) -> Result | None:
+    """Repeat a cell and return what came of it; None on all processes but the first.
+
+    Args:
+        out: the run folder.
+
+    Raises:
+        UserError: for what `plan_of` refuses, and for images that are not those of the result.
+    """
+    plan = plan_of(result, registry, data=data, sets=sets)
+    if not plan.data.is_phantom:
+        found = prepare(plan.data, out / "data", registry, watch).fingerprint
+        if found != result.data.fingerprint:
+            raise UserError(
+                f"these are not the images of the result: their fingerprint is {found}, and "
+                f"{result.data.fingerprint} was judged.\nIt covers the files' contents, the "
+                "patients, the splits and what is done to the voxels."
+            )
+    run = run_bench(plan, registry, out=out, device=device, watch=watch)
+    return run.results[0] if run else None
+
+
+def changed_packages(result: Result, repeated: Result) -> list[str]:
+    """Return what differs in versions and device, a sentence each."""
+    found = []
+    pairs = [("memtk", result.memtk_version, repeated.memtk_version)]
+    pairs += [
+        (name, result.versions.get(name, "none"), repeated.versions.get(name, "none"))
+        for name in sorted({*result.versions, *repeated.versions})
+    ]
+    pairs.append(("device", result.device.name, repeated.device.name))
+    pairs.append(("fingerprint", result.data.fingerprint, repeated.data.fingerprint))
+    for name, then, now in pairs:
+        if then != now:
+            found.append(f"{name} was {then}, is {now}")
+    return found
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """Return the configuration of every component by the table that it is set with."""
+    return {
+        field if field in {"generator", "embedder", "extractor"} else used.name: used.config
+        for field, used in _components(result)
+        if used.config
+    }
+
+
+_KINDS = {"mitigations": "mitigation", "attacks": "attack", "extractor": "embedder"}
+"""The kinds of components whose field in a result has another name."""
+
+
+def _components(result: Result) -> list[tuple[str, Used]]:
+    """Return every component that was used, with the field that names it."""
+    return [
+        (field, used)
+        for field, value in result.components
+        for used in (value if isinstance(value, list) else [value])
+        if used is not None
+    ]
+
+
+def _filled(tables: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Put in what the file hides; refuse to change anything else."""
+    hidden = {key for key, value in _flat(tables, "") if value == HIDDEN}
+    given: dict[str, Any] = {}
+    for text in sets:
+        key = text.partition("=")[0].strip()
+        if key not in hidden:
+            raise UserError(
+                f"--set {text}: a repetition changes nothing; only what the file hides can be "
+                f"given: {', '.join(sorted(hidden)) or 'nothing is hidden'}"
+            )
+        hidden.discard(key)
+        given = merge(given, parse_set(text))
+    if hidden:
+        keys = " ".join(f"--set {key}=..." for key in sorted(hidden))
+        raise UserError(f"the file hides where something lies: say {keys}")
+    return merge(tables, given)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found

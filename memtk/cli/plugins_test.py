@@ -1,0 +1,166 @@
+"""`memtk plugins test`: the conformance kit on what is installed, as a table."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memtk.component import KINDS
+from memtk.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from memtk.testing import Case, Outcome
+
+FAILED = 3
+"""Exit code if a check failed; 2 is a mistake in the command, 0 all that is well."""
+
+MARKS = {
+    "passed": "[green]passed[/]",
+    "failed": "[red]failed[/]",
+    "known": "[yellow]known[/]",
+    "skipped": "[dim]skipped[/]",
+}
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    metavar="CHECK",
+    help="Run this check alone; repeatable.",
+)
+@click.option("--list", "show", is_flag=True, help="List the checks and what each says; run none.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the component, e.g. training.steps=5. Repeatable.",
+)
+@click.option(
+    "--example",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="A sound file for a reader, where its plugin brings none.",
+)
+@click.pass_context
+def test(
+    ctx: click.Context,
+    name: str | None,
+    checks: tuple[str, ...],
+    show: bool,
+    settings: tuple[str, ...],
+    example: Path | None,
+) -> None:
+    """Check that components keep the rules that memtk relies on.
+
+    NAME is a component, a plugin or a package, as `memtk list` and `memtk plugins` show them. Each
+    component is made small (preset smoke) and trained for two steps. A failure that its author
+    lists as known, with a reason, is shown as such.
+
+    \b
+    Exit code: 0 if no check failed, 3 if one did, 2 for a mistake in the command.
+    \b
+    Examples:
+      memtk plugins test my-model
+      memtk plugins test pearson --check tiles-make-the-whole
+      memtk plugins test my-reader --example scan.xyz
+      memtk plugins test --list
+    """
+    from rich.console import Console
+
+    from memtk.registry import open_registry
+
+    if name is None and not show:
+        raise UserError("say what to check: memtk plugins test NAME (or --list)")
+    console, status = Console(), Console(stderr=True)
+    registry = open_registry()
+    with status.status("loading torch and the conformance kit"):
+        from memtk.config import merge, parse_set
+        from memtk.testing.checks import find_check
+        from memtk.testing.installed import Found, cases_of, find
+
+    found = find(registry, name) if name else Found((), ())
+    kinds = list(dict.fromkeys(entry.kind for entry in found.entries)) or list(KINDS)
+    names = [find_check(check, kinds) for check in checks]
+    if show:
+        console.print(_catalogue(kinds, names))
+        return
+    config = merge(*map(parse_set, settings)) if settings else {}
+    start = time.monotonic()
+    outcomes: list[Outcome] = []
+    for entry in found.entries:
+        for case in cases_of(entry, config, example):
+            done = _run(case, names, status)
+            console.print(_table(case, done), "")
+            outcomes += done
+    for complaint in found.complaints:
+        console.print(f"[red]failed[/] {complaint}", highlight=False)
+    counts = Counter[str](outcome.status for outcome in outcomes)
+    counts["failed"] += len(found.complaints)
+    said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])
+    console.print(
+        f"{said or 'there is nothing to check'} in {time.monotonic() - start:.1f} s",
+        highlight=False,
+    )
+    if counts["failed"]:
+        ctx.exit(FAILED)
+
+
+def _run(case: Case, names: Sequence[str], status: Console) -> list[Outcome]:
+    """Run the checks of a case, those of `names` if there are any, and show how far it is."""
+    from memtk.testing.checks import checks_of
+    from memtk.testing.outcome import Outcome, run_check, unknown_known
+
+    done: list[Outcome] = []
+    if complaint := unknown_known(case):
+        done.append(Outcome(case, "known_failures_are_of_checks_there_are", "failed", complaint))
+    with status.status("") as shown:
+        for check in checks_of(case.kind):
+            if not names or check in names:
+                shown.update(f"{case.title}: {check.replace('_', ' ')}")
+                done.append(run_check(case, check))
+    return done
+
+
+def _table(case: Case, outcomes: Sequence[Outcome]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    assert case.entry is not None
+    plugin = case.entry.plugin
+    origin = f"{case.kind} of {plugin.distribution} {plugin.version}"
+    title = Text.assemble((case.title, "bold"), f" ({origin})")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    for column in ("result", "check", "why"):
+        table.add_column(column, no_wrap=column != "why")
+    for outcome in outcomes:
+        why = Text(outcome.why, "" if outcome.status == "failed" else "dim")
+        table.add_row(MARKS[outcome.status], outcome.check.replace("_", " "), why)
+    return table
+
+
+def _catalogue(kinds: Sequence[str], names: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    from memtk.testing.checks import checks_of
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("kind", "check", "what it says"):
+        table.add_column(column, no_wrap=column != "what it says")
+    for kind in kinds:
+        for name, check in checks_of(kind).items():
+            if not names or name in names:
+                says = (check.__doc__ or "").strip().splitlines()[0]
+                table.add_row(kind, name.replace("_", "-"), says)
+    return table

@@ -1,0 +1,204 @@
+"""`memtk results`: results that others can trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WRONG = 3
+"""Exit status where a result is not what it says, or did not come out again."""
+
+
+@click.group()
+def results() -> None:
+    """Show, check, repeat and collect the results of benches.
+
+    \b
+    Examples:
+      memtk results show runs/NAME/cells/monai2d/result.json
+      memtk results validate runs/NAME
+      memtk results rerun runs/NAME/cells/monai2d/result.json
+      memtk results add runs/NAME benchmarks/results
+    """
+
+
+@results.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+@click.pass_context
+def validate(context: click.Context, files: tuple[Path, ...]) -> None:
+    """Check result files: the schema, the sums, the arrays beside them.
+
+    FILE is a result.json or a folder, which is searched for such files. Counts must add up,
+    fractions equal their counts, nulls follow from the sizes, intervals hold their estimates, the
+    arrays.h5 beside give the same numbers, and nothing may name a path or a patient. The schema is
+    published in docs/reference/result.schema.json.
+
+    Exit status: 0 all is well, 3 something is wrong, 2 a file cannot be read.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from memtk.results.validation import find_results
+    from memtk.results.validation import validate as look_at
+
+    console, wrong = Console(), 0
+    found = [path for file in files for path in find_results(file)]
+    for path in found:
+        said = look_at(path)
+        wrong += bool(said.failed)
+        table = _table(str(path), "check", "", "looked at, or what is wrong")
+        for check in said.checks:
+            colour = {"ok": "green", "failed": "bold red", "skipped": "dim"}[check.outcome]
+            table.add_row(check.name, Text(check.outcome, style=colour), Text(check.detail))
+        console.print(table)
+    console.print(f"{len(found) - wrong} of {len(found)} valid", highlight=False)
+    context.exit(WRONG if wrong else 0)
+
+
+@results.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--data", metavar="PATH", help="The images, where the result is on your own.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What the file hides because it names a place, e.g. generator.source=made/. Repeatable.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.01,
+    show_default=True,
+    help="Difference that other processors and versions may make: of shares and similarities "
+    "itself, of counts as a share of the images, of other numbers as a share of their size.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the run in this folder.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+@click.pass_context
+def rerun(
+    context: click.Context,
+    file: Path,
+    data: str | None,
+    settings: tuple[str, ...],
+    tolerance: float,
+    out: Path | None,
+    device: str,
+) -> None:
+    """Repeat a cell from its result FILE alone, and compare every number.
+
+    Components, settings, data, sizes and seed are those of the file. Phantoms are made anew; own
+    images are given with --data and must have the fingerprint that the file states.
+
+    Exit status: 0 the same numbers within the tolerance, 3 not, 2 it cannot be repeated.
+    """
+    import tempfile
+
+    from rich.console import Console
+
+    from memtk.cli.progress import Progress
+    from memtk.registry import open_registry
+    from memtk.results import read_result
+
+    stored = read_result(file)
+    registry, aside = open_registry(), Console(stderr=True)
+    with aside.status("loading torch, MONAI and the plugins"):
+        from memtk.bench import rerun as again
+    with tempfile.TemporaryDirectory() as folder, Progress(aside, registry.host) as progress:
+        repeated = again.rerun(
+            stored,
+            registry,
+            out=out or Path(folder) / "run",
+            data=data,
+            sets=settings,
+            device=device,
+            watch=progress,
+        )
+    if repeated is None:  # another process than the first
+        return
+    context.exit(_compared(stored, repeated, tolerance, again.changed_packages(stored, repeated)))
+
+
+def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) -> int:
+    """Print both results side by side; return the exit status."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from memtk.results.compare import compare
+
+    console, lines = Console(), compare(stored, repeated, tolerance)
+    table = _table(stored.cell, "number", "stored", "repeated", "")
+    words = {"equal": "equal", "close": "within tolerance", "differs": "differs"}
+    colours = {"equal": "green", "close": "yellow", "differs": "bold red"}
+    for line in lines:
+        shown = ["-" if x is None else f"{x:.6g}" for x in (line.stored, line.repeated)]
+        table.add_row(line.name, *shown, Text(words[line.outcome], style=colours[line.outcome]))
+    console.print(table)
+    for note in notes:
+        console.print(note, style="dim", highlight=False)
+    count = {name: sum(line.outcome == name for line in lines) for name in words}
+    console.print(
+        f"{count['equal']} equal, {count['close']} within {tolerance:g}, {count['differs']} differ",
+        highlight=False,
+    )
+    return WRONG if count["differs"] else 0
+
+
+@results.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def show(file: Path) -> None:
+    """Show a result FILE as tables: what was found, with what, on which images."""
+    from rich.console import Console
+
+    from memtk.report.provenance import provenance_of
+    from memtk.report.terminal import summary
+    from memtk.results import read_result
+
+    result = read_result(file)
+    console = Console()
+    console.print(summary([result]))
+    origin = provenance_of(result)
+    table = _table("", "", "", "package")
+    for part in origin.components:
+        table.add_row(part.role, part.name, part.origin)
+    for name, images, patients in origin.counts:
+        of = "" if patients is None else f"{patients} patients"
+        table.add_row(name, f"{images} images", of)
+    for name, value in origin.facts:
+        table.add_row(name, value, "")
+    console.print(table)
+
+
+@results.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("into", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--report", is_flag=True, help="Take report.html along. It shows training images: public ones?"
+)
+def add(run: Path, into: Path, report: bool) -> None:
+    """Copy the results in the folder RUN into the collection DIR, ready to be handed in.
+
+    For each finished cell, DIR/SUITE-VERSION/PRESET/CELL-KEY/seed-N/ gets result.json, in which
+    whatever names a path or may name a patient is hidden, and arrays.h5. No image, no embedding,
+    no weights and no key are taken.
+    """
+    from memtk.results.submission import add as collect
+
+    for folder in collect(run, into, report=report):
+        click.echo(f"added: {folder}")
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=False)
+    return table

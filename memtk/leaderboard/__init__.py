@@ -1,0 +1,20 @@
+"""The leaderboard: a pure function of result files. Nothing here imports torch."""
+
+from memtk.leaderboard.board import Board, make_boards
+from memtk.leaderboard.collection import Collection, Refused, Run, collect, collect_files
+from memtk.leaderboard.markdown import markdown
+from memtk.leaderboard.site import write_site
+from memtk.leaderboard.spreadsheet import spreadsheet
+
+__all__ = [
+    "Board",
+    "Collection",
+    "Refused",
+    "Run",
+    "collect",
+    "collect_files",
+    "make_boards",
+    "markdown",
+    "spreadsheet",
+    "write_site",
+]

@@ -1,0 +1,95 @@
+"""Finds result files and takes in what is valid; what is not is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtk.errors import UserError
+from memtk.results import Result
+from memtk.results.submission import REPORT, slug
+from memtk.results.validation import find_results, validate
+
+
+@dataclass(frozen=True)
+class Run:
+    """A valid result.
+
+    Args:
+        path: of the file; nothing of it is shown.
+        result: what it holds.
+        schema: the version that it was written with.
+        digest: SHA-256 of the file, in hexadecimal digits.
+        report: the page beside it; None without one.
+    """
+
+    path: Path
+    result: Result
+    schema: int
+    digest: str
+    report: Path | None
+
+    @property
+    def id(self) -> str:
+        """A name for its page, from what it is and what it holds."""
+        suite = self.result.suite.name if self.result.suite else "data"
+        return slug(f"{suite}-{self.result.cell}-seed-{self.result.seed}-{self.digest[:8]}")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that is not taken in: its path below the folder, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was found.
+
+    Args:
+        runs: in the order of their digests: neither names nor places of files matter.
+        refused: in the order of their names.
+    """
+
+    runs: tuple[Run, ...]
+    refused: tuple[Refused, ...]
+
+
+def collect(folder: Path) -> Collection:
+    """Return every result in a folder and below.
+
+    Raises:
+        UserError: if there is no such folder, or no result in it.
+    """
+    return collect_files(folder, find_results(Path(folder)))
+
+
+def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
+    """Return the results in some files, whose order does not matter; a file twice counts once.
+
+    Args:
+        folder: what the names of refused files are relative to.
+        files: `result.json` files.
+    """
+    runs: dict[str, Run] = {}
+    refused = []
+    for path in sorted(files):
+        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+        try:
+            said = validate(path)
+        except UserError as error:
+            refused.append(Refused(name, str(error)))
+            continue
+        if said.failed or said.result is None:
+            reason = "; ".join(f"{check.name}: {check.detail}" for check in said.failed)
+            refused.append(Refused(name, reason))
+            continue
+        beside = path.with_name(REPORT)
+        run = Run(path, said.result, said.schema, said.digest, beside if beside.exists() else None)
+        first = runs.setdefault(said.digest, run)
+        if first.report is None and run.report is not None:
+            runs[said.digest] = run
+    return Collection(tuple(runs[key] for key in sorted(runs)), tuple(refused))

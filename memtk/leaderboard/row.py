@@ -1,0 +1,172 @@
+"""An entry of a table: one generator with its mitigations, over all of its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from memtk.leaderboard.collection import Run
+from memtk.leaderboard.conditions import differences
+from memtk.results import Result, Used
+from memtk.results.submission import key_of
+from memtk.results.verdict import Verdict, verdict
+
+CONTROLS = {"copycat": "about 100 %", "independent": "about 0 %"}
+"""Generators whose truth is known, and what their copy rate must be."""
+
+_GRAVITY = ("none", "inconclusive", "signs", "memorized")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A copy rate over the seeds of an entry.
+
+    Args:
+        estimate: mean of the estimates.
+        low: lowest lower end of the seeds' intervals, and `high` the highest upper one.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry.
+
+    Args:
+        runs: its results, by seed.
+        variant: settings in which it differs from entries of the same name; empty if alone.
+    """
+
+    runs: tuple[Run, ...]
+    variant: str = ""
+
+    @property
+    def generator(self) -> Used:
+        """The generator, with package and version."""
+        return self.runs[0].result.components.generator
+
+    @property
+    def mitigations(self) -> str:
+        """The names of its mitigations."""
+        return ", ".join(m.name for m in self.runs[0].result.components.mitigations)
+
+    @property
+    def name(self) -> str:
+        """Generator and mitigations."""
+        used = self.runs[0].result.components
+        return "+".join([used.generator.name, *(m.name for m in used.mitigations)])
+
+    @property
+    def truth(self) -> str:
+        """What its copy rate must be, of a row of known truth; empty of all others.
+
+        Nobody knows what a control scores once a mitigation has picked among its images.
+        """
+        picked = any(
+            run.result.last.anew or run.result.last.n_synthetic != _drawn(run) for run in self.runs
+        )
+        known = self.generator.plugin == "toy" and not picked
+        return CONTROLS.get(self.generator.name, "") if known else ""
+
+    @property
+    def remarks(self) -> str:
+        """What a reader must know of how its numbers came about; empty of most."""
+        said = []
+        if self.variant:
+            said.append(self.variant)
+        for run in self.runs:
+            result, kept, drawn = run.result, run.result.last.n_synthetic, _drawn(run)
+            said += [f"epsilon {result.privacy.epsilon:.3g}"] if result.privacy else []
+            said += ["chosen by a score and judged anew"] if result.last.anew else []
+            said += [f"{kept} of {drawn} images released"] if kept != drawn else []
+        return "; ".join(dict.fromkeys(said))
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gravest verdict on any of its seeds."""
+        return max((verdict(r.result) for r in self.runs), key=lambda v: _GRAVITY.index(v.kind))
+
+    @property
+    def seeds(self) -> str:
+        """Its seeds."""
+        return ", ".join(str(run.result.seed) for run in self.runs)
+
+    @property
+    def presets(self) -> str:
+        """The presets that it was run with."""
+        return ", ".join(sorted({run.result.preset for run in self.runs}))
+
+    @property
+    def copy_rate(self) -> Interval | None:
+        """The copy rate; None where any of its seeds has none."""
+        rates = [run.result.last.protocols.conformal.copy_rate for run in self.runs]
+        known = [rate for rate in rates if rate is not None]
+        if not known or len(known) < len(rates):
+            return None
+        return Interval(
+            fmean(rate.estimate for rate in known),
+            min(rate.low for rate in known),
+            max(rate.high for rate in known),
+        )
+
+    def values(self, of: Callable[[Result], float | None]) -> list[float]:
+        """Return a number of every seed that has it."""
+        found = (of(run.result) for run in self.runs)
+        return [value for value in found if value is not None]
+
+
+def _drawn(run: Run) -> int:
+    return run.result.checkpoints[-1].n_synthetic
+
+
+def make_rows(runs: Sequence[Run]) -> list[Row]:
+    """Group runs by entry: the same generator, version, settings and mitigations."""
+    entries: dict[str, list[Run]] = {}
+    for run in runs:
+        entries.setdefault(_entry(run), []).append(run)
+    rows = [
+        Row(tuple(sorted(found, key=lambda run: (run.result.seed, run.digest))))
+        for _, found in sorted(entries.items())
+    ]
+    named: dict[str, list[Row]] = {}
+    for row in rows:
+        named.setdefault(row.name, []).append(row)
+    return [Row(row.runs, _variant(row, named[row.name])) for row in rows]
+
+
+def _entry(run: Run) -> str:
+    parts = run.result.components
+    return key_of([_plain(parts.generator), [_plain(m) for m in parts.mitigations]])
+
+
+def _plain(used: Used) -> dict[str, Any]:
+    return used.model_dump(mode="json")
+
+
+def _variant(row: Row, same: Sequence[Row]) -> str:
+    """Return the settings that tell a row from others of its name, in a few words."""
+    own = _settings(row)
+    keys: dict[str, None] = {}
+    for other in same:
+        if other is not row:
+            keys |= dict.fromkeys(differences(own, _settings(other)))
+    texts = [f"{key} {_at(own, key)}" for key in keys if key != "version"]
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return ", ".join(texts[:3]) + more
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    parts = row.runs[0].result.components
+    mitigations = {m.name: dict(m.config) for m in parts.mitigations}
+    return {**parts.generator.config, **mitigations, "version": parts.generator.version}
+
+
+def _at(tree: Any, key: str) -> str:
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return "none" if tree is None else str(tree).lower() if isinstance(tree, bool) else str(tree)

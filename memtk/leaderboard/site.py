@@ -1,0 +1,113 @@
+"""The leaderboard as a folder of pages that work offline."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from memtk.atomic import explain, replacing, write_text
+from memtk.errors import UserError
+from memtk.leaderboard.board import Board, make_boards
+from memtk.leaderboard.collection import Collection, Run
+from memtk.leaderboard.columns import columns_of, copy_rate, shown
+from memtk.leaderboard.conditions import conditions
+from memtk.leaderboard.known import command
+from memtk.leaderboard.markdown import RULE, markdown
+from memtk.leaderboard.rendering import render
+from memtk.leaderboard.row import make_rows
+from memtk.leaderboard.spreadsheet import spreadsheet
+from memtk.report.provenance import provenance_of
+from memtk.results.submission import REPORT
+from memtk.results.summary import headline
+from memtk.results.validation import FILE
+from memtk.results.verdict import verdict
+
+INDEX, TEXT, TABLE, RUNS = "index.html", "LEADERBOARD.md", "leaderboard.csv", "runs"
+
+
+def write_site(collection: Collection, out: Path) -> Path:
+    """Write the site and return its first page. The same results give the same bytes.
+
+    `index.html` with every table, `runs/ID/index.html` with the numbers of a run, its
+    `result.json` and, if one lay beside it, its report; `LEADERBOARD.md` and `leaderboard.csv`.
+    What an earlier call left of `runs` is removed.
+
+    Raises:
+        UserError: if the folder holds something else, or cannot be written.
+    """
+    boards = make_boards(collection.runs)
+    _clear(Path(out))
+    for run in collection.runs:
+        folder = Path(out) / RUNS / run.id
+        write_text(folder / INDEX, run_page(run))
+        _copy(run.path, folder / FILE)
+        if run.report is not None:
+            _copy(run.report, folder / REPORT)
+    write_text(Path(out) / TEXT, markdown(boards, collection.refused))
+    write_text(Path(out) / TABLE, spreadsheet(boards))
+    write_text(Path(out) / INDEX, index_page(boards, collection))
+    return Path(out) / INDEX
+
+
+def index_page(boards: list[Board], collection: Collection) -> str:
+    """Return the page with every table."""
+    return render(
+        "index.html",
+        title="Leaderboard",
+        boards=boards,
+        refused=collection.refused,
+        suites=sorted({board.suite for board in boards}),
+        dims=sorted({board.dims for board in boards}),
+        runs=len(collection.runs),
+        rule=RULE,
+        shown=shown,
+        copy_rate=copy_rate,
+        up="",
+    )
+
+
+def run_page(run: Run) -> str:
+    """Return the page of one run: its numbers, where they come from, how to repeat them."""
+    result = run.result
+    [row] = make_rows([run])
+    suite = result.suite.model_dump() if result.suite else None
+    asked = command({"suite": suite, **result.asked}) if result.asked else ""
+    return render(
+        "run.html",
+        title=f"{row.name}, seed {result.seed}",
+        result=result,
+        verdict=verdict(result),
+        headline=headline(result),
+        row=row,
+        conditions=conditions(run),
+        columns=columns_of([row]),
+        shown=shown,
+        copy_rate=copy_rate,
+        provenance=provenance_of(result),
+        asked=asked,
+        report=REPORT if run.report else "",
+        file=FILE,
+        up="../../",
+    )
+
+
+def _clear(out: Path) -> None:
+    """Make the folder, or empty it of an earlier site."""
+    with explain(out):
+        out.mkdir(parents=True, exist_ok=True)
+        strangers = [path.name for path in _strangers(out)]
+        if strangers and not (out / TABLE).exists():
+            raise UserError(
+                f"{out} is no leaderboard ({sorted(strangers)[0]} is in it): choose another --out"
+            )
+        shutil.rmtree(out / RUNS, ignore_errors=True)
+
+
+def _strangers(out: Path) -> Iterator[Path]:
+    yield from (path for path in out.iterdir() if not path.name.startswith("."))
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,45 @@
+"""Which synthetic images are taken away before the rest goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+IDENTICAL = "synthetic_identical"
+"""Beside the arrays of a judgement: which synthetic images are a training image, bool (M,)."""
+
+
+def suspects(
+    arrays: Mapping[str, np.ndarray],
+    drop: Literal["flagged", "alpha"] = "flagged",
+    alpha: float = 0.05,
+) -> np.ndarray:
+    """Return which synthetic images are taken away, bool (M,).
+
+    Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
+    about 5 in 100 innocent ones along; those that are identical to a training image; and the
+    nearest synthetic image of each training image that is flagged as exposed, or whose patient is,
+    where the exposure was tested.
+
+    Args:
+        arrays: of a `Judgement`, and `IDENTICAL` if it is known.
+        drop: which.
+        alpha: for "alpha".
+
+    >>> found = {"copies_flagged": np.array([True, False]), "copies_p": np.array([0.01, 0.04])}
+    >>> suspects(found).tolist(), suspects(found, "alpha").tolist()
+    ([True, False], [True, True])
+    """
+    chosen = arrays["copies_flagged"].astype(bool)  # (M,)
+    chosen = chosen | arrays.get(IDENTICAL, np.zeros(len(chosen))).astype(bool)
+    if drop == "alpha":
+        chosen = chosen | (arrays["copies_p"] <= alpha)
+    if "exposure_flagged" in arrays:
+        exposed = arrays["exposure_flagged"].astype(bool)  # (N,)
+        exposed = exposed | arrays["exposure_patient_flagged"].astype(bool)
+        if drop == "alpha":
+            exposed = exposed | (arrays["exposure_p"] <= alpha)
+        chosen[arrays["exposure_train_synthetic_index"][exposed]] = True
+    return chosen

@@ -1,0 +1,176 @@
+"""Figure: measures against what is varied, one panel a measure, with seeds, nulls and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from memtk.report.figures.style import (
+    MUTED,
+    SERIES,
+    as_uri,
+    in_percent,
+    label,
+    panels,
+    quiet,
+)
+
+DASHED = (0, (4, 3))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measure at one place of the axis below.
+
+    Args:
+        x: the place; of categories 0, 1, 2, ...
+        values: one a seed.
+        null: what nothing memorized, or real images, would score there; None where unknown.
+        intervals: (low, high) of each seed alone, where there are any.
+    """
+
+    x: float
+    values: tuple[float, ...]
+    null: float | None = None
+    intervals: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Of the seeds."""
+        return sum(self.values) / len(self.values)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series of points, with its name and its number, which decides on its colour."""
+
+    name: str
+    number: int
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure.
+
+    Args:
+        title: its name.
+        lines: what is drawn.
+        share: whether it is a share of images, drawn in percent.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    share: bool = True
+
+
+def draw_panels(
+    drawn: Sequence[Panel],
+    *,
+    below: str,
+    ticks: Sequence[str] | None = None,
+    ordered: bool = True,
+    null: str = "nothing memorized",
+) -> str | None:
+    """Return the figure as a `data:` URI; None where no panel has a point.
+
+    A small dot is a seed, the large one their mean, the bar beside it their range; a thin bar is
+    the interval of one seed alone. Dashed: the null.
+
+    Args:
+        drawn: one panel each; those without points are left out.
+        below: what the axis below means.
+        ticks: names of the places 0, 1, 2, ...; None where the axis is a number of steps.
+        ordered: whether the places follow one another, so that a line may join them.
+        null: what the dashed lines mean.
+    """
+    drawn = [panel for panel in drawn if any(line.points for line in panel.lines)]
+    if not drawn:
+        return None
+    columns = min(3, max(2, len(drawn)))
+    with quiet():
+        figure = panels(len(drawn), width=10.35 / columns, height=2.75, columns=columns)
+        for axes, panel in zip(figure.axes, drawn, strict=False):
+            _draw(axes, panel, connected=ticks is None, ordered=ordered)
+            label(axes, panel.title, below)
+            if ticks is not None:
+                axes.set_xticks(range(len(ticks)), ticks)
+                axes.set_xlim(-0.5, len(ticks) - 0.5)
+            else:
+                axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+            if panel.share:
+                in_percent(axes, _top(panel))
+        _legend(figure.axes[0], drawn, null)
+        return as_uri(figure)
+
+
+def _draw(axes: Axes, panel: Panel, *, connected: bool, ordered: bool) -> None:
+    scale = 100.0 if panel.share else 1.0
+    count = len(panel.lines)
+    for place, line in enumerate(panel.lines):
+        color = SERIES[line.number % len(SERIES)]
+        aside = 0.0 if connected else (place - (count - 1) / 2) * 0.6 / max(count, 2)
+        xs = [point.x + aside for point in line.points]
+        means = [scale * point.mean for point in line.points]
+        style = "o-" if connected or ordered else "o"
+        axes.plot(xs, means, style, markersize=5, color=color, clip_on=False, linewidth=1.4)
+        for x, point in zip(xs, line.points, strict=True):
+            _spread(axes, x, point, scale, color)
+        _nulls(axes, xs, line, scale, color, connected)
+
+
+def _spread(axes: Axes, x: float, point: Point, scale: float, color: str) -> None:
+    values = [scale * v for v in point.values]
+    if len(values) > 1:
+        axes.plot([x, x], [min(values), max(values)], color=color, linewidth=4, alpha=0.25)
+        axes.plot([x] * len(values), values, ".", color=color, markersize=3.5, alpha=0.8)
+    for low, high in point.intervals:
+        axes.plot([x, x], [scale * low, scale * high], color=color, linewidth=0.9, alpha=0.7)
+
+
+def _nulls(
+    axes: Axes, xs: Sequence[float], line: Line, scale: float, color: str, connected: bool
+) -> None:
+    known = [(x, p.null) for x, p in zip(xs, line.points, strict=True) if p.null is not None]
+    if connected and len(known) > 1:
+        places, nulls = zip(*known, strict=True)
+        shown = [scale * null for null in nulls]
+        axes.plot(places, shown, color=color, linestyle=DASHED, linewidth=1.1)
+        return
+    for x, null in known:
+        reach = 0.16
+        if connected:
+            axes.axhline(scale * null, color=color, linestyle=DASHED, linewidth=1.1)
+        else:
+            axes.plot(
+                [x - reach, x + reach],
+                [scale * null] * 2,
+                color=color,
+                linestyle=(0, (2, 1.2)),
+                linewidth=1.4,
+            )
+
+
+def _top(panel: Panel) -> float:
+    """Return the end of an axis in percent on which all can be seen: 10, 25, 50 or 100."""
+    points = [point for line in panel.lines for point in line.points]
+    largest = max(
+        [v for p in points for v in p.values]
+        + [p.null for p in points if p.null is not None]
+        + [high for p in points for _, high in p.intervals]
+    )
+    return next((end for end in (10.5, 26.0, 52.0) if 100 * largest <= end / 1.05), 103.0)
+
+
+def _legend(axes: Axes, drawn: Sequence[Panel], null: str) -> None:
+    names = {line.number: line.name for panel in drawn for line in panel.lines}
+    if len(names) > 1:
+        for number, name in sorted(names.items()):
+            axes.plot([], [], "o-", color=SERIES[number % len(SERIES)], markersize=5, label=name)
+    if any(p.null is not None for panel in drawn for line in panel.lines for p in line.points):
+        axes.plot([], [], color=MUTED, linestyle=DASHED, linewidth=1.1, label=null)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="best", fontsize=7.5)

@@ -1,0 +1,181 @@
+"""The end of a study in the terminal, and the paper's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from memtk.report.rendering import seconds
+from memtk.report.study_words import series_note
+from memtk.results import percent
+from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
+from memtk.results.study import Study
+from memtk.results.study_settings import Setting, qualities, settings_of
+from memtk.results.wording import share
+
+_COLUMNS = {
+    "n_mem": "dar_mem",
+    "matched": "matched_mem",
+    "exposed": "conformal_mem",
+    "n_copies": "dar_copies",
+    "copied": "conformal_copies",
+}
+
+
+def study_summary(study: Study) -> RenderableType:
+    """Return a line a setting, with nulls in brackets, the range over the seeds, and failures."""
+    settings = settings_of(study.file, study.findings)
+    names = qualities(settings)
+    memorized = _table("seeds", "N", *_COLUMNS, "copy rate")
+    quality = _table("training", *names)
+    for setting in settings:
+        memorized.add_row(
+            Text(setting.label),
+            str(len(setting.findings)),
+            str(setting.first.used_training.images),
+            *(Text(_measured(setting, key)) for key in _COLUMNS.values()),
+            Text(_rate(setting)),
+        )
+        quality.add_row(
+            Text(setting.label),
+            seconds(setting.training_seconds.mean) if setting.training_seconds else "-",
+            *(Text(_quality(setting, name)) for name in names),
+        )
+    return Group(
+        *([memorized, quality] if settings else []),
+        *(Text(line, style="dim") for line in _notes_on(settings)),
+        *(_failures(study) if study.missing else []),
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("setting")
+    for column in columns:
+        table.add_column(Text(column), justify="right", min_width=len(column.split("[")[0]))
+    return table
+
+
+def _notes_on(settings: Sequence[Setting]) -> list[str]:
+    return [_LEGEND, series_note(settings)] if settings else []
+
+
+_KINDS = {"main": "", "augmentation": "augmented", "datasize": "by data size"}
+
+_LEGEND = (
+    "Last checkpoint, mean of the seeds and their range. n_mem, n_copies: reference rule; matched: "
+    "n_mem at equal sizes; exposed, copied: conformal, share with p <= alpha; copy rate: the "
+    "outermost ends of the seeds' 95 % intervals; training: time of one generator.\n[in brackets: "
+    "a generator that has memorized nothing; of a quality measure: real images]"
+)
+
+
+def _measured(setting: Setting, key: str) -> str:
+    found, null = setting.share(key), setting.null(key)
+    if found is None:
+        return "-"
+    chance = "" if null is None else f"\n[{_short(null)}]"
+    return f"{_short(found.mean)}{_range(_short(found.low), _short(found.high))}{chance}"
+
+
+def _range(low: str, high: str) -> str:
+    return "" if low == high else f"\n{low.removesuffix('%')}-{high}"
+
+
+def _rate(setting: Setting) -> str:
+    values = setting.measured("copy_rate")
+    if not values:
+        return "-"
+    mean = sum(value.share for value in values) / len(values)
+    low = min(value.low for value in values if value.low is not None)
+    high = max(value.high for value in values if value.high is not None)
+    return f"{_tight(share(mean))}{_range(_tight(share(low)), _tight(share(high)))}"
+
+
+def _quality(setting: Setting, name: str) -> str:
+    found, real = setting.quality(name), setting.real(name)
+    if found is None:
+        return "-"
+    line = "" if real is None else f"\n[{real:.4g}]"
+    return f"{found.mean:.4g}{_range(f'{found.low:.4g}', f'{found.high:.4g}')}{line}"
+
+
+def _failures(study: Study) -> list[Text]:
+    """Say which cells are missing; cells that failed of the same are named together."""
+    reasons: dict[str, list[str]] = {}
+    for name in study.missing:
+        reasons.setdefault(study.failed.get(name, "not finished"), []).append(name)
+    return [
+        Text.assemble((", ".join(names), "bold"), ": ", reason, style="yellow")
+        for reason, names in reasons.items()
+    ]
+
+
+def paper_table(rows: Sequence[PaperRow]) -> RenderableType:
+    """Return what the paper reports, with nulls, and the human's check the right way round."""
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=paper_numbers().version,
+        title_justify="left",
+    )  # fmt: skip
+    for name in ("data set", "system"):
+        table.add_column(name, no_wrap=True)
+    for name in ("N, V", "n_mem", "copies", "chance", "sens/spec", "PPV/NPV"):
+        table.add_column(name, justify="right", min_width=len(name))
+    for row in rows:
+        agreement = row.agreement
+        truth, rule = "-", "-"
+        if agreement:
+            about = "~" if agreement.replayed else ""
+            truth = f"{about}{agreement.sensitivity:.0f}/{agreement.specificity:.0f}"
+            rule = f"{about}{agreement.ppv:.0f}/{agreement.npv:.0f}"
+        elif row.published_sensitivity is not None:
+            rule = f"{row.published_sensitivity:g}/{row.published_specificity:g}"
+        kind = _KINDS[row.study]
+        table.add_row(
+            row.data_set,
+            f"{row.system}\n{kind}",
+            f"{row.training}\n{row.validation}{'?' if row.validation_assumed else ''}",
+            _counted(row.mem_count, row.mem_percent),
+            _counted(row.copies_count, row.copies_percent),
+            f"{row.null_percent:g}%",
+            truth,
+            rule,
+        )
+    return Group(table, *(Text(line, style="dim") for line in _notes(rows)))
+
+
+def _notes(rows: Sequence[PaperRow]) -> list[str]:
+    sets = dict.fromkeys(row.data_set for row in rows)
+    return [
+        *(f"{name}: {DATA_SETS[name]}" for name in sets),
+        "N training and as many synthetic, V validation images; chance: n_mem of a generator "
+        "that has memorized nothing, 1 - 0.95^(N/V).",
+        "sens, spec, PPV, NPV: of the rule, with a radiologist as the truth, on about 100 pairs, "
+        "in percent. The paper prints PPV as sensitivity and NPV as specificity; ~: derived again "
+        "by drawing the pairs anew.",
+        *(["?: not said in the paper, taken as that of the main study."] if any(
+            row.validation_assumed for row in rows
+        ) else []),
+        *(_note(row) for row in rows if row.note),
+    ]  # fmt: skip
+
+
+def _note(row: PaperRow) -> str:
+    name = f"{row.system} {_KINDS[row.study]}".strip()
+    return f"{name} on {row.data_set}, N = {row.training}: {row.note}."
+
+
+def _counted(count: int | None, value: float) -> str:
+    return f"{value:g}%" if count is None else f"{count}\n{value:g}%"
+
+
+def _short(fraction: float) -> str:
+    return _tight(percent(fraction))
+
+
+def _tight(text: str) -> str:
+    return text.replace(" %", "%")

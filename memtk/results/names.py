@@ -1,0 +1,110 @@
+"""What in a result could name a place on somebody's machine, or a patient."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HIDDEN = "(not shown)"
+"""Stands where a text was taken out."""
+
+_ABSOLUTE = re.compile(r"(/|~|\.{1,2}/|[A-Za-z]:[\\/]|\\\\|file:).+")
+_BELOW = re.compile(r".*[/\\].*\.[A-Za-z]\w{0,4}")
+_FILE = re.compile(
+    r".+\.(nii|gz|dcm|png|jpe?g|tiff?|csv|npz|npy|h5|hdf5|pt|pth|ckpt|safetensors|mha|mhd|nrrd|zip)",
+    re.IGNORECASE,
+)
+_UID = re.compile(r"\d+(\.\d+){5,}")
+_NUMBER = re.compile(r"\d{6,}")
+_HASH = re.compile(r"[0-9a-f]{16,}")
+_PATIENT = re.compile(r"(patient|subject)_?(id|name|number)|mrn|accession\w*", re.IGNORECASE)
+_TRUSTED = frozenset({"fingerprint", "versions", "version", "memtk_version"})
+"""Keys below which numbers stand that are no patient's."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A text that should not be in a file for others.
+
+    Args:
+        where: dotted keys.
+        what: "a path" or "what may be a patient's number".
+        text: the text.
+    """
+
+    where: str
+    what: str
+    text: str
+
+
+def named(tree: Any) -> list[Named]:
+    """Return every text of a JSON tree that looks like a path, a file or a patient's number.
+
+    A number of six digits and more within a text, a DICOM identifier, and whatever stands under a
+    key such as `patient_id` are taken for a patient's. That is a guess: it can be wrong both ways.
+
+    >>> [n.where for n in named({"config": {"weights": "/home/me/net.pt", "steps": 3}})]
+    ['config.weights']
+    """
+    return list(_walk(tree, ()))
+
+
+def hide(tree: Any) -> Any:
+    """Return a JSON tree with every such text replaced.
+
+    >>> hide({"config": {"weights": "/home/me/net.pt", "steps": 3}})
+    {'config': {'weights': '(not shown)', 'steps': 3}}
+    """
+    return _hide(tree, ())
+
+
+def _hide(tree: Any, keys: tuple[str, ...]) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _hide(value, (*keys, str(key))) for key, value in tree.items()}
+    if isinstance(tree, str):
+        return HIDDEN if _kind(tree, keys) else tree
+    if isinstance(tree, Sequence):
+        return [_hide(value, keys) for value in tree]
+    return tree
+
+
+def _walk(tree: Any, keys: tuple[str, ...]) -> Iterator[Named]:
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _walk(value, (*keys, str(key)))
+            if _kind(str(key), ("key",)):
+                yield Named(".".join(keys), _kind(str(key), ("key",)), str(key))
+    elif isinstance(tree, str):
+        if what := _kind(tree, keys):
+            yield Named(".".join(keys), what, tree)
+    elif isinstance(tree, Sequence):
+        for value in tree:
+            yield from _walk(value, keys)
+
+
+def _kind(text: str, keys: tuple[str, ...]) -> str:
+    """Return what a text may name; nothing if it is harmless."""
+    if text == HIDDEN:
+        return ""
+    words = text.split()
+    if any(_is_place(word.strip("'\"(),;:")) for word in words):
+        return "a path"
+    if any(_PATIENT.fullmatch(key) for key in keys):
+        return "what may be a patient's number"
+    if _TRUSTED & {*keys} or not any(_is_number(word) for word in words):
+        return ""
+    return "what may be a patient's number"
+
+
+def _is_place(word: str) -> bool:
+    if re.match(r"https?://", word):
+        return False
+    return any(kind.fullmatch(word) for kind in (_ABSOLUTE, _BELOW, _FILE))
+
+
+def _is_number(word: str) -> bool:
+    if _HASH.fullmatch(word):
+        return False
+    return bool(_UID.search(word) or _NUMBER.search(word))

@@ -1,0 +1,1 @@
+"""The package of a plugin to begin with: what `memtk plugins new` writes."""

@@ -1,0 +1,104 @@
+"""Does one part of a study: in this process, in one of its own, or on a node of a cluster."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from memtk.atomic import write_text
+from memtk.bench import Plan, Recipe, make_plan, run_bench
+from memtk.bench.clock import Clock
+from memtk.bench.context import Context
+from memtk.bench.folder import open_run, working_in
+from memtk.bench.run import prepared, train_detector
+from memtk.errors import UserError, one_line
+from memtk.events import Watch, ignore
+from memtk.registry import Registry, open_registry
+from memtk.results.store import write_record
+from memtk.results.study import Failure, StudyFile, cell_folder, failure_path, read_study_file
+from memtk.study.epochs import at_equal_epochs
+from memtk.study.sharing import share
+from memtk.study.tasks import DONE, Task, find_task, shared_folder
+from memtk.training.devices import Devices, open_devices
+
+
+def attempt(
+    folder: Path,
+    kind: str,
+    name: str,
+    *,
+    registry: Registry | None = None,
+    watch: Watch = ignore,
+) -> str | None:
+    """Do one task of the study in `folder`; what it fails of is written down and returned.
+
+    A failure is a sentence for the user; where it is no `UserError`, the trace of the program is
+    in `folder/logs`. It does not raise, so that the other tasks go on.
+    """
+    task = find_task(read_study_file(folder), kind, name)
+    place = failure_path(folder, task.part)
+    place.unlink(missing_ok=True)
+    try:
+        perform(folder, task, registry or open_registry(), watch)
+    except UserError as error:
+        message = str(error)
+    except Exception as error:
+        log = folder / "logs" / f"{task.part}.trace.txt"
+        write_text(log, traceback.format_exc())
+        message = f"{one_line(error)}\nThe trace of the program is in {log}."
+    else:
+        return None
+    write_record(place, Failure(message=message))
+    return message
+
+
+def perform(folder: Path, task: Task, registry: Registry, watch: Watch = ignore) -> None:
+    """Do one task of the study in `folder`.
+
+    Raises:
+        UserError: for what a bench of it would refuse.
+    """
+    file = read_study_file(folder)
+    plan = make_plan(Recipe.model_validate(task.cell.recipe), registry)
+    if task.kind == "cell":
+        _run(folder, file, task, plan, registry, watch)
+        return
+    home = shared_folder(folder, task.kind, task.name)
+    devices = open_devices(file.device)
+    with working_in(home):
+        if task.kind == "images":
+            prepared(plan.data, registry, home, devices, watch)
+        else:
+            _detect(folder, task, plan, registry, devices, watch)
+    write_text(home / DONE, "")
+
+
+def _detect(
+    folder: Path, task: Task, plan: Plan, registry: Registry, devices: Devices, watch: Watch
+) -> None:
+    """Train the copy detector that the cells of one seed and one set of images share."""
+    home = shared_folder(folder, task.kind, task.name)
+    share(shared_folder(folder, "images", task.cell.images) / "data", home / "data")
+    dataset = prepared(plan.data, registry, home, devices, watch)
+    plan.check_dims(dataset.spec, registry)
+    bench, clock = plan.recipe.bench, Clock(home / "timing.json")
+    context = Context(dataset, devices, home, clock, watch, bench.seed, bench.batch_size)
+    train_detector(context, plan)
+
+
+def _run(
+    folder: Path, file: StudyFile, task: Task, plan: Plan, registry: Registry, watch: Watch
+) -> None:
+    """Run one cell as the bench that it is, with what it shares laid into its run folder."""
+    home, cell = cell_folder(folder, task.name), task.cell
+    images = shared_folder(folder, "images", cell.images)
+    if file.equal_epochs:
+        dataset = prepared(plan.data, registry, images, open_devices(file.device), ignore)
+        plan = at_equal_epochs(plan, dataset, registry)
+    with working_in(home):
+        open_run(home, plan.identity(), list(plan.generators), resume=True)
+        share(images / "data", home / "data")
+        if cell.detector:
+            trained = shared_folder(folder, "detector", cell.detector) / "embedder" / "training"
+            share(trained, home / "embedder" / "training")
+    run_bench(plan, registry, out=home, device=file.device, watch=watch)

@@ -1,0 +1,166 @@
+"""What is checked: a component, with its settings and small images for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from memtk.component import KINDS
+from memtk.interfaces import ImageSpec
+from memtk.registry import Entry, open_registry
+from memtk.testing.construction import make_config, make_trainable, required_settings
+from memtk.testing.kinds import kind_of
+from memtk.testing.ledger import Ledger, record_training
+from memtk.testing.rows import TOLERANCE
+from memtk.testing.samples import FLAT, SPEC, smooth_images
+from memtk.testing.verdict import DoesNotApply, expect
+
+SEES_IMAGES = ("generator", "embedder", "mitigation", "quality", "attack")
+"""The kinds that are checked on images of a shape."""
+
+CONFIGURED = ("generator", "embedder", "mitigation", "quality", "attack")
+"""The kinds that have a `Config` (a quality metric or an attack may)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A component, and how it is checked.
+
+    What takes long, above all a short training, is done once for all checks.
+
+    Args:
+        component: the class, or its `Entry` in the registry.
+        config: settings by name, on top of the preset `smoke`.
+        spec: shape of the images, small; 16 voxels a side by default, 32 of what is 2D alone.
+        images: its training set, (N, C, *S) in [-1, 1], four or more; smooth noise by default.
+        example: of a reader: a sound file of its format (or the folder of a series), or a function
+            that writes one into the folder it is given and returns its path.
+        known: failures that are known, `{name of the check: why}`. A known failure that passes is
+            a failure.
+        whole_patients: of a mitigation: its `choose` keeps all images of a patient or none.
+        tolerance: how far a value may move with its batch or tile, relative to the largest one.
+        kind: "generator", "embedder", ...; told from the class by default.
+        entry: how a plugin brings it; by default looked up among the installed plugins.
+
+    >>> Case(dict).kind
+    ''
+    """
+
+    component: Any
+    config: Mapping[str, Any] = field(default_factory=dict)
+    spec: ImageSpec | None = None
+    images: Tensor | None = None
+    example: Path | Callable[[Path], Path] | None = None
+    known: Mapping[str, str] = field(default_factory=dict)
+    whole_patients: bool = False
+    tolerance: float = TOLERANCE
+    kind: str = ""
+    entry: Entry | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.component, Entry):
+            object.__setattr__(self, "entry", self.component)
+            object.__setattr__(self, "kind", self.kind or self.component.kind)
+        else:
+            object.__setattr__(self, "kind", self.kind or kind_of(self.component))
+            if self.entry is None and isinstance(self.component, type):
+                target = f"{self.component.__module__}:{self.component.__qualname__}"
+                object.__setattr__(self, "entry", _registered().get((self.kind, target)))
+
+    @cached_property
+    def cls(self) -> Any:
+        """The class.
+
+        Raises:
+            PluginError: if it cannot be imported.
+        """
+        return self.component.load() if isinstance(self.component, Entry) else self.component
+
+    @property
+    def name(self) -> str:
+        """The name of the class, or of the component where the class is not imported yet."""
+        if isinstance(self.component, Entry):
+            return self.component.name
+        return str(getattr(self.component, "__name__", self.component))
+
+    @property
+    def title(self) -> str:
+        """The name, with what it is checked on: "monai3d 3D", "nifti nii_gz"."""
+        if self.kind in SEES_IMAGES:
+            return f"{self.name} {self.shape.dims}D"
+        example = getattr(self.example, "__name__", "")
+        return f"{self.name} {example}".strip()
+
+    @cached_property
+    def shape(self) -> ImageSpec:
+        """The shape of the images of the checks."""
+        if self.spec is not None:
+            return self.spec
+        return FLAT if self.entry and 3 not in self.entry.component.dims else SPEC
+
+    @cached_property
+    def x(self) -> Tensor:
+        """The images of the checks, (N, C, *S).
+
+        Raises:
+            AssertionError: if they are not of the shape that was said.
+        """
+        if self.images is None:
+            return smooth_images(self.shape, 4)
+        want, found = (self.shape.channels, *self.shape.shape), tuple(self.images.shape[1:])
+        expect(want == found, f"the images given to the check are {found}, the spec says {want}")
+        return self.images
+
+    @cached_property
+    def lacking(self) -> str:
+        """What has to be given before it can be made, in one sentence; empty if nothing."""
+        if self.kind == "reader" and self.example is None:
+            return "it needs an example file: give one with --example FILE, or in its Case"
+        keys = required_settings(self.cls, self.config) if self.kind in CONFIGURED else []
+        if keys:
+            return f"it needs the settings {', '.join(keys)}: give them with --set, or in its Case"
+        return ""
+
+    def make(self) -> Any:
+        """Construct it as memtk does: defaults, then the preset `smoke`, then `config`."""
+        if self.kind in ("generator", "embedder"):
+            return make_trainable(self.cls, self.config, self.shape)
+        if self.kind in CONFIGURED and hasattr(self.cls, "Config"):
+            return self.cls(make_config(self.cls, self.config))
+        return self.cls()
+
+    @property
+    def training(self) -> Ledger:
+        """A short training, with all that was seen in it. It is done once; the model is in it.
+
+        Raises:
+            DoesNotApply: if it has failed before: its failure is told once.
+        """
+        if "failed" in self.__dict__:
+            raise DoesNotApply(f"the short training of it fails: {self.__dict__['failed']}")
+        try:
+            return self._training
+        except Exception as error:
+            self.__dict__["failed"] = type(error).__name__
+            raise
+
+    @cached_property
+    def _training(self) -> Ledger:
+        return record_training(self.make(), self.x)
+
+    @property
+    def model(self) -> Any:
+        """The trained generator or embedder, in eval mode."""
+        return self.training.model
+
+
+@cache
+def _registered() -> dict[tuple[str, str], Entry]:
+    """Return the installed components by kind and target."""
+    registry = open_registry()
+    return {(k, e.component.target): e for k in KINDS for e in registry.entries(k)}

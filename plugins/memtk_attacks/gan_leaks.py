@@ -1,0 +1,94 @@
+"""GAN-Leaks: how near the nearest synthetic image is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from memtk.errors import UserError
+from memtk.interfaces import ComponentConfig, Images, Target
+from memtk.memorization import search
+from memtk_attacks.distance import Distance, Flat
+
+
+class GanLeaksConfig(ComponentConfig):
+    """In which space the nearest synthetic image is looked for."""
+
+    space: Literal["auto", "embedding", "image"] = Field(
+        "auto",
+        description="embedding: of the copy detector trained on the synthetic images alone; image: "
+        "the voxels themselves; auto: embedding where the run has an embedder",
+    )
+    calibrate: bool = Field(
+        False,
+        description="subtract the likeness to the nearest image of held-out patients, so that "
+        "images which are near to anything count less",
+    )
+
+
+class GanLeaks:
+    """Score: likeness to the nearest synthetic image (full black box: samples alone).
+
+    In the embedding by the run's own similarity, where it is the number that the exposure side of
+    the report tests image by image; in image space minus the root mean squared difference. The
+    embedder must have seen neither members nor non-members: one trained on the training images
+    would tell them apart by itself.
+
+    Reference: Chen et al., CCS 2020, arXiv 1909.03935. The paper calibrates by the samples of a
+    reference generator; here held-out real images stand for them.
+    """
+
+    Config = GanLeaksConfig
+    uses = ()
+
+    def __init__(self, config: GanLeaksConfig) -> None:
+        self.config = config
+
+    def describe(self, target: Target) -> str:
+        """Return what is compared."""
+        where = (
+            "the embedding of the exposure side"
+            if self._embeds(target)
+            else "image space (root mean squared difference)"
+        )
+        less = ", less that to the nearest held-out image" if self.config.calibrate else ""
+        return (
+            f"likeness to the nearest of {len(target.synthetic)} synthetic images, in {where}{less}"
+        )
+
+    def score(self, target: Target, images: Images) -> np.ndarray:
+        """Return the likeness of each image to its nearest synthetic image, (N,).
+
+        Raises:
+            UserError: if what the settings ask for is not there.
+        """
+        found = self._nearest(target, images, target.synthetic)
+        if not self.config.calibrate:
+            return found
+        if target.strangers is None or not len(target.strangers):
+            raise UserError(
+                "gan-leaks.calibrate needs held-out patients, and the data hold none back: say "
+                "--set data.held_out=0.2, or leave it out"
+            )
+        return found - self._nearest(target, images, target.strangers)
+
+    def _nearest(self, target: Target, images: Images, references: Images) -> np.ndarray:
+        names = ("attacked images", "synthetic images")
+        if not self._embeds(target):
+            nearest = search(Flat(images), Flat(references), Distance(), names=names)
+        elif target.embed is None or target.similarity is None:
+            raise UserError(
+                "gan-leaks.space = embedding, but this run compares images without an embedder: "
+                "say --set gan-leaks.space=image"
+            )
+        else:
+            rows = target.embed(images), target.embed(references)
+            nearest = search(*rows, target.similarity, names=names)
+        return np.asarray(nearest.queries.similarity, dtype=np.float64)
+
+    def _embeds(self, target: Target) -> bool:
+        if self.config.space == "auto":
+            return target.embed is not None
+        return self.config.space == "embedding"

@@ -1,0 +1,91 @@
+"""Fréchet distance of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from memtk.interfaces import Features, Measure
+from memtk_measures.against import AgainstConfig, keyed, pair, sizes
+
+
+class Fid:
+    """Fréchet distance of two sets of features, as if each were normal; lower = better, >= 0.
+
+    `|m - n|^2 + tr(A) + tr(B) - 2 tr((A B)^(1/2))` with means m, n and covariances A, B (divided by
+    the number of images less 1). Heusel et al., arXiv 1706.08500, who took Inception's features;
+    here they are the extractor's, whose name stands in the measure's: distances by two extractors
+    have nothing to do with each other.
+
+    Reference set: the validation images (`against=training` for the training images, whom a
+    generator comes nearest by copying them; the measure is then called `fid.training`). The line
+    is the distance of as many training images from the validation images, as in arXiv 2402.01054,
+    figure 8.
+
+    Pitfalls:
+        It falls with the number of images, with a bias that differs between models (Chong and
+        Forsyth, arXiv 1911.07023): compare at equal sizes alone. With no more images than features
+        the covariances have no full rank, and the distance is mostly bias; kernel distances (`kid`)
+        are not.
+        An extractor that was trained on the training images sets these apart: the line is then too
+        high, the value is not.
+
+    The trace of the root is the sum of the singular values of the product of the two centred sets,
+    so that no root of a singular matrix is taken: that of MONAI and pytorch-fid goes through
+    `scipy.linalg.sqrtm`, which loses digits or turns complex below full rank. At full rank they
+    agree.
+    """
+
+    Config = AgainstConfig
+    space: Literal["features"] = "features"
+
+    def __init__(self, config: AgainstConfig) -> None:
+        self.config = config
+
+    def __call__(self, features: Features) -> Mapping[str, Measure]:
+        """Return {"fid": ...}, or {"training": ...}."""
+        against = self.config.against
+        reference, stand_in = pair(features, against, "fid")
+        count, width = min(len(reference), len(features.synthetic)), reference.shape[1]
+        notes = [sizes(features, stand_in)]
+        if count <= width:
+            notes.insert(
+                0,
+                f"{count} images for {width} features: the covariances have no full rank, and the "
+                "distance is mostly bias. Read it beside its line only, at these very sizes.",
+            )
+        measure = Measure(
+            frechet(features.synthetic, reference),
+            frechet(stand_in, reference),
+            "lower",
+            f"{against} images",
+            " ".join(note for note in notes if note),
+        )
+        return {keyed("fid", against): measure}
+
+
+def frechet(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the Fréchet distance of features (n, D) and (m, D); NaN if a set has one row.
+
+    >>> round(frechet(np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]])), 9)  # means 1 apart
+    1.0
+    """
+    if min(len(x), len(y)) < 2:
+        return float("nan")
+    (mean_x, root_x), (mean_y, root_y) = _moments(x), _moments(y)
+    spread = np.square(root_x).sum() + np.square(root_y).sum()
+    shared = np.linalg.norm(root_x @ root_y.T, "nuc")  # tr((A B)^(1/2))
+    return max(0.0, float(np.square(mean_x - mean_y).sum() + spread - 2 * shared))
+
+
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean (D,) and a matrix R (min(n, D), D) with the covariance R^T R."""
+    x = np.asarray(x, np.float64)
+    mean = x.mean(0)
+    centred = (x - mean) / np.sqrt(len(x) - 1)
+    root: np.ndarray = centred
+    if len(x) > x.shape[1]:
+        root = np.asarray(np.linalg.qr(centred, mode="r"))
+    return mean, root

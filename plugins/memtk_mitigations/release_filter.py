@@ -1,0 +1,57 @@
+"""Filtering of what is released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from memtk.interfaces import Choice, ComponentConfig, Images, Mitigation
+from memtk.memorization import suspects
+
+
+class FilterConfig(ComponentConfig):
+    """Which synthetic images are dropped."""
+
+    drop: Literal["flagged", "alpha"] = Field(
+        "flagged",
+        description="flagged: what the conformal test flags; alpha: all with p <= alpha, which "
+        "takes innocent ones along",
+    )
+    alpha: float = Field(0.05, gt=0, lt=1, description="for drop=alpha")
+
+
+class ReleaseFilter(Mitigation):
+    """Holds the synthetic images back that the run's copy detector flags.
+
+    Those are the copies, images identical to a training image, and the nearest synthetic image of
+    each training image that is exposed; see `memtk.memorization.suspects`. `memtk release` does the
+    same with images that are there already.
+
+    It changes what goes out, not the generator: what the generator has memorized it still has, and
+    who samples it again gets copies again.
+    """
+
+    Config = FilterConfig
+    config: FilterConfig
+
+    def screen(self, synthetic: Images, found: Mapping[str, np.ndarray]) -> Choice:
+        """Keep the synthetic images that are not flagged."""
+        return innocent(found, self.config)
+
+
+def innocent(found: Mapping[str, np.ndarray], config: FilterConfig) -> Choice:
+    """Choose what is not suspicious, of M synthetic images."""
+    gone = suspects(found, config.drop, config.alpha)
+    copies = int((found["copies_flagged"] & gone).sum())
+    how = "flagged as copies"
+    if config.drop == "alpha":
+        copies = int((found["copies_p"] <= config.alpha).sum())
+        how = f"nearer to a training image than chance allows (p <= {config.alpha:g})"
+    others = int(gone.sum()) - copies
+    why = f"{copies or 'None'} {'is' if copies < 2 else 'are'} {how}"
+    if others:
+        why += f"; {others} more identical to a training image or nearest to an exposed one"
+    return Choice(np.flatnonzero(~gone), f"{why}.")

@@ -1,0 +1,78 @@
+"""Reads the weights of a network from a file of torch.save, and runs nothing that lies in it."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from memtk.errors import UserError
+from memtk_pretrained.modules import read_module
+
+_UNREADABLE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError),
+    *(AttributeError, IndexError, MemoryError, struct.error),
+)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by name, on the CPU, without a prefix "module.".
+
+    It may hold a state_dict, a dict with one under "state_dict" (as MedicalNet publishes them), or
+    a whole pickled module (as TorchXRayVision does). Of the latter the tensors are taken by their
+    names; its classes are neither imported nor called, and need not be installed.
+
+    Raises:
+        UserError: if it cannot be read so, or holds no tensors.
+    """
+    try:
+        content = _load(path)
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{path} is damaged, or no file of torch.save that can be read without running code.\n"
+            "Where you trust it, save its state_dict alone: torch.save(network.state_dict(), FILE)"
+        ) from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    found = {}
+    if isinstance(content, Mapping):
+        found = {str(k): v.detach() for k, v in content.items() if isinstance(v, Tensor)}
+    if not found:
+        raise UserError(f"{path} holds no weights: expected a state_dict or a module of torch.save")
+    return {name.removeprefix("module."): value for name, value in found.items()}
+
+
+def _load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # it holds more than tensors
+        return read_module(path)
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path, what: str) -> None:
+    """Give a network its weights; counts of batches, which only training needs, may be missing.
+
+    Args:
+        what: the network, for messages.
+
+    Raises:
+        UserError: if a weight is missing or has another shape.
+    """
+    wanted = network.state_dict()
+    taken = {}
+    for name, tensor in wanted.items():
+        found = weights.get(name)
+        if found is None and name.endswith("num_batches_tracked"):
+            found = tensor
+        if found is None or found.shape != tensor.shape:
+            said = "is missing" if found is None else f"has the shape {tuple(found.shape)}"
+            raise UserError(
+                f"{path} does not fit {what}: {name} {said}, expected {tuple(tensor.shape)}"
+            )
+        taken[name] = found
+    network.load_state_dict(taken)

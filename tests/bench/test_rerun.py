@@ -1,0 +1,158 @@
+"""A cell is repeated from its file alone, and with the same numbers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from memtk.bench.rerun import changed_packages, plan_of, recipe_of, rerun
+from memtk.errors import UserError
+from memtk.results import Result, read_result
+from memtk.results.compare import compare
+from memtk.results.names import HIDDEN
+from memtk.results.submission import add
+
+TINY = ("data.phantom.training=6", "data.phantom.validation=6", "copycat.rate=0.5")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory, run_small):
+    """A cell without an embedder, which takes a second."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    done = run_small(folder, ("copycat",), TINY, similarity="ncc", checkpoints=1, plants=3)
+    return done.results[0]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory, run_small):
+    """Likewise of images in a file: the file, and the run folder."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    images = {f"{part}_images": rng.integers(0, 255, (6, 9, 8), dtype=np.uint8) for part in SPLITS}
+    np.savez(folder / "images.npz", **images)
+    options = {"similarity": "ncc", "checkpoints": 1, "plants": 3}
+    run_small(folder / "run", ("copycat",), data=str(folder / "images.npz"), **options)
+    return folder / "images.npz", folder / "run"
+
+
+SPLITS = ("train", "val")
+
+
+def changed(result, **changes):
+    return Result.model_validate(json.loads(result.model_dump_json()) | changes)
+
+
+def test_a_cell_comes_out_again_from_its_file_alone(stored, registry, tmp_path):
+    repeated = rerun(stored, registry, out=tmp_path / "run", device="cpu")
+    assert {line.outcome for line in compare(stored, repeated, 0)} == {"equal"}
+    assert (
+        repeated.components == stored.components
+        and repeated.asked["bench"] == stored.asked["bench"]
+    )
+    assert changed_packages(stored, repeated) == []
+
+
+def test_a_trained_cell_of_a_bench_of_three_is_planned_as_it_was(finished, registry):
+    stored = finished.results[0]
+    plan = plan_of(stored, registry)
+    [(cell, part)] = plan.generators.items()
+    assert cell == stored.cell == "monai3d"
+    assert part.config.model_dump(mode="json") == stored.components.generator.config
+    assert plan.embedder.config.model_dump(mode="json") == stored.components.embedder.config
+    assert plan.recipe.suite.name == stored.suite.name and plan.recipe.bench.checkpoints == 2
+
+
+def test_settings_that_a_mitigation_adjusted_are_not_adjusted_twice(stored, registry):
+    from memtk.bench import make_plan, read_recipe
+
+    asked = {"generator": ("monai2d",), "preset": "smoke", "mitigation": ("smaller",)}
+    [(cell, part)] = make_plan(read_recipe(registry, asked), registry).generators.items()
+    plain = {**asked, "mitigation": ()}
+    [(_, before)] = make_plan(read_recipe(registry, plain), registry).generators.items()
+    assert part.config != before.config  # or this shows nothing
+    asked = stored.asked["bench"] | {"generator": ["monai2d"], "mitigation": ["smaller"]}
+    used = {"name": "monai2d", "plugin": "monai", "distribution": "memtk", "version": "0"}
+    parts = stored.components.model_dump() | {
+        "generator": used | {"config": part.config.model_dump(mode="json")},
+        "mitigations": [used | {"name": "smaller", "plugin": "mitigations"}],
+    }
+    file = changed(stored, asked=stored.asked | {"bench": asked}, components=parts)
+    [(again, repeated)] = plan_of(file, registry).generators.items()
+    assert again == cell and repeated.config == part.config
+
+
+def test_own_images_must_be_given_and_must_be_the_same(own, registry, tmp_path):
+    source, run = own
+    [folder] = add(run, tmp_path / "all")
+    stored = read_result(folder / "result.json")
+    assert str(source.parent) not in (folder / "result.json").read_text()
+    assert stored.asked["data"]["source"] == HIDDEN
+    with pytest.raises(UserError, match="--data PATH"):
+        rerun(stored, registry, out=tmp_path / "a")
+    repeated = rerun(stored, registry, out=tmp_path / "b", data=str(source), device="cpu")
+    assert {line.outcome for line in compare(stored, repeated, 0)} == {"equal"}
+    rng = np.random.default_rng(1)
+    other = {f"{part}_images": rng.integers(0, 255, (6, 9, 8), dtype=np.uint8) for part in SPLITS}
+    np.savez(tmp_path / "other.npz", **other)
+    with pytest.raises(UserError, match=r"these are not the images of the result"):
+        rerun(stored, registry, out=tmp_path / "c", data=str(tmp_path / "other.npz"))
+
+
+def test_public_images_are_found_by_their_name(stored):
+    public = {"source": "public:hippocampus", "patient_pattern": r"_(\d+)"}
+    assert recipe_of(changed(stored, asked=stored.asked | {"data": public})).data == public
+
+
+def test_places_of_own_images_are_hidden_and_those_of_public_ones_are_not(registry):
+    from memtk.bench import make_plan, read_recipe
+    from memtk.bench.outcome import asked_of
+
+    asked = {"generator": ("copycat",), "similarity": "ncc", "preset": "smoke"}
+    pattern = r"data.patient_pattern=_(\d+)"
+    for source, shown in (("public:hippocampus", True), ("mine/anna", False)):
+        recipe = read_recipe(registry, asked, data=source, sets=[pattern])
+        [part] = make_plan(recipe, registry).generators.values()
+        data = asked_of(recipe, part, [])["data"]
+        assert (data["source"], data["patient_pattern"]) == (
+            (source, r"_(\d+)") if shown else (HIDDEN, HIDDEN)
+        )
+
+
+def test_images_are_not_given_for_phantoms(stored):
+    with pytest.raises(UserError, match="leave out --data"):
+        recipe_of(stored, data="x")
+
+
+def test_what_the_file_hides_is_asked_for_and_nothing_else_can_be_changed(stored):
+    parts = stored.components.model_dump()
+    parts["generator"]["config"] |= {"weights": HIDDEN}
+    file = changed(stored, components=parts)
+    with pytest.raises(UserError, match=r"say --set generator\.weights=\.\.\."):
+        recipe_of(file)
+    recipe = recipe_of(file, sets=["generator.weights=net.pt"])
+    assert recipe.settings["generator"]["weights"] == "net.pt"
+    with pytest.raises(UserError, match=r"a repetition changes nothing.*generator\.weights"):
+        recipe_of(file, sets=["generator.rate=3"])
+    with pytest.raises(UserError, match="nothing is hidden"):
+        recipe_of(stored, sets=["generator.rate=3"])
+
+
+def test_a_component_that_is_not_installed_is_named_with_its_package(stored, registry):
+    parts = stored.components.model_dump()
+    parts["generator"] |= {"name": "unet9", "plugin": "nine", "distribution": "memtk-nine"}
+    with pytest.raises(UserError, match="pip install memtk-nine"):
+        plan_of(changed(stored, components=parts), registry)
+
+
+def test_a_file_of_schema_1_says_what_it_lacks(stored):
+    with pytest.raises(UserError, match="does not say how many checkpoints"):
+        recipe_of(changed(stored, asked=None))
+
+
+def test_other_versions_are_told(stored):
+    other = changed(stored, versions={**stored.versions, "torch": "9.9"}, memtk_version="9")
+    told = changed_packages(other, stored)
+    assert len(told) == 2 and told[0].startswith("memtk was 9, is ")
+    assert told[1].startswith("torch was 9.9, is ")

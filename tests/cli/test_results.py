@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+
+REAL = Path(__file__).parents[1] / "results/result-schema-2.json"
+SMALL = [
+    "bench", "-g", "copycat", "-g", "independent", "--similarity", "ncc", "--preset", "smoke",
+    "--device", "cpu", "--suite", "phantom2d", "--set", "bench.plants=3",
+]  # fmt: skip
+
+
+def run(*arguments, code=0):
+    done = CliRunner().invoke(cli, [str(a) for a in arguments])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """A run folder of both controls."""
+    folder = tmp_path_factory.mktemp("bench") / "run"
+    run(*SMALL, "--out", folder)
+    return folder
+
+
+def test_validate_shows_what_was_checked(bench):
+    text = run("results", "validate", bench, REAL)
+    assert "3 of 3 valid" in text and "nulls by their formulas" in text
+    assert "arrays.h5 gives the same numbers  ok" in text and "no file beside" in text
+
+
+def test_validate_exits_with_3_for_what_is_wrong_and_2_for_what_is_not_there(tmp_path):
+    tree = json.loads(REAL.read_text())
+    tree["checkpoints"][0]["protocols"]["dar"]["n_mem"] = 7
+    (tmp_path / "result.json").write_text(json.dumps(tree))
+    text = run("results", "validate", tmp_path / "result.json", REAL, code=3)
+    assert "failed" in text and "7 of 20" in text and "1 of 2 valid" in text
+    assert "there is no" in run("results", "validate", tmp_path / "none.json", code=2)
+
+
+def test_show_reads_as_tables():
+    text = run("results", "show", REAL)
+    assert "monai2d" in text and "No evidence found" in text and "ntxent2d" in text
+    assert "20 patients" in text and "phantom2d, version 1" in text
+
+
+def test_rerun_says_that_the_numbers_are_the_same(monkeypatch, tmp_path):
+    monkeypatch.setattr("memtk.bench.rerun.rerun", lambda stored, registry, **options: stored)
+    text = run("results", "rerun", REAL)
+    assert "43 equal, 0 within 0.01, 0 differ" in text
+    monkeypatch.setattr("memtk.bench.rerun.rerun", lambda stored, registry, **options: None)
+    assert "equal" not in run("results", "rerun", REAL)  # another process than the first
+
+
+def test_rerun_says_which_numbers_are_not(bench, tmp_path):
+    tree = json.loads((bench / "cells/copycat/result.json").read_text())
+    tree["checkpoints"][-1]["protocols"]["dar"] |= {"n_mem": 19, "mem_fraction": 0.95}
+    (tmp_path / "result.json").write_text(json.dumps(tree | {"versions": {"torch": "0"}}))
+    options = ("--device", "cpu", "--out", tmp_path / "again")
+    text = run("results", "rerun", tmp_path / "result.json", *options, code=3)
+    assert (tmp_path / "again/report.html").exists()
+    assert "1 differ" in text and "torch was 0, is" in text
+
+
+def test_a_submission_becomes_a_leaderboard(bench, tmp_path):
+    text = run("results", "add", bench, tmp_path / "all", "--report")
+    assert text.count("added: ") == 2
+    text = run("leaderboard", tmp_path / "all", "--out", tmp_path / "site")
+    assert f"site: {tmp_path / 'site/index.html'}" in text and "missing" not in text
+    assert len(list((tmp_path / "site").rglob("report.html"))) == 2
+    text = run(
+        "leaderboard", tmp_path / "all",
+        "--markdown", tmp_path / "L.md", "--csv", tmp_path / "L.csv",
+    )  # fmt: skip
+    assert "site" not in text
+    assert (tmp_path / "L.md").read_bytes() == (tmp_path / "site/LEADERBOARD.md").read_bytes()
+    assert (tmp_path / "L.csv").read_bytes() == (tmp_path / "site/leaderboard.csv").read_bytes()
+
+
+def test_leaderboard_tells_what_it_refuses_and_what_is_missing(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        shutil.copy(REAL, tmp_path / "all" / name / "result.json")
+    (tmp_path / "all/b/result.json").write_text("{")
+    monkeypatch.chdir(tmp_path)
+    text = run("leaderboard", "all")
+    assert "refused: b/result.json" in text and "copycat and independent are missing" in text
+    assert "site: leaderboard/index.html" in text

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from memtk.cli import cli
+from memtk.cli.study_board import StudyBoard
+from memtk.events import Event
+from memtk.plugins import load_plugins
+from memtk.report.study import Figures
+from memtk.results.study import StudyCell
+from memtk.study.tasks import Task
+
+SMALL = [
+    "-g", "copycat", "--similarity", "ncc", "--preset", "smoke", "--device", "cpu",
+    "--set", "data.phantom.training=8", "--set", "data.phantom.validation=8",
+    "--set", "data.phantom.held_out=0", "--set", "data.phantom.size=8", "--set", "bench.plants=0",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    nothing = Figures(None, None, None, None, None, None)
+    draw = "memtk.bench.run.build_report"
+    monkeypatch.setattr(draw, lambda folder, registry: folder / "report.html")
+    monkeypatch.setattr("memtk.report.study.draw_study", lambda study, settings: nothing)
+
+
+def run(*arguments, code=0):
+    done = CliRunner().invoke(cli, ["study", *map(str, arguments)])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_a_study_ends_with_a_table_a_page_and_csv_and_goes_on(tmp_path):
+    words = ("--vary", "copycat.rate=0,1", *SMALL, "--out", tmp_path / "s")
+    text = run(*words)
+    assert "✓ 1/2 copycat.rate-0" in text and "copycat.rate 1" in text and "100%" in text
+    assert f"report: {tmp_path / 's' / 'report.html'}" in text and "study.csv" in text
+    assert "✓ 2 of 2 cells (done earlier)" not in run(*words)  # nothing is left to tell of
+    again = CliRunner().invoke(cli, ["report", str(tmp_path / "s")])
+    assert f"report: {tmp_path / 's' / 'report.html'}" in again.output
+    given = run("iterations", tmp_path / "s", "--out", tmp_path / "given")
+    assert "report: " in given
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    text = run("augmentation", *SMALL, "--seeds", "0,1", "--dry-run", "--out", tmp_path / "s")
+    assert "4 cells, 0 finished" in text and not (tmp_path / "s").exists()
+
+
+def test_a_cell_that_failed_is_named_and_the_status_is_2(tmp_path):
+    text = run(
+        *("--vary", "mitigation.datasize.patients=4,99", *SMALL, "--out", tmp_path / "s"), code=2
+    )
+    assert "✗ 2/2 datasize.patients-99" in text and "there are 8 training patients" in text
+    assert "1 of 2 cells are not finished" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "what is varied?"),
+        (("--vary", "seed=0,0"), "0 is there twice"),
+        (("--vary", "seed=0", "--slurm", "partition=gpu"), "--slurm goes with --executor slurm"),
+    ],
+)
+def test_what_cannot_be_studied_is_said_in_a_line(words, said, tmp_path):
+    assert said in run("grid", *words, *SMALL, "--out", tmp_path / "s", code=2)
+
+
+def test_runs_that_are_given_take_no_settings(tmp_path):
+    text = run("iterations", tmp_path, "-g", "copycat", code=2)
+    assert "leave out --generators" in text or "leave out --generator" in text
+
+
+def test_help_stands_without_a_name_too():
+    assert "datasize" in run("--help") and "--vary" in run("datasize", "--help")
+
+
+def test_the_board_tells_of_time_left_and_of_notes(capsys):
+    console = Console(width=120, force_terminal=False)
+    cell = StudyCell(name="a", values={}, recipe={}, images="x")
+    with StudyBoard(console, load_plugins([])) as board:
+        board.stage("cell", 4, 1, 1)
+        board.started(Task("cell", "a", cell))
+        board.inner(Event("step", "training", 3, 9))
+        board.inner(Event("note", "training", text="mind this"))
+        board.ended(Task("cell", "a", cell), None, 60.0)
+        board.ended(Task("cell", "b", cell), "no luck\nat all", 1.0)
+        board.stage("detector", 1, 0, 1)
+        board.ended(Task("detector", "d", cell), None, 3.0)
+    text = capsys.readouterr().out
+    assert "1 of 4 cells (done earlier)" in text and "2/4 a (1 min, about 2 min left)" in text
+    assert "note: mind this" in text and "✗ 3/4 b: no luck\n" in text
+    assert "✓ copy detector 1/1 (3 s)" in text
+
+
+def test_the_board_draws_bars_on_a_terminal():
+    console = Console(width=120, force_terminal=True, record=True)
+    cell = StudyCell(name="a", values={}, recipe={}, images="x")
+    with StudyBoard(console, load_plugins([])) as board:
+        board.stage("cell", 2, 0, 1)
+        board.started(Task("cell", "a", cell))
+        board.inner(Event("start", "sampling", 0, 9))
+        board.ended(Task("cell", "a", cell), None, 60.0)
+    assert "1/2" in console.export_text()
+
+
+def test_the_papers_numbers_are_shown_and_printed_as_json():
+    done = CliRunner().invoke(cli, ["reference", "--data-set", "mrnet", "--json"])
+    rows = json.loads(done.output)["rows"]
+    assert {row["data_set"] for row in rows} == {"mrnet"} and rows[0]["agreement"]["ppv"] == 85.0
+    shown = CliRunner().invoke(cli, ["reference", "--system", "monai2d"])
+    assert "arXiv 2402.01054 v2" in shown.output and "5.6%" in shown.output
+    wrong = CliRunner().invoke(cli, ["reference", "--data-set", "mnist"])
+    assert wrong.exit_code == 2 and "mrnet" in wrong.output

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import tarfile
+import zipfile
+
+import pytest
+
+from memtk.data.public.unpack import unpack
+from memtk.errors import UserError
+
+
+@pytest.fixture
+def place(tmp_path):
+    def write(content):
+        (tmp_path / "archive").write_bytes(content)
+        return tmp_path / "archive", tmp_path / "inner" / "folder"
+
+    return write
+
+
+def link(name, to, kind=tarfile.SYMTYPE):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, to
+    return info
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_file_is_unpacked_without_macos_own_files(pack, place, mode):
+    archive, folder = place(pack({"t/a": b"1", "t/._a": b"2", "__MACOSX/t/a": b"3"}, mode))
+    assert unpack(archive, folder) == 1
+    assert [p.relative_to(folder).as_posix() for p in folder.rglob("*")] == ["t", "t/a"]
+
+
+def test_a_zip_file_is_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "archive", "w") as file:
+        file.writestr("t/a", "1")
+        file.writestr("t/b/", "")
+    assert unpack(tmp_path / "archive", tmp_path / "out") == 1
+    assert (tmp_path / "out/t/a").read_text() == "1"
+
+
+@pytest.mark.parametrize("name", ["../escaped", "t/../../escaped"])
+def test_nothing_of_a_tar_file_lands_outside_the_folder(pack, place, tmp_path, name):
+    archive, folder = place(pack({name: b"1"}))
+    with pytest.raises(UserError, match="not to be trusted"):
+        unpack(archive, folder)
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_an_absolute_name_in_a_tar_file_stays_within_the_folder(pack, place, tmp_path):
+    archive, folder = place(pack({f"{tmp_path}/escaped": b"1"}))
+    unpack(archive, folder)
+    assert not (tmp_path / "escaped").exists() and len(list(folder.rglob("escaped"))) == 1
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_in_a_tar_file_are_refused(pack, place, kind):
+    archive, folder = place(pack({"a": link("a", "/etc/passwd", kind)}))
+    with pytest.raises(UserError, match="a is a link"):
+        unpack(archive, folder)
+
+
+def test_devices_in_a_tar_file_are_refused(pack, place):
+    archive, folder = place(pack({"a": link("a", "", tarfile.CHRTYPE)}))
+    with pytest.raises(UserError, match="not to be trusted"):
+        unpack(archive, folder)
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/escaped", "..\\escaped"])
+def test_nothing_of_a_zip_file_lands_outside_the_folder(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "archive", "w") as file:
+        file.writestr(name, "1")
+    with pytest.raises(UserError, match="would land outside"):
+        unpack(tmp_path / "archive", tmp_path / "inner" / "folder")
+
+
+def test_a_damaged_archive_and_no_archive_are_told_apart(pack, place):
+    whole = pack({"t/a": bytes(100_000)}, "w:gz")
+    archive, folder = place(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="is damaged"):
+        unpack(archive, folder)
+    archive, folder = place(b"<html>sign in</html>")
+    with pytest.raises(UserError, match="neither a tar nor a zip"):
+        unpack(archive, folder)
+
+
+def test_a_folder_that_cannot_be_made_is_said(pack, place, tmp_path):
+    archive, folder = place(pack({"a": b"1"}))
+    (tmp_path / "inner").write_text("a file")
+    with pytest.raises(UserError, match="cannot write"):
+        unpack(archive, folder)

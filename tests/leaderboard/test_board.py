@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+
+from memtk.leaderboard import make_boards
+from memtk.leaderboard.conditions import differences
+
+OTHER = {
+    "benchmark": {"suite": {"name": "phantom2d", "version": "2"}},
+    "images": {"data": {"fingerprint": "ff"}},
+    "embedder": {"components": {"embedder": {"config": {"width": 64, "training": {"steps": 9}}}}},
+    "embedder trained on": {"embedder_saw": {"copies": "given"}},
+    "similarity": {"components": {"similarity": {"name": "cosine"}}},
+    "copies planted": {"selftest": None},
+}
+
+
+def test_what_can_be_compared_stands_in_one_table(runs):
+    entries = (("monai2d", {"preset": "demo"}), ("other", {}), ("monai2d", {"seed": 4}))
+    [board] = make_boards(runs(*entries))
+    assert [row.name for row in board.rows] == ["independent", "monai2d", "other", "copycat"]
+    assert not board.reasons and not board.cautions and not board.remedy
+    assert board.title == (
+        "2D, 32 × 32 · N 20, M 20, V 20 · embedder ntxent2d · preset demo, smoke"
+    )
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_what_cannot_be_compared_is_kept_apart_and_says_why(runs, name):
+    boards = make_boards(runs(("monai2d", {}), ("monai2d", OTHER[name]), truth=False))
+    assert len(boards) == 2
+    for board in boards:
+        [reason] = board.reasons
+        assert reason.startswith(f"{name}: {board.conditions[name]} here, ")
+    if name == "embedder":
+        assert "(training.steps, width)" in boards[0].reasons[0]
+
+
+def test_sizes_keep_apart(runs, tree):
+    fewer = {"used_training": {"images": 10, "patients": 10}}
+    made = tree()["checkpoints"][0]["protocols"]
+    made["dar"] |= {"n_mem": 1, "mem_fraction": 0.1}
+    made["dar_matched"] |= {"n_mem": 1.0, "mem_fraction": 0.1}
+    checkpoint = {**tree()["checkpoints"][0], "protocols": made}
+    entries = (("monai2d", {}), ("monai2d", {**fewer, "checkpoints": [checkpoint]}))
+    boards = make_boards(runs(*entries, truth=False))
+    reasons = {reason.partition(":")[0] for board in boards for reason in board.reasons}
+    assert len(boards) == 2 and reasons == {"sizes", "patients"}
+
+
+def test_older_files_and_other_levels_keep_apart(runs, tree):
+    made = tree()["checkpoints"][0]
+    made["protocols"]["conformal"]["confidence"] = 0.9
+    entries = (("a", {}), ("b", {"schema_version": 1}), ("c", {"checkpoints": [made]}))
+    boards = make_boards(runs(*entries, truth=False))
+    names = {reason.partition(":")[0] for board in boards for reason in board.reasons}
+    assert len(boards) == 3 and names == {"schema of the files", "levels"}
+
+
+def test_suites_are_not_told_apart_from_each_other(runs):
+    other = {"suite": {"name": "elsewhere", "version": "1"}}
+    boards = make_boards(runs(("a", {}), ("b", other), truth=False))
+    assert [board.suite for board in boards] == ["elsewhere", "phantom2d"]
+    assert not any(board.reasons for board in boards)
+
+
+def test_rows_are_ordered_by_copy_rate_and_ties_not_ranked_apart(runs):
+    [board] = make_boards(
+        runs(
+            ("low", {"rate": (0.1, 0.05, 0.15)}),
+            ("wide", {"rate": (0.2, 0.1, 0.6)}),
+            ("high", {"rate": (0.5, 0.4, 0.7)}),
+            ("older", {"rate": None}),
+        )
+    )
+    assert [(row.name, str(rank)) for row, rank in zip(board.rows, board.ranks, strict=True)] == [
+        ("independent", "None"),
+        ("low", "1–2"),
+        ("wide", "1–3"),
+        ("high", "2–3"),
+        ("copycat", "None"),
+        ("older", "None"),
+    ]
+
+
+def test_a_table_without_known_truth_says_so_and_how_to_add_it(runs):
+    [board] = make_boards(runs(("monai2d", {}), ("copycat", {"plugin": "toy", "rate": (1, 1, 1)}),
+                               truth=False))  # fmt: skip
+    assert "independent is missing" in board.cautions[0] and "results add" in board.cautions[0]
+    words = board.remedy.replace("\\\n", "").split()
+    assert words[:4] == ["memtk", "bench", "--generator", "independent"]
+    assert words[words.index("--suite") :][:2] == ["--suite", "phantom2d"]
+    assert words[words.index("--preset") :][:2] == ["--preset", "smoke"]
+    assert "copycat" not in words and "monai2d" not in words
+
+
+def test_the_remedy_of_own_data_leaves_their_place_to_the_reader(runs, tree):
+    asked = tree()["asked"] | {
+        "data": {"source": "(not shown)", "validation_source": "(not shown)"}
+    }
+    own = {"suite": None, "asked": asked}
+    [board] = make_boards(runs(("monai2d", own), truth=False))
+    assert "--data YOUR_DATA" in board.remedy and "data.validation_source=..." in board.remedy
+    assert "(not shown)" not in board.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "said"),
+    [("copycat", (0.5, 0.4, 0.6), "about 100 %"), ("independent", (0.5, 0.4, 0.6), "about 0 %")],
+)
+def test_a_control_that_does_not_score_as_it_must_is_named(runs, name, rate, said):
+    both = {"copycat": (1.0, 0.9, 1.0), "independent": (0.0, 0.0, 0.2)} | {name: rate}
+    entries = [(n, {"plugin": "toy", "rate": r}) for n, r in both.items()]
+    [board] = make_boards(runs(("monai2d", {}), *entries, truth=False))
+    [caution] = board.cautions
+    assert name in caution and said in caution and "do not trust" in caution
+
+
+def test_differences_are_found_at_any_depth():
+    assert differences({"a": {"b": 1}}, {"a": {"b": 1}}) == []
+    assert differences({"a": 1}, {"a": {"b": 1}}) == ["a"]

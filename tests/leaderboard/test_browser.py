@@ -1,0 +1,212 @@
+"""The site as a reader uses it: sorted by a click, filtered, a run's page followed.
+
+Chromium is driven by its own protocol over two pipes, so that nothing need be installed beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from memtk.leaderboard import collect, write_site
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--hide-scrollbars", "--window-size=1400,900", "--remote-debugging-pipe"),
+)
+WAIT = 20
+"""Seconds for an answer, on a busy machine."""
+
+
+class Browser:
+    """Speaks with Chromium: commands out by descriptor 3, answers in by descriptor 4."""
+
+    def __init__(self, program, profile):
+        ours, theirs = os.pipe(), os.pipe()  # what it reads, what it writes
+        ends = (ours[0], theirs[1])
+
+        def place():
+            spare = [os.dup(end) for end in ends]  # neither is 3 or 4 while the other is placed
+            for number, end in zip((3, 4), spare, strict=True):
+                os.dup2(end, number)
+
+        self.process = subprocess.Popen(
+            [program, *FLAGS, f"--user-data-dir={profile}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=place,
+            close_fds=False,
+        )
+        for end in ends:
+            os.close(end)
+        self.write, self.read = ours[1], theirs[0]
+        self.numbers, self.buffer, self.session = itertools.count(1), b"", None
+        target = self("Target.createTarget", url="about:blank")["targetId"]
+        attached = self("Target.attachToTarget", targetId=target, flatten=True)
+        self.session = attached["sessionId"]
+
+    def __call__(self, method, **params):
+        """Give a command and return its answer; what it tells meanwhile is dropped."""
+        number = next(self.numbers)
+        said = {"id": number, "method": method, "params": params}
+        said |= {"sessionId": self.session} if self.session else {}
+        os.write(self.write, json.dumps(said).encode() + b"\0")
+        while (answer := self._next()).get("id") != number:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _next(self):
+        until = time.monotonic() + WAIT
+        while b"\0" not in self.buffer:
+            ready, _, _ = select.select([self.read], [], [], max(0, until - time.monotonic()))
+            assert ready, "Chromium does not answer"
+            piece = os.read(self.read, 1 << 16)
+            assert piece, "Chromium has ended"
+            self.buffer += piece
+        message, _, self.buffer = self.buffer.partition(b"\0")
+        return json.loads(message)
+
+    def evaluate(self, code):
+        """Return what an expression of the page gives."""
+        said = self("Runtime.evaluate", expression=code, returnByValue=True)
+        assert "exceptionDetails" not in said, said
+        return said["result"].get("value")
+
+    def expect(self, code, value):
+        """Wait until an expression of the page gives a value: events of the page take a moment."""
+        until = time.monotonic() + WAIT
+        while (found := self.evaluate(code)) != value:
+            assert time.monotonic() < until, (code, found, value)
+            time.sleep(0.02)
+
+    def open(self, page):
+        self("Page.navigate", url=page.as_uri())
+        self.expect(
+            f"location.href.startsWith('{page.as_uri()}') && document.readyState", "complete"
+        )
+
+    def click(self, selector):
+        """Press and release the mouse in the middle of an element."""
+        x, y = self.evaluate(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
+            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def close(self):
+        with contextlib.suppress(AssertionError, OSError):
+            self("Browser.close")
+        try:
+            self.process.wait(WAIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.write)
+        os.close(self.read)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    browser = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(write, tmp_path):
+    other = {"suite": {"name": "elsewhere", "version": "1"}, "rate": (0.3, 0.2, 0.4)}
+    entries = (
+        ("monai2d", {"rate": (0.2, 0.1, 0.3), "quality": {"fid": 3.0}}),
+        ("other", {"rate": (0.9, 0.8, 1.0), "quality": {"fid": 20.0}}),
+        ("apart", {**other, "data": {"spec": {"shape": [8, 8, 8]}}}),
+    )
+    return write_site(collect(write(*entries)), tmp_path / "site")
+
+
+ROWS = (
+    "[...document.querySelectorAll('section.board:not([data-off]) table.board tbody tr')]"
+    ".map(row => row.cells[1].querySelector('b').textContent)"
+)
+SHOWN = "[...document.querySelectorAll('section.board:not([data-off]) h2')].map(h => h.textContent)"
+
+
+HEADS = "[...document.querySelectorAll('[aria-sort]')].map(h => h.getAttribute('aria-sort'))"
+
+
+def test_a_click_sorts_and_a_second_one_turns_round(browser, page):
+    browser.open(page)
+    browser.expect(ROWS, ["apart", "independent", "monai2d", "other", "copycat"])
+    fid = "section:nth-of-type(2) th[data-key='quality fid'] button"
+    browser.click(fid)
+    browser.expect(ROWS, ["apart", "monai2d", "other", "independent", "copycat"])
+    assert browser.evaluate(HEADS) == ["ascending"]
+    browser.click(fid)
+    browser.expect(ROWS, ["apart", "other", "monai2d", "independent", "copycat"])
+    assert browser.evaluate(HEADS) == ["descending"]
+    browser.click("section:nth-of-type(2) th[data-key=generator] button")
+    browser.expect(ROWS, ["apart", "copycat", "independent", "monai2d", "other"])
+
+
+CHOOSE = (
+    "(() => {{ const e = document.querySelector('select[name={0}]'); e.value = '{1}';"
+    "e.dispatchEvent(new Event('change')); }})()"
+)
+
+
+def test_tables_are_filtered_by_suite_dimension_and_protocol(browser, page):
+    browser.open(page)
+    assert browser.evaluate(SHOWN) == ["elsewhere, version 1", "phantom2d, version 1"]
+    for name, value, shown in (
+        ("suite", "phantom2d", ["phantom2d, version 1"]),
+        ("dim", "3D", []),
+        ("suite", "", ["elsewhere, version 1"]),
+    ):
+        browser.evaluate(CHOOSE.format(name, value))
+        browser.expect(SHOWN, shown)
+    browser.evaluate(CHOOSE.format("protocol", "dar"))
+    groups = (
+        "[...new Set([...document.querySelectorAll('section:not([data-off]) td[data-group]')]"
+        ".filter(c => getComputedStyle(c).display !== 'none').map(c => c.dataset.group))]"
+    )
+    browser.expect(groups, ["dar"])
+
+
+def test_a_link_brings_back_what_was_seen(browser, page):
+    browser.open(page)
+    browser.evaluate("location.hash = '#suite=phantom2d&sort=-copy_rate'")
+    browser.expect(ROWS, ["copycat", "other", "monai2d", "independent"])
+    assert browser.evaluate("document.querySelector('select[name=suite]').value") == "phantom2d"
+
+
+def test_a_seed_leads_to_its_run_and_back(browser, page):
+    browser.open(page)
+    browser.click("table.board tbody tr td:last-child a")
+    browser.expect("document.title.startsWith('apart, seed 0')", True)
+    assert "memtk results rerun result.json" in browser.evaluate("document.body.innerText")
+    browser.click("a[href='../../index.html']")
+    browser.expect("document.title.startsWith('Leaderboard')", True)
+
+
+def test_without_the_script_every_table_is_there(browser, page):
+    browser("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(page)
+    assert browser.evaluate("document.querySelectorAll('section.board').length") == 2
+    assert browser.evaluate("document.querySelector('form').hidden")
+    assert browser.evaluate("document.querySelectorAll('th button').length") == 0
+    browser("Emulation.setScriptExecutionDisabled", value=False)

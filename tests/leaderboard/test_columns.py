@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from memtk.leaderboard import make_boards
+from memtk.leaderboard.columns import copy_rate, shown
+
+
+def texts(board, name):
+    row = next(row for row in board.rows if row.name == name)
+    said = {column.key: shown(column, row) for column in board.columns}
+    return {key: (each.text, each.note) for key, each in said.items()}, row
+
+
+def test_a_single_seed_shows_what_was_counted_and_what_chance_would_give(runs):
+    [board] = make_boards(runs(("monai2d", {"copies": 5, "exposed": 3})))
+    said, row = texts(board, "monai2d")
+    assert said["copies"] == ("25 %", "5 of 20")
+    assert said["exposed"] == ("15 %", "3 of 20")
+    assert said["patients"] == ("3", "of 20")
+    assert said["dar"] == ("5 %", "1 of 20; by chance 5 %")
+    assert said["dar_matched"] == ("5 %", "by chance 5 %")
+    assert said["seconds"] == ("2.5", "")
+    rate = copy_rate(row)
+    assert (rate.value, rate.text, rate.note) == (0.1, "10 %", "0 to 20 %")
+
+
+def test_several_seeds_show_their_mean_and_range(runs):
+    entries = [("monai2d", {"seed": s, "copies": c}) for s, c in ((0, 2), (1, 6))]
+    [board] = make_boards(runs(*entries))
+    said, _ = texts(board, "monai2d")
+    assert said["copies"] == ("20 %", "10 to 30 %")
+    assert said["dar"] == ("5 %", "by chance 5 %")  # all seeds the same
+
+
+def test_what_was_not_tested_is_no_zero(runs, tree):
+    made = tree()["checkpoints"][0]
+    for key in ("n_mem", "exposed_flagged_fraction", "exposed_expected_fraction"):
+        made["protocols"]["conformal"][key] = None
+    for key in ("patients_exposed", "patients_with_flagged_images"):
+        made["protocols"]["conformal"][key] = None
+    [board] = make_boards(runs(("monai2d", {"rate": None, "checkpoints": [made]})))
+    said, row = texts(board, "monai2d")
+    assert said["exposed"] == said["patients"] == ("–", "not tested")
+    assert copy_rate(row).text == "10 %"
+
+
+def test_quality_has_a_column_by_measure_with_what_real_images_score(runs, tree):
+    made = tree(quality={"ms-ssim": 0.4, "fid[net]": 7.25})["checkpoints"][0]
+    made["measured"] = {"fid[net]": {"real": 1.5, "extractor": "net"}}
+    [board] = make_boards(runs(("monai2d", {"checkpoints": [made]}), ("other", {})))
+    assert [c.label for c in board.columns if c.group == "quality"] == ["fid[net]", "ms-ssim"]
+    said, _ = texts(board, "monai2d")
+    assert said["quality fid[net]"] == ("7.25", "real images 1.5")
+    assert said["quality ms-ssim"] == ("0.4", "")
+    assert texts(board, "other")[0]["quality ms-ssim"] == ("–", "")
+
+
+def test_a_seed_that_lacks_a_number_is_told(runs):
+    entries = [("monai2d", {"seed": s, "quality": q}) for s, q in ((0, {"x": 2.0}), (1, {}))]
+    [board] = make_boards(runs(*entries))
+    assert texts(board, "monai2d")[0]["quality x"] == ("2", "1 of 2 seeds")
+
+
+def test_an_attack_has_a_column_with_its_interval(runs):
+    found = {
+        "member_images": 5, "member_patients": 5, "non_member_images": 5, "non_member_patients": 5,
+        "confidence": 0.95, "auc": {"estimate": 0.7, "low": 0.6, "high": 0.8},
+    }  # fmt: skip
+    [board] = make_boards(runs(("monai2d", {"membership": {"loss": found}}), ("other", {})))
+    assert texts(board, "monai2d")[0]["auc loss"] == ("0.7", "0.60 to 0.80; by chance 0.5")
+    assert texts(board, "other")[0]["auc loss"] == ("–", "")

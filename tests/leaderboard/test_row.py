@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from memtk.leaderboard.row import make_rows
+
+
+def test_seeds_of_one_entry_are_one_row(runs):
+    rates = [(0.2, 0.1, 0.3), (0.4, 0.25, 0.6), (0.0, 0.0, 0.2)]
+    entries = [("monai2d", {"seed": s, "rate": r}) for s, r in zip((2, 0, 1), rates, strict=True)]
+    [row] = make_rows(runs(*entries, truth=False))
+    assert row.seeds == "0, 1, 2"
+    rate = row.copy_rate
+    assert (round(rate.estimate, 9), rate.low, rate.high) == (0.2, 0.0, 0.6)
+    assert row.values(lambda r: r.seed) == [0, 1, 2]
+
+
+def test_a_seed_without_a_copy_rate_leaves_the_row_without_one(runs):
+    [row] = make_rows(runs(("monai2d", {}), ("monai2d", {"seed": 1, "rate": None}), truth=False))
+    assert row.copy_rate is None
+
+
+def test_settings_versions_and_mitigations_make_other_rows(runs):
+    rows = make_rows(
+        runs(
+            ("monai2d", {"config": {"diffusion": {"steps": 3}, "rate": 1}}),
+            ("monai2d", {"config": {"diffusion": {"steps": 9}, "rate": 1}, "seed": 1}),
+            ("monai2d", {"config": {"diffusion": {"steps": 9}}, "mitigations": ("augment",)}),
+            ("other", {"config": {}}),
+            truth=False,
+        )
+    )
+    assert sorted((row.name, row.remarks) for row in rows) == [
+        ("monai2d", "diffusion.steps 3"),
+        ("monai2d", "diffusion.steps 9"),
+        ("monai2d+augment", ""),
+        ("other", ""),
+    ]
+    assert {row.mitigations for row in rows} == {"", "augment"}
+
+
+def test_only_the_controls_of_memtk_are_rows_of_known_truth(runs):
+    rows = make_rows(runs(("copycat", {"plugin": "theirs"}), ("monai2d", {})))
+    truths = sorted((row.name, row.generator.plugin, row.truth) for row in rows)
+    assert truths == [
+        ("copycat", "theirs", ""),
+        ("copycat", "toy", "about 100 %"),
+        ("independent", "toy", "about 0 %"),
+        ("monai2d", "monai", ""),
+    ]
+
+
+def test_a_control_whose_images_were_picked_is_no_known_truth(runs, tree):
+    chosen = {**tree()["checkpoints"][0], "anew": True}
+    [row] = make_rows(
+        runs(("copycat", {"plugin": "toy", "mitigations": ("screen",), "chosen": chosen}),
+             truth=False)
+    )  # fmt: skip
+    assert row.truth == "" and row.remarks == "chosen by a score and judged anew"
+
+
+def test_the_gravest_verdict_of_any_seed_is_that_of_the_row(runs):
+    entries = [("monai2d", {"seed": 0}), ("monai2d", {"seed": 1, "copies": 12, "exposed": 11})]
+    [row] = make_rows(runs(*entries, truth=False))
+    assert row.verdict.kind == "memorized"

@@ -1,0 +1,80 @@
+"""The leaderboard as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+
+from memtk.leaderboard import Refused, collect_files, make_boards, markdown, spreadsheet
+
+ENTRIES = (
+    ("monai2d", {"rate": (0.2, 0.1, 0.3), "copies": 4}),
+    ("monai2d", {"rate": (0.4, 0.3, 0.5), "copies": 8, "seed": 1}),
+    ("other", {"rate": (0.9, 0.8, 1.0), "mitigations": ("augment",), "quality": {"fid[x]": 3.5}}),
+)
+
+
+def test_markdown_shows_every_row_with_interval_null_and_seeds(runs):
+    text = markdown(make_boards(runs(*ENTRIES)))
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert len({len(line) for line in lines}) == 1
+    names = [line[1] for line in lines[2:]]
+    assert names == ["independent", "monai2d", "other", "copycat"]
+    row = lines[3]
+    assert row[:6] == ["| 1", "monai2d", "memtk 0.1.0", "–", "30 %", "10 to 50 %"]
+    assert "30 % (20 to 40 %)" in row and "5 % (by chance 5 %)" in row and "0, 1" in row
+    assert lines[4][0] == "| 2" and lines[4][3] == "augment"
+    assert lines[2][0] == "| truth: about 0 %" and lines[5][0] == "| truth: about 100 %"
+
+
+def test_markup_in_a_file_stays_text(runs):
+    text = markdown(
+        make_boards(runs(("a|b<script>", {}), truth=False)), [Refused("x/`r`", "a | b\n# no")]
+    )
+    assert "a\\|b\\<script\\>" in text and "<script>" not in text
+    assert "- `x/\\`r\\``: a \\| b # no" in text
+
+
+def test_tables_apart_say_why(runs):
+    other = {"suite": {"name": "phantom2d", "version": "2"}}
+    text = markdown(make_boards(runs(("monai2d", {}), ("monai2d", other), truth=False)))
+    assert text.count("Kept apart because of benchmark: phantom2d, version") == 2
+    assert text.count("> copycat and independent are missing") == 2
+    assert "## phantom2d, version 1\n" in text and "## phantom2d, version 2\n" in text
+
+
+def test_csv_holds_plain_numbers(runs):
+    boards = make_boards(runs(*ENTRIES))
+    rows = list(csv.DictReader(io.StringIO(spreadsheet(boards))))
+    assert [row["generator"] for row in rows] == ["independent", "monai2d", "other", "copycat"]
+    row = rows[1]
+    assert (row["N"], row["M"], row["V"], row["dims"]) == ("20", "20", "20", "2D")
+    assert (row["rank_best"], row["rank_worst"], row["seeds"]) == ("1", "1", "0, 1")
+    assert float(row["copy_rate_low"]) == 0.1 and float(row["copy_rate_high"]) == 0.5
+    assert (float(row["copies min"]), float(row["copies max"])) == (0.2, 0.4)
+    assert row["quality fid[x]"] == "" and float(rows[2]["quality fid[x]"]) == 3.5
+    assert rows[0]["rank_best"] == "" and rows[0]["truth"] == "about 0 %"
+    assert {row["table"] for row in rows} == {boards[0].key}
+
+
+def test_a_name_is_no_formula_for_a_spreadsheet_program(runs):
+    text = spreadsheet(make_boards(runs(("=cmd()", {}), truth=False)))
+    assert list(csv.DictReader(io.StringIO(text)))[0]["generator"] == "'=cmd()"
+
+
+def test_the_order_and_the_names_of_files_change_no_byte(write):
+    folder = write(*ENTRIES)
+    files = sorted(folder.rglob("result.json"))
+    boards = make_boards(collect_files(folder, files).runs)
+    for seed in range(3):
+        random.Random(seed).shuffle(files)
+        moved = []
+        for number, path in enumerate(files):
+            place = folder.with_name(f"moved{seed}") / f"{number}" / "result.json"
+            place.parent.mkdir(parents=True)
+            place.write_bytes(path.read_bytes())
+            moved.append(place)
+        again = make_boards(collect_files(folder, moved).runs)
+        assert markdown(again) == markdown(boards)
+        assert spreadsheet(again) == spreadsheet(boards)

@@ -1,0 +1,147 @@
+"""AUC and low false positive rates of attacks, against scikit-learn, DeLong and chance."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, mannwhitneyu
+
+from memtk.errors import UserError
+from memtk.memorization import auc, membership, roc, scores_of
+from memtk.memorization.membership import few_alarms
+
+
+def drawn(seed, p=30, q=25, shift=1.0, ties=False):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(shift, 1, p), rng.normal(0, 1, q)
+    return (a.round(), b.round()) if ties else (a, b)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_auc_is_that_of_mann_and_whitney_and_of_scikit_learn(ties):
+    metrics = pytest.importorskip("sklearn.metrics")
+    a, b = drawn(0, ties=ties)
+    found = auc(scores_of(a), scores_of(b)).estimate
+    u = mannwhitneyu(a, b).statistic
+    labels = np.r_[np.ones(len(a)), np.zeros(len(b))]
+    assert found == pytest.approx(u / (len(a) * len(b)))
+    assert found == pytest.approx(metrics.roc_auc_score(labels, np.r_[a, b]))
+
+
+def delong(a, b):
+    """Variance by the definition, pair by pair (DeLong et al. 1988, equations 5 to 7)."""
+    psi = (a[:, None] > b).astype(float) + 0.5 * (a[:, None] == b)
+    return psi.mean(1).var(ddof=1) / len(a) + psi.mean(0).var(ddof=1) / len(b)
+
+
+def test_the_interval_holds_that_of_delong_on_the_logit_scale():
+    a, b = drawn(1, p=200, q=200)
+    found = auc(scores_of(a), scores_of(b))
+    middle, spread = found.estimate, delong(a, b) ** 0.5
+    reach = 1.959964 * spread / (middle * (1 - middle))
+    logit = np.log(middle / (1 - middle))
+    ends = 1 / (1 + np.exp(-(logit + np.array([-reach, reach]))))
+    assert found.low <= ends[0] + 1e-6 and found.high >= ends[1] - 1e-6
+    # with so many, the two intervals hardly differ
+    assert found.low == pytest.approx(ends[0], abs=0.01)
+    assert found.high == pytest.approx(ends[1], abs=0.01)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_promises():
+    from scipy.stats import norm
+
+    for shift in (0.0, 2.0):
+        truth = norm.cdf(shift / 2**0.5)
+        kept = 0
+        for seed in range(400):
+            found = auc(*map(scores_of, drawn((seed, 7), 15, 15, shift)))
+            kept += found.low <= truth <= found.high
+        assert binomtest(kept, 400, 0.95, alternative="less").pvalue > 0.01, (shift, kept)
+
+
+def test_sets_that_do_not_overlap_leave_doubt():
+    found = auc(scores_of(np.arange(5, 10)), scores_of(np.arange(5)))
+    assert found.estimate == 1 and found.high == 1 and 0.5 < found.low < 0.9
+
+
+def test_a_patient_counts_once_whatever_the_number_of_images():
+    a, b = drawn(2)
+    people = [f"p{i}" for i in range(len(a))]
+    twice = membership(np.r_[a, a[:5]], b, people + people[:5], None)
+    once = membership(a, b)
+    assert twice.members == len(a)
+    for one, other in ((twice.auc, once.auc), (twice.few_alarms.rate, once.few_alarms.rate)):
+        assert vars(one) == pytest.approx(vars(other))
+
+
+def test_images_of_one_patient_do_not_narrow_the_interval():
+    a, b = drawn(3, 10, 10)
+    blind = membership(np.repeat(a, 20), np.repeat(b, 20)).auc
+    seen = membership(
+        np.repeat(a, 20),
+        np.repeat(b, 20),
+        np.repeat(np.arange(10), 20).tolist(),
+        np.repeat(np.arange(100, 110), 20).tolist(),
+    ).auc
+    assert seen.estimate == pytest.approx(blind.estimate)
+    assert seen.high - seen.low > 2 * (blind.high - blind.low)
+
+
+def test_at_one_per_cent_the_threshold_lets_one_of_a_hundred_pass():
+    others = np.arange(200.0)
+    members = np.array([197.5, 196.0, 250.0, 3.0])
+    found = few_alarms(scores_of(members), scores_of(others))
+    assert found.fpr == 0.01 and found.reason == "" and found.reached == pytest.approx(0.01)
+    assert found.rate.estimate == 0.5  # 197.5 and 250 lie above the third highest, 197
+    exact = binomtest(2, 4).proportion_ci(method="exact")
+    assert (found.rate.low, found.rate.high) == pytest.approx((exact.low, exact.high))
+
+
+def test_ties_at_the_threshold_are_no_false_alarms():
+    found = few_alarms(scores_of(np.array([1.0, 2.0])), scores_of(np.ones(150)))
+    assert found.reached == 0 and found.rate.estimate == 0.5
+
+
+def test_a_rate_that_the_patients_cannot_carry_is_refused_in_words():
+    found = membership(np.arange(50.0), np.arange(36.0)).few_alarms
+    said = "a false positive rate of 1 % is not measurable with 36 non-member patients"
+    assert found.reason == said
+    assert found.fpr == pytest.approx(1 / 36) and found.reached == pytest.approx(1 / 36)
+    many = membership(np.arange(50.0), np.arange(360.0), None, [i // 10 for i in range(360)])
+    assert "36 non-member patients" in many.few_alarms.reason
+
+
+def test_one_patient_is_too_few_for_any_figure():
+    found = membership(np.arange(5.0), np.arange(4.0), None, ["a"] * 4)
+    assert found.auc is None and found.few_alarms is None
+    assert found.reason == "not measurable with 1 non-member patient: at least 2 are needed"
+    assert "1 member patient" in membership(np.ones(1), np.arange(4.0)).reason
+
+
+def test_the_roc_curve_is_that_of_scikit_learn_and_holds_the_auc():
+    metrics = pytest.importorskip("sklearn.metrics")
+    a, b = drawn(4, ties=True)
+    fpr, tpr = roc(scores_of(a), scores_of(b))
+    labels = np.r_[np.ones(len(a)), np.zeros(len(b))]
+    want = metrics.roc_curve(labels, np.r_[a, b], drop_intermediate=False)
+    assert np.allclose(fpr, want[0]) and np.allclose(tpr, want[1])
+    assert np.trapezoid(tpr, fpr) == pytest.approx(auc(scores_of(a), scores_of(b)).estimate)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((np.ones(2), np.ones(2), ["a", "b"], ["b", "c"]), "1 patients are members and non"),
+        ((np.ones(0), np.ones(2)), "no members"),
+        ((np.array([1, np.nan]), np.ones(2)), "not finite"),
+        ((np.ones(2), np.ones(2), ["a"]), "2 members but 1 patients"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(asked, said):
+    with pytest.raises(UserError, match=said):
+        membership(*asked)
+
+
+def test_rates_outside_of_zero_and_one_are_refused():
+    with pytest.raises(UserError, match="between 0 and 1"):
+        membership(np.arange(3.0), np.arange(3.0), fpr=0.0)
+    with pytest.raises(UserError, match="two of each"):
+        auc(scores_of(np.arange(3.0)), scores_of(np.arange(3.0)), confidence=1.0)

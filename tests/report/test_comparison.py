@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from rich.console import Console
+
+from memtk.report import build_report
+from memtk.report.comparison import comparison_table, make_comparison
+from memtk.results import Deed, Measured, RateInterval, read_run, write_arrays, write_result
+
+RATE = RateInterval(estimate=0.4, low=0.2, high=0.61)
+
+
+def with_rate(result, **changes):
+    """A result with a copy rate, and whatever else."""
+    last = result.last
+    test = last.protocols.conformal.model_copy(update={"copy_rate": RATE, "confidence": 0.95})
+    measured = {"fid": Measured(real=1.5, better="lower")}
+    last = last.model_copy(
+        update={
+            "protocols": last.protocols.model_copy(update={"conformal": test}),
+            "measured": measured,
+        }
+    )
+    changes = {"checkpoints": [*result.checkpoints[:-1], last], **changes}
+    return result.model_copy(update=changes)
+
+
+@pytest.fixture
+def sides(results):
+    first, second = results
+    return (
+        with_rate(first, timing={"training a": 75.0}, trainings=["training a"]),
+        with_rate(second, cell="monai+smaller"),
+    )
+
+
+def printed(what, width=120):
+    console = Console(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(what)
+    return console.export_text()
+
+
+def test_one_cell_is_not_compared(results):
+    assert make_comparison(results[:1]) is None
+
+
+def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
+    found = make_comparison(sides)
+    one, two = found.rows
+    assert (one.cell, one.rate, one.time) == ("monai+aug", "40 %", "1 min 15 s")
+    assert one.bounds.startswith("95") and "20 to 61 %" in one.bounds
+    count = sides[0].last.protocols.conformal.n_mem
+    assert one.exposed == f"{count} of 24" and one.judged == 24
+    assert one.qualities == ("6.25",) and two.time == "-"
+    assert found.measures == (("fid", "lower is better", "1.5"),)
+
+
+def test_the_picture_is_of_the_first_measure(sides):
+    found = make_comparison(sides)
+    assert found.pictured == "fid" and found.figure.startswith("data:image/svg+xml")
+
+
+def test_without_quality_there_is_a_table_and_no_picture(sides):
+    bare = [
+        s.model_copy(update={"checkpoints": [s.last.model_copy(update={"quality": {}})]})
+        for s in sides
+    ]
+    found = make_comparison(bare)
+    assert found.figure is None and found.measures == () and len(found.rows) == 2
+
+
+def test_the_terminal_says_the_same(sides):
+    text = " ".join(printed(comparison_table(sides)).split())
+    assert "40% [20-61]" in text and "monai+smaller" in text and "1 min 15 s" in text
+    assert "fid: lower is better, real images 1.5" in text
+
+
+def test_a_page_of_several_cells_shows_them_side_by_side(finished):
+    page = (finished / "report.html").read_text()
+    assert "Side by side" in page and "What the mitigations did" not in page
+
+
+def test_a_page_tells_what_mitigations_did_and_what_was_judged_anew(make_run, plain):
+    folder = make_run(cells={"monai": 0.6})
+    (result,) = read_run(folder).results
+    anew = result.last.model_copy(update={"anew": True, "n_synthetic": 24})
+    deed = Deed(mitigation="release-filter", text="9 of 24 were <held> back.", kept=15, of=24)
+    home = folder / "cells" / "monai"
+    changed = result.model_copy(update={"chosen": anew, "deeds": [deed]})
+    write_result(home / "result.json", changed)
+    from memtk.results import read_arrays
+
+    write_arrays(home / "arrays.h5", "chosen", read_arrays(home / "arrays.h5", "step-000200"))
+    page = build_report(folder).read_text()
+    assert re.search(r"<dt>release-filter</dt><dd>9 of 24 were &lt;held&gt; back\.</dd>", page)
+    assert "judged anew" in page and "the verdict is about that line" in page
+    assert page.count("<td>200") == 2

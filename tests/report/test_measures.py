@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from memtk.report.figures import draw_quality
+from memtk.report.measures import features_word, rows_of, shown
+from memtk.report.measures_terminal import quality_table
+from memtk.results import Measured, Used
+
+
+@pytest.fixture
+def measured(results):
+    """A result with a measure of features, one that is undefined, and one of an older file."""
+    result = results[0]
+    checkpoints = [
+        c.model_copy(
+            update={
+                "quality": {"fid[medicalnet3d]": 3.25 / (i + 1), "old": 7.0},
+                "measured": {
+                    "fid[medicalnet3d]": Measured(
+                        real=1.5, better="lower", against="validation images", note="Few <images>."
+                    ),
+                    "ct[medicalnet3d]": Measured(real=0.0, better="real", note="Not computed."),
+                },
+            }
+        )
+        for i, c in enumerate(result.checkpoints)
+    ]
+    extractor = Used(name="medicalnet3d", plugin="pretrained", distribution="memtk", version="1")
+    parts = result.components.model_copy(update={"extractor": extractor})
+    return result.model_copy(
+        update={"checkpoints": checkpoints, "components": parts, "extractor_saw": "given"}
+    )
+
+
+def text_of(shown_thing):
+    console = Console(width=100, record=True, file=None, quiet=False)
+    with console.capture() as capture:
+        console.print(shown_thing)
+    return capture.get()
+
+
+def test_a_row_has_every_checkpoint_the_line_and_which_way_is_better(measured):
+    rows = {row.name: row for row in rows_of(measured)}
+    fid = rows["fid[medicalnet3d]"]
+    assert fid.values == (3.25, 1.625) and fid.real == 1.5 and fid.good == "lower is better"
+    assert fid.against == "validation images" and fid.note == "Few <images>."
+
+
+def test_a_measure_without_a_number_keeps_its_word(measured):
+    row = next(r for r in rows_of(measured) if r.name.startswith("ct"))
+    assert row.values == (None, None) and row.note == "Not computed." and row.sign == "≈"
+
+
+def test_a_number_of_an_older_file_has_no_line(measured):
+    row = next(r for r in rows_of(measured) if r.name == "old")
+    assert row.values == (7.0, 7.0) and row.real is None and row.good == row.note == ""
+
+
+def test_the_page_says_what_the_extractor_has_seen(measured, results):
+    assert "came trained on other people" in features_word(measured)
+    seen = measured.model_copy(update={"extractor_saw": "training"})
+    assert "too severe" in features_word(seen) and features_word(results[0]) == ""
+
+
+def test_the_terminal_shows_the_line_in_brackets(measured):
+    text = text_of(quality_table([measured]))
+    assert "fid[medicalnet3d] ↓" in text and "1.625 [1.5]" in text and "real images" in text
+    assert "– [0]" in text and shown(None) == "–"
+
+
+def test_a_run_without_measures_has_no_table(results):
+    bare = [c.model_copy(update={"quality": {}}) for c in results[0].checkpoints]
+    assert quality_table([results[0].model_copy(update={"checkpoints": bare})]) is None
+
+
+def test_the_figure_shows_each_measure_over_the_checkpoints(measured):
+    rows = rows_of(measured)
+    picture = draw_quality(measured.checkpoints, rows)
+    assert picture is not None and picture.startswith("data:image/svg+xml")
+    assert picture == draw_quality(measured.checkpoints, rows)
+    without = [r for r in rows if r.name.startswith("ct")]
+    assert draw_quality(measured.checkpoints, without) is None
+    assert draw_quality(measured.checkpoints[:1], rows) is None
+
+
+def test_the_report_shows_notes_as_text_and_the_line(make_run, plain, measured):
+    from memtk.report import build_report
+    from memtk.results import read_run, write_result
+
+    folder = make_run(cells={"monai": 0.6})
+    result = read_run(folder).results[0]
+    update = {
+        "checkpoints": measured.checkpoints,
+        "components": measured.components,
+        "extractor_saw": "training",
+    }
+    write_result(folder / "cells/monai/result.json", result.model_copy(update=update))
+    html = build_report(folder).read_text()
+    assert "fid[medicalnet3d]" in html and "Few &lt;images&gt;." in html and "<images>" not in html
+    assert (
+        "lower is better" in html and "too severe" in html and "against validation images" in html
+    )

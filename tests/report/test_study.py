@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from rich.console import Console
+
+from memtk.errors import UserError
+from memtk.report import build_report
+from memtk.report.study import Figures, build_study_report, contrasts, paper_rows
+from memtk.report.study_terminal import paper_table, study_summary
+from memtk.report.study_words import question, series_note
+from memtk.results import Suite, read_run, write_result
+from memtk.results.reference import select
+from memtk.results.study import (
+    StudyAxis,
+    StudyCell,
+    StudyFile,
+    cell_folder,
+    read_study,
+    write_study_file,
+)
+from memtk.results.study_settings import settings_of
+
+SECRETS = ("Doe_John", "PAT-00417", "/home/hospital")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study without and with augmentation, two seeds each, one cell missing."""
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.fixture
+def made(study, make_run):
+    if (study / "study.json").exists():
+        return study
+    cells = []
+    for way, share in {"off": 0.6, "on": 0.2}.items():
+        for seed in (0, 1):
+            name = f"augment-{way}_seed-{seed}"
+            values = {"mitigation.augment": way, "seed": str(seed)}
+            cells.append(StudyCell(name=name, values=values, recipe={}, images="x"))
+            run = make_run(cells={"monai": share}, seed=3)
+            place = cell_folder(study, name)
+            shutil.move(run, place)
+            path = place / "cells" / "monai" / "result.json"
+            result = read_run(place).results[0]
+            write_result(path, result.model_copy(update={"seed": seed}))
+    cells.append(StudyCell(name="augment-on_seed-2", values={}, recipe={}, images="x"))
+    axes = [
+        StudyAxis(key="mitigation.augment", values=["off", "on"]),
+        StudyAxis(key="seed", values=["0", "1", "2"]),
+    ]
+    file = StudyFile(kind="augmentation", axes=axes, cells=cells, created="today")
+    write_study_file(study, file)
+    return study
+
+
+def text_of(shown, width=100):
+    console = Console(width=width, record=True, quiet=False, file=None)
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get()
+
+
+@pytest.fixture
+def page(made):
+    path = made / "report.html"
+    return (path if path.exists() else build_study_report(made)).read_text()
+
+
+def test_the_page_answers_the_question_with_seeds_nulls_and_intervals(page):
+    assert "Does augmentation lower memorization?" in page
+    assert "With 2 seeds for each setting" in page and "not what other patients would give" in page
+    assert "4 of 5 cells finished" in page and "<li>augment-on_seed-2</li>" in page
+    assert "augment off" in page and "[5&nbsp;%]" in page.replace("\u00a0", "&nbsp;")
+    for figure in ("Memorization against the setting", "in the course of training", "nearest"):
+        assert figure in page
+    assert page.count("data:image/svg+xml") == 6
+
+
+def test_the_page_shows_no_file_name_and_no_patient_and_is_the_same_each_time(made, page):
+    assert not [s for s in SECRETS if s in page]
+    assert not [s for s in SECRETS if s in (made / "study.csv").read_text()]
+    assert build_study_report(made).read_text() == page
+
+
+def test_settings_are_compared_with_the_first(made):
+    found = read_study(made)
+    settings = settings_of(found.file, found.findings)
+    ((setting, each),) = contrasts(settings)
+    assert setting.label == "augment on" and each[0].against.label == "augment off"
+    assert each[0].difference.mean < -0.3 and each[0].clear
+
+
+def test_the_terminal_says_what_the_page_says(made):
+    text = text_of(study_summary(read_study(made)))
+    assert "augment off" in text and "[5%]" in text and "With 2 seeds" in text
+    assert "augment-on_seed-2: not finished" in text
+    narrow = text_of(study_summary(read_study(made)), 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_a_study_without_any_finished_cell_has_no_report(tmp_path):
+    write_study_file(tmp_path, StudyFile(kind="grid"))
+    with pytest.raises(UserError, match="nothing to report"):
+        build_study_report(tmp_path)
+
+
+def test_the_question_names_what_is_varied():
+    def asked(*keys, kind="grid"):
+        axes = [StudyAxis(key=key, values=[]) for key in keys]
+        return question(StudyFile(kind=kind, axes=axes))
+
+    assert asked("generator", "seed") == "How does memorization depend on the generator?"
+    assert asked("data.shape", "mitigation.augment").endswith("data.shape and augment?")
+    assert asked("seed") == "How far do seeds lie apart?"
+    assert asked("seed", kind="iterations").startswith("What does longer training")
+
+
+def test_one_seed_is_told_to_say_nothing_of_others(made):
+    found = read_study(made)
+    single = settings_of(found.file, found.findings[:1])
+    assert "With one seed" in series_note(single)
+    assert "2 to 3" not in series_note(single)
+
+
+def with_suite(folder, name):
+    run = read_run(folder)
+    for result in run.results:
+        generator = result.components.generator.model_copy(update={"name": "monai3d"})
+        parts = {"generator": generator, "mitigations": []}
+        components = result.components.model_copy(update=parts)
+        changed = {"suite": Suite(name=name, version="1"), "components": components}
+        path = folder / "cells" / result.cell / "result.json"
+        write_result(path, result.model_copy(update=changed))
+
+
+def test_the_paper_stands_beside_a_run_and_a_study_of_its_data_set(
+    make_run, plain, tmp_path, monkeypatch
+):
+    nothing = Figures(None, None, None, None, None, None)
+    monkeypatch.setattr("memtk.report.study.draw_study", lambda study, settings: nothing)
+    run = make_run()
+    assert "The paper" not in build_report(run).read_text()
+    with_suite(run, "mrnet")
+    assert "reports 47.6\u00a0% memorized (430 of 904)" in build_report(run).read_text()
+    file = StudyFile(kind="iterations", runs=[str(run)], created="today")
+    folder = tmp_path / "study"
+    write_study_file(folder, file)
+    page = build_study_report(folder).read_text()
+    assert "What the paper reports on this data set" in page and "430" in page
+    found = read_study(folder)
+    rows = paper_rows(settings_of(found.file, found.findings))
+    assert {(row.data_set, row.system) for row in rows} == {("mrnet", "MONAI")}
+
+
+def test_the_papers_numbers_fit_a_terminal():
+    text = text_of(paper_table(select()), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "94/91" in text and "85/97" in text and "18.5%" in text and "~80/98" in text

@@ -1,0 +1,112 @@
+"""The recount agrees with the code that counted first, and sees when an array was changed."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from memtk.bench.evidence import Patients, protocols_of
+from memtk.memorization import Embeddings, judge
+from memtk.registry import open_registry
+from memtk.results import Checkpoint, Counts, write_arrays
+from memtk.results.recount import recount
+
+N, M, V = 30, 40, 24
+
+
+@pytest.fixture(scope="module")
+def judgement():
+    rng = np.random.default_rng(3)
+    training = rng.normal(size=(N, 8))
+    synthetic = np.r_[training[:20] + 0.01 * rng.normal(size=(20, 8)), rng.normal(size=(M - 20, 8))]
+    sets = Embeddings(training, rng.normal(size=(V, 8)), synthetic)
+    similarity = open_registry().load("similarity", "cosine")()
+    return judge(sets, sets, similarity=similarity)
+
+
+@pytest.fixture
+def counted(make_result, judgement, tmp_path):
+    """`counted(change)`: the recount after `change(arrays)`, of 30 training, 40 synthetic images"""
+    patients = Patients([str(i) for i in range(N)], [str(i) for i in range(V)])
+    protocols = protocols_of(judgement, 0.05, 0.1, patients)
+    base = make_result(n=N, m=M, validation=V)
+    last = Checkpoint(step=7, n_synthetic=M, protocols=protocols)
+    assert protocols.conformal.n_copies and protocols.conformal.n_mem  # something is flagged
+
+    def run(change=lambda arrays: None, **update):
+        arrays = {name: value.copy() for name, value in judgement.arrays.items()}
+        change(arrays)
+        write_arrays(tmp_path / "arrays.h5", "step-000007", arrays)
+        result = base.model_copy(update={"checkpoints": [last], **update})
+        return recount(tmp_path / "arrays.h5", result)
+
+    return run
+
+
+def test_the_arrays_of_a_judgement_give_its_numbers(counted):
+    said = counted()
+    assert (said.outcome, said.detail) == ("ok", "1 of 1 checkpoints")
+
+
+def test_several_images_of_a_patient_are_no_reason_to_doubt(counted, make_result):
+    data = make_result(n=N, m=M, validation=V).data
+    counts = data.counts | {"validation": Counts(images=V, patients=8)}
+    assert counted(data=data.model_copy(update={"counts": counts})).outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("train_synthetic", 0.0, "dar n_mem"),
+        ("synthetic_train", 0.0, "dar n_copies"),
+        ("validation_train", 1.0, "validation called copies"),
+        ("train_validation", 0.99, "dar tau"),
+        ("train_synthetic_above", 9, "dar-matched n_mem"),
+        ("copies_p", 1.0, "conformal n_copies"),
+        ("exposure_p", 1.0, "conformal n_mem"),
+    ],
+)
+def test_a_changed_array_is_named(counted, name, value, said):
+    def change(arrays):
+        arrays[name][:] = value
+
+    found = counted(change)
+    assert found.outcome == "failed" and said in found.detail
+
+
+def test_p_values_must_follow_from_the_similarities(counted):
+    def change(arrays):
+        arrays["copies_p"][np.argmax(arrays["copies_p"])] -= 1e-3
+
+    assert "copies_p does not follow" in counted(change).detail
+
+
+def test_arrays_of_other_sizes_are_refused(counted):
+    def change(arrays):
+        arrays["train_synthetic"] = arrays["train_synthetic"][:-1]
+
+    assert "train_synthetic has the shape (29,)" in counted(change).detail
+
+
+def test_a_file_without_the_arrays_is_no_proof(counted, tmp_path, make_result):
+    counted()
+    said = recount(tmp_path / "arrays.h5", make_result(n=N, m=M, validation=V))
+    assert "the arrays of no checkpoint" in said.detail
+
+
+@pytest.mark.parametrize("kind", ["no hdf5", "a group in place of an array", "missing arrays"])
+def test_a_damaged_file_fails_and_does_not_raise(counted, tmp_path, make_result, kind):
+    counted()
+    path = tmp_path / "arrays.h5"
+    if kind == "no hdf5":
+        path.write_bytes(b"nothing")
+    else:
+        with h5py.File(path, "a") as file:
+            del file["step-000007"]["train_synthetic"]
+            if kind == "a group in place of an array":
+                file["step-000007"].create_group("train_synthetic")
+    base = make_result(n=N, m=M, validation=V)
+    last = base.last.model_copy(update={"step": 7})
+    said = recount(path, base.model_copy(update={"checkpoints": [last]}))
+    assert said.outcome == "failed" and "cannot be read" in said.detail

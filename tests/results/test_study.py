@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from memtk.errors import UserError
+from memtk.results import Counts, RunFile, write_result, write_run_file
+from memtk.results.contrast import contrast
+from memtk.results.measured import Measured
+from memtk.results.spread import spread
+from memtk.results.store import write_record
+from memtk.results.study import (
+    Failure,
+    Finding,
+    StudyAxis,
+    StudyCell,
+    StudyFile,
+    failure_path,
+    read_study,
+    write_study_file,
+)
+from memtk.results.study_measures import measure
+from memtk.results.study_settings import qualities, settings_of
+from memtk.results.study_table import study_csv, study_rows
+
+AXES = [StudyAxis(key="mitigation.datasize", values=["0.5", "1"]), StudyAxis(key="seed", values=[])]
+
+
+@pytest.fixture
+def study(make_result, tmp_path):
+    """Findings of two sizes and three seeds; more are memorized of the smaller one."""
+    findings = []
+    for size, counts in {"0.5": (30, 32, 37), "1": (10, 8, 9)}.items():
+        for seed, dar in enumerate(counts):
+            result = make_result(dar=dar, copies=dar, exposed=dar // 2, seed=seed)
+            last = result.last.model_copy(
+                update={
+                    "quality": {"fid[net]": 10.0 + seed},
+                    "measured": {"fid[net]": Measured(real=2.0, better="lower")},
+                }
+            )
+            used = Counts(images=64 if size == "1" else 32 + seed, patients=30)
+            result = result.model_copy(update={"checkpoints": [last], "used_training": used})
+            values = {"mitigation.datasize": size, "seed": str(seed)}
+            findings.append(Finding(f"{size}-{seed}", values, result, tmp_path))
+    return StudyFile(kind="datasize", axes=AXES), findings
+
+
+def test_seeds_of_one_setting_are_one_group_even_if_their_sizes_differ_a_little(study):
+    settings = settings_of(*study)
+    assert [s.label for s in settings] == ["datasize 0.5", "datasize 1"]
+    assert [len(s.findings) for s in settings] == [3, 3]
+    assert settings[0].count("dar_mem").values == (30, 32, 37)
+    assert settings[0].share("dar_mem").mean == pytest.approx(33 / 64)
+    assert settings[0].null("dar_mem") == pytest.approx(0.05)
+    assert settings[0].quality("fid[net]").low == 10 and settings[0].real("fid[net]") == 2
+    assert qualities(settings) == ["fid[net]"] and settings[0].steps() == (900,)
+    assert settings[0].share("dar_mem", 900) == settings[0].share("dar_mem")
+
+
+def test_the_interval_of_a_mean_is_students():
+    values = np.random.default_rng(0).normal(size=7).tolist()
+    low, high = spread(values).interval
+    expected = stats.t.interval(0.95, 6, loc=np.mean(values), scale=stats.sem(values))
+    assert (low, high) == pytest.approx(expected)
+    assert spread([]) is None and spread([1.0]).interval is None
+
+
+def test_two_settings_are_compared_seed_by_seed(study):
+    small, large = settings_of(*study)
+    found = contrast(large, small, "dar_mem")
+    assert found.difference.values == pytest.approx([-20 / 64, -24 / 64, -28 / 64])
+    expected = stats.ttest_1samp(found.difference.values, 0).confidence_interval(0.95)
+    assert found.difference.interval == pytest.approx((expected.low, expected.high))
+    assert found.clear and not contrast(small, small, "dar_mem").clear
+    assert contrast(small, large, "copy_rate") is None  # it was not computed
+
+
+def test_what_was_not_computed_is_none_and_a_blunt_test_has_no_null(make_result):
+    result = make_result(exposed=None, validation=4)
+    assert measure("conformal_mem").of(result, result.last) is None
+    copied = measure("conformal_copies").of(result, result.last)
+    assert copied.null is None and copied.share == 0
+    assert measure("copy_rate").of(result, result.last) is None
+    blunt = make_result(exposed=2, validation=4)
+    assert measure("conformal_mem").of(blunt, blunt.last).share == 2 / 64
+
+
+def test_the_table_says_everything_in_words_of_csv(study):
+    rows = list(csv.DictReader(io.StringIO(study_csv(*study))))
+    assert len(rows) == 6 and rows[0]["mitigation.datasize"] == "0.5" and rows[1]["seed"] == "1"
+    assert float(rows[0]["dar_mem_count"]) == 30 and rows[0]["copy_rate"] == ""
+    assert float(rows[0]["quality:fid[net]"]) == 10 and float(rows[0]["real:fid[net]"]) == 2
+    assert study_rows(*study)[0]["last"] is True
+    assert study_csv(study[0], []) == "\n"
+
+
+def test_given_runs_of_other_settings_are_never_averaged(study):
+    file, findings = study
+    file = StudyFile(kind="iterations", runs=["a", "b"])
+    first, second = findings[3], findings[4]
+    parts = second.result.components
+    other = parts.generator.model_copy(update={"config": {"width": 3}})
+    changed = second.result.model_copy(
+        update={"components": parts.model_copy(update={"generator": other})}
+    )
+    plain = settings_of(file, [first, second])
+    assert len(plain) == 1
+    apart = settings_of(file, [first, Finding("b", {}, changed, second.run)])
+    assert [s.label for s in apart] == ["toy", "toy, other settings"]
+
+
+def test_a_study_is_read_with_what_is_missing_and_what_failed(make_result, tmp_path):
+    names = ("done", "broken", "waiting")
+    cells = [StudyCell(name=n, values={"seed": n}, recipe={}, images="x") for n in names]
+    write_study_file(tmp_path, StudyFile(kind="grid", axes=AXES, cells=cells))
+    run = tmp_path / "cells" / "done"
+    write_run_file(run, RunFile(recipe={}, cells=["toy"]))
+    write_result(run / "cells" / "toy" / "result.json", make_result())
+    write_record(failure_path(tmp_path, "broken"), Failure(message="no luck"))
+    found = read_study(tmp_path)
+    assert [f.cell for f in found.findings] == ["done"] and found.runs == 3
+    assert found.missing == ("broken", "waiting") and found.failed == {"broken": "no luck"}
+
+
+def test_a_folder_without_a_study_is_told(tmp_path):
+    with pytest.raises(UserError, match="is no study"):
+        read_study(tmp_path)
+
+
+def test_an_axis_has_a_short_name():
+    keys = {"mitigation.augment": "augment", "bench.alpha": "alpha", "data.shape": "data.shape"}
+    assert {key: StudyAxis(key=key, values=[]).label for key in keys} == keys
