@@ -8,7 +8,7 @@ bench: $(READY)  ## the main job: train, sample, embed, search, judge, report
 	$(BIN)/memtk bench --generator monai3d --embedder ntxent3d
 
 test: $(READY)  ## every test, with the coverage of memtk/
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -53,6 +53,7 @@ def test_the_public_face_of_the_package_is_small():
         "PluginError",
         "UserError",
         "__version__",
+        "audit",
         "hookimpl",
     }
     assert all(hasattr(memtk, name) for name in memtk.__all__)

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from memtk.bench.effects import overridden
 from memtk.bench.plan import Part
 from memtk.errors import UserError
-from memtk.interfaces import Generator, Mitigation, Private
+from memtk.interfaces import Generator, Images, Mitigation, Private
 from memtk.results import Deed, Privacy, PrivatePhase
 from memtk.training.accounting import Spent
-from memtk.training.private import check_private
+from memtk.training.private import budget_of, check_private
 
 LOOKS = frozenset({"thin", "teach", "stop", "screen"})
 """What a mitigation may do that goes by the training images, outside of what epsilon covers."""
@@ -22,12 +22,17 @@ def private_of(mitigations: Sequence[Mitigation]) -> Private | None:
     return next((p for m in mitigations if (p := m.private()) is not None), None)
 
 
-def check_privacy(cell: str, generator: Generator, mitigations: Sequence[Part]) -> None:
+def check_privacy(
+    cell: str, generator: Generator, mitigations: Sequence[Part], images: Images
+) -> None:
     """Refuse what would make the epsilon of a cell untrue.
 
+    Args:
+        images: that the generator learns from, before any is thinned out.
+
     Raises:
-        UserError: for a generator that cannot be trained privately, or a mitigation that goes by
-            the training images without noise.
+        UserError: for a budget that no noise keeps, a generator that cannot be trained privately,
+            or a mitigation that goes by the training images without noise.
     """
     asking = [part for part in mitigations if "private" in overridden(part.cls)]
     if not asking:
@@ -41,6 +46,9 @@ def check_privacy(cell: str, generator: Generator, mitigations: Sequence[Part]) 
                 f"{asking[0].name} does not cover: leave one of them out"
             )
     check_private(generator, cell)
+    private = asking[0].make().private()
+    if private is not None:
+        budget_of(private, generator, images)
 
 
 def privacy_of(spent: Spent | None) -> Privacy | None:

@@ -81,7 +81,7 @@ def check_cells(plan: Plan, dataset: Dataset) -> None:
                 f"{part.name} can give {most} images and {count} were asked: say --samples {most}, "
                 f"or hold back more patients.\nSay {HOLD_BACK}."
             )
-        check_privacy(cell, made, plan.mitigations_of(cell))
+        check_privacy(cell, made, plan.mitigations_of(cell), source)
     check_attacks(plan)
     if plan.embedder:
         embedder: Embedder = plan.embedder.make(dataset.spec)

@@ -112,10 +112,9 @@ def _row(side: Side, found: Tradeoff) -> Row:
         cell=side.cell,
         rate=share(rate.estimate) if rate else "",
         bounds=interval(rate.low, rate.high, test.confidence) if rate and test.confidence else "",
-        exposed="-"
-        if test.n_mem is None
-        else f"{test.n_mem} of {side.result.used_training.images}",
-        judged=side.result.last.n_synthetic,
+        exposed="-" if test.n_mem is None else f"{test.n_mem} of {result.used_training.images}",
+        judged=result.last.n_synthetic,
+        anew=result.last.anew,
         qualities=tuple(_number(side.quality[name]) for name in found.measures),
         time="-" if seconds is None else duration(seconds),
     )

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from scipy.optimize import brentq
@@ -75,8 +76,9 @@ def epsilon_of(
         return max(0.0, float(counted.get_epsilon(delta=delta)))
 
 
+@lru_cache(maxsize=64)
 def noise_for(
-    spends: Sequence[Spend], epsilon: float, delta: float, accountant: str = "rdp"
+    spends: tuple[Spend, ...], epsilon: float, delta: float, accountant: str = "rdp"
 ) -> float:
     """Return the least noise multiplier, to a thousandth of it, that keeps to `epsilon`.
 

@@ -126,8 +126,35 @@ def make_private(
             f"dp-sgd trains in one process, and there are {devices.world}: start memtk without a "
             "launcher"
         )
-    phases = tuple(model.phases())
     check_private(model, name)
+    budget = budget_of(settings, model, images)
+    return PrivateRun(
+        settings=settings,
+        units=budget.units,
+        noise_multiplier=budget.noise_multiplier,
+        delta=budget.delta,
+        spends=budget.spends,
+        seed=_secret(folder) if settings.secret else derive(seed, "private"),
+        begins=any(phase.begin is not None and length(phase) for phase in model.phases()),
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a training may spend, and the noise that keeps to it; see `PrivateRun`."""
+
+    units: Units
+    spends: tuple[Spend, ...]
+    delta: float
+    noise_multiplier: float
+
+
+def budget_of(settings: Private, model: Trainable, images: Images) -> Budget:
+    """Return the noise of a private training on these images.
+
+    Raises:
+        UserError: if delta is too large, no noise keeps to epsilon, or patients are not known.
+    """
     units = units_of(images, settings.unit)
     delta = settings.delta if settings.delta is not None else 0.1 / len(units)
     if delta >= 1 / len(units):
@@ -135,20 +162,12 @@ def make_private(
             f"dp-sgd.delta = {delta:g}: with {len(units)} {settings.unit}s it must be below "
             f"{1 / len(units):.2g}, or one of them may be given away whole"
         )
-    spends = spends_of(phases, units.count)
+    spends = spends_of(tuple(model.phases()), units.count)
     noise = settings.noise_multiplier
     if noise is None:
         assert settings.epsilon is not None
         noise = noise_for(spends, settings.epsilon, delta, settings.accountant)
-    return PrivateRun(
-        settings=settings,
-        units=units,
-        noise_multiplier=noise,
-        delta=delta,
-        spends=spends,
-        seed=_secret(folder) if settings.secret else derive(seed, "private"),
-        begins=any(phase.begin is not None and length(phase) for phase in phases),
-    )
+    return Budget(units, spends, delta, noise)
 
 
 def spends_of(phases: Sequence[Phase], count: int) -> tuple[Spend, ...]:
@@ -174,8 +193,8 @@ def check_private(model: Trainable, name: str) -> None:
     for phase in phases:
         reason = _against(model, phase)
         if reason:
-            out = "Choose another generator"
-            if hasattr(model.config, phase.name) and length(phase):
+            out = "Choose another generator, or bring this part trained where it takes weights"
+            if len(phase.turns) > 1 and not phase.whole_batch and hasattr(model.config, phase.name):
                 out = f"Say --set {name.partition('+')[0]}.{phase.name}.steps=0, or choose another"
             raise UserError(
                 f"dp-sgd cannot train phase {phase.name!r} of {name}: {reason}.\n{out}."

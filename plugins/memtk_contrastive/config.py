@@ -63,7 +63,7 @@ class ContrastiveConfig(ComponentConfig):
     weights: str | None = Field(
         None,
         description="checkpoint of the reference's own code for this embedder, which then is not "
-        "trained (for weights that memtk trained, memtk audit has --weights)",
+        "trained (for weights that memtk trained, there is `--weights` of `memtk audit`)",
     )
     contents: str = Field("", description="hash of the files named here; memtk fills it in")
     training: PhaseSettings = PhaseSettings.model_validate(PAPER_MRNET["training"])

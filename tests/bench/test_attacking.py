@@ -183,6 +183,14 @@ def test_a_phase_against_a_discriminator_is_refused_with_the_setting_that_leaves
         describe_plan(make_plan(asked, registry), registry, device="cpu")
 
 
+def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_trained(registry):
+    small = recipe(
+        registry, ("dp-sgd.epsilon=1e-4",), generator=("monai2d",), mitigation=("dp-sgd",)
+    )
+    with pytest.raises(UserError, match="no noise brings epsilon down"):
+        describe_plan(make_plan(small, registry), registry, device="cpu")
+
+
 def test_an_unknown_attack_gets_a_suggestion(registry):
     with pytest.raises(UserError, match="gan-leaks"):
         make_plan(recipe(registry, attack=("ganleaks",)), registry)
