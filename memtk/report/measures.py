@@ -85,7 +85,7 @@ def features_word(result: Result) -> str:
 def shown(value: float | None) -> str:
     """Return a number with four digits, a dash for none.
 
-    >>> shown(12.34567), shown(-0.00012345), shown(None), shown(54.0)
+    >>> shown(12.34567), shown(-0.00012346), shown(None), shown(54.0)
     ('12.35', '-0.0001235', '–', '54')
     """
     return "–" if value is None else f"{value:.4g}"

@@ -133,6 +133,8 @@ def _deciding(config: Any, tree: Any) -> Any:
         idle = {*WITHOUT_EFFECT, *(() if config.weight_decay else ("weight_decay",))}
         if config.schedule != "milestones":
             idle |= {"milestones", "milestone_unit", "gamma"}
+        if config.schedule != "cosine" or not config.floor:
+            idle.add("floor")
         return {key: value for key, value in tree.items() if key not in idle}
     if isinstance(config, BaseModel):
         return {key: _deciding(getattr(config, key), value) for key, value in tree.items()}

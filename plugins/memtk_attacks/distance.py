@@ -17,8 +17,9 @@ class Distance:
     That is the root of the mean squared difference of two voxels, in the unit of the images (whose
     range is 2).
 
-    >>> zeros, ones = torch.zeros(1, 4), torch.ones(1, 4)
-    >>> Distance().compare(zeros, ones).tolist()
+    >>> distance = Distance()
+    >>> zeros, ones = (distance.prepare(torch.full((1, 4), x)) for x in (0.0, 1.0))
+    >>> distance.compare(zeros, ones).tolist()
     [[-1.0]]
     """
 

@@ -28,7 +28,7 @@ MEASURE = """
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
 
     def invoke(*arguments, code=0):
         result = CliRunner().invoke(cli, [str(a) for a in arguments])
