@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import uuid
 
@@ -193,6 +194,7 @@ def test_misbehaving_plugins_get_one_line_each_and_leave_every_command_working(
     (tmp_path / "a.xyz").write_text("")
     (tmp_path / "a.csv").write_text("path,patient_id,split\na.xyz,1,training\n")
     refused = run("check", "--data", tmp_path / "a.csv", code=2)
+    refused = re.sub(r"\s+", " ", refused)  # a narrow column breaks its lines
     assert "needy (needs no_such)" in refused and "Left out: gone (PluginError" in refused
     assert "say thief/copycat or toy/copycat" in run("bench", "-g", "copycat", code=2)
 
