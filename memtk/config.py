@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import UserError, did_you_mean, one_line
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -83,6 +84,26 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def load_json(path: Path, needed: str) -> dict[str, Any]:
+    """Read a JSON file that holds a table.
+
+    Args:
+        needed: what the file is a part of, for the message where it is missing.
+
+    Raises:
+        UserError: if it is missing, malformed or no table, naming it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: {needed}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no table")
+    return content
 
 
 def build(config: type[Config], *layers: Mapping[str, Any], where: str = "") -> Config:

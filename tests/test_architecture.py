@@ -19,7 +19,7 @@ LAYERS = (
     {"training", "memorization", "results", "report"},
     {"data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "discovery"},
-    {"hookspecs", "component", "errors", "events", "atomic"},
+    {"hookspecs", "component", "errors", "events", "atomic", "digest"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -36,11 +36,12 @@ SIBLINGS = {
     "plugins": {"discovery"},
     "hookspecs": {"component", "events"},
     "atomic": {"errors"},
+    "digest": {"errors"},
 }
 """What a part may import of its own layer."""
 
-FACE = {"component", "errors", "events", "atomic", "config", "noise", "interfaces", "imaging"}
-FACE |= {"data", "memorization", "hookspecs", "registry"}
+FACE = {"component", "errors", "events", "atomic", "digest", "config", "noise", "interfaces"}
+FACE |= {"imaging", "data", "memorization", "hookspecs", "registry"}
 """What a plugin may import of memtk."""
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from memtk.config import build, load_toml, merge, parse_set
+from memtk.config import build, load_json, load_toml, merge, parse_set
 from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, PhaseSettings
 
@@ -176,3 +176,15 @@ class Sizes(ComponentConfig):
 def test_one_value_in_place_of_several_is_refused_with_an_example():
     with pytest.raises(UserError, match=r"data\.shape = 32: write its values with commas, as in"):
         build(Sizes, {"shape": 32}, where="data")
+
+
+def test_a_json_file_that_holds_no_table_is_refused_by_name(tmp_path):
+    path = tmp_path / "model.json"
+    with pytest.raises(UserError, match=r"model\.json is missing: a model is needed"):
+        load_json(path, "a model is needed")
+    for text, message in (("{", "cannot be read as JSON"), ("[1]", "holds no table")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"model\.json {message}"):
+            load_json(path, "a model is needed")
+    path.write_text('{"a": 1}')
+    assert load_json(path, "a model is needed") == {"a": 1}

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from memtk.api.given import NAMES, GivenSet, as_set, is_path
+from memtk.api.given import NAMES, GivenSet, as_set, is_path, on_cpu
 from memtk.api.result import AuditResult
 from memtk.atomic import explain, replacing
 from memtk.auditing import audit_embeddings, make_audit_plan, run_audit
 from memtk.bench.folder import named_folder
 from memtk.cli.images import data_settings
 from memtk.cli.progress import Progress
+from memtk.config import build
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.registry import Registry, open_registry
@@ -107,8 +108,6 @@ def _policy(asked: Policy | Mapping[str, Any] | str | Path | None) -> Policy:
     if isinstance(asked, Policy):
         return asked
     if isinstance(asked, Mapping):
-        from memtk.config import build
-
         return build(Policy, asked, where="policy")
     return read_policy(Path(asked) if asked is not None else None)
 
@@ -188,7 +187,7 @@ def _of_embeddings(
     if "held_out" in given or settings:
         word = "held_out" if "held_out" in given else "settings"
         raise UserError(f"{word} goes with images; train, validation and synthetic are embeddings")
-    rows = {name: np.asarray(_on_cpu(value)) for name, value in given.items()}
+    rows = {name: np.asarray(on_cpu(value)) for name, value in given.items()}
     for name, whose in patients.items():
         if whose is not None:
             rows[f"{name}_patient"] = np.array([str(patient) for patient in whose])
@@ -206,9 +205,3 @@ def _of_embeddings(
         return audit_embeddings(path, registry, out=folder, **how, **options)
     finally:
         path.unlink(missing_ok=True)
-
-
-def _on_cpu(value: Any) -> Any:
-    for step in ("detach", "cpu"):
-        value = getattr(value, step)() if hasattr(value, step) else value
-    return value

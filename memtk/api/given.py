@@ -68,6 +68,13 @@ def is_path(value: Any) -> bool:
     return isinstance(value, str | Path)
 
 
+def on_cpu(value: Any) -> Any:
+    """Return a tensor of any device without its gradient, on the CPU; all else as it is."""
+    for step in ("detach", "cpu"):
+        value = getattr(value, step)() if hasattr(value, step) else value
+    return value
+
+
 def as_set(name: str, value: Any, patients: Sequence[Any] | None) -> GivenSet:
     """Turn what a caller has into a set of images.
 
@@ -84,10 +91,8 @@ def as_set(name: str, value: Any, patients: Sequence[Any] | None) -> GivenSet:
     if hasattr(value, "read") and hasattr(value, "spec"):
         patients = getattr(value, "patients", None) if patients is None else patients
         value = value.read(range(len(value)))
-    for step in ("detach", "cpu"):
-        value = getattr(value, step)() if hasattr(value, step) else value
     try:
-        array = np.asarray(value)
+        array = np.asarray(on_cpu(value))
     except ValueError as error:
         raise UserError(f"{name}: the images differ in shape: {error}") from error
     if array.dtype.kind not in "fiub" or array.ndim < 2 or not len(array):

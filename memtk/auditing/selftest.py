@@ -11,7 +11,7 @@ from memtk.auditing.run import open_context, open_detector
 from memtk.auditing.weights import check_unseen
 from memtk.bench.embedding import sources_of
 from memtk.bench.evidence import CONFIDENCE, Patients, View, selftest_of
-from memtk.bench.folder import named_folder, open_run, working_in
+from memtk.bench.folder import check_apart, named_folder, open_run, working_in
 from memtk.bench.planting import Planting
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
@@ -51,6 +51,7 @@ def run_selftest(
     """
     devices = open_devices(device)
     folder = out or named_folder("selftest", plan.identity())
+    check_apart(folder, plan.data.sources())
     if not devices.is_main:
         devices.wait()
         _run(plan, registry, folder, devices, ignore, confidence)

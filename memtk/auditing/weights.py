@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from memtk.auditing.identical import count_identical
 from memtk.data.images import StoredImages
+from memtk.digest import file_digest
 from memtk.errors import UserError
 from memtk.interfaces import Images
 
@@ -39,11 +39,7 @@ def digest_of(path: Path) -> str:
     Raises:
         UserError: if the file cannot be read.
     """
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return file_digest(path)[:32]
 
 
 def check_unseen(weights: Path | None, sets: Mapping[str, Images], *, exposure: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from memtk.digest import file_digest
 from memtk.errors import UserError
 
 _UNREADABLE = (
@@ -75,18 +75,5 @@ def contents_of(paths: Sequence[Path]) -> str:
         return ""
     digest = hashlib.sha256()
     for path in paths:
-        try:
-            status = path.stat()
-            digest.update(_hash(path, status.st_size, status.st_mtime_ns).encode())
-        except FileNotFoundError as error:
-            raise UserError(f"there is no file {path}") from error
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        digest.update(file_digest(path).encode())
     return digest.hexdigest()[:32]
-
-
-@cache
-def _hash(path: Path, size: int, time: int) -> str:
-    """Hash a file; one of the same size and time is not read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

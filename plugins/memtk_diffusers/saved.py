@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import diffusers
 from torch import nn
 
+from memtk.config import load_json
 from memtk.errors import UserError, did_you_mean, one_line
 
 SCHEDULERS = frozenset(
@@ -167,14 +167,4 @@ def _check_files(folder: Path, variant: str | None) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing: a pipeline that save_pretrained wrote is needed"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no table")
-    return content
+    return load_json(path, "a pipeline that save_pretrained wrote is needed")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +16,7 @@ from memtk.data.config import DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.readers import Readers
 from memtk.data.sources import GRAY, is_color
+from memtk.digest import file_digest
 from memtk.errors import UserError
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling
@@ -195,16 +194,7 @@ def contents_of(records: Sequence[Record]) -> str:
             folder = record.path.is_dir()
             for path in sorted(record.path.iterdir()) if folder else [record.path]:
                 if path.is_file():
-                    status = path.stat()
-                    found = _hash(path, status.st_size, status.st_mtime_ns)
-                    digest.update(f"{found} {record.item}\n".encode())
+                    digest.update(f"{file_digest(path)} {record.item}\n".encode())
     except OSError as error:
         raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
     return digest.hexdigest()[:32]
-
-
-@cache
-def _hash(path: Path, size: int, time: int) -> str:
-    """Hash a file; one of the same size and time is not read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

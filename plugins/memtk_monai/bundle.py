@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,16 @@ from monai.networks.schedulers import DDPMScheduler
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from memtk.digest import folder_digest
 from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
 from memtk_monai.bundle_config import BundleConfig
 from memtk_monai.bundle_parts import Parts, read_parts, scale_factor_of
 from memtk_monai.bundle_weights import find_weights, load_weights
+
+SUFFIXES = {".json", ".pt", ".pth"}
+"""Of the files that a bundle is loaded from: definitions and weights."""
 
 
 class MonaiBundleConfig(ComponentConfig):
@@ -55,7 +57,7 @@ class MonaiBundleConfig(ComponentConfig):
         folder = Path(values["path"]).expanduser()
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder. Give that of a MONAI bundle.")
-        found = contents_of(folder)
+        found = folder_digest(folder, SUFFIXES)
         if values.get("contents") not in (None, "", found):
             raise UserError(f"{folder} is not the bundle it was: its files have changed")
         return {**values, "contents": found}
@@ -135,24 +137,6 @@ class MonaiBundle(Generator):
     def _to_memtk(self, y: Tensor) -> Tensor:
         low, high = self.config.range
         return ((y.float() - low) / (high - low) * 2 - 1).clamp(-1, 1)
-
-
-def contents_of(folder: Path) -> str:
-    """Return 32 characters that stand for the definitions and the weights in a bundle."""
-    digest = hashlib.sha256()
-    kept = {".json", ".pt", ".pth"}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in kept and p.is_file()):
-        status = path.stat()
-        found = _hash(path, status.st_size, status.st_mtime_ns)
-        digest.update(f"{path.relative_to(folder).as_posix()} {found}\n".encode())
-    return digest.hexdigest()[:32]
-
-
-@cache
-def _hash(path: Path, size: int, time: int) -> str:
-    """Hash a file; one of the same size and time is not read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _back(scheduler: Any, predicted: Tensor, t: int, x: Tensor, noise: Noise) -> Tensor:

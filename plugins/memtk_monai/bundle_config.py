@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import json
 import operator
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from memtk.errors import UserError, one_line
+from memtk.config import load_json
+from memtk.errors import UserError
 
 _REFERENCE = re.compile(r"@(\w+(?:(?:::|#)\w+)*)")
 _OPERATORS: dict[type, Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
@@ -32,16 +32,7 @@ class BundleConfig:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{path} is missing: a MONAI bundle has its networks in configs/inference.json"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read as JSON: {one_line(error)}") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{path} holds no table")
+        content = load_json(path, "a MONAI bundle has its networks in configs/inference.json")
         self._content: dict[str, Any] = content | {"bundle_root": "."}
 
     def __contains__(self, key: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from memtk.digest import file_digest
 from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig
 
@@ -48,9 +48,7 @@ class PretrainedConfig(ComponentConfig):
 
 def _digest(path: Path, component: str, fetch: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    except FileNotFoundError as error:
-        raise UserError(f"{component}.weights: there is no file {path}.\nFetch {fetch}") from error
-    except OSError as error:
-        raise UserError(f"{component}.weights: cannot read {path}: {error.strerror}") from error
+        return file_digest(path)[:32]
+    except UserError as error:
+        way = "" if path.exists() else f".\nFetch {fetch}"
+        raise UserError(f"{component}.weights: {error}{way}") from error

@@ -52,10 +52,12 @@ DEFINITIONS = {
         "norm_num_groups": 4,
     },
     "load_autoencoder_path": "$@bundle_root + '/models/model_autoencoder.pt'",
-    "load_autoencoder": "$@autoencoder_def.load_state_dict(torch.load(@load_autoencoder_path))",
+    "load_autoencoder": "$@autoencoder_def.load_state_dict("
+    "torch.load(@load_autoencoder_path, weights_only=True))",
     "autoencoder": "$@autoencoder_def.to(@device)",
     "load_diffusion_path": "$@model_dir + '/model.pt'",
-    "load_diffusion": "$@network_def.load_state_dict(torch.load(@load_diffusion_path))",
+    "load_diffusion": "$@network_def.load_state_dict("
+    "torch.load(@load_diffusion_path, weights_only=True))",
     "diffusion": "$@network_def.to(@device)",
     "noise_scheduler": {
         "_target_": "monai.networks.schedulers.DDIMScheduler",
