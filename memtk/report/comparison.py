@@ -81,6 +81,11 @@ def make_comparison(results: Sequence[Result]) -> Comparison | None:
     )
 
 
+def compared(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return the measures of quality that `comparison_table` shows."""
+    return tradeoff(results).measures[:SHOWN]
+
+
 def comparison_table(results: Sequence[Result]) -> RenderableType:
     """Return a table of several cells for the terminal, with what real images score in brackets."""
     found = tradeoff(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -13,13 +13,18 @@ from memtk.report.measures import rows_of, shown
 from memtk.results import Result
 
 
-def quality_table(results: Sequence[Result]) -> RenderableType | None:
+def quality_table(
+    results: Sequence[Result], elsewhere: Collection[str] = ()
+) -> RenderableType | None:
     """Return each measure at the checkpoint that counts, one column a cell; None without any.
 
     In brackets stands what real images score in the place of the synthetic ones.
+
+    Args:
+        elsewhere: measures that are shown already, and left out.
     """
     known = [{row.name: row for row in rows_of(result)} for result in results]
-    names = dict.fromkeys(name for rows in known for name in rows)
+    names = dict.fromkeys(name for rows in known for name in rows if name not in elsewhere)
     if not names:
         return None
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

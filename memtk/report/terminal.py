@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.report.attacks import attacks_table
-from memtk.report.comparison import comparison_table
+from memtk.report.comparison import compared, comparison_table
 from memtk.report.measures_terminal import quality_table
 from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
 from memtk.results.wording import interval, many, share
@@ -48,6 +48,9 @@ def summary(results: Sequence[Result]) -> RenderableType:
                 ),
                 end_section=last,
             )
+    several = len(results) > 1
+    quality = quality_table(results, compared(results) if several else ())
+    attacks = attacks_table(results)
     return Group(
         table,
         Text(
@@ -56,9 +59,9 @@ def summary(results: Sequence[Result]) -> RenderableType:
             "[in brackets: a generator that has memorized nothing]",
             style="dim",
         ),
-        *([comparison_table(results)] if len(results) > 1 else []),
-        *([quality] if (quality := quality_table(results)) is not None else []),
-        *([attacks] if (attacks := attacks_table(results)) is not None else []),
+        *([comparison_table(results)] if several else []),
+        *([quality] if quality is not None else []),
+        *([attacks] if attacks is not None else []),
         *(
             Text(f"{result.cell}, {deed.mitigation}: {deed.text}", style="dim")
             for result in results

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from rich.console import Console
 
+from memtk.report.comparison import compared
 from memtk.report.figures import draw_quality
 from memtk.report.measures import features_word, rows_of, shown
 from memtk.report.measures_terminal import quality_table
+from memtk.report.terminal import summary
 from memtk.results import Measured, Used
 
 
@@ -68,6 +72,17 @@ def test_the_terminal_shows_the_line_in_brackets(measured):
     text = text_of(quality_table([measured]))
     assert "fid[medicalnet3d] ↓" in text and "1.625 [1.5]" in text and "real images" in text
     assert "– [0]" in text and shown(None) == "–"
+
+
+def test_what_stands_side_by_side_already_is_not_shown_twice(measured):
+    other = measured.model_copy(update={"cell": "other"})
+    several, alone = text_of(summary([measured, other])), text_of(summary([measured]))
+    for name in ("fid[medicalnet3d]", "ct"):
+        assert re.search(rf"^ {re.escape(name)}\S* ", alone, re.M)
+    shown_above = compared([measured, other])
+    assert shown_above
+    for name in shown_above:
+        assert not re.search(rf"^ {re.escape(name)} ", several, re.M)
 
 
 def test_a_run_without_measures_has_no_table(results):
