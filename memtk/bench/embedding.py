@@ -10,12 +10,16 @@ import numpy as np
 
 from memtk.bench.context import Context
 from memtk.bench.plan import Part, Plan
+from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Embedder, Images
 from memtk.memorization import Source
 from memtk.results import read_arrays, write_arrays
 from memtk.training.checkpoints import load_checkpoint, load_weights
 from memtk.training.embedding import embed
 from memtk.training.loop import Training, train
+
+FEW = 4
+"""Sets of images up to which each has a progress bar of its own."""
 
 
 class Detector:
@@ -71,17 +75,31 @@ class Detector:
         if path.exists():
             return read_arrays(path, "embeddings")
         with self._context.clock(stage):
-            found = {name: self.see(images, f"{label} {name}") for name, images in sets.items()}
+            found = self._see_all(sets, label)
         if self._context.devices.is_main:
             write_arrays(path, "embeddings", found)
         self._context.devices.wait()
         return found
 
-    def see(self, images: Images, name: str = "images") -> np.ndarray:
+    def _see_all(self, sets: Mapping[str, Images], label: str) -> dict[str, np.ndarray]:
+        """Embed every set; many small ones share a progress bar."""
+        if len(sets) <= FEW:
+            return {name: self.see(images, f"{label} {name}") for name, images in sets.items()}
+        tell = self._context.watch if self._context.devices.is_main else ignore
+        stage, found = f"embedding {label}", {}
+        tell(Event("start", stage, 0, len(sets)))
+        for name, images in sets.items():
+            found[name] = self.see(images, f"{label} {name}", ignore)
+            tell(Event("step", stage, len(found), len(sets)))
+        tell(Event("end", stage, len(sets), len(sets)))
+        return found
+
+    def see(self, images: Images, name: str = "images", watch: Watch | None = None) -> np.ndarray:
         """Return the embeddings (N, D) of images, kept nowhere.
 
         Args:
             name: for the progress bar.
+            watch: told of the progress; None: who watches the run.
         """
         return embed(
             self._model,
@@ -89,7 +107,7 @@ class Detector:
             batch_size=self._context.batch_size,
             devices=self._context.devices,
             name=name,
-            watch=self._context.watch,
+            watch=self._context.watch if watch is None else watch,
         )
 
 

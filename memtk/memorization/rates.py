@@ -24,7 +24,7 @@ class CopyRate:
         sensitivity: share of the planted copies above the threshold.
         false_positive_rate: expected share of strangers above the threshold.
         level: the largest p-value above the threshold, at most alpha unless `coarse`.
-        bound_level: likewise for the threshold of the upper bound.
+        bound_level: likewise for the threshold that was chosen for the upper bound.
         coarse: whether no p-value can reach alpha with so few validation patients; the threshold
             is then the finest there is, nearer than every validation image.
     """
@@ -77,7 +77,9 @@ def copy_rate(
 
     The upper bound is one-sided, at whichever of two thresholds promises the lower bound if no
     image were a copy: that of alpha, or nearer than every validation image. The synthetic images
-    have no say in the choice.
+    have no say in the choice. Where they refute that none is a copy (low > 0), or the bound falls
+    below the estimate, it is no less than at the threshold of alpha: a generator's copies may be
+    less like their originals than planted ones, and then few of them lie beyond the finer one.
 
     A synthetic image counts as independent of the others. O(draws (P + K)) at worst; patients with
     the same counts are drawn as one.
@@ -124,6 +126,8 @@ def copy_rate(
     high = end(wide, 1 - tail, counted, above=True)
     best = min([wide, *finer], key=promise)
     upper = end(best, confidence, int((test > best.threshold).sum()), above=True)
+    if best is not wide and (low > 0 or upper < estimate):
+        upper = max(upper, end(wide, confidence, counted, above=True))
     return CopyRate(
         estimate=estimate,
         low=min(low, estimate),

@@ -200,3 +200,12 @@ def test_images_that_changed_since_the_run_began_are_refused(tmp_path, run_small
     skimage.io.imsave(tmp_path / "0.png", rng.integers(0, 255, (16, 16)).astype("u1"))
     with pytest.raises(UserError, match="the images have changed since"):
         run_small(tmp_path / "run", ("copycat",), **own)
+
+
+def test_planted_copies_of_all_kinds_share_one_progress_bar(run_small, tmp_path):
+    events = []
+    run_small(tmp_path / "run", ("copycat",), watch=events.append)
+    planted = [e for e in events if e.stage.endswith("planted copies")]
+    assert {e.kind for e in planted} == {"start", "step", "end"}
+    assert [e.step for e in planted if e.kind == "step"][-1] == planted[-1].total > 10
+    assert not [e for e in events if "planted copies " in e.stage]

@@ -198,3 +198,18 @@ def test_what_does_not_fit_is_refused():
         copy_rate(ok, ok, None, ok, ["a", "b"])
     with pytest.raises(UserError, match="3 validation images but 2 patients"):
         copy_rate(ok, ok, ["a", "b"], ok)
+
+
+def test_the_bound_covers_copies_that_are_less_like_their_originals_than_planted_ones():
+    rng, rate, said = np.random.default_rng(5), 0.3, []
+    for _ in range(60):
+        strangers, found = rng.normal(size=60), rng.normal(size=100) + 8
+        copies = rng.binomial(100, rate)
+        blurred = np.sort(strangers)[-2:].mean() + np.zeros(
+            copies
+        )  # beyond alpha's threshold alone
+        said.append(
+            copy_rate(np.r_[blurred, rng.normal(size=100 - copies)], strangers, None, found)
+        )
+    assert np.mean([one.upper_bound >= rate for one in said]) >= 0.9
+    assert all(one.upper_bound > one.estimate for one in said)
