@@ -12,24 +12,21 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 SUFFIXES = (".dist-info", ".egg-info")
 """Of the folders that say what is installed."""
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(NamedTuple):
     """An installed package."""
 
     name: str
     version: str
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """An entry point, with the part of `importlib.metadata.EntryPoint` that memtk uses.
 
     Args:

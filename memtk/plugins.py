@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 GROUP = "memtk"
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(NamedTuple):
     """Where a plugin comes from and whether it works.
 
     Args:
@@ -40,8 +38,7 @@ class Plugin:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """The plugins that were found, and pluggy's manager of those that are active."""
 
     manager: pluggy.PluginManager

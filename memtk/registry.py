@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from memtk.component import API, KINDS, Component
 from memtk.errors import PluginError, UserError, did_you_mean, one_line
 from memtk.plugins import Host, Plugin, load_plugins
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A component and the plugin that brings it."""
 
     kind: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memtk.cli.columns import two_columns
 from memtk.component import KINDS
 
 
@@ -17,7 +18,7 @@ def list_components(kind: str | None) -> None:
     from memtk.registry import open_registry
 
     registry = open_registry()
-    shown = click.HelpFormatter(max_width=120)
+    shown = two_columns()
     for name in [kind] if kind else KINDS:
         entries = registry.entries(name)
         if not entries and kind:

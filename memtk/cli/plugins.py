@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memtk.cli.columns import two_columns
 from memtk.cli.plugins_new import new
 from memtk.cli.plugins_test import test
 from memtk.component import KINDS
@@ -37,7 +38,7 @@ def _show() -> None:
         said = plugin.reason or ", ".join(names) or "watches runs"
         about = f"{plugin.status}, of {plugin.distribution} {plugin.version}: {said}"
         rows.append((plugin.name, about))
-    shown = click.HelpFormatter(max_width=120)
+    shown = two_columns()
     shown.write_dl(rows)
     click.echo(shown.getvalue(), nl=False)
     for warning in registry.warnings[len(registry.host.warnings) :]:

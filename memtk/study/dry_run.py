@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.bench import describe_plan
+from memtk.bench import Plan, describe_plan
+from memtk.data.prepare import prepare
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
 from memtk.results.study import STUDY, cell_folder, failure_path, finished_results
 from memtk.results.wording import many
+from memtk.study.epochs import at_equal_epochs
 from memtk.study.estimate import in_words, seconds_left
 from memtk.study.plan import StudyPlan
 
@@ -39,7 +42,7 @@ def describe_study(
     """
     folder = out or plan.default_folder()
     first = describe_plan(
-        plan.cells[0].plan,
+        _as_it_runs(plan, registry),
         registry,
         watch=watch,
         out=cell_folder(folder, plan.cells[0].name),
@@ -52,6 +55,15 @@ def describe_study(
         Text(f"The first cell, {plan.cells[0].name}:", style="bold"),
         first,
     )
+
+
+def _as_it_runs(plan: StudyPlan, registry: Registry) -> Plan:
+    """Return the first cell's plan with the steps that it will take."""
+    first = plan.cells[0].plan
+    if not plan.equal_epochs:
+        return first
+    with tempfile.TemporaryDirectory() as folder:
+        return at_equal_epochs(first, prepare(first.data, Path(folder), registry), registry)
 
 
 def _grid(plan: StudyPlan, folder: Path) -> Table:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memtk import hookimpl
 from memtk.errors import UserError
-from memtk.events import Event
+
+if TYPE_CHECKING:
+    from memtk.events import Event  # this module is imported by every command
 
 VARIABLE = "MEMTK_TENSORBOARD"
 

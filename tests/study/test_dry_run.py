@@ -26,6 +26,15 @@ def test_a_dry_run_shows_the_grid_what_is_shared_and_the_first_cell(tmp_path, re
     assert not (tmp_path / "study").exists()
 
 
+def test_a_dry_run_at_equal_epochs_shows_the_steps_that_the_first_cell_takes(registry, base):
+    sets = ("data.phantom.size=16", "monai3d.diffusion.steps=44")
+    plan = make_study(
+        base("monai3d", sets=sets), ["mitigation.datasize=0.25,1"], registry, equal_epochs=True
+    )
+    lines = shown(plan, registry).splitlines()
+    assert any("diffusion" in line and " 11 " in line for line in lines), lines
+
+
 def test_time_left_is_known_once_a_cell_is_finished(finished, tmp_path, registry, base):
     plan = make_study(base(), ["copycat.rate=0,0.5,1,0.25,0.75"], registry)
     folder = finished.study.folder
