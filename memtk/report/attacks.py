@@ -45,8 +45,8 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
     if not any(result.membership for result in results):
         return None
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("membership attack", "on", "AUC [0.5 by chance]", "members found"):
-        table.add_column(name)
+    for name in ("attack", "on", "AUC [chance: 0.5]", "members found"):
+        table.add_column(Text(name), overflow="fold")
     notes: list[str] = []
     for result in results:
         for name, found in result.membership.items():
@@ -54,7 +54,8 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
             few = found.few_alarms
             if few and few.reason:
                 notes.append(few.reason)
-    said = [Text(f"{note}.", style="dim") for note in dict.fromkeys(notes)]
+    legend = "members found: how many training images, at which false positive rate."
+    said = [Text(note, style="dim") for note in (legend, *dict.fromkeys(f"{n}." for n in notes))]
     return Group(table, *said)
 
 
@@ -62,8 +63,8 @@ def _figures(found: Membership) -> tuple[str, str]:
     if found.auc is None or found.few_alarms is None:
         return "-", found.reason
     auc, few = found.auc, found.few_alarms
-    rate = f"{share(few.rate.low)} to {share(few.rate.high)}".replace(" %", "%")
+    rate = f"{100 * few.rate.low:.0f} to {100 * few.rate.high:.0f}"
     return (
         f"{auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f})",
-        f"{share(few.rate.estimate)} at {share(few.fpr)} false alarms ({rate})".replace(" %", "%"),
+        f"{share(few.rate.estimate)} ({rate}) at {share(few.fpr)}".replace(" %", "%"),
     )

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from memtk.report.attacks import attacks_table
 from memtk.report.comparison import compared, comparison_table
-from memtk.report.measures_terminal import quality_table
+from memtk.report.measures_terminal import FEW, quality_table
 from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
 from memtk.results.wording import interval, many, share
 
@@ -20,23 +20,23 @@ _OUTCOMES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yel
 
 
 def summary(results: Sequence[Result]) -> RenderableType:
-    """Return a sentence a generator, and a table of all checkpoints.
+    """Return a table of all checkpoints, what else was measured, and the verdicts.
 
     In brackets stands what a generator that has memorized nothing would score.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("generator", overflow="fold")
-    for name in ("step", "n_mem", "n_copies", "matched", "exposed", "copied"):
+    table.add_column("generator, step", overflow="fold")
+    for name in ("n_mem", "n_copies", "matched", "exposed", "copied"):
         table.add_column(name, justify="right")
     for result in results:
+        table.add_row(Text(result.cell))
         for checkpoint in result.judged:
             dar = checkpoint.protocols.dar
             matched = checkpoint.protocols.dar_matched.mem_fraction
             test = checkpoint.protocols.conformal
             last = checkpoint is result.judged[-1]
             table.add_row(
-                Text(result.cell if checkpoint is result.checkpoints[0] else ""),
-                f"{checkpoint.step:,}{' anew' if checkpoint.anew else ''}",
+                f"{checkpoint.step:>10,}{' anew' if checkpoint.anew else ''}",
                 _with_null(dar.n_mem, dar.mem_fraction, dar.expected_mem_fraction),
                 f"{dar.n_copies} {_short(dar.copy_fraction)}",
                 Text("-" if matched is None else _share(matched, 0.05)),
@@ -62,14 +62,32 @@ def summary(results: Sequence[Result]) -> RenderableType:
         *([comparison_table(results)] if several else []),
         *([quality] if quality is not None else []),
         *([attacks] if attacks is not None else []),
-        *(
-            Text(f"{result.cell}, {deed.mitigation}: {deed.text}", style="dim")
-            for result in results
-            for deed in result.deeds
-        ),
+        *_deeds(results),
         Text(),
-        *(_line(result) for result in results),
+        *_verdicts(results),
     )
+
+
+def _deeds(results: Sequence[Result]) -> list[Text]:
+    """Return what the mitigations did; what several did in the same words is said once."""
+    by: dict[str, list[str]] = {}
+    for result in results:
+        for deed in result.deeds:
+            by.setdefault(deed.text, []).append(f"{result.cell}, {deed.mitigation}")
+    return [Text(f"{'; '.join(names)}: {text}", style="dim") for text, names in by.items()]
+
+
+def _verdicts(results: Sequence[Result]) -> list[Text]:
+    """Return a sentence a generator; of more than a few, who shares a verdict."""
+    if len(results) <= FEW:
+        return [_line(result) for result in results]
+    by: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        said = verdict(result)
+        by.setdefault((said.title, _STYLES[said.kind]), []).append(result.cell)
+    return [Text.assemble(name, ": ", (", ".join(cells), "bold")) for name, cells in by.items()] + [
+        Text("The report has the reasons of each.", style="dim")
+    ]
 
 
 def audit_summary(audit: Audit) -> RenderableType:

@@ -74,6 +74,16 @@ def test_the_terminal_shows_the_line_in_brackets(measured):
     assert "– [0]" in text and shown(None) == "–"
 
 
+def test_many_cells_stand_below_each_other_with_a_table_for_every_four_measures(measured):
+    cells = [measured.model_copy(update={"cell": f"cell{number}"}) for number in range(4)]
+    few, many = text_of(quality_table(cells[:3])), text_of(quality_table(cells))
+    assert re.search(r"^ quality +cell0 +cell1 +cell2 *$", few, re.M)
+    assert few.count("1.625 [1.5]") == 3 and many.count("1.625 [1.5]") == 4
+    number = len(re.findall(r"^ *quality ", many, re.M))
+    measures = len(re.findall(r"[↑↓≈] ", few.split("[in brackets")[0]))
+    assert number == -(-measures // 4) == len(re.findall("^ cell3 ", many, re.M))
+
+
 def test_what_stands_side_by_side_already_is_not_shown_twice(measured):
     other = measured.model_copy(update={"cell": "other"})
     several, alone = text_of(summary([measured, other])), text_of(summary([measured]))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from memtk.report.terminal import audit_summary, selftest_table, summary
-from memtk.results import RateInterval, read_audit
+from memtk.results import Deed, RateInterval, read_audit
 
 
 def printed(what, width=110):
@@ -19,7 +19,9 @@ def shown(results, width=110):
 def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
     text = shown(results)
     lines = [line for line in text.splitlines() if "[5%]" in line]
-    assert len(lines) == 4 and "monai+aug" in lines[0] and "independent" in lines[2]
+    assert [line.split()[0] for line in lines[:3]] == ["100", "200", "100"]
+    assert len(lines) == 4 and text.index("monai+aug") < text.index(lines[0])
+    assert text.index(lines[1]) < text.index("independent") < text.index(lines[2])
     dar = results[0].last.protocols.dar
     assert f"{dar.n_mem} {100 * dar.mem_fraction:.0f}% [5%]" in lines[1]
     assert " - " in lines[0] and " - " not in lines[1]  # the exposure was tested at the end
@@ -29,6 +31,20 @@ def test_the_sentence_of_every_generator_comes_last(results):
     text = " ".join(shown(results).split())
     assert "Memorized monai+aug:" in text and "No evidence found independent:" in text
     assert text.endswith("in any case.")
+
+
+def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twice(results):
+    deed = Deed(mitigation="augment", text="The images were changed anew.")
+    many = [
+        result.model_copy(update={"cell": f"{result.cell}{number}", "deeds": [deed]})
+        for number in range(2)
+        for result in results
+    ]
+    text = " ".join(shown(many).split())
+    assert text.count(deed.text) == 1
+    assert "monai+aug0, augment; independent0, augment; monai+aug1, augment;" in text
+    assert "Memorized: monai+aug0, monai+aug1 No evidence found: independent0, independent1" in text
+    assert "in any case" not in text
 
 
 def test_names_are_not_read_as_markup(results):
