@@ -35,8 +35,11 @@ HEAD = (
 )
 
 
-def one_a_patient(name, count, path):
-    """Write a manifest of the first image of each patient, at most `count` to train on."""
+def one_a_patient(name, count, path, *, held_out=False):
+    """Write a manifest of the first image of each patient, at most `count` to train on.
+
+    With `held_out` the other patients of the training split are held out; else they are not used.
+    """
     folder = Path(os.environ["MEMTK_DATA"]) / name
     with open(folder / "manifest.csv", newline="") as file:
         first = {row["patient_id"]: row for row in reversed(list(csv.DictReader(file)))}
@@ -48,6 +51,9 @@ def one_a_patient(name, count, path):
         writer.writerow(("path", "patient_id", "split"))
         for row in training + validation:
             writer.writerow(((folder / row["path"]).absolute(), row["patient_id"], row["split"]))
+        others = [row for row in rows if row["split"] == "train"][count:] if held_out else []
+        for row in others:
+            writer.writerow(((folder / row["path"]).absolute(), row["patient_id"], "held_out"))
 
 
 def run(name, seed, folder, registry, device):
