@@ -2,7 +2,7 @@
 
     MEMTK_DATA=... python benchmarks/mitigations.py --seeds 3      # hours on two cores
     MEMTK_DATA=... python benchmarks/mitigations.py --mitigations augment smaller --seeds 1
-    python benchmarks/mitigations.py --table --picture side-by-side.png    # of what is finished
+    python benchmarks/mitigations.py --table --picture side-by-side.svg    # of what is finished
 
 Chest X-rays at 64 x 64, one image of each patient: 64 to train on, 131 to validate, and 69 that
 nobody sees, for the control `independent`. `monai2d` with its demo preset, plain and with each
@@ -115,7 +115,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("runs/mitigations"))
     parser.add_argument("--table", action="store_true", help="print what is finished, run nothing")
-    parser.add_argument("--picture", type=Path, help="draw what is finished into this file (PNG)")
+    parser.add_argument("--picture", type=Path, help="draw what is finished into this file (SVG)")
     arguments = parser.parse_args()
     if not arguments.table:
         registry = open_registry()

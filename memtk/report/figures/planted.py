@@ -74,6 +74,8 @@ def _draw(axes: Axes, names: Sequence[str], found: Sequence[Found], *, line: boo
     for number, (name, color, marker, dash, chosen) in enumerate(_CURVES):
         # of no copy found, none is right or wrong: nothing to draw
         rates = [(x, r) for x, r in zip(place, map(chosen, found), strict=True) if r.n]
+        if not rates:  # an empty curve would be laid out at the figure's corner
+            continue
         middle = np.array([100 * r.rate for _, r in rates])
         below = np.array([100 * r.low for _, r in rates])
         above = np.array([100 * r.high for _, r in rates])
