@@ -178,6 +178,21 @@ def test_one_value_in_place_of_several_is_refused_with_an_example():
         build(Sizes, {"shape": 32}, where="data")
 
 
+def test_a_word_stands_for_a_tuple_of_one():
+    class Inner(ComponentConfig):
+        names: tuple[str, ...] = ()
+        sizes: tuple[int, ...] = ()
+
+    class Outer(ComponentConfig):
+        inner: Inner = Inner()
+
+    assert build(Outer, parse_set("inner.names=width")).inner.names == ("width",)
+    with pytest.raises(UserError, match="inner.sizes = 'wide': write its values with commas"):
+        build(Outer, parse_set("inner.sizes=wide"))
+    with pytest.raises(UserError, match="nothing"):
+        build(Outer, parse_set("inner.names=width"), {"nothing": 1})
+
+
 def test_a_json_file_that_holds_no_table_is_refused_by_name(tmp_path):
     path = tmp_path / "model.json"
     with pytest.raises(UserError, match=r"model\.json is missing: a model is needed"):
