@@ -71,8 +71,7 @@ def make_boards(runs: Sequence[Run]) -> list[Board]:
 
 def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
     first = runs[0]
-    suite = benchmark(first).partition(",")[0]
-    others = [run for run in firsts if run is not first and _suite(run) == suite]
+    others = [run for run in firsts if run is not first and _kind(run) == _kind(first)]
     rows = sorted(make_rows(runs), key=_order)
     ranked = iter(ranks([row.copy_rate for row in rows if not row.truth]))
     absent, remedy = missing(rows)
@@ -90,8 +89,10 @@ def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
     )
 
 
-def _suite(run: Run) -> str:
-    return benchmark(run).partition(",")[0]
+def _kind(run: Run) -> str:
+    """Return what tables share that a reader could take for each other."""
+    suite = run.result.suite
+    return benchmark(run) if suite is None else suite.name  # other versions of it are near
 
 
 def _order(row: Row) -> tuple[bool, float, float, str, str]:

@@ -57,6 +57,13 @@ def test_older_files_and_other_levels_keep_apart(runs, tree):
     assert len(boards) == 3 and names == {"schema of the files", "levels"}
 
 
+def test_the_own_data_of_two_people_are_not_told_apart_from_each_other(runs):
+    mine, theirs = ({"suite": None, "data": {"fingerprint": letter * 64}} for letter in ("a", "b"))
+    boards = make_boards(runs(("a", mine), ("b", theirs), ("c", mine), truth=False))
+    assert [board.benchmark for board in boards] == ["own data, aaaaaaaa", "own data, bbbbbbbb"]
+    assert not any(board.reasons for board in boards)
+
+
 def test_suites_are_not_told_apart_from_each_other(runs):
     other = {"suite": {"name": "elsewhere", "version": "1"}}
     boards = make_boards(runs(("a", {}), ("b", other), truth=False))
