@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,8 @@ def run(seed, mitigations, folder, registry, device):
     manifest = (folder / "chest.csv").absolute()
     if not manifest.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        one_a_patient("chest_xray_64", 64, manifest, held_out=True)
+        images = Path(os.environ["MEMTK_DATA"]) / "chest_xray_64"
+        one_a_patient(images, 64, manifest, held_out=True)
     asked = {
         "generator": (GENERATOR, "copycat", "independent"),
         "quality": QUALITY,

@@ -35,12 +35,11 @@ HEAD = (
 )
 
 
-def one_a_patient(name, count, path, *, held_out=False):
-    """Write a manifest of the first image of each patient, at most `count` to train on.
+def one_a_patient(folder, count, path, *, held_out=False):
+    """Write a manifest of the first image of each patient in `folder`, at most `count` to train on.
 
     With `held_out` the other patients of the training split are held out; else they are not used.
     """
-    folder = Path(os.environ["MEMTK_DATA"]) / name
     with open(folder / "manifest.csv", newline="") as file:
         first = {row["patient_id"]: row for row in reversed(list(csv.DictReader(file)))}
     rows = sorted(first.values(), key=lambda row: row["path"])
@@ -62,7 +61,7 @@ def run(name, seed, folder, registry, device):
     manifest = (folder / f"{images}.csv").absolute()
     if not manifest.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        one_a_patient(images, count, manifest)
+        one_a_patient(Path(os.environ["MEMTK_DATA"]) / images, count, manifest)
     asked = {"generator": (name,), "seed": seed}
     recipe = read_recipe(registry, asked, data=str(manifest), sets=sets)
     run_bench(make_plan(recipe, registry), registry, out=folder / f"{name}-{seed}", device=device)

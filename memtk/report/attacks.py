@@ -45,7 +45,7 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
     if not any(result.membership for result in results):
         return None
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("attack", "on", "AUC [chance: 0.5]", "members found"):
+    for name in ("membership attack", "on", "AUC [chance: 0.5]", "members found"):
         table.add_column(Text(name), overflow="fold")
     notes: list[str] = []
     for result in results:
