@@ -7,6 +7,10 @@ READY := .venv/.ready
 bench: $(READY)  ## the main job: train, sample, embed, search, judge, report
 	$(BIN)/memtk bench --generator monai3d --embedder ntxent3d
 
+# as many processes as there are cores: one thread each, and those that wait must not spin
+test: export OMP_NUM_THREADS := 1
+test: export OMP_WAIT_POLICY := PASSIVE
+test: export GOMP_SPINCOUNT := 0
 test: $(READY)  ## every test, with the coverage of memtk/
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95
 

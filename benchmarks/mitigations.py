@@ -117,7 +117,9 @@ def picture(found, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mitigations", nargs="+", default=list(CHOICE))
+    parser.add_argument(
+        "--mitigations", nargs="+", default=list(CHOICE), metavar="NAME", help="those to compare"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("runs/mitigations"))

@@ -43,14 +43,14 @@ def one_a_patient(folder, count, path, *, held_out=False):
     with open(folder / "manifest.csv", newline="") as file:
         first = {row["patient_id"]: row for row in reversed(list(csv.DictReader(file)))}
     rows = sorted(first.values(), key=lambda row: row["path"])
-    training = [row for row in rows if row["split"] == "train"][:count]
+    training = [row for row in rows if row["split"] == "train"]
+    training, others = training[:count], training[count:] if held_out else []
     validation = [row for row in rows if row["split"] == "val"]
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "patient_id", "split"))
         for row in training + validation:
             writer.writerow(((folder / row["path"]).absolute(), row["patient_id"], row["split"]))
-        others = [row for row in rows if row["split"] == "train"][count:] if held_out else []
         for row in others:
             writer.writerow(((folder / row["path"]).absolute(), row["patient_id"], "held_out"))
 

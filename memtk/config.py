@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -110,33 +109,18 @@ def load_json(path: Path, needed: str) -> dict[str, Any]:
 def build(config: type[Config], *layers: Mapping[str, Any], where: str = "") -> Config:
     """Make a `config` from nested mappings, the last one winning.
 
-    A word in the place of a tuple of words stands for a tuple of one.
-
     Args:
         where: the prefix of its keys for messages ("generator").
 
     Raises:
         UserError: for an unknown key (with the nearest known one) or a value that does not fit.
     """
-    asked = merge(*layers)
     try:
-        return config.model_validate(asked)
+        return config.model_validate(merge(*layers))
     except ValidationError as error:
-        problems = error.errors()
-        if words := [
-            p for p in problems if p["type"] == "tuple_type" and isinstance(p["input"], str)
-        ]:
-            with suppress(ValidationError):
-                return config.model_validate(merge(asked, *map(_alone, words)))
-        raise UserError("\n".join(_explain(config, item, where) for item in problems)) from error
-
-
-def _alone(problem: Any) -> dict[str, Any]:
-    """Return the nested mapping that puts a word into a tuple of its own."""
-    value: Any = (problem["input"],)
-    for part in reversed(problem["loc"]):
-        value = {part: value}
-    return value
+        raise UserError(
+            "\n".join(_explain(config, item, where) for item in error.errors())
+        ) from error
 
 
 def _explain(config: type[BaseModel], item: Any, where: str) -> str:

@@ -57,12 +57,6 @@ REFUSED = {
 }
 """Commands that end with 2 in the page, and what they say."""
 
-EXEMPT: dict[str, str] = {}
-"""Commands that cannot run here, and why not."""
-
-KNOWN: dict[str, str] = {}
-"""Commands that are wrong in the page, and what they say. One that is mended fails here."""
-
 FEW, PHANTOMS, SELFTEST = WORLD.FEW, WORLD.PHANTOMS, WORLD.SELFTEST
 SMALL = {
     "data make": " ".join(FEW),
@@ -74,18 +68,17 @@ SMALL = {
 """What is added to a command, so that it takes a second; a preset of the page's own stays."""
 
 
+SHELLS = ("", "sh", "bash", "console")
+"""Languages of the fences whose lines are commands."""
+
+
 def commands(text):
     """The shell commands of a page: in indented blocks, and in fences of no other language."""
     found, fence = [], None
     for line in re.sub(r" *\\\n *", " ", text).splitlines():
         if line.startswith("```"):
             fence = line[3:].strip() if fence is None else None
-        elif (fence is None and re.match(r" {4}\S", line)) or fence in (
-            "",
-            "sh",
-            "bash",
-            "console",
-        ):
+        elif (fence is None and re.match(r" {4}\S", line)) or fence in SHELLS:
             line = line.strip().removeprefix("$ ")
             if re.match(rf"(?:[A-Z_]+=\S* )*(?:{'|'.join(PROGRAMS)}) ", line):
                 found.append(re.sub(r"\s+# .*", "", line))
@@ -254,19 +247,14 @@ def here(world, page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", [page for page, text in PAGES.items() if commands(text)])
 def test_the_commands_of_a_page_run(page, here):
-    wrong = []
-    for command in commands(PAGES[page]):
-        said = "" if command in EXEMPT else complaint(command)
-        if command in KNOWN and KNOWN[command] not in said:
-            wrong.append(f"{command}: take it out of KNOWN, or say there: {said}")
-        elif said and command not in KNOWN:
-            wrong.append(f"{command}: {said}")
+    said = {command: complaint(command) for command in commands(PAGES[page])}
+    wrong = [f"{command}: {text}" for command, text in said.items() if text]
     assert not wrong, f"{page}: " + "\n".join(wrong)
 
 
 def test_what_the_tables_here_name_is_in_the_pages():
     text = "\n".join(command for page in PAGES.values() for command in commands(page))
-    for name in (*EXEMPT, *KNOWN, *REFUSED, *PLACES):
+    for name in (*REFUSED, *PLACES):
         assert name in text, f"no page has {name}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -13,7 +13,7 @@ from memtk.bench.effects import BY_SCORE, overridden
 from memtk.bench.folder import default_folder
 from memtk.bench.plan import Part, Plan
 from memtk.bench.selection import check_cells, chosen_training, samples_of
-from memtk.data.prepare import prepare
+from memtk.data.prepare import Dataset, prepare
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import ImageSpec, Trainable
 from memtk.registry import Registry
@@ -29,6 +29,7 @@ def describe_plan(
     watch: Watch = ignore,
     out: Path | None = None,
     device: str = "auto",
+    adjust: Callable[[Plan, Dataset], Plan] | None = None,
 ) -> RenderableType:
     """Read and check the images, build the networks, and return what would be trained.
 
@@ -36,6 +37,7 @@ def describe_plan(
         watch: told of the reading.
         out: the run folder that would be used.
         device: must be there.
+        adjust: returns the plan as it will be run, where that depends on the images.
 
     Raises:
         UserError: for all that the bench itself would refuse before training, but for a folder
@@ -46,6 +48,7 @@ def describe_plan(
         watch(Event("note", "suite", text=plan.recipe.note))
     with tempfile.TemporaryDirectory() as folder:
         dataset = prepare(plan.data, Path(folder), registry, watch)
+        plan = adjust(plan, dataset) if adjust else plan
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)
         check_cells(plan, dataset)

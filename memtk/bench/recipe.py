@@ -66,11 +66,6 @@ class BenchOptions(ComponentConfig):
     def _nothing_is_none(cls, value: Any) -> Any:
         return "none" if value is None else value  # as `--set bench.exposure=none` is read
 
-    @field_validator("generator", "mitigation", "compare", "quality", "attack", mode="before")
-    @classmethod
-    def _one_name_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
 
 class SuiteName(ComponentConfig):
     """The table `[suite]`: what results must share to stand in one table."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 
 class ComponentConfig(BaseModel):
-    """Base of every `Config`. Frozen; an unknown key is an error, never ignored."""
+    """Base of every `Config`. Frozen; an unknown key is an error, never ignored.
+
+    In the place of a tuple of words a word stands for a tuple of one, and None for an empty one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_word_is_a_tuple(cls, value: Any, info: ValidationInfo) -> Any:
+        if cls.model_fields[info.field_name or ""].annotation != tuple[str, ...]:
+            return value
+        return () if value is None else (value,) if isinstance(value, str) else value
 
 
 class PhaseSettings(ComponentConfig):

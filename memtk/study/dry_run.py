@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.bench import Plan, describe_plan
-from memtk.data.prepare import prepare
+from memtk.data.prepare import Dataset
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
 from memtk.results.study import STUDY, cell_folder, failure_path, finished_results
@@ -41,12 +40,17 @@ def describe_study(
         UserError: for all that the first cell's bench would refuse before training.
     """
     folder = out or plan.default_folder()
+
+    def adjust(first: Plan, dataset: Dataset) -> Plan:
+        return at_equal_epochs(first, dataset, registry) if plan.equal_epochs else first
+
     first = describe_plan(
-        _as_it_runs(plan, registry),
+        plan.cells[0].plan,
         registry,
         watch=watch,
         out=cell_folder(folder, plan.cells[0].name),
         device=device,
+        adjust=adjust,
     )
     return Group(
         _grid(plan, folder),
@@ -55,15 +59,6 @@ def describe_study(
         Text(f"The first cell, {plan.cells[0].name}:", style="bold"),
         first,
     )
-
-
-def _as_it_runs(plan: StudyPlan, registry: Registry) -> Plan:
-    """Return the first cell's plan with the steps that it will take."""
-    first = plan.cells[0].plan
-    if not plan.equal_epochs:
-        return first
-    with tempfile.TemporaryDirectory() as folder:
-        return at_equal_epochs(first, prepare(first.data, Path(folder), registry), registry)
 
 
 def _grid(plan: StudyPlan, folder: Path) -> Table:

@@ -89,11 +89,6 @@ class MedDiffConfig(ComponentConfig):
         PhaseSettings.model_validate(DIFFUSION), description="training of the U-Net"
     )
 
-    @field_validator("perceptual_files", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value or ()
-
     @field_validator("vqgan", "diffusion", mode="before")
     @classmethod
     def _on_top(cls, value: object, info: ValidationInfo) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from memtk.interfaces import ComponentConfig, PhaseSettings
 
@@ -98,8 +98,3 @@ class LatentDiffusionConfig(ComponentConfig):
         PhaseSettings.model_validate({"steps": 150_000, "batch_size": 20}),
         description="training of the U-Net",
     )
-
-    @field_validator("perceptual_weights", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value or ()
