@@ -226,7 +226,7 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture
-def here(world, page, tmp_path, monkeypatch):
+def here(world, page, tmp_path, monkeypatch, blank_figures):
     """Go into a copy of the world, with `manifest.csv` and `images/` of pictures or of volumes."""
     here = tmp_path / "here"
     shutil.copytree(world, here)

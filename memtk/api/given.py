@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.atomic import replacing, write_text
+from memtk.atomic import write_text
 from memtk.errors import UserError
 
 NAMES = ("train", "validation", "held_out", "synthetic")
@@ -49,8 +49,7 @@ class GivenSet:
         place.mkdir(parents=True, exist_ok=True)
         paths = [place / f"{row:06d}.npy" for row in range(len(self.images))]
         for path, image in zip(paths, self.images, strict=True):
-            with replacing(path) as temporary, open(temporary, "wb") as file:
-                np.save(file, image, allow_pickle=False)
+            np.save(path, image, allow_pickle=False)
         if self.patients is None:
             return place
         table = io.StringIO()

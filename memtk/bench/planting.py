@@ -15,7 +15,7 @@ from memtk.bench.embedding import Detector, sources_of
 from memtk.data.images import StoredImages
 from memtk.imaging.planted import PLANTS, Plant, mixed
 from memtk.interfaces import Images, ImageSpec, Similarity
-from memtk.memorization import Source
+from memtk.memorization import Source, pairwise
 from memtk.noise import Noise
 
 MIXED = "mixed"
@@ -150,17 +150,16 @@ class Planting:
             training: the training images as it sees them, (N, D).
         """
         seen = sources_of(detector, {s.label: s.images for s in self.sets}, self._name)
-        return {plant.label: self._pairwise(seen[plant.label], training) for plant in self.sets}
-
-    def _pairwise(self, copies: Source, training: Source) -> np.ndarray:
-        values = []
-        for row, source in enumerate(self.sources.tolist()):
-            pair = [
-                self._similarity.prepare(_row(rows, i))
-                for rows, i in ((training, source), (copies, row))
-            ]  # (1, F'), (1, F')
-            values.append(float(self._similarity.compare(*pair)))
-        return np.array(values)
+        return {
+            plant.label: pairwise(
+                seen[plant.label],
+                training,
+                self._similarity,
+                chosen=self.sources,
+                names=("planted copies", "training"),
+            )
+            for plant in self.sets
+        }
 
     def _sets(self, reconstruct: Callable[[Tensor], Tensor] | None) -> list[PlantSet]:
         made = []
@@ -218,7 +217,3 @@ def _round_trip(
 
 def _at(plant: Plant, strength: float, x: Tensor, noise: Noise) -> Tensor:
     return plant.make(x, strength, noise)
-
-
-def _row(rows: Source, index: int) -> Tensor:
-    return torch.as_tensor(np.asarray(rows[index : index + 1], dtype=np.float64)).reshape(1, -1)

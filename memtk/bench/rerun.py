@@ -64,8 +64,7 @@ def plan_of(
     Raises:
         UserError: also if a component is not installed, naming its package and version.
     """
-    for field, used in _components(result):
-        kind = _KINDS.get(field, field)
+    for kind, used in result.components.used():
         try:
             registry.find(kind, f"{used.plugin}/{used.name}")
         except UserError as error:
@@ -126,25 +125,13 @@ def changed_packages(result: Result, repeated: Result) -> list[str]:
 
 def _settings(result: Result) -> dict[str, Any]:
     """Return the configuration of every component by the table that it is set with."""
-    return {
-        field if field in {"generator", "embedder", "extractor"} else used.name: used.config
-        for field, used in _components(result)
-        if used.config
+    parts = result.components
+    tables: dict[str, Used | None] = {
+        field: getattr(parts, field) for field in ("generator", "embedder", "extractor")
     }
-
-
-_KINDS = {"mitigations": "mitigation", "attacks": "attack", "extractor": "embedder"}
-"""The kinds of components whose field in a result has another name."""
-
-
-def _components(result: Result) -> list[tuple[str, Used]]:
-    """Return every component that was used, with the field that names it."""
-    return [
-        (field, used)
-        for field, value in result.components
-        for used in (value if isinstance(value, list) else [value])
-        if used is not None
-    ]
+    others = (parts.similarity, *parts.mitigations, *parts.quality, *parts.attacks)
+    tables |= {used.name: used for used in others}
+    return {table: used.config for table, used in tables.items() if used and used.config}
 
 
 def _filled(tables: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
 
     The site is a folder of pages that work offline. What is not valid is named and left out. What
     cannot be compared (suite, images, sizes, embedder, levels, schema) is kept apart and says why.
+    A setting that a file is too old to name stands for its default, if the component is installed.
     Rows are ordered by copy rate; a rank is a range where intervals overlap. The same results give
     the same bytes.
 
@@ -37,9 +38,17 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
     from rich.console import Console
 
     from memtk.atomic import write_text
-    from memtk.leaderboard import collect, make_boards, markdown, spreadsheet, write_site
+    from memtk.leaderboard import (
+        collect,
+        completed,
+        make_boards,
+        markdown,
+        spreadsheet,
+        write_site,
+    )
+    from memtk.registry import open_registry
 
-    collection = collect(folder)
+    collection = completed(collect(folder), open_registry())
     aside = Console(stderr=True)
     for refused in collection.refused:
         aside.print(f"[yellow]refused:[/] {refused.name}: {refused.reason}", highlight=False)

@@ -1,7 +1,8 @@
-"""The leaderboard: a pure function of result files. Nothing here imports torch."""
+"""The leaderboard: a function of result files. Nothing here imports torch by itself."""
 
 from memtk.leaderboard.board import Board, make_boards
 from memtk.leaderboard.collection import Collection, Refused, Run, collect, collect_files
+from memtk.leaderboard.completion import completed
 from memtk.leaderboard.markdown import markdown
 from memtk.leaderboard.site import write_site
 from memtk.leaderboard.spreadsheet import spreadsheet
@@ -13,6 +14,7 @@ __all__ = [
     "Run",
     "collect",
     "collect_files",
+    "completed",
     "make_boards",
     "markdown",
     "spreadsheet",

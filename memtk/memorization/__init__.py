@@ -4,6 +4,7 @@ from memtk.memorization.auc import Scores, auc, scores_of
 from memtk.memorization.conformal import Side, benjamini_hochberg, conformal, p_values
 from memtk.memorization.dar import Dar, cutoff, dar
 from memtk.memorization.duplicates import duplicates
+from memtk.memorization.exact import pairwise
 from memtk.memorization.exposed import Patients, exposed_patients
 from memtk.memorization.intervals import Interval, Share, clopper_pearson, share
 from memtk.memorization.judgement import Embeddings, Judgement, judge
@@ -52,6 +53,7 @@ __all__ = [
     "membership",
     "minimum_detectable",
     "p_values",
+    "pairwise",
     "roc",
     "score_planted",
     "scores_of",

@@ -8,6 +8,43 @@ from torch import Tensor
 
 from memtk.interfaces import Similarity
 from memtk.memorization.prepared import PIECE, Prepared
+from memtk.memorization.source import Source
+
+
+def pairwise(
+    queries: Source,
+    references: Source,
+    similarity: Similarity,
+    *,
+    chosen: np.ndarray,
+    names: tuple[str, str] = ("queries", "references"),
+) -> np.ndarray:
+    """Return the similarity of each query with one reference, as `search` would find it.
+
+    Args:
+        queries: (Q, *F).
+        references: (R, *F).
+        chosen: the index of the reference for each query, (Q,).
+        names: what the two sets are called in messages.
+
+    Returns:
+        float64 (Q,).
+
+    Raises:
+        UserError: if a row has no similarity.
+
+    >>> class Dot:
+    ...     space = "embedding"
+    ...     def prepare(self, rows): return rows
+    ...     def compare(self, queries, references): return queries @ references.T
+    >>> pairwise([[1.0, 0.0], [0.0, 2.0]], [[3.0, 1.0], [1.0, 1.0]], Dot(), chosen=np.array([1, 0]))
+    array([1., 2.])
+    """
+    rows, columns = (
+        Prepared(source, similarity, device="cpu", name=name)
+        for source, name in zip((queries, references), names, strict=True)
+    )
+    return Exact(rows, columns, similarity)(np.arange(len(rows)), chosen)
 
 
 class Exact:

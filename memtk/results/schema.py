@@ -57,6 +57,19 @@ class Components(StoredRecord):
     extractor: Used | None = None
     attacks: list[Used] = []
 
+    def used(self) -> list[tuple[str, Used]]:
+        """Return every component with its kind."""
+        return [
+            (_KINDS.get(field, field), used)
+            for field, value in self
+            for used in (value if isinstance(value, list) else [value])
+            if used is not None
+        ]
+
+
+_KINDS = {"mitigations": "mitigation", "attacks": "attack", "extractor": "embedder"}
+"""The kinds of components whose field in a result has another name."""
+
 
 class Counts(StoredRecord):
     """The size of a set of images."""

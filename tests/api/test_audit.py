@@ -11,6 +11,8 @@ from memtk import UserError
 from memtk.api.given import as_set
 from memtk.results import Policy
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 N, V, M = 20, 24, 22
 COPIED = 12
 QUICK = {"similarity": "ncc", "plants": 8, "progress": False, "device": "cpu"}

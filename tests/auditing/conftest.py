@@ -15,6 +15,11 @@ from memtk.results import Policy
 SIZE, PATIENTS, STRANGERS, COPIES = 24, 40, 20, 10
 
 
+@pytest.fixture(autouse=True)
+def _quick(blank_figures):
+    """What the pages show is tested with the report."""
+
+
 @pytest.fixture(scope="session")
 def registry():
     return open_registry()

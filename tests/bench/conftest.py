@@ -18,6 +18,11 @@ SMALL = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _quick(blank_figures):
+    """What the pages show is tested with the report."""
+
+
 @pytest.fixture(scope="session")
 def registry():
     return open_registry()

@@ -12,6 +12,8 @@ from memtk.cli.progress import Progress
 from memtk.events import Event
 from memtk.plugins import load_plugins
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SMALL = [
     "bench", "-g", "copycat", "--similarity", "ncc", "--preset", "smoke", "--device", "cpu",
     "--set", "data.phantom.training=6", "--set", "data.phantom.validation=6",

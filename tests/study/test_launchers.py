@@ -15,6 +15,8 @@ from memtk.study.cluster import Cluster, Job, parse_parameters
 from memtk.study.processes import Processes
 from memtk.study.tasks import stages
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory, registry, base):

@@ -1,0 +1,90 @@
+"""Fills in the settings that a component has got since some of the results were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from memtk.config import merge
+from memtk.errors import UserError
+from memtk.leaderboard.collection import Collection, Run
+from memtk.registry import Registry
+from memtk.results import Used
+
+Version = tuple[str, str, str, str, str]
+"""Kind, package, version, plugin and name of a component."""
+
+
+def completed(collection: Collection, registry: Registry) -> Collection:
+    """Return the results such that those of one component name the same settings.
+
+    A setting that a file does not name was not there when it was written, and the component did
+    what the setting's default does: so it stands for the default, as when the file is run again.
+
+    Only components whose results name different settings are imported. Of one that is not
+    installed in that version, or that does not take the settings, the results stay as they are.
+
+    Args:
+        registry: brings the components' defaults.
+    """
+    named: dict[Version, set[frozenset[str]]] = {}
+    for run in collection.runs:
+        for version, used in _versions(run):
+            named.setdefault(version, set()).add(frozenset(_keys(used.config)))
+    uneven = {version for version, found in named.items() if len(found) > 1}
+    configs = {version: _config_of(version, registry) for version in sorted(uneven)}
+    return replace(collection, runs=tuple(_complete(run, configs) for run in collection.runs))
+
+
+def _versions(run: Run) -> Iterator[tuple[Version, Used]]:
+    for kind, used in run.result.components.used():
+        yield (kind, used.distribution, used.version, used.plugin, used.name), used
+
+
+def _keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        yield prefix + key
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")
+
+
+def _config_of(version: Version, registry: Registry) -> Any:
+    """Return the class of a component's settings; None if it is not to be had."""
+    kind, *package, plugin, name = version
+    try:
+        entry = registry.find(kind, f"{plugin}/{name}")
+        if [entry.plugin.distribution, entry.plugin.version] != package:
+            return None
+        return getattr(entry.load(), "Config", None)
+    except UserError:
+        return None
+
+
+def _complete(run: Run, configs: Mapping[Version, Any]) -> Run:
+    whole = {
+        id(used): _filled(used, configs[version])
+        for version, used in _versions(run)
+        if configs.get(version)
+    }
+    if not whole:
+        return run
+    parts = run.result.components
+    changed = {
+        field: [whole.get(id(used), used) for used in value]
+        if isinstance(value, list)
+        else whole.get(id(value), value)
+        for field, value in parts
+    }
+    components = parts.model_copy(update=changed)
+    return replace(run, result=run.result.model_copy(update={"components": components}))
+
+
+def _filled(used: Used, config: Any) -> Used:
+    try:
+        whole = config.model_validate(used.config).model_dump(mode="json")
+    except ValidationError:
+        return used
+    return used.model_copy(update={"config": merge(whole, used.config)})
