@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from memtk.cli import cli
 from memtk.leaderboard import collect, completed, make_boards
 from memtk.registry import open_registry
 
@@ -101,3 +104,13 @@ def test_nothing_is_imported_where_results_name_the_same_settings(write):
 
     found = collect(write(("monai2d", {"seed": 0}), ("monai2d", {"seed": 1})))
     assert completed(found, Never()) == found
+
+
+def test_the_command_fills_them_in(aged, tmp_path):
+    folder = aged(without_new_settings).runs[0].path.parents[1]
+    table = tmp_path / "table.csv"
+    done = CliRunner().invoke(cli, ["leaderboard", str(folder), "--csv", str(table)])
+    assert done.exit_code == 0, done.output
+    with open(table, newline="") as file:
+        [row] = csv.DictReader(file)
+    assert row["seeds"] == "0, 1"
