@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -26,7 +26,8 @@ class Column:
         value: of a result; None where it has none.
         unit: of the value, which decides how it is written.
         count: what a single number counts.
-        beside: what belongs to it: what chance would give, what real images score.
+        beside: what stands beside it: "by chance", "real images".
+        other: the number that does; None where there is none.
     """
 
     key: str
@@ -35,7 +36,8 @@ class Column:
     value: Value
     unit: Literal["share", "count", "number", "seconds"]
     count: Text = lambda result: ""
-    beside: Text = lambda result: ""
+    beside: str = ""
+    other: Value = lambda result: None
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,22 @@ def shown(column: Column, row: Row) -> Shown:
     values = row.values(column.value)
     if not values:
         return Shown(None, "–", "not tested" if column.group == "conformal" else "")
-    notes = list(dict.fromkeys(column.beside(run.result) for run in row.runs))
-    low, high = (written(x, column.unit) for x in (min(values), max(values)))
+    notes = []
     if len(row.runs) == 1:
-        notes.insert(0, column.count(row.runs[0].result))
-    elif low != high:
-        end = " %" if column.unit == "share" else ""
-        notes.insert(0, f"{low.removesuffix(end)} to {high}")
+        notes.append(column.count(row.runs[0].result))
+    elif " to " in (seeds := _range(values, column.unit)):
+        notes.append(seeds)
+    if others := row.values(column.other):
+        notes.append(f"{column.beside} {_range(others, column.unit)}")
     if len(values) < len(row.runs):
         notes.append(f"{len(values)} of {len(row.runs)} seeds")
     mean = fmean(values)
     return Shown(mean, written(mean, column.unit), "; ".join(note for note in notes if note))
+
+
+def _range(values: Sequence[float], unit: str) -> str:
+    low, high = (written(x, unit) for x in (min(values), max(values)))
+    return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 def written(value: float, unit: str) -> str:
@@ -115,10 +122,6 @@ def _exposed(result: Result) -> float | None:
     return None if found is None else found / max(1, result.used_training.images)
 
 
-def _chance(fraction: float) -> str:
-    return f"by chance {share(fraction)}"
-
-
 PROTOCOLS = (
     Column(
         "copies",
@@ -142,7 +145,8 @@ PROTOCOLS = (
         "conformal",
         lambda r: r.last.protocols.conformal.patients_exposed,
         "count",
-        beside=lambda r: f"of {r.used_training.patients}",
+        beside="of",
+        other=lambda r: r.used_training.patients,
     ),
     Column(
         "dar",
@@ -151,7 +155,8 @@ PROTOCOLS = (
         lambda r: r.last.protocols.dar.mem_fraction,
         "share",
         lambda r: f"{r.last.protocols.dar.n_mem} of {r.used_training.images}",
-        lambda r: _chance(r.last.protocols.dar.expected_mem_fraction),
+        "by chance",
+        lambda r: r.last.protocols.dar.expected_mem_fraction,
     ),
     Column(
         "dar_matched",
@@ -159,7 +164,8 @@ PROTOCOLS = (
         "dar-matched",
         lambda r: r.last.protocols.dar_matched.mem_fraction,
         "share",
-        beside=lambda r: _chance(0.05),
+        beside="by chance",
+        other=lambda r: 0.05,
     ),
 )
 """The columns that every table has, beside the copy rate."""
@@ -176,17 +182,16 @@ def _attack(name: str) -> Column:
         found = result.membership.get(name)
         return f"{found.auc.low:.2f} to {found.auc.high:.2f}" if found and found.auc else ""
 
+    head = f"{name}, AUC"
     return Column(
-        f"auc {name}", f"{name}, AUC", "attack", auc, "number", interval, lambda r: "by chance 0.5"
+        f"auc {name}", head, "attack", auc, "number", interval, "by chance", lambda r: 0.5
     )
 
 
 def _quality(name: str) -> Column:
-    def real(result: Result) -> str:
+    def real(result: Result) -> float | None:
         measured = result.last.measured.get(name)
-        if measured is None or measured.real is None:
-            return ""
-        return f"real images {written(measured.real, 'number')}"
+        return None if measured is None else measured.real
 
     return Column(
         f"quality {name}",
@@ -194,5 +199,6 @@ def _quality(name: str) -> Column:
         "quality",
         lambda r: r.last.quality.get(name),
         "number",
-        beside=real,
+        beside="real images",
+        other=real,
     )

@@ -79,11 +79,14 @@ class Row:
         said = []
         if self.variant:
             said.append(self.variant)
-        for run in self.runs:
-            result, kept, drawn = run.result, run.result.last.n_synthetic, _drawn(run)
+        for result in (run.result for run in self.runs):
             said += [f"epsilon {result.privacy.epsilon:.3g}"] if result.privacy else []
             said += ["chosen by a score and judged anew"] if result.last.anew else []
-            said += [f"{kept} of {drawn} images released"] if kept != drawn else []
+        drawn = _drawn(self.runs[0])  # as many in all of a table
+        kept = sorted({run.result.last.n_synthetic for run in self.runs})
+        if kept != [drawn]:
+            span = f"{kept[0]} to {kept[-1]}" if len(kept) > 1 else kept[0]
+            said.append(f"{span} of {drawn} images released")
         return "; ".join(dict.fromkeys(said))
 
     @property

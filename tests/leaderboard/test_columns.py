@@ -54,6 +54,16 @@ def test_quality_has_a_column_by_measure_with_what_real_images_score(runs, tree)
     assert texts(board, "other")[0]["quality ms-ssim"] == ("–", "")
 
 
+def test_what_real_images_score_is_a_range_over_the_seeds(runs, tree):
+    entries = []
+    for seed, real in enumerate((1.5, 0.25, 1.0)):
+        made = tree(quality={"fid[net]": 7.25})["checkpoints"][0]
+        made["measured"] = {"fid[net]": {"real": real, "extractor": "net"}}
+        entries.append(("monai2d", {"seed": seed, "checkpoints": [made]}))
+    [board] = make_boards(runs(*entries))
+    assert texts(board, "monai2d")[0]["quality fid[net]"] == ("7.25", "real images 0.25 to 1.5")
+
+
 def test_a_seed_that_lacks_a_number_is_told(runs):
     entries = [("monai2d", {"seed": s, "quality": q}) for s, q in ((0, {"x": 2.0}), (1, {}))]
     [board] = make_boards(runs(*entries))

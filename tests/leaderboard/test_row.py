@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memtk.leaderboard.row import make_rows
 
 
@@ -55,6 +57,18 @@ def test_a_control_whose_images_were_picked_is_no_known_truth(runs, tree):
              truth=False)
     )  # fmt: skip
     assert row.truth == "" and row.remarks == "chosen by a score and judged anew"
+
+
+def test_how_many_images_were_released_is_a_range_over_the_seeds(runs):
+    def released(seed, count):
+        [run] = runs(("monai2d", {"seed": seed}), truth=False)
+        last = run.result.checkpoints[-1].model_copy(update={"n_synthetic": count})
+        return replace(run, result=run.result.model_copy(update={"chosen": last}))
+
+    [row] = make_rows([released(0, 19), released(1, 7), released(2, 12)])
+    assert row.remarks == "7 to 19 of 20 images released"
+    assert make_rows([released(0, 7)])[0].remarks == "7 of 20 images released"
+    assert make_rows([released(0, 20)])[0].remarks == ""
 
 
 def test_the_gravest_verdict_of_any_seed_is_that_of_the_row(runs):
