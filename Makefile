@@ -25,7 +25,7 @@ format: $(READY)
 
 docs: $(READY)  ## the pages that are made from the code, and the site of all pages (build/site)
 	$(BIN)/python docs/make_reference.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 leaderboard: $(READY)  ## the table of the results under benchmarks/results
 	$(BIN)/memtk leaderboard benchmarks/results --markdown benchmarks/LEADERBOARD.md

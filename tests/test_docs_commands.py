@@ -130,6 +130,8 @@ def smaller(words):
 
 
 def run_python(words, variables=()):
+    if words[:2] == ["-m", "venv"]:
+        return "" if len(words) == 3 else f"venv takes a folder, not {words[2:]}"
     file = ROOT / words[0]
     if not (words[0].startswith("benchmarks/") and file.is_file()):
         return f"there is no {words[0]}"
@@ -151,7 +153,9 @@ def run_pip(words):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     if words[:2] in (["install", "-e"], ["install", "--editable"]) and len(words) == 3:
         return install(Path(words[2]))
-    extra = re.fullmatch(r"memtk\[([a-z]+)\]", words[-1])
+    if words[1] == "-c" and (ROOT / Path(words[2]).name).is_file():
+        words = [words[0], *words[3:]]
+    extra = re.fullmatch(r"(?:PATH/TO/)?memtk\[([a-z]+)\]", words[-1])
     known = extra is not None and extra[1] in project["optional-dependencies"]
     return "" if words[0] == "install" and len(words) == 2 and known else f"pip knows no {words}"
 

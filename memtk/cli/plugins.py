@@ -31,11 +31,14 @@ def _show() -> None:
     from memtk.registry import open_registry
 
     registry = open_registry()
+    watchers = registry.host.manager.hook.memtk_run_event.get_hookimpls()
+    watching = {watcher.plugin_name for watcher in watchers}
     brought = [entry for kind in KINDS for entry in registry.entries(kind)]
     rows = []
     for plugin in registry.host.plugins:
         names = [entry.name for entry in brought if entry.plugin == plugin]
-        said = plugin.reason or ", ".join(names) or "watches runs"
+        nothing = "watches runs" if plugin.name in watching else "brings nothing"
+        said = plugin.reason or ", ".join(names) or nothing
         about = f"{plugin.status}, of {plugin.distribution} {plugin.version}: {said}"
         rows.append((plugin.name, about))
     shown = two_columns()

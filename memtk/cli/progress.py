@@ -20,13 +20,15 @@ class Progress:
 
     Args:
         console: where to write.
-        host: its plugins' hook `memtk_run_event` is called for each event.
+        host: the hook `memtk_run_event` of its plugins is called for each event. One that fails is
+            named once and not called again; the others go on.
         every: seconds between two lines of one stage where there is no terminal.
     """
 
     def __init__(self, console: Console, host: Host, every: float = 30.0) -> None:
         self.console = console
-        self._hook: Callable[..., object] = host.manager.hook.memtk_run_event
+        self._plugins = {plugin.name: plugin for plugin in host.plugins}
+        self._watchers = _watchers(host)
         self._every = every
         self._started: dict[str, float] = {}
         self._shown = 0.0
@@ -64,12 +66,18 @@ class Progress:
             "skip": self._skip,
             "note": self._note,
         }[event.kind](event)
-        try:
-            self._hook(event=event)
-        except Exception as error:
-            # A watcher must not end the run; it is told once and not called again.
-            self._say(f"warning: a plugin's memtk_run_event failed: {one_line(error)}", "yellow")
-            self._hook = lambda **_: None
+        for name, watcher in list(self._watchers.items()):
+            try:
+                watcher(event=event)
+            except Exception as error:
+                del self._watchers[name]
+                of = self._plugins[name]
+                self._say(
+                    f"warning: plugin {name!r} of {of.distribution} {of.version}: memtk_run_event "
+                    f"failed and is not called again: {one_line(error)}. "
+                    f"MEMTK_DISABLE_PLUGINS={name} leaves the plugin out.",
+                    "yellow",
+                )
 
     def _start(self, event: Event) -> None:
         now = time.monotonic()
@@ -116,3 +124,14 @@ class Progress:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _watchers(host: Host) -> dict[str, Callable[..., object]]:
+    """Return the hook `memtk_run_event` of each plugin alone."""
+    manager = host.manager
+    found: dict[str, Callable[..., object]] = {}
+    plugins = {i.plugin_name: i.plugin for i in manager.hook.memtk_run_event.get_hookimpls()}
+    for name in plugins:
+        others = [plugin for other, plugin in plugins.items() if other != name]
+        found[name] = manager.subset_hook_caller("memtk_run_event", remove_plugins=others)
+    return found

@@ -77,7 +77,8 @@ def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
     runs: dict[str, Run] = {}
     refused = []
     for path in sorted(files):
-        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+        inside = path != folder and path.is_relative_to(folder)
+        name = path.relative_to(folder).as_posix() if inside else path.name
         try:
             said = validate(path)
         except UserError as error:
@@ -87,9 +88,16 @@ def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
             reason = "; ".join(f"{check.name}: {check.detail}" for check in said.failed)
             refused.append(Refused(name, reason))
             continue
-        beside = path.with_name(REPORT)
-        run = Run(path, said.result, said.schema, said.digest, beside if beside.exists() else None)
+        run = Run(path, said.result, said.schema, said.digest, _report(path))
         first = runs.setdefault(said.digest, run)
         if first.report is None and run.report is not None:
             runs[said.digest] = run
     return Collection(tuple(runs[key] for key in sorted(runs)), tuple(refused))
+
+
+def _report(path: Path) -> Path | None:
+    """Return the report beside a result, or that of the run folder in which it lies."""
+    places = [path.with_name(REPORT)]
+    if len(path.parents) > 2 and path.parents[1].name == "cells":
+        places.append(path.parents[2] / REPORT)
+    return next((place for place in places if place.exists()), None)

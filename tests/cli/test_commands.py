@@ -6,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from memtk import hookimpl
 from memtk.cli import cli
 from memtk.cli.progress import Progress
 from memtk.events import Event
@@ -112,16 +111,29 @@ def test_without_a_terminal_steps_come_as_lines_with_the_time_left():
     assert "training a 5/10, 0 s left  loss 0.25" in shown(False, EVENTS)
 
 
-def test_a_plugin_that_fails_while_it_watches_does_not_end_the_run():
-    class Failing:
+def test_a_plugin_that_fails_while_it_watches_is_named_once_and_the_others_go_on(write_plugin):
+    failing = """
         @hookimpl
-        def memtk_run_event(self, event):
+        def memtk_run_event(event):
             raise ValueError("boom")
+    """
+    watching = """
+        seen = []
 
-    host = load_plugins([], {})
-    host.manager.register(Failing())
-    console = Console(record=True, width=120, file=Devnull())
+        @hookimpl
+        def memtk_run_event(event):
+            seen.append(event.kind)
+    """
+    points = [write_plugin("bad", failing, "memtk-bad", "2.1"), write_plugin("good", watching)]
+    points.append(write_plugin("late", watching))
+    host = load_plugins(points, {})
+    console = Console(record=True, width=200, file=Devnull())
     with Progress(console, host) as progress:
         progress(EVENTS[0])
         progress(EVENTS[4])
-    assert console.export_text().count("memtk_run_event failed: ValueError: boom") == 1
+    text = " ".join(console.export_text().split())
+    assert text.count("ValueError: boom") == 1
+    assert "plugin 'bad' of memtk-bad 2.1: memtk_run_event failed" in text
+    assert "MEMTK_DISABLE_PLUGINS=bad leaves the plugin out" in text
+    for point in points[1:]:
+        assert point.load().seen == [EVENTS[0].kind, EVENTS[4].kind]

@@ -38,6 +38,19 @@ def test_the_same_file_twice_is_one_run_with_the_report_of_either(write):
     assert run.report == folder / "01/report.html"
 
 
+def test_the_report_of_a_run_folder_is_that_of_its_cells(write):
+    folder = write(("monai2d", {}), truth=False)
+    run = folder / "run"
+    shutil.copytree(folder / "00", run / "cells" / "monai2d")
+    shutil.rmtree(folder / "00")
+    [found] = collect(folder).runs
+    assert found.report is None
+    (run / "report.html").write_text("a report")
+    for named in (folder, run, run / "cells", run / "cells/monai2d/result.json"):
+        [found] = collect(named).runs
+        assert found.report == run / "report.html"
+
+
 def test_the_order_of_the_files_does_not_matter(write):
     folder = write(("monai2d", {"seed": 0}), ("monai2d", {"seed": 1}))
     files = sorted(folder.rglob("result.json"))

@@ -1,4 +1,4 @@
-"""One component of every kind. This module is imported by each command: it imports no torch."""
+"""Components of six kinds. This module is imported by each command: it imports no torch."""
 
 from __future__ import annotations
 
