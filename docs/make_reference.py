@@ -39,7 +39,8 @@ def _hooks() -> str:
     text = f"# Hooks\n\n{inspect.getdoc(hookspecs)}\n"
     for name, function in vars(hookspecs).items():
         if name.startswith("memtk_"):
-            text += f"\n## `{name}{inspect.signature(function)}`\n\n{inspect.getdoc(function)}\n"
+            signature = str(inspect.signature(function)).replace("'", "")  # of lazy annotations
+            text += f"\n## `{name}{signature}`\n\n{inspect.getdoc(function)}\n"
     return text
 
 

@@ -38,6 +38,7 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
     from rich.console import Console
 
     from memtk.atomic import write_text
+    from memtk.errors import UserError
     from memtk.leaderboard import (
         collect,
         completed,
@@ -52,6 +53,11 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
     aside = Console(stderr=True)
     for refused in collection.refused:
         aside.print(f"[yellow]refused:[/] {refused.name}: {refused.reason}", highlight=False)
+    if not collection.runs:
+        raise UserError(
+            f"no result in {folder} is valid, so nothing is written: "
+            "`memtk results validate` says what is wrong with each"
+        )
     boards = make_boards(collection.runs)
     for board in boards:
         for caution in board.cautions:

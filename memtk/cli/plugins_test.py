@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from memtk.testing import Case, Outcome
 
 FAILED = 3
-"""Exit code if a check failed; 2 is a mistake in the command, 0 all that is well."""
+"""Exit code if a check failed or none could be run; 2 is a mistake in the command, 0 all well."""
 
 MARKS = {
     "passed": "[green]passed[/]",
@@ -69,7 +69,8 @@ def test(
     lists as known, with a reason, is shown as such.
 
     \b
-    Exit code: 0 if no check failed, 3 if one did, 2 for a mistake in the command.
+    Exit code: 0 if no check failed, 3 if one did or none could be run, 2 for a mistake in the
+    command.
     \b
     Examples:
       memtk plugins test my-model
@@ -99,11 +100,13 @@ def test(
     config = merge(*map(parse_set, settings)) if settings else {}
     start = time.monotonic()
     outcomes: list[Outcome] = []
-    for entry in found.entries:
-        for case in cases_of(entry, config, example):
-            done = _run(case, names, status)
-            console.print(_table(case, done), "")
-            outcomes += done
+    cases = [case for entry in found.entries for case in cases_of(entry, config, example)]
+    for case in cases if config else ():
+        case.refuse_unknown_settings()
+    for case in cases:
+        done = _run(case, names, status)
+        console.print(_table(case, done), "")
+        outcomes += done
     for complaint in found.complaints:
         console.print(f"[red]failed[/] {complaint}", highlight=False)
     counts = Counter[str](outcome.status for outcome in outcomes)
@@ -113,7 +116,10 @@ def test(
         f"{said or 'there is nothing to check'} in {time.monotonic() - start:.1f} s",
         highlight=False,
     )
-    if counts["failed"]:
+    nothing_ran = bool(outcomes) and counts["skipped"] == len(outcomes)
+    if nothing_ran:
+        console.print("[red]no check could be run, so nothing is shown to be right[/]")
+    if counts["failed"] or nothing_ran:
         ctx.exit(FAILED)
 
 
@@ -144,8 +150,13 @@ def _table(case: Case, outcomes: Sequence[Outcome]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     for column in ("result", "check", "why"):
         table.add_column(column, no_wrap=column != "why")
+    said: set[str] = set()
     for outcome in outcomes:
-        why = Text(outcome.why, "" if outcome.status == "failed" else "dim")
+        again = bool(outcome.why) and outcome.why in said
+        said.add(outcome.why)
+        why = Text(
+            "the same" if again else outcome.why, "" if outcome.status == "failed" else "dim"
+        )
         table.add_row(MARKS[outcome.status], outcome.check.replace("_", " "), why)
     return table
 

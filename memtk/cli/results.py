@@ -14,6 +14,9 @@ WRONG = 3
 """Exit status where a result is not what it says, or did not come out again."""
 
 
+WAY_OUT = "`memtk results validate` says all that is wrong with it"
+
+
 @click.group()
 def results() -> None:
     """Show, check, repeat and collect the results of benches.
@@ -63,7 +66,7 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
 
 
 @results.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--data", metavar="PATH", help="The images, where the result is on your own.")
 @click.option(
     "--set",
@@ -107,7 +110,7 @@ def rerun(
     from memtk.registry import open_registry
     from memtk.results import read_result
 
-    stored = read_result(file)
+    stored = read_result(file, WAY_OUT)
     registry, aside = open_registry(), Console(stderr=True)
     with aside.status("loading torch, MONAI and the plugins"):
         from memtk.bench import rerun as again
@@ -152,7 +155,7 @@ def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) ->
 
 
 @results.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def show(file: Path) -> None:
     """Show a result FILE as tables: what was found, with what, on which images."""
     from rich.console import Console
@@ -161,7 +164,7 @@ def show(file: Path) -> None:
     from memtk.report.terminal import summary
     from memtk.results import read_result
 
-    result = read_result(file)
+    result = read_result(file, WAY_OUT)
     console = Console()
     console.print(summary([result]))
     origin = provenance_of(result)

@@ -11,7 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from memtk.component import KINDS
-from memtk.interfaces import ImageSpec
+from memtk.config import build
+from memtk.errors import PluginError
+from memtk.interfaces import ComponentConfig, ImageSpec
 from memtk.registry import Entry, open_registry
 from memtk.testing.construction import make_config, make_trainable, required_settings
 from memtk.testing.kinds import kind_of
@@ -125,6 +127,21 @@ class Case:
         if keys:
             return f"it needs the settings {', '.join(keys)}: give them with --set, or in its Case"
         return ""
+
+    def refuse_unknown_settings(self) -> None:
+        """Look at the settings that were given, before anything is checked.
+
+        Raises:
+            UserError: for those that it does not take, with the nearest that it does.
+        """
+        if self.entry is not None and self.entry.missing:
+            return
+        try:
+            known = getattr(self.cls, "Config", None)
+        except PluginError:  # told by the checks
+            return
+        if isinstance(known, type) and issubclass(known, ComponentConfig) and not self.lacking:
+            build(known, getattr(self.cls, "presets", {}).get("smoke", {}), self.config)
 
     def make(self) -> Any:
         """Construct it as memtk does: defaults, then the preset `smoke`, then `config`."""

@@ -122,12 +122,14 @@ def test_a_plugin_that_cannot_be_imported_has_failed(run, write_plugin):
 
 def test_a_missing_package_is_skipped_with_the_command_that_brings_it(run, measure):
     measure(CITY, 'needs=("no_such_module",), install="pip install it"')
-    shown = run("plugins", "test", "mine", "--check", "tiles-make-the-whole")
-    assert "it needs no_such_module: pip install it" in shown
+    shown = run("plugins", "test", "mine")
+    assert shown.count("it needs no_such_module: pip install it") == 1 and "the same" in shown
+    shown = run("plugins", "test", "mine", "--check", "tiles-make-the-whole", code=3)
+    assert "no check could be run" in shown
 
 
 def test_what_needs_settings_or_an_example_says_how_to_give_them(run):
-    shown = run("plugins", "test", "images", "--check", "samples-are-images")
+    shown = run("plugins", "test", "images", "--check", "samples-are-images", code=3)
     assert "it needs the settings source: give them with --set" in shown
 
 
@@ -138,9 +140,11 @@ def test_an_example_is_given_on_the_command_line(run, tmp_path):
 
 
 def test_settings_are_given_on_the_command_line(run):
-    check = ("--check", "presets-fit-the-config")
-    shown = run("plugins", "test", "datasize", *check, "--set", "fraction=7", code=3)
+    check = ("--check", "presets-fit-the-config", "--set")
+    assert "2 passed" in run("plugins", "test", "datasize", *check, "fraction=0.5")
+    shown = run("plugins", "test", "datasize", *check, "fraction=7", code=2)
     assert "less than or equal to 1" in shown
+    assert "Did you mean" in run("plugins", "test", "datasize", *check, "fractoin=1", code=2)
 
 
 def test_an_unknown_name_or_check_gets_the_nearest_one(run):
@@ -176,6 +180,14 @@ LINES = {
     "thief": "generator 'copycat' is brought by thief (memtk-thief) and toy (memtk): say thief/",
     "old": "reader 'old' of plugin 'old' is written for plugin interface 0; this memtk has 1",
 }
+
+
+def test_a_plugin_is_said_to_watch_runs_only_if_it_does(run, write_plugin):
+    write_plugin("idle", "")
+    write_plugin("watching", "@hookimpl\ndef memtk_run_event(event):\n    pass\n")
+    shown = run("plugins")
+    assert "of memtk-idle 1.0: brings nothing" in shown
+    assert "of memtk-watching 1.0: watches runs" in shown
 
 
 def test_misbehaving_plugins_get_one_line_each_and_leave_every_command_working(

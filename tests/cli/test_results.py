@@ -86,6 +86,22 @@ def test_a_submission_becomes_a_leaderboard(bench, tmp_path):
     assert (tmp_path / "L.csv").read_bytes() == (tmp_path / "site/leaderboard.csv").read_bytes()
 
 
+def test_where_nothing_is_valid_a_leaderboard_is_left_as_it_was(tmp_path):
+    broken = tmp_path / "e.json"
+    broken.write_text("{}")
+    said = run("leaderboard", broken, "--markdown", tmp_path / "old.md", code=2)
+    text = " ".join(said.split())
+    assert "refused: e.json" in text and "memtk results validate" in text
+    assert not (tmp_path / "old.md").exists()
+
+
+def test_a_file_that_does_not_fit_is_not_to_be_deleted(tmp_path):
+    broken = tmp_path / "e.json"
+    broken.write_text("{}")
+    text = " ".join(run("results", "show", broken, code=2).split())
+    assert "memtk results validate" in text and "delete" not in text
+
+
 def test_leaderboard_tells_what_it_refuses_and_what_is_missing(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / "all" / name).mkdir(parents=True)

@@ -54,6 +54,11 @@ def test_bytes_that_are_no_text_are_refused_by_name(tmp_path):
         read_result(path)
 
 
+def test_a_missing_folder_is_named_as_one(tmp_path):
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere$"):
+        read_result(tmp_path / "nowhere" / "result.json")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"there is no .*result\.json"):
         read_result(tmp_path / "result.json")

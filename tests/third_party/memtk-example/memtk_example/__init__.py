@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from memtk import Component, hookimpl
+from memtk.events import Event
 
 
 @hookimpl
@@ -77,7 +78,7 @@ def memtk_report_sections() -> Iterable[Component]:
 
 
 @hookimpl
-def memtk_run_event(event) -> None:  # type: ignore[no-untyped-def]
+def memtk_run_event(event: Event) -> None:
     """Write the events of a run to the file that MEMTK_EXAMPLE_LOG names, one a line."""
     path = os.environ.get("MEMTK_EXAMPLE_LOG")
     if path:
