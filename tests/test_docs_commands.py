@@ -238,6 +238,8 @@ def here(world, page, tmp_path, monkeypatch, blank_figures):
     shutil.copytree(images, here, dirs_exist_ok=True)
     if policy := re.search(r"^    \[policy\]\n(?: {4}.+\n)+", PAGES[page], re.M):
         (here / "policy.toml").write_text(textwrap.dedent(policy[0]))
+    for name, text in re.findall(r"(\w+\.toml)[^`]*```toml\n(.*?)```", PAGES[page], re.S):
+        (here / name).write_text(text)
     monkeypatch.chdir(here)
     monkeypatch.setenv("MEMTK_DATA_HOME", "home")
     monkeypatch.setattr(sys, "path", [str(here / "packages"), *sys.path])

@@ -35,7 +35,7 @@ USES = {
     "embedder": "memtk bench --embedder {name} --preset smoke",
     "similarity": "memtk bench --similarity {name} --preset smoke",
     "mitigation": "memtk bench --mitigation {name} --preset smoke",
-    "reader": "memtk check --data images.csv",
+    "reader": "memtk plugins test {name} --example FILE",
     "quality": "memtk bench --quality {name} --preset smoke",
     "attack": "memtk bench --attack {name} --preset smoke",
     "report": "memtk bench --preset smoke",
