@@ -21,6 +21,7 @@ class Board:
     Args:
         key: that stands for its conditions.
         benchmark: suite and version, or somebody's own data.
+        images: what own data are, in somebody's words; empty if nobody says.
         dims: "2D" or "3D".
         conditions: what its numbers have in common.
         reasons: why it stands apart from other tables of the suite.
@@ -33,6 +34,7 @@ class Board:
 
     key: str
     benchmark: str
+    images: str
     dims: str
     conditions: dict[str, str]
     reasons: tuple[str, ...]
@@ -46,6 +48,11 @@ class Board:
     def suite(self) -> str:
         """The suite's name, or "own data"."""
         return self.benchmark.partition(",")[0]
+
+    @property
+    def heading(self) -> str:
+        """What was benched."""
+        return f"{self.images} ({self.benchmark})" if self.images else self.benchmark
 
     @property
     def title(self) -> str:
@@ -75,9 +82,11 @@ def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
     rows = sorted(make_rows(runs), key=_order)
     ranked = iter(ranks([row.copy_rate for row in rows if not row.truth]))
     absent, remedy = missing(rows)
+    said = {run.images for run in runs if run.result.suite is None} - {""}
     return Board(
         key=key_of(list(conditions(first).values())),
         benchmark=benchmark(first),
+        images=min(said, default=""),
         dims=dims(first),
         conditions=conditions(first),
         reasons=tuple(apart(first, others)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from memtk.errors import UserError
 from memtk.results import Result
 from memtk.results.submission import REPORT, slug
 from memtk.results.validation import find_results, validate
+
+NAME = "IMAGES.txt"
+"""A file that says in a line what images the results in its folder and below are of."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Run:
         result: what it holds.
         schema: the version that it was written with.
         digest: SHA-256 of the file, in hexadecimal digits.
-        report: the page beside it; None without one.
+        report: the page beside it, or of the run folder in which it lies; None without one.
+        images: what the collection calls its images; empty if it says nothing.
     """
 
     path: Path
@@ -29,6 +34,7 @@ class Run:
     schema: int
     digest: str
     report: Path | None
+    images: str = ""
 
     @property
     def id(self) -> str:
@@ -88,11 +94,22 @@ def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
             reason = "; ".join(f"{check.name}: {check.detail}" for check in said.failed)
             refused.append(Refused(name, reason))
             continue
-        run = Run(path, said.result, said.schema, said.digest, _report(path))
+        report, images = _report(path), _images(path, folder)
+        run = Run(path, said.result, said.schema, said.digest, report, images)
         first = runs.setdefault(said.digest, run)
         if first.report is None and run.report is not None:
             runs[said.digest] = run
     return Collection(tuple(runs[key] for key in sorted(runs)), tuple(refused))
+
+
+def _images(path: Path, folder: Path) -> str:
+    """Return the first line of the nearest file `NAME` above a result, within the collection."""
+    for place in path.parents:
+        if not place.is_relative_to(folder):
+            break
+        with suppress(OSError, UnicodeDecodeError):
+            return (place / NAME).read_text(encoding="utf-8").strip().partition("\n")[0][:80]
+    return ""
 
 
 def _report(path: Path) -> Path | None:

@@ -32,9 +32,9 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
     parts = [MADE, "# Leaderboard", RULE]
     last = ""
     for board in boards:
-        if board.benchmark != last:
-            parts.append(f"## {_text(board.benchmark)}")
-        last = board.benchmark
+        if board.heading != last:
+            parts.append(f"## {_text(board.heading)}")
+        last = board.heading
         parts.append(f"### {_text(board.title)}")
         parts += [f"> {_text(caution)}" for caution in board.cautions]
         if board.remedy:

@@ -12,7 +12,7 @@ from memtk.leaderboard.rank import Rank
 from memtk.leaderboard.row import Row
 
 _FIXED = (
-    *("table", "benchmark", "dims", "N", "M", "V", "embedder", "similarity"),
+    *("table", "benchmark", "images", "dims", "N", "M", "V", "embedder", "similarity"),
     *("generator", "package", "version", "mitigations", "remarks", "preset", "truth"),
     *("rank_best", "rank_worst", "copy_rate", "copy_rate_low", "copy_rate_high"),
     *("dar_null", "seeds", "verdict"),
@@ -39,7 +39,7 @@ def spreadsheet(boards: Sequence[Board]) -> str:
 def _line(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
     result, rate, used = row.runs[0].result, row.copy_rate, row.generator
     values: list[object] = [
-        *(board.key, board.benchmark, board.dims, result.used_training.images),
+        *(board.key, board.benchmark, board.images, board.dims, result.used_training.images),
         *(result.last.n_synthetic, result.data.counts["validation"].images),
         *(board.conditions["embedder"], board.conditions["similarity"]),
         *(used.name, used.distribution, used.version, row.mitigations, row.remarks),

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from memtk.errors import UserError
-from memtk.leaderboard import collect, collect_files
+from memtk.leaderboard import collect, collect_files, make_boards, markdown
 
 
 def test_what_is_invalid_is_refused_by_name_and_the_rest_goes_on(write):
@@ -49,6 +49,23 @@ def test_the_report_of_a_run_folder_is_that_of_its_cells(write):
     for named in (folder, run, run / "cells", run / "cells/monai2d/result.json"):
         [found] = collect(named).runs
         assert found.report == run / "report.html"
+
+
+def test_a_line_in_a_file_says_what_own_images_are(write):
+    folder = write(("monai2d", {"suite": None}), ("other", {"seed": 1}), truth=False)
+    (folder / "IMAGES.txt").write_text("Knees, 40 patients\nand more\n")
+    (folder.parent / "IMAGES.txt").write_text("not of this collection")
+    boards = make_boards(collect(folder).runs)
+    own, suite = sorted(boards, key=lambda board: board.benchmark)
+    assert own.heading == f"Knees, 40 patients ({own.benchmark})"
+    assert suite.heading == suite.benchmark and suite.images == ""
+    text = markdown(boards)
+    assert f"## {own.heading}" in text and f"## {suite.benchmark}" in text
+    (folder / "01/IMAGES.txt").write_bytes(b"\xff\xfe")
+    (folder / "00/IMAGES.txt").write_text("Nearer")
+    assert {run.images for run in collect(folder).runs} == {"Nearer", "Knees, 40 patients"}
+    (folder / "IMAGES.txt").unlink()
+    assert {run.images for run in collect(folder).runs} == {"Nearer", ""}
 
 
 def test_the_order_of_the_files_does_not_matter(write):

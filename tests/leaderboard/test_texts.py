@@ -5,8 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import random
+from pathlib import Path
 
-from memtk.leaderboard import Refused, collect_files, make_boards, markdown, spreadsheet
+from memtk.leaderboard import (
+    Refused,
+    collect,
+    collect_files,
+    completed,
+    make_boards,
+    markdown,
+    spreadsheet,
+)
+from memtk.registry import open_registry
 
 ENTRIES = (
     ("monai2d", {"rate": (0.2, 0.1, 0.3), "copies": 4}),
@@ -78,3 +88,11 @@ def test_the_order_and_the_names_of_files_change_no_byte(write):
         again = make_boards(collect_files(folder, moved).runs)
         assert markdown(again) == markdown(boards)
         assert spreadsheet(again) == spreadsheet(boards)
+
+
+def test_the_tables_of_this_repository_are_those_of_its_results():
+    folder = Path(__file__).parents[2] / "benchmarks"
+    found = completed(collect(folder / "results"), open_registry())
+    made = markdown(make_boards(found.runs), found.refused)
+    assert not found.refused
+    assert (folder / "LEADERBOARD.md").read_text() == made, "run `make leaderboard`"
