@@ -6,11 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from memtk.results import headline, read_audit, read_result, write_audit
+from memtk.results import (
+    Audit,
+    Result,
+    RunFile,
+    headline,
+    read_audit,
+    read_record,
+    read_result,
+    write_audit,
+)
 from memtk.results.migrations import MIGRATIONS, migrate
 from memtk.results.record import SCHEMA
+from memtk.results.study import StudyFile
 
-FILES = sorted(Path(__file__).parent.glob("result-*.json"))
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("result-*.json"))
+
+KINDS = {"result": (Result, 1), "audit": (Audit, 1), "run": (RunFile, 1), "study": (StudyFile, 2)}
+"""What each stored file holds, and the first schema that it was written with."""
 
 
 def read(name):
@@ -29,6 +43,20 @@ def test_there_is_a_file_of_every_version_and_a_way_out_of_every_old_one():
         *range(1, SCHEMA + 1)
     }
     assert set(MIGRATIONS) == set(range(1, SCHEMA))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_each_kind_that_an_old_memtk_wrote_is_read(kind):
+    record, first = KINDS[kind]
+    for version in range(first, SCHEMA + 1):
+        path = HERE / f"{kind}-schema-{version}.json"
+        assert json.loads(path.read_text())["schema_version"] == version
+        assert read_record(path, record).schema_version == SCHEMA
+
+
+def test_an_audit_of_an_old_memtk_says_what_one_of_today_says():
+    old, new = (read_audit(HERE / f"audit-schema-{version}.json") for version in (1, 2))
+    assert old.protocols == new.protocols and old.verdict == new.verdict
 
 
 def test_patients_with_a_flagged_image_are_not_taken_for_patients_that_were_tested():
