@@ -61,7 +61,12 @@ def _shown(value: Any) -> str:
 
 
 def check_applied(
-    cell: str, part: Part, mitigations: Sequence[Part], similarity: Part, quality: Sequence[Part]
+    cell: str,
+    part: Part,
+    mitigations: Sequence[Part],
+    similarity: Part,
+    quality: Sequence[Part],
+    exposure: str,
 ) -> None:
     """Refuse mitigations that could not do or could not be judged in a cell.
 
@@ -86,3 +91,4 @@ def check_applied(
                 f"{cell}: {mitigation.name} weighs memorization against quality, and the bench "
                 "measures none: name a measure, as in --quality ms-ssim"
             )
+        mitigation.make().check([measure.name for measure in quality], exposure)

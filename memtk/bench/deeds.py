@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from memtk.bench.effects import overridden
 from memtk.bench.plan import Plan
+from memtk.interfaces import PhaseSettings
 from memtk.results import Deed
 
 
@@ -32,9 +33,19 @@ def settled(plan: Plan, cell: str) -> list[Deed]:
     ]
     for part in plan.mitigations_of(cell):
         if "augment" in overridden(part.cls):
-            text = "The training images were changed anew each time they were shown."
-            deeds.append(Deed(mitigation=part.name, text=text))
+            text = "The training images were changed anew each time they were shown"
+            deeds.append(Deed(mitigation=part.name, text=f"{text}{_encoded(plan, cell)}."))
     return deeds
+
+
+def _encoded(plan: Plan, cell: str) -> str:
+    """Say what a phase with a frozen encoder sees of augmentation, if the generator has phases."""
+    values = [value for _, value in plan.generators[cell].config]
+    found = sorted({value.variants for value in values if isinstance(value, PhaseSettings)})
+    if not found:
+        return ""
+    many = f"{found[0]}" if len(found) == 1 else "as many as its setting `variants` says"
+    return f"; a phase with a frozen encoder drew from {many} changed versions of each"
 
 
 def in_order(deeds: Sequence[Deed], plan: Plan, cell: str) -> list[Deed]:

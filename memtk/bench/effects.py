@@ -19,9 +19,11 @@ BY_SCORE = ("teach", "stop", "screen")
 
 
 def overridden(cls: type[Mitigation]) -> frozenset[str]:
-    """Return the methods that a mitigation brings of its own."""
-    methods = (n for n, v in vars(Mitigation).items() if isfunction(v) and not n.startswith("_"))
-    return frozenset(n for n in methods if getattr(cls, n) is not getattr(Mitigation, n))
+    """Return the methods that a mitigation brings of its own; not `check`, which does nothing."""
+    methods = {n for n, v in vars(Mitigation).items() if isfunction(v) and not n.startswith("_")}
+    return frozenset(
+        n for n in methods - {"check"} if getattr(cls, n) is not getattr(Mitigation, n)
+    )
 
 
 def with_method(mitigations: Iterable[Made], *methods: str) -> list[Made]:

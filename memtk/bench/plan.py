@@ -158,7 +158,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
     _check_preset(recipe, [*generators.values(), *([embedder] if embedder else [])])
     quality = tuple(_part(recipe, registry, "quality", name) for name in bench.quality)
     for cell, parts in applied.items():
-        check_applied(cell, generators[cell], parts, similarity, quality)
+        check_applied(cell, generators[cell], parts, similarity, quality, bench.exposure)
     return Plan(
         recipe=recipe,
         data=data,

@@ -151,18 +151,20 @@ def _study(
     parameters, dry_run = options.pop("parameters"), options.pop("dry_run")
     own = {key: options.pop(key) for key in ("seeds", "sizes", "equal_epochs") if key in options}
     names = {"generators": "generator", "mitigations": "mitigation", "qualities": "quality"}
+    names |= {"attacks": "attack", "compared": "compare"}
     asked = {
         names.get(key, key): value for key, value in options.items() if value not in (None, ())
     }
     with console.status("loading torch, MONAI and the plugins"):
         from memtk.cli.study_board import StudyBoard
-        from memtk.study import Base, describe_study, make_study, run_study
+        from memtk.study import Base, check_way, describe_study, make_study, run_study
         from memtk.study.cluster import parse_parameters
 
         base = Base(asked, sets=sets, **base_keys)
         own = {key: value for key, value in own.items() if value is not None}
         plan = make_study(base, vary, registry, kind=kind, **own)
     if dry_run:
+        check_way(ways["executor"], parse_parameters(parameters))
         width = ways["jobs"] or (len(plan.cells) if ways["executor"] == "slurm" else 1)
         shown = describe_study(plan, registry, out=out, device=device, width=width)
         Console().print(shown)

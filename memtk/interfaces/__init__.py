@@ -10,11 +10,12 @@ from memtk.interfaces.private import Private
 from memtk.interfaces.quality import FeatureMetric, Features, Measure, QualityMetric
 from memtk.interfaces.reader import Reader, Record, Volume
 from memtk.interfaces.report import ReportSection
-from memtk.interfaces.settings import ComponentConfig, PhaseSettings
+from memtk.interfaces.settings import COUNTS_STEPS, ComponentConfig, PhaseSettings
 from memtk.interfaces.similarity import Similarity
 from memtk.interfaces.trainable import Phase, Trainable, Turn
 
 __all__ = [
+    "COUNTS_STEPS",
     "Attack",
     "Choice",
     "ComponentConfig",

@@ -89,6 +89,17 @@ class Mitigation:
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
 
+    def check(self, quality: Sequence[str], exposure: str) -> None:
+        """Refuse settings that the bench cannot serve, before anything is trained.
+
+        Args:
+            quality: the names of the measures of quality that the bench takes ("fid").
+            exposure: of which checkpoints the exposure is tested: "last", "all" or "none".
+
+        Raises:
+            UserError: with the way out.
+        """
+
     def adjust(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the generator's configuration (its `Config` as a nested dict), changed.
 

@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+COUNTS_STEPS: dict[str, Any] = {"counts_steps": True}
+"""`json_schema_extra` of a setting that is a number of steps of a phase: studies at equal epochs
+scale it with the phase."""
+
 
 class ComponentConfig(BaseModel):
     """Base of every `Config`. Frozen; an unknown key is an error, never ignored.

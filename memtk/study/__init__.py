@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from memtk.study.given import study_of_runs
     from memtk.study.grid import Base
     from memtk.study.plan import StudyPlan, make_study
-    from memtk.study.run import FinishedStudy, run_study, study_runs
+    from memtk.study.run import FinishedStudy, check_way, run_study, study_runs
     from memtk.study.tasks import Task
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "describe_study",
     "make_study",
     "parse_axis",
+    "check_way",
     "run_study",
     "study_of_runs",
     "study_runs",
@@ -37,7 +38,7 @@ _FOUND_IN = {
     "given": ("study_of_runs",),
     "grid": ("Base",),
     "plan": ("StudyPlan", "make_study"),
-    "run": ("FinishedStudy", "run_study", "study_runs"),
+    "run": ("FinishedStudy", "check_way", "run_study", "study_runs"),
     "tasks": ("Task",),
 }
 

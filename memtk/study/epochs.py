@@ -20,8 +20,9 @@ def at_equal_epochs(plan: Plan, dataset: Dataset, registry: Registry) -> Plan:
 
     With all N training images the steps are those of the settings; with n of them, after the
     mitigations, `round(steps * n / N)`, and 1 at the least. So each image is shown as often, as in
-    the data-size study of Dar et al. (arXiv 2402.01054), which fixes the epochs. Milestones that
-    count steps are scaled too. The embedders are not touched: the copy detector is trained on all.
+    the data-size study of Dar et al. (arXiv 2402.01054), which fixes the epochs. Milestones and
+    settings that count steps (`memtk.interfaces.COUNTS_STEPS`) are scaled too. The embedders are
+    not touched: the copy detector is trained on all.
     """
     images = len(dataset.split("training"))
     share = len(chosen_training(plan, dataset)) / images
@@ -46,8 +47,11 @@ def scaled(config: BaseModel, share: float) -> dict[str, Any]:
     if isinstance(config, PhaseSettings):
         return _phase(config, share)
     found: dict[str, Any] = {}
-    for name in type(config).model_fields:
+    for name, field in type(config).model_fields.items():
         value = getattr(config, name)
+        extra = field.json_schema_extra
+        if value and isinstance(extra, Mapping) and extra.get("counts_steps"):
+            found[name] = max(1, round(value * share))
         if isinstance(value, BaseModel):
             found[name] = scaled(value, share)
         elif isinstance(value, Mapping):

@@ -104,11 +104,20 @@ def _report(folder: Path) -> FinishedStudy:
     return FinishedStudy(study, report)
 
 
+def check_way(executor: Executor, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters of a cluster's jobs where there are none.
+
+    Raises:
+        UserError: with the way out.
+    """
+    if executor == "here" and parameters:
+        raise UserError("--slurm goes with --executor slurm, or --executor local to try it here")
+
+
 def _launcher(
     folder: Path, executor: Executor, jobs: int | None, parameters: Mapping[str, Any], cells: int
 ) -> Launcher | None:
-    if executor == "here" and parameters:
-        raise UserError("--slurm goes with --executor slurm, or --executor local to try it here")
+    check_way(executor, parameters)
     if executor != "here":
         width = jobs or (1 if executor == "local" else max(1, cells))
         return Cluster(folder, executor, width, parameters)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from memtk.interfaces import ComponentConfig, PhaseSettings
+from memtk.interfaces import COUNTS_STEPS, ComponentConfig, PhaseSettings
 
 VQGAN: dict[str, Any] = {"steps": 150_000, "batch_size": 8}
 DIFFUSION: dict[str, Any] = {
@@ -58,7 +58,10 @@ class MedDiffConfig(ComponentConfig):
     discriminator_channels: int = Field(64, ge=1, description="channels of their first layer")
     discriminator_layers: int = Field(3, ge=1, description="layers of theirs that halve the sides")
     discriminator_start: int = Field(
-        5_000, ge=0, description="step of the phase vqgan from which there are discriminators"
+        5_000,
+        ge=0,
+        description="step of the phase vqgan from which there are discriminators",
+        json_schema_extra=COUNTS_STEPS,
     )
     vqgan_rate: float = Field(7.5e-5, gt=0, description="learning rate of the VQ-GAN")
     discriminator_rate: float = Field(7.5e-5, gt=0, description="learning rate of discriminators")

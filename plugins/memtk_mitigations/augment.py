@@ -12,7 +12,9 @@ from memtk.noise import Noise
 class Augment(Mitigation):
     """Changes training images anew each time they are shown.
 
-    A flip of the last axis and a rotation by U(-5, 5) degrees, each with probability 1/2.
+    A flip of the last axis and a rotation by U(-5, 5) degrees, each with probability 1/2. A phase
+    with a frozen encoder, as the diffusion of a latent model, draws from as many changed versions
+    of each image as its setting `variants` says, encoded once: 8 unless it is set.
 
     Reference: Dar et al., arXiv 2402.01054, section 2.4.3.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -46,6 +47,20 @@ class EarlyStop(Mitigation):
     Config = EarlyStopConfig
     config: EarlyStopConfig
     needs_quality: ClassVar[bool] = True
+
+    def check(self, quality: Sequence[str], exposure: str) -> None:
+        """Refuse to weigh what will not be measured at every checkpoint."""
+        if self.config.memorization == "exposed" and exposure != "all":
+            raise UserError(
+                "early-stop.memorization = exposed needs the exposure of every checkpoint: say "
+                "--set bench.exposure=all"
+            )
+        wanted = self.config.quality
+        if wanted is not None and re.split(r"[\[.]", wanted)[0] not in quality:
+            raise UserError(
+                f"early-stop.quality = {wanted}, and the bench measures {', '.join(quality)}: name "
+                f"it with --quality.{did_you_mean(wanted, quality)}"
+            )
 
     def stop(self, course: Sequence[Standing]) -> Choice:
         """Choose one checkpoint.

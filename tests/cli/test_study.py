@@ -52,6 +52,31 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "4 cells, 0 finished" in text and not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("kind", [["--vary", "seed=0,1"], ["datasize"], ["augmentation"]], ids=str)
+def test_every_option_of_a_bench_passes_through(kind, tmp_path):
+    """What a bench is asked for, a study asks of every cell."""
+    beside = "copycat+datasize" if "augmentation" in kind else "copycat+augment"
+    words = [
+        *kind, *SMALL, "--attack", "gan-leaks", "--compare", beside, "--quality",
+        "ms-ssim", "--checkpoints", 2, "--samples", 4,
+    ]  # fmt: skip
+    assert "cells" in run(*words, "--dry-run", "--out", tmp_path / "s")
+
+
+def test_an_attack_and_a_comparison_reach_the_results_of_a_study(tmp_path):
+    words = ["--vary", "seed=0,1", *SMALL, "--attack", "gan-leaks", "--compare", "copycat+augment"]
+    run(*words, "--out", tmp_path / "s")
+    found = sorted((tmp_path / "s/cells").glob("*/cells/*/result.json"))
+    results = [json.loads(path.read_text()) for path in found]
+    assert [r["cell"] for r in results] == ["copycat", "copycat+augment"] * 2
+    assert all(r["membership"]["gan-leaks"]["auc"] for r in results)
+
+
+def test_settings_of_jobs_without_jobs_are_refused_by_a_dry_run_too(tmp_path):
+    words = ["--vary", "seed=0,1", *SMALL, "--slurm", "partition=gpu", "--out", tmp_path / "s"]
+    assert "--slurm goes with" in run(*words, "--dry-run", code=2)
+
+
 def test_a_cell_that_failed_is_named_and_the_status_is_2(tmp_path):
     text = run(
         *("--vary", "mitigation.datasize.patients=4,99", *SMALL, "--out", tmp_path / "s"), code=2

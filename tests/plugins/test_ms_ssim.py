@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from memtk.data.images import MemoryImages
 from memtk_measures.ms_ssim import MsSsim, settings
@@ -83,3 +84,23 @@ def test_one_scale_agrees_with_scikit_image():
 
 def test_weights_sum_to_one():
     assert np.isclose(sum(settings((48, 32, 32))[1]), 1)
+
+
+@pytest.mark.parametrize("shape", [(192, 192), (64, 64), (64, 48, 64)])
+def test_it_is_the_ms_ssim_of_torchmetrics(shape):
+    """Both round off differently between the scales; another weight or scale is further off."""
+    kernel, weights = settings(shape)
+    noise = torch.Generator().manual_seed(0)
+    coarse = torch.rand((2, 1, *(side // 8 for side in shape)), generator=noise)
+    mode = "bilinear" if len(shape) == 2 else "trilinear"
+    base = torch.nn.functional.interpolate(coarse, size=shape, mode=mode)
+    x = (0.8 * base + 0.2 * torch.rand(base.shape, generator=noise)) * 2 - 1
+    x[1] = 0.5 * x[1] + 0.5 * x[0]  # alike, so that no scale is cut off at 0
+    images = MemoryImages(x)
+    theirs = multiscale_structural_similarity_index_measure(
+        (x[:1] + 1) / 2, (x[1:] + 1) / 2, sigma=1.5, kernel_size=kernel, data_range=1.0,
+        betas=weights, gaussian_kernel=True,
+    )  # fmt: skip
+    found = METRIC(images, images)["ms-ssim"]  # of two images each is the other's pair
+    assert found.value == pytest.approx(float(theirs), abs=0.02)
+    assert f"At {len(weights)} of the 5 published scales" in found.note

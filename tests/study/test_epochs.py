@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.bench.run import prepared
+from memtk.config import build
 from memtk.interfaces import PhaseSettings
 from memtk.study import make_study
 from memtk.study.epochs import at_equal_epochs, scaled
@@ -55,3 +56,13 @@ def test_milestones_are_scaled_where_they_count_steps():
     assert scaled(by_step, 0.5) == {"steps": 50, "milestones": (20, 40)}
     assert scaled(PhaseSettings.model_validate(asked), 0.5) == {"steps": 50}
     assert scaled(PhaseSettings.model_validate({"steps": 0}), 0.5) == {}
+
+
+def test_settings_that_count_steps_are_scaled_with_their_phase(registry):
+    cls = registry.load("generator", "meddiff3d")
+    config = build(cls.Config, cls.presets["demo"])
+    assert (config.vqgan.steps, config.discriminator_start) == (1500, 1440)
+    quarter = scaled(config, 0.25)
+    assert (quarter["vqgan"]["steps"], quarter["discriminator_start"]) == (375, 360)
+    never = build(cls.Config, cls.presets["smoke"], {"discriminator_start": 0})
+    assert "discriminator_start" not in scaled(never, 0.25)
