@@ -32,8 +32,8 @@ QUALITY = ("fid", "ms-ssim", "prdc")
 ATTACKS = ("gan-leaks", "denoising-loss", "pia")
 
 HEAD = (
-    "| cell | dar n_mem, % | copy rate, % | mean | exposed of 64 | fid / real | ms-ssim "
-    "| AUC gan-leaks | AUC denoising-loss | training, min |\n"
+    "| cell | dar n_mem, % | copy rate, % (95 % interval) | exposed of 64 | fid / real | ms-ssim "
+    "| AUC gan-leaks | AUC denoising-loss | AUC pia | training, min |\n"
     "|---|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -70,7 +70,7 @@ def row(cell, results):
     """Put the results of a cell into a row."""
     lasts = [result.last for result in results]
     found = [last.protocols.conformal for last in lasts]
-    rates = [one.copy_rate.estimate for one in found if one.copy_rate]
+    rates = [one.copy_rate for one in found if one.copy_rate]
     exposed = ["-" if one.n_mem is None else str(one.n_mem) for one in found]
     areas = {
         name: [r.membership[name].auc.estimate for r in results if r.membership[name].auc]
@@ -80,12 +80,11 @@ def row(cell, results):
     cells = (
         cell,
         ", ".join(f"{100 * last.protocols.dar.mem_fraction:.0f}" for last in lasts),
-        ", ".join(f"{100 * rate:.0f}" for rate in rates),
-        f"{100 * np.mean(rates):.0f}" if rates else "-",
+        ", ".join(f"{100 * r.estimate:.0f} ({100 * r.low:.0f}–{100 * r.high:.0f})" for r in rates),
         ", ".join(exposed),
         ", ".join(f"{fid(one):.2f}" for one in results),
         f"{np.mean([last.quality['ms-ssim'] for last in lasts]):.2f}",
-        *(", ".join(f"{a:.2f}" for a in areas.get(name, [])) or "-" for name in ATTACKS[:2]),
+        *(", ".join(f"{a:.2f}" for a in areas.get(name, [])) or "-" for name in ATTACKS),
         f"{np.mean(seconds) / 60:.1f}" if seconds else "-",
     )
     return "| " + " | ".join(cells) + " |"
