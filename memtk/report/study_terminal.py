@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.measures_terminal import ABREAST
 from memtk.report.rendering import seconds
 from memtk.report.study_words import series_note
 from memtk.results import percent
@@ -31,7 +32,6 @@ def study_summary(study: Study) -> RenderableType:
     settings = settings_of(study.file, study.findings)
     names = qualities(settings)
     memorized = _table("seeds", "N", *_COLUMNS, "copy rate")
-    quality = _table("training", *names)
     for setting in settings:
         memorized.add_row(
             Text(setting.label),
@@ -40,23 +40,34 @@ def study_summary(study: Study) -> RenderableType:
             *(Text(_measured(setting, key)) for key in _COLUMNS.values()),
             Text(_rate(setting)),
         )
-        quality.add_row(
-            Text(setting.label),
-            seconds(setting.training_seconds.mean) if setting.training_seconds else "-",
-            *(Text(_quality(setting, name)) for name in names),
-        )
+    quality = [
+        _quality_table(settings, names[start : start + ABREAST], timed=start == 0)
+        for start in range(0, max(1, len(names)), ABREAST)
+    ]
     return Group(
-        *([memorized, quality] if settings else []),
+        *([memorized, *quality] if settings else []),
         *(Text(line, style="dim") for line in _notes_on(settings)),
         *(_failures(study) if study.missing else []),
     )
 
 
+def _quality_table(settings: Sequence[Setting], names: Sequence[str], *, timed: bool) -> Table:
+    """Return measures of quality, few enough to be read; the first table has the training time."""
+    # the extractor on a line of its own
+    table = _table(*(["training"] if timed else []), *(name.replace("[", "\n[") for name in names))
+    for setting in settings:
+        time = setting.training_seconds
+        taken = [seconds(time.mean) if time else "-"] if timed else []
+        measured = (Text(_quality(setting, name)) for name in names)
+        table.add_row(Text(setting.label), *taken, *measured)
+    return table
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("setting")
+    table.add_column("setting", overflow="fold")
     for column in columns:
-        table.add_column(Text(column), justify="right", min_width=len(column.split("[")[0]))
+        table.add_column(Text(column), justify="right", min_width=max(map(len, column.split("\n"))))
     return table
 
 

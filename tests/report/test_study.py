@@ -94,6 +94,15 @@ def test_settings_are_compared_with_the_first(made):
     assert each[0].difference.mean < -0.3 and each[0].clear
 
 
+def test_many_measures_stand_below_each_other_in_a_narrow_terminal(made, monkeypatch):
+    names = [f"measure-{number}.precision[ntxent2d]" for number in range(9)]
+    monkeypatch.setattr("memtk.report.study_terminal.qualities", lambda settings: names)
+    text = text_of(study_summary(read_study(made)), 80)
+    assert "…" not in text and text.count("[ntxent2d]") == 9
+    assert [text.count(f"measure-{number}.precision") for number in range(9)] == [1] * 9
+    assert text.count("training ") >= 1
+
+
 def test_the_terminal_says_what_the_page_says(made):
     text = text_of(study_summary(read_study(made)))
     assert "augment off" in text and "[5%]" in text and "With 2 seeds" in text
