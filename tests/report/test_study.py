@@ -95,11 +95,11 @@ def test_settings_are_compared_with_the_first(made):
 
 
 def test_many_measures_stand_below_each_other_in_a_narrow_terminal(made, monkeypatch):
-    names = [f"measure-{number}.precision[ntxent2d]" for number in range(9)]
+    names = [f"prdc.measure{number}[ntxent2d]" for number in range(9)]
     monkeypatch.setattr("memtk.report.study_terminal.qualities", lambda settings: names)
     text = text_of(study_summary(read_study(made)), 80)
     assert "…" not in text and text.count("[ntxent2d]") == 9
-    assert [text.count(f"measure-{number}.precision") for number in range(9)] == [1] * 9
+    assert [text.count(f"prdc.measure{number}") for number in range(9)] == [1] * 9
     assert text.count("training ") >= 1
 
 
