@@ -40,10 +40,9 @@ def study_summary(study: Study) -> RenderableType:
             *(Text(_measured(setting, key)) for key in _COLUMNS.values()),
             Text(_rate(setting)),
         )
-    quality = [
-        _quality_table(settings, names[start : start + ABREAST], timed=start == 0)
-        for start in range(0, max(1, len(names)), ABREAST)
-    ]
+    quality = [_quality_table(settings, names[: ABREAST - 1], timed=True)]
+    for start in range(ABREAST - 1, len(names), ABREAST):
+        quality.append(_quality_table(settings, names[start : start + ABREAST], timed=False))
     return Group(
         *([memorized, *quality] if settings else []),
         *(Text(line, style="dim") for line in _notes_on(settings)),
