@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memtk.results.schema import Checkpoint, Result
 
@@ -19,8 +19,9 @@ class Value:
         share: of the images, in [0, 1].
         count: of images; None for a measure that is a rate alone.
         null: the share of a generator that has memorized nothing; None where it is not known.
-        low: of the interval of this cell alone, which resamples patients; None without one, and so
-            `high`.
+        low: of the interval of this cell alone, and `high`; None without one. That of the copy rate
+            resamples patients. That of a count is Clopper and Pearson's for the validation images
+            as they are, whose own chance is not in it.
     """
 
     share: float
@@ -49,14 +50,16 @@ class Measure:
 
 def _memorized(result: Result, checkpoint: Checkpoint) -> Value:
     dar = checkpoint.protocols.dar
-    return Value(dar.mem_fraction, dar.n_mem, dar.expected_mem_fraction)
+    value = Value(dar.mem_fraction, dar.n_mem, dar.expected_mem_fraction)
+    return _of_patients(value, result, checkpoint)
 
 
 def _matched(result: Result, checkpoint: Checkpoint) -> Value | None:
     matched = checkpoint.protocols.dar_matched
     if matched.mem_fraction is None:
         return None
-    return Value(matched.mem_fraction, matched.n_mem, MATCHED_NULL)
+    value = Value(matched.mem_fraction, matched.n_mem, MATCHED_NULL)
+    return _of_patients(value, result, checkpoint)
 
 
 def _exposed(result: Result, checkpoint: Checkpoint) -> Value | None:
@@ -64,22 +67,27 @@ def _exposed(result: Result, checkpoint: Checkpoint) -> Value | None:
     if test.n_mem is None or test.exposed_flagged_fraction is None:
         return None
     if test.finest_p > test.alpha:  # no p-value can be that small: what is flagged is all there is
-        return Value(test.n_mem / result.used_training.images, test.n_mem)
-    return Value(test.exposed_flagged_fraction, test.n_mem, test.exposed_expected_fraction)
+        value = Value(test.n_mem / result.used_training.images, test.n_mem)
+    else:
+        value = Value(test.exposed_flagged_fraction, test.n_mem, test.exposed_expected_fraction)
+    return _of_patients(value, result, checkpoint)
 
 
 def _copies(result: Result, checkpoint: Checkpoint) -> Value:
     dar = checkpoint.protocols.dar
     validation = result.data.counts["validation"].images
     null = dar.validation_called_copies / validation if validation else None
-    return Value(dar.copy_fraction, dar.n_copies, null)
+    value = Value(dar.copy_fraction, dar.n_copies, null)
+    return _bounded(value, checkpoint.n_synthetic, checkpoint)
 
 
 def _copied(result: Result, checkpoint: Checkpoint) -> Value:
     test = checkpoint.protocols.conformal
     if test.finest_p > test.alpha:
-        return Value(test.n_copies / checkpoint.n_synthetic, test.n_copies)
-    return Value(test.copies_flagged_fraction, test.n_copies, test.copies_expected_fraction)
+        value = Value(test.n_copies / checkpoint.n_synthetic, test.n_copies)
+    else:
+        value = Value(test.copies_flagged_fraction, test.n_copies, test.copies_expected_fraction)
+    return _bounded(value, checkpoint.n_synthetic, checkpoint)
 
 
 def _rate(result: Result, checkpoint: Checkpoint) -> Value | None:
@@ -87,6 +95,29 @@ def _rate(result: Result, checkpoint: Checkpoint) -> Value | None:
     if rate is None:
         return None
     return Value(rate.estimate, None, 0.0, rate.low, rate.high)
+
+
+def _of_patients(value: Value, result: Result, checkpoint: Checkpoint) -> Value:
+    """Bound a share of the training images. Images of one patient are not independent: each
+    patient counts as one trial, which is wide where most images of a patient differ."""
+    return _bounded(value, result.used_training.patients, checkpoint)
+
+
+def _bounded(value: Value, trials: int, checkpoint: Checkpoint) -> Value:
+    """Give a share its interval, as of so many independent trials.
+
+    The ends are quantiles of Beta(k, n - k + 1) and Beta(k + 1, n - k), with k = share * n (Clopper
+    and Pearson, Biometrika 1934).
+    """
+    from scipy.stats import beta  # seldom needed, and slow to import
+
+    if not trials:
+        return value
+    count = min(value.share, 1.0) * trials
+    tail = (1 - (checkpoint.protocols.conformal.confidence or 0.95)) / 2
+    low = float(beta.ppf(tail, count, trials - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, trials - count)) if count < trials else 1.0
+    return replace(value, low=low, high=high)
 
 
 def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, float | None]]:

@@ -68,6 +68,8 @@ def _row(
                 f"{measure.key}_count": value.count if value else None,
                 f"{measure.key}_share": value.share if value else None,
                 f"{measure.key}_null": value.null if value else None,
+                f"{measure.key}_low": value.low if value else None,
+                f"{measure.key}_high": value.high if value else None,
             }
         else:
             row |= {

@@ -90,6 +90,26 @@ def test_what_was_not_computed_is_none_and_a_blunt_test_has_no_null(make_result)
     assert measure("conformal_mem").of(blunt, blunt.last).share == 2 / 64
 
 
+def test_counts_have_the_interval_of_as_many_trials_as_patients(make_result):
+    result = make_result(dar=9, copies=5)
+    last = result.last
+
+    def bounds(count, n):
+        found = stats.binomtest(count, n).proportion_ci(0.95, method="exact")
+        return pytest.approx((found.low, found.high))
+
+    def with_patients(patients):
+        used = Counts(images=64, patients=patients)
+        return measure("dar_mem").of(result.model_copy(update={"used_training": used}), last)
+
+    one_each, pairs = with_patients(64), with_patients(32)
+    assert (one_each.low, one_each.high) == bounds(9, 64)
+    assert pairs.share == one_each.share and pairs.low < one_each.low
+    assert pairs.high > one_each.high
+    copies = measure("dar_copies").of(result, last)
+    assert (copies.low, copies.high) == bounds(last.protocols.dar.n_copies, last.n_synthetic)
+
+
 def test_the_table_says_everything_in_words_of_csv(study):
     rows = list(csv.DictReader(io.StringIO(study_csv(*study))))
     assert len(rows) == 6 and rows[0]["mitigation.datasize"] == "0.5" and rows[1]["seed"] == "1"
