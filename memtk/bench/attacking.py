@@ -96,8 +96,11 @@ def lacking(part: Part, generator: type[Generator]) -> str:
     return f"this generator offers no {' and no '.join(lacks)}"
 
 
-def check_attacks(plan: Plan) -> None:
+def check_attacks(plan: Plan, *, held_out: bool) -> None:
     """See that every attack can be run on at least one generator.
+
+    Args:
+        held_out: whether the data hold patients back.
 
     Raises:
         UserError: for the first that cannot, saying what they lack.
@@ -110,6 +113,9 @@ def check_attacks(plan: Plan) -> None:
                 f"{' and '.join(part.cls.uses)}; of {', '.join(generators)} none does.\n"
                 "Leave it out, or say --attack gan-leaks, which needs the samples alone."
             )
+        attack = part.make()
+        if hasattr(attack, "check"):
+            attack.check(embedder=plan.embedder is not None, held_out=held_out)
 
 
 class Pool:

@@ -82,7 +82,7 @@ def check_cells(plan: Plan, dataset: Dataset) -> None:
                 f"or hold back more patients.\nSay {HOLD_BACK}."
             )
         check_privacy(cell, made, plan.mitigations_of(cell), source)
-    check_attacks(plan)
+    check_attacks(plan, held_out=dataset.counts()["held_out"]["images"] > 0)
     if plan.embedder:
         embedder: Embedder = plan.embedder.make(dataset.spec)
         if not embedder.phases():

@@ -56,6 +56,8 @@ class Attack(Protocol):
 
     Optional methods, used where a class has them:
         `describe(target) -> str`: what is compared here, as a sentence for the report.
+        `check(embedder, held_out)`: raise a UserError, before anything is trained, where the
+            settings ask in vain for an embedder or for held-out images (two bools: are there any?).
     """
 
     uses: tuple[str, ...]

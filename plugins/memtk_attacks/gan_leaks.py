@@ -28,6 +28,16 @@ class GanLeaksConfig(ComponentConfig):
     )
 
 
+NO_STRANGERS = (
+    "gan-leaks.calibrate needs held-out patients, and the data hold none back: say "
+    "--set data.held_out=0.2, or leave it out"
+)
+NO_EMBEDDER = (
+    "gan-leaks.space = embedding, but this run compares images without an embedder: say "
+    "--set gan-leaks.space=image"
+)
+
+
 class GanLeaks:
     """Score: likeness to the nearest synthetic image (full black box: samples alone).
 
@@ -45,6 +55,13 @@ class GanLeaks:
 
     def __init__(self, config: GanLeaksConfig) -> None:
         self.config = config
+
+    def check(self, embedder: bool, held_out: bool) -> None:
+        """Refuse settings that ask for what will not be there."""
+        if self.config.calibrate and not held_out:
+            raise UserError(NO_STRANGERS)
+        if self.config.space == "embedding" and not embedder:
+            raise UserError(NO_EMBEDDER)
 
     def describe(self, target: Target) -> str:
         """Return what is compared."""
@@ -68,10 +85,7 @@ class GanLeaks:
         if not self.config.calibrate:
             return found
         if target.strangers is None or not len(target.strangers):
-            raise UserError(
-                "gan-leaks.calibrate needs held-out patients, and the data hold none back: say "
-                "--set data.held_out=0.2, or leave it out"
-            )
+            raise UserError(NO_STRANGERS)
         return found - self._nearest(target, images, target.strangers)
 
     def _nearest(self, target: Target, images: Images, references: Images) -> np.ndarray:
@@ -79,10 +93,7 @@ class GanLeaks:
         if not self._embeds(target):
             nearest = search(Flat(images), Flat(references), Distance(), names=names)
         elif target.embed is None or target.similarity is None:
-            raise UserError(
-                "gan-leaks.space = embedding, but this run compares images without an embedder: "
-                "say --set gan-leaks.space=image"
-            )
+            raise UserError(NO_EMBEDDER)
         else:
             rows = target.embed(images), target.embed(references)
             nearest = search(*rows, target.similarity, names=names)

@@ -172,6 +172,23 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(registry, options,
         describe_plan(make_plan(recipe(registry, **options), registry), registry, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("sets", "similarity", "said"),
+    [
+        (("gan-leaks.space=embedding",), "ncc", "say --set gan-leaks.space=image"),
+        (("gan-leaks.calibrate=true", "data.phantom.held_out=0"), "pearson", "held-out patients"),
+    ],
+)
+def test_an_attack_that_asks_in_vain_is_refused_before_anything_is_trained(
+    registry, sets, similarity, said
+):
+    asked = {"generator": ("copycat",), "attack": ("gan-leaks",), "similarity": similarity}
+    with pytest.raises(UserError, match=said):
+        describe_plan(make_plan(recipe(registry, sets, **asked), registry), registry, device="cpu")
+    fits = [s for s in sets if not s.startswith("gan-leaks")]
+    describe_plan(make_plan(recipe(registry, fits, **asked), registry), registry, device="cpu")
+
+
 def test_a_phase_against_a_discriminator_is_refused_with_the_setting_that_leaves_it_out(registry):
     asked = recipe(
         registry,
