@@ -7,12 +7,20 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import click
+import nibabel
+import numpy as np
 import pytest
 
 from memtk.cli import cli
+from memtk.config import build
+from memtk.data.config import DataConfig
+from memtk.data.sources import open_source
+from memtk.registry import open_registry
+from memtk.results import Policy, read_policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -77,3 +85,26 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr[-2000:]
     assert (tmp_path / "site" / "reference" / "python.html").exists()
+
+
+def test_the_manifest_of_the_guide_is_read_as_it_says(tmp_path):
+    text = (ROOT / "docs/how-to/your-images.md").read_text()
+    [block] = re.findall(r"^    path,patient_id,split\n(?: {4}.+\n)+", text, re.M)
+    (tmp_path / "manifest.csv").write_text(textwrap.dedent(block))
+    (tmp_path / "images").mkdir()
+    for name in "abc":
+        image = nibabel.Nifti1Image(np.random.default_rng(0).random((4, 5, 6)), np.eye(4))
+        nibabel.save(image, tmp_path / f"images/{name}.nii.gz")
+    config = build(DataConfig, {"source": str(tmp_path / "manifest.csv")})
+    found = open_source(config, open_registry()).samples
+    assert [(s.patient, s.split) for s in found] == [
+        ("P01", "training"), ("P02", "validation"), ("P03", "held_out"),
+    ]  # fmt: skip
+
+
+def test_the_policy_of_the_reference_is_the_one_that_memtk_takes(tmp_path):
+    [block] = re.findall(
+        r"```toml\n(.*?)```", (ROOT / "docs/reference/policy.md").read_text(), re.S
+    )
+    (tmp_path / "policy.toml").write_text(block)
+    assert read_policy(tmp_path / "policy.toml") == Policy()
