@@ -18,7 +18,7 @@ LAYERS = (
     {"auditing", "bench", "leaderboard", "skeleton", "study", "testing"},
     {"training", "memorization", "results", "report"},
     {"data", "imaging", "noise", "interfaces", "suites"},
-    {"registry", "config", "plugins", "discovery"},
+    {"registry", "config", "plugins", "discovery", "intervals"},
     {"hookspecs", "component", "errors", "events", "atomic", "digest"},
 )
 """From the top down: each part may import the parts of the layers below its own."""

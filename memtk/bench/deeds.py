@@ -44,8 +44,10 @@ def _encoded(plan: Plan, cell: str) -> str:
     found = sorted({value.variants for value in values if isinstance(value, PhaseSettings)})
     if not found:
         return ""
-    many = f"{found[0]}" if len(found) == 1 else "as many as its setting `variants` says"
-    return f"; a phase with a frozen encoder drew from {many} changed versions of each"
+    many = "changed versions of each, as many as its setting `variants` says"
+    if len(found) == 1:
+        many = f"{found[0]} changed versions of each"
+    return f"; a phase with a frozen encoder drew from {many}"
 
 
 def in_order(deeds: Sequence[Deed], plan: Plan, cell: str) -> list[Deed]:

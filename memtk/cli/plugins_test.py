@@ -102,7 +102,7 @@ def test(
     outcomes: list[Outcome] = []
     cases = [case for entry in found.entries for case in cases_of(entry, config, example)]
     for case in cases if config else ():
-        case.refuse_unknown_settings()
+        case.refuse_settings()
     for case in cases:
         done = _run(case, names, status)
         console.print(_table(case, done), "")

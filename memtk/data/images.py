@@ -69,7 +69,7 @@ class StoredImages:
 
     def __init__(self, path: Path, group: str = "") -> None:
         self.path, self.group = Path(path), group
-        self._open: tuple[h5py.File, h5py.Dataset] | None = None
+        self._opened: tuple[h5py.File, h5py.Dataset] | None = None
         self._owner = -1
         with _open(self.path) as file:
             dataset = _find(file, group, self.path)
@@ -85,7 +85,7 @@ class StoredImages:
         return len(self.indices)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": None, "_owner": -1}
+        return self.__dict__ | {"_opened": None, "_owner": -1}
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """Return the images at `indices`, in any order, with repeats: float32 (B, C, *S).
@@ -117,10 +117,10 @@ class StoredImages:
         return part
 
     def _dataset(self) -> h5py.Dataset:
-        if self._open is None or self._owner != os.getpid():  # a handle does not survive a fork
+        if self._opened is None or self._owner != os.getpid():  # a handle does not survive a fork
             file = _open(self.path)
-            self._open, self._owner = (file, _find(file, self.group, self.path)), os.getpid()
-        return self._open[1]
+            self._opened, self._owner = (file, _find(file, self.group, self.path)), os.getpid()
+        return self._opened[1]
 
 
 def write_images(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from memtk.config import merge
 from memtk.errors import UserError
-from memtk.leaderboard.collection import Collection, Run
+from memtk.leaderboard.collection import Collection
 from memtk.registry import Registry
 from memtk.results import Used
 
@@ -32,16 +32,28 @@ def completed(collection: Collection, registry: Registry) -> Collection:
     """
     named: dict[Version, set[frozenset[str]]] = {}
     for run in collection.runs:
-        for version, used in _versions(run):
-            named.setdefault(version, set()).add(frozenset(_keys(used.config)))
-    uneven = {version for version, found in named.items() if len(found) > 1}
-    configs = {version: _config_of(version, registry) for version in sorted(uneven)}
-    return replace(collection, runs=tuple(_complete(run, configs) for run in collection.runs))
+        for kind, used in run.result.components.used():
+            named.setdefault(_version(kind, used), set()).add(frozenset(_keys(used.config)))
+    uneven = sorted(version for version, found in named.items() if len(found) > 1)
+    configs = {version: _config_of(version, registry) for version in uneven}
+
+    def fill(kind: str, used: Used) -> Used:
+        return _filled(used, configs.get(_version(kind, used)))
+
+    runs = [
+        replace(
+            run,
+            result=run.result.model_copy(
+                update={"components": run.result.components.changed(fill)}
+            ),
+        )
+        for run in collection.runs
+    ]
+    return replace(collection, runs=tuple(runs))
 
 
-def _versions(run: Run) -> Iterator[tuple[Version, Used]]:
-    for kind, used in run.result.components.used():
-        yield (kind, used.distribution, used.version, used.plugin, used.name), used
+def _version(kind: str, used: Used) -> Version:
+    return kind, used.distribution, used.version, used.plugin, used.name
 
 
 def _keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -63,26 +75,10 @@ def _config_of(version: Version, registry: Registry) -> Any:
         return None
 
 
-def _complete(run: Run, configs: Mapping[Version, Any]) -> Run:
-    whole = {
-        id(used): _filled(used, configs[version])
-        for version, used in _versions(run)
-        if configs.get(version)
-    }
-    if not whole:
-        return run
-    parts = run.result.components
-    changed = {
-        field: [whole.get(id(used), used) for used in value]
-        if isinstance(value, list)
-        else whole.get(id(value), value)
-        for field, value in parts
-    }
-    components = parts.model_copy(update=changed)
-    return replace(run, result=run.result.model_copy(update={"components": components}))
-
-
 def _filled(used: Used, config: Any) -> Used:
+    """Return a component with all settings of a class `config`; as it is without one."""
+    if config is None:
+        return used
     try:
         whole = config.model_validate(used.config).model_dump(mode="json")
     except ValidationError:

@@ -1,12 +1,12 @@
 """What was memorized: pure functions of arrays."""
 
+from memtk.intervals import Interval, Share, clopper_pearson, share
 from memtk.memorization.auc import Scores, auc, scores_of
 from memtk.memorization.conformal import Side, benjamini_hochberg, conformal, p_values
 from memtk.memorization.dar import Dar, cutoff, dar
 from memtk.memorization.duplicates import duplicates
 from memtk.memorization.exact import pairwise
 from memtk.memorization.exposed import Patients, exposed_patients
-from memtk.memorization.intervals import Interval, Share, clopper_pearson, share
 from memtk.memorization.judgement import Embeddings, Judgement, judge
 from memtk.memorization.matched import Matched, dar_matched
 from memtk.memorization.membership import FewAlarms, Membership, membership, roc

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from memtk.errors import UserError
-from memtk.memorization.intervals import Interval
+from memtk.intervals import Interval
 
 
 @dataclass(frozen=True)

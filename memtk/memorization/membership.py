@@ -6,11 +6,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
 
 from memtk.errors import UserError
+from memtk.intervals import Interval, of_rate
 from memtk.memorization.auc import Scores, auc, scores_of
-from memtk.memorization.intervals import Interval
 
 LOW_FPR = 0.01
 """False positive rate at which the true positive rate is asked for."""
@@ -143,7 +142,7 @@ def few_alarms(
     threshold = float(ranked[fits].min())
     reached = float(others.weights[others.values > threshold].sum())
     rate = float(members.weights[members.values > threshold].sum())
-    return FewAlarms(fpr, used, reached, _interval(rate, members.patients, confidence), reason)
+    return FewAlarms(fpr, used, reached, of_rate(rate, members.patients, confidence), reason)
 
 
 def roc(members: Scores, others: Scores) -> tuple[np.ndarray, np.ndarray]:
@@ -162,11 +161,3 @@ def roc(members: Scores, others: Scores) -> tuple[np.ndarray, np.ndarray]:
         rates.append(np.clip(reached[-1] - reached[np.searchsorted(ranked, thresholds)], 0, 1))
     fpr, tpr = (np.concatenate([[0.0], rate]) for rate in rates)
     return fpr, tpr
-
-
-def _interval(rate: float, n: int, confidence: float) -> Interval:
-    count, tail = min(rate * n, float(n)), (1 - confidence) / 2
-    count = round(count) if abs(count - round(count)) < 1e-9 else count
-    low = float(beta.ppf(tail, count, n - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
-    return Interval(min(rate, 1.0), low, high)

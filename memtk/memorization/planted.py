@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from memtk.errors import UserError
+from memtk.intervals import Share, share
 from memtk.memorization.conformal import p_values
-from memtk.memorization.intervals import Share, share
 from memtk.memorization.left_out import left_out
 
 

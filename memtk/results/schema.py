@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -65,6 +65,17 @@ class Components(StoredRecord):
             for used in (value if isinstance(value, list) else [value])
             if used is not None
         ]
+
+    def changed(self, change: Callable[[str, Used], Used]) -> Components:
+        """Return the same with every component as `change(kind, used)` has it."""
+        made: dict[str, Any] = {}
+        for field, value in self:
+            kind = _KINDS.get(field, field)
+            if isinstance(value, list):
+                made[field] = [change(kind, used) for used in value]
+            else:
+                made[field] = value and change(kind, value)
+        return self.model_copy(update=made)
 
 
 _KINDS = {"mitigations": "mitigation", "attacks": "attack", "extractor": "embedder"}

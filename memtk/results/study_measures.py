@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from memtk.intervals import of_rate
 from memtk.results.schema import Checkpoint, Result
 
 MATCHED_NULL = 0.05
@@ -104,20 +105,11 @@ def _of_patients(value: Value, result: Result, checkpoint: Checkpoint) -> Value:
 
 
 def _bounded(value: Value, trials: int, checkpoint: Checkpoint) -> Value:
-    """Give a share its interval, as of so many independent trials.
-
-    The ends are quantiles of Beta(k, n - k + 1) and Beta(k + 1, n - k), with k = share * n (Clopper
-    and Pearson, Biometrika 1934).
-    """
-    from scipy.stats import beta  # seldom needed, and slow to import
-
+    """Give a share its interval, as of so many independent trials."""
     if not trials:
         return value
-    count = min(value.share, 1.0) * trials
-    tail = (1 - (checkpoint.protocols.conformal.confidence or 0.95)) / 2
-    low = float(beta.ppf(tail, count, trials - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, trials - count)) if count < trials else 1.0
-    return replace(value, low=low, high=high)
+    found = of_rate(value.share, trials, checkpoint.protocols.conformal.confidence or 0.95)
+    return replace(value, low=found.low, high=found.high)
 
 
 def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, float | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -11,11 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from memtk.component import KINDS
-from memtk.config import build
 from memtk.errors import PluginError
-from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.interfaces import ImageSpec
 from memtk.registry import Entry, open_registry
-from memtk.testing.construction import make_config, make_trainable, required_settings
+from memtk.testing.construction import build_config, make_config, make_trainable, required_settings
 from memtk.testing.kinds import kind_of
 from memtk.testing.ledger import Ledger, record_training
 from memtk.testing.rows import TOLERANCE
@@ -128,20 +128,15 @@ class Case:
             return f"it needs the settings {', '.join(keys)}: give them with --set, or in its Case"
         return ""
 
-    def refuse_unknown_settings(self) -> None:
+    def refuse_settings(self) -> None:
         """Look at the settings that were given, before anything is checked.
 
         Raises:
             UserError: for those that it does not take, with the nearest that it does.
         """
-        if self.entry is not None and self.entry.missing:
-            return
-        try:
-            known = getattr(self.cls, "Config", None)
-        except PluginError:  # told by the checks
-            return
-        if isinstance(known, type) and issubclass(known, ComponentConfig) and not self.lacking:
-            build(known, getattr(self.cls, "presets", {}).get("smoke", {}), self.config)
+        with suppress(PluginError, AssertionError):  # told by the checks
+            if not self.lacking:
+                build_config(self.cls, self.config)
 
     def make(self) -> Any:
         """Construct it as memtk does: defaults, then the preset `smoke`, then `config`."""

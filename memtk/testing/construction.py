@@ -28,14 +28,23 @@ def make_config(cls: type, config: Mapping[str, Any] | None, preset: str = "smok
     Raises:
         AssertionError: if it is no `ComponentConfig`, or cannot be built.
     """
-    kind = config_class(cls)
     try:
-        return build(kind, getattr(cls, "presets", {}).get(preset, {}), config or {})
+        return build_config(cls, config, preset)
     except UserError as error:
         raise AssertionError(
             f"{cls.__name__}.Config cannot be built from the preset {preset!r} and what was given: "
             f"{' '.join(str(error).split())}"
         ) from error
+
+
+def build_config(cls: type, config: Mapping[str, Any] | None, preset: str = "smoke") -> Any:
+    """Do the same, and leave what cannot be built to the caller.
+
+    Raises:
+        AssertionError: if it is no `ComponentConfig`.
+        UserError: if it cannot be built.
+    """
+    return build(config_class(cls), getattr(cls, "presets", {}).get(preset, {}), config or {})
 
 
 def config_class(cls: type) -> type[ComponentConfig]:

@@ -40,11 +40,10 @@ class MsSsim:
     def __call__(self, real: Images, fake: Images) -> Mapping[str, Measure]:
         """Return {"ms-ssim": ...}; NaN where there is one image only."""
         kernel, weights = settings(fake.spec.shape)
-        note = (
-            f"At {len(weights)} of the {len(WEIGHTS)} published scales, kernel of {kernel} voxels."
-        )
-        if min(len(real), len(fake)) < 2:
-            note = "One image has no other to compare with."
+        note = "One image has no other to compare with."
+        if min(len(real), len(fake)) > 1:
+            scales = f"{len(weights)} of the {len(WEIGHTS)} published scales"
+            note = f"At {scales}, kernel of {kernel} voxels."
         return {"ms-ssim": Measure(_mean(fake), _mean(real), "real", "each other", note)}
 
 

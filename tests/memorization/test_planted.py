@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from memtk.errors import UserError
+from memtk.intervals import share
 from memtk.memorization.conformal import p_values
 from memtk.memorization.dar import cutoff
-from memtk.memorization.intervals import share
 from memtk.memorization.planted import Exposure, score_planted, spared
 
 

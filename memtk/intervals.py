@@ -60,10 +60,32 @@ def clopper_pearson(count: int, n: int, confidence: float = 0.95) -> Interval:
             f"an interval for {count} out of {n} at confidence {confidence:g}: there must be at "
             "least one to count from, and the confidence must lie between 0 and 1."
         )
+    return Interval(count / n, *_ends(count, n, confidence))
+
+
+def of_rate(rate: float, n: int, confidence: float = 0.95) -> Interval:
+    """Return the same of a rate over n independent units, whose count need not be a whole number.
+
+    As of patients with several images each: the interval is wide where most images of one differ.
+
+    Args:
+        rate: in [0, 1], but for rounding.
+        n: units, at least 1.
+        confidence: see `clopper_pearson`.
+
+    >>> of_rate(0.25, 8) == clopper_pearson(2, 8)
+    True
+    """
+    count = min(rate * n, float(n))
+    count = round(count) if abs(count - round(count)) < 1e-9 else count
+    return Interval(min(rate, 1.0), *_ends(count, n, confidence))
+
+
+def _ends(count: float, n: int, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low = beta.ppf(tail, count, n - count + 1) if count else 0.0
     high = beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
-    return Interval(count / n, float(low), float(high))
+    return float(low), float(high)
 
 
 def share(chosen: np.ndarray, confidence: float = 0.95) -> Share:

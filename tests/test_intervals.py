@@ -5,7 +5,7 @@ from scipy.stats import binom, binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from memtk.errors import UserError
-from memtk.memorization.intervals import clopper_pearson, share
+from memtk.intervals import clopper_pearson, share
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
