@@ -19,7 +19,7 @@ LAYERS = (
     {"training", "memorization", "results", "report"},
     {"data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "discovery", "intervals"},
-    {"hookspecs", "component", "errors", "events", "atomic", "digest"},
+    {"hookspecs", "component", "errors", "events", "files"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -35,12 +35,11 @@ SIBLINGS = {
     "registry": {"plugins"},
     "plugins": {"discovery"},
     "hookspecs": {"component", "events"},
-    "atomic": {"errors"},
-    "digest": {"errors"},
+    "files": {"errors", "events"},
 }
 """What a part may import of its own layer."""
 
-FACE = {"component", "errors", "events", "atomic", "digest", "config", "noise", "interfaces"}
+FACE = {"component", "errors", "events", "files", "config", "noise", "interfaces"}
 FACE |= {"imaging", "data", "memorization", "hookspecs", "registry"}
 """What a plugin may import of memtk."""
 

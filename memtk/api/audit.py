@@ -14,7 +14,6 @@ from rich.console import Console
 
 from memtk.api.given import NAMES, GivenSet, as_set, is_path, on_cpu
 from memtk.api.result import AuditResult
-from memtk.atomic import explain, replacing
 from memtk.auditing import audit_embeddings, make_audit_plan, run_audit
 from memtk.bench.folder import named_folder
 from memtk.cli.images import data_settings
@@ -22,6 +21,7 @@ from memtk.cli.progress import Progress
 from memtk.config import build
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
+from memtk.files import explain, replacing
 from memtk.registry import Registry, open_registry
 from memtk.results import Policy, read_policy
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 
 NAMES = ("train", "validation", "held_out", "synthetic")
 """What the sets are called, as arguments and as folders."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memtk.atomic import explain, write_text
 from memtk.auditing.findings import COPIES, EXPOSED
 from memtk.errors import UserError
+from memtk.files import explain, write_text
 from memtk.report.rendering import render
 from memtk.report.terminal import audit_summary
 from memtk.results import Audit

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.atomic import write_text
+from memtk.files import write_text
 from memtk.report.identity import read_key, short_hash
 
 COPIES, EXPOSED = "copies.csv", "exposed.csv"

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from memtk import __version__
-from memtk.atomic import FULL, explain
 from memtk.auditing.findings import Names, write_findings
 from memtk.auditing.run import FinishedAudit
 from memtk.auditing.vectors import Given, read_embeddings, rows_of
 from memtk.bench.evidence import Patients, protocols_of, selftest_record
-from memtk.bench.folder import named_folder, open_run, working_in
+from memtk.bench.folder import named_folder, open_run
 from memtk.bench.outcome import PACKAGES, used
 from memtk.bench.plan import find_part
 from memtk.bench.planting import Sensed, one_a_patient
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
+from memtk.files import FULL, explain, working_in
 from memtk.interfaces import Similarity
 from memtk.memorization import (
     Embeddings,

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from memtk import memorization
-from memtk.atomic import write_text
 from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
 from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.bench.run import prepared
@@ -22,6 +21,7 @@ from memtk.data.sample import Sample
 from memtk.data.sources import open_source
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
+from memtk.files import write_text
 from memtk.registry import Registry
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
 from memtk.training.devices import open_devices

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from memtk import __version__
-from memtk.atomic import FULL, explain
 from memtk.auditing.findings import Names, write_findings
 from memtk.auditing.identical import identical_to, refuse_real
 from memtk.auditing.plan import AuditPlan
@@ -17,7 +16,7 @@ from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, sources_of
 from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
-from memtk.bench.folder import check_apart, named_folder, open_run, working_in
+from memtk.bench.folder import check_apart, named_folder, open_run
 from memtk.bench.outcome import PACKAGES, data_of, saw, used
 from memtk.bench.planting import Planting
 from memtk.bench.run import prepared
@@ -26,6 +25,7 @@ from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
+from memtk.files import FULL, explain, working_in
 from memtk.interfaces import Images
 from memtk.memorization import IDENTICAL, judge
 from memtk.registry import Registry

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtk.atomic import FULL, explain
 from memtk.auditing.plan import AuditPlan
 from memtk.auditing.run import open_context, open_detector
 from memtk.auditing.weights import check_unseen
 from memtk.bench.embedding import sources_of
 from memtk.bench.evidence import CONFIDENCE, Patients, View, selftest_of
-from memtk.bench.folder import check_apart, named_folder, open_run, working_in
+from memtk.bench.folder import check_apart, named_folder, open_run
 from memtk.bench.planting import Planting
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
+from memtk.files import FULL, explain, working_in
 from memtk.interfaces import Images
 from memtk.registry import Registry
 from memtk.results import SelfTest, write_arrays, write_record

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from memtk.auditing.identical import count_identical
 from memtk.data.images import StoredImages
-from memtk.digest import file_digest
 from memtk.errors import UserError
+from memtk.files import file_digest
 from memtk.interfaces import Images
 
 

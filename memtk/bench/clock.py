@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 
 
 class Clock:

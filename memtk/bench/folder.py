@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from memtk.atomic import explain, write_text
 from memtk.bench.recipe import Recipe
 from memtk.errors import UserError
+from memtk.files import write_text
 from memtk.results import RunFile, read_run_file, write_run_file
 
 _CONTENTS = (
@@ -63,26 +60,6 @@ def check_apart(folder: Path, sources: Iterable[str]) -> None:
                 f"{folder} lies among the images in {source}, and would be read as some of them: "
                 "choose another folder with --out"
             )
-
-
-@contextlib.contextmanager
-def working_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock.
-
-    Raises:
-        UserError: if another process holds it, or the folder cannot be written.
-    """
-    with explain(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"another memtk is working in {folder}: wait, or use --out") from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, resume: bool) -> None:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from memtk.atomic import FULL, explain
 from memtk.bench.cell import run_cell
 from memtk.bench.clock import Clock
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
-from memtk.bench.folder import check_apart, default_folder, open_run, working_in
+from memtk.bench.folder import check_apart, default_folder, open_run
 from memtk.bench.plan import Plan
 from memtk.bench.selection import check_cells
 from memtk.data.config import DataConfig
 from memtk.data.prepare import Dataset, prepare
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
+from memtk.files import FULL, explain, working_in
 from memtk.registry import Registry
 from memtk.report import build_report
 from memtk.results import Result, read_result

@@ -172,7 +172,7 @@ def _write(to: str, report: Report, findings: list[Finding]) -> None:
     from dataclasses import asdict
 
     from memtk import __version__
-    from memtk.atomic import write_text
+    from memtk.files import write_text
 
     text = json.dumps(
         {

@@ -37,8 +37,8 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
     """
     from rich.console import Console
 
-    from memtk.atomic import write_text
     from memtk.errors import UserError
+    from memtk.files import write_text
     from memtk.leaderboard import (
         collect,
         completed,

@@ -58,7 +58,7 @@ def write_json(record: Any, where: str | None) -> None:
     if where == "-":
         click.echo(text)
         return
-    from memtk.atomic import write_text
+    from memtk.files import write_text
 
     write_text(Path(where), text + "\n")
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.atomic import replacing, require_space
 from memtk.errors import UserError
+from memtk.files import replacing, require_space
 from memtk.interfaces import ImageSpec
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import h5py
 
-from memtk.atomic import replacing, require_space
 from memtk.data.checks import check_splits
 from memtk.data.config import DataConfig
 from memtk.data.examination import STAGE, Examination
@@ -22,6 +21,7 @@ from memtk.data.sources import Source, open_source
 from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
+from memtk.files import replacing, require_space
 from memtk.interfaces import ImageSpec, Volume
 from memtk.registry import Registry
 

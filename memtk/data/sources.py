@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 
 from memtk.data.config import PHANTOMS, DataConfig
-from memtk.data.contents import hash_files
 from memtk.data.limit import limited
 from memtk.data.manifest import Row
 from memtk.data.phantoms import VERSION, phantom
@@ -20,6 +19,7 @@ from memtk.data.sample import Sample
 from memtk.data.splits import GROUPS, SPLITS, said, split_patients
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
+from memtk.files import hash_files
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling
 from memtk.interfaces import Record, Volume

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from memtk.atomic import explain, replacing, write_text
 from memtk.errors import UserError
+from memtk.files import explain, replacing, write_text
 from memtk.leaderboard.board import Board, make_boards
 from memtk.leaderboard.collection import Collection, Run
 from memtk.leaderboard.columns import columns_of, copy_rate, shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 from memtk.registry import Registry
 from memtk.report.audit import make_audit_page
 from memtk.report.cell import Cell, make_cell

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 from memtk.report.figures.nearest import draw_nearest
 from memtk.report.figures.panels import Panel, draw_panels
 from memtk.report.figures.tradeoff import Place, draw_tradeoff

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memtk.atomic import replacing, require_space
 from memtk.errors import UserError
+from memtk.files import replacing, require_space
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 from memtk.results.migrations import migrate
 from memtk.results.record import SCHEMA, StoredRecord
 from memtk.results.schema import Checkpoint, Result

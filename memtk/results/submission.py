@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from memtk.atomic import replacing
 from memtk.errors import UserError
+from memtk.files import replacing
 from memtk.results.arrays import has_arrays, read_arrays, write_arrays
 from memtk.results.names import hide
 from memtk.results.run import read_run

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from memtk.atomic import write_text
 from memtk.config import parse_set
 from memtk.errors import UserError
+from memtk.files import write_text
 from memtk.study.processes import ONE_THREAD
 from memtk.study.tasks import Task
 

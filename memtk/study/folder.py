@@ -18,7 +18,7 @@ def open_study(folder: Path, file: StudyFile, *, resume: bool = True) -> StudyFi
     are, new ones are added. A cell whose settings have changed refuses to go on by itself.
 
     Args:
-        folder: held by `memtk.bench.folder.working_in`.
+        folder: held by `memtk.files.working_in`.
         file: what is asked.
         resume: False throws away what is there.
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtk.atomic import explain
+from memtk.files import explain
 from memtk.study.tasks import Task
 
 ONE_THREAD = {

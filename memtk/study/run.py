@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from memtk.atomic import FULL, explain
-from memtk.bench.folder import named_folder, working_in
+from memtk.bench.folder import named_folder
 from memtk.errors import UserError
+from memtk.files import FULL, explain, working_in
 from memtk.registry import Registry
 from memtk.report.study import build_study_report
 from memtk.results.store import write_record

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from memtk.atomic import explain, replacing
+from memtk.files import explain, replacing
 
 
 def share(source: Path, target: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from memtk.atomic import write_text
 from memtk.bench import Plan, Recipe, make_plan, run_bench
 from memtk.bench.clock import Clock
 from memtk.bench.context import Context
-from memtk.bench.folder import open_run, working_in
+from memtk.bench.folder import open_run
 from memtk.bench.run import prepared, train_detector
 from memtk.errors import UserError, one_line
 from memtk.events import Watch, ignore
+from memtk.files import working_in, write_text
 from memtk.registry import Registry, open_registry
 from memtk.results.store import write_record
 from memtk.results.study import Failure, StudyFile, cell_folder, failure_path, read_study_file

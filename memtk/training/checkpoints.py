@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memtk.atomic import replacing
 from memtk.errors import UserError
+from memtk.files import replacing
 from memtk.interfaces import Trainable
 
 FORMAT = 1

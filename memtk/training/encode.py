@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.atomic import replacing
 from memtk.errors import UserError
 from memtk.events import Event
+from memtk.files import replacing
 from memtk.interfaces import Images, Phase, Trainable
 from memtk.noise import Noise, derive
 from memtk.training.devices import Devices

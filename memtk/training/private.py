@@ -12,8 +12,8 @@ from typing import Any
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 from memtk.interfaces import Images, Phase, Private, Trainable
 from memtk.noise import derive
 from memtk.training.accounting import Spend, Spent, epsilon_of, noise_for

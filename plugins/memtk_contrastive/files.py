@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from memtk.digest import file_digest
 from memtk.errors import UserError
+from memtk.files import file_digest
 
 _UNREADABLE = (
     pickle.UnpicklingError,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memtk.digest import folder_digest
 from memtk.errors import UserError
+from memtk.files import folder_digest
 
 SUFFIXES = {".json", ".safetensors"}
 """Of the files that a pipeline is loaded from."""

@@ -16,8 +16,8 @@ from memtk.data.config import DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.readers import Readers
 from memtk.data.sources import GRAY, is_color
-from memtk.digest import file_digest
 from memtk.errors import UserError
+from memtk.files import file_digest
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling
 from memtk.imaging.volumes import check_voxels

@@ -11,8 +11,8 @@ from monai.networks.schedulers import DDPMScheduler
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from memtk.digest import folder_digest
 from memtk.errors import UserError
+from memtk.files import folder_digest
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
 from memtk_monai.bundle_config import BundleConfig

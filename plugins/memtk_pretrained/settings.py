@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from memtk.digest import file_digest
 from memtk.errors import UserError
+from memtk.files import file_digest
 from memtk.interfaces import ComponentConfig
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from memtk.bench.folder import check_apart, default_folder, open_run, working_in
+from memtk.bench.folder import check_apart, default_folder, open_run
 from memtk.bench.recipe import make_recipe
 from memtk.errors import UserError
 
@@ -74,33 +74,6 @@ def test_half_written_files_of_a_killed_process_are_cleared(tmp_path):
     (tmp_path / "cells/a/.arrays.h5.12345678.tmp").write_text("half")
     open_run(tmp_path, ONE, ["a"], resume=True)
     assert not list(tmp_path.rglob("*.tmp"))
-
-
-def test_a_folder_that_is_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(UserError, match="there is a file of that name"),
-        working_in(tmp_path / "file"),
-    ):
-        pass
-
-
-def test_two_processes_do_not_work_in_one_folder(tmp_path):
-    with (
-        working_in(tmp_path / "run"),
-        pytest.raises(UserError, match="another memtk is working"),
-        working_in(tmp_path / "run"),
-    ):
-        pass
-
-
-def test_a_folder_below_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(UserError, match="a part of the path is a file"),
-        working_in(tmp_path / "file" / "run"),
-    ):
-        pass
 
 
 def test_a_run_may_not_lie_among_its_images(tmp_path, monkeypatch):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from memtk.atomic import write_text
 from memtk.errors import UserError
+from memtk.files import write_text
 
 FILE = "checksums.json"
 

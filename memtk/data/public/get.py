@@ -6,7 +6,6 @@ import logging
 import shutil
 from pathlib import Path
 
-from memtk.atomic import explain, require_space, write_text
 from memtk.data.public.checksums import keep_checksum, read_checksums
 from memtk.data.public.download import Resuming
 from memtk.data.public.home import DONE, folder_of, is_there, need_pooch
@@ -14,6 +13,7 @@ from memtk.data.public.record import PublicFile, PublicSet
 from memtk.data.public.unpack import unpack
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
+from memtk.files import explain, require_space, write_text
 
 ARCHIVES = "archives"
 """Folder of a set in which its archives lie until they are unpacked."""

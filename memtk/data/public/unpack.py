@@ -7,8 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from memtk.atomic import explain
 from memtk.errors import UserError
+from memtk.files import explain
 
 
 def unpack(archive: Path, folder: Path) -> int:

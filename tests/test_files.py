@@ -1,12 +1,26 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 
-from memtk.atomic import explain, reason_of, replacing, require_space, write_text
 from memtk.errors import UserError
+from memtk.files import (
+    explain,
+    file_digest,
+    folder_digest,
+    hash_files,
+    reason_of,
+    replacing,
+    require_space,
+    working_in,
+    write_text,
+)
 
 
 def files(folder):
@@ -138,3 +152,117 @@ def test_a_file_that_cannot_fit_is_refused_before_it_is_begun(tmp_path):
     require_space(tmp_path / "a.h5", 1000)
     with pytest.raises(UserError, match=r"a\.h5: it needs 1e\+09|it needs 1000000000000000\.0 MB"):
         require_space(tmp_path / "a.h5", 10**21)
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(UserError, match="there is a file of that name"),
+        working_in(tmp_path / "file"),
+    ):
+        pass
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+    with (
+        working_in(tmp_path / "run"),
+        pytest.raises(UserError, match="another memtk is working"),
+        working_in(tmp_path / "run"),
+    ):
+        pass
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(UserError, match="a part of the path is a file"),
+        working_in(tmp_path / "file" / "run"),
+    ):
+        pass
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
+    code = f"""
+import os, pathlib, signal
+from memtk.files import working_in
+with working_in(pathlib.Path({str(tmp_path)!r})):
+    print("held", flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another memtk is working"), working_in(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with working_in(tmp_path):
+            assert (tmp_path / ".lock").exists()
+
+
+def test_a_file_has_the_digest_of_its_bytes_and_another_when_they_change(tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(b"one")
+    assert file_digest(path) == hashlib.sha256(b"one").hexdigest()
+    path.write_bytes(b"three")
+    assert file_digest(path) == hashlib.sha256(b"three").hexdigest()
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"there is no file .*a\.pt"):
+        file_digest(tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"cannot read .*: Is a directory"):
+        file_digest(tmp_path)
+
+
+def test_a_folder_changes_with_names_and_contents_of_the_files_that_count(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.json").write_text("{}")
+    (tmp_path / "b.txt").write_text("any")
+    first = folder_digest(tmp_path, {".json"})
+    assert len(first) == 32
+    (tmp_path / "b.txt").write_text("other")
+    assert folder_digest(tmp_path, {".json"}) == first
+    (tmp_path / "deep" / "a.json").rename(tmp_path / "deep" / "c.json")
+    renamed = folder_digest(tmp_path, {".json"})
+    (tmp_path / "deep" / "c.json").write_text("[]")
+    assert len({first, renamed, folder_digest(tmp_path, {".json"})}) == 3
+
+
+def test_hashes_are_sha256_and_files_are_hashed_once(tmp_path):
+    file, folder, index = tmp_path / "a", tmp_path / "d", tmp_path / "index.json"
+    file.write_bytes(b"hello")
+    folder.mkdir()
+    (folder / "1").write_bytes(b"x")
+    events = []
+    first = hash_files([file, folder], index, events.append)
+    assert first[file] == hashlib.sha256(b"hello").hexdigest()
+    inner = hashlib.sha256(b"x").hexdigest()
+    assert first[folder] == hashlib.sha256(inner.encode()).hexdigest()
+    assert [e.kind for e in events] == ["start", "step", "step", "end"]
+    events.clear()
+    assert hash_files([file, folder], index, events.append) == first and events == []
+
+
+def test_a_changed_file_is_hashed_again_even_with_its_old_time_and_size(tmp_path):
+    file, index = tmp_path / "a", tmp_path / "index.json"
+    file.write_bytes(b"hello")
+    status = file.stat()
+    before = hash_files([file], index)
+    file.write_bytes(b"hallo")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert hash_files([file], index) != before
+
+
+def test_a_damaged_index_is_made_anew(tmp_path):
+    file, index = tmp_path / "a", tmp_path / "index.json"
+    file.write_bytes(b"hello")
+    first = hash_files([file], index)
+    for text in ("{", "[]", json.dumps({str(file): 3})):
+        index.write_text(text)
+        assert hash_files([file], index) == first
+
+
+def test_a_file_that_cannot_be_read_has_no_hash(tmp_path):
+    assert hash_files([tmp_path / "gone"], tmp_path / "i.json") == {tmp_path / "gone": ""}

@@ -1,0 +1,239 @@
+"""Files written whole or not at all, their hashes, and the lock of a folder that is worked in."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from memtk.errors import UserError
+from memtk.events import Event, Watch, ignore
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full: free some space, or choose another folder with --out",
+    errno.EDQUOT: "the disk quota is used up: free some space, or choose another folder with --out",
+    errno.EROFS: "the file system is read-only: choose another folder with --out",
+    errno.EACCES: "no permission to write there: choose another folder with --out",
+    errno.EPERM: "no permission to write there: choose another folder with --out",
+    errno.EEXIST: "there is a file of that name: choose another folder with --out",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder with --out",
+}
+
+
+SPARE = 100_000
+"""Bytes that are left free for a file's own structure."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What can only come of writing, whatever was going on."""
+
+
+@contextmanager
+def explain(path: Path, only: Collection[int] = tuple(_REASONS)) -> Iterator[None]:
+    """Turn what the operating system says about writing `path` into a `UserError`.
+
+    Libraries often wrap the system's error (h5py, torch.save), so the text is searched as well.
+
+    Args:
+        only: the error numbers that are explained; around a block that reads too, `FULL`.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = reason_of(error, only)
+        if reason is None:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
+
+
+def reason_of(error: BaseException, only: Collection[int] = tuple(_REASONS)) -> str | None:
+    """Return what a person can do about a failed write, or None if it is no such failure."""
+    seen: BaseException | None = error
+    while seen is not None:
+        number = getattr(seen, "errno", None)
+        if isinstance(number, int) and number in only:
+            return _REASONS[number]
+        for code in only:
+            if os.strerror(code) in str(seen):
+                return _REASONS[code]
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def require_space(path: Path, size: int) -> None:
+    """Refuse to begin a file that cannot fit. HDF5 may crash the process when it meets a full disk.
+
+    Args:
+        path: of the file, whose folder exists.
+        size: its bytes, about.
+
+    Raises:
+        UserError: if the disk has less room, naming both.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if size + SPARE > free:
+        final = path.with_name(re.sub(r"^\.(.*)\.[0-9a-f]{8}\.tmp$", r"\1", path.name))
+        raise UserError(
+            f"cannot write {final}: it needs {size / 1e6:.1f} MB and {free / 1e6:.1f} MB are free, "
+            f"so {_REASONS[errno.ENOSPC]}"
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; at the end, sync it and rename it to `path`.
+
+    If the block fails, the temporary file is removed and `path` stays as it was.
+
+    Raises:
+        UserError: if it cannot be written (full disk, read-only folder), naming the path.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with explain(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb+") as handle:  # Windows syncs only what is open for writing
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+            if os.name == "posix":  # elsewhere a folder cannot be opened
+                folder = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8 with "\\n" at line ends, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Make `folder` and hold its lock, which the system gives back when the process dies.
+
+    Raises:
+        UserError: if another process holds it, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock", timeout=0)
+    with explain(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            held = lock.acquire()
+        except Timeout as error:
+            raise UserError(f"another memtk is working in {folder}: wait, or use --out") from error
+    with held:
+        yield
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 characters. One of the same size and time is read once.
+
+    Raises:
+        UserError: if it is missing or cannot be read, naming it.
+    """
+    try:
+        status = path.stat()
+        return _digest_once(path, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def folder_digest(folder: Path, suffixes: Collection[str]) -> str:
+    """Return 32 characters that stand for names and contents of a folder's files, at any depth.
+
+    Args:
+        suffixes: of the files that count, with their dots.
+
+    Raises:
+        UserError: if a file cannot be read, naming it.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in suffixes and p.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def hash_files(paths: Sequence[Path], index: Path, watch: Watch = ignore) -> dict[Path, str]:
+    """Return the SHA-256 of each file or folder by its path, "" for what cannot be read.
+
+    A folder's hash is over the hashes of the files right in it, by name. What was hashed is
+    remembered in `index`, with size and times of each file, and used again while those stand.
+
+    Args:
+        paths: files and folders.
+        index: a JSON file; a damaged one is made anew.
+        watch: told about the progress, if anything has to be hashed.
+    """
+    known, seen = _load(index), {}
+    found: dict[Path, str] = {}
+    spoke = False
+    for number, path in enumerate(paths):
+        parts = []
+        try:
+            for file in _files(path):
+                key, stamp = str(file.resolve()), _stamp(file)
+                entry = known.get(key)
+                if not (isinstance(entry, list) and entry[:-1] == stamp):
+                    if not spoke:
+                        watch(Event("start", "hashing files", number, len(paths)))
+                        spoke = True
+                    entry = [*stamp, _digest(file)]
+                seen[key] = entry
+                parts.append(str(entry[-1]))
+        except OSError:  # said, with all others, when the voxels are read
+            found[path] = ""
+            continue
+        text = "\n".join(parts)
+        found[path] = parts[0] if path.is_file() else hashlib.sha256(text.encode()).hexdigest()
+        if spoke and number % max(1, len(paths) // 100) == 0:
+            watch(Event("step", "hashing files", number + 1, len(paths)))
+    if spoke:
+        watch(Event("end", "hashing files", len(paths), len(paths)))
+        write_text(index, json.dumps(seen))
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _digest_once(path: Path, size: int, time: int) -> str:
+    return _digest(path)
+
+
+def _load(index: Path) -> dict[str, list[int | str]]:
+    try:
+        known = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
