@@ -125,8 +125,7 @@ def test(
 
 def _run(case: Case, names: Sequence[str], status: Console) -> list[Outcome]:
     """Run the checks of a case, those of `names` if there are any, and show how far it is."""
-    from memtk.testing.checks import checks_of
-    from memtk.testing.outcome import Outcome, run_check, unknown_known
+    from memtk.testing.checks import Outcome, checks_of, run_check, unknown_known
 
     done: list[Outcome] = []
     if complaint := unknown_known(case):

@@ -13,10 +13,8 @@ whatever the component itself raises.
 """
 
 from memtk.testing.case import Case
-from memtk.testing.checks import CHECKS
-from memtk.testing.conformance import conformance
-from memtk.testing.outcome import Outcome, run_checks
-from memtk.testing.whole import (
+from memtk.testing.checks import CHECKS, Outcome, conformance, run_checks
+from memtk.testing.facade import (
     check_attack,
     check_embedder,
     check_generator,

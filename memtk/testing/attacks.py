@@ -1,7 +1,8 @@
-"""What every membership attack must keep to."""
+"""What every membership attack must keep to, and the generator that it is checked on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,87 @@ from torch import Tensor
 
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
-from memtk.interfaces import ComponentConfig, Images
-from memtk.testing.case import Case
-from memtk.testing.choices import Nearness
-from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.rote import Rote
-from memtk.testing.rows import TOLERANCE
-from memtk.testing.samples import smooth_images
-from memtk.testing.settings import SETTINGS
-from memtk.testing.verdict import DoesNotApply, applies, expect
+from memtk.interfaces import (
+    ComponentConfig,
+    Diffusion,
+    Generator,
+    Images,
+    ImageSpec,
+    Phase,
+    PhaseSettings,
+)
+from memtk.noise import Noise
+from memtk.testing.assertions import (
+    TOLERANCE,
+    DoesNotApply,
+    applies,
+    check_no_global_randomness,
+    expect,
+)
+from memtk.testing.case import Case, smooth_images
+from memtk.testing.registration import SETTINGS
+from memtk.testing.similarities import NegativeDistance
 from memtk.training.attacking import make_target
 from memtk.training.devices import open_devices
 
 MEMBERS, OTHERS = 8, 7
 """Images that the generator of the checks has learnt, and images that it has not."""
+
+LENGTH = 50
+"""Times of its noising process, T."""
+
+
+class MemorizingGenerator(Generator):
+    """The best possible diffusion model of its training images, and of nothing else.
+
+    Its samples are its training images, each in turn. Its network is the noise that explains `z_t`
+    best if nothing exists but the training images x_i:
+
+        eps = (z_t - sqrt(a_t) sum_i w_i x_i) / sqrt(1 - a_t),
+        w_i ~ exp(-|z_t - sqrt(a_t) x_i|^2 / (2 (1 - a_t))).
+    """
+
+    images: Tensor
+
+    def __init__(self, config: ComponentConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        self.register_buffer("images", torch.empty(0, spec.channels, *spec.shape))
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return one phase, which looks at every image once and takes no step."""
+        settings = PhaseSettings.model_validate({"steps": 0})
+        return (Phase("memorize", settings, begin=self.learn),)
+
+    def learn(self, batches: Iterable[Tensor]) -> None:
+        """Keep images (N, C, *S)."""
+        self.images = torch.cat(list(batches))
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return a training image for each stream, (B, C, *S)."""
+        return self.images[torch.tensor(noise.indices, dtype=torch.int64) % len(self.images)]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return images (B, C, *S) as they are: it has no autoencoder."""
+        return x
+
+    def diffusion(self) -> Diffusion:
+        """Return the process on the images themselves."""
+        kept = torch.linspace(0.999, 0.01, LENGTH)
+        return Diffusion(kept=kept, clean=lambda x: x, noise=self._noise)
+
+    def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
+        """Return the mean squared error of the noise that is found, (B,)."""
+        eps = noise.normal(*x.shape[1:])
+        found = self._noise(self.diffusion().noised(x, eps, t), t)
+        return (found - eps).square().flatten(1).mean(1)
+
+    def _noise(self, z: Tensor, t: Tensor) -> Tensor:
+        kept = self.diffusion().kept[t].reshape(-1, 1).double()  # (B, 1)
+        rows, known = z.flatten(1).double(), self.images.flatten(1).double()
+        squares = (rows[:, None] - kept.sqrt()[..., None] * known).square().sum(2)  # (B, N)
+        weights = torch.softmax(-squares / (2 * (1 - kept)), 1)
+        eps = (rows - kept.sqrt() * (weights @ known)) / (1 - kept).sqrt()
+        return eps.to(z).reshape(z.shape)
 
 
 def check_it_says_what_it_uses(case: Case) -> None:
@@ -69,14 +137,14 @@ def check_a_score_belongs_to_its_image_alone(case: Case) -> None:
     _check_same(case, whole[:-1], changed[:-1], "when another image of the set is changed")
 
 
-def check_members_of_a_rote_learner_score_higher(case: Case) -> None:
-    """On a generator that has learnt its training images by rote, members stand out."""
+def check_members_of_a_memorizing_generator_score_higher(case: Case) -> None:
+    """On a generator that has memorized its training images, members stand out."""
     scores = _scores(case)
     above = float((scores[:MEMBERS, None] > scores[None, MEMBERS:]).mean())
     expect(
         above > 0.8,
         f"{case.cls.__name__}: a member scores above a non-member in {above:.0%} of the pairs, on "
-        "a generator that has learnt its training images by rote; higher must mean a member",
+        "a generator that has memorized its training images; higher must mean a member",
     )
 
 
@@ -89,13 +157,13 @@ def _check_same(case: Case, want: np.ndarray, found: np.ndarray, when: str) -> N
 
 
 def _scores(case: Case, batch_size: int = 64, blank: bool = False) -> Any:
-    """Attack a rote learner with its training images and others, in one set.
+    """Attack a memorizing generator with its training images and others, in one set.
 
     Raises:
-        DoesNotApply: if the attack needs what a rote learner does not have.
+        DoesNotApply: if the attack needs what a memorizing generator does not have.
     """
     x = smooth_images(case.shape, MEMBERS + OTHERS, 3)
-    generator = Rote(ComponentConfig(), case.shape).eval()
+    generator = MemorizingGenerator(ComponentConfig(), case.shape).eval()
     generator.learn([x[:MEMBERS]])
     attack = case.make()
     missing = [name for name in getattr(attack, "uses", ()) if not hasattr(generator, name)]
@@ -107,7 +175,7 @@ def _scores(case: Case, batch_size: int = 64, blank: bool = False) -> Any:
         devices=open_devices("cpu"),
         batch_size=batch_size,
         embed=_flat,
-        similarity=Nearness(),
+        similarity=NegativeDistance(),
         strangers=MemoryImages(smooth_images(case.shape, 4, 4)),
     )
     asked: Tensor = torch.cat([x[:-1], x[-1:] * 0]) if blank else x
@@ -131,5 +199,5 @@ ATTACK = (
     check_attacking_uses_no_global_random_state,
     check_batch_size_does_not_change_scores,
     check_a_score_belongs_to_its_image_alone,
-    check_members_of_a_rote_learner_score_higher,
+    check_members_of_a_memorizing_generator_score_higher,
 )

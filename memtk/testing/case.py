@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,18 +10,142 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from memtk.component import KINDS
-from memtk.errors import PluginError
-from memtk.interfaces import ImageSpec
+from memtk.config import build, merge
+from memtk.errors import PluginError, UserError
+from memtk.interfaces import ComponentConfig, Embedder, Generator, ImageSpec, Mitigation, Trainable
+from memtk.noise import Noise
 from memtk.registry import Entry, open_registry
-from memtk.testing.construction import build_config, make_config, make_trainable, required_settings
-from memtk.testing.kinds import kind_of
-from memtk.testing.ledger import Ledger, record_training
-from memtk.testing.rows import TOLERANCE
-from memtk.testing.samples import FLAT, SPEC, smooth_images
-from memtk.testing.verdict import DoesNotApply, expect
+from memtk.testing.assertions import TOLERANCE, DoesNotApply, expect
+from memtk.testing.short_training import ShortTraining, record_training
+
+SPEC = ImageSpec((16, 16, 16))
+"""Shape of the images of the checks where the author names no other."""
+
+FLAT = ImageSpec((32, 32))
+"""The same for what works on 2D images alone."""
+
+
+def smooth_images(spec: ImageSpec, count: int, seed: int = 0) -> Tensor:
+    """Return `count` different smooth images: float32 (count, C, *S) in [-1, 1]."""
+    coarse = Noise(seed, range(count)).uniform(spec.channels, *[4] * spec.dims)
+    mode = "trilinear" if spec.dims == 3 else "bilinear"
+    return F.interpolate(coarse * 2 - 1, size=spec.shape, mode=mode)  # (count, C, *S)
+
+
+BASES = {"generator": Generator, "embedder": Embedder, "mitigation": Mitigation}
+"""The kinds that are made by subclassing; the others are protocols."""
+
+PARTS = {
+    "similarity": ("space", "prepare", "compare"),
+    "reader": ("suffixes", "records", "read"),
+    "report": ("title", "__call__"),
+    "attack": ("uses", "score"),
+    "quality": ("__call__",),
+}
+"""What a class of the other kinds has at least."""
+
+ARGUMENTS = {"quality": 2, "report": 1}
+"""How many arguments a call of one takes; a quality metric of features takes one."""
+
+
+def kind_of(cls: Any) -> str:
+    """Return the kind of a class, an empty string if it is none.
+
+    A subclass of `Generator`, `Embedder` or `Mitigation` is one; otherwise `prepare` and `compare`
+    make a similarity, `records` and `read` a reader, `uses` and `score` an attack, a `title` a
+    report section, and a call of two sets of images, or of features, a quality metric.
+    """
+    if not isinstance(cls, type):
+        return ""
+    for kind, base in BASES.items():
+        if issubclass(cls, base):
+            return kind
+    for kind in PARTS:
+        if not missing_parts(kind, cls):
+            return kind
+    return ""
+
+
+def missing_parts(kind: str, cls: type) -> list[str]:
+    """Return what a class lacks of a kind that is a protocol."""
+    missing = [part for part in PARTS[kind] if not hasattr(cls, part)]
+    if "__call__" in PARTS[kind] and not missing:
+        asked, taken = ARGUMENTS[kind], _arguments(cls)
+        if kind == "quality" and getattr(cls, "space", "image") == "features":
+            asked = 1
+        if taken != asked:
+            missing.append(f"a call of {asked} arguments (it takes {taken})")
+    return missing
+
+
+def _arguments(cls: type) -> int:
+    """Return how many arguments an instance's call takes; -1 if it has none."""
+    call = inspect.getattr_static(cls, "__call__", None)
+    if not inspect.isfunction(call):
+        return -1
+    parameters = list(inspect.signature(call).parameters.values())[1:]
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in plain and p.default is inspect.Parameter.empty for p in parameters)
+
+
+def make_trainable(cls: type[Trainable], config: Mapping[str, Any] | None, spec: ImageSpec) -> Any:
+    """Construct a generator or embedder: defaults, then the preset `smoke`, then `config`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # initial weights may come from it
+        return cls(make_config(cls, config), spec)
+
+
+def make_config(cls: type, config: Mapping[str, Any] | None, preset: str = "smoke") -> Any:
+    """Build the `Config` of a component: its defaults, then a preset, then `config`.
+
+    Raises:
+        AssertionError: if it is no `ComponentConfig`, or cannot be built.
+    """
+    try:
+        return build_config(cls, config, preset)
+    except UserError as error:
+        raise AssertionError(
+            f"{cls.__name__}.Config cannot be built from the preset {preset!r} and what was given: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+
+
+def build_config(cls: type, config: Mapping[str, Any] | None, preset: str = "smoke") -> Any:
+    """Do the same, and leave what cannot be built to the caller.
+
+    Raises:
+        AssertionError: if it is no `ComponentConfig`.
+        UserError: if it cannot be built.
+    """
+    return build(config_class(cls), getattr(cls, "presets", {}).get(preset, {}), config or {})
+
+
+def config_class(cls: type) -> type[ComponentConfig]:
+    """Return the `Config` of a component.
+
+    Raises:
+        AssertionError: if it is no `ComponentConfig`.
+    """
+    kind: Any = getattr(cls, "Config", None)
+    expect(
+        isinstance(kind, type) and issubclass(kind, ComponentConfig),
+        f"{cls.__name__}.Config is {kind!r}, not a subclass of memtk.interfaces.ComponentConfig",
+    )
+    return kind
+
+
+def required_settings(cls: type, config: Mapping[str, Any]) -> list[str]:
+    """Return the settings without a default that neither the preset `smoke` nor `config` gives."""
+    kind: Any = getattr(cls, "Config", None)
+    given = merge(getattr(cls, "presets", {}).get("smoke", {}), config)
+    fields = getattr(kind, "model_fields", {})
+    return [name for name, item in fields.items() if item.is_required() and name not in given]
+
 
 SEES_IMAGES = ("generator", "embedder", "mitigation", "quality", "attack")
 """The kinds that are checked on images of a shape."""
@@ -147,7 +272,7 @@ class Case:
         return self.cls()
 
     @property
-    def training(self) -> Ledger:
+    def training(self) -> ShortTraining:
         """A short training, with all that was seen in it. It is done once; the model is in it.
 
         Raises:
@@ -162,7 +287,7 @@ class Case:
             raise
 
     @cached_property
-    def _training(self) -> Ledger:
+    def _training(self) -> ShortTraining:
         return record_training(self.make(), self.x)
 
     @property

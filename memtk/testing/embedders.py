@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from memtk.interfaces import Embedder
+from memtk.testing.assertions import (
+    check_no_global_randomness,
+    check_rows,
+    check_rows_stand_alone,
+    expect,
+    unchanged_by,
+)
 from memtk.testing.case import Case
-from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.resuming import RESUMING
-from memtk.testing.rows import check_rows, check_rows_stand_alone
-from memtk.testing.state import unchanged_by
-from memtk.testing.trainables import TRAINABLE, reload
-from memtk.testing.verdict import expect
+from memtk.testing.trainables import TRAINABLE, check_stopping_and_resuming_changes_nothing, reload
 
 
 def check_width_is_a_number_of_values(case: Case) -> None:
@@ -86,5 +88,5 @@ EMBEDDER = (
     check_batch_size_does_not_change_embeddings,
     check_embedding_leaves_the_model_as_it_was,
     check_state_dict_reproduces_embeddings,
-    *RESUMING,
+    check_stopping_and_resuming_changes_nothing,
 )

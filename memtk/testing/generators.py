@@ -9,13 +9,17 @@ from torch import Tensor
 
 from memtk.interfaces import Generator
 from memtk.noise import Noise
+from memtk.testing.assertions import (
+    applies,
+    check_images,
+    check_no_global_randomness,
+    check_rows,
+    check_rows_stand_alone,
+    expect,
+    unchanged_by,
+)
 from memtk.testing.case import Case
-from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.resuming import RESUMING
-from memtk.testing.rows import check_images, check_rows, check_rows_stand_alone
-from memtk.testing.state import unchanged_by
-from memtk.testing.trainables import TRAINABLE, reload
-from memtk.testing.verdict import applies, expect
+from memtk.testing.trainables import TRAINABLE, check_stopping_and_resuming_changes_nothing, reload
 
 SAMPLES = 3
 """Images drawn in each check."""
@@ -117,5 +121,5 @@ GENERATOR = (
     check_state_dict_reproduces_samples,
     check_reconstructions_are_images,
     check_denoising_loss_has_one_value_an_image,
-    *RESUMING,
+    check_stopping_and_resuming_changes_nothing,
 )

@@ -13,8 +13,7 @@ from memtk.config import merge
 from memtk.errors import PluginError, UserError, did_you_mean, one_line
 from memtk.interfaces import ImageSpec
 from memtk.registry import Entry, Registry
-from memtk.testing.case import SEES_IMAGES, Case
-from memtk.testing.samples import FLAT, SPEC
+from memtk.testing.case import FLAT, SEES_IMAGES, SPEC, Case
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 from memtk.interfaces import Similarity
 from memtk.memorization import dar, p_values
 from memtk.noise import Noise, derive
+from memtk.testing.assertions import expect
 from memtk.testing.case import Case
-from memtk.testing.verdict import expect
 
 ALPHA = 0.05
 """Level of a protocol: the rate at which strangers are flagged."""

@@ -11,11 +11,9 @@ import torch
 
 from memtk.data.images import MemoryImages
 from memtk.interfaces import Features, Measure
-from memtk.testing.case import Case
-from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.samples import smooth_images
-from memtk.testing.settings import SETTINGS
-from memtk.testing.verdict import expect
+from memtk.testing.assertions import check_no_global_randomness, expect
+from memtk.testing.case import Case, smooth_images
+from memtk.testing.registration import SETTINGS
 
 COUNT = 12
 """Images in each set."""

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from memtk.interfaces import Record, Volume
+from memtk.errors import UserError
+from memtk.interfaces import Reader, Record, Volume
+from memtk.testing.assertions import applies, expect
 from memtk.testing.case import Case
-from memtk.testing.damage import DAMAGE
-from memtk.testing.example import example_of
-from memtk.testing.verdict import applies, expect
 
 TELLING = 2**17
 """Bytes of voxels that an example needs before it shows whether they are read."""
+
+CORRUPTIONS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "of other content": lambda content: b"\x00not an image\xff" * 40,
+}
+
+
+@contextmanager
+def example_of(case: Case) -> Iterator[Path]:
+    """Give the path of the example; one that is written for it is deleted afterwards."""
+    applies(case.example is not None, case.lacking)
+    if not callable(case.example):
+        yield Path(case.example or "")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield case.example(Path(folder))
 
 
 def check_suffixes_fit_the_example(case: Case) -> None:
@@ -130,6 +149,52 @@ def _contents(path: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in files if file.is_file()}
 
 
+def check_damaged_files_are_refused_by_name(case: Case) -> None:
+    """An empty, a truncated and a foreign file are each a `UserError` that names it."""
+    with example_of(case) as path:
+        for way, corrupt in CORRUPTIONS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / path.name
+                _check_refused(case.make(), _corrupted(path, copy, corrupt), copy, way)
+
+
+def check_missing_files_are_refused_by_name(case: Case) -> None:
+    """A file that is not there is a `UserError` that names it."""
+    with example_of(case) as path, tempfile.TemporaryDirectory() as folder:
+        missing = Path(folder) / path.name
+        _check_refused(case.make(), missing, missing, "missing")
+
+
+def _corrupted(path: Path, copy: Path, corrupt: Callable[[bytes], bytes]) -> Path:
+    """Copy a file or the folder of a series; corrupt it, or the largest file in it."""
+    if path.is_dir():
+        shutil.copytree(path, copy)
+    else:
+        shutil.copy(path, copy)
+    files = [f for f in copy.rglob("*") if f.is_file()] if copy.is_dir() else [copy]
+    target = max(files, key=lambda f: f.stat().st_size)
+    target.write_bytes(corrupt(target.read_bytes()))
+    return target
+
+
+def _check_refused(reader: Reader, target: Path, path: Path, way: str) -> None:
+    name = type(reader).__name__
+    try:
+        for record in reader.records(path):
+            reader.read(record)
+    except UserError as error:
+        if target.name in str(error) or path.name in str(error):
+            return
+        raise AssertionError(
+            f"{name}: the error for a file that is {way} does not name it: {error}"
+        ) from error
+    except Exception as error:
+        raise AssertionError(
+            f"{name} raises {type(error).__name__} for a file that is {way}, not a UserError"
+        ) from error
+    raise AssertionError(f"{name} reads a file that is {way}; it must raise a UserError")
+
+
 READER = (
     check_suffixes_fit_the_example,
     check_records_are_told_apart,
@@ -137,5 +202,6 @@ READER = (
     check_records_open_no_voxels,
     check_reading_twice_gives_the_same_voxels,
     check_reading_leaves_the_file_as_it_was,
-    *DAMAGE,
+    check_damaged_files_are_refused_by_name,
+    check_missing_files_are_refused_by_name,
 )

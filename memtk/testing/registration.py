@@ -1,4 +1,4 @@
-"""What the record of a component must keep to: what memtk knows before it imports the class."""
+"""What the record of a component and its settings must keep to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import sys
 from functools import cache
 
 from memtk.component import API, KINDS
+from memtk.config import build
+from memtk.errors import UserError
 from memtk.registry import Entry, open_registry
-from memtk.testing.case import Case
-from memtk.testing.kinds import BASES, missing_parts
-from memtk.testing.verdict import applies, expect
+from memtk.testing.assertions import applies, expect
+from memtk.testing.case import BASES, Case, config_class, make_config, missing_parts
 
 HEAVY = ("torch", "monai", "diffusers", "matplotlib", "numpy", "scipy", "pydantic", "pandas")
 """Modules that make `memtk --help` slow. memtk itself imports none of them for it."""
@@ -23,6 +24,27 @@ from memtk import hookspecs
 importlib.import_module(sys.argv[1])
 print(json.dumps([name for name in json.loads(sys.argv[2]) if name in sys.modules]))
 """
+
+STRANGE = "no_component_has_a_key_of_this_name"
+
+
+@cache
+def heavy_imports(module: str) -> tuple[str, ...]:
+    """Return what of `HEAVY` is imported with a module, in a fresh process.
+
+    Raises:
+        AssertionError: if it cannot be imported.
+    """
+    path = os.pathsep.join(part for part in sys.path if part)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, module, json.dumps(HEAVY)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    last = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+    expect(done.returncode == 0, f"{module} cannot be imported: {last}")
+    return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
 def check_the_plugin_imports_nothing_heavy(case: Case) -> None:
@@ -97,29 +119,50 @@ def check_its_class_is_of_its_kind(case: Case) -> None:
     )
 
 
-@cache
-def heavy_imports(module: str) -> tuple[str, ...]:
-    """Return what of `HEAVY` is imported with a module, in a fresh process.
-
-    Raises:
-        AssertionError: if it cannot be imported.
-    """
-    path = os.pathsep.join(part for part in sys.path if part)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, module, json.dumps(HEAVY)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    last = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
-    expect(done.returncode == 0, f"{module} cannot be imported: {last}")
-    return tuple(json.loads(done.stdout.splitlines()[-1]))
-
-
 def _entry(case: Case) -> Entry:
     applies(case.entry is not None, "no installed plugin brings it")
     assert case.entry is not None
     return case.entry
+
+
+def check_config_is_a_component_config(case: Case) -> None:
+    """Its `Config` is a frozen pydantic model that memtk can show and store."""
+    _has_config(case)
+    config_class(case.cls)
+
+
+def check_presets_fit_the_config(case: Case) -> None:
+    """Every preset can be built, `smoke` above all."""
+    _has_config(case)
+    for preset in {"smoke": {}, **getattr(case.cls, "presets", {})}:
+        make_config(case.cls, case.config, preset)
+
+
+def check_unknown_keys_are_refused(case: Case) -> None:
+    """A mistyped key is an error, never ignored."""
+    _has_config(case)
+    made = make_config(case.cls, case.config)
+    try:
+        build(type(made), made.model_dump(), {STRANGE: 1})
+    except UserError:
+        return
+    raise AssertionError(f"{case.cls.__name__}.Config takes an unknown key; it must refuse it")
+
+
+def check_config_comes_back_from_its_dump(case: Case) -> None:
+    """What a result records builds the same configuration again, through JSON too."""
+    _has_config(case)
+    made = make_config(case.cls, case.config)
+    stored = json.loads(json.dumps(made.model_dump(mode="json")))
+    for dump, what in ((made.model_dump(), "its dump"), (stored, "its dump in JSON")):
+        again = type(made).model_validate(dump)
+        expect(
+            again == made, f"{case.cls.__name__}.Config is not equal to what is built from {what}"
+        )
+
+
+def _has_config(case: Case) -> None:
+    applies(hasattr(case.cls, "Config"), "it has no settings")
 
 
 REGISTRATION = (
@@ -128,4 +171,11 @@ REGISTRATION = (
     check_it_is_written_for_this_interface,
     check_its_summary_is_a_line,
     check_the_plugin_imports_nothing_heavy,
+)
+
+SETTINGS = (
+    check_config_is_a_component_config,
+    check_presets_fit_the_config,
+    check_unknown_keys_are_refused,
+    check_config_comes_back_from_its_dump,
 )

@@ -7,9 +7,9 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+from memtk.testing.assertions import applies, expect
 from memtk.testing.case import Case
-from memtk.testing.findings import PATH, SCRIPT, audit, result
-from memtk.testing.verdict import applies, expect
+from memtk.testing.fakes import PATH, SCRIPT, audit, result
 
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 """Elements without an end tag."""

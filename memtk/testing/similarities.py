@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,10 +11,9 @@ from torch import Tensor
 from memtk.errors import UserError
 from memtk.interfaces import Similarity
 from memtk.noise import Noise
+from memtk.testing.assertions import applies, check_no_global_randomness, expect
 from memtk.testing.case import Case
 from memtk.testing.protocols import STATISTICAL
-from memtk.testing.randomness import check_no_global_randomness
-from memtk.testing.verdict import applies, expect
 
 WIDTH = 24
 """Values a row of the checks has."""
@@ -198,6 +197,20 @@ def _rows() -> Tensor:
 
 def _whole(similarity: Similarity, queries: Tensor, references: Tensor) -> Tensor:
     return similarity.compare(similarity.prepare(queries), similarity.prepare(references))
+
+
+class NegativeDistance:
+    """Minus the Euclidean distance: the similarity of the checks."""
+
+    space: Literal["embedding", "image"] = "image"
+
+    def prepare(self, rows: Tensor) -> Tensor:
+        """Return rows (N, F) as they are."""
+        return rows
+
+    def compare(self, queries: Tensor, references: Tensor) -> Tensor:
+        """Return the similarities (Q, R)."""
+        return -torch.cdist(queries, references, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 SIMILARITY = (

@@ -7,14 +7,13 @@ from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, ImageSpec
 from memtk.noise import Noise
 from memtk.testing import check_attack, check_report_section, run_checks
-from memtk.testing.case import Case
-from memtk.testing.rote import Rote
-from memtk.testing.samples import smooth_images
+from memtk.testing.attacks import MemorizingGenerator
+from memtk.testing.case import Case, smooth_images
 
 
 @pytest.fixture
-def rote(spec):
-    generator = Rote(ComponentConfig(), spec)
+def memorizing(spec):
+    generator = MemorizingGenerator(ComponentConfig(), spec)
     generator.learn([smooth_images(spec, 5)])
     return generator
 
@@ -24,21 +23,21 @@ def test_sound_attacks_and_sections_pass(sound):
     check_report_section(sound.report)
 
 
-def test_a_rote_learner_gives_back_its_images_and_is_a_generator(rote, spec):
-    assert torch.equal(rote.sample(Noise(0, [1, 6])), smooth_images(spec, 2)[[1, 1]])
-    case = Case(Rote, spec=spec)
+def test_a_memorizing_generator_gives_back_its_images_and_is_a_generator(memorizing, spec):
+    assert torch.equal(memorizing.sample(Noise(0, [1, 6])), smooth_images(spec, 2)[[1, 1]])
+    case = Case(MemorizingGenerator, spec=spec)
     failed = {o.check: o.why for o in run_checks(case) if o.status == "failed"}
     assert failed == {}
 
 
-def test_its_noise_is_exact_on_an_image_that_it_knows_and_nothing_else_is_near(rote, spec):
-    diffusion, x = rote.diffusion(), rote.images
+def test_its_noise_is_exact_on_an_image_that_it_knows_and_nothing_else_is_near(memorizing, spec):
+    diffusion, x = memorizing.diffusion(), memorizing.images
     eps = Noise(0, range(5)).normal(1, *spec.shape)
     t = torch.full((5,), 4)
     found = diffusion.noise(diffusion.noised(x, eps, t), t)
     assert torch.allclose(found, eps, atol=1e-3)
     stranger = smooth_images(spec, 9)[5:6]
-    loss = rote.denoising_loss(torch.cat([x[:1], stranger]), t[:2], Noise(0, range(2)))
+    loss = memorizing.denoising_loss(torch.cat([x[:1], stranger]), t[:2], Noise(0, range(2)))
     assert loss[1] > 10 * loss[0]
 
 

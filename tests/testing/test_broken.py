@@ -11,9 +11,8 @@ from memtk.component import Component
 from memtk.plugins import Plugin
 from memtk.registry import Entry
 from memtk.testing import CHECKS, Case, run_checks
-from memtk.testing.checks import name_of
-from memtk.testing.outcome import run_check
-from memtk.testing.settings import SETTINGS
+from memtk.testing.checks import name_of, run_check
+from memtk.testing.registration import SETTINGS
 
 FOLDER = Path(__file__).parent / "broken"
 NAMES = list(dict.fromkeys(name_of(check) for checks in CHECKS.values() for check in checks))

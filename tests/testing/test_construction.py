@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from memtk.interfaces import ComponentConfig, PhaseSettings
 from memtk.testing import check_generator, check_mitigation
-from memtk.testing.construction import make_config, make_trainable
+from memtk.testing.case import make_config, make_trainable
 
 
 def test_the_smoke_preset_lies_between_defaults_and_what_is_given(sound_generator, spec):

@@ -4,7 +4,7 @@ import pytest
 
 from memtk.component import KINDS
 from memtk.testing import Case
-from memtk.testing.kinds import kind_of, missing_parts
+from memtk.testing.case import kind_of, missing_parts
 
 
 @pytest.mark.parametrize("kind", KINDS)

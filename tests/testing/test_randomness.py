@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from memtk.testing.randomness import check_no_global_randomness
+from memtk.testing.assertions import check_no_global_randomness
 
 
 def test_what_the_call_returns_is_handed_on():

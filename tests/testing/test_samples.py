@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from memtk.interfaces import ImageSpec
-from memtk.testing.samples import smooth_images
+from memtk.testing.case import smooth_images
 
 
 @pytest.mark.parametrize("spec", [ImageSpec((8, 9)), ImageSpec((8, 9, 10), channels=2)])

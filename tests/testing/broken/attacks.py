@@ -30,5 +30,5 @@ def cases(sound, folder):
         "attacking_uses_no_global_random_state": scored(lambda s: s * np.random.rand()),
         "batch_size_does_not_change_scores": Case(Batched, spec=sound.spec),
         "a_score_belongs_to_its_image_alone": scored(lambda s: s - s.mean()),
-        "members_of_a_rote_learner_score_higher": scored(lambda s: -s),
+        "members_of_a_memorizing_generator_score_higher": scored(lambda s: -s),
     }

@@ -39,7 +39,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class ShortTraining:
     """A model after a short training, and what was seen in it.
 
     Args:
@@ -53,7 +53,7 @@ class Ledger:
     rows: Mapping[str, int]
 
 
-def record_training(model: Trainable, images: Tensor) -> Ledger:
+def record_training(model: Trainable, images: Tensor) -> ShortTraining:
     """Train a little as the core does: encode, begin, and `STEPS` steps of every turn.
 
     Args:
@@ -78,7 +78,7 @@ def record_training(model: Trainable, images: Tensor) -> Ledger:
     model.zero_grad(set_to_none=True)
     for parameter in movable:
         parameter.requires_grad_(True)
-    return Ledger(model.eval(), tuple(steps), made)
+    return ShortTraining(model.eval(), tuple(steps), made)
 
 
 def _adam(turn: Turn) -> Adam | None:

@@ -10,11 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from memtk.interfaces import ImageSpec
-from memtk.testing.case import Case
+from memtk.testing.assertions import TOLERANCE, DoesNotApply
+from memtk.testing.case import SPEC, Case
 from memtk.testing.checks import CHECKS
-from memtk.testing.rows import TOLERANCE
-from memtk.testing.samples import SPEC
-from memtk.testing.verdict import DoesNotApply
+from memtk.testing.registration import REGISTRATION
+
+_, *OF_THE_RECORD = REGISTRATION
+"""What needs an installed plugin that brings the component."""
 
 
 def check_all(case: Case) -> None:
@@ -23,11 +25,10 @@ def check_all(case: Case) -> None:
     Raises:
         AssertionError: at the first rule that is broken, in one sentence.
     """
-    of_its_class, *_ = CHECKS[case.kind]
-    rest = [check for check in CHECKS[case.kind] if "registration" not in check.__module__]
-    for check in (of_its_class, *rest):
-        with suppress(DoesNotApply):
-            check(case)
+    for check in CHECKS[case.kind]:
+        if check not in OF_THE_RECORD:
+            with suppress(DoesNotApply):
+                check(case)
 
 
 def check_generator(
@@ -145,7 +146,7 @@ def check_quality_metric(
 def check_attack(
     cls: type, config: Mapping[str, Any] | None = None, spec: ImageSpec = SPEC
 ) -> None:
-    """Attack a generator that has learnt its training images by rote.
+    """Attack a generator that has memorized its training images.
 
     See `check_quality_metric`.
     """
