@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from memtk.data.config import PHANTOMS, PhantomConfig
-from memtk.data.phantoms import phantom
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import explain, replacing, write_text
+from memtk.imaging.phantoms import phantom
 
 FORMATS = {"phantom2d": ("png", "npz"), "phantom3d": ("nifti", "npz")}
 """Formats of each, the first the usual one. PNG has 256 gray levels; the others keep float32."""

@@ -12,7 +12,6 @@ import numpy as np
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.limit import limited
 from memtk.data.manifest import Row
-from memtk.data.phantoms import VERSION, phantom
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
 from memtk.data.sample import Sample
@@ -22,6 +21,7 @@ from memtk.events import Watch, ignore
 from memtk.files import hash_files
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling
+from memtk.imaging.phantoms import VERSION, phantom
 from memtk.interfaces import Record, Volume
 from memtk.registry import Registry
 

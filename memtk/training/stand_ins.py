@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.data.phantoms import phantom
+from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec, Phase
 
 COUNT = 16

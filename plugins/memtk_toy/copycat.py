@@ -10,8 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from memtk.data.phantoms import phantom
 from memtk.imaging import augmentation
+from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ComponentConfig, ImageSpec
 from memtk.noise import Noise
 from memtk_toy.memory import Memory

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memtk.auditing import make_audit_plan, run_audit
-from memtk.data.phantoms import phantom
+from memtk.imaging.phantoms import phantom
 from memtk.registry import open_registry
 from memtk.results import Policy
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
-from memtk.data.phantoms import phantom
+from memtk.imaging.phantoms import phantom
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from memtk.data.phantoms import phantom
 from memtk.errors import UserError
+from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec
 
 ROWS = [("a", "P1", "train"), ("b", "P2", "val"), ("c", "P1", "train"), ("d", "P3", "test")]

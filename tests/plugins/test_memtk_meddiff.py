@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from memtk.config import build
-from memtk.data.phantoms import phantom
 from memtk.errors import UserError
+from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.testing.trainables import learn

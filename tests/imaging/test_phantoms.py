@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from memtk.data import phantoms
-from memtk.data.phantoms import phantom
+from memtk.imaging import phantoms
+from memtk.imaging.phantoms import phantom
 
 
 @pytest.mark.parametrize(("dims", "size"), [(2, 24), (3, 16)])
