@@ -22,7 +22,7 @@ from overfit import one_a_patient
 
 from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.registry import open_registry
-from memtk.report.figures.comparison import Spot, View, draw_comparison
+from memtk.report.figures import Spot, View, draw_comparison
 from memtk.results import read_result
 from memtk.results.tradeoff import tradeoff
 

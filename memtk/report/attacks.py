@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.memorization import roc, scores_of
-from memtk.report.figures.attacks import draw_attacks
+from memtk.report.figures import draw_attacks
 from memtk.results import Membership, Result, has_arrays, read_arrays
 from memtk.results.wording import share
 

@@ -127,7 +127,7 @@ def _row(side: Side, found: Tradeoff) -> Row:
 
 def _figure(found: Tradeoff) -> tuple[str | None, str]:
     """Draw the first measure of quality that two cells have."""
-    from memtk.report.figures.comparison import Spot, View, draw_comparison
+    from memtk.report.figures import Spot, View, draw_comparison
 
     for name in found.measures:
         rates, shares = [], []

@@ -10,9 +10,7 @@ import numpy as np
 
 from memtk.errors import UserError
 from memtk.files import write_text
-from memtk.report.figures.nearest import draw_nearest
-from memtk.report.figures.panels import Panel, draw_panels
-from memtk.report.figures.tradeoff import Place, draw_tradeoff
+from memtk.report.figures import Panel, Place, draw_nearest, draw_panels, draw_tradeoff
 from memtk.report.rendering import render
 from memtk.report.study_layout import (
     lay_out,

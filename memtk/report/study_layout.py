@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from memtk.report.figures.panels import Line, Panel, Point
+from memtk.report.figures import Line, Panel, Point
 from memtk.results.study import SEED, StudyAxis, StudyFile
 from memtk.results.study_measures import MEASURES, Measure
 from memtk.results.study_settings import Setting

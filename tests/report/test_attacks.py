@@ -9,7 +9,7 @@ from rich.console import Console
 from memtk.memorization import membership
 from memtk.report import build_report
 from memtk.report.attacks import attacks_figure, attacks_table
-from memtk.report.figures.attacks import draw_attacks
+from memtk.report.figures import draw_attacks
 from memtk.report.terminal import summary
 from memtk.results import (
     FewAlarms,

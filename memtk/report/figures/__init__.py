@@ -1,9 +1,26 @@
-"""The figures of a report, one file each."""
+"""The figures of a report, each a `data:` URI of SVG that is the same each time."""
 
-from memtk.report.figures.checkpoints import draw_checkpoints
-from memtk.report.figures.losses import draw_losses
-from memtk.report.figures.planted import draw_planted
-from memtk.report.figures.quality import draw_quality
-from memtk.report.figures.similarities import draw_similarities
+from memtk.report.figures.detection import draw_attacks, draw_planted
+from memtk.report.figures.panels import Line, Panel, Point, draw_panels
+from memtk.report.figures.similarities import draw_nearest, draw_similarities
+from memtk.report.figures.tradeoff import Place, Spot, View, draw_comparison, draw_tradeoff
+from memtk.report.figures.training import draw_checkpoints, draw_losses, draw_quality
 
-__all__ = ["draw_checkpoints", "draw_losses", "draw_planted", "draw_quality", "draw_similarities"]
+__all__ = [
+    "Line",
+    "Panel",
+    "Place",
+    "Point",
+    "Spot",
+    "View",
+    "draw_attacks",
+    "draw_checkpoints",
+    "draw_comparison",
+    "draw_losses",
+    "draw_nearest",
+    "draw_panels",
+    "draw_planted",
+    "draw_quality",
+    "draw_similarities",
+    "draw_tradeoff",
+]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from memtk.report.figures.style import (
+    DASHED,
     MUTED,
     SERIES,
     as_uri,
@@ -17,8 +18,6 @@ from memtk.report.figures.style import (
     panels,
     quiet,
 )
-
-DASHED = (0, (4, 3))
 
 
 @dataclass(frozen=True)

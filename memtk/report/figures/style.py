@@ -17,6 +17,8 @@ INK, MUTED, RULE = "#1d2733", "#66717f", "#d7dce2"
 REAL, SYNTHETIC, OTHER, LAST = "#8a94a3", "#c8500a", "#0b6aa8", "#0a8a6a"
 """Real images are grey, synthetic ones orange; further lines blue and green. They differ in
 lightness too, so that they can be told apart in print and without colour vision."""
+DASHED = (0, (4, 3))
+"""A null: what nothing memorized, or real images, would score."""
 SERIES = (OTHER, SYNTHETIC, LAST, "#a35c9b", INK, REAL)
 
 _SETTINGS: dict[Any, Any] = {

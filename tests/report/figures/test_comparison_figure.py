@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.report.figures import comparison
-from memtk.report.figures.comparison import Spot, View, draw_comparison
+from memtk.report.figures import Spot, View, draw_comparison, tradeoff
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Figures before they become text."""
     figures = []
-    monkeypatch.setattr(comparison, "as_uri", lambda figure: figures.append(figure) or "data:")
+    monkeypatch.setattr(tradeoff, "as_uri", lambda figure: figures.append(figure) or "data:")
     return figures
 
 

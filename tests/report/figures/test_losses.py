@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.report.figures import losses
-from memtk.report.figures.losses import draw_losses, running_mean
+from memtk.report.figures import draw_losses, training
+from memtk.report.figures.training import running_mean
 
 
 @pytest.fixture
 def axes(monkeypatch):
     kept = []
-    monkeypatch.setattr(losses, "as_uri", lambda f: kept.append(f) or "data:")
+    monkeypatch.setattr(training, "as_uri", lambda f: kept.append(f) or "data:")
 
     def draw(training):
         draw_losses(training)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from memtk.report.figures import similarities
-from memtk.report.figures.similarities import draw_similarities
+from memtk.report.figures import draw_similarities, similarities
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ import base64
 
 import numpy as np
 
-from memtk.report.figures.nearest import draw_nearest
-from memtk.report.figures.panels import Line, Panel, Point, draw_panels
-from memtk.report.figures.tradeoff import Place, draw_tradeoff
+from memtk.report.figures import Line, Panel, Place, Point, draw_nearest, draw_panels, draw_tradeoff
 
 
 def svg(uri):

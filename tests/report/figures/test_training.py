@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.report.figures import checkpoints
-from memtk.report.figures.checkpoints import draw_checkpoints
+from memtk.report.figures import draw_checkpoints, training
 from memtk.results import read_result
 
 
@@ -11,7 +10,7 @@ from memtk.results import read_result
 def drawn(monkeypatch):
     """Draw checkpoints and return the curves of each panel by name, and the heights of nulls."""
     kept = []
-    monkeypatch.setattr(checkpoints, "as_uri", lambda f: kept.append(f) or "data:")
+    monkeypatch.setattr(training, "as_uri", lambda f: kept.append(f) or "data:")
 
     def draw(result):
         draw_checkpoints(result.checkpoints, result.used_training.images)

@@ -1,0 +1,229 @@
+"""Figures over the training: shares of memorized images, measures of quality, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from memtk.report.figures.style import (
+    DASHED,
+    LAST,
+    MUTED,
+    OTHER,
+    SERIES,
+    SYNTHETIC,
+    as_uri,
+    in_percent,
+    label,
+    panels,
+    quiet,
+)
+from memtk.report.measures import Row
+from memtk.results import Checkpoint, Conformal
+from memtk.results.schema import Losses
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Shares over the checkpoints, None where one was not computed.
+
+    Args:
+        null: what a generator that has memorized nothing would score, or None.
+    """
+
+    name: str
+    color: str
+    shares: Sequence[float | None]
+    null: float | None
+
+
+def draw_checkpoints(checkpoints: Sequence[Checkpoint], training: int) -> str | None:
+    """Return the figure as a `data:` URI; None for a single checkpoint, which has no course.
+
+    Left: share of the training images memorized by each protocol. Right: share of the synthetic
+    images that are copies. Dashed, in the same colour: what a generator that has memorized nothing
+    would score.
+
+    Args:
+        checkpoints: in the order of their steps.
+        training: N.
+    """
+    if len(checkpoints) < 2:
+        return None
+    steps = [c.step for c in checkpoints]
+    with quiet():
+        figure = panels(2)
+        for axes, title, curves in (
+            (figure.axes[0], "Training images memorized", _memorized(checkpoints, training)),
+            (figure.axes[1], "Synthetic images that are copies", _copies(checkpoints)),
+        ):
+            _draw_shares(axes, steps, curves)
+            label(axes, title, "training steps")
+        return as_uri(figure)
+
+
+def _memorized(checkpoints: Sequence[Checkpoint], training: int) -> list[Curve]:
+    dar = [c.protocols.dar for c in checkpoints]
+    tests = [c.protocols.conformal for c in checkpoints]
+    matched = [c.protocols.dar_matched.mem_fraction for c in checkpoints]
+    reference = [d.mem_fraction for d in dar]
+    flagged = [None if t.n_mem is None else t.n_mem / training for t in tests]
+    curves = [
+        Curve("reference rule", SYNTHETIC, reference, dar[-1].expected_mem_fraction),
+        _conformal(tests[-1], [t.exposed_flagged_fraction for t in tests], flagged),
+    ]
+    if any(m is not None and abs(m - r) > 1e-6 for m, r in zip(matched, reference, strict=True)):
+        curves.insert(1, Curve("at equal sizes", OTHER, matched, 0.05))
+    return curves
+
+
+def _copies(checkpoints: Sequence[Checkpoint]) -> list[Curve]:
+    tests = [c.protocols.conformal for c in checkpoints]
+    reference = [c.protocols.dar.copy_fraction for c in checkpoints]
+    flagged = [c.protocols.conformal.n_copies / c.n_synthetic for c in checkpoints]
+    return [
+        Curve("reference rule", SYNTHETIC, reference, None),
+        _conformal(tests[-1], [t.copies_flagged_fraction for t in tests], flagged),
+    ]
+
+
+def _conformal(
+    test: Conformal, shares: Sequence[float | None], flagged: Sequence[float | None]
+) -> Curve:
+    """Draw the share with p <= alpha; what is flagged where no p-value can be that small."""
+    if test.finest_p > test.alpha:
+        return Curve("conformal, flagged", LAST, flagged, None)
+    return Curve(f"conformal, p ≤ {test.alpha:g}", LAST, shares, test.copies_expected_fraction)
+
+
+def _draw_shares(axes: Axes, steps: list[int], curves: list[Curve]) -> None:
+    for number, curve in enumerate(curves):
+        points = [(s, 100 * v) for s, v in zip(steps, curve.shares, strict=True) if v is not None]
+        if not points:
+            continue
+        x, y = zip(*points, strict=True)
+        line = axes.plot(x, y, color=curve.color, marker="o", label=curve.name, clip_on=False)[0]
+        if number == 0:  # drawn broad, so that it is seen below a curve that coincides with it
+            line.set(linewidth=4.5, markersize=8, alpha=0.4, markeredgewidth=0)
+        else:
+            line.set(markersize=4.5)
+        if curve.null is not None:
+            axes.axhline(100 * curve.null, color=curve.color, linestyle=DASHED, linewidth=1.1)
+    axes.plot([], [], color=MUTED, linestyle=DASHED, linewidth=1.1, label="nothing memorized")
+    in_percent(axes, 103)
+    axes.set_xticks(steps if len(steps) <= 8 else steps[:: -(-len(steps) // 8)])
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.99))
+
+
+def draw_quality(checkpoints: Sequence[Checkpoint], rows: Sequence[Row]) -> str | None:
+    """Return the figure as a `data:` URI; None for a single checkpoint, or without measures.
+
+    First panel: share of the training images that are memorized and of the synthetic images that
+    are copies by the reference rule, and the estimated copy rate. Then one panel a measure; dashed,
+    what real images score.
+
+    Args:
+        checkpoints: in the order of their steps.
+        rows: the measures, by checkpoint.
+    """
+    steps = [c.step for c in checkpoints]
+    drawn = [row for row in rows if len(_points(steps, row)) > 1]
+    if not drawn:
+        return None
+    with quiet():
+        figure = panels(len(drawn) + 1, width=3.45, height=2.3, columns=3)
+        _memorization(figure.axes[0], steps, checkpoints)
+        for axes, row in zip(figure.axes[1:], drawn, strict=False):
+            _measure(axes, steps, row)
+        for axes in figure.axes[: len(drawn) + 1]:
+            axes.set_xticks(steps if len(steps) <= 5 else steps[:: -(-len(steps) // 5)])
+        return as_uri(figure)
+
+
+def _memorization(axes: Axes, steps: list[int], checkpoints: Sequence[Checkpoint]) -> None:
+    protocols = [c.protocols for c in checkpoints]
+    curves: list[tuple[str, str, list[float | None]]] = [
+        ("memorized", SYNTHETIC, [p.dar.mem_fraction for p in protocols]),
+        ("copies", OTHER, [p.dar.copy_fraction for p in protocols]),
+        (
+            "copy rate, estimated",
+            LAST,
+            [p.conformal.copy_rate.estimate if p.conformal.copy_rate else None for p in protocols],
+        ),
+    ]
+    for name, color, shares in curves:
+        points = [(s, 100 * v) for s, v in zip(steps, shares, strict=True) if v is not None]
+        if points:
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=color, marker="o", markersize=4, label=name, clip_on=False)
+    label(axes, "Memorization", "training steps")
+    in_percent(axes, 103)
+    axes.legend(loc="upper left", fontsize=7.5)
+
+
+def _measure(axes: Axes, steps: list[int], row: Row) -> None:
+    x, y = zip(*_points(steps, row), strict=True)
+    axes.plot(x, y, color=SYNTHETIC, marker="o", markersize=4, clip_on=False)
+    if row.real is not None:
+        axes.axhline(row.real, color=MUTED, linestyle=DASHED, linewidth=1.1, label="real images")
+        axes.margins(y=0.18)
+    label(axes, row.name, row.good or "training steps")
+
+
+def _points(steps: list[int], row: Row) -> list[tuple[int, float]]:
+    """Return the checkpoints at which a measure has a number; not the one judged anew."""
+    return [(s, v) for s, v in zip(steps, row.values, strict=False) if v is not None]
+
+
+def draw_losses(training: Mapping[str, Losses]) -> str | None:
+    """Return the figure as a `data:` URI, one panel a phase; None where nothing was trained.
+
+    Args:
+        training: by model and phase, `(steps done, {term: value})`. The faint line is what was
+            recorded, the strong one its running mean.
+    """
+    phases = [
+        (f"{model}: {phase}", points)
+        for model, losses in training.items()
+        for phase, points in losses.items()
+        if points
+    ]
+    if not phases:
+        return None
+    with quiet():
+        figure = panels(len(phases), width=3.45, height=2.3, columns=3)
+        for axes, (title, points) in zip(figure.axes, phases, strict=False):
+            _draw_losses(axes, points)
+            label(axes, title, "training steps")
+        return as_uri(figure)
+
+
+def _draw_losses(axes: Axes, points: list[tuple[int, dict[str, float]]]) -> None:
+    terms = list(dict.fromkeys(term for _, values in points for term in values))
+    low, high = np.inf, -np.inf
+    for number, term in enumerate(terms):
+        found = [(step, values[term]) for step, values in points if term in values]
+        steps, losses = (np.array(part, dtype=float) for part in zip(*found, strict=True))
+        color = SERIES[number % len(SERIES)]
+        axes.plot(steps, losses, color=color, linewidth=0.8, alpha=0.3)
+        axes.plot(steps, running_mean(losses), color=color, linewidth=1.6, label=term)
+        low, high = min(low, float(np.nanmin(losses))), max(high, float(np.nanmax(losses)))
+    if 0 < 20 * low < high:
+        axes.set_yscale("log")
+    axes.legend(loc="upper right", fontsize=8)
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean of each value with its neighbours, 4 % of the curve to either side.
+
+    >>> running_mean(np.array([1.0, 2.0, 6.0])).tolist()
+    [1.0, 2.0, 6.0]
+    """
+    reach = round(0.04 * len(values))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    first = np.maximum(np.arange(len(values)) - reach, 0)
+    last = np.minimum(np.arange(len(values)) + reach + 1, len(values))
+    return (sums[last] - sums[first]) / (last - first)
