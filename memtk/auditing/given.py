@@ -31,7 +31,7 @@ from memtk.memorization import (
     judge,
     score_planted,
     search,
-    spared,
+    specificity,
 )
 from memtk.noise import derive
 from memtk.registry import Registry
@@ -231,7 +231,7 @@ def _selftest(
         alpha=alpha,
         confidence=confidence,
     )
-    left = spared(
+    left = specificity(
         np.zeros(0),
         strangers,
         patients.validation,

@@ -55,12 +55,12 @@ def suspects(
 ) -> np.ndarray:
     """Return which synthetic images of an audit are taken away, bool (M,).
 
-    See `memtk.memorization.suspects`, which `release-filter` of a bench goes by too.
+    See `memtk.memorization.withhold`, which `release-filter` of a bench goes by too.
 
     Raises:
         UserError: if the folder holds no finished audit.
     """
-    return memorization.suspects(read_arrays(folder / "arrays.h5", "audit"), drop, alpha)
+    return memorization.withhold(read_arrays(folder / "arrays.h5", "audit"), drop, alpha)
 
 
 def release(

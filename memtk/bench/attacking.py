@@ -209,13 +209,13 @@ def _judged(
         validation.patients,
         confidence=CONFIDENCE,
     )
-    few = said.few_alarms
+    few = said.tpr_at_fpr
     return _record(
         training,
         validation,
         auc=_interval(said.auc) if said.auc else None,
         few=FewAlarms(
-            asked=few.asked,
+            asked=few.requested,
             fpr=few.fpr,
             reached=few.reached,
             rate=_interval(few.rate),

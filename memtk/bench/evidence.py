@@ -14,8 +14,8 @@ from memtk.bench.planting import MIXED, Planting, PlantSet, Sensed
 from memtk.interfaces import Similarity
 from memtk.memorization import (
     Embeddings,
-    Exposure,
     Judgement,
+    PlantedExposure,
     PlantedScore,
     Share,
     Source,
@@ -25,7 +25,7 @@ from memtk.memorization import (
     minimum_detectable,
     p_values,
     score_planted,
-    spared,
+    specificity,
 )
 from memtk.results import (
     Conformal,
@@ -101,7 +101,7 @@ def _conformal(
     notes = []
     if not copies.can_reject:
         notes.append(
-            f"With so few validation patients the smallest possible p-value is {copies.finest:.3f}:"
+            f"With so few validation patients the smallest possible p-value is {copies.min_p:.3f}:"
             " no image could have been flagged. More validation patients are needed."
         )
     if planted is None:
@@ -151,9 +151,9 @@ def _conformal(
         n_mem=exposure.n_flagged if exposure else None,
         patients_exposed=exposed.n_flagged if exposed else None,
         patients_with_flagged_images=judgement.patients_exposed,
-        patients_fewest=exposed.fewest if exposed else None,
+        patients_fewest=exposed.min_detectable if exposed else None,
         patients_can_reject=exposed.can_reject if exposed else None,
-        finest_p=copies.finest,
+        finest_p=copies.min_p,
         can_reject=copies.can_reject,
         confidence=confidence,
         copy_rate=RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high),
@@ -219,7 +219,7 @@ def selftest_of(
         nearest, index = planting.nearest[label]
         seen = None
         if back is not None:
-            seen = Exposure(
+            seen = PlantedExposure(
                 source=arrays["exposure_train_synthetic"][planting.sources],
                 copy=back[label],
                 validation=arrays["exposure_validation_synthetic"],
@@ -238,7 +238,7 @@ def selftest_of(
         )
 
     strangers = _strangers(context, copies, exposure, similarity)
-    left = spared(
+    left = specificity(
         strangers[0],
         arrays["validation_train"],
         patients.validation,
@@ -255,7 +255,7 @@ def selftest_of(
 
 def selftest_record(
     mixed: PlantedScore,
-    left: memorization.Spared,
+    left: memorization.Specificity,
     scored: Sequence[tuple[PlantSet, PlantedScore]],
     confidence: float,
 ) -> SelfTest:
@@ -310,7 +310,7 @@ def _found(score: PlantedScore) -> Found:
     return Found(
         dar=_rate(score.dar),
         conformal=_rate(score.conformal),
-        finest=_rate(score.finest),
+        finest=_rate(score.beyond),
         exposure=_rate(score.exposure) if score.exposure else None,
         right_image=_rate(score.right_image),
         right_patient=_rate(score.right_patient),

@@ -1,43 +1,61 @@
 """What was memorized: pure functions of arrays."""
 
 from memtk.intervals import Interval, Share, clopper_pearson, share
-from memtk.memorization.auc import Scores, auc, scores_of
-from memtk.memorization.conformal import Side, benjamini_hochberg, conformal, p_values
-from memtk.memorization.dar import Dar, cutoff, dar
+from memtk.memorization.conformal import (
+    ConformalTest,
+    benjamini_hochberg,
+    conformal,
+    left_out,
+    p_values,
+)
+from memtk.memorization.copy_rate import CopyRate, copy_rate
+from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
 from memtk.memorization.duplicates import duplicates
 from memtk.memorization.exact import pairwise
-from memtk.memorization.exposed import Patients, exposed_patients
+from memtk.memorization.exposure import PatientTest, exposed_patients
 from memtk.memorization.judgement import Embeddings, Judgement, judge
-from memtk.memorization.matched import Matched, dar_matched
-from memtk.memorization.membership import FewAlarms, Membership, membership, roc
-from memtk.memorization.null import expected_fraction
-from memtk.memorization.planted import Exposure, PlantedScore, Spared, score_planted, spared
+from memtk.memorization.membership import (
+    Membership,
+    Scores,
+    TprAtFpr,
+    auc,
+    membership,
+    roc,
+    scores_of,
+    tpr_at_fpr,
+)
 from memtk.memorization.power import minimum_detectable
 from memtk.memorization.prepared import Source
-from memtk.memorization.rates import CopyRate, copy_rate
 from memtk.memorization.search import Neighbours, Search, search
-from memtk.memorization.suspects import IDENTICAL, suspects
+from memtk.memorization.selftest import (
+    PlantedExposure,
+    PlantedScore,
+    Specificity,
+    score_planted,
+    specificity,
+)
+from memtk.memorization.withhold import IDENTICAL, withhold
 
 __all__ = [
+    "ConformalTest",
     "CopyRate",
     "Dar",
     "Embeddings",
-    "Exposure",
-    "FewAlarms",
     "IDENTICAL",
     "Interval",
     "Judgement",
     "Matched",
     "Membership",
     "Neighbours",
-    "Patients",
+    "PatientTest",
+    "PlantedExposure",
     "PlantedScore",
     "Scores",
     "Search",
     "Share",
-    "Side",
     "Source",
-    "Spared",
+    "Specificity",
+    "TprAtFpr",
     "auc",
     "benjamini_hochberg",
     "clopper_pearson",
@@ -50,6 +68,7 @@ __all__ = [
     "expected_fraction",
     "exposed_patients",
     "judge",
+    "left_out",
     "membership",
     "minimum_detectable",
     "p_values",
@@ -59,6 +78,7 @@ __all__ = [
     "scores_of",
     "search",
     "share",
-    "spared",
-    "suspects",
+    "specificity",
+    "tpr_at_fpr",
+    "withhold",
 ]

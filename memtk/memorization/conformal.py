@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from memtk.errors import UserError
+from memtk.memorization.patients import owners
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side of the verdict: copies (synthetic images) or exposure (training images).
+class ConformalTest:
+    """What is said of copies (synthetic images are tested) or of exposure (training images are).
 
     Args:
         p: p-value of each tested image, (T,), in (0, 1].
@@ -24,9 +25,9 @@ class Side:
             one image a validation patient, no more than that with several.
         n_flagged: images that pass Benjamini-Hochberg.
         flagged: which, bool (T,).
-        finest: the smallest p-value that P validation patients allow, 1 / (P + 1).
-        fewest: the smallest number of images that Benjamini-Hochberg can flag at these sizes:
-            fewer, however alike, go unflagged. More than T: none can be.
+        min_p: the smallest p-value that P validation patients allow, 1 / (P + 1).
+        min_detectable: the smallest number of images that Benjamini-Hochberg can flag at these
+            sizes: fewer, however alike, go unflagged. More than T: none can be.
         can_reject: whether it could flag anything at all.
     """
 
@@ -35,8 +36,8 @@ class Side:
     expected_fraction: float
     n_flagged: int
     flagged: np.ndarray
-    finest: float
-    fewest: int
+    min_p: float
+    min_detectable: int
     can_reject: bool
 
 
@@ -64,11 +65,11 @@ def p_values(
     [0.8333]
     """
     test, validation = np.asarray(test), np.asarray(validation)
-    patients = _patients(validation, patients)
-    images = Counter(patients)
-    whole = math.lcm(*images.values())  # one patient; its images weigh whole / n each
+    owner = _owners(validation, patients)
+    images = np.bincount(owner)
+    whole = math.lcm(*images.tolist())  # one patient; each of its n images weighs whole / n
     order = np.argsort(validation)
-    weights = [whole // images[patients[i]] for i in order[::-1]]
+    weights = [whole // n for n in images[owner[order[::-1]]].tolist()]
     reached = list(accumulate(weights, initial=0))[::-1]  # weight of what is >= the k-th, k <= V
     table = [(whole + weight) / (whole * (len(images) + 1)) for weight in reached]
     return np.array(table)[np.searchsorted(validation[order], test, side="left")]  # (T,)
@@ -83,12 +84,8 @@ def benjamini_hochberg(p: np.ndarray, fdr: float = 0.1) -> np.ndarray:
     >>> benjamini_hochberg(np.array([0.01, 0.9, 0.06, 0.5]), fdr=0.2).tolist()
     [True, False, True, False]
     """
-    p = np.asarray(p, dtype=np.float64)
-    ranked = np.sort(p)
     # conformal p-values are fractions that hit k fdr / T exactly; rounding must not decide
-    limits = np.arange(1, len(p) + 1) * fdr / max(len(p), 1) * (1 + 1e-12)
-    passed = np.flatnonzero(ranked <= limits)
-    return p <= ranked[passed[-1]] if len(passed) else np.zeros(len(p), dtype=bool)
+    return np.asarray(false_discovery_control(p) <= fdr * (1 + 1e-12))
 
 
 def conformal(
@@ -98,7 +95,7 @@ def conformal(
     *,
     alpha: float = 0.05,
     fdr: float = 0.1,
-) -> Side:
+) -> ConformalTest:
     """Test each image against the validation images, both compared with the same references.
 
     Copies: `test` are the synthetic images, the references the training images. Exposure: `test`
@@ -115,9 +112,9 @@ def conformal(
         UserError: if a set is empty, or a level is not between 0 and 1.
 
     >>> side = conformal(np.array([0.95, 0.1]), np.linspace(0, 0.9, 19), alpha=0.05)
-    >>> side.p.tolist(), side.flagged.tolist(), side.finest
+    >>> side.p.tolist(), side.flagged.tolist(), side.min_p
     ([0.05, 0.9], [True, False], 0.05)
-    >>> side.flagged_fraction, side.expected_fraction, side.fewest
+    >>> side.flagged_fraction, side.expected_fraction, side.min_detectable
     (0.5, 0.05, 1)
     """
     if not 0 < alpha < 1 or not 0 < fdr < 1:
@@ -126,18 +123,18 @@ def conformal(
         raise UserError("there is no image to test: at least one is needed.")
     p = p_values(test, validation, validation_patients)
     flagged = benjamini_hochberg(p, fdr)
-    count = len(set(_patients(validation, validation_patients)))
-    finest = 1 / (count + 1)
-    fewest = math.ceil(len(p) * finest / fdr * (1 - 1e-12))
-    return Side(
+    count = int(_owners(np.asarray(validation), validation_patients).max()) + 1
+    min_p = 1 / (count + 1)
+    min_detectable = math.ceil(len(p) * min_p / fdr * (1 - 1e-12))
+    return ConformalTest(
         p=p,
         flagged_fraction=float(np.mean(p <= alpha)),
         expected_fraction=_expected(alpha, count),
         n_flagged=int(flagged.sum()),
         flagged=flagged,
-        finest=finest,
-        fewest=fewest,
-        can_reject=fewest <= len(p),
+        min_p=min_p,
+        min_detectable=min_detectable,
+        can_reject=min_detectable <= len(p),
     )
 
 
@@ -148,14 +145,37 @@ def _expected(alpha: float, patients: int) -> float:
     return k / (patients + 1)
 
 
-def _patients(validation: np.ndarray, patients: Sequence[Hashable] | None) -> Sequence[Hashable]:
+def left_out(validation: np.ndarray, patients: Sequence[Hashable] | None = None) -> np.ndarray:
+    """Return for each validation image the weight of the other patients that reach it, (V,).
+
+    That is the sum over the other patients of the share of their images with a similarity >= its
+    own, in [0, P - 1] up to rounding. (1 + weight) / P is its conformal p-value with its patient
+    left out.
+
+    Args:
+        validation: similarity of each validation image to its nearest reference, (V,).
+        patients: the patient of each, (V,); if None or empty, each is another.
+
+    Raises:
+        UserError: if there is no validation image, or not one patient for each.
+
+    >>> left_out(np.array([0.3, 0.5, 0.6]), ["a", "a", "b"]).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    validation = np.asarray(validation)
+    owner = _owners(validation, patients)
+    images = np.bincount(owner)
+    total = p_values(validation, validation, patients) * (len(images) + 1) - 1
+    order = np.lexsort((validation, owner))
+    value, person = validation[order], owner[order]
+    first = np.r_[True, (np.diff(person) > 0) | (np.diff(value) > 0)]  # of equal ones
+    at = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+    below = at - (np.cumsum(images) - images)[person]  # images of the patient that are smaller
+    total[order] -= 1 - below / images[person]
+    return total
+
+
+def _owners(validation: np.ndarray, patients: Sequence[Hashable] | None) -> np.ndarray:
     if not len(validation):
         raise UserError("there is no validation image: conformal p-values need at least one.")
-    if patients is None or not len(patients):
-        return range(len(validation))
-    if len(patients) != len(validation):
-        raise UserError(
-            f"{len(validation)} validation images but {len(patients)} patients: name the patient "
-            "of each image."
-        )
-    return patients
+    return owners(patients, len(validation), "validation images")

@@ -1,4 +1,4 @@
-"""The reference method, to the digit."""
+"""The count of Dar et al. (arXiv 2402.01054), its null, and the same count at equal sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memtk.memorization.null import expected_fraction
+from memtk.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -108,3 +108,101 @@ def cutoff(train_validation: np.ndarray) -> float:
 
 def _distance(train_validation: np.ndarray) -> float:
     return float(np.percentile(1 - np.asarray(train_validation, dtype=np.float64), 5))
+
+
+def expected_fraction(synthetic: int, validation: int, percentile: float = 95.0) -> float:
+    """Return the share of training images that `dar` calls memorized if nothing was.
+
+    If synthetic and validation images are drawn from the same distribution F of similarities to a
+    training image, the nearest of V has the distribution F^V and the nearest of M has F^M. The
+    threshold tau is the `percentile` of the former, F(tau)^V = 0.95, so a training image is
+    called memorized with probability
+
+        1 - F(tau)^M = 1 - 0.95^(M / V):
+
+    5 % if M = V, and 18.5 % at M = 904, V = 226. It takes F to be the same for every training
+    image; where some lie in denser places than others it is an approximation.
+
+    Args:
+        synthetic: M, number of synthetic images.
+        validation: V, number of validation images.
+        percentile: of the nearest validation similarities, in (0, 100).
+
+    Raises:
+        UserError: if a number is out of range.
+
+    >>> round(expected_fraction(904, 226), 3)
+    0.185
+    >>> round(expected_fraction(100, 100), 3)
+    0.05
+    """
+    if synthetic < 1 or validation < 1 or not 0 < percentile < 100:
+        raise UserError(
+            f"a null for {synthetic} synthetic and {validation} validation images at the "
+            f"{percentile:g}th percentile: there must be at least one of each, and the percentile "
+            "must lie between 0 and 100."
+        )
+    return float(1 - (percentile / 100) ** (synthetic / validation))
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The expectation of `n_mem` over random subsets of V synthetic images.
+
+    Args:
+        n_mem: expected number of memorized training images; None if there is no such subset.
+        mem_fraction: n_mem / N; 5 % of a generator that has memorized nothing. None likewise.
+        reason: why there is no number and what to do; empty if there is one.
+    """
+
+    n_mem: float | None
+    mem_fraction: float | None
+    reason: str = ""
+
+
+def dar_matched(above: np.ndarray, synthetic: int, validation: int) -> Matched:
+    """Return `n_mem` as it would be, on average, with V of the M synthetic images.
+
+    The threshold tau of `dar` is the nearest of V validation images; the nearest of M > V
+    synthetic images is nearer by their number alone. With c_i synthetic images above tau for
+    training image i, a random subset of V misses them all with probability
+    C(M - c_i, V) / C(M, V), so
+
+        n_mem = sum_i 1 - C(M - c_i, V) / C(M, V).
+
+    Nothing is drawn. The ratio is the product over k < c_i of 1 - V / (M - k), summed as
+    logarithms, which loses nothing at either end. A generator that gives each of its N = M training
+    images back once reaches V / M, not 1: only so many of them are in a subset.
+
+    Args:
+        above: c_i, the synthetic images above tau for each training image, (N,).
+        synthetic: M.
+        validation: V.
+
+    Raises:
+        UserError: if there is no training image or no validation image, or a count exceeds M.
+
+    >>> dar_matched(np.array([0, 1, 4]), synthetic=4, validation=2)
+    Matched(n_mem=1.5, mem_fraction=0.5, reason='')
+    >>> dar_matched(np.array([0, 1]), synthetic=2, validation=3).n_mem is None
+    True
+    """
+    above = np.asarray(above, dtype=np.int64)
+    if not len(above) or validation < 1 or above.min() < 0 or above.max() > synthetic:
+        raise UserError(
+            f"dar-matched got {len(above)} training images, {validation} validation images and "
+            f"counts that must lie between 0 and the {synthetic} synthetic images."
+        )
+    if synthetic < validation:
+        return Matched(
+            None,
+            None,
+            f"There are {synthetic} synthetic and {validation} validation images, so no subset of "
+            f"{validation} synthetic images can be drawn: sample at least {validation}.",
+        )
+    drawn = np.arange(synthetic - validation)  # k < M - V; from there on a subset must hit
+    missing = np.full(synthetic + 1, -np.inf)  # log of the probability of missing c, by c
+    missing[0] = 0.0
+    missing[1 : len(drawn) + 1] = np.cumsum(np.log1p(-validation / (synthetic - drawn)))
+    n_mem = float(-np.expm1(missing[above]).sum()) + 0.0  # not -0.0
+    return Matched(n_mem, n_mem / len(above))

@@ -10,10 +10,9 @@ import torch
 
 from memtk.errors import UserError
 from memtk.interfaces import Similarity
-from memtk.memorization.conformal import Side, conformal
-from memtk.memorization.dar import Dar, cutoff, dar
-from memtk.memorization.exposed import exposed_patients
-from memtk.memorization.matched import Matched, dar_matched
+from memtk.memorization.conformal import ConformalTest, conformal
+from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched
+from memtk.memorization.exposure import exposed_patients
 from memtk.memorization.prepared import Source
 from memtk.memorization.search import TILE, Gather, Search, search
 
@@ -57,8 +56,8 @@ class Judgement:
 
     dar: Dar
     matched: Matched
-    copies: Side
-    exposure: Side | None
+    copies: ConformalTest
+    exposure: ConformalTest | None
     patients_exposed: int | None
     arrays: dict[str, np.ndarray]
 

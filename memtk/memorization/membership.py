@@ -1,4 +1,4 @@
-"""What the scores of a membership attack show: AUC, and who is found at few false alarms."""
+"""What a membership attack's scores show: AUC and true positive rate, patients as the unit."""
 
 from __future__ import annotations
 
@@ -6,29 +6,157 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from scipy.stats import norm
 
 from memtk.errors import UserError
 from memtk.intervals import Interval, of_rate
-from memtk.memorization.auc import Scores, auc, scores_of
+from memtk.memorization.patients import owners
 
 LOW_FPR = 0.01
 """False positive rate at which the true positive rate is asked for."""
 
 
 @dataclass(frozen=True)
-class FewAlarms:
+class Scores:
+    """The scores of one side of an attack.
+
+    Args:
+        values: float64 (N,); higher = more likely a member.
+        owner: the patient of each image as a number from 0 to `patients` - 1, int64 (N,).
+        patients: how many there are, P.
+        weights: of each image, (N,): 1 / (P n) where its patient has n images, so that every
+            patient counts once and the weights add up to 1.
+    """
+
+    values: np.ndarray
+    owner: np.ndarray
+    patients: int
+    weights: np.ndarray
+
+    def by_patient(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of `values` (N,) over each patient's images, (P,)."""
+        sums = np.bincount(self.owner, values, self.patients)
+        return sums / np.bincount(self.owner, minlength=self.patients)
+
+
+def scores_of(
+    values: np.ndarray, patients: Sequence[Hashable] | None = None, name: str = "images"
+) -> Scores:
+    """Return scores with their patients.
+
+    Args:
+        values: (N,).
+        patients: the patient of each image, (N,); if None or empty, each is another.
+        name: of the set, for messages.
+
+    Raises:
+        UserError: if there is none, one is not finite, or there is not one patient for each.
+
+    >>> scores_of(np.array([1.0, 2.0, 3.0]), ["a", "a", "b"]).weights.tolist()
+    [0.25, 0.25, 0.5]
+    """
+    values = np.asarray(values, dtype=np.float64).reshape(-1)
+    if not len(values):
+        raise UserError(f"there are no {name}: a membership attack compares two sets.")
+    if not np.isfinite(values).all():
+        raise UserError(f"the score of one of the {name} is not finite.")
+    owner = owners(patients, len(values), name)
+    count = int(owner.max()) + 1
+    weights = 1 / (count * np.bincount(owner)[owner])
+    return Scores(values, owner, count, weights)
+
+
+def auc(members: Scores, others: Scores, confidence: float = 0.95) -> Interval:
+    """Return the probability that a member scores higher than a non-member, with its interval.
+
+    Both are images drawn at random of a patient drawn at random; ties count one half. 0.5 is
+    chance. With one image a patient it is the Mann-Whitney statistic U / (P Q).
+
+    The interval is the wider at each end of two. DeLong, DeLong and Clarke-Pearson (Biometrics
+    1988) on the logit scale, with each patient's mean placement in the place of an image's
+    (Obuchowski, Biometrics 1997). And that of Newcombe (Stat. Med. 2006, method 5), the variance of
+    Hanley and McNeil solved for its ends: DeLong's has no width where the sets do not overlap, and
+    is too narrow near to that. O((N + V) log(N + V)).
+
+    Args:
+        members: P patients, two at least.
+        others: Q patients, two at least.
+        confidence: of the two-sided interval, in (0, 1).
+
+    Raises:
+        UserError: with fewer patients, or a confidence that is none.
+
+    >>> found = auc(scores_of(np.array([3.0, 4, 5])), scores_of(np.array([1.0, 2, 3])))
+    >>> round(found.estimate, 3), 0.3 < found.low < 0.6, found.high > 0.99
+    (0.944, True, True)
+    """
+    if min(members.patients, others.patients) < 2 or not 0 < confidence < 1:
+        raise UserError(
+            f"the AUC of {members.patients} against {others.patients} patients at confidence "
+            f"{confidence:g}: two of each are needed, and a confidence between 0 and 1."
+        )
+    above = placements(members.values, others)  # (N,)
+    below = 1 - placements(others.values, members)  # (V,)
+    estimate = float(np.clip(members.weights @ above, 0, 1))
+    variance = float(np.var(members.by_patient(above), ddof=1) / members.patients)
+    variance += float(np.var(others.by_patient(below), ddof=1) / others.patients)
+    z = float(norm.ppf((1 + confidence) / 2))
+    low, high = newcombe(estimate, members.patients, others.patients, z)
+    if 0 < estimate < 1:
+        reach = z * variance**0.5 / (estimate * (1 - estimate))
+        middle = logit(estimate)
+        low = min(low, float(expit(middle - reach)))
+        high = max(high, float(expit(middle + reach)))
+    return Interval(estimate, min(low, estimate), max(high, estimate))
+
+
+def placements(values: np.ndarray, others: Scores) -> np.ndarray:
+    """Return the weighted share of `others` below each value, ties by half, (N,)."""
+    order = np.argsort(others.values, kind="stable")
+    ranked = others.values[order]
+    reached = np.concatenate([[0.0], np.cumsum(others.weights[order])])
+    sides = (np.searchsorted(ranked, values, side) for side in ("left", "right"))
+    below, upto = (reached[side] for side in sides)
+    return (below + upto) / 2
+
+
+def newcombe(estimate: float, p: int, q: int, z: float) -> tuple[float, float]:
+    """Return the ends A of Newcombe's interval: `|A - estimate| = z sqrt(V(A))`.
+
+    `V(A) = A (1 - A) (1 + (n - 1) ((1 - A) / (2 - A) + A / (1 + A))) / (p q)`, n = (p + q) / 2.
+
+    >>> low, high = newcombe(1.0, 50, 50, 1.96)
+    >>> round(low, 2), high
+    (0.96, 1.0)
+    """
+    n = (p + q) / 2
+
+    def excess(a: float) -> float:
+        spread = a * (1 - a) * (1 + (n - 1) * ((1 - a) / (2 - a) + a / (1 + a))) / (p * q)
+        return float((estimate - a) ** 2 - z**2 * spread)
+
+    edge = 1e-12
+    low = 0.0 if estimate <= edge else brentq(excess, edge, min(estimate, 1 - edge))
+    high = 1.0 if estimate >= 1 - edge else brentq(excess, max(estimate, edge), 1 - edge)
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class TprAtFpr:
     """The true positive rate at a low false positive rate.
 
     Args:
-        asked: the false positive rate that was asked for.
-        fpr: the one that it was measured at: `asked`, or the smallest that the non-member patients
-            can carry, 1 / Q.
+        requested: the false positive rate that was asked for.
+        fpr: the one that it was measured at: `requested`, or the smallest that the non-member
+            patients can carry, 1 / Q.
         reached: share of the non-members above the threshold, at most `fpr`.
         rate: share of the members above it, with a Clopper-Pearson interval.
-        reason: why `asked` could not be had; empty if it could.
+        reason: why `requested` could not be had; empty if it could.
     """
 
-    asked: float
+    requested: float
     fpr: float
     reached: float
     rate: Interval
@@ -42,14 +170,14 @@ class Membership:
     Args:
         members: their patients, P, and `non_members` theirs, Q.
         auc: 0.5 is chance; None where it cannot be had.
-        few_alarms: likewise; by chance its rate is its `fpr`.
+        tpr_at_fpr: likewise; by chance its rate is its `fpr`.
         reason: why they cannot be had; empty if they can.
     """
 
     members: int
     non_members: int
     auc: Interval | None
-    few_alarms: FewAlarms | None
+    tpr_at_fpr: TprAtFpr | None
     reason: str
 
 
@@ -77,9 +205,9 @@ def membership(
             fit its patients, or a rate is none.
 
     >>> judged = membership(np.arange(10.0, 20), np.arange(12.0))
-    >>> round(judged.auc.estimate, 3), round(judged.few_alarms.fpr, 3)
+    >>> round(judged.auc.estimate, 3), round(judged.tpr_at_fpr.fpr, 3)
     (0.983, 0.083)
-    >>> judged.few_alarms.reason
+    >>> judged.tpr_at_fpr.reason
     'a false positive rate of 1 % is not measurable with 12 non-member patients'
     """
     if member_patients is not None and non_member_patients is not None:
@@ -100,14 +228,14 @@ def membership(
         members=inside.patients,
         non_members=outside.patients,
         auc=auc(inside, outside, confidence),
-        few_alarms=few_alarms(inside, outside, fpr, confidence),
+        tpr_at_fpr=tpr_at_fpr(inside, outside, fpr, confidence),
         reason="",
     )
 
 
-def few_alarms(
+def tpr_at_fpr(
     members: Scores, others: Scores, fpr: float = LOW_FPR, confidence: float = 0.95
-) -> FewAlarms:
+) -> TprAtFpr:
     """Return the share of the members above the lowest threshold with so few false alarms.
 
     The threshold is the lowest score of a non-member above which at most `fpr` of the non-members
@@ -126,8 +254,7 @@ def few_alarms(
             f"a false positive rate of {fpr:g} at confidence {confidence:g}: both must lie between "
             "0 and 1."
         )
-    finest = 1 / others.patients
-    used = max(fpr, finest)
+    used = max(fpr, 1 / others.patients)
     reason = ""
     if used > fpr * (1 + 1e-9):
         reason = (
@@ -142,7 +269,7 @@ def few_alarms(
     threshold = float(ranked[fits].min())
     reached = float(others.weights[others.values > threshold].sum())
     rate = float(members.weights[members.values > threshold].sum())
-    return FewAlarms(fpr, used, reached, of_rate(rate, members.patients, confidence), reason)
+    return TprAtFpr(fpr, used, reached, of_rate(rate, members.patients, confidence), reason)
 
 
 def roc(members: Scores, others: Scores) -> tuple[np.ndarray, np.ndarray]:

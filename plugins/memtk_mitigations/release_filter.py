@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from memtk.interfaces import Choice, ComponentConfig, Images, Mitigation
-from memtk.memorization import suspects
+from memtk.memorization import withhold
 
 
 class FilterConfig(ComponentConfig):
@@ -27,7 +27,7 @@ class ReleaseFilter(Mitigation):
     """Holds the synthetic images back that the run's copy detector flags.
 
     Those are the copies, images identical to a training image, and the nearest synthetic image of
-    each training image that is exposed; see `memtk.memorization.suspects`. `memtk release` does the
+    each training image that is exposed; see `memtk.memorization.withhold`. `memtk release` does the
     same with images that are there already.
 
     It changes what goes out, not the generator: what the generator has memorized it still has, and
@@ -44,7 +44,7 @@ class ReleaseFilter(Mitigation):
 
 def innocent(found: Mapping[str, np.ndarray], config: FilterConfig) -> Choice:
     """Choose what is not suspicious, of M synthetic images."""
-    gone = suspects(found, config.drop, config.alpha)
+    gone = withhold(found, config.drop, config.alpha)
     copies = int((found["copies_flagged"] & gone).sum())
     how = "flagged as copies"
     if config.drop == "alpha":

@@ -88,8 +88,8 @@ def test_fewest_is_the_smallest_number_that_can_be_flagged():
                              np.arange(1.0, patients + 1)).n_flagged
             ]  # fmt: skip
             assert side.can_reject == bool(able)
-            assert side.fewest == able[0] if able else side.fewest > tested
-            assert side.finest == 1 / (patients + 1)
+            assert side.min_detectable == able[0] if able else side.min_detectable > tested
+            assert side.min_p == 1 / (patients + 1)
 
 
 def test_copies_are_flagged_and_strangers_are_not():

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from memtk.memorization import search
-from memtk.memorization.duplicates import duplicates
+from memtk.memorization import duplicates, search
 
 
 def all_pairs(a, b):

@@ -65,7 +65,7 @@ def test_more_validation_than_synthetic_images_leave_the_matched_count_out(pears
 
 def test_one_validation_image_is_enough_to_compute_and_too_few_to_reject(pearson, rng):
     said = judge(sets(rng, v=1), similarity=pearson)
-    assert said.copies.finest == 0.5 and not said.copies.can_reject
+    assert said.copies.min_p == 0.5 and not said.copies.can_reject
     assert said.copies.n_flagged == 0
 
 

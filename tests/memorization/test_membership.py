@@ -5,8 +5,7 @@ import pytest
 from scipy.stats import binomtest, mannwhitneyu
 
 from memtk.errors import UserError
-from memtk.memorization import auc, membership, roc, scores_of
-from memtk.memorization.membership import few_alarms
+from memtk.memorization import auc, membership, roc, scores_of, tpr_at_fpr
 
 
 def drawn(seed, p=30, q=25, shift=1.0, ties=False):
@@ -68,7 +67,7 @@ def test_a_patient_counts_once_whatever_the_number_of_images():
     twice = membership(np.r_[a, a[:5]], b, people + people[:5], None)
     once = membership(a, b)
     assert twice.members == len(a)
-    for one, other in ((twice.auc, once.auc), (twice.few_alarms.rate, once.few_alarms.rate)):
+    for one, other in ((twice.auc, once.auc), (twice.tpr_at_fpr.rate, once.tpr_at_fpr.rate)):
         assert vars(one) == pytest.approx(vars(other))
 
 
@@ -88,7 +87,7 @@ def test_images_of_one_patient_do_not_narrow_the_interval():
 def test_at_one_per_cent_the_threshold_lets_one_of_a_hundred_pass():
     others = np.arange(200.0)
     members = np.array([197.5, 196.0, 250.0, 3.0])
-    found = few_alarms(scores_of(members), scores_of(others))
+    found = tpr_at_fpr(scores_of(members), scores_of(others))
     assert found.fpr == 0.01 and found.reason == "" and found.reached == pytest.approx(0.01)
     assert found.rate.estimate == 0.5  # 197.5 and 250 lie above the third highest, 197
     exact = binomtest(2, 4).proportion_ci(method="exact")
@@ -96,22 +95,22 @@ def test_at_one_per_cent_the_threshold_lets_one_of_a_hundred_pass():
 
 
 def test_ties_at_the_threshold_are_no_false_alarms():
-    found = few_alarms(scores_of(np.array([1.0, 2.0])), scores_of(np.ones(150)))
+    found = tpr_at_fpr(scores_of(np.array([1.0, 2.0])), scores_of(np.ones(150)))
     assert found.reached == 0 and found.rate.estimate == 0.5
 
 
 def test_a_rate_that_the_patients_cannot_carry_is_refused_in_words():
-    found = membership(np.arange(50.0), np.arange(36.0)).few_alarms
+    found = membership(np.arange(50.0), np.arange(36.0)).tpr_at_fpr
     said = "a false positive rate of 1 % is not measurable with 36 non-member patients"
     assert found.reason == said
     assert found.fpr == pytest.approx(1 / 36) and found.reached == pytest.approx(1 / 36)
     many = membership(np.arange(50.0), np.arange(360.0), None, [i // 10 for i in range(360)])
-    assert "36 non-member patients" in many.few_alarms.reason
+    assert "36 non-member patients" in many.tpr_at_fpr.reason
 
 
 def test_one_patient_is_too_few_for_any_figure():
     found = membership(np.arange(5.0), np.arange(4.0), None, ["a"] * 4)
-    assert found.auc is None and found.few_alarms is None
+    assert found.auc is None and found.tpr_at_fpr is None
     assert found.reason == "not measurable with 1 non-member patient: at least 2 are needed"
     assert "1 member patient" in membership(np.ones(1), np.arange(4.0)).reason
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from memtk.errors import UserError
-from memtk.memorization.conformal import benjamini_hochberg, p_values
-from memtk.memorization.power import minimum_detectable
+from memtk.memorization import benjamini_hochberg, minimum_detectable, p_values
 
 
 def noticed(rng, found_p, patients, tested, copies, fdr, repetitions=1500):

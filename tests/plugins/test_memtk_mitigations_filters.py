@@ -6,7 +6,7 @@ import torch
 
 from memtk.config import build
 from memtk.data.images import MemoryImages
-from memtk.memorization import suspects
+from memtk.memorization import withhold
 from memtk_mitigations.distill import Distill
 from memtk_mitigations.release_filter import ReleaseFilter
 
@@ -49,9 +49,9 @@ def test_nothing_is_dropped_where_nothing_is_found():
 
 def test_the_rule_is_that_of_memtk_release(found):
     choice = ReleaseFilter(build(ReleaseFilter.Config)).screen(SYNTHETIC, found)
-    assert np.array_equal(choice.indices, np.flatnonzero(~suspects(found)))
+    assert np.array_equal(choice.indices, np.flatnonzero(~withhold(found)))
 
 
 def test_the_patient_of_an_exposed_image_counts_too(found):
     found["exposure_patient_flagged"] = np.array([1, 0, 0], dtype=bool)
-    assert suspects(found)[5]
+    assert withhold(found)[5]

@@ -94,7 +94,7 @@ def protocols(said):
             exposed_expected_fraction=exposure.expected_fraction if exposure else None,
             n_mem=exposure.n_flagged if exposure else None,
             patients_exposed=said.patients_exposed,
-            finest_p=copies.finest,
+            finest_p=copies.min_p,
             can_reject=copies.can_reject,
         ),
     )
@@ -289,7 +289,7 @@ def measured(said, share, n, m):
     if said.exposure is not None:
         sides = (arrays[f"exposure_{name}_synthetic"] for name in ("train", "validation"))
         tested = exposed_patients(next(sides), None, next(sides), None, fdr=0.1)
-        changes |= {"patients_exposed": tested.n_flagged, "patients_fewest": tested.fewest}
+        changes |= {"patients_exposed": tested.n_flagged, "patients_fewest": tested.min_detectable}
         changes["patients_with_flagged_images"] = said.patients_exposed
         changes["patients_can_reject"] = tested.can_reject
     return protocols(said).conformal.model_copy(update=changes)

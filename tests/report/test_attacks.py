@@ -31,7 +31,7 @@ def attacked(seed, patients=40):
     rng = np.random.default_rng(seed)
     scores = {"members": rng.normal(1, 1, patients), "non_members": rng.normal(0, 1, patients)}
     said = membership(scores["members"], scores["non_members"])
-    few = said.few_alarms
+    few = vars(said.tpr_at_fpr)
     sides = {f"{side}_patient": np.arange(patients) for side in scores}
     return scores | sides, Membership(
         member_images=patients,
@@ -40,7 +40,7 @@ def attacked(seed, patients=40):
         non_member_patients=patients,
         confidence=0.95,
         auc=interval(said.auc),
-        few_alarms=FewAlarms(**{**vars(few), "rate": interval(few.rate)}),
+        few_alarms=FewAlarms(asked=few.pop("requested"), **few | {"rate": interval(few["rate"])}),
         how="likeness to the nearest synthetic image",
     )
 

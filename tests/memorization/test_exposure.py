@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from memtk.errors import UserError
-from memtk.memorization.conformal import benjamini_hochberg, p_values
-from memtk.memorization.exposed import exposed_patients
+from memtk.memorization import benjamini_hochberg, exposed_patients, p_values
 
 
 def people(sizes):
@@ -120,7 +119,7 @@ def test_exposed_patients_are_flagged_and_named_in_the_order_of_their_images():
     said = exposed_patients(test, patients, rng.random(400) / 2, np.arange(400) // 2)
     assert said.names == ("eve", "bob", "ann", "cyd")
     assert said.flagged.tolist() == [False, True, False, True]
-    assert said.n_flagged == 2 and said.can_reject and said.fewest == 1
+    assert said.n_flagged == 2 and said.can_reject and said.min_detectable == 1
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -136,7 +135,7 @@ def test_fewest_is_the_smallest_number_of_patients_that_can_be_flagged(seed):
         if exposed_patients(test, people(mine), validation, people(theirs)).n_flagged:
             able.append(k)
     assert top.can_reject == bool(able)
-    assert top.fewest == (able[0] if able else 11)
+    assert top.min_detectable == (able[0] if able else 11)
 
 
 def test_what_cannot_be_tested_is_refused():

@@ -10,12 +10,11 @@ import numpy as np
 
 from memtk.errors import UserError
 from memtk.intervals import Share, share
-from memtk.memorization.conformal import p_values
-from memtk.memorization.left_out import left_out
+from memtk.memorization.conformal import left_out, p_values
 
 
 @dataclass(frozen=True)
-class Exposure:
+class PlantedExposure:
     """What the embedder of the exposure sees of the images that were planted.
 
     Args:
@@ -38,7 +37,7 @@ class PlantedScore:
         p: conformal p-value of each, (K,).
         dar: similarity above the threshold of `dar`.
         conformal: p <= alpha.
-        finest: nearer to a training image than every validation image, the finest p-value.
+        beyond: nearer to a training image than every validation image: the smallest p-value.
         exposure: the training image's own p <= alpha with its copy among the synthetic images;
             None if the exposure was not measured.
         right_image: of those with p <= alpha, nearest to the image that was planted.
@@ -48,15 +47,15 @@ class PlantedScore:
     p: np.ndarray
     dar: Share
     conformal: Share
-    finest: Share
+    beyond: Share
     exposure: Share | None
     right_image: Share
     right_patient: Share
 
 
 @dataclass(frozen=True)
-class Spared:
-    """How many images that are no copies were rightly not flagged.
+class Specificity:
+    """How many images that are no copies were rightly not flagged: true negatives.
 
     Args:
         source: whose: "held_out" images, or "validation" images against the other patients'.
@@ -82,7 +81,7 @@ def score_planted(
     validation_patients: Sequence[Hashable] | None = None,
     alpha: float = 0.05,
     confidence: float = 0.95,
-    exposure: Exposure | None = None,
+    exposure: PlantedExposure | None = None,
 ) -> PlantedScore:
     """Count the planted copies that each protocol finds at its own threshold.
 
@@ -137,14 +136,14 @@ def score_planted(
         p=p,
         dar=share(nearest > cutoff, confidence),
         conformal=share(found, confidence),
-        finest=share(nearest > np.max(validation), confidence),
+        beyond=share(nearest > np.max(validation), confidence),
         exposure=None if seen is None else share(seen, confidence),
         right_image=share((index == source)[found], confidence),
         right_patient=share(same[found], confidence),
     )
 
 
-def spared(
+def specificity(
     held_out: np.ndarray,
     validation: np.ndarray,
     validation_patients: Sequence[Hashable] | None = None,
@@ -153,7 +152,7 @@ def spared(
     alpha: float = 0.05,
     confidence: float = 0.95,
     exposure: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Spared | None:
+) -> Specificity | None:
     """Count the images of strangers that each protocol spares.
 
     With held-out images: those. Without: each validation image, its patient left out of the
@@ -177,9 +176,9 @@ def spared(
     Raises:
         UserError: if there is no validation image, or not one patient for each.
 
-    >>> spared(np.array([0.1, 0.9]), np.linspace(0, 0.5, 19), cutoff=0.6).conformal.rate
+    >>> specificity(np.array([0.1, 0.9]), np.linspace(0, 0.5, 19), cutoff=0.6).conformal.rate
     0.5
-    >>> spared(np.array([]), np.linspace(0, 0.5, 20), cutoff=0.6).conformal.rate
+    >>> specificity(np.array([]), np.linspace(0, 0.5, 20), cutoff=0.6).conformal.rate
     0.95
     """
     held_out, validation = np.asarray(held_out), np.asarray(validation)
@@ -196,7 +195,7 @@ def spared(
         p = (1 + left_out(strangers, validation_patients)) / count
         return share(p > alpha * (1 + 1e-12), confidence)
 
-    return Spared(
+    return Specificity(
         source="held_out" if kept_out else "validation",
         dar=share((held_out if kept_out else validation) <= cutoff, confidence),
         conformal=kept(held_out, validation),

@@ -3,9 +3,7 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.intervals import share
-from memtk.memorization.conformal import p_values
-from memtk.memorization.dar import cutoff
-from memtk.memorization.planted import Exposure, score_planted, spared
+from memtk.memorization import PlantedExposure, cutoff, p_values, score_planted, specificity
 
 
 def scene(seed, k=40, n=60, v=50):
@@ -21,7 +19,7 @@ def scene(seed, k=40, n=60, v=50):
         "validation": rng.integers(0, 25, v) / 20,
         "validation_patients": rng.integers(0, 30, v),
         "alpha": 0.07,
-        "exposure": Exposure(rng.random(k), rng.random(k) * 1.2, rng.random(v)),
+        "exposure": PlantedExposure(rng.random(k), rng.random(k) * 1.2, rng.random(v)),
     }
 
 
@@ -30,7 +28,7 @@ def test_every_count_is_that_of_a_loop_over_the_planted_copies(seed):
     given = scene(seed)
     said = score_planted(**given)
     owner = given["training_patients"]
-    names = ("dar", "conformal", "finest", "exposure", "right_image", "right_patient")
+    names = ("dar", "conformal", "beyond", "exposure", "right_image", "right_patient")
     counted = dict.fromkeys(names, 0)
     for nearest, index, source, own, copy in zip(
         given["nearest"], given["index"], given["source"],
@@ -39,7 +37,7 @@ def test_every_count_is_that_of_a_loop_over_the_planted_copies(seed):
         p = p_values([nearest], given["validation"], given["validation_patients"])[0]
         counted["dar"] += nearest > given["cutoff"]
         counted["conformal"] += p <= 0.07
-        counted["finest"] += all(nearest > v for v in given["validation"])
+        counted["beyond"] += all(nearest > v for v in given["validation"])
         e = p_values([max(own, copy)], given["exposure"].validation, given["validation_patients"])
         counted["exposure"] += e[0] <= 0.07
         counted["right_image"] += p <= 0.07 and index == source
@@ -82,13 +80,13 @@ def test_held_out_images_are_spared_as_the_protocols_say():
     rng = np.random.default_rng(0)
     validation, people = rng.normal(size=90), rng.integers(0, 50, 90)
     held, other = rng.normal(size=200), (rng.normal(size=200), rng.normal(size=90))
-    said = spared(held, validation, people, cutoff=1.0, alpha=0.1, exposure=other)
+    said = specificity(held, validation, people, cutoff=1.0, alpha=0.1, exposure=other)
     assert said.source == "held_out"
     assert said.dar == share(held <= 1.0)
     assert said.conformal == share(p_values(held, validation, people) > 0.1)
     assert said.exposure == share(p_values(*other, people) > 0.1)
     assert said.conformal.rate > 0.85
-    assert spared(held, validation, people, cutoff=1.0).exposure is None
+    assert specificity(held, validation, people, cutoff=1.0).exposure is None
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -96,7 +94,7 @@ def test_without_held_out_images_each_validation_patient_is_left_out_in_turn(sev
     rng = np.random.default_rng(0)
     people = rng.integers(0, 25, 60) if several else np.arange(60)
     validation, seen = rng.integers(0, 40, 60) / 7, rng.integers(0, 40, 60) / 7
-    said = spared(
+    said = specificity(
         np.zeros(0), validation, people, cutoff=4.0, alpha=0.1, exposure=(np.zeros(0), seen)
     )
     assert said.source == "validation" and said.dar == share(validation <= 4.0)
@@ -107,20 +105,20 @@ def test_without_held_out_images_each_validation_patient_is_left_out_in_turn(sev
         ]
         assert found == share(np.array(p) > 0.1)
     if not several:
-        assert spared([], validation, None, cutoff=4.0, alpha=0.1).conformal == said.conformal
+        assert specificity([], validation, None, cutoff=4.0, alpha=0.1).conformal == said.conformal
 
 
 def test_the_share_of_left_out_strangers_follows_from_the_ranks():
     rng = np.random.default_rng(0)
     for patients in range(2, 80):  # p-values that equal alpha included
-        said = spared([], rng.random(patients), cutoff=2.0, alpha=0.05)
+        said = specificity([], rng.random(patients), cutoff=2.0, alpha=0.05)
         flagged = [rank for rank in range(1, patients + 1) if rank / patients <= 0.05]
         assert said.conformal.n - said.conformal.count == len(flagged)
 
 
 def test_a_single_validation_patient_cannot_be_left_out():
-    assert spared([], np.random.default_rng(0).random(4), list("aaaa"), cutoff=0.5) is None
-    assert spared([], np.ones(1), cutoff=0.5) is None
-    assert spared([0.3], np.ones(1), cutoff=0.5).conformal.rate == 1
+    assert specificity([], np.random.default_rng(0).random(4), list("aaaa"), cutoff=0.5) is None
+    assert specificity([], np.ones(1), cutoff=0.5) is None
+    assert specificity([0.3], np.ones(1), cutoff=0.5).conformal.rate == 1
     with pytest.raises(UserError, match="no validation image"):
-        spared([], np.zeros(0), cutoff=0.5)
+        specificity([], np.zeros(0), cutoff=0.5)

@@ -4,9 +4,7 @@ from scipy.stats import beta, binom, kstest, norm
 
 from memtk.errors import UserError
 from memtk.intervals import clopper_pearson
-from memtk.memorization.conformal import p_values
-from memtk.memorization.left_out import left_out
-from memtk.memorization.rates import CopyRate, copy_rate
+from memtk.memorization import CopyRate, copy_rate, left_out, p_values
 
 
 def scores(rng, sizes):

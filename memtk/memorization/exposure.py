@@ -10,18 +10,20 @@ import numpy as np
 
 from memtk.errors import UserError
 from memtk.memorization.conformal import benjamini_hochberg
+from memtk.memorization.patients import owners
 
 
 @dataclass(frozen=True)
-class Patients:
-    """The verdict on each of T training patients.
+class PatientTest:
+    """What is said of each of T training patients: is one of its images exposed?
 
     Args:
         p: p-value of each, (T,), in (0, 1].
         names: who they are, in the order in which they first appear.
         flagged: which pass Benjamini-Hochberg, bool (T,).
         n_flagged: how many.
-        fewest: the smallest number of patients that can be flagged at these sizes; T + 1 if none.
+        min_detectable: the smallest number of patients that can be flagged at these sizes; T + 1 if
+            none.
         can_reject: whether any could have been flagged.
     """
 
@@ -29,7 +31,7 @@ class Patients:
     names: tuple[Hashable, ...]
     flagged: np.ndarray
     n_flagged: int
-    fewest: int
+    min_detectable: int
     can_reject: bool
 
 
@@ -40,7 +42,7 @@ def exposed_patients(
     validation_patients: Sequence[Hashable] | None,
     *,
     fdr: float = 0.1,
-) -> Patients:
+) -> PatientTest:
     """Test each training patient against the validation patients.
 
     The statistic of a patient is the largest e(x) over its images, which grows with their number.
@@ -86,7 +88,7 @@ def exposed_patients(
     largest = np.array([rows.max() for rows in own])  # (T,)
     images = np.array([len(rows) for rows in own])
     sizes = np.array([len(rows) for rows in strangers])
-    p, finest = np.empty(len(own)), np.empty(len(own))
+    p, min_p = np.empty(len(own)), np.empty(len(own))
     for n in np.unique(images):
         chosen = images == n
         factor, group = _grouping(int(n), sizes)
@@ -97,16 +99,16 @@ def exposed_patients(
                 reached = len(rows) - np.searchsorted(rows, largest[chosen], side="left")
                 total += tables[len(rows)][reached]
         p[chosen] = np.minimum(factor * total / (len(sizes) + 1), 1)
-        finest[chosen] = _finest(factor, group, sizes)
+        min_p[chosen] = _min_p(factor, group, sizes)
     flagged = benjamini_hochberg(p, fdr)
     limits = np.arange(1, len(p) + 1) * fdr / len(p) * (1 + 1e-12)
-    able = np.flatnonzero(np.sort(finest) <= limits)
-    return Patients(
+    able = np.flatnonzero(np.sort(min_p) <= limits)
+    return PatientTest(
         p=p,
         names=names,
         flagged=flagged,
         n_flagged=int(flagged.sum()),
-        fewest=int(able[0]) + 1 if len(able) else len(p) + 1,
+        min_detectable=int(able[0]) + 1 if len(able) else len(p) + 1,
         can_reject=bool(len(able)),
     )
 
@@ -117,26 +119,20 @@ def _by_patient(
     """Return the names of the patients and the values of each."""
     if not len(values):
         raise UserError(f"there is no {kind} image: a test of patients needs at least one.")
-    if patients is None or not len(patients):
-        patients = range(len(values))
-    if len(patients) != len(values):
-        raise UserError(
-            f"{len(values)} {kind} images but {len(patients)} patients: name the patient of each "
-            "image."
-        )
-    found: dict[Hashable, list[float]] = {}
-    for name, value in zip(patients, values.tolist(), strict=True):
-        found.setdefault(name, []).append(value)
-    return tuple(found), [np.array(rows) for rows in found.values()]
+    owner = owners(patients, len(values), f"{kind} images")
+    images = np.bincount(owner)
+    rows = np.split(values[np.argsort(owner, kind="stable")], np.cumsum(images)[:-1])
+    names = dict.fromkeys(range(len(values)) if patients is None or not len(patients) else patients)
+    return tuple(names), rows
 
 
 def _grouping(n: int, sizes: np.ndarray) -> tuple[int, int]:
     """Return into how many groups n images are split and of how many; the fewest of the best."""
     options = [(math.ceil(n / b), b) for b in {n, *sizes[sizes < n].tolist()}]
-    return min(options, key=lambda split: (_finest(split[0], split[1], sizes), split))
+    return min(options, key=lambda split: (_min_p(split[0], split[1], sizes), split))
 
 
-def _finest(factor: int, group: int, sizes: np.ndarray) -> float:
+def _min_p(factor: int, group: int, sizes: np.ndarray) -> float:
     """Return the smallest p-value that the numbers of images allow."""
     return min(factor * (1 + np.count_nonzero(sizes < group)) / (len(sizes) + 1), 1.0)
 

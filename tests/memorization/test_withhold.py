@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.memorization import IDENTICAL, suspects
+from memtk.memorization import IDENTICAL, withhold
 
 FLAGS = {"copies_flagged": np.array([1, 0, 0, 0]), "copies_p": np.array([0.01, 0.04, 0.2, 0.9])}
 EXPOSURE = {
@@ -28,5 +28,5 @@ EXPOSURE = {
 def test_what_is_flagged_identical_or_nearest_to_an_exposed_image_is_suspicious(more, drop, gone):
     found = FLAGS | more
     before = {name: array.copy() for name, array in found.items()}
-    assert np.flatnonzero(suspects(found, drop)).tolist() == gone
+    assert np.flatnonzero(withhold(found, drop)).tolist() == gone
     assert all(np.array_equal(found[name], before[name]) for name in found)

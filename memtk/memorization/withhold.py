@@ -1,4 +1,4 @@
-"""Which synthetic images are taken away before the rest goes out."""
+"""Which synthetic images are withheld, so that the rest may go out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ IDENTICAL = "synthetic_identical"
 """Beside the arrays of a judgement: which synthetic images are a training image, bool (M,)."""
 
 
-def suspects(
+def withhold(
     arrays: Mapping[str, np.ndarray],
     drop: Literal["flagged", "alpha"] = "flagged",
     alpha: float = 0.05,
 ) -> np.ndarray:
-    """Return which synthetic images are taken away, bool (M,).
+    """Return which synthetic images are withheld, bool (M,).
 
     Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
     about 5 in 100 innocent ones along; those that are identical to a training image; and the
@@ -29,7 +29,7 @@ def suspects(
         alpha: for "alpha".
 
     >>> found = {"copies_flagged": np.array([True, False]), "copies_p": np.array([0.01, 0.04])}
-    >>> suspects(found).tolist(), suspects(found, "alpha").tolist()
+    >>> withhold(found).tolist(), withhold(found, "alpha").tolist()
     ([True, False], [True, True])
     """
     chosen = arrays["copies_flagged"].astype(bool)  # (M,)
