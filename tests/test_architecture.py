@@ -16,7 +16,7 @@ LAYERS = (
     {"api", "cli", "__main__"},
     {"auditing", "bench", "leaderboard", "skeleton", "study", "testing"},
     {"training", "memorization", "results", "report"},
-    {"data", "imaging", "noise", "interfaces", "suites"},
+    {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "discovery", "intervals"},
     {"hookspecs", "component", "errors", "events", "files"},
 )
@@ -28,6 +28,7 @@ SIBLINGS = {
     "auditing": {"bench"},
     "study": {"bench"},
     "report": {"results", "memorization"},
+    "components": {"interfaces"},
     "data": {"imaging", "noise", "interfaces"},
     "imaging": {"noise", "interfaces"},
     "interfaces": {"noise"},

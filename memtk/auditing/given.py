@@ -17,8 +17,8 @@ from memtk.auditing.vectors import Given, read_embeddings, rows_of
 from memtk.bench.evidence import Patients, protocols_of, selftest_record
 from memtk.bench.folder import named_folder, open_run
 from memtk.bench.outcome import PACKAGES, used
-from memtk.bench.plan import find_part
 from memtk.bench.planting import Sensed, one_a_patient
+from memtk.components import find_component
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import FULL, explain, working_in
@@ -90,7 +90,7 @@ def audit_embeddings(
                 f"{path} has {len(given.sets[name])} {name} images and {other} has {len(rows)}: "
                 "both must be of the same images in the same order"
             )
-    part = find_part(registry, "similarity", similarity, {}, "")
+    part = find_component(registry, "similarity", similarity, {}, "")
     if part.cls.space != "embedding":
         raise UserError(f"similarity {similarity!r} compares images; embeddings were given")
     identity: dict[str, Any] = {

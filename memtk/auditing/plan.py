@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from memtk.auditing.weights import digest_of, weights_in
-from memtk.bench.plan import Part, check_part_dims, find_part
+from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.config import DataConfig, is_name
 from memtk.data.readers import Readers
@@ -67,8 +67,8 @@ class AuditPlan:
 
     options: AuditOptions
     data: DataConfig
-    embedder: Part | None
-    similarity: Part
+    embedder: ConfiguredComponent | None
+    similarity: ConfiguredComponent
     preset: str
     settings: dict[str, dict[str, Any]]
     weights: Path | None = None
@@ -98,7 +98,7 @@ class AuditPlan:
             UserError: naming those that do.
         """
         for part in [self.similarity, *([self.embedder] if self.embedder else [])]:
-            check_part_dims(part, spec, registry)
+            check_dims(part, spec, registry)
 
 
 def make_audit_plan(
@@ -138,7 +138,7 @@ def make_audit_plan(
     said["data"] = _absolute(said["data"])
     images = build(DataConfig, said.pop("data"), where="data")
     _check_splits_are_said(images, registry)
-    similarity = find_part(
+    similarity = find_component(
         registry, "similarity", options.similarity, said.pop(options.similarity, {}), ""
     )
     embedder, preset, own_settings = None, "", {}
@@ -147,7 +147,7 @@ def make_audit_plan(
         own = name.rpartition("/")[2]
         own_settings = merge(said.pop("embedder", {}), said.pop(own, {}))
         preset = options.preset or _preset(registry, name)
-        embedder = find_part(registry, "embedder", name, own_settings, preset)
+        embedder = find_component(registry, "embedder", name, own_settings, preset)
     elif options.embedder:
         raise UserError(
             f"similarity {options.similarity!r} compares the images themselves: leave out "

@@ -14,9 +14,10 @@ from memtk.bench.course import Course, Eyesight
 from memtk.bench.deeds import counted, was
 from memtk.bench.effects import BY_SCORE, overridden
 from memtk.bench.embedding import Detector
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.standing import standing_of
 from memtk.bench.suspicion import found_in
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, open_images, write_images
 from memtk.errors import PluginError
 from memtk.results import Checkpoint, Deed, SelfTest
@@ -96,7 +97,7 @@ def _judge(
     )
 
 
-def _stopped(course: Course, stops: Sequence[Part], deeds: list[Deed]) -> int:
+def _stopped(course: Course, stops: Sequence[ConfiguredComponent], deeds: list[Deed]) -> int:
     """Return which checkpoint is taken."""
     left = list(range(len(course.checkpoints)))
     for part in stops:
@@ -119,7 +120,7 @@ def _screened(
     course: Course,
     synthetic: StoredImages,
     arrays: Mapping[str, np.ndarray],
-    screens: Sequence[Part],
+    screens: Sequence[ConfiguredComponent],
     deeds: list[Deed],
 ) -> StoredImages:
     """Return the synthetic images that every mitigation lets out."""

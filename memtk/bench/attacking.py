@@ -13,7 +13,8 @@ from torch import Tensor
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, on_synthetic
 from memtk.bench.evidence import CONFIDENCE
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, open_images
 from memtk.errors import PluginError, UserError
 from memtk.events import Event
@@ -88,7 +89,7 @@ def arrays_of(attack: str) -> str:
     return f"attack {attack}"
 
 
-def lacking(part: Part, generator: type[Generator]) -> str:
+def lacking(part: ConfiguredComponent, generator: type[Generator]) -> str:
     """Return why an attack cannot be run on a kind of generator, an empty text if it can."""
     lacks = [name for name in part.cls.uses if getattr(generator, name, None) is None]
     if not lacks:
@@ -149,7 +150,7 @@ def _scores(
     context: Context,
     plan: Plan,
     cell: str,
-    part: Part,
+    part: ConfiguredComponent,
     course: Course,
     outcome: Outcome,
     first: Detector | None,

@@ -15,9 +15,10 @@ from memtk.bench.course import Course, Eyesight, run_course
 from memtk.bench.deeds import in_order, settled
 from memtk.bench.embedding import Detector
 from memtk.bench.outcome import make_result
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.privacy import deed_of, privacy_of
 from memtk.bench.quality import extractor_of, seen_by
+from memtk.components import ConfiguredComponent
 from memtk.interfaces import Generator, Images
 from memtk.results import Reconstruction, Result, read_arrays, write_arrays, write_result
 from memtk.training.checkpoints import load_checkpoint
@@ -27,7 +28,7 @@ def run_cell(
     context: Context,
     plan: Plan,
     name: str,
-    part: Part,
+    part: ConfiguredComponent,
     detector: Detector | None,
     second: Callable[[], Detector | None] = lambda: None,
 ) -> Result:

@@ -11,8 +11,8 @@ from memtk.config import build
 from memtk.errors import UserError
 
 if TYPE_CHECKING:
-    from memtk.bench.plan import Part
     from memtk.bench.recipe import BenchOptions
+    from memtk.components import ConfiguredComponent
 
 
 def cells_of(bench: BenchOptions) -> list[tuple[str, tuple[str, ...]]]:
@@ -34,12 +34,14 @@ def cells_of(bench: BenchOptions) -> list[tuple[str, tuple[str, ...]]]:
     return found
 
 
-def cell_name(generator: Part, mitigations: Sequence[Part]) -> str:
+def cell_name(generator: ConfiguredComponent, mitigations: Sequence[ConfiguredComponent]) -> str:
     """Return the name of a cell: monai2d+augment."""
     return "+".join([generator.name, *(part.name for part in mitigations)])
 
 
-def adjusted_by(mitigation: Part, part: Part, cell: str) -> tuple[Part, str]:
+def adjusted_by(
+    mitigation: ConfiguredComponent, part: ConfiguredComponent, cell: str
+) -> tuple[ConfiguredComponent, str]:
     """Return a generator as a mitigation leaves its settings, and what was changed."""
     before = part.config.model_dump()
     try:
@@ -62,10 +64,10 @@ def _shown(value: Any) -> str:
 
 def check_applied(
     cell: str,
-    part: Part,
-    mitigations: Sequence[Part],
-    similarity: Part,
-    quality: Sequence[Part],
+    part: ConfiguredComponent,
+    mitigations: Sequence[ConfiguredComponent],
+    similarity: ConfiguredComponent,
+    quality: Sequence[ConfiguredComponent],
     exposure: str,
 ) -> None:
     """Refuse mitigations that could not do or could not be judged in a cell.

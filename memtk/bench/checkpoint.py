@@ -11,9 +11,10 @@ from memtk.bench.context import Context
 from memtk.bench.embedding import Detector, Rows, on_synthetic, sources_of
 from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
 from memtk.bench.eyes import real_rows
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.planting import Planting
 from memtk.bench.quality import measure_quality
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, open_images, write_images
 from memtk.errors import UserError
 from memtk.events import Event
@@ -62,7 +63,7 @@ class Judge:
         context: Context,
         plan: Plan,
         cell: str,
-        part: Part,
+        part: ConfiguredComponent,
         generator: Generator,
         training: StoredImages,
         count: int,

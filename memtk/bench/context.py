@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from memtk.bench.clock import Clock
-from memtk.bench.plan import Part
+from memtk.components import ConfiguredComponent
 from memtk.data.prepare import Dataset
 from memtk.events import Watch
 from memtk.interfaces import ImageSpec, Similarity
@@ -58,7 +58,7 @@ class Context:
             names=names,
         )
 
-    def make(self, part: Part, spec: ImageSpec, name: str) -> Any:
+    def make(self, part: ConfiguredComponent, spec: ImageSpec, name: str) -> Any:
         """Construct a model whose first weights depend on the run's seed and `name` alone."""
         with seeded(self.seed("weights", name)):
             return part.make(spec)

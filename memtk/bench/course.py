@@ -16,10 +16,11 @@ from memtk.bench.deeds import counted, was
 from memtk.bench.effects import is_afterwards, overridden, with_method
 from memtk.bench.embedding import Detector
 from memtk.bench.eyes import DetectorEyes
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.privacy import private_of
 from memtk.bench.selection import chosen_training, learned_from, samples_of
 from memtk.bench.suspicion import found_in
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
 from memtk.errors import UserError
 from memtk.interfaces import Generator, Mitigation
@@ -77,7 +78,7 @@ def run_course(
     plan: Plan,
     cell: str,
     eyesight: Eyesight,
-    mitigations: Sequence[Part],
+    mitigations: Sequence[ConfiguredComponent],
     *,
     first: bool = False,
 ) -> Course:
@@ -153,7 +154,7 @@ def run_course(
 
 
 def _place(
-    context: Context, plan: Plan, cell: str, mitigations: Sequence[Part], first: bool
+    context: Context, plan: Plan, cell: str, mitigations: Sequence[ConfiguredComponent], first: bool
 ) -> tuple[str, Path]:
     """Return what a training is called and where it lies: with the first cell that has it too."""
     lasting = [m for m in mitigations if not is_afterwards(m.cls)]
@@ -169,7 +170,7 @@ def _thinned(
     context: Context,
     plan: Plan,
     detector: Detector | None,
-    mitigations: Sequence[Part],
+    mitigations: Sequence[ConfiguredComponent],
     deeds: list[Deed],
 ) -> StoredImages:
     """Return the training images that the mitigations leave.
@@ -205,7 +206,7 @@ def _thinned(
 
 
 def _lessons(
-    teacher: Course, teachers: Sequence[Part], deeds: list[Deed], cell: str
+    teacher: Course, teachers: Sequence[ConfiguredComponent], deeds: list[Deed], cell: str
 ) -> StoredImages:
     """Return the synthetic images of a first generator that the one to judge learns from.
 
@@ -238,7 +239,9 @@ def _lessons(
     return synthetic.subset(kept.tolist())
 
 
-def _released(folder: Path, trained: Training, mitigations: Sequence[Part]) -> list[Deed]:
+def _released(
+    folder: Path, trained: Training, mitigations: Sequence[ConfiguredComponent]
+) -> list[Deed]:
     """Say how many of the images of the last checkpoint were let out whatever was found."""
     label = f"step-{trained.checkpoints[-1].step:06d}.h5"
     drawn, kept = (len(StoredImages(folder / name / label)) for name in ("drawn", "synthetic"))

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from memtk.bench.effects import BY_SCORE, overridden
 from memtk.bench.folder import default_folder
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.selection import check_cells, chosen_training, samples_of
+from memtk.components import ConfiguredComponent
 from memtk.data.prepare import Dataset, prepare
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import ImageSpec, Trainable
@@ -130,7 +131,7 @@ def model_table() -> Table:
 
 
 def add_model(
-    table: Table, name: str, part: Part, spec: ImageSpec, images: int | None = None
+    table: Table, name: str, part: ConfiguredComponent, spec: ImageSpec, images: int | None = None
 ) -> bool:
     """Add the phases of a model; return whether there are any.
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from memtk.bench.context import Context
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
+from memtk.components import ConfiguredComponent
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Embedder, Images
 from memtk.memorization import Source
@@ -42,7 +43,7 @@ class Detector:
     def __init__(
         self,
         context: Context,
-        part: Part,
+        part: ConfiguredComponent,
         images: Images,
         folder: Path,
         name: str,

@@ -11,8 +11,9 @@ from typing import Any
 from memtk import __version__
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.recipe import Recipe
+from memtk.components import ConfiguredComponent
 from memtk.data.config import DataConfig, is_name
 from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
@@ -38,7 +39,7 @@ def make_result(
     context: Context,
     plan: Plan,
     name: str,
-    part: Part,
+    part: ConfiguredComponent,
     training: StoredImages,
     trained: Training,
     checkpoints: Sequence[Checkpoint],
@@ -128,7 +129,9 @@ def saw(detector: Detector | None, *, asked: bool) -> EmbedderSaw | None:
     return EmbedderSaw(copies=copies, exposure=exposure if asked else "none")
 
 
-def asked_of(recipe: Recipe, part: Part, mitigations: Sequence[str]) -> dict[str, Any]:
+def asked_of(
+    recipe: Recipe, part: ConfiguredComponent, mitigations: Sequence[str]
+) -> dict[str, Any]:
     """Return what was asked of one cell, as `run.json` has it, without the places of the data.
 
     Args:
@@ -171,7 +174,7 @@ def data_of(dataset: Dataset, config: DataConfig) -> Data:
     )
 
 
-def used(part: Part) -> Used:
+def used(part: ConfiguredComponent) -> Used:
     """Return a component with its package, version and whole configuration."""
     return Used(
         name=part.name,

@@ -9,29 +9,12 @@ from typing import Any
 from memtk.bench.cells import adjusted_by, cell_name, cells_of, check_applied
 from memtk.bench.effects import is_afterwards
 from memtk.bench.recipe import BenchOptions, Recipe
+from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.errors import UserError, did_you_mean
-from memtk.interfaces import ComponentConfig, ImageSpec, Trainable
-from memtk.registry import Entry, Registry
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component that a bench uses, imported, with its configuration."""
-
-    entry: Entry
-    cls: Any
-    config: ComponentConfig
-
-    @property
-    def name(self) -> str:
-        """The component's name."""
-        return self.entry.name
-
-    def make(self, *arguments: Any) -> Any:
-        """Construct it: `cls(config, ...)`, or `cls()` where it has no configuration."""
-        return self.cls(self.config, *arguments) if hasattr(self.cls, "Config") else self.cls()
+from memtk.interfaces import ImageSpec
+from memtk.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -50,17 +33,17 @@ class Plan:
 
     recipe: Recipe
     data: DataConfig
-    generators: Mapping[str, Part]
-    embedder: Part | None
-    similarity: Part
-    mitigations: tuple[Part, ...]
-    quality: tuple[Part, ...]
-    extractor: Part | None = None
-    applied: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    generators: Mapping[str, ConfiguredComponent]
+    embedder: ConfiguredComponent | None
+    similarity: ConfiguredComponent
+    mitigations: tuple[ConfiguredComponent, ...]
+    quality: tuple[ConfiguredComponent, ...]
+    extractor: ConfiguredComponent | None = None
+    applied: Mapping[str, tuple[ConfiguredComponent, ...]] = field(default_factory=dict)
     changes: tuple[tuple[str, str, str], ...] = ()
-    attacks: tuple[Part, ...] = ()
+    attacks: tuple[ConfiguredComponent, ...] = ()
 
-    def mitigations_of(self, cell: str) -> tuple[Part, ...]:
+    def mitigations_of(self, cell: str) -> tuple[ConfiguredComponent, ...]:
         """Return the mitigations of a cell, in order."""
         return self.applied.get(cell, self.mitigations)
 
@@ -72,7 +55,7 @@ class Plan:
         parts = self.mitigations_of(cell)
         return cell_name(self.generators[cell], [p for p in parts if not is_afterwards(p.cls)])
 
-    def all_mitigations(self) -> tuple[Part, ...]:
+    def all_mitigations(self) -> tuple[ConfiguredComponent, ...]:
         """Return every mitigation of any cell once."""
         parts = [*self.mitigations, *(part for each in self.applied.values() for part in each)]
         return tuple({part.name: part for part in parts}.values())
@@ -110,7 +93,7 @@ class Plan:
         parts = [*self.generators.values(), *self.all_mitigations(), *self.quality, *self.attacks]
         parts += [p for p in (self.similarity, self.embedder, self.extractor) if p]
         for part in parts:
-            check_part_dims(part, spec, registry)
+            check_dims(part, spec, registry)
 
 
 def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Plan:
@@ -131,8 +114,8 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
             "memtk audit for images that are there already"
         )
     mitigations = tuple(_part(recipe, registry, "mitigation", n) for n in bench.mitigation)
-    generators: dict[str, Part] = {}
-    applied: dict[str, tuple[Part, ...]] = {}
+    generators: dict[str, ConfiguredComponent] = {}
+    applied: dict[str, tuple[ConfiguredComponent, ...]] = {}
     changes: list[tuple[str, str, str]] = []
     for name, names in cells_of(bench):
         try:
@@ -174,36 +157,19 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
     )
 
 
-def check_part_dims(part: Part, spec: ImageSpec, registry: Registry) -> None:
-    """Refuse a component that does not work on images of this shape.
-
-    Raises:
-        UserError: naming those of the same kind that do.
-    """
-    entry = part.entry
-    if spec.dims in entry.component.dims:
-        return
-    fits = [e.name for e in registry.entries(entry.kind) if spec.dims in e.component.dims]
-    size = "x".join(map(str, spec.shape))
-    dims = " or ".join(f"{d}D" for d in sorted(entry.component.dims))
-    raise UserError(
-        f"{entry.kind} {part.name!r} works on {dims} images; the data are {spec.dims}D "
-        f"({size}). For these there are: {', '.join(fits) or 'none'}."
-        f"{did_you_mean(part.name, fits)}"
-    )
-
-
 def _part(
     recipe: Recipe, registry: Registry, kind: str, name: str, data: DataConfig | None = None
-) -> Part:
+) -> ConfiguredComponent:
     asked = recipe.settings_of(kind, name)
     if data is not None:  # a generator of images in files does to them what is done to the data
         same = getattr(registry.find(kind, name).load(), "as_the_data", ())
         asked = {key: getattr(data, key) for key in same} | asked
-    return find_part(registry, kind, name, asked, recipe.bench.preset)
+    return find_component(registry, kind, name, asked, recipe.bench.preset)
 
 
-def _embedder(recipe: Recipe, registry: Registry, generators: Mapping[str, Part]) -> Part:
+def _embedder(
+    recipe: Recipe, registry: Registry, generators: Mapping[str, ConfiguredComponent]
+) -> ConfiguredComponent:
     """Return the copy detector, with a preset of its own where one was asked for.
 
     Raises:
@@ -227,14 +193,17 @@ def _embedder(recipe: Recipe, registry: Registry, generators: Mapping[str, Part]
             f"embedder {entry.name!r} has no preset {asked!r}: it has {', '.join(presets)}.\n"
             f"Say which of them it takes: --set bench.embedder_preset={next(iter(presets))}"
         )
-    return find_part(
+    return find_component(
         registry, "embedder", bench.embedder, recipe.settings_of("embedder", entry.name), asked
     )
 
 
 def _extractor(
-    recipe: Recipe, registry: Registry, quality: Sequence[Part], embedder: Part | None
-) -> Part | None:
+    recipe: Recipe,
+    registry: Registry,
+    quality: Sequence[ConfiguredComponent],
+    embedder: ConfiguredComponent | None,
+) -> ConfiguredComponent | None:
     """Return the embedder whose features the quality metrics compare; None where none does.
 
     Raises:
@@ -259,42 +228,12 @@ def _extractor(
     if embedder and embedder.entry == entry and "extractor" not in recipe.settings:
         return embedder
     preset = bench.embedder_preset or bench.preset
-    return find_part(
+    return find_component(
         registry, "embedder", bench.extractor, recipe.settings_of("extractor", entry.name), preset
     )
 
 
-def find_part(
-    registry: Registry, kind: str, name: str, asked: Mapping[str, Any], chosen: str
-) -> Part:
-    """Import a component and make its configuration.
-
-    Args:
-        asked: its settings, above those of the preset.
-        chosen: the preset, for a model that has any.
-
-    Raises:
-        UserError: for an unknown name, preset, key or value.
-        PluginError: if it cannot be imported.
-    """
-    entry = registry.find(kind, name)
-    cls = entry.load()
-    if not hasattr(cls, "Config"):
-        if asked:
-            raise UserError(f"{kind} {entry.name!r} has no settings; {', '.join(asked)} was asked")
-        return Part(entry, cls, ComponentConfig())
-    preset: Mapping[str, Any] = {}
-    if issubclass(cls, Trainable) and cls.presets:
-        if chosen not in cls.presets:
-            raise UserError(
-                f"{kind} {entry.name!r} has no preset {chosen!r}: it has {', '.join(cls.presets)}."
-                f"{did_you_mean(chosen, cls.presets)}"
-            )
-        preset = cls.presets[chosen]
-    return Part(entry, cls, build(cls.Config, preset, asked, where=entry.name))
-
-
-def _check_preset(recipe: Recipe, parts: Sequence[Part]) -> None:
+def _check_preset(recipe: Recipe, parts: Sequence[ConfiguredComponent]) -> None:
     """Refuse a preset that no component of the bench knows and no suite has."""
     known = {"smoke", "demo"} | {p for part in parts for p in getattr(part.cls, "presets", {})}
     chosen = recipe.bench.preset

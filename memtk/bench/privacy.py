@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from memtk.bench.effects import overridden
-from memtk.bench.plan import Part
+from memtk.components import ConfiguredComponent
 from memtk.errors import UserError
 from memtk.interfaces import Generator, Images, Mitigation, Private
 from memtk.results import Deed, Privacy, PrivatePhase
@@ -23,7 +23,7 @@ def private_of(mitigations: Sequence[Mitigation]) -> Private | None:
 
 
 def check_privacy(
-    cell: str, generator: Generator, mitigations: Sequence[Part], images: Images
+    cell: str, generator: Generator, mitigations: Sequence[ConfiguredComponent], images: Images
 ) -> None:
     """Refuse what would make the epsilon of a cell untrue.
 
@@ -75,7 +75,7 @@ def privacy_of(spent: Spent | None) -> Privacy | None:
     )
 
 
-def deed_of(privacy: Privacy | None, mitigations: Sequence[Part]) -> list[Deed]:
+def deed_of(privacy: Privacy | None, mitigations: Sequence[ConfiguredComponent]) -> list[Deed]:
     """Return what the mitigation did, in a sentence."""
     names = [part.name for part in mitigations if "private" in overridden(part.cls)]
     if privacy is None or not names:

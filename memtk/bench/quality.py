@@ -10,7 +10,8 @@ import numpy as np
 from memtk.bench.context import Context
 from memtk.bench.embedding import Detector
 from memtk.bench.evidence import View
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
+from memtk.components import ConfiguredComponent
 from memtk.interfaces import Features, Images, Measure
 from memtk.results import Measured
 
@@ -43,7 +44,11 @@ def seen_by(extractor: Detector | None) -> str | None:
 
 
 def measure_quality(
-    parts: Sequence[Part], view: View | None, validation: Images, synthetic: Images, extractor: str
+    parts: Sequence[ConfiguredComponent],
+    view: View | None,
+    validation: Images,
+    synthetic: Images,
+    extractor: str,
 ) -> tuple[dict[str, float], dict[str, Measured]]:
     """Return the measures by name, and what belongs to each number.
 
@@ -82,7 +87,7 @@ def measure_quality(
     return quality, measured
 
 
-def by_features(part: Part) -> bool:
+def by_features(part: ConfiguredComponent) -> bool:
     """Tell whether a metric compares features, not images."""
     return getattr(part.cls, "space", "image") == "features"
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from memtk.bench.attacking import check_attacks
 from memtk.bench.effects import overridden
-from memtk.bench.plan import Part, Plan
+from memtk.bench.plan import Plan
 from memtk.bench.privacy import check_privacy
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
 from memtk.errors import UserError
@@ -23,7 +24,7 @@ HOLD_BACK = (
 
 
 def chosen_training(
-    plan: Plan, dataset: Dataset, mitigations: Sequence[Part] | None = None
+    plan: Plan, dataset: Dataset, mitigations: Sequence[ConfiguredComponent] | None = None
 ) -> StoredImages:
     """Return the training images that mitigations choose by their patients; always the same ones.
 
@@ -42,7 +43,9 @@ def chosen_training(
     return images
 
 
-def learned_from(part: Part, training: StoredImages, dataset: Dataset) -> StoredImages:
+def learned_from(
+    part: ConfiguredComponent, training: StoredImages, dataset: Dataset
+) -> StoredImages:
     """Return the images that a generator is trained on: the training or the held-out ones.
 
     Raises:

@@ -4,14 +4,14 @@ import pytest
 from rich.console import Console
 
 from memtk.bench.dry_run import add_model, image_table, model_table, shown_bytes
-from memtk.bench.plan import find_part
+from memtk.components import find_component
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.registry import open_registry
 
 
 def table(name, preset, shape, images=None, **settings):
-    part = find_part(open_registry(), "generator", name, settings, preset)
+    part = find_component(open_registry(), "generator", name, settings, preset)
     shown = model_table()
     add_model(shown, name, part, ImageSpec(shape), images)
     console = Console(width=200, record=True, file=StringIO())
@@ -30,7 +30,7 @@ def test_each_phase_says_steps_epochs_parameters_and_memory():
 
 
 def test_a_model_that_comes_trained_says_so():
-    part = find_part(open_registry(), "generator", "monai3d", {}, "smoke")
+    part = find_component(open_registry(), "generator", "monai3d", {}, "smoke")
     model = part.make(ImageSpec((16, 16, 16)))
     model.phases = lambda: ()
     shown = model_table()
@@ -46,7 +46,7 @@ def test_a_shape_that_the_network_cannot_take_is_refused_with_the_nearest():
 @pytest.mark.parametrize(("name", "shape"), [("ntxent2d", (64, 64)), ("ntxent3d", (16, 16, 16))])
 @pytest.mark.parametrize("preset", ["smoke", "audit"])
 def test_the_memory_of_a_copy_detector_is_told_too(name, shape, preset):
-    part = find_part(open_registry(), "embedder", name, {}, preset)
+    part = find_component(open_registry(), "embedder", name, {}, preset)
     shown = model_table()
     assert add_model(shown, name, part, ImageSpec(shape), 8)
     (memory,) = shown.columns[-1].cells

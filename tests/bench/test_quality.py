@@ -5,8 +5,8 @@ import pytest
 
 from memtk.bench import make_plan, read_recipe
 from memtk.bench.evidence import View
-from memtk.bench.plan import find_part
 from memtk.bench.quality import measure_quality
+from memtk.components import find_component
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.interfaces import Measure
@@ -63,7 +63,7 @@ def test_copies_and_strangers_differ_as_they_should(measured):
 def find_part_of(run, name):
     from memtk.registry import open_registry
 
-    return find_part(open_registry(), "quality", name, {}, "smoke")
+    return find_component(open_registry(), "quality", name, {}, "smoke")
 
 
 def np_images(count):
@@ -74,7 +74,7 @@ def np_images(count):
 
 def test_an_undefined_number_is_left_out_and_its_word_stays(registry):
     images = MemoryImages(np_images(3))
-    part = find_part(registry, "quality", "nndr", {}, "smoke")
+    part = find_component(registry, "quality", "nndr", {}, "smoke")
     quality, measured = measure_quality([part], view(1, 4, 4), images, images, "net")
     assert quality == {} and measured["nndr[net]"].real is None and measured["nndr[net]"].note
 
@@ -84,7 +84,7 @@ def test_a_plain_number_of_a_metric_is_one_without_a_line(registry):
         def __call__(self, real, fake):
             return {"plain": 2.0, "other": Measure(3.0, 1.0, "higher")}
 
-    part = find_part(registry, "quality", "ms-ssim", {}, "smoke")
+    part = find_component(registry, "quality", "ms-ssim", {}, "smoke")
     part = type(part)(part.entry, Plain, part.config)
     images = MemoryImages(np_images(3))
     quality, measured = measure_quality([part], None, images, images, "")

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from memtk.components import check_dims, find_component
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+from memtk.registry import open_registry
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return open_registry()
+
+
+def test_settings_lie_above_those_of_the_preset(registry):
+    plain = find_component(registry, "generator", "monai2d", {}, "smoke")
+    asked = find_component(registry, "generator", "monai2d", {"sampling_steps": 7}, "smoke")
+    assert plain.config.sampling_steps != asked.config.sampling_steps == 7
+    assert plain.config.diffusion == asked.config.diffusion
+    assert asked.name == "monai2d" and asked.make(ImageSpec((32, 32))).config is asked.config
+
+
+def test_a_preset_that_a_model_lacks_is_refused_with_the_nearest(registry):
+    with pytest.raises(UserError, match="no preset 'smok': it has .*Did you mean 'smoke'"):
+        find_component(registry, "generator", "monai2d", {}, "smok")
+
+
+def test_a_component_of_other_images_is_refused_with_those_that_fit(registry):
+    part = find_component(registry, "generator", "monai2d", {}, "smoke")
+    check_dims(part, ImageSpec((32, 32)), registry)
+    with pytest.raises(UserError, match=r"works on 2D images; the data are 3D \(8x8x8\).*monai3d"):
+        check_dims(part, ImageSpec((8, 8, 8)), registry)
