@@ -43,7 +43,7 @@ class StudyAxis(StoredRecord):
         return self.key
 
 
-class StudyCell(StoredRecord):
+class StudyRun(StoredRecord):
     """One run of a study.
 
     Args:
@@ -81,7 +81,7 @@ class StudyFile(StoredRecord):
     memtk_version: str = __version__
     kind: str
     axes: list[StudyAxis] = []
-    cells: list[StudyCell] = []
+    cells: list[StudyRun] = []
     runs: list[str] = []
     equal_epochs: bool = False
     device: str = "auto"

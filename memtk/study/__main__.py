@@ -21,6 +21,6 @@ def _end_with_the_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
-    from memtk.study.work import attempt
+    from memtk.study.execute import attempt
 
     attempt(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -14,8 +14,8 @@ from memtk.events import Watch, ignore
 from memtk.registry import Registry
 from memtk.results.study import STUDY, cell_folder, failure_path, finished_results
 from memtk.results.wording import many
+from memtk.study.display import in_words, seconds_left
 from memtk.study.epochs import at_equal_epochs
-from memtk.study.estimate import in_words, seconds_left
 from memtk.study.plan import StudyPlan
 
 
@@ -45,10 +45,10 @@ def describe_study(
         return at_equal_epochs(first, dataset, registry) if plan.equal_epochs else first
 
     first = describe_plan(
-        plan.cells[0].plan,
+        plan.runs[0].plan,
         registry,
         watch=watch,
-        out=cell_folder(folder, plan.cells[0].name),
+        out=cell_folder(folder, plan.runs[0].name),
         device=device,
         adjust=adjust,
     )
@@ -56,7 +56,7 @@ def describe_study(
         _grid(plan, folder),
         *(Text(line) for line in _summary(plan, folder, width)),
         Text(),
-        Text(f"The first cell, {plan.cells[0].name}:", style="bold"),
+        Text(f"The first cell, {plan.runs[0].name}:", style="bold"),
         first,
     )
 
@@ -67,9 +67,9 @@ def _grid(plan: StudyPlan, folder: Path) -> Table:
     for axis in plan.axes:
         table.add_column(axis.stored().label)
     table.add_column("state")
-    for number, cell in enumerate(plan.cells, 1):
-        values = (cell.stored.values[axis.key] for axis in plan.axes)
-        table.add_row(str(number), *values, _state(folder, cell.name))
+    for number, run in enumerate(plan.runs, 1):
+        values = (run.stored.values[axis.key] for axis in plan.axes)
+        table.add_row(str(number), *values, _state(folder, run.name))
     return table
 
 
@@ -83,25 +83,25 @@ def _state(folder: Path, name: str) -> str:
 
 
 def _summary(plan: StudyPlan, folder: Path, width: int) -> list[str]:
-    cells = [cell.stored for cell in plan.cells]
-    done = sum(_state(folder, cell.name) == "finished" for cell in plan.cells)
-    images = {cell.images for cell in cells}
-    detectors = {cell.detector for cell in cells if cell.detector}
+    runs = [run.stored for run in plan.runs]
+    done = sum(_state(folder, run.name) == "finished" for run in runs)
+    images = {run.images for run in runs}
+    detectors = {run.detector for run in runs if run.detector}
     shared = [f"the images ({_times(len(images), 'read')})"]
     if detectors:
-        alone = sum(cell.detector is not None for cell in cells)
+        alone = sum(run.detector is not None for run in runs)
         trained = _times(len(detectors), "trained")
         shared.append(f"the copy detector ({trained} for {many(alone, 'cell')})")
     lines = [
-        f"{many(len(cells), 'cell')}, {done} finished; shared: {', '.join(shared)}",
+        f"{many(len(runs), 'cell')}, {done} finished; shared: {', '.join(shared)}",
         f"{_at_a_time(width)}; study folder {folder}",
     ]
     if plan.equal_epochs:
         lines.append(
             "equal epochs: the steps of the generators follow the number of training images"
         )
-    left = seconds_left(folder, cells, width) if (folder / STUDY).exists() else None
-    if done == len(cells):
+    left = seconds_left(folder, runs, width) if (folder / STUDY).exists() else None
+    if done == len(runs):
         lines.append("nothing is left to do but the report")
     elif left is not None:
         lines.append(

@@ -1,18 +1,23 @@
-"""What a study will run, settled before anything is done."""
+"""What a study will run: every combination of the values, settled before anything is done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memtk.bench import Plan, Recipe, make_plan, read_recipe
 from memtk.bench.folder import named_folder
+from memtk.config import load_toml, merge, parse_set
 from memtk.errors import UserError
 from memtk.registry import Registry
-from memtk.results.study import StudyFile
-from memtk.study.axes import Axis, parse_axes
-from memtk.study.grid import Base, Cell, make_cells
+from memtk.results.study import StudyFile, StudyRun
+from memtk.study.axes import Axis, Choice, parse_axes
 
 NAMED = {
     "iterations": (),
@@ -20,6 +25,40 @@ NAMED = {
     "augmentation": ("mitigation.augment=off,on",),
 }
 """What the named studies vary, besides the seed."""
+
+LONGEST = 80
+"""Characters of a run's name; a longer one is cut and gets eight that stand for all of it."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What all runs have in common: the arguments of `memtk.bench.read_recipe`."""
+
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    suite: str | None = None
+    data: str | None = None
+    config: Path | None = None
+    sets: tuple[str, ...] = ()
+
+    def mitigations(self) -> tuple[str, ...]:
+        """Return the mitigations that every run applies."""
+        file = load_toml(self.config) if self.config else {}
+        said = merge(file, *map(parse_set, self.sets), {"bench": dict(self.asked)})
+        names = said.get("bench", {}).get("mitigation", ())
+        return (names,) if isinstance(names, str) else tuple(names)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a study: what is stored of it, and its plan."""
+
+    stored: StudyRun
+    plan: Plan
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.stored.name
 
 
 @dataclass(frozen=True)
@@ -29,13 +68,13 @@ class StudyPlan:
     Args:
         kind: "grid" or the name of a study.
         axes: what is varied.
-        cells: one run for each combination.
+        runs: one for each combination.
         equal_epochs: whether steps follow the number of training images.
     """
 
     kind: str
     axes: tuple[Axis, ...]
-    cells: tuple[Cell, ...]
+    runs: tuple[PlannedRun, ...]
     equal_epochs: bool = False
 
     def file(self, device: str = "auto") -> StudyFile:
@@ -43,15 +82,15 @@ class StudyPlan:
         return StudyFile(
             kind=self.kind,
             axes=[axis.stored() for axis in self.axes],
-            cells=[cell.stored for cell in self.cells],
+            cells=[run.stored for run in self.runs],
             equal_epochs=self.equal_epochs,
             device=device,
         )
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on."""
-        cells = {cell.name: cell.plan.identity() for cell in self.cells}
-        return {"kind": self.kind, "equal_epochs": self.equal_epochs, "cells": cells}
+        runs = {run.name: run.plan.identity() for run in self.runs}
+        return {"kind": self.kind, "equal_epochs": self.equal_epochs, "cells": runs}
 
     def default_folder(self) -> Path:
         """Return the folder that this study always gets, so that the same command finds it."""
@@ -71,7 +110,7 @@ def make_study(
     """Return the plan of a study.
 
     Args:
-        base: what all cells have in common.
+        base: what all runs have in common.
         vary: texts `KEY=V1,V2`; see `memtk.study.axes.parse_axis`.
         kind: "grid", or a named study, which varies its own setting first and then `vary`.
         seeds: of a named study, with commas.
@@ -80,7 +119,7 @@ def make_study(
             "datasize" alone.
 
     Raises:
-        UserError: for anything that a bench of one of the cells would refuse.
+        UserError: for anything that a bench of one of them would refuse.
     """
     texts = [text.format(sizes=sizes) for text in NAMED.get(kind, ())] + list(vary)
     if seeds is not None:
@@ -91,6 +130,95 @@ def make_study(
             "--vary mitigation.augment=off,on, or name a study: iterations, datasize, augmentation"
         )
     axes = parse_axes(texts, registry)
-    cells = make_cells(base, axes, registry)
     equal = kind == "datasize" if equal_epochs is None else equal_epochs
-    return StudyPlan(kind, axes, cells, equal)
+    return StudyPlan(kind, axes, plan_runs(base, axes, registry), equal)
+
+
+def plan_runs(base: Base, axes: Sequence[Axis], registry: Registry) -> tuple[PlannedRun, ...]:
+    """Return a run for each combination of values, the last axis running fastest.
+
+    Raises:
+        UserError: for anything that a bench of one of them would refuse, naming the run.
+    """
+    _refuse_doubles(base, axes)
+    varied = {name for axis in axes for choice in axis.choices for name in choice.components}
+    runs: dict[str, PlannedRun] = {}
+    for choices in itertools.product(*(axis.choices for axis in axes)):
+        values = {a.key: c.text for a, c in zip(axes, choices, strict=True)}
+        name = run_name(axes, choices)
+        if name in runs:
+            raise UserError(f"two cells would share the folder {name}: vary them apart")
+        try:
+            plan = make_plan(_recipe(base, choices, varied, registry), registry)
+        except UserError as error:
+            if not axes:
+                raise
+            raise UserError(f"{error}\nThat is cell {name}.") from error
+        runs[name] = PlannedRun(_stored(name, values, plan), plan)
+    return tuple(runs.values())
+
+
+def run_name(axes: Sequence[Axis], choices: Sequence[Choice]) -> str:
+    """Return a folder's name made of the values: `datasize-0.5_seed-1`."""
+    if not axes:
+        return "run"
+    pairs = [(a.stored().label, c.text) for a, c in zip(axes, choices, strict=True)]
+    text = "_".join(re.sub(r"[^\w.+-]+", "-", f"{label}-{value}") for label, value in pairs)
+    text = text.strip(".")
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 9]}-{_key(pairs)}"
+
+
+def _refuse_doubles(base: Base, axes: Sequence[Axis]) -> None:
+    """Refuse a setting that is both fixed and varied: which of them holds would be a guess."""
+    fixed = {text.partition("=")[0].strip().removeprefix("bench.") for text in base.sets}
+    fixed |= {key for key, value in base.asked.items() if value is not None and key != "mitigation"}
+    for axis in axes:
+        if axis.key in fixed:
+            raise UserError(f"{axis.key} is both set and varied: leave one of them out")
+
+
+def _recipe(base: Base, choices: Sequence[Choice], varied: set[str], registry: Registry) -> Recipe:
+    asked = {key: value for key, value in base.asked.items() if value is not None}
+    sets = list(base.sets)
+    mitigations = list(base.mitigations())
+    for choice in choices:
+        asked |= choice.bench
+        sets += choice.sets
+        if "mitigation" in choice.bench:
+            mitigations = list(choice.bench["mitigation"])
+    for choice in choices:
+        mitigations += [name for name in choice.apply if name not in mitigations]
+        mitigations = [name for name in mitigations if name not in choice.leave]
+    if mitigations or base.mitigations() or "mitigation" in asked:
+        asked["mitigation"] = tuple(mitigations)
+    here = {name for choice in choices for name in choice.components}
+    # What is said of a generator that this run does not use is meant for the others.
+    sets = [s for s in sets if (table := s.partition(".")[0]) not in varied or table in here]
+    return read_recipe(
+        registry, asked, suite=base.suite, data=base.data, config=base.config, sets=sets
+    )
+
+
+def _stored(name: str, values: Mapping[str, str], plan: Plan) -> StudyRun:
+    images = _key(plan.data.model_dump(mode="json"))
+    detector = None
+    if plan.embedder is not None:
+        part = plan.embedder
+        version = f"{part.entry.plugin.distribution} {part.entry.plugin.version}"
+        config = part.config.model_dump(mode="json")
+        seed = [plan.recipe.bench.seed, plan.recipe.bench.embedder]
+        detector = _key([images, part.entry.plugin.name, part.name, version, config, seed])
+    return StudyRun(
+        name=name,
+        values=dict(values),
+        recipe=plan.recipe.model_dump(mode="json"),
+        images=images,
+        detector=detector,
+    )
+
+
+def _key(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

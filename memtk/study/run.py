@@ -1,8 +1,9 @@
-"""Runs a study: what its cells share, then the cells, then the report."""
+"""Runs a study: what its runs share, then the runs, then the report."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +16,23 @@ from memtk.registry import Registry
 from memtk.report.study import build_study_report
 from memtk.results.store import write_record
 from memtk.results.study import (
+    STUDY,
     Failure,
     Study,
     StudyFile,
     failure_path,
     read_study,
+    read_study_file,
+    write_study_file,
 )
-from memtk.study.board import Board
-from memtk.study.cluster import Cluster
-from memtk.study.folder import open_study
+from memtk.study.display import StudyDisplay
+from memtk.study.launchers import Cluster, Launcher, Processes, run_elsewhere, run_here
 from memtk.study.plan import StudyPlan
-from memtk.study.processes import Processes
-from memtk.study.schedule import Launcher, run_elsewhere, run_here
 from memtk.study.tasks import Task, is_finished, needed, stages
 
 Executor = Literal["here", "local", "slurm"]
+
+_CONTENTS = ("shared", "cells", "failed", "jobs", "logs", "report.html", "study.csv", STUDY)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class FinishedStudy:
 
     Args:
         study: with its findings, what is missing and what failed.
-        report: the page; None if no cell is finished.
+        report: the page; None if no run is finished.
     """
 
     study: Study
@@ -55,39 +58,39 @@ def run_study(
     executor: Executor = "here",
     parameters: Mapping[str, Any] | None = None,
     resume: bool = True,
-    board: Board | None = None,
+    display: StudyDisplay | None = None,
 ) -> FinishedStudy:
-    """Run every cell that is not finished yet, and make the report.
+    """Do every run that is not finished yet, and make the report.
 
     Args:
         out: the study's folder; by default one that its settings determine.
-        device: of each cell.
-        jobs: cells at a time: 1 here, 1 of submitit's local executor, all on SLURM, by default.
+        device: of each run.
+        jobs: runs at a time: 1 here, 1 of submitit's local executor, all on SLURM, by default.
             More than one here are processes of one thread each.
         executor: "here", or submitit's "local" or "slurm".
         parameters: of submitit's jobs.
         resume: False throws away what is there.
-        board: told of all that happens.
+        display: told of all that happens.
 
     Raises:
         UserError: for a folder that cannot be used, and if the images cannot be read: then no
-            cell could be run.
+            run could be done.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
             "memtk study starts its cells itself: run it without accelerate or torchrun, and say "
             "--jobs or --executor"
         )
-    folder, board = out or plan.default_folder(), board or Board()
+    folder, display = out or plan.default_folder(), display or StudyDisplay()
     with working_in(folder), explain(folder, FULL):
         file = open_study(folder, plan.file(device), resume=resume)
         launcher = _launcher(folder, executor, jobs, parameters or {}, len(file.cells))
-        _run(folder, file, registry, launcher, board)
+        _run(folder, file, registry, launcher, display)
         return _report(folder)
 
 
 def study_runs(file: StudyFile, *, out: Path | None = None, resume: bool = True) -> FinishedStudy:
-    """Make the report of runs that are there: see `memtk.study.given.study_of_runs`.
+    """Make the report of runs that are there: see `memtk.study.from_runs.study_of_runs`.
 
     Raises:
         UserError: for a folder that cannot be used.
@@ -96,6 +99,35 @@ def study_runs(file: StudyFile, *, out: Path | None = None, resume: bool = True)
     with working_in(folder):
         open_study(folder, file, resume=resume)
         return _report(folder)
+
+
+def open_study(folder: Path, file: StudyFile, *, resume: bool = True) -> StudyFile:
+    """Make a study's folder, or go on in it; return what `study.json` says now.
+
+    A study that is there may be extended: runs of the same name and settings are kept as they
+    are, new ones are added. A run whose settings have changed refuses to go on by itself.
+
+    Args:
+        folder: held by `memtk.files.working_in`.
+        file: what is asked.
+        resume: False throws away what is there.
+
+    Raises:
+        UserError: if the folder holds something else.
+    """
+    there = {path.name for path in folder.iterdir()} - {".lock"}
+    if STUDY not in there and (strangers := there - set(_CONTENTS)):
+        raise UserError(f"{folder} is no study ({min(strangers)} is in it): use another --out")
+    created = file.created
+    if STUDY in there and resume:
+        created = read_study_file(folder).created
+    elif not resume:
+        for name in _CONTENTS:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    file = file.model_copy(update={"created": created})
+    write_study_file(folder, file)
+    return file
 
 
 def _report(folder: Path) -> FinishedStudy:
@@ -115,32 +147,36 @@ def check_way(executor: Executor, parameters: Mapping[str, Any]) -> None:
 
 
 def _launcher(
-    folder: Path, executor: Executor, jobs: int | None, parameters: Mapping[str, Any], cells: int
+    folder: Path, executor: Executor, jobs: int | None, parameters: Mapping[str, Any], runs: int
 ) -> Launcher | None:
     check_way(executor, parameters)
     if executor != "here":
-        width = jobs or (1 if executor == "local" else max(1, cells))
+        width = jobs or (1 if executor == "local" else max(1, runs))
         return Cluster(folder, executor, width, parameters)
     return Processes(folder, jobs) if jobs and jobs > 1 else None
 
 
 def _run(
-    folder: Path, file: StudyFile, registry: Registry, launcher: Launcher | None, board: Board
+    folder: Path,
+    file: StudyFile,
+    registry: Registry,
+    launcher: Launcher | None,
+    display: StudyDisplay,
 ) -> None:
     failed: dict[str, str] = {}
     for stage in stages(file):
-        cells = [t.cell for t in stages(file)[2] if not is_finished(folder, t)]
-        wanted = needed(folder, stage, cells)
+        left = [task.run for task in stages(file)[2] if not is_finished(folder, task)]
+        wanted = needed(folder, stage, left)
         tasks = [task for task in wanted if not _hopeless(folder, task, failed)]
         if not tasks:
             continue
         kind = tasks[0].kind
         width = launcher.width if launcher else 1
-        board.stage(kind, len(stage), len(stage) - len(wanted), width)
+        display.stage(kind, len(stage), len(stage) - len(wanted), width)
         if launcher is None:
-            lost = run_here(folder, tasks, registry, board)
+            lost = run_here(folder, tasks, registry, display)
         else:
-            lost = run_elsewhere(folder, tasks, launcher, board)
+            lost = run_elsewhere(folder, tasks, launcher, display)
         if kind == "images" and len(lost) == len(stage):
             raise UserError(next(iter(lost.values())))
         failed |= lost
@@ -148,8 +184,8 @@ def _run(
 
 def _hopeless(folder: Path, task: Task, failed: Mapping[str, str]) -> bool:
     """Tell whether something that the task needs has failed, and write that down."""
-    needs = [f"images-{task.cell.images}"]
-    needs += [f"detector-{task.cell.detector}"] if task.kind == "cell" else []
+    needs = [f"images-{task.run.images}"]
+    needs += [f"detector-{task.run.detector}"] if task.kind == "cell" else []
     for part in needs:
         if part in failed:
             write_record(failure_path(folder, task.part), Failure(message=failed[part]))

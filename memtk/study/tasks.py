@@ -1,4 +1,4 @@
-"""The parts of a study that are run: shared images, shared detectors, then the cells."""
+"""The parts of a study that are run: shared images, shared detectors, then the runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from memtk.errors import UserError
-from memtk.results.study import StudyCell, StudyFile, cell_folder, finished_results
+from memtk.results.study import StudyFile, StudyRun, cell_folder, finished_results
 
 Kind = Literal["images", "detector", "cell"]
 
@@ -22,13 +22,13 @@ class Task:
 
     Args:
         kind: what is done.
-        name: of the cell, or the key of the shared part.
-        cell: the cell, or the first of those that share the part.
+        name: of the run, or the key of the shared part.
+        run: the run, or the first of those that share the part.
     """
 
     kind: Kind
     name: str
-    cell: StudyCell
+    run: StudyRun
 
     @property
     def part(self) -> str:
@@ -38,12 +38,12 @@ class Task:
 
 def stages(file: StudyFile) -> tuple[tuple[Task, ...], ...]:
     """Return the tasks of a study, stage after stage."""
-    images = {cell.images: cell for cell in reversed(file.cells)}
-    detectors = {cell.detector: cell for cell in reversed(file.cells) if cell.detector}
+    images = {run.images: run for run in reversed(file.cells)}
+    detectors = {run.detector: run for run in reversed(file.cells) if run.detector}
     return (
-        tuple(Task("images", key, cell) for key, cell in images.items()),
-        tuple(Task("detector", str(key), cell) for key, cell in detectors.items()),
-        tuple(Task("cell", cell.name, cell) for cell in file.cells),
+        tuple(Task("images", key, run) for key, run in images.items()),
+        tuple(Task("detector", str(key), run) for key, run in detectors.items()),
+        tuple(Task("cell", run.name, run) for run in file.cells),
     )
 
 
@@ -60,7 +60,7 @@ def find_task(file: StudyFile, kind: str, name: str) -> Task:
 
 
 def shared_folder(folder: Path, kind: str, key: str) -> Path:
-    """Return where a part lies that cells share."""
+    """Return where a part lies that runs share."""
     return folder / "shared" / f"{kind}-{key}"
 
 
@@ -71,9 +71,7 @@ def is_finished(folder: Path, task: Task) -> bool:
     return (shared_folder(folder, task.kind, task.name) / DONE).exists()
 
 
-def needed(folder: Path, tasks: Iterable[Task], cells: Iterable[StudyCell]) -> tuple[Task, ...]:
-    """Return the tasks that unfinished cells need and that are not finished."""
-    left = tuple(cells)
-    keys = {cell.images for cell in left} | {cell.detector for cell in left}
-    keys |= {cell.name for cell in left}
+def needed(folder: Path, tasks: Iterable[Task], runs: Iterable[StudyRun]) -> tuple[Task, ...]:
+    """Return the tasks that unfinished runs need and that are not finished."""
+    keys = {key for run in runs for key in (run.images, run.detector, run.name)}
     return tuple(t for t in tasks if t.name in keys and not is_finished(folder, t))

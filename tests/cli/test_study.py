@@ -7,12 +7,12 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from memtk.cli import cli
-from memtk.cli.study_board import StudyBoard
+from memtk.cli.study_display import TerminalDisplay
 from memtk.events import Event
 from memtk.plugins import load_plugins
 from memtk.report.study import Figures
-from memtk.results.study import StudyCell
-from memtk.study.tasks import Task
+from memtk.results.study import StudyRun
+from memtk.study import Task
 
 SMALL = [
     "-g", "copycat", "--similarity", "ncc", "--preset", "smoke", "--device", "cpu",
@@ -106,32 +106,32 @@ def test_help_stands_without_a_name_too():
     assert "datasize" in run("--help") and "--vary" in run("datasize", "--help")
 
 
-def test_the_board_tells_of_time_left_and_of_notes(capsys):
+def test_the_display_tells_of_time_left_and_of_notes(capsys):
     console = Console(width=120, force_terminal=False)
-    cell = StudyCell(name="a", values={}, recipe={}, images="x")
-    with StudyBoard(console, load_plugins([])) as board:
-        board.stage("cell", 4, 1, 1)
-        board.started(Task("cell", "a", cell))
-        board.inner(Event("step", "training", 3, 9))
-        board.inner(Event("note", "training", text="mind this"))
-        board.ended(Task("cell", "a", cell), None, 60.0)
-        board.ended(Task("cell", "b", cell), "no luck\nat all", 1.0)
-        board.stage("detector", 1, 0, 1)
-        board.ended(Task("detector", "d", cell), None, 3.0)
+    cell = StudyRun(name="a", values={}, recipe={}, images="x")
+    with TerminalDisplay(console, load_plugins([])) as display:
+        display.stage("cell", 4, 1, 1)
+        display.started(Task("cell", "a", cell))
+        display.inner(Event("step", "training", 3, 9))
+        display.inner(Event("note", "training", text="mind this"))
+        display.ended(Task("cell", "a", cell), None, 60.0)
+        display.ended(Task("cell", "b", cell), "no luck\nat all", 1.0)
+        display.stage("detector", 1, 0, 1)
+        display.ended(Task("detector", "d", cell), None, 3.0)
     text = capsys.readouterr().out
     assert "1 of 4 cells (done earlier)" in text and "2/4 a (1 min, about 2 min left)" in text
     assert "note: mind this" in text and "✗ 3/4 b: no luck\n" in text
     assert "✓ copy detector 1/1 (3 s)" in text
 
 
-def test_the_board_draws_bars_on_a_terminal():
+def test_the_display_draws_bars_on_a_terminal():
     console = Console(width=120, force_terminal=True, record=True)
-    cell = StudyCell(name="a", values={}, recipe={}, images="x")
-    with StudyBoard(console, load_plugins([])) as board:
-        board.stage("cell", 2, 0, 1)
-        board.started(Task("cell", "a", cell))
-        board.inner(Event("start", "sampling", 0, 9))
-        board.ended(Task("cell", "a", cell), None, 60.0)
+    cell = StudyRun(name="a", values={}, recipe={}, images="x")
+    with TerminalDisplay(console, load_plugins([])) as display:
+        display.stage("cell", 2, 0, 1)
+        display.started(Task("cell", "a", cell))
+        display.inner(Event("start", "sampling", 0, 9))
+        display.ended(Task("cell", "a", cell), None, 60.0)
     assert "1/2" in console.export_text()
 
 

@@ -14,8 +14,8 @@ from memtk.results import Suite, read_run, write_result
 from memtk.results.reference import select
 from memtk.results.study import (
     StudyAxis,
-    StudyCell,
     StudyFile,
+    StudyRun,
     cell_folder,
     read_study,
     write_study_file,
@@ -40,14 +40,14 @@ def made(study, make_run):
         for seed in (0, 1):
             name = f"augment-{way}_seed-{seed}"
             values = {"mitigation.augment": way, "seed": str(seed)}
-            cells.append(StudyCell(name=name, values=values, recipe={}, images="x"))
+            cells.append(StudyRun(name=name, values=values, recipe={}, images="x"))
             run = make_run(cells={"monai": share}, seed=3)
             place = cell_folder(study, name)
             shutil.move(run, place)
             path = place / "cells" / "monai" / "result.json"
             result = read_run(place).results[0]
             write_result(path, result.model_copy(update={"seed": seed}))
-    cells.append(StudyCell(name="augment-on_seed-2", values={}, recipe={}, images="x"))
+    cells.append(StudyRun(name="augment-on_seed-2", values={}, recipe={}, images="x"))
     axes = [
         StudyAxis(key="mitigation.augment", values=["off", "on"]),
         StudyAxis(key="seed", values=["0", "1", "2"]),

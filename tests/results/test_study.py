@@ -17,8 +17,8 @@ from memtk.results.study import (
     Failure,
     Finding,
     StudyAxis,
-    StudyCell,
     StudyFile,
+    StudyRun,
     failure_path,
     read_study,
     write_study_file,
@@ -136,7 +136,7 @@ def test_given_runs_of_other_settings_are_never_averaged(study):
 
 def test_a_study_is_read_with_what_is_missing_and_what_failed(make_result, tmp_path):
     names = ("done", "broken", "waiting")
-    cells = [StudyCell(name=n, values={"seed": n}, recipe={}, images="x") for n in names]
+    cells = [StudyRun(name=n, values={"seed": n}, recipe={}, images="x") for n in names]
     write_study_file(tmp_path, StudyFile(kind="grid", axes=AXES, cells=cells))
     run = tmp_path / "cells" / "done"
     write_run_file(run, RunFile(recipe={}, cells=["toy"]))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.errors import UserError
-from memtk.study.axes import parse_axes, parse_axis
+from memtk.study import parse_axes, parse_axis
 
 
 def test_a_key_of_the_bench_is_varied_with_or_without_its_table(registry):

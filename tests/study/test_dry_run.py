@@ -7,7 +7,7 @@ from rich.console import Console
 
 from memtk.results.study import cell_folder
 from memtk.study import describe_study, make_study
-from memtk.study.estimate import seconds_left, spent
+from memtk.study.display import seconds_left, spent
 
 
 def shown(plan, registry, **options):
@@ -40,7 +40,7 @@ def test_time_left_is_known_once_a_cell_is_finished(finished, tmp_path, registry
     folder = finished.study.folder
     text = shown(plan, registry, out=folder)
     assert "5 cells, 3 finished" in text and "by the mean of the 3 finished cells" in text
-    cells = [cell.stored for cell in plan.cells]
+    cells = [cell.stored for cell in plan.runs]
     taken = [spent(cell_folder(folder, cell.name)) for cell in cells[:3]]
     assert abs(seconds_left(folder, cells) - 2 * sum(taken) / 3) < 1e-6
     assert seconds_left(folder, cells, 2) == seconds_left(folder, cells) / 2

@@ -12,7 +12,7 @@ from memtk.training.devices import open_devices
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory, registry, base):
-    plan = make_study(base(), ["seed=0"], registry).cells[0].plan
+    plan = make_study(base(), ["seed=0"], registry).runs[0].plan
     folder = tmp_path_factory.mktemp("images")
     return prepared(plan.data, registry, folder, open_devices("cpu"), lambda event: None)
 
@@ -28,7 +28,7 @@ def test_steps_follow_the_number_of_training_images(dataset, registry, base):
         base(generator="monai3d", sets=sets), [], registry, kind="datasize", sizes="0.25,0.5,1"
     )
     assert study.equal_epochs
-    found = [steps(at_equal_epochs(c.plan, dataset, registry)) for c in study.cells]
+    found = [steps(at_equal_epochs(c.plan, dataset, registry)) for c in study.runs]
     assert found == [[2, 1, 25], [5, 2, 50], [10, 4, 100]]
 
 
@@ -36,7 +36,7 @@ def test_the_embedder_and_all_else_stay_as_they_are(dataset, registry, base):
     study = make_study(
         base(generator="monai3d", similarity="pearson"), [], registry, kind="datasize", sizes="0.5"
     )
-    before, after = study.cells[0].plan, at_equal_epochs(study.cells[0].plan, dataset, registry)
+    before, after = study.runs[0].plan, at_equal_epochs(study.runs[0].plan, dataset, registry)
     assert after.embedder.config == before.embedder.config
     assert after.recipe.bench == before.recipe.bench
     one, other = (p.generators["monai3d+datasize"].config for p in (before, after))
@@ -46,7 +46,7 @@ def test_the_embedder_and_all_else_stay_as_they_are(dataset, registry, base):
 
 def test_a_model_that_takes_no_steps_is_left_alone(dataset, registry, base):
     study = make_study(base(), [], registry, kind="datasize", sizes="0.5")
-    plan = study.cells[0].plan
+    plan = study.runs[0].plan
     assert at_equal_epochs(plan, dataset, registry).generators == plan.generators
 
 

@@ -11,8 +11,7 @@ import pytest
 from memtk.errors import UserError
 from memtk.results.study import read_study_file
 from memtk.study import make_study, run_study
-from memtk.study.cluster import Cluster, Job, parse_parameters
-from memtk.study.processes import Processes
+from memtk.study.launchers import Cluster, Job, Processes, parse_parameters
 from memtk.study.tasks import stages
 
 pytestmark = pytest.mark.usefixtures("blank_figures")

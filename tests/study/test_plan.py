@@ -7,7 +7,7 @@ from memtk.study import make_study
 
 
 def names(study):
-    return [cell.name for cell in study.cells]
+    return [cell.name for cell in study.runs]
 
 
 def test_the_named_studies_vary_their_own_setting_and_the_seed(registry, base):
@@ -22,7 +22,7 @@ def test_the_named_studies_vary_their_own_setting_and_the_seed(registry, base):
 
 def test_a_named_study_varies_more_if_it_is_asked(registry, base):
     made = make_study(base(), ["copycat.rate=0,1"], registry, kind="augmentation", seeds="0")
-    assert len(made.cells) == 4 and names(made)[0] == "augment-off_copycat.rate-0_seed-0"
+    assert len(made.runs) == 4 and names(made)[0] == "augment-off_copycat.rate-0_seed-0"
 
 
 def test_equal_epochs_can_be_asked_of_any_study_and_taken_from_the_one_on_sizes(registry, base):

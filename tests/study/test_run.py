@@ -9,14 +9,14 @@ from memtk.bench import run_bench
 from memtk.errors import UserError
 from memtk.results import read_result
 from memtk.results.study import cell_folder, failure_path, read_study
-from memtk.study import Board, make_study, run_study
+from memtk.study import StudyDisplay, make_study, run_study
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 EMBEDDED = ("embedder.training.steps=1", "bench.exposure=none")
 
 
-class Seen(Board):
+class Seen(StudyDisplay):
     """Notes what it is told; stops the study when a stage of a task begins with `stop`."""
 
     def __init__(self, stop=None):
@@ -56,15 +56,15 @@ def test_the_table_has_a_row_for_every_checkpoint_of_every_cell(finished):
 def test_a_cell_is_the_bench_of_its_settings_with_a_shared_detector(tmp_path, registry, base):
     plan = make_study(base(similarity="pearson", sets=EMBEDDED), ["copycat.rate=0.5,1"], registry)
     seen = Seen()
-    study = run_study(plan, registry, out=tmp_path / "study", device="cpu", board=seen).study
+    study = run_study(plan, registry, out=tmp_path / "study", device="cpu", display=seen).study
     assert [kind for kind, _, _ in seen.stages] == ["images", "detector", "cell"]
     trained = [s for k, s in seen.inside if k == "end" and s.startswith("training the embedder")]
     read = [s for k, s in seen.inside if k == "end" and s.startswith("reading")]
     assert len(trained) == len(read) == 1
-    alone = run_bench(plan.cells[0].plan, registry, out=tmp_path / "alone", device="cpu")
+    alone = run_bench(plan.runs[0].plan, registry, out=tmp_path / "alone", device="cpu")
     assert study.findings[0].result.checkpoints == alone.results[0].checkpoints
     files = [
-        p for c in plan.cells for p in (cell_folder(study.folder, c.name) / "data").glob("*.h5")
+        p for c in plan.runs for p in (cell_folder(study.folder, c.name) / "data").glob("*.h5")
     ]
     assert len({p.stat().st_ino for p in files}) == 1
 
@@ -72,11 +72,11 @@ def test_a_cell_is_the_bench_of_its_settings_with_a_shared_detector(tmp_path, re
 def test_a_study_that_was_stopped_goes_on_with_the_same_numbers(tmp_path, registry, base, finished):
     plan = make_study(base(), ["copycat.rate=0,0.5,1"], registry)
     with pytest.raises(KeyboardInterrupt):
-        board = Seen(stop="sampling copycat")
-        run_study(plan, registry, out=tmp_path, device="cpu", board=board)
+        display = Seen(stop="sampling copycat")
+        run_study(plan, registry, out=tmp_path, device="cpu", display=display)
     assert len(read_study(tmp_path).missing) == 3
     seen = Seen()
-    study = run_study(plan, registry, out=tmp_path, device="cpu", board=seen).study
+    study = run_study(plan, registry, out=tmp_path, device="cpu", display=seen).study
     assert seen.stages == [("cell", 3, 0)]
     assert shares(study) == shares(finished.study)
 
@@ -88,7 +88,7 @@ def test_a_study_is_extended_and_finished_cells_are_kept(tmp_path, registry, bas
     before = path.stat().st_mtime_ns
     more = make_study(base(), ["copycat.rate=1", "seed=0,1"], registry)
     seen = Seen()
-    study = run_study(more, registry, out=tmp_path, device="cpu", board=seen).study
+    study = run_study(more, registry, out=tmp_path, device="cpu", display=seen).study
     assert seen.stages == [("cell", 2, 1)] and len(study.findings) == 2
     assert path.stat().st_mtime_ns == before
 
@@ -96,7 +96,7 @@ def test_a_study_is_extended_and_finished_cells_are_kept(tmp_path, registry, bas
 def test_a_cell_that_fails_does_not_lose_the_others(tmp_path, registry, base):
     plan = make_study(base(), ["bench.samples=8,4", "mitigation.datasize.patients=9,4"], registry)
     seen = Seen()
-    study = run_study(plan, registry, out=tmp_path, device="cpu", board=seen).study
+    study = run_study(plan, registry, out=tmp_path, device="cpu", display=seen).study
     assert len(study.findings) == 2 and len(study.missing) == 2
     assert all("there are 8 training patients" in text for text in study.failed.values())
     assert sum(failure is not None for _, failure in seen.ends) == 2
@@ -109,7 +109,7 @@ def test_an_error_of_a_program_is_told_in_a_line_and_traced_in_a_file(
     def broken(*arguments, **options):
         raise ValueError("no such\n luck")
 
-    monkeypatch.setattr("memtk.study.work.run_bench", broken)
+    monkeypatch.setattr("memtk.study.execute.run_bench", broken)
     plan = make_study(base(), ["seed=0"], registry)
     finished = run_study(plan, registry, out=tmp_path, device="cpu")
     assert finished.report is None

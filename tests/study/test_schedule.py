@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from memtk.results.study import failure_path
-from memtk.study import Board, make_study
-from memtk.study.folder import open_study
-from memtk.study.schedule import run_elsewhere
+from memtk.study import StudyDisplay, make_study
+from memtk.study.launchers import run_elsewhere
+from memtk.study.run import open_study
 from memtk.study.tasks import DONE, Task, shared_folder
 
 
@@ -50,23 +50,23 @@ class Launcher:
 def tasks(tmp_path, registry, base):
     plan = make_study(base(), ["seed=0"], registry)
     open_study(tmp_path, plan.file())
-    return [Task("images", name, plan.cells[0].stored) for name in "abcde"]
+    return [Task("images", name, plan.runs[0].stored) for name in "abcde"]
 
 
 def test_no_more_than_the_width_run_at_a_time_and_all_are_run(tasks, tmp_path):
     launcher = Launcher(tmp_path, 2)
-    assert run_elsewhere(tmp_path, tasks, launcher, Board()) == {}
+    assert run_elsewhere(tmp_path, tasks, launcher, StudyDisplay()) == {}
     assert launcher.most == 2
 
 
 def test_a_task_that_dies_without_a_word_is_told_of_and_the_others_go_on(tasks, tmp_path):
-    failed = run_elsewhere(tmp_path, tasks, Launcher(tmp_path, 2, dying="b"), Board())
+    failed = run_elsewhere(tmp_path, tasks, Launcher(tmp_path, 2, dying="b"), StudyDisplay())
     assert failed == {"images-b": "its process ended with signal SIGKILL"}
     assert failure_path(tmp_path, "images-b").exists()
 
 
 def test_what_runs_is_stopped_when_the_study_is(tasks, tmp_path):
-    class Stop(Board):
+    class Stop(StudyDisplay):
         def ended(self, task, failure, seconds):
             raise KeyboardInterrupt
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from memtk.study.sharing import share
+from memtk.study.execute import hard_link
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def source(tmp_path):
 
 
 def test_files_lie_once_on_the_disk_and_half_written_ones_are_left(source, tmp_path):
-    share(source, tmp_path / "target")
+    hard_link(source, tmp_path / "target")
     assert [p.name for p in (tmp_path / "target").rglob("*")] == ["deep", "a.h5"]
     assert (source / "deep" / "a.h5").samefile(tmp_path / "target" / "deep" / "a.h5")
 
@@ -26,7 +26,7 @@ def test_what_is_there_already_stays(source, tmp_path):
     own = tmp_path / "target" / "deep" / "a.h5"
     own.parent.mkdir(parents=True)
     own.write_text("own")
-    share(source, tmp_path / "target")
+    hard_link(source, tmp_path / "target")
     assert own.read_text() == "own"
 
 
@@ -35,6 +35,6 @@ def test_without_hard_links_the_files_are_copied(source, tmp_path, monkeypatch):
         raise OSError("not supported")
 
     monkeypatch.setattr(os, "link", none)
-    share(source, tmp_path / "target")
+    hard_link(source, tmp_path / "target")
     copy = tmp_path / "target" / "deep" / "a.h5"
     assert copy.read_text() == "images" and not copy.samefile(source / "deep" / "a.h5")

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from memtk.errors import UserError
-from memtk.study.axes import parse_axes
-from memtk.study.grid import make_cells
+from memtk.study import parse_axes
+from memtk.study.plan import plan_runs
 
 
 def cells(base, texts, registry):
-    return {c.name: c for c in make_cells(base, parse_axes(texts, registry), registry)}
+    return {c.name: c for c in plan_runs(base, parse_axes(texts, registry), registry)}
 
 
 def test_every_combination_is_a_cell_named_after_its_values(base, registry):
@@ -86,8 +86,8 @@ def test_a_file_of_settings_names_mitigations_that_every_cell_has(base, registry
 
 
 def test_a_study_of_one_cell_speaks_of_no_cell(base, registry):
-    (cell,) = make_cells(base(), (), registry)
+    (cell,) = plan_runs(base(), (), registry)
     assert cell.name == "run"
     with pytest.raises(UserError) as said:
-        make_cells(base(sets=("copycat.rate=7",)), (), registry)
+        plan_runs(base(sets=("copycat.rate=7",)), (), registry)
     assert "That is cell" not in str(said.value)

@@ -12,13 +12,12 @@ from rich.text import Text
 from memtk.cli.progress import Progress
 from memtk.events import Event
 from memtk.plugins import Host
-from memtk.study import Board, Task
-from memtk.study.estimate import in_words
+from memtk.study import StudyDisplay, Task, in_words
 
 _NAMES = {"images": "reading images", "detector": "copy detectors", "cell": "cells"}
 
 
-class StudyBoard(Board):
+class TerminalDisplay(StudyDisplay):
     """Watches a study on a terminal, or line by line where there is none. A context manager.
 
     Args:
@@ -43,7 +42,7 @@ class StudyBoard(Board):
         )
         self._task: rich.progress.TaskID | None = None
 
-    def __enter__(self) -> StudyBoard:
+    def __enter__(self) -> TerminalDisplay:
         if self._console.is_terminal:
             self._bar.start()
         return self

@@ -1,7 +1,9 @@
-"""Does one part of a study: in this process, in one of its own, or on a node of a cluster."""
+"""Does one task of a study: in this process, in one of its own, or on a node of a cluster."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import traceback
 from pathlib import Path
 
@@ -12,12 +14,11 @@ from memtk.bench.folder import open_run
 from memtk.bench.run import prepared, train_detector
 from memtk.errors import UserError, one_line
 from memtk.events import Watch, ignore
-from memtk.files import working_in, write_text
+from memtk.files import explain, replacing, working_in, write_text
 from memtk.registry import Registry, open_registry
 from memtk.results.store import write_record
 from memtk.results.study import Failure, StudyFile, cell_folder, failure_path, read_study_file
 from memtk.study.epochs import at_equal_epochs
-from memtk.study.sharing import share
 from memtk.study.tasks import DONE, Task, find_task, shared_folder
 from memtk.training.devices import Devices, open_devices
 
@@ -59,9 +60,9 @@ def perform(folder: Path, task: Task, registry: Registry, watch: Watch = ignore)
         UserError: for what a bench of it would refuse.
     """
     file = read_study_file(folder)
-    plan = make_plan(Recipe.model_validate(task.cell.recipe), registry)
+    plan = make_plan(Recipe.model_validate(task.run.recipe), registry)
     if task.kind == "cell":
-        _run(folder, file, task, plan, registry, watch)
+        _bench(folder, file, task, plan, registry, watch)
         return
     home = shared_folder(folder, task.kind, task.name)
     devices = open_devices(file.device)
@@ -76,9 +77,9 @@ def perform(folder: Path, task: Task, registry: Registry, watch: Watch = ignore)
 def _detect(
     folder: Path, task: Task, plan: Plan, registry: Registry, devices: Devices, watch: Watch
 ) -> None:
-    """Train the copy detector that the cells of one seed and one set of images share."""
+    """Train the copy detector that the runs of one seed and one set of images share."""
     home = shared_folder(folder, task.kind, task.name)
-    share(shared_folder(folder, "images", task.cell.images) / "data", home / "data")
+    hard_link(shared_folder(folder, "images", task.run.images) / "data", home / "data")
     dataset = prepared(plan.data, registry, home, devices, watch)
     plan.check_dims(dataset.spec, registry)
     bench, clock = plan.recipe.bench, Clock(home / "timing.json")
@@ -86,19 +87,45 @@ def _detect(
     train_detector(context, plan)
 
 
-def _run(
+def _bench(
     folder: Path, file: StudyFile, task: Task, plan: Plan, registry: Registry, watch: Watch
 ) -> None:
-    """Run one cell as the bench that it is, with what it shares laid into its run folder."""
-    home, cell = cell_folder(folder, task.name), task.cell
-    images = shared_folder(folder, "images", cell.images)
+    """Do one run as the bench that it is, with what it shares laid into its run folder."""
+    home, run = cell_folder(folder, task.name), task.run
+    images = shared_folder(folder, "images", run.images)
     if file.equal_epochs:
         dataset = prepared(plan.data, registry, images, open_devices(file.device), ignore)
         plan = at_equal_epochs(plan, dataset, registry)
     with working_in(home):
         open_run(home, plan.identity(), list(plan.generators), resume=True)
-        share(images / "data", home / "data")
-        if cell.detector:
-            trained = shared_folder(folder, "detector", cell.detector) / "embedder" / "training"
-            share(trained, home / "embedder" / "training")
+        hard_link(images / "data", home / "data")
+        if run.detector:
+            trained = shared_folder(folder, "detector", run.detector) / "embedder" / "training"
+            hard_link(trained, home / "embedder" / "training")
     run_bench(plan, registry, out=home, device=file.device, watch=watch)
+
+
+def hard_link(source: Path, target: Path) -> None:
+    """Give `target` every file of the folder `source` that it has not got.
+
+    As hard links: each run folder is whole by itself and may be moved or deleted alone, and the
+    bytes lie on the disk once. That is safe because these files are never changed in place, only
+    replaced. Where the file system has no hard links the files are copied.
+
+    Raises:
+        UserError: if `target` cannot be written.
+    """
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        place = target / relative
+        if place.exists():
+            continue
+        with explain(target):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, place)
+        except OSError:
+            with replacing(place) as temporary:
+                shutil.copyfile(path, temporary)
