@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memtk.leaderboard.row import CONTROLS, Row
-from memtk.report.command import repeat_command
+from memtk.report.provenance import repeat_command
 from memtk.results import Result
 from memtk.results.wording import share
 

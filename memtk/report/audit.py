@@ -8,7 +8,7 @@ from pathlib import Path
 from memtk.data.images import StoredImages
 from memtk.registry import Registry
 from memtk.report.figures import draw_planted, draw_similarities
-from memtk.report.pairs import Pairs, find_pairs
+from memtk.report.pictures import Pairs, find_pairs
 from memtk.report.provenance import Provenance, provenance_of_audit
 from memtk.report.sections import Section, plugin_sections
 from memtk.results import Audit, explain, has_arrays, read_arrays

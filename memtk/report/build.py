@@ -9,9 +9,9 @@ from memtk.files import write_text
 from memtk.registry import Registry
 from memtk.report.audit import make_audit_page
 from memtk.report.cell import Cell, make_cell
-from memtk.report.command import repeat_audit, repeat_command
 from memtk.report.comparison import make_comparison
 from memtk.report.identity import read_key
+from memtk.report.provenance import repeat_audit, repeat_command
 from memtk.report.rendering import render
 from memtk.results import Run, read_audit, read_run, read_run_file
 

@@ -17,7 +17,7 @@ from memtk.report.figures import (
     draw_similarities,
 )
 from memtk.report.measures import Row, features_word, rows_of
-from memtk.report.pairs import Pairs, find_pairs
+from memtk.report.pictures import Pairs, find_pairs
 from memtk.report.provenance import Provenance, provenance_of
 from memtk.report.sections import Section, plugin_sections
 from memtk.results import Dar, Result, Verdict, headline, read_arrays, verdict

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from memtk.bench import read_recipe
 from memtk.cli.bench import bench
 from memtk.registry import open_registry
-from memtk.report.command import repeat_audit, repeat_command
+from memtk.report.provenance import repeat_audit, repeat_command
 from memtk.results import Policy
 
 SETS = ("data.phantom.training=20", "generator.diffusion.steps=7", "ntxent3d.width=16")

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.report.redaction import HIDDEN, as_text, flatten, names_something, redact
+from memtk.report.provenance import as_text, flatten
+from memtk.report.redaction import HIDDEN, names_something, redact
 
 
 @pytest.mark.parametrize(
