@@ -17,8 +17,7 @@ from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
 from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.bench.run import prepared
 from memtk.data.config import DataConfig
-from memtk.data.sample import Sample
-from memtk.data.sources import open_source
+from memtk.data.sources import Sample, open_source
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.files import write_text

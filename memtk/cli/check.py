@@ -13,8 +13,8 @@ from memtk.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from memtk.data.checks.findings import Finding, Report
     from memtk.data.config import DataConfig
-    from memtk.data.findings import Finding, Report
 
 MARKS = {"accepted": "[green]✓[/]", "note": "[yellow]note[/]", "refused": "[red]✗[/]"}
 
@@ -66,7 +66,7 @@ def check(
     for warning in registry.warnings:
         errors.print(f"[yellow]warning:[/] {warning}", highlight=False)
     with errors.status("loading the readers"):
-        from memtk.data.examination import examine
+        from memtk.data.checks.examination import examine
 
         config = _config(sources, settings)
     with Progress(errors, registry.host) as progress:
@@ -106,7 +106,7 @@ def _power(report: Report) -> list[Finding]:
     """
     import math
 
-    from memtk.data.findings import Finding
+    from memtk.data.checks.findings import Finding
 
     title = "validation patients are enough"
     patients = report.groups["validation"].patients if report.groups else 0

@@ -175,8 +175,7 @@ def make(
     from memtk.cli.progress import Progress
     from memtk.config import build
     from memtk.data.config import PhantomConfig
-    from memtk.data.demo_audit import write_audit
-    from memtk.data.phantom_files import write_phantoms
+    from memtk.data.phantom_files import write_audit, write_phantoms
     from memtk.errors import UserError
     from memtk.registry import open_registry
 

@@ -1,7 +1,8 @@
-"""Sets of images in memory and in HDF5 files, read piece by piece."""
+"""Sets of images in memory and in HDF5 files, read piece by piece; which of them are the same."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
-from memtk.interfaces import ImageSpec
+from memtk.interfaces import Images, ImageSpec
 
 
 class MemoryImages:
@@ -121,6 +122,47 @@ class StoredImages:
             file = _open(self.path)
             self._opened, self._owner = (file, _find(file, self.group, self.path)), os.getpid()
         return self._opened[1]
+
+
+class FlatImages:
+    """Images as flat rows (N, C*S), read slice by slice: what a search by voxels goes over.
+
+    Args:
+        images: (N, C, *S).
+    """
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        rows = range(*where.indices(len(self)))
+        flat: np.ndarray = self._images.read(rows).flatten(1).numpy()  # (B, C*S)
+        return flat
+
+
+def identical_images(real: Images, tested: Images) -> np.ndarray:
+    """Return which of the tested images have exactly the voxels of a real one: bool (M,).
+
+    This is the one decision of "the same voxels": as float32 in [-1, 1], all of them equal.
+
+    Args:
+        real: (N, C, *S).
+        tested: (M, C, *S).
+    """
+    known = {voxel_hash(real.read([row])[0].numpy()) for row in range(len(real))}
+    hashes = (voxel_hash(tested.read([row])[0].numpy()) for row in range(len(tested)))
+    return np.fromiter((each in known for each in hashes), dtype=bool, count=len(tested))
+
+
+def voxel_hash(voxels: np.ndarray) -> bytes:
+    """Return 16 bytes that two images (C, *S) share if they have one shape and equal voxels."""
+    exact = np.ascontiguousarray(voxels, dtype=np.float32) + np.float32(0)  # -0 equals 0
+    digest = hashlib.blake2b(repr(exact.shape).encode(), digest_size=16)
+    digest.update(exact)
+    return digest.digest()
 
 
 def write_images(

@@ -11,13 +11,12 @@ from typing import Any
 
 import h5py
 
-from memtk.data.checks import check_splits
+from memtk.data.checks.examination import STAGE, Examination
+from memtk.data.checks.findings import refuse
+from memtk.data.checks.patients import check_splits
 from memtk.data.config import DataConfig
-from memtk.data.examination import STAGE, Examination
-from memtk.data.findings import refuse
 from memtk.data.images import StoredImages, create_images
-from memtk.data.sample import Sample
-from memtk.data.sources import Source, open_source
+from memtk.data.sources import Sample, Source, open_source
 from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore

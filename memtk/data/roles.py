@@ -1,9 +1,9 @@
-"""Which source gives which images: one source for all of them, or one for each group."""
+"""Which images play which role: the source of each group, the split of each patient, the limits."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row
 from memtk.data.public.home import locate
 from memtk.data.readers import Readers
-from memtk.data.splits import GROUPS, said
+from memtk.data.splits import GROUPS, SPLITS, order_patients, said, split_patients
 from memtk.errors import UserError
 
 _WORDS = {"training": "train", "validation": "val", "held_out": "test"}
@@ -72,6 +72,66 @@ def list_sources(config: DataConfig, readers: Readers) -> Listing:
         notes += [f"{said(group)} images: {n}" if several else n for n in manifest.notes]
     notes += _unused(every, rows)
     return Listing(tuple(rows), tuple(notes), tuple(unnamed), _root(list(sources.values())))
+
+
+def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[str]]:
+    """Split the patients of the rows that say no split; return all rows and notes about it.
+
+    Rows are ordered by group, so that a group's images lie together, and otherwise stay in order.
+    """
+    notes = []
+    if config.resplit:
+        said_split = sum(bool(row.split) and row.split != "synthetic" for row in rows)
+        rows = [row if row.split == "synthetic" else replace(row, split="") for row in rows]
+        if said_split:
+            notes.append(f"the split that the data say of {said_split} images is not used: resplit")
+    open_rows = [row for row in rows if not row.split]
+    asked = {"validation", "held_out", "split_seed"} & config.model_fields_set
+    if not open_rows and asked:
+        notes.append(f"data.{min(asked)} is not used: the data say the split of every image")
+    parts = split_patients(
+        (row.patient for row in open_rows),
+        validation=config.validation,
+        held_out=config.held_out,
+        seed=config.split_seed,
+    )
+    if open_rows:
+        counts = {split: sum(p == split for p in parts.values()) for split in SPLITS}
+        there = ", ".join(f"{n} {said(split)}" for split, n in counts.items() if n)
+        notes.append(f"{len(parts)} patients are split at random: {there}")
+    done = [row if row.split else replace(row, split=parts[row.patient]) for row in rows]
+    return sorted(done, key=lambda row: GROUPS.index(row.split)), notes
+
+
+def limited(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[str]]:
+    """Keep as many patients of each split, and images of each, as `data.limit` says.
+
+    Patients are kept in the order of `order_patients`, images of one in that of their names. The
+    rows stay in order; synthetic ones are all kept.
+
+    Args:
+        rows: each with its split.
+
+    Returns:
+        The rows that are kept, and a sentence about what is left out, if anything is.
+    """
+    limit = config.limit
+    drawn: set[tuple[str, str]] = set()
+    for split in SPLITS:
+        there = {row.patient for row in rows if row.split == split}
+        drawn |= {
+            (split, p) for p in order_patients(there, config.split_seed)[: getattr(limit, split)]
+        }
+    few = _first_images(rows, limit.images_per_patient)
+    kept = [
+        row
+        for row in rows
+        if row.split == "synthetic" or ((row.split, row.patient) in drawn and id(row) in few)
+    ]
+    if len(kept) == len(rows):
+        return kept, []
+    counts = ", ".join(f"{sum(r.split == s for r in kept)} {said(s)}" for s in SPLITS)
+    return kept, [f"data.limit: {len(kept)} of {len(rows)} images are used: {counts}"]
 
 
 def _first(config: DataConfig) -> str:
@@ -144,3 +204,15 @@ def _root(sources: Sequence[str]) -> Path:
         return Path(os.path.commonpath([folder.absolute() for folder in folders]))
     except ValueError:  # on two drives
         return folders[0]
+
+
+def _first_images(rows: Sequence[Row], count: int | None) -> set[int]:
+    """Return the identities of the first `count` rows of each patient in each split."""
+    own: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        own[row.split, row.patient].append(row)
+    first: set[int] = set()
+    for images in own.values():
+        images.sort(key=lambda row: (row.record.path.name, row.record.item))
+        first |= {id(row) for row in images[:count]}
+    return first

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from memtk.data.config import PHANTOMS, DataConfig
-from memtk.data.limit import limited
 from memtk.data.manifest import Row
 from memtk.data.readers import Readers
-from memtk.data.roles import list_sources
-from memtk.data.sample import Sample
-from memtk.data.splits import GROUPS, SPLITS, said, split_patients
+from memtk.data.roles import assign_splits, limited, list_sources
+from memtk.data.splits import SPLITS, said
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.files import hash_files
@@ -27,6 +25,26 @@ from memtk.registry import Registry
 
 GRAY = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue in a gray image (luminance, ITU-R BT.709)."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image: what it is called, whose it is, in which split.
+
+    Args:
+        name: for messages.
+        patient: whose it is; "synthetic <number>" for a synthetic image, which is nobody's.
+        split: "training", "validation", "held_out" or "synthetic".
+        record: where it lies; None for a phantom.
+        number: a phantom's patient, and which `image` of that patient it is.
+    """
+
+    name: str
+    patient: str
+    split: str
+    record: Record | None = None
+    number: int = 0
+    image: int = 0
 
 
 class Source(Protocol):
@@ -187,35 +205,6 @@ def open_source(config: DataConfig, registry: Registry) -> Source:
 def is_color(volume: Volume) -> bool:
     """Tell whether an image is a colour picture: (3, H, W)."""
     return volume.voxels.ndim == 3 and volume.voxels.shape[0] == 3
-
-
-def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[str]]:
-    """Split the patients of the rows that say no split; return all rows and notes about it.
-
-    Rows are ordered by group, so that a group's images lie together, and otherwise stay in order.
-    """
-    notes = []
-    if config.resplit:
-        said_split = sum(bool(row.split) and row.split != "synthetic" for row in rows)
-        rows = [row if row.split == "synthetic" else replace(row, split="") for row in rows]
-        if said_split:
-            notes.append(f"the split that the data say of {said_split} images is not used: resplit")
-    open_rows = [row for row in rows if not row.split]
-    asked = {"validation", "held_out", "split_seed"} & config.model_fields_set
-    if not open_rows and asked:
-        notes.append(f"data.{min(asked)} is not used: the data say the split of every image")
-    parts = split_patients(
-        (row.patient for row in open_rows),
-        validation=config.validation,
-        held_out=config.held_out,
-        seed=config.split_seed,
-    )
-    if open_rows:
-        counts = {split: sum(p == split for p in parts.values()) for split in SPLITS}
-        there = ", ".join(f"{n} {said(split)}" for split, n in counts.items() if n)
-        notes.append(f"{len(parts)} patients are split at random: {there}")
-    done = [row if row.split else replace(row, split=parts[row.patient]) for row in rows]
-    return sorted(done, key=lambda row: GROUPS.index(row.split)), notes
 
 
 def _sample(row: Row, root: Path) -> Sample:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from memtk.interfaces import Images
 
 
 class Distance:
@@ -46,18 +43,3 @@ class Distance:
         reach = max(float((part - middle).norm(dim=1).max()) for part in (queries, references))
         lost = queries.shape[1] ** 0.5 * torch.finfo(queries.dtype).eps
         return 4 * max(reach, 1e-30) * lost**0.5
-
-
-class Flat:
-    """Images as flattened rows, read piece by piece."""
-
-    def __init__(self, images: Images) -> None:
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, where: slice) -> np.ndarray:
-        rows = range(*where.indices(len(self)))
-        flat: np.ndarray = self._images.read(rows).flatten(1).numpy()  # (B, C*S)
-        return flat

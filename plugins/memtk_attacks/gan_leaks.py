@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from memtk.data.images import FlatImages
 from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, Images, Target
 from memtk.memorization import search
-from memtk_attacks.distance import Distance, Flat
+from memtk_attacks.distance import Distance
 
 
 class GanLeaksConfig(ComponentConfig):
@@ -91,7 +92,7 @@ class GanLeaks:
     def _nearest(self, target: Target, images: Images, references: Images) -> np.ndarray:
         names = ("attacked images", "synthetic images")
         if not self._embeds(target):
-            nearest = search(Flat(images), Flat(references), Distance(), names=names)
+            nearest = search(FlatImages(images), FlatImages(references), Distance(), names=names)
         elif target.embed is None or target.similarity is None:
             raise UserError(NO_EMBEDDER)
         else:

@@ -19,8 +19,7 @@ from memtk.data.sources import GRAY, is_color
 from memtk.errors import UserError
 from memtk.files import file_digest
 from memtk.imaging.geometry import Geometry
-from memtk.imaging.intensity import PercentileScaling
-from memtk.imaging.volumes import check_voxels
+from memtk.imaging.intensity import PercentileScaling, check_voxels
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, Record, Volume
 from memtk.noise import Noise
 from memtk.registry import open_registry

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
+from memtk.data.images import FlatImages
 from memtk.errors import UserError
 from memtk.interfaces import (
     Choice,
     ComponentConfig,
     Eyes,
-    Images,
     Mitigation,
     PatientImages,
     Similarity,
@@ -66,7 +66,7 @@ class Deduplicate(Mitigation):
         """Keep one image of each cluster of near copies, of N training images."""
         if self.config.by == "pixels":
             similarity: Similarity = Correlation()
-            rows: list[Any] = [Pixels(training), Pixels(validation)]
+            rows: list[Any] = [FlatImages(training), FlatImages(validation)]
         else:
             similarity, rows = eyes.similarity, [eyes.look(training), eyes.look(validation)]
         limit = self.config.threshold
@@ -168,19 +168,6 @@ class Correlation:
     def compare(self, queries: Tensor, references: Tensor) -> Tensor:
         """Return the correlations (Q, R) of prepared images."""
         return queries @ references.T
-
-
-class Pixels:
-    """Images as rows, read piece by piece."""
-
-    def __init__(self, images: Images) -> None:
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, where: slice) -> Any:
-        return self._images.read(range(*where.indices(len(self)))).flatten(1).numpy()  # (B, C*S)
 
 
 class Some:

@@ -7,7 +7,7 @@ import pytest
 
 from memtk.config import build
 from memtk.data.config import PhantomConfig
-from memtk.data.demo_audit import write_audit
+from memtk.data.phantom_files import write_audit
 from memtk.errors import UserError
 
 

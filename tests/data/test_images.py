@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from memtk.data.images import MemoryImages, StoredImages, open_images, write_images
+from memtk.data.images import (
+    FlatImages,
+    MemoryImages,
+    StoredImages,
+    identical_images,
+    open_images,
+    write_images,
+)
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 
@@ -115,3 +122,20 @@ def test_another_hdf5_file_is_no_set_of_images(tmp_path):
         file["other"] = [1]
     with pytest.raises(UserError, match="is damaged"):
         open_images(tmp_path / "x.h5")
+
+
+def test_flat_images_are_rows_of_their_voxels():
+    x = torch.arange(48.0).reshape(4, 1, 3, 4) / 48
+    rows = FlatImages(MemoryImages(x))
+    assert len(rows) == 4
+    assert np.array_equal(rows[1:3], x.numpy().reshape(4, 12)[1:3])
+
+
+def test_identical_images_have_every_voxel_in_common_and_one_shape():
+    real = torch.zeros(3, 1, 2, 4)
+    real[1], real[2, 0, 1, 3] = 0.5, 1e-7
+    tested = torch.stack([real[2], real[1] + 1e-7, -real[0]])
+    same = identical_images(MemoryImages(real), MemoryImages(tested))
+    assert same.tolist() == [True, False, True], "-0 is 0"
+    other = MemoryImages(tested.reshape(3, 1, 4, 2))
+    assert not identical_images(MemoryImages(real), other).any()

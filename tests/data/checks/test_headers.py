@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from memtk.data.checks.headers import ORIENTATION, SPACING, HeaderChecks
 from memtk.data.config import DataConfig
-from memtk.data.headers import ORIENTATION, SPACING, Headers
-from memtk.data.sample import Sample
+from memtk.data.sources import Sample
 from memtk.interfaces import Volume
 
 RAS, LAS = np.diag([1.0, 1, 1, 1]), np.diag([-1.0, 1, 1, 1])
@@ -11,7 +11,7 @@ RAS, LAS = np.diag([1.0, 1, 1, 1]), np.diag([-1.0, 1, 1, 1])
 
 def gather(*images, **keys):
     """Gather (split, spacing, affine) of volumes, named 0.nii, 1.nii, ..."""
-    headers = Headers(DataConfig(source="x", **keys))
+    headers = HeaderChecks(DataConfig(source="x", **keys))
     for i, (split, spacing, affine) in enumerate(images):
         affine = None if affine is None else affine @ np.diag([*spacing, 1.0])
         one = Volume(np.zeros((1, 2, 2, 2)), spacing, affine)
@@ -98,11 +98,11 @@ def test_voxel_sizes_within_the_range_of_the_real_ones_are_accepted_with_a_note(
 
 
 def test_pictures_have_no_orientation_and_images_of_mixed_axes_are_not_compared():
-    headers = Headers(DataConfig(source="x"))
+    headers = HeaderChecks(DataConfig(source="x"))
     flat = Volume(np.zeros((1, 2, 2)), (1, 1))
     headers.add(Sample("a", "a", "training"), flat, flat)
     assert [f.check for f in headers.findings()] == [SPACING]
     deep = Volume(np.zeros((1, 2, 2, 2)), (1, 1, 1))
     headers.add(Sample("b", "b", "training"), deep, deep)
     assert headers.findings() == [] and headers.spacing() == ()
-    assert Headers(DataConfig(source="x")).findings() == []
+    assert HeaderChecks(DataConfig(source="x")).findings() == []

@@ -1,6 +1,6 @@
 import pytest
 
-from memtk.data.findings import Finding, Report, refuse
+from memtk.data.checks.findings import Finding, Report, refuse
 from memtk.errors import UserError
 
 GOOD = Finding("sky is blue", "accepted", "it is")

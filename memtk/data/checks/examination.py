@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 
 import numpy as np
 
-from memtk.data.checks import split_findings
+from memtk.data.checks.brightness import BrightnessCheck
+from memtk.data.checks.findings import Finding, Group, Report
+from memtk.data.checks.headers import HeaderChecks
+from memtk.data.checks.orientation import OrientationCheck
+from memtk.data.checks.patients import split_findings
+from memtk.data.checks.voxels import VoxelChecks
 from memtk.data.config import DataConfig
-from memtk.data.findings import Finding, Group, Report
-from memtk.data.gathered import Gathered
-from memtk.data.headers import Headers
-from memtk.data.intensities import Intensities
-from memtk.data.posture import Posture
-from memtk.data.sample import Sample
-from memtk.data.sources import Source, is_color, open_source
+from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.imaging.volumes import count_nonfinite, is_constant
+from memtk.imaging.intensity import count_nonfinite, is_constant
 from memtk.interfaces import Volume
 from memtk.registry import Registry
 
@@ -66,45 +64,45 @@ class Examination:
     """
 
     def __init__(self, config: DataConfig) -> None:
-        self._gathered, self._headers = Gathered(), Headers(config)
-        self._intensities, self._posture = Intensities(), Posture()
+        self._voxels, self._headers = VoxelChecks(), HeaderChecks(config)
+        self._brightness, self._orientation = BrightnessCheck(), OrientationCheck()
         self._shapes: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
         self._count = 0
 
     @property
     def one_size(self) -> bool:
         """Whether all images so far have one shape."""
-        return len(self._gathered.sizes) == 1
+        return len(self._voxels.sizes) == 1
 
     def read(self, source: Source, sample: Sample) -> Volume | None:
         """Read and transform one image: (C, *S); None if it is of no use, which is noted."""
         self._count += 1
-        gathered = self._gathered
+        found = self._voxels
         try:
             stored = source.load(sample)
         except UserError as error:
-            gathered.unreadable.append(str(error))
+            found.unreadable.append(str(error))
             return None
         if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
-            gathered.refused.append(f"{sample.name} has the shape {stored.voxels.shape}")
+            found.refused.append(f"{sample.name} has the shape {stored.voxels.shape}")
             return None
         bad = count_nonfinite(stored.voxels)
         if bad:
-            gathered.nonfinite.append(f"{sample.name} ({bad} of {stored.voxels.size})")
+            found.nonfinite.append(f"{sample.name} ({bad} of {stored.voxels.size})")
             return None
         if is_constant(stored.voxels):
-            gathered.blank.append(f"{sample.name} (all {stored.voxels.flat[0]:g})")
+            found.blank.append(f"{sample.name} (all {stored.voxels.flat[0]:g})")
             return None
         try:
             made = source.transform(stored, sample.name)
         except UserError as error:
-            gathered.refused.append(str(error))
+            found.refused.append(str(error))
             return None
         if is_color(made):
-            gathered.color.append(sample.name)
+            found.color.append(sample.name)
             return None
         if is_constant(made.voxels):
-            gathered.blank.append(f"{sample.name} (after cropping)")
+            found.blank.append(f"{sample.name} (after cropping)")
             return None
         self._add(sample, stored, made)
         return made
@@ -112,11 +110,10 @@ class Examination:
     def _add(self, sample: Sample, stored: Volume, made: Volume) -> None:
         voxels = np.ascontiguousarray(made.voxels, dtype=np.float32)
         self._headers.add(sample, stored, made)
-        digest = hashlib.sha256(voxels.tobytes()).digest()
-        self._gathered.add_image(sample, voxels.shape, digest)
+        self._voxels.add_image(sample, voxels)
         self._shapes[sample.split][voxels.shape[1:]] += 1
-        self._intensities.add(sample, voxels)
-        self._posture.add(sample, voxels)
+        self._brightness.add(sample, voxels)
+        self._orientation.add(sample, voxels)
 
     def spacing(self) -> tuple[float, ...]:
         """Return the voxel size of the real images in millimetres; () if it differs."""
@@ -125,10 +122,10 @@ class Examination:
     def findings(self) -> list[Finding]:
         """Return one finding a check, most basic first; those about patients are not among them."""
         return [
-            *self._gathered.findings(self._count),
+            *self._voxels.findings(self._count),
             *self._headers.findings(),
-            *self._intensities.findings(),
-            *self._posture.findings(),
+            *self._brightness.findings(),
+            *self._orientation.findings(),
         ]
 
     def groups(self, source: Source) -> dict[str, Group]:

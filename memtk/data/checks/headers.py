@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import nibabel
 import numpy as np
 
+from memtk.data.checks.findings import Finding
 from memtk.data.config import DataConfig
-from memtk.data.findings import Finding
-from memtk.data.sample import Sample
+from memtk.data.sources import Sample
 from memtk.interfaces import Volume
 
 SPACING = "voxels have one size"
@@ -20,7 +20,7 @@ TOLERANCE = 1.01
 
 
 @dataclass
-class Headers:
+class HeaderChecks:
     """Gathers voxel sizes and orientations, image by image; real and synthetic images apart.
 
     Args:

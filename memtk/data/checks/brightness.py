@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memtk.data.findings import Finding
-from memtk.data.sample import Sample
+from memtk.data.checks.findings import Finding
+from memtk.data.sources import Sample
 
 FIGURES = ("mean", "standard deviation", "share of voxels at -1 or 1")
 """Of each prepared image, whose intensities lie in [-1, 1]."""
@@ -24,7 +24,7 @@ VALIDATION = "validation images are as bright as training images"
 
 
 @dataclass
-class Intensities:
+class BrightnessCheck:
     """Gathers the figures of every image."""
 
     _figures: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from memtk.data.posture import Posture
-from memtk.data.sample import Sample
+from memtk.data.checks.orientation import OrientationCheck
+from memtk.data.sources import Sample
 
 
 def one_sided(rng, shape):
@@ -14,7 +14,7 @@ def one_sided(rng, shape):
 
 def found(turn, shape=(20, 20), count=25, real=one_sided):
     rng = np.random.default_rng(0)
-    posture = Posture()
+    posture = OrientationCheck()
     for _ in range(count):
         posture.add(Sample("", "", "training"), real(rng, shape))
         posture.add(Sample("", "", "synthetic"), turn(real(rng, shape)))
@@ -71,7 +71,7 @@ def test_a_rotated_set_of_real_pictures_is_noticed_and_one_that_is_not_is_accept
     import imageio.v3 as imageio
 
     folder = real_data / "chest_xray_64"
-    straight, turned = Posture(), Posture()
+    straight, turned = OrientationCheck(), OrientationCheck()
     with (folder / "manifest.csv").open() as handle:
         for row in list(csv.DictReader(handle))[::3]:
             picture = imageio.imread(folder / row["path"])[None]

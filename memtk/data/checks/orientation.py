@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from memtk.data.findings import Finding
-from memtk.data.sample import Sample
+from memtk.data.checks.findings import Finding
+from memtk.data.sources import Sample
 
 CHECK = "synthetic images lie as real ones do"
 SIDE = 32
@@ -27,7 +27,7 @@ CLEAR = 0.3
 """From -1 (they lie alike) to 1 (they do not), see `findings`: from here on it is said."""
 
 
-class Posture:
+class OrientationCheck:
     """Gathers the mean image of the real and of the synthetic images."""
 
     def __init__(self) -> None:

@@ -1,12 +1,12 @@
 import numpy as np
 
-from memtk.data.intensities import SYNTHETIC, VALIDATION, Intensities, standardised
-from memtk.data.sample import Sample
+from memtk.data.checks.brightness import SYNTHETIC, VALIDATION, BrightnessCheck, standardised
+from memtk.data.sources import Sample
 
 
 def gather(rng, **groups):
     """Gather images of noise about a level: `training=(count, level)`."""
-    found = Intensities()
+    found = BrightnessCheck()
     for split, (count, level) in groups.items():
         for i in range(count):
             voxels = rng.normal(level + rng.normal(0, 0.1), 0.3, (1, 16, 16))
@@ -62,7 +62,7 @@ def test_real_pictures_of_two_splits_are_alike_and_clipped_ones_are_not(real_dat
     from memtk.imaging.intensity import PercentileScaling
 
     folder, scale = real_data / "chest_xray_64", PercentileScaling()
-    found = Intensities()
+    found = BrightnessCheck()
     with (folder / "manifest.csv").open() as handle:
         for number, row in enumerate(csv.DictReader(handle)):
             if number % 4:

@@ -1,12 +1,15 @@
-from memtk.data.gathered import ACROSS, COPIED, SIZE, WITHIN, Gathered, suggested_shape
-from memtk.data.sample import Sample
+import numpy as np
+
+from memtk.data.checks.voxels import ACROSS, COPIED, SIZE, WITHIN, VoxelChecks, suggested_shape
+from memtk.data.sources import Sample
 
 
 def filled(*images):
-    """Gather images of (split, shape, digest), named 0.png, 1.png, ..."""
-    found = Gathered()
-    for i, (split, shape, digest) in enumerate(images):
-        found.add_image(Sample(f"{i}.png", str(i), split), shape, digest)
+    """Gather images of (split, shape, letter: the voxels), named 0.png, 1.png, ..."""
+    found = VoxelChecks()
+    for i, (split, shape, letter) in enumerate(images):
+        voxels = np.full(shape, ord(letter), dtype=np.float32)
+        found.add_image(Sample(f"{i}.png", str(i), split), voxels)
     return found
 
 
@@ -16,7 +19,7 @@ def finding(found, check, total=4):
 
 
 def same_size(*images):
-    return filled(*((split, (1, 8, 8), digest) for split, digest in images))
+    return filled(*((split, (1, 8, 8), letter) for split, letter in images))
 
 
 def test_the_suggested_shape_is_the_median_in_multiples_of_eight():
@@ -26,7 +29,7 @@ def test_the_suggested_shape_is_the_median_in_multiples_of_eight():
 
 def test_different_sizes_are_listed_with_the_shape_that_fits():
     shapes = [(1, 35, 51), (1, 35, 51), (1, 37, 54)]
-    found = filled(*(("training", shape, bytes([i])) for i, shape in enumerate(shapes)))
+    found = filled(*(("training", shape, chr(i)) for i, shape in enumerate(shapes)))
     one = finding(found, SIZE)
     assert one.found == "the images have 2 sizes: 35x51 (2, e.g. 0.png), 37x54 (1, e.g. 2.png)"
     assert one.way_out.endswith("--set data.shape=32,48") and one.names == ("2.png",)
@@ -34,9 +37,9 @@ def test_different_sizes_are_listed_with_the_shape_that_fits():
 
 def test_synthetic_images_of_another_size_than_all_real_ones_are_said_to_be_so():
     found = filled(
-        ("training", (1, 8, 8), b"a"),
-        ("validation", (1, 8, 8), b"b"),
-        ("synthetic", (1, 9, 9), b"c"),
+        ("training", (1, 8, 8), "a"),
+        ("validation", (1, 8, 8), "b"),
+        ("synthetic", (1, 9, 9), "c"),
     )
     one = finding(found, SIZE)
     assert one.outcome == "refused"
@@ -44,18 +47,16 @@ def test_synthetic_images_of_another_size_than_all_real_ones_are_said_to_be_so()
 
 
 def test_images_of_different_kinds_get_no_shape_suggested():
-    flat_and_deep = filled(("training", (1, 8, 8), b"a"), ("training", (1, 8, 8, 8), b"b"))
+    flat_and_deep = filled(("training", (1, 8, 8), "a"), ("training", (1, 8, 8, 8), "b"))
     assert "2D or 3D" in finding(flat_and_deep, SIZE).way_out
-    channels = filled(("training", (1, 8, 8), b"a"), ("training", (2, 8, 8), b"b"))
+    channels = filled(("training", (1, 8, 8), "a"), ("training", (2, 8, 8), "b"))
     one = finding(channels, SIZE)
     assert "8x8, 2 channels" in one.found and "channels" in one.way_out
     assert "data.shape" not in one.text()
 
 
 def test_the_same_image_in_two_splits_is_refused_and_in_one_a_note():
-    found = same_size(
-        ("training", b"x"), ("held_out", b"x"), ("training", b"y"), ("training", b"y")
-    )
+    found = same_size(("training", "x"), ("held_out", "x"), ("training", "y"), ("training", "y"))
     across, within = finding(found, ACROSS), finding(found, WITHIN)
     assert across.outcome == "refused" and across.names == ("0.png", "1.png")
     assert across.found == (
@@ -67,8 +68,8 @@ def test_the_same_image_in_two_splits_is_refused_and_in_one_a_note():
 
 def test_synthetic_images_that_are_training_images_are_counted_and_allowed():
     found = same_size(
-        ("training", b"x"), ("validation", b"z"), ("synthetic", b"x"), ("synthetic", b"x"),
-        ("synthetic", b"n"),
+        ("training", "x"), ("validation", "z"), ("synthetic", "x"), ("synthetic", "x"),
+        ("synthetic", "n"),
     )  # fmt: skip
     one = finding(found, COPIED)
     assert one.outcome == "note" and one.names == ("2.png", "3.png")
@@ -81,21 +82,21 @@ def test_synthetic_images_that_are_training_images_are_counted_and_allowed():
 
 
 def test_a_synthetic_image_that_is_a_validation_image_makes_the_sets_doubtful():
-    found = same_size(("training", b"x"), ("validation", b"z"), ("synthetic", b"z"))
+    found = same_size(("training", "x"), ("validation", "z"), ("synthetic", "z"))
     one = finding(found, COPIED)
     assert "1 of 1 synthetic images are identical to a validation image: 2.png = 1.png" in one.found
     assert "trained with these images" in one.way_out
 
 
 def test_without_synthetic_images_nothing_is_said_of_them():
-    checks = [f.check for f in same_size(("training", b"x")).findings(1)]
+    checks = [f.check for f in same_size(("training", "x")).findings(1)]
     assert COPIED not in checks
-    none = same_size(("training", b"x"), ("synthetic", b"y"))
+    none = same_size(("training", "x"), ("synthetic", "y"))
     assert finding(none, COPIED).found == "none of 1 is"
 
 
 def test_every_kind_of_problem_is_said_at_once():
-    found = Gathered(
+    found = VoxelChecks(
         unreadable=[f"cannot read {i}: broken" for i in range(7)],
         nonfinite=["a.nii (3 of 9)"],
         blank=["b.png (all 0)"],
@@ -112,6 +113,6 @@ def test_every_kind_of_problem_is_said_at_once():
 
 
 def test_good_images_are_accepted_by_every_check():
-    found = same_size(("training", b"x"), ("validation", b"y")).findings(2)
+    found = same_size(("training", "x"), ("validation", "y")).findings(2)
     assert {f.outcome for f in found} == {"accepted"}
-    assert "no image could be read" in {f.found for f in Gathered().findings(0)}
+    assert "no image could be read" in {f.found for f in VoxelChecks().findings(0)}

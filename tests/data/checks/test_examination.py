@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from memtk.config import build
+from memtk.data.checks.examination import Examination, examine
+from memtk.data.checks.findings import Group
 from memtk.data.config import DataConfig
-from memtk.data.examination import Examination, examine
-from memtk.data.findings import Group
 from memtk.data.sources import open_source
 from memtk.interfaces import Volume
 

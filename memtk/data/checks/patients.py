@@ -1,17 +1,13 @@
-"""What makes an audit meaningless, found before anything is trained: the patients and their splits.
-
-What is wrong with voxels is in `memtk.data.gathered`, and how real and synthetic images differ in
-`memtk.data.headers`, `memtk.data.intensities` and `memtk.data.posture`.
-"""
+"""Checks of the patients: each is in one split, and there are training and validation images."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from memtk.data.findings import Finding, refuse
+from memtk.data.checks.findings import Finding, refuse
 from memtk.data.manifest import few
-from memtk.data.sample import Sample
+from memtk.data.sources import Sample
 from memtk.data.splits import SPLITS, said
 
 PATIENTS = "each patient is in one split"

@@ -1,7 +1,7 @@
 import pytest
 
-from memtk.data.checks import check_splits, split_findings
-from memtk.data.sample import Sample
+from memtk.data.checks.patients import check_splits, split_findings
+from memtk.data.sources import Sample
 from memtk.errors import UserError
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memtk.data.checks import real
-from memtk.data.findings import Finding
+from memtk.data.checks.findings import Finding
+from memtk.data.checks.patients import real
+from memtk.data.images import voxel_hash
 from memtk.data.manifest import few
-from memtk.data.sample import Sample
+from memtk.data.sources import Sample
 from memtk.data.splits import GROUPS, SPLITS, said
 
 ACROSS = "no image is in two splits"
@@ -21,7 +22,7 @@ SIZE = "all images have one size"
 
 
 @dataclass
-class Gathered:
+class VoxelChecks:
     """What is found image by image. Lists hold texts that begin with the image's name."""
 
     unreadable: list[str] = field(default_factory=list)
@@ -32,10 +33,10 @@ class Gathered:
     sizes: dict[tuple[int, ...], list[Sample]] = field(default_factory=lambda: defaultdict(list))
     _hashes: dict[bytes, list[Sample]] = field(default_factory=lambda: defaultdict(list))
 
-    def add_image(self, sample: Sample, shape: tuple[int, ...], digest: bytes) -> None:
-        """Note the shape (C, *S) and the hash of the voxels of an image that can be used."""
-        self.sizes[shape].append(sample)
-        self._hashes[digest].append(sample)
+    def add_image(self, sample: Sample, voxels: np.ndarray) -> None:
+        """Note the size and the voxels (C, *S), float32, of an image that can be used."""
+        self.sizes[voxels.shape].append(sample)
+        self._hashes[voxel_hash(voxels)].append(sample)
 
     def findings(self, total: int) -> list[Finding]:
         """Return one finding a check, most basic first; `total` images were read."""
