@@ -16,6 +16,7 @@ KINDS = {
     "reader": "memtk_readers",
     "quality": "memtk_quality_metrics",
     "attack": "memtk_attacks",
+    "protocol": "memtk_protocols",
     "report": "memtk_report_sections",
 }
 """Each kind of component, and the hook through which plugins bring it."""

@@ -62,6 +62,12 @@ def memtk_attacks() -> Iterable[Component]:
 
 
 @hookspec
+def memtk_protocols() -> Iterable[Component]:
+    """Measures of memorization, pure functions of similarities: `memtk.interfaces.Protocol`."""
+    raise AssertionError
+
+
+@hookspec
 def memtk_report_sections() -> Iterable[Component]:
     """Sections at the end of the HTML report: `memtk.interfaces.ReportSection`."""
     raise AssertionError

@@ -12,7 +12,7 @@ from memtk.bench.embedding import Detector
 from memtk.bench.evidence import View
 from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
-from memtk.interfaces import Features, Images, Measure
+from memtk.interfaces import Features, Images, QualityMeasure
 from memtk.results import Measured
 
 
@@ -92,8 +92,10 @@ def by_features(part: ConfiguredComponent) -> bool:
     return getattr(part.cls, "space", "image") == "features"
 
 
-def _named(metric: str, found: Mapping[str, float | Measure]) -> Iterator[tuple[str, Measure]]:
+def _named(
+    metric: str, found: Mapping[str, float | QualityMeasure]
+) -> Iterator[tuple[str, QualityMeasure]]:
     """Return the measures by whole names; a number that says no more is one without a line."""
     for name, value in found.items():
-        measure = value if isinstance(value, Measure) else Measure(float(value))
+        measure = value if isinstance(value, QualityMeasure) else QualityMeasure(float(value))
         yield (name if name == metric else f"{metric}.{name}"), measure

@@ -7,7 +7,8 @@ from memtk.interfaces.generator import Generator
 from memtk.interfaces.images import Images, ImageSpec, PatientImages
 from memtk.interfaces.mitigation import Choice, Eyes, Mitigation, Standing
 from memtk.interfaces.private import Private
-from memtk.interfaces.quality import FeatureMetric, Features, Measure, QualityMetric
+from memtk.interfaces.protocol import Levels, Measure, Protocol, ProtocolTable, Similarities
+from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, QualityMetric
 from memtk.interfaces.reader import Reader, Record, Volume
 from memtk.interfaces.report import ReportSection
 from memtk.interfaces.settings import COUNTS_STEPS, ComponentConfig, PhaseSettings
@@ -27,6 +28,10 @@ __all__ = [
     "Generator",
     "ImageSpec",
     "Images",
+    "Protocol",
+    "ProtocolTable",
+    "QualityMeasure",
+    "Levels",
     "Measure",
     "Mitigation",
     "PatientImages",
@@ -37,6 +42,7 @@ __all__ = [
     "Reader",
     "Record",
     "ReportSection",
+    "Similarities",
     "Similarity",
     "Standing",
     "Target",

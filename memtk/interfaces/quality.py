@@ -15,7 +15,7 @@ Better = Literal["higher", "lower", "real"]
 
 
 @dataclass(frozen=True)
-class Measure:
+class QualityMeasure:
     """One number on a set of synthetic images, with what real images score.
 
     Args:
@@ -58,8 +58,8 @@ class QualityMetric(Protocol):
             and the synthetic images. "features": it is a `FeatureMetric`.
     """
 
-    def __call__(self, real: Images, fake: Images) -> Mapping[str, float | Measure]:
-        """Return the measures by name; a float says nothing of what is good, a `Measure` does."""
+    def __call__(self, real: Images, fake: Images) -> Mapping[str, float | QualityMeasure]:
+        """Return the measures by name; a float does not say which values are good."""
         ...
 
 
@@ -72,6 +72,6 @@ class FeatureMetric(Protocol):
 
     space: Literal["features"]
 
-    def __call__(self, features: Features) -> Mapping[str, float | Measure]:
+    def __call__(self, features: Features) -> Mapping[str, float | QualityMeasure]:
         """Return the measures by name."""
         ...

@@ -26,6 +26,7 @@ NOUNS = {
     "reader": ("reader", "A small text format: height, width, voxels."),
     "quality": ("quality metric", "Contrast of synthetic images, beside that of real ones."),
     "attack": ("membership attack", "Minus the model's own denoising loss at one time."),
+    "protocol": ("protocol", "Training images nearer to a synthetic image than all to strangers."),
     "report": ("report section", "Flagged synthetic images at each checkpoint."),
 }
 """What each kind is called, and what the component of the skeleton does."""
@@ -38,6 +39,7 @@ USES = {
     "reader": "memtk plugins test {name} --example FILE",
     "quality": "memtk bench --quality {name} --preset smoke",
     "attack": "memtk bench --attack {name} --preset smoke",
+    "protocol": "memtk bench --preset smoke",
     "report": "memtk bench --preset smoke",
 }
 """How it is used once it is installed."""

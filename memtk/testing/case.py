@@ -45,12 +45,16 @@ PARTS = {
     "reader": ("suffixes", "records", "read"),
     "report": ("title", "__call__"),
     "attack": ("uses", "score"),
+    "protocol": ("__call__",),
     "quality": ("__call__",),
 }
 """What a class of the other kinds has at least."""
 
-ARGUMENTS = {"quality": 2, "report": 1}
+ARGUMENTS = {"protocol": 2, "quality": 2, "report": 1}
 """How many arguments a call of one takes; a quality metric of features takes one."""
+
+PROTOCOL = ["similarities", "levels"]
+"""What the arguments of a protocol are called: those of a quality metric are called otherwise."""
 
 
 def kind_of(cls: Any) -> str:
@@ -58,7 +62,8 @@ def kind_of(cls: Any) -> str:
 
     A subclass of `Generator`, `Embedder` or `Mitigation` is one; otherwise `prepare` and `compare`
     make a similarity, `records` and `read` a reader, `uses` and `score` an attack, a `title` a
-    report section, and a call of two sets of images, or of features, a quality metric.
+    report section, a call of `similarities` and `levels` a protocol, and a call of two sets of
+    images, or of features, a quality metric.
     """
     if not isinstance(cls, type):
         return ""
@@ -75,7 +80,9 @@ def missing_parts(kind: str, cls: type) -> list[str]:
     """Return what a class lacks of a kind that is a protocol."""
     missing = [part for part in PARTS[kind] if not hasattr(cls, part)]
     if "__call__" in PARTS[kind] and not missing:
-        asked, taken = ARGUMENTS[kind], _arguments(cls)
+        asked, taken = ARGUMENTS[kind], len(names := _arguments(cls))
+        if kind == "protocol" and names != PROTOCOL:
+            return [f"a call of {' and '.join(PROTOCOL)}"]
         if kind == "quality" and getattr(cls, "space", "image") == "features":
             asked = 1
         if taken != asked:
@@ -83,14 +90,14 @@ def missing_parts(kind: str, cls: type) -> list[str]:
     return missing
 
 
-def _arguments(cls: type) -> int:
-    """Return how many arguments an instance's call takes; -1 if it has none."""
+def _arguments(cls: type) -> list[str]:
+    """Return the names of the arguments that an instance's call takes."""
     call = inspect.getattr_static(cls, "__call__", None)
     if not inspect.isfunction(call):
-        return -1
+        return []
     parameters = list(inspect.signature(call).parameters.values())[1:]
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in plain and p.default is inspect.Parameter.empty for p in parameters)
+    return [p.name for p in parameters if p.kind in plain and p.default is inspect.Parameter.empty]
 
 
 def make_trainable(cls: type[Trainable], config: Mapping[str, Any] | None, spec: ImageSpec) -> Any:

@@ -23,6 +23,7 @@ from memtk.testing.readers import READER
 from memtk.testing.registration import REGISTRATION, check_its_class_is_of_its_kind
 from memtk.testing.sections import REPORT
 from memtk.testing.similarities import SIMILARITY
+from memtk.testing.tables import PROTOCOL
 
 Check = Callable[[Case], None]
 
@@ -34,6 +35,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "reader": (*REGISTRATION, *READER),
     "quality": (*REGISTRATION, *QUALITY),
     "attack": (*REGISTRATION, *ATTACK),
+    "protocol": (*REGISTRATION, *PROTOCOL),
     "report": (*REGISTRATION, *REPORT),
 }
 """The checks of each kind, in the order in which they are run: what others rest on comes first."""

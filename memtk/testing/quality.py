@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from memtk.data.images import MemoryImages
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk.testing.assertions import check_no_global_randomness, expect
 from memtk.testing.case import Case, smooth_images
 from memtk.testing.registration import SETTINGS
@@ -50,7 +50,7 @@ def check_measures_say_which_way_is_better(case: Case) -> None:
     """What is not a plain number says which values are good; near to a line needs that line."""
     name = case.cls.__name__
     for key, value in case.make()(*_sets(case)).items():
-        if not isinstance(value, Measure):
+        if not isinstance(value, QualityMeasure):
             continue
         expect(
             value.better in BETTER,
@@ -109,7 +109,7 @@ def _arrays(sets: tuple[Any, ...]) -> list[np.ndarray]:
 
 
 def _number(value: Any) -> float:
-    return float(value.value if isinstance(value, Measure) else value)
+    return float(value.value if isinstance(value, QualityMeasure) else value)
 
 
 QUALITY = (

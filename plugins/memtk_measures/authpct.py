@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.neighbours import nearest
 
 
@@ -40,7 +40,7 @@ class AuthPct:
 
     space: Literal["features"] = "features"
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"authpct": ...}."""
         value, real = (
             authentic_percentage(features.training, rows)
@@ -54,7 +54,7 @@ class AuthPct:
                 f"Of {sizes[0]} synthetic and {sizes[1]} validation images: {1.96 * spread:.0f} "
                 "points between them may be chance."
             )
-        return {"authpct": Measure(value, real, "real", "training images", note)}
+        return {"authpct": QualityMeasure(value, real, "real", "training images", note)}
 
 
 def authentic_percentage(training: np.ndarray, rows: np.ndarray) -> float:

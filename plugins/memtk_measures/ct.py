@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.cluster.vq import kmeans2, vq
 from scipy.stats import rankdata
 
-from memtk.interfaces import ComponentConfig, Features, Measure
+from memtk.interfaces import ComponentConfig, Features, QualityMeasure
 from memtk.noise import derive
 from memtk_measures.neighbours import nearest
 
@@ -60,7 +60,7 @@ class Ct:
     def __init__(self, config: CtConfig) -> None:
         self.config = config
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"ct": ...}."""
         smallest = min(map(len, (features.training, features.validation, features.synthetic)))
         count = min(self.config.cells or min(10, max(1, smallest // 50)), len(features.training))
@@ -72,7 +72,7 @@ class Ct:
         else:
             note = f"Chance alone: {-1.96 * spread:.1f} to {1.96 * spread:.1f}"
             note += f"; {used} of {count} cells." if count > 1 else "."
-        return {"ct": Measure(value, 0.0, "real", against, note)}
+        return {"ct": QualityMeasure(value, 0.0, "real", against, note)}
 
 
 def cells_of(features: Features, count: int) -> Features:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.against import AgainstConfig, keyed, pair, sizes
 
 
@@ -44,7 +44,7 @@ class Fid:
     def __init__(self, config: AgainstConfig) -> None:
         self.config = config
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"fid": ...}, or {"training": ...}."""
         against = self.config.against
         reference, stand_in = pair(features, against, "fid")
@@ -56,7 +56,7 @@ class Fid:
                 f"{count} images for {width} features: the covariances have no full rank, and the "
                 "distance is mostly bias. Read it beside its line only, at these very sizes.",
             )
-        measure = Measure(
+        measure = QualityMeasure(
             frechet(features.synthetic, reference),
             frechet(stand_in, reference),
             "lower",

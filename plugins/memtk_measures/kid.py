@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.against import AgainstConfig, keyed, pair, sizes
 
 ROWS = 1024
@@ -37,7 +37,7 @@ class Kid:
     def __init__(self, config: AgainstConfig) -> None:
         self.config = config
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"kid": ...}, or {"training": ...}."""
         against = self.config.against
         reference, stand_in = pair(features, against, "kid")
@@ -47,7 +47,9 @@ class Kid:
             notes.append("Below 0: no difference could be measured.")
         real = kernel_distance(stand_in, reference)
         note = " ".join(note for note in notes if note)
-        return {keyed("kid", against): Measure(value, real, "lower", f"{against} images", note)}
+        return {
+            keyed("kid", against): QualityMeasure(value, real, "lower", f"{against} images", note)
+        }
 
 
 def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from monai.metrics.regression import compute_ms_ssim
 
-from memtk.interfaces import Images, Measure
+from memtk.interfaces import Images, QualityMeasure
 from memtk.noise import derive
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -37,14 +37,14 @@ class MsSsim:
         these.
     """
 
-    def __call__(self, real: Images, fake: Images) -> Mapping[str, Measure]:
+    def __call__(self, real: Images, fake: Images) -> Mapping[str, QualityMeasure]:
         """Return {"ms-ssim": ...}; NaN where there is one image only."""
         kernel, weights = settings(fake.spec.shape)
         note = "One image has no other to compare with."
         if min(len(real), len(fake)) > 1:
             scales = f"{len(weights)} of the {len(WEIGHTS)} published scales"
             note = f"At {scales}, kernel of {kernel} voxels."
-        return {"ms-ssim": Measure(_mean(fake), _mean(real), "real", "each other", note)}
+        return {"ms-ssim": QualityMeasure(_mean(fake), _mean(real), "real", "each other", note)}
 
 
 def settings(shape: Sequence[int]) -> tuple[int, tuple[float, ...]]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.neighbours import nearest
 
 
@@ -32,17 +32,17 @@ class Nndr:
 
     space: Literal["features"] = "features"
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"nndr": ..., "p5": ...}."""
         synthetic, real = (
             ratios(features.training, rows) for rows in (features.synthetic, features.validation)
         )
         note = "" if len(features.training) > 1 else "One training image has no second beside it."
         return {
-            "nndr": Measure(
+            "nndr": QualityMeasure(
                 float(synthetic.mean()), float(real.mean()), "real", "training images", note
             ),
-            "p5": Measure(
+            "p5": QualityMeasure(
                 float(np.percentile(synthetic, 5)),
                 float(np.percentile(real, 5)),
                 "real",

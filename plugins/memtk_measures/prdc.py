@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.against import AgainstConfig, keyed, pair, sizes
 from memtk_measures.neighbours import nearest, tiles
 
@@ -46,7 +46,7 @@ class Prdc:
     def __init__(self, config: PrdcConfig) -> None:
         self.config = config
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"precision": ..., "recall": ..., "density": ..., "coverage": ...}."""
         against = self.config.against
         reference, stand_in = pair(features, against, "prdc")
@@ -60,7 +60,9 @@ class Prdc:
         note = " ".join(n for n in notes if n)
         values, lines = (prdc(reference, s, k) for s in (features.synthetic, stand_in))
         return {
-            keyed(name, against): Measure(value, lines[name], "higher", f"{against} images", note)
+            keyed(name, against): QualityMeasure(
+                value, lines[name], "higher", f"{against} images", note
+            )
             for name, value in values.items()
         }
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from memtk.interfaces import Features, Measure
+from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.neighbours import some
 
 
@@ -30,7 +30,7 @@ class Vendi:
 
     space: Literal["features"] = "features"
 
-    def __call__(self, features: Features) -> Mapping[str, Measure]:
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
         """Return {"vendi": ...}."""
         count = min(len(features.synthetic), len(features.validation))
         synthetic, real = (
@@ -39,7 +39,7 @@ class Vendi:
         note = ""
         if count < max(len(features.synthetic), len(features.validation)):
             note = f"Of {count} synthetic and {count} validation images, drawn at random."
-        return {"vendi": Measure(synthetic, real, "higher", "each other", note)}
+        return {"vendi": QualityMeasure(synthetic, real, "higher", "each other", note)}
 
 
 def vendi(rows: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from memtk.bench.quality import measure_quality
 from memtk.components import find_component
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
-from memtk.interfaces import Measure
+from memtk.interfaces import QualityMeasure
 from memtk.results import read_arrays
 
 
@@ -82,7 +82,7 @@ def test_an_undefined_number_is_left_out_and_its_word_stays(registry):
 def test_a_plain_number_of_a_metric_is_one_without_a_line(registry):
     class Plain:
         def __call__(self, real, fake):
-            return {"plain": 2.0, "other": Measure(3.0, 1.0, "higher")}
+            return {"plain": 2.0, "other": QualityMeasure(3.0, 1.0, "higher")}
 
     part = find_component(registry, "quality", "ms-ssim", {}, "smoke")
     part = type(part)(part.entry, Plain, part.config)

@@ -20,6 +20,8 @@ from memtk.interfaces import (
     Mitigation,
     Phase,
     PhaseSettings,
+    ProtocolTable,
+    QualityMeasure,
     Record,
     Turn,
     Volume,
@@ -176,7 +178,7 @@ class SoundMetric:
 
     def __call__(self, real, fake):
         first, second = (images.read(range(len(images))).mean() for images in (real, fake))
-        return {"shift": Measure(float(first - second), real=0.0), "size": float(len(fake))}
+        return {"shift": QualityMeasure(float(first - second), real=0.0), "size": float(len(fake))}
 
 
 class SoundAttack:
@@ -189,6 +191,21 @@ class SoundAttack:
             return -target.generator.denoising_loss(x, torch.full((len(x),), 9), noise)
 
         return target.each(images, work)
+
+
+class SoundProtocol:
+    """Counts the training images that have a synthetic image above 0.9."""
+
+    def __call__(self, similarities, levels):
+        flagged = similarities.train_synthetic > 0.9
+        measure = Measure(
+            float(flagged.mean()),
+            "training images above 0.9",
+            "training",
+            count=int(flagged.sum()),
+            of=len(flagged),
+        )
+        return ProtocolTable({"above": measure}, {"training": flagged})
 
 
 class SoundSection:
@@ -207,6 +224,7 @@ SOUND = SimpleNamespace(
     reader=SoundReader,
     quality=SoundMetric,
     attack=SoundAttack,
+    protocol=SoundProtocol,
     report=SoundSection,
     spec=ImageSpec((4, 5)),
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.interfaces import ComponentConfig, ImageSpec, Measure
+from memtk.interfaces import ComponentConfig, ImageSpec, QualityMeasure
 from memtk.testing import check_quality_metric
 
 SPEC = ImageSpec((4, 4))
@@ -64,7 +64,7 @@ class Spread:
 
     def __call__(self, features):
         line = float(features.validation.std())
-        return {"spread": Measure(float(features.synthetic.std()), line, "real")}
+        return {"spread": QualityMeasure(float(features.synthetic.std()), line, "real")}
 
 
 def test_a_sound_metric_of_features_passes():
@@ -74,10 +74,10 @@ def test_a_sound_metric_of_features_passes():
 @pytest.mark.parametrize(
     ("measure", "sentence"),
     [
-        (Measure(1.0, None, "bigger"), "says of 'a' that 'bigger' is better"),
-        (Measure(1.0, float("inf"), "higher"), "gives 'a' the line inf"),
-        (Measure(1.0), "values near the line are good, and gives no line"),
-        (Measure(float("nan"), 1.0), "expected a name and a finite number"),
+        (QualityMeasure(1.0, None, "bigger"), "says of 'a' that 'bigger' is better"),
+        (QualityMeasure(1.0, float("inf"), "higher"), "gives 'a' the line inf"),
+        (QualityMeasure(1.0), "values near the line are good, and gives no line"),
+        (QualityMeasure(float("nan"), 1.0), "expected a name and a finite number"),
     ],
 )
 def test_measures_that_cannot_be_compared_are_told(complaint, measure, sentence):
