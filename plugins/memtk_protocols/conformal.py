@@ -66,7 +66,7 @@ def _side(
     found = conformal(
         test, validation, similarities.validation_patients, alpha=levels.alpha, fdr=levels.fdr
     )
-    coarse = found.finest > levels.alpha
+    coarse = found.min_p > levels.alpha
     total = len(found.p)
     near, flagged = keys
     measures = {
