@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import Tensor
 
+from memtk.interfaces.detector import Similarity
 from memtk.interfaces.images import Images, PatientImages
-from memtk.interfaces.private import Private
-from memtk.interfaces.settings import ComponentConfig
-from memtk.interfaces.similarity import Similarity
+from memtk.interfaces.settings import ComponentConfig, Private
 from memtk.noise import Noise
 
 
