@@ -13,7 +13,7 @@ from memtk.bench.suite_images import difference
 from memtk.component import KINDS
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.config import DataConfig
-from memtk.data.public.record import PREFIX
+from memtk.data.public.catalogue import PREFIX
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import ComponentConfig
 from memtk.registry import Registry

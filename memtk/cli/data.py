@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from memtk.data.public.record import PublicSet
+    from memtk.data.public.catalogue import PublicSet
 
 
 @click.group()
@@ -44,9 +44,7 @@ def list_data(out: Path | None, every: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from memtk.data.public.catalogue import PUBLIC
-    from memtk.data.public.home import is_there
-    from memtk.data.public.medmnist import FAMILY, medmnist_sets
+    from memtk.data.public.catalogue import FAMILY, PUBLIC, medmnist_sets
 
     home, family = _home(out), medmnist_sets()
     table = Table(box=None, pad_edge=False)
@@ -60,7 +58,7 @@ def list_data(out: Path | None, every: bool) -> None:
             f"{public.patients:,}" if public.patients else "not said",
             _size(public),
             public.licence,
-            "[green]yes[/]" if is_there(public, home) else "no",
+            "[green]yes[/]" if public.is_there(home) else "no",
         )
     Console().print(table)
     if not every:
@@ -100,7 +98,7 @@ def get(name: str, out: Path | None, keep_archives: bool, dry_run: bool) -> None
 
     from memtk.cli.progress import Progress
     from memtk.data.public.catalogue import find_public
-    from memtk.data.public.get import get_public, target
+    from memtk.data.public.download import get_public, target
     from memtk.registry import open_registry
 
     public, home = find_public(name), _home(out)
@@ -203,7 +201,7 @@ def make(
 
 
 def _home(out: Path | None) -> Path:
-    from memtk.data.public.home import data_home
+    from memtk.data.public.catalogue import data_home
 
     return out or data_home()
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from memtk.data.public.record import PREFIX
+from memtk.data.public.catalogue import PREFIX
 from memtk.interfaces import ComponentConfig
 
 PHANTOMS = {"phantom2d": 2, "phantom3d": 3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -11,9 +12,7 @@ from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Manifest, Row, few, patient_in, read_manifest
-from memtk.data.public.hippocampus import hippocampus_patient, is_hippocampus
-from memtk.data.public.home import locate
-from memtk.data.public.mrnet import PLANE, is_mrnet
+from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers
 from memtk.data.splits import split_of
 from memtk.errors import UserError, did_you_mean
@@ -21,6 +20,11 @@ from memtk.interfaces import Record
 
 NIH = r"^(\d{8})_\d{3}\.png$"
 """File names of NIH ChestX-ray14: patient number, image number."""
+
+PLANE = "sagittal"
+"""The plane that the reference method uses, of three."""
+
+_HIPPOCAMPUS = re.compile(r"^hippocampus_(\d+)\.nii(?:\.gz)?$")
 
 
 def read_source(
@@ -65,7 +69,7 @@ def _guess(source: str) -> str:
 
 def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: bool) -> Manifest:
     notes: list[str] = []
-    if patients and is_mrnet(folder):
+    if patients and _is_mrnet(folder):
         return _read_mrnet(folder, readers, notes)
     decathlon = (folder / "imagesTr").is_dir() and (folder / "dataset.json").is_file()
     top = folder / "imagesTr" if decathlon else folder
@@ -77,11 +81,11 @@ def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: b
             f"{folder} has no images in it: there are readers for {', '.join(readers.suffixes)}"
         )
     rows = [_row_of_item(record) for record in records]
-    if patients and decathlon and config.patient_pattern is None and is_hippocampus(folder):
+    if patients and decathlon and config.patient_pattern is None and _is_hippocampus(folder):
         notes.append(
             "Decathlon's hippocampus: files 2k-1 and 2k are taken as the two sides of one patient"
         )
-        whose = [replace(row, patient=hippocampus_patient(row.record.path)) for row in rows]
+        whose = [replace(row, patient=_hippocampus_patient(row.record.path)) for row in rows]
         return Manifest(tuple(whose), tuple(notes))
     subfolders = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and split_of(p.name)]
     if not patients:  # synthetic images lie in folders as their generator's user likes
@@ -210,3 +214,27 @@ def _own_name(row: Row, folder: Path) -> str:
     path = row.record.path
     text = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
     return f"{text}:{row.record.item}" if row.record.item else text
+
+
+def _is_mrnet(folder: Path) -> bool:
+    """Tell whether a folder is an unpacked MRNet-v1.0."""
+    return all((folder / part / PLANE).is_dir() for part in ("train", "valid"))
+
+
+def _is_hippocampus(folder: Path) -> bool:
+    """Tell whether an unpacked task of the Decathlon is this one, by its `dataset.json`."""
+    try:
+        said = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(said, dict) and str(said.get("name", "")).strip().lower() == "hippocampus"
+
+
+def _hippocampus_patient(path: Path) -> str:
+    """Return the patient of a file, "" if its name is not one of these.
+
+    >>> [_hippocampus_patient(Path(f"hippocampus_{n}.nii.gz")) for n in ("003", "004", "005")]
+    ['H002', 'H002', 'H003']
+    """
+    found = _HIPPOCAMPUS.match(path.name)
+    return f"H{(int(found.group(1)) + 1) // 2:03d}" if found else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row
-from memtk.data.public.home import locate
+from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers
 from memtk.data.splits import GROUPS, SPLITS, order_patients, said, split_patients
 from memtk.errors import UserError

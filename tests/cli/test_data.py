@@ -7,9 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
-from memtk.data.public.catalogue import PUBLIC
-from memtk.data.public.medmnist import medmnist_sets
-from memtk.data.public.record import PublicFile, PublicSet
+from memtk.data.public.catalogue import PUBLIC, PublicFile, PublicSet, medmnist_sets
 
 
 @pytest.fixture

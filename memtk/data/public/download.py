@@ -1,15 +1,134 @@
-"""Downloads a file so that a later call goes on where an earlier one was stopped."""
+"""Gets a public data set: fetches, checks, unpacks, and only then says that it is there."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import logging
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from memtk.events import Event, Watch
+from memtk.data.public.catalogue import DONE, PublicFile, PublicSet, need_pooch
+from memtk.errors import UserError, one_line
+from memtk.events import Event, Watch, ignore
+from memtk.files import explain, require_space, write_text
+
+ARCHIVES = "archives"
+"""Folder of a set in which its archives lie until they are unpacked."""
+
+CHECKSUMS = "checksums.json"
+"""File of a set's folder: checksums of first downloads, whose publisher gives none."""
 
 CHUNK = 1 << 20
 TIMEOUT = 60
 """Seconds without a byte after which a connection counts as lost."""
+
+GROWTH = 100
+"""What is unpacked may be as many times as large as the archive, and 100 MB more."""
+
+
+def get_public(public: PublicSet, home: Path, *, keep: bool = False, watch: Watch = ignore) -> Path:
+    """Fetch a set into its folder below `home`, or find that it is there; return what is read.
+
+    A file that lies there already (from an earlier call, or put there by hand) is checked and not
+    fetched again; one that was cut off is gone on with.
+
+    Args:
+        public: which set.
+        home: the folder of all public data.
+        keep: leave the archives when they are unpacked.
+        watch: told of the progress.
+
+    Raises:
+        UserError: if the set takes a sign-up, saying the steps; if there is no connection, saying
+            what to fetch from where and where to put it; for a wrong checksum, an archive that is
+            damaged or not to be trusted, and a folder that cannot be written.
+    """
+    folder = public.folder(home)
+    if public.is_there(home):
+        watch(Event("skip", f"getting {public.name}"))
+        return folder / public.top
+    if not public.files:
+        steps = "\n".join(f"{n}. {step}" for n, step in enumerate(public.steps, 1))
+        raise UserError(f"{public.name} takes a sign-up, which no program may do for you:\n{steps}")
+    archives = target(public, home)
+    with explain(archives):
+        archives.mkdir(parents=True, exist_ok=True)
+    require_space(folder / DONE, _missing(public, archives))
+    paths = [fetch(file, archives, folder, watch) for file in public.files]
+    if public.unpack:
+        _unpack_all(public, paths, folder, watch)
+    if not (folder / public.top).exists():
+        raise UserError(
+            f"the files of {public.name} hold no {public.top}: its publisher has changed them, or "
+            f"what lies in {archives} is something else. Delete that and get it once more"
+        )
+    write_text(folder / DONE, f"{public.name}\n")
+    if public.unpack and not keep:
+        shutil.rmtree(archives, ignore_errors=True)
+    return folder / public.top
+
+
+def target(public: PublicSet, home: Path) -> Path:
+    """Return the folder in which the published files of a set are looked for."""
+    folder = public.folder(home)
+    return folder / ARCHIVES if public.unpack else folder
+
+
+def fetch(file: PublicFile, folder: Path, ledger: Path, watch: Watch = ignore) -> Path:
+    """Fetch one file into `folder`, check it, and return its path. See `get_public`.
+
+    Without a published checksum the first download's is kept, and what comes later is held
+    against it.
+
+    Args:
+        ledger: the folder in which such checksums are kept.
+
+    Raises:
+        UserError: see `get_public`.
+    """
+    import requests
+
+    pooch = need_pooch()
+    known = file.checksum or _kept(ledger).get(file.name, "")
+    path = folder / file.name
+    if path.exists() and known and not pooch.hashes.hash_matches(str(path), known):
+        raise UserError(
+            f"{path} is not what {file.url} is known to be ({known}): it was cut off, or is "
+            "another version.\nDelete it and say the same command again"
+        )
+    pooch.get_logger().setLevel(logging.ERROR)  # its progress is told by `watch`
+    try:
+        with explain(path):
+            pooch.retrieve(
+                url=file.url,
+                known_hash=known or None,
+                fname=file.name,
+                path=folder,
+                downloader=Resuming(folder / f".{file.name}.part", watch),
+            )
+    except requests.RequestException as error:
+        raise UserError(
+            f"cannot fetch {file.url}: {_why(error)}.\nSay the same command again to go on, or "
+            f"fetch it elsewhere and put it here: {path}"
+        ) from error
+    except ValueError as error:  # pooch's kind for a wrong checksum
+        raise UserError(
+            f"{file.url} gave a file that is not the known one ({known}): it was damaged on its "
+            "way, or its publisher has changed it.\nIt is not kept; say the same command again"
+        ) from error
+    if not known:
+        found = f"sha256:{pooch.file_hash(str(path), alg='sha256')}"
+        kept = json.dumps(_kept(ledger) | {file.name: found}, indent=2, sort_keys=True)
+        write_text(ledger / CHECKSUMS, f"{kept}\n")
+        text = (
+            f"the publisher of {file.name} gives no checksum: that of this file ({found}) is kept, "
+            "and later downloads are held against it"
+        )
+        watch(Event("note", f"fetching {file.name}", text=text))
+    return path
 
 
 class Resuming:
@@ -36,7 +155,7 @@ class Resuming:
         import requests
 
         have = self.part.stat().st_size if self.part.exists() else 0
-        mark = self._mark.read_text() if have and self._mark.exists() else ""
+        mark = self._mark.read_text(encoding="utf-8") if have and self._mark.exists() else ""
         # Without a mark nothing says that the rest is of the same version: begin anew.
         ask = {"Range": f"bytes={have}-", "If-Range": mark} if have and mark else {}
         with requests.get(url, headers=ask, stream=True, timeout=TIMEOUT) as answer:
@@ -45,7 +164,7 @@ class Resuming:
             have = have if goes_on else 0
             rest = int(answer.headers.get("Content-Length", 0))
             if not goes_on:
-                self._mark.write_text(answer.headers.get("ETag", ""))
+                self._mark.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
             self._write(answer.iter_content(CHUNK), have, have + rest if rest else 0)
         size = self.part.stat().st_size
         if rest and size != have + rest:
@@ -62,3 +181,139 @@ class Resuming:
                 have += len(chunk)
                 self._watch(Event("step", stage, have, total or have))
         self._watch(Event("end", stage, have, have))
+
+
+def unpack(archive: Path, folder: Path) -> int:
+    """Unpack a tar (compressed or not) or zip file into `folder`; return the number of files.
+
+    Nothing lands outside the folder, no link, no device; of an archive that is refused nothing is
+    left. macOS's own files (`._name`) are left out.
+
+    Raises:
+        UserError: naming the archive, if it is damaged or of another format, if a member would
+            land outside the folder, is a link or encrypted, if it grows beyond `GROWTH`, or if the
+            folder cannot be written.
+    """
+    scratch = folder / ".unpacking"
+    try:
+        with explain(folder):
+            shutil.rmtree(scratch, ignore_errors=True)  # of a call that was killed
+            scratch.mkdir(parents=True)
+            if tarfile.is_tarfile(archive):
+                with tarfile.open(archive) as tar:
+                    tar.extractall(scratch, filter=_Plain(archive))
+            elif zipfile.is_zipfile(archive):
+                _unzip(archive, scratch)
+            else:
+                raise UserError(
+                    f"{archive} is neither a tar nor a zip file: delete it and get it once more"
+                )
+            return _move_in(scratch, folder)
+    except UserError:
+        raise
+    except tarfile.FilterError as error:
+        raise _unsafe(archive, str(error)) from error
+    except Exception as error:  # what the libraries say of damage is of many kinds
+        raise UserError(
+            f"{archive} is damaged ({one_line(error)}): delete it and get it once more"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Plain:
+    """Takes plain files and folders of a tar file, as a filter of `tarfile`, up to `GROWTH`."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive, self._size = archive, 0
+
+    def __call__(self, member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+        self._size += member.size
+        _check_growth(self._archive, self._size)
+        if member.issym() or member.islnk():
+            raise _unsafe(self._archive, f"{member.name} is a link")
+        return tarfile.data_filter(member, folder) if _wanted(member.name) else None
+
+
+def _unzip(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        members = [member for member in file.infolist() if _wanted(member.filename)]
+        _check_growth(archive, sum(member.file_size for member in members))
+        for member in members:
+            name = PurePosixPath(member.filename)
+            if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
+                raise _unsafe(archive, f"{member.filename} would land outside the folder")
+            if member.flag_bits & 1:
+                raise UserError(f"{archive} is not unpacked: {member.filename} is encrypted")
+        file.extractall(folder, members)
+
+
+def _move_in(scratch: Path, folder: Path) -> int:
+    files = [path for path in scratch.rglob("*") if path.is_file()]
+    for path in files:
+        target = folder / path.relative_to(scratch)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    return len(files)
+
+
+def _wanted(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" not in parts and not (parts and parts[-1].startswith("._"))
+
+
+def _check_growth(archive: Path, size: int) -> None:
+    if size > GROWTH * (archive.stat().st_size + 1_000_000):
+        raise _unsafe(archive, f"it would grow to more than {GROWTH} times its size")
+
+
+def _unsafe(archive: Path, why: str) -> UserError:
+    return UserError(f"{archive} is not unpacked, because it is not to be trusted: {why}")
+
+
+def _why(error: Exception) -> str:
+    """Say in a few words why a server did not give a file."""
+    import requests
+
+    answer = getattr(error, "response", None)
+    if answer is not None:
+        return f"the server answers {answer.status_code} {answer.reason}"
+    if isinstance(error, requests.Timeout):
+        return "the server does not answer"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection was lost"
+    return "there is no connection to it"
+
+
+def _unpack_all(public: PublicSet, paths: list[Path], folder: Path, watch: Watch) -> None:
+    stage = f"unpacking {public.name}"
+    watch(Event("start", stage, 0, len(paths)))
+    for number, path in enumerate(paths, 1):
+        unpack(path, folder)
+        watch(Event("step", stage, number, len(paths)))
+    watch(Event("end", stage, len(paths), len(paths)))
+
+
+def _missing(public: PublicSet, archives: Path) -> int:
+    """Return the bytes that are still to come."""
+    return sum(file.size for file in public.files if not (archives / file.name).exists())
+
+
+def _kept(folder: Path) -> dict[str, str]:
+    """Return the checksums that are kept in a set's folder: "sha256:..." by file name.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = folder / CHECKSUMS
+    if not path.exists():
+        return {}
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}. Delete it to trust the files anew"
+        ) from error
+    if not isinstance(kept, dict):
+        raise UserError(f"{path} holds no checksums. Delete it to trust the files anew")
+    return {str(name): str(value) for name, value in kept.items()}

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from memtk.data.public.get import get_public, target
-from memtk.data.public.home import is_there
-from memtk.data.public.mrnet import MRNET
-from memtk.data.public.record import PublicFile, PublicSet
+from memtk.data.public.catalogue import PUBLIC, PublicFile, PublicSet
+from memtk.data.public.download import get_public, target
 from memtk.errors import UserError
 
 
@@ -47,7 +45,7 @@ def test_a_set_is_fetched_checked_and_unpacked(offered, tmp_path):
     place = get_public(offered, tmp_path)
     assert place == tmp_path / "tiny/Task"
     assert (place / "imagesTr/a.nii").read_bytes() == b"voxels"
-    assert is_there(offered, tmp_path) and not target(offered, tmp_path).exists()
+    assert offered.is_there(tmp_path) and not target(offered, tmp_path).exists()
 
 
 def test_a_set_that_is_there_is_not_fetched_again(offered, tmp_path, site):
@@ -61,7 +59,7 @@ def test_a_wrong_checksum_leaves_nothing_behind(offered, tmp_path, site, body):
     site.files["t.tar"] = body + b"x"
     with pytest.raises(UserError, match="not the known one.*\nIt is not kept"):
         get_public(offered, tmp_path)
-    assert not is_there(offered, tmp_path)
+    assert not offered.is_there(tmp_path)
     assert not list(target(offered, tmp_path).iterdir())
     site.files["t.tar"] = body
     get_public(offered, tmp_path)
@@ -131,12 +129,12 @@ def test_a_damaged_list_of_checksums_is_said(offered, tmp_path):
 def test_files_that_hold_something_else_are_not_taken_for_the_set(offered, tmp_path):
     with pytest.raises(UserError, match="hold no Elsewhere"):
         get_public(replace(offered, top="Elsewhere"), tmp_path)
-    assert not is_there(offered, tmp_path)
+    assert not offered.is_there(tmp_path)
 
 
 def test_a_set_behind_a_sign_up_says_the_steps(tmp_path):
     with pytest.raises(UserError, match="takes a sign-up(.|\n)*1. open https(.|\n)*--suite mrnet"):
-        get_public(MRNET, tmp_path)
+        get_public(PUBLIC["mrnet"], tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_said(offered, tmp_path):

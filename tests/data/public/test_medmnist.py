@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from memtk.data.public import medmnist
-from memtk.data.public.medmnist import find_medmnist, medmnist_sets
+from memtk.data.public import catalogue
+from memtk.data.public.catalogue import find_public, medmnist_sets
 from memtk.errors import UserError
 
 
@@ -35,7 +35,7 @@ def test_a_title_says_dimensions_size_and_colour(listed):
 
 def test_the_list_is_read_without_importing_the_package(tmp_path):
     code = (
-        "import sys; from memtk.data.public.medmnist import medmnist_sets; medmnist_sets(); "
+        "import sys; from memtk.data.public.catalogue import medmnist_sets; medmnist_sets(); "
         "print([m for m in sys.modules if m.startswith(('medmnist', 'torch'))])"
     )
     done = subprocess.run(
@@ -46,22 +46,22 @@ def test_the_list_is_read_without_importing_the_package(tmp_path):
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(medmnist, "find_spec", lambda name: None)
+    monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'memtk\[medmnist\]'"):
-        find_medmnist("medmnist/pneumoniamnist")
+        find_public("medmnist/pneumoniamnist")
 
 
 def test_a_list_that_cannot_be_read_is_said(monkeypatch, tmp_path):
     (tmp_path / "info.py").write_text("INFO = open('/etc/passwd')\n")
     spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
-    monkeypatch.setattr(medmnist, "find_spec", lambda name: spec)
+    monkeypatch.setattr(catalogue, "find_spec", lambda name: spec)
     with pytest.raises(UserError, match="no list of sets that can be read"):
         medmnist_sets()
 
 
 def test_an_unknown_set_gets_the_nearest_name(listed):
     with pytest.raises(UserError, match="Did you mean 'medmnist/pneumoniamnist'"):
-        find_medmnist("medmnist/pneumonia")
+        find_public("medmnist/pneumonia")
 
 
 def test_its_images_are_read_with_the_splits_as_published(listed, ready, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from memtk.data.public.unpack import unpack
+from memtk.data.public.download import unpack
 from memtk.errors import UserError
 
 
@@ -89,3 +89,52 @@ def test_a_folder_that_cannot_be_made_is_said(pack, place, tmp_path):
     (tmp_path / "inner").write_text("a file")
     with pytest.raises(UserError, match="cannot write"):
         unpack(archive, folder)
+
+
+def test_what_is_refused_midway_leaves_nothing_of_it(pack, place):
+    archive, folder = place(pack({"t/a": b"1", "t/b": link("t/b", "a")}))
+    with pytest.raises(UserError, match="t/b is a link"):
+        unpack(archive, folder)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_that_grows_beyond_all_measure_is_refused(pack, place, tmp_path, kind):
+    bomb = bytes(150_000_000)
+    if kind == "tar":
+        archive, folder = place(pack({"a": bomb}, "w:gz"))
+    else:
+        archive, folder = tmp_path / "archive", tmp_path / "out"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a", bomb)
+    with pytest.raises(UserError, match="grow to more than 100 times its size"):
+        unpack(archive, folder)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", ".", "a" * 300, "a/" + "b" * 300])
+def test_names_that_no_file_can_have_are_one_sentence(pack, place, name):
+    archive, folder = place(pack({"t/whole": b"1", name: b"1"}))
+    with pytest.raises(UserError) as caught:
+        unpack(archive, folder)
+    assert str(archive) in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert not list(folder.iterdir())
+
+
+def test_an_encrypted_member_is_named(tmp_path):
+    path = tmp_path / "archive"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("t/a", "1")
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + place] |= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="t/a is encrypted"):
+        unpack(path, tmp_path / "out")
+
+
+def test_two_archives_fill_one_folder(pack, place):
+    for name in "ab":
+        archive, folder = place(pack({f"images/{name}.png": name.encode()}))
+        assert unpack(archive, folder) == 1
+    assert sorted(p.name for p in (folder / "images").iterdir()) == ["a.png", "b.png"]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from memtk.data.public.catalogue import PUBLIC, find_public
-from memtk.data.public.home import data_home, is_there, locate
+from memtk.data.public.catalogue import PUBLIC, data_home, find_public, locate
 from memtk.errors import UserError
 
 
@@ -36,9 +35,9 @@ def test_a_path_is_a_path_and_a_set_is_looked_up(monkeypatch, tmp_path):
 
 
 def test_a_set_behind_a_sign_up_is_there_once_it_is_unpacked_there(tmp_path):
-    assert not is_there(PUBLIC["mrnet"], tmp_path)
+    assert not PUBLIC["mrnet"].is_there(tmp_path)
     (tmp_path / "mrnet/MRNet-v1.0").mkdir(parents=True)
-    assert is_there(PUBLIC["mrnet"], tmp_path)
+    assert PUBLIC["mrnet"].is_there(tmp_path)
 
 
 def test_an_unknown_set_gets_the_nearest_name():
