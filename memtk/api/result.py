@@ -11,7 +11,7 @@ from typing import Any
 from memtk.auditing.findings import COPIES, EXPOSED
 from memtk.errors import UserError
 from memtk.files import explain, write_text
-from memtk.report.rendering import render
+from memtk.report.page import render
 from memtk.report.terminal import audit_summary
 from memtk.results import Audit
 from memtk.results.explanation import explain as in_words

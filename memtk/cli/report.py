@@ -18,7 +18,7 @@ def report(run: Path) -> None:
     from memtk.report import build_audit_report, build_report
 
     if (run / "study.json").exists():
-        from memtk.report.study import build_study_report
+        from memtk.report import build_study_report
 
         click.echo(f"report: {build_study_report(run)}")
         return

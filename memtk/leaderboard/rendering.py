@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from memtk import __version__
-from memtk.report.rendering import unbroken
+from memtk.report.page import unbroken
 from memtk.results.summary import percent
 from memtk.results.wording import interval, many, share
 

@@ -1,17 +1,24 @@
-"""What the page shows of an audit, put together from its folder."""
+"""The page of an audit: may these synthetic images be released?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from memtk.data.images import StoredImages
 from memtk.registry import Registry
-from memtk.report.figures import draw_planted, draw_similarities
-from memtk.report.pictures import Pairs, find_pairs
-from memtk.report.provenance import Provenance, provenance_of_audit
-from memtk.report.sections import Section, plugin_sections
-from memtk.results import Audit, explain, has_arrays, read_arrays
+from memtk.report.identity import read_key
+from memtk.report.page import Page, Section, make_section, write_page
+from memtk.report.pictures import find_pairs
+from memtk.report.plugin_sections import plugin_sections
+from memtk.report.provenance import provenance_of_audit, repeat_audit
+from memtk.report.sections import (
+    pairs_section,
+    provenance_section,
+    reading_section,
+    selftest_section,
+    similarities_section,
+)
+from memtk.results import Audit, explain, has_arrays, read_arrays, read_audit, read_run_file
 from memtk.results.decision import fewest_patients
 from memtk.results.wording import many
 
@@ -26,87 +33,103 @@ _SENTENCES = {
 }
 
 
-@dataclass(frozen=True)
-class AuditPage:
-    """An audit as the page shows it.
+def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
+    """Write `folder/report.html` and return its path.
+
+    The page shows pictures of training images, but no file name and no patient number; of an audit
+    of embeddings it shows no pictures. The same audit gives the same bytes.
 
     Args:
-        audit: its numbers.
-        explanation: one paragraph for a lay reader.
-        similarities: figure as a `data:` URI, and so `planted`; None where there is nothing to
-            draw.
-        pairs: None where there are no images, or no longer.
-        sections: of plugins.
-        provenance: where the numbers come from.
+        folder: as `memtk audit` leaves it.
+        registry: brings the report sections of plugins; None leaves them out.
+
+    Raises:
+        UserError: if the audit is not finished, or a file is damaged, naming it.
     """
-
-    audit: Audit
-    explanation: str
-    similarities: str | None
-    planted: str | None
-    pairs: Pairs | None
-    sections: list[Section]
-    provenance: Provenance
-
-    @property
-    def sentence(self) -> str:
-        """The outcome in a sentence."""
-        return _SENTENCES[self.audit.verdict.outcome]
-
-    @property
-    def lead(self) -> str:
-        """What was compared."""
-        counts = self.audit.counts
-        real = [
-            f"{many(counts[split].images, f'{split} image')} of "
-            f"{many(counts[split].patients, 'patient')}"
-            for split in ("training", "validation")
-        ]
-        data = self.audit.data
-        size = f", {' × '.join(map(str, data.spec.shape))} voxels" if data else ", as embeddings"
-        synthetic = many(counts["synthetic"].images, "synthetic image")
-        return f"{synthetic}; {' and '.join(real)}{size}"
-
-    @property
-    def fewest(self) -> int:
-        """The fewest training patients that could have been flagged."""
-        audit = self.audit
-        return fewest_patients(audit.protocols.conformal, audit.counts["training"].patients)
-
-    @property
-    def fine(self) -> bool:
-        """Whether there are enough validation patients for a p-value of alpha."""
-        test = self.audit.protocols.conformal
-        return test.finest_p <= test.alpha
+    folder = Path(folder)
+    file = read_run_file(folder)
+    audit = read_audit(folder / "audit.json")
+    command = repeat_audit(file.recipe, audit.policy)
+    test = audit.protocols.conformal
+    page = Page(
+        title="May these synthetic images be released?",
+        lead=f"{_lead(audit)}; run begun {file.created}",
+        sections=(
+            audit_section(folder, audit, read_key(folder), registry, command),
+            reading_section(test.fdr, test.alpha),
+        ),
+    )
+    return write_page(folder, page)
 
 
-def make_audit_page(folder: Path, audit: Audit, key: bytes, registry: Registry | None) -> AuditPage:
-    """Put together what the page shows of an audit.
+def audit_section(
+    folder: Path, audit: Audit, key: bytes, registry: Registry | None = None, command: str = ""
+) -> Section:
+    """Return all that the page shows of an audit.
 
     Args:
         folder: of the run.
         audit: what was found.
         key: of the run.
         registry: brings the report sections of plugins.
+        command: that repeats the audit.
 
     Raises:
         UserError: if a file is damaged, naming it.
     """
-    path = folder / "arrays.h5"
-    similarities, pairs = None, None
-    if has_arrays(path, ARRAYS):
-        arrays = read_arrays(path, ARRAYS)
-        similarities = draw_similarities(arrays, audit.protocols.dar.tau)
-        images = folder / "data" / f"{audit.data.fingerprint}.h5" if audit.data else None
-        if images is not None and images.exists():
-            training, synthetic = (StoredImages(images, s) for s in ("training", "synthetic"))
-            pairs = find_pairs(arrays, training, synthetic, key, "synthetic")
-    return AuditPage(
+    path, images = folder / "arrays.h5", audit_images(folder, audit)
+    tau, test = audit.protocols.dar.tau, audit.protocols.conformal
+    arrays = read_arrays(path, ARRAYS) if has_arrays(path, ARRAYS) else None
+    parts: list[Section] = []
+    if arrays:
+        synthetic, validation = (audit.counts[s].images for s in ("synthetic", "validation"))
+        parts.append(similarities_section(arrays, tau, synthetic, validation))
+    if audit.data:
+        pairs = None
+        if arrays and images:
+            pairs = find_pairs(arrays, images["training"], images["synthetic"], key, "synthetic")
+        parts.append(pairs_section(pairs, audit.data, tau))
+    if audit.selftest:
+        parts.append(selftest_section(audit.selftest))
+    parts += [
+        make_section("policy", "The policy", "policy.html", policy=audit.policy),
+        *plugin_sections(registry, audit),
+        provenance_section(provenance_of_audit(audit), command),
+    ]
+    return make_section(
+        "audit",
+        "",
+        "audit.html",
+        parts=parts,
+        css="only audit",
         audit=audit,
+        policy=audit.policy,
+        sentence=_SENTENCES[audit.verdict.outcome],
         explanation=explain(audit),
-        similarities=similarities,
-        planted=draw_planted(audit.selftest) if audit.selftest else None,
-        pairs=pairs,
-        sections=plugin_sections(registry, audit),
-        provenance=provenance_of_audit(audit),
+        fewest=fewest_patients(test, audit.counts["training"].patients),
+        fine=test.finest_p <= test.alpha,
     )
+
+
+def audit_images(folder: Path, audit: Audit) -> dict[str, StoredImages]:
+    """Return the images of an audit by split; empty if there are none, or no longer.
+
+    Raises:
+        UserError: if a file is damaged, naming it.
+    """
+    path = folder / "data" / f"{audit.data.fingerprint}.h5" if audit.data else None
+    if path is None or not path.exists():
+        return {}
+    return {s: StoredImages(path, s) for s in ("training", "validation", "synthetic")}
+
+
+def _lead(audit: Audit) -> str:
+    counts, data = audit.counts, audit.data
+    real = [
+        f"{many(counts[split].images, f'{split} image')} of "
+        f"{many(counts[split].patients, 'patient')}"
+        for split in ("training", "validation")
+    ]
+    size = f", {' × '.join(map(str, data.spec.shape))} voxels" if data else ", as embeddings"
+    synthetic = many(counts["synthetic"].images, "synthetic image")
+    return f"{synthetic}; {' and '.join(real)}{size}"

@@ -185,6 +185,19 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def seconds(value: float) -> str:
+    """Return a time for a reader.
+
+    >>> [seconds(v) for v in (0.0, 12.3, 200, 9000)]
+    ['–', '12 s', '3 min', '2.5 h']
+    """
+    if value < 0.5:
+        return "–"
+    if value < 90:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
+
+
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Return nested settings as dotted keys and texts, in their order.
 

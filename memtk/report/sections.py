@@ -1,47 +1,83 @@
-"""Sections that plugins add to the report. One plugin's failure stays its own."""
+"""Sections that the pages of a bench, of an audit and of a study share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from markupsafe import Markup
+import numpy as np
 
-from memtk.registry import Registry
-from memtk.results import Audit, Result
+from memtk.report.figures import draw_planted, draw_similarities
+from memtk.report.page import Figure, Section, figure_section, make_section
+from memtk.report.pictures import Pairs
+from memtk.report.provenance import Provenance
+from memtk.results import Data, SelfTest
+from memtk.results.wording import share
 
 
-@dataclass(frozen=True)
-class Section:
-    """A plugin's section for one cell or audit.
+def similarities_section(
+    arrays: Mapping[str, np.ndarray], tau: float, synthetic: int, validation: int
+) -> Section:
+    """Return the histograms of the nearest similarities.
 
     Args:
-        title: its heading.
-        body: its HTML; empty if it failed.
-        failure: why there is no body, in one line; empty if there is one.
+        arrays: of one synthetic set.
+        tau: threshold of the reference rule.
+        synthetic: M, and `validation` V: where they differ the histograms move apart.
     """
+    moved = ""
+    if synthetic != validation:
+        moved = (
+            f", moved a little to the {'right' if synthetic > validation else 'left'} on the "
+            f"left-hand side because there are {synthetic} synthetic and {validation} validation "
+            "images"
+        )
+    figure = Figure(
+        draw_similarities(arrays, tau),
+        "Histograms of nearest similarities for real and for synthetic images, with the threshold "
+        "tau",
+        f"If nothing was memorized, the orange outline follows the grey shape{moved}. What lies "
+        "right of τ the reference rule calls memorized (left) or a copy (right).",
+    )
+    return figure_section("similarities", "How near the nearest image is", figure)
 
-    title: str
-    body: Markup
-    failure: str = ""
+
+def pairs_section(pairs: Pairs | None, data: Data, tau: float) -> Section:
+    """Return the nearest pairs, or that the images are no longer there."""
+    real = not data.source.startswith("phantom")
+    return make_section("pairs", "The nearest pairs", "pairs.html", pairs=pairs, real=real, tau=tau)
 
 
-def plugin_sections(registry: Registry | None, result: Result | Audit) -> list[Section]:
-    """Return what the report sections of all plugins say of a cell, or of an audit.
+def selftest_section(selftest: SelfTest) -> Section:
+    """Return what was found of copies that were planted, and of strangers."""
+    uri = draw_planted(selftest)
+    planted = Figure(
+        uri,
+        "Share of the planted copies that are found, by kind and strength of the change, with "
+        "intervals",
+        f"Bars: {share(selftest.confidence)} Clopper-Pearson intervals. On grey ground: changed "
+        "more than what the mixed copies use. Of copies that are found, the training image named "
+        "as their source should be the right one.",
+    )
+    return make_section(
+        "selftest",
+        "Would copies be noticed?",
+        "selftest.html",
+        selftest=selftest,
+        planted=planted if uri else None,
+    )
 
-    An audit is shown only to sections with an attribute `audits` that is true: its JSON is another.
-    A section that returns None is left out. One that fails is a line in the report; why it failed
-    is not shown, because the error may name a file or a patient.
+
+def provenance_section(origin: Provenance, command: str = "") -> Section:
+    """Return all that it takes to get the numbers again, and the command where there is one."""
+    title = "Where this comes from"
+    return make_section("provenance", title, "provenance.html", origin=origin, command=command)
+
+
+def reading_section(fdr: float, alpha: float | None = None) -> Section:
+    """Return how the numbers are to be read.
+
+    Args:
+        fdr: false discovery rate of the conformal test.
+        alpha: its level, for the page of an audit, whose outcome follows other rules.
     """
-    sections = []
-    for entry in registry.entries("report") if registry else ():
-        try:
-            section = entry.load()()
-            if isinstance(result, Audit) and not getattr(section, "audits", False):
-                continue
-            title, body = str(section.title), section(result.model_dump(mode="json"))
-            if body is not None:
-                sections.append(Section(title, Markup(body)))
-        except Exception:
-            line = f"section {entry.name} of plugin {entry.plugin.name} failed"
-            sections.append(Section(entry.component.summary, Markup(), line))
-    return sections
+    return make_section("reading", "How to read this", "reading.html", fdr=fdr, alpha=alpha)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from memtk.errors import UserError
 from memtk.files import write_text
-from memtk.report.figures import Panel, Place, draw_nearest, draw_panels, draw_tradeoff
-from memtk.report.rendering import render
-from memtk.report.study_layout import (
+from memtk.report.figures import Place, draw_nearest, draw_panels, draw_tradeoff
+from memtk.report.figures.study import (
     lay_out,
     measure_points,
     measure_titles,
@@ -20,14 +19,17 @@ from memtk.report.study_layout import (
     settings_panel,
     steps_panel,
 )
-from memtk.report.study_words import lead, question, series_note
+from memtk.report.page import Figure, Page, Section, figure_section, make_section, write_page
+from memtk.report.sections import reading_section
+from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
 from memtk.results.contrast import Contrast, contrast
 from memtk.results.reference import PaperRow, paper_numbers, reported
-from memtk.results.study import Study, read_study
+from memtk.results.study import Study, StudyFile, read_study
 from memtk.results.study_measures import measure
 from memtk.results.study_settings import Setting, qualities, settings_of
 from memtk.results.study_table import study_csv
+from memtk.results.wording import many
 
 CONTRASTS = ("matched_mem", "conformal_mem", "conformal_copies", "copy_rate")
 """Measures whose null is the same whatever the sizes are."""
@@ -40,17 +42,61 @@ _ANEW = (
 MOST_COURSES = 6
 """Settings whose checkpoints are drawn where the study is not about them."""
 
+_QUESTIONS = {
+    "iterations": "What does longer training do to memorization?",
+    "datasize": "What does the number of training images do to memorization?",
+    "augmentation": "Does augmentation lower memorization?",
+}
 
-@dataclass(frozen=True)
-class Figures:
-    """The figures of a study as `data:` URIs; None where there is nothing to draw."""
+_NOUNS = {key: f"the {key}" for key in ("generator", "embedder", "similarity", "mitigation")}
 
-    settings: str | None
-    quality: str | None
-    steps: str | None
-    steps_quality: str | None
-    tradeoff: str | None
-    nearest: str | None
+_FIGURES = {
+    "settings": (
+        "Memorization against the setting",
+        "Share of memorized training images and of copies for each setting, by each protocol",
+        "Last checkpoint. Large dot: mean of the seeds; small dots: seeds; broad bar: their range. "
+        "Thin bars: the 95 % interval of each seed alone. That of the copy rate resamples "
+        "patients; that of a count is Clopper and Pearson’s, each patient one trial, for these "
+        "validation images, whose own chance is not in it. Dashed: what a generator that has "
+        "memorized nothing would score; of the copies by the reference rule, the share of real "
+        "validation images that the rule calls copies.",
+    ),
+    "steps": (
+        "Memorization in the course of training",
+        "Share of memorized training images and of copies against the training steps",
+        "Checkpoints that all seeds of a setting have. The exposure side (training images, "
+        "conformal) is computed for the last checkpoint alone, unless bench.exposure=all was asked "
+        "for.",
+    ),
+    "quality": (
+        "Quality against the setting",
+        "Quality measures for each setting",
+        "Dashed: what real images score in the place of the synthetic ones. Measures are on "
+        "different scales, and not all of them are better when higher.",
+    ),
+    "steps_quality": (
+        "Quality in the course of training",
+        "Quality measures against the training steps",
+        "",
+    ),
+    "tradeoff": (
+        "Memorization against quality",
+        "Share of memorized training images against quality measures, one dot a setting",
+        "Last checkpoint. Dashed: nothing memorized. Dotted: real images. A generator that gives "
+        "its training images back has the best quality: read the two together.",
+    ),
+    "nearest": (
+        "How near the nearest synthetic image is",
+        "Histograms of the similarity of each training image to its nearest validation and "
+        "synthetic image",
+        "From each training image. Grey: to the nearest validation image; orange outline: to the "
+        "nearest synthetic image. The first seed of each setting, last checkpoint; of more than "
+        "nine settings the first nine. What lies right of τ the reference rule calls memorized. "
+        "With other numbers of synthetic and validation images the shapes differ although nothing "
+        "was memorized.",
+    ),
+}
+"""Heading, description and caption of each figure of a study."""
 
 
 def build_study_report(folder: Path) -> Path:
@@ -73,70 +119,94 @@ def build_study_report(folder: Path) -> Path:
         )
     settings = settings_of(study.file, study.findings)
     write_text(study.folder / "study.csv", study_csv(study.file, study.findings))
-    page = render(
-        "study.html",
-        title=question(study.file),
-        lead=lead(study, settings),
-        study=study,
-        settings=settings,
-        qualities=qualities(settings),
-        figures=draw_study(study, settings),
-        contrasts=contrasts(settings),
-        first_label=_first_label(settings),
-        paper=paper_rows(settings),
-        paper_version=paper_numbers().version,
-        series_note=series_note(settings),
-        quality_notes=_quality_notes(settings),
-        alpha=study.findings[0].result.last.protocols.conformal.alpha,
-        fdr=study.findings[0].result.last.protocols.conformal.fdr,
-    )
-    path = study.folder / "report.html"
-    write_text(path, page)
-    return path
+    sections = study_sections(study, settings)
+    return write_page(study.folder, Page(question(study.file), lead(study, settings), sections))
 
 
-def draw_study(study: Study, settings: Sequence[Setting]) -> Figures:
-    """Return the figures of a study."""
+def study_sections(study: Study, settings: Sequence[Setting]) -> tuple[Section, ...]:
+    """Return all that the page shows of a study: memorization, the tables, quality, the paper."""
+    names, test = qualities(settings), study.findings[0].result.last.protocols.conformal
+    figures = draw_study(study, settings)
+    paper, against = paper_rows(settings), contrasts(settings)
+    found = [
+        make_section(
+            "start", "", "study_intro.html", study=study, series_note=series_note(settings)
+        ),
+        figures.get("settings"),
+        figures.get("steps"),
+        make_section(
+            "table",
+            "Every setting",
+            "study_settings.html",
+            settings=settings,
+            alpha=test.alpha,
+            fdr=test.fdr,
+        ),
+        make_section(
+            "cost",
+            f"{'Cost, quality and attacks' if names else 'Cost'} of every setting",
+            "study_quality.html",
+            settings=settings,
+            qualities=names,
+            quality_notes=_quality_notes(settings),
+        ),
+        make_section(
+            "differences",
+            f"Against {_first_label(settings)}",
+            "study_differences.html",
+            contrasts=against,
+        )
+        if against
+        else None,
+        *(figures.get(name) for name in ("quality", "steps_quality", "tradeoff", "nearest")),
+        make_section(
+            "paper",
+            "What the paper reports on this data set",
+            "paper.html",
+            rows=paper,
+            paper_version=paper_numbers().version,
+        )
+        if paper
+        else None,
+        reading_section(test.fdr),
+    ]
+    return tuple(section for section in found if section is not None)
+
+
+def draw_study(study: Study, settings: Sequence[Setting]) -> dict[str, Section]:
+    """Return a section for each figure of a study that has something to draw, by its name."""
     names = qualities(settings)
     layout = lay_out(study.file, settings)
-    several = len(settings) > 1
     course = study.file.kind == "iterations" or len(settings) <= MOST_COURSES
-    series = course and any(len(setting.steps()) > 1 for setting in settings)
     measures = [(measure_points(measure), title) for measure, title in measure_titles()]
     quality = [(quality_points(name), name) for name in names]
-    return Figures(
-        settings=draw_panels(
-            [settings_panel(layout, settings, get, title) for get, title in measures],
-            below=layout.below,
-            ticks=layout.ticks,
-            ordered=layout.ordered,
-        )
-        if several
-        else None,
-        quality=draw_panels(
-            [_unscaled(settings_panel(layout, settings, get, title)) for get, title in quality],
-            below=layout.below,
-            ticks=layout.ticks,
-            ordered=layout.ordered,
-            null="real images",
-        )
-        if several
-        else None,
-        steps=draw_panels(
-            [steps_panel(settings, get, title) for get, title in measures], below="training steps"
-        )
-        if series
-        else None,
-        steps_quality=draw_panels(
-            [_unscaled(steps_panel(settings, get, title)) for get, title in quality],
-            below="training steps",
-            null="real images",
-        )
-        if series
-        else None,
-        tradeoff=_tradeoff(settings, names),
-        nearest=draw_nearest([found for s in settings if (found := _nearest(s)) is not None]),
+    drawn: dict[str, str | None] = {}
+    if len(settings) > 1:
+        axis: dict[str, Any] = {
+            "below": layout.below,
+            "ticks": layout.ticks,
+            "ordered": layout.ordered,
+        }
+        panels = [settings_panel(layout, settings, get, title) for get, title in measures]
+        drawn["settings"] = draw_panels(panels, **axis)
+        panels = [
+            settings_panel(layout, settings, get, title, share=False) for get, title in quality
+        ]
+        drawn["quality"] = draw_panels(panels, **axis, null="real images")
+    if course and any(len(setting.steps()) > 1 for setting in settings):
+        panels = [steps_panel(settings, get, title) for get, title in measures]
+        drawn["steps"] = draw_panels(panels, below="training steps")
+        panels = [steps_panel(settings, get, title, share=False) for get, title in quality]
+        drawn["steps_quality"] = draw_panels(panels, below="training steps", null="real images")
+    drawn["tradeoff"] = _tradeoff(settings, names)
+    drawn["nearest"] = draw_nearest(
+        [found for setting in settings if (found := _nearest(setting)) is not None]
     )
+    return {
+        name: figure_section(name, title, Figure(uri, alt, caption))
+        for name, (title, alt, caption) in _FIGURES.items()
+        if (uri := drawn.get(name)) is not None
+    }
 
 
 def contrasts(settings: Sequence[Setting]) -> list[tuple[Setting, list[Contrast | None]]]:
@@ -179,8 +249,36 @@ def _quality_notes(settings: Sequence[Setting]) -> list[str]:
     return list(notes)
 
 
-def _unscaled(panel: Panel) -> Panel:
-    return replace(panel, share=False)
+def question(file: StudyFile) -> str:
+    """Return the question that a study answers."""
+    names = [axis.label for axis in file.axes if axis.key != "seed"]
+    return _QUESTIONS.get(file.kind) or (
+        f"How does memorization depend on {_listed([_NOUNS.get(n, n) for n in names])}?"
+        if names
+        else "How far do seeds lie apart?"
+    )
+
+
+def lead(study: Study, settings: Sequence[Setting]) -> str:
+    """Return images, cells and seeds in a sentence."""
+    first = settings[0].first
+    counts, spec = first.data.counts, first.data.spec
+    size = " × ".join(map(str, spec.shape))
+    suite = f"suite {first.suite.name} {first.suite.version}" if first.suite else "own data"
+    images = ", ".join(
+        f"{many(counts[split].images, f'{split} image')} of "
+        f"{many(counts[split].patients, 'patient')}"
+        for split in ("training", "validation")
+    )
+    finished = study.runs - len(study.missing)
+    return (
+        f"{suite}: {images}, {size} voxels; {finished} of {many(study.runs, 'cell')} finished, "
+        f"{many(len(settings), 'setting')}; study begun {study.file.created}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _tradeoff(settings: Sequence[Setting], names: Sequence[str]) -> str | None:

@@ -9,10 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.report.measures_terminal import ABREAST
-from memtk.report.rendering import seconds
-from memtk.report.study_words import series_note
-from memtk.results import percent
+from memtk.report.provenance import seconds
+from memtk.report.terminal_tables import ABREAST, make_table, short, tight
 from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
 from memtk.results.study import Study
 from memtk.results.study_settings import Setting, qualities, settings_of
@@ -31,7 +29,7 @@ def study_summary(study: Study) -> RenderableType:
     """Return a line a setting, with nulls in brackets, the range over the seeds, and failures."""
     settings = settings_of(study.file, study.findings)
     names = qualities(settings)
-    memorized = _table("seeds", "N", *_COLUMNS, "copy rate")
+    memorized = make_table("setting", "seeds", "N", *_COLUMNS, "copy rate", whole=True)
     for setting in settings:
         memorized.add_row(
             Text(setting.label),
@@ -50,23 +48,32 @@ def study_summary(study: Study) -> RenderableType:
     )
 
 
+def series_note(settings: Sequence[Setting]) -> str:
+    """Say how many seeds stand behind each number, and what their spread means."""
+    counts = sorted({len(setting.findings) for setting in settings})
+    if counts == [1]:
+        return (
+            "With one seed for each setting: how much a result would change in another training "
+            "of the same setting is not known."
+        )
+    shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return (
+        f"With {shown} seeds for each setting. They differ in the weights, the noise, the order of "
+        "the images and the copy detector, never in the patients of the data: their spread says "
+        "how much trainings vary, not what other patients would give."
+    )
+
+
 def _quality_table(settings: Sequence[Setting], names: Sequence[str], *, timed: bool) -> Table:
     """Return measures of quality, few enough to be read; the first table has the training time."""
     # the extractor on a line of its own
-    table = _table(*(["training"] if timed else []), *(name.replace("[", "\n[") for name in names))
+    columns = [*(["training"] if timed else []), *(name.replace("[", "\n[") for name in names)]
+    table = make_table("setting", *columns, whole=True)
     for setting in settings:
         time = setting.training_seconds
         taken = [seconds(time.mean) if time else "-"] if timed else []
         measured = (Text(_quality(setting, name)) for name in names)
         table.add_row(Text(setting.label), *taken, *measured)
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("setting", overflow="fold")
-    for column in columns:
-        table.add_column(Text(column), justify="right", min_width=max(map(len, column.split("\n"))))
     return table
 
 
@@ -88,8 +95,8 @@ def _measured(setting: Setting, key: str) -> str:
     found, null = setting.share(key), setting.null(key)
     if found is None:
         return "-"
-    chance = "" if null is None else f"\n[{_short(null)}]"
-    return f"{_short(found.mean)}{_range(_short(found.low), _short(found.high))}{chance}"
+    chance = "" if null is None else f"\n[{short(null)}]"
+    return f"{short(found.mean)}{_range(short(found.low), short(found.high))}{chance}"
 
 
 def _range(low: str, high: str) -> str:
@@ -103,7 +110,7 @@ def _rate(setting: Setting) -> str:
     mean = sum(value.share for value in values) / len(values)
     low = min(value.low for value in values if value.low is not None)
     high = max(value.high for value in values if value.high is not None)
-    return f"{_tight(share(mean))}{_range(_tight(share(low)), _tight(share(high)))}"
+    return f"{tight(share(mean))}{_range(tight(share(low)), tight(share(high)))}"
 
 
 def _quality(setting: Setting, name: str) -> str:
@@ -181,11 +188,3 @@ def _note(row: PaperRow) -> str:
 
 def _counted(count: int | None, value: float) -> str:
     return f"{value:g}%" if count is None else f"{count}\n{value:g}%"
-
-
-def _short(fraction: float) -> str:
-    return _tight(percent(fraction))
-
-
-def _tight(text: str) -> str:
-    return text.replace(" %", "%")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.report.attacks import attacks_table
-from memtk.report.comparison import compared, comparison_table
-from memtk.report.measures_terminal import FEW, quality_table
+from memtk.report.terminal_tables import (
+    FEW,
+    attacks_table,
+    compared,
+    comparison_table,
+    make_table,
+    quality_table,
+    short,
+    tight,
+)
 from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
 from memtk.results.wording import interval, many, share
 
@@ -24,10 +30,7 @@ def summary(results: Sequence[Result]) -> RenderableType:
 
     In brackets stands what a generator that has memorized nothing would score.
     """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("generator, step", overflow="fold")
-    for name in ("n_mem", "n_copies", "matched", "exposed", "copied"):
-        table.add_column(name, justify="right")
+    table = make_table("generator, step", "n_mem", "n_copies", "matched", "exposed", "copied")
     for result in results:
         table.add_row(Text(result.cell))
         for checkpoint in result.judged:
@@ -38,7 +41,7 @@ def summary(results: Sequence[Result]) -> RenderableType:
             table.add_row(
                 f"{checkpoint.step:>10,}{' anew' if checkpoint.anew else ''}",
                 _with_null(dar.n_mem, dar.mem_fraction, dar.expected_mem_fraction),
-                f"{dar.n_copies} {_short(dar.copy_fraction)}",
+                f"{dar.n_copies} {short(dar.copy_fraction)}",
                 Text("-" if matched is None else _share(matched, 0.05)),
                 _with_null(
                     test.n_mem, test.exposed_flagged_fraction, test.exposed_expected_fraction
@@ -95,7 +98,7 @@ def audit_summary(audit: Audit) -> RenderableType:
     outcome = audit.verdict.outcome
     reasons = Table.grid(padding=(0, 1, 0, 0))
     for reason in audit.verdict.reasons:
-        reasons.add_row(" -", Text(_tight(reason)))
+        reasons.add_row(" -", Text(tight(reason)))
     notes = [*audit.protocols.conformal.notes, *audit.notes]
     return Group(
         Text(outcome.upper(), style=_OUTCOMES[outcome]),
@@ -108,10 +111,8 @@ def audit_summary(audit: Audit) -> RenderableType:
 
 def selftest_table(selftest: SelfTest) -> RenderableType:
     """Return how many of the planted copies were found, by kind and strength, with intervals."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("planted copies")
-    for name in ("conformal", "reference", "nearest of all", "right image"):
-        table.add_column(name, justify="right")
+    titles = ("conformal", "reference", "nearest of all", "right image")
+    table = make_table("planted copies", *titles)
     rows = [(f"{p.kind} {p.strength:g} {p.unit}" if p.unit else p.kind, p) for p in selftest.plants]
     found = [(name, plant.found) for name, plant in rows]
     for name, each in [*found, ("mixed", selftest.sensitivity)]:
@@ -139,16 +140,15 @@ def _numbers(audit: Audit) -> Table:
     found, dar = audit.protocols.conformal, audit.protocols.dar
     n, m = audit.counts["training"], audit.counts["synthetic"]
     confidence = found.confidence or audit.policy.confidence
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "found", "interval, or what chance would give"):
-        table.add_column(name)
+    titles = ("found", "interval, or what chance would give")
+    table = make_table("", *titles, justify="left", gap=2)
     if found.copy_rate:
         bound, rate = found.copy_rate_upper_bound, found.copy_rate
         most = "" if bound is None else f"; at most {share(bound)}"
         table.add_row(
             "copy rate",
             share(rate.estimate),
-            _tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
+            tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
         )
     smallest = found.minimum_detectable_copy_rate
     table.add_row(
@@ -201,14 +201,14 @@ def _noticed(selftest: SelfTest) -> Text:
         f"{share(found.rate)}, {measured}){named}; {spared.count} of {many(spared.n, 'stranger')} "
         f"rightly not flagged ({share(spared.rate)})."
     )
-    return Text(_tight(line))
+    return Text(tight(line))
 
 
 def _brief(rate: Rate) -> str:
     if not rate.n:
         return "-"
     low, high = round(100 * rate.low), round(100 * rate.high)
-    return f"{_short(rate.rate)} [{low}-{high}]"
+    return f"{short(rate.rate)} [{low}-{high}]"
 
 
 def _line(result: Result) -> Text:
@@ -230,7 +230,7 @@ def _rate(result: Result) -> str:
     if rate is None or found.confidence is None:
         return ""
     measured = interval(rate.low, rate.high, found.confidence)
-    return _tight(f" Estimated copy rate {share(rate.estimate)}, {measured}.")
+    return tight(f" Estimated copy rate {share(rate.estimate)}, {measured}.")
 
 
 def _with_null(count: int | None, share: float | None, null: float | None) -> Text:
@@ -240,13 +240,4 @@ def _with_null(count: int | None, share: float | None, null: float | None) -> Te
 
 
 def _share(share: float, null: float) -> str:
-    return f"{_short(share)} [{_short(null)}]"
-
-
-def _short(share: float) -> str:
-    return _tight(percent(share))
-
-
-def _tight(text: str) -> str:
-    """Join a number and its percent sign, which a narrow terminal must not break."""
-    return text.replace(" %", "%")
+    return f"{short(share)} [{short(null)}]"

@@ -13,7 +13,7 @@ from memtk.bench.folder import named_folder
 from memtk.errors import UserError
 from memtk.files import FULL, explain, working_in
 from memtk.registry import Registry
-from memtk.report.study import build_study_report
+from memtk.report import build_study_report
 from memtk.results.store import write_record
 from memtk.results.study import (
     STUDY,

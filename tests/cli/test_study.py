@@ -10,7 +10,6 @@ from memtk.cli import cli
 from memtk.cli.study_display import TerminalDisplay
 from memtk.events import Event
 from memtk.plugins import load_plugins
-from memtk.report.study import Figures
 from memtk.results.study import StudyRun
 from memtk.study import Task
 
@@ -23,10 +22,9 @@ SMALL = [
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
-    nothing = Figures(None, None, None, None, None, None)
     draw = "memtk.bench.run.build_report"
     monkeypatch.setattr(draw, lambda folder, registry: folder / "report.html")
-    monkeypatch.setattr("memtk.report.study.draw_study", lambda study, settings: nothing)
+    monkeypatch.setattr("memtk.report.study.draw_study", lambda study, settings: {})
 
 
 def run(*arguments, code=0):

@@ -159,8 +159,12 @@ def results(finished):
 @pytest.fixture
 def plain(monkeypatch):
     """Leave the figures undrawn, where a test is not about them."""
-    for name in ("draw_similarities", "draw_checkpoints", "draw_losses"):
-        monkeypatch.setattr(f"memtk.report.cell.{name}", lambda *args: "data:image/svg+xml;base64,")
+    drawn = {"sections": ["similarities"], "bench": ["checkpoints", "losses"]}
+    for module, names in drawn.items():
+        for name in names:
+            monkeypatch.setattr(
+                f"memtk.report.{module}.draw_{name}", lambda *args: "data:image/svg+xml;base64,"
+            )
 
 
 def _write_cell(folder, cell, share, training, validation, spec, steps, rng):

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from memtk.memorization import membership
 from memtk.report import build_report
-from memtk.report.attacks import attacks_figure, attacks_table
+from memtk.report.bench import attack_curves
 from memtk.report.figures import draw_attacks
 from memtk.report.terminal import summary
+from memtk.report.terminal_tables import attacks_table
 from memtk.results import (
     FewAlarms,
     Membership,
@@ -117,12 +118,11 @@ def test_the_terminal_has_a_line_an_attack(told):
 def test_the_curves_are_drawn_once_and_the_same_again(told):
     folder, result = told
     path = folder / "cells" / "monai" / "arrays.h5"
-    figure = attacks_figure(path, result)
-    assert figure.startswith("data:image/svg+xml;base64,") and figure == attacks_figure(
-        path, result
-    )
+    (figure,) = attack_curves(result, path)
+    assert figure.uri.startswith("data:image/svg+xml;base64,")
+    assert attack_curves(result, path) == [figure]
     without = result.model_copy(update={"membership": {"pia": none("no")}})
-    assert attacks_figure(path, without) is None
+    assert attack_curves(without, path) == []
     assert draw_attacks({}, 5) is None
 
 

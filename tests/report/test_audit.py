@@ -24,7 +24,7 @@ from memtk.results import (
 def page(make_audit_run, monkeypatch):
     """`page(...)` makes an audit and returns the text of its report, without figures."""
     for name in ("draw_similarities", "draw_planted"):
-        monkeypatch.setattr(f"memtk.report.audit.{name}", lambda *args: "data:image/svg+xml;,")
+        monkeypatch.setattr(f"memtk.report.sections.{name}", lambda *args: "data:image/svg+xml;,")
     return lambda *shape, **asked: text(make_audit_run(*shape, **asked))
 
 

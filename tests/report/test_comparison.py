@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from memtk.report import build_report
-from memtk.report.comparison import comparison_table, make_comparison
+from memtk.report.bench import draw_side_by_side
+from memtk.report.quality import compare_cells
+from memtk.report.terminal_tables import comparison_table
 from memtk.results import Deed, Measured, RateInterval, read_run, write_arrays, write_result
 
 RATE = RateInterval(estimate=0.4, low=0.2, high=0.61)
@@ -42,12 +44,12 @@ def printed(what, width=120):
     return console.export_text()
 
 
-def test_one_cell_is_not_compared(results):
-    assert make_comparison(results[:1]) is None
+def test_one_cell_is_not_compared(make_run, plain):
+    assert "Side by side" not in build_report(make_run()).read_text()
 
 
 def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
-    found = make_comparison(sides)
+    found = compare_cells(sides)
     one, two = found.rows
     assert (one.cell, one.rate, one.time) == ("monai+aug", "40 %", "1 min 15 s")
     assert one.bounds.startswith("95") and "20 to 61 %" in one.bounds
@@ -58,8 +60,8 @@ def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
 
 
 def test_the_picture_is_of_the_first_measure(sides):
-    found = make_comparison(sides)
-    assert found.pictured == "fid" and found.figure.startswith("data:image/svg+xml")
+    (figure,) = draw_side_by_side(compare_cells(sides))
+    assert figure.alt.endswith("against fid") and figure.uri.startswith("data:image/svg+xml")
 
 
 def test_without_quality_there_is_a_table_and_no_picture(sides):
@@ -67,8 +69,8 @@ def test_without_quality_there_is_a_table_and_no_picture(sides):
         s.model_copy(update={"checkpoints": [s.last.model_copy(update={"quality": {}})]})
         for s in sides
     ]
-    found = make_comparison(bare)
-    assert found.figure is None and found.measures == () and len(found.rows) == 2
+    found = compare_cells(bare)
+    assert draw_side_by_side(found) == [] and found.measures == () and len(found.rows) == 2
 
 
 def test_the_terminal_says_the_same(sides):

@@ -5,11 +5,10 @@ import re
 import pytest
 from rich.console import Console
 
-from memtk.report.comparison import compared
 from memtk.report.figures import draw_quality
-from memtk.report.measures import features_word, rows_of, shown
-from memtk.report.measures_terminal import quality_table
+from memtk.report.quality import features_word, quality_rows, shown
 from memtk.report.terminal import summary
+from memtk.report.terminal_tables import compared, quality_table
 from memtk.results import Measured, Used
 
 
@@ -46,19 +45,19 @@ def text_of(shown_thing):
 
 
 def test_a_row_has_every_checkpoint_the_line_and_which_way_is_better(measured):
-    rows = {row.name: row for row in rows_of(measured)}
+    rows = {row.name: row for row in quality_rows(measured)}
     fid = rows["fid[medicalnet3d]"]
     assert fid.values == (3.25, 1.625) and fid.real == 1.5 and fid.good == "lower is better"
     assert fid.against == "validation images" and fid.note == "Few <images>."
 
 
 def test_a_measure_without_a_number_keeps_its_word(measured):
-    row = next(r for r in rows_of(measured) if r.name.startswith("ct"))
+    row = next(r for r in quality_rows(measured) if r.name.startswith("ct"))
     assert row.values == (None, None) and row.note == "Not computed." and row.sign == "≈"
 
 
 def test_a_number_of_an_older_file_has_no_line(measured):
-    row = next(r for r in rows_of(measured) if r.name == "old")
+    row = next(r for r in quality_rows(measured) if r.name == "old")
     assert row.values == (7.0, 7.0) and row.real is None and row.good == row.note == ""
 
 
@@ -101,7 +100,7 @@ def test_a_run_without_measures_has_no_table(results):
 
 
 def test_the_figure_shows_each_measure_over_the_checkpoints(measured):
-    rows = rows_of(measured)
+    rows = quality_rows(measured)
     picture = draw_quality(measured.checkpoints, rows)
     assert picture is not None and picture.startswith("data:image/svg+xml")
     assert picture == draw_quality(measured.checkpoints, rows)

@@ -7,9 +7,14 @@ from rich.console import Console
 
 from memtk.errors import UserError
 from memtk.report import build_report
-from memtk.report.study import Figures, build_study_report, contrasts, paper_rows
+from memtk.report.study import (
+    build_study_report,
+    contrasts,
+    paper_rows,
+    question,
+    series_note,
+)
 from memtk.report.study_terminal import paper_table, study_summary
-from memtk.report.study_words import question, series_note
 from memtk.results import Suite, read_run, write_result
 from memtk.results.reference import select
 from memtk.results.study import (
@@ -149,8 +154,7 @@ def with_suite(folder, name):
 def test_the_paper_stands_beside_a_run_and_a_study_of_its_data_set(
     make_run, plain, tmp_path, monkeypatch
 ):
-    nothing = Figures(None, None, None, None, None, None)
-    monkeypatch.setattr("memtk.report.study.draw_study", lambda study, settings: nothing)
+    monkeypatch.setattr("memtk.report.study.draw_study", lambda study, settings: {})
     run = make_run()
     assert "The paper" not in build_report(run).read_text()
     with_suite(run, "mrnet")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.report.figures import Point
-from memtk.report.study_layout import lay_out, settings_panel
+from memtk.report.figures.study import lay_out, settings_panel
 from memtk.results.study import Finding, StudyAxis, StudyFile
 from memtk.results.study_settings import settings_of
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from memtk.registry import open_registry
-from memtk.report.study import Figures
 from memtk.study import Base, make_study, run_study
 
 SIZES = (
@@ -19,9 +18,8 @@ SIZES = (
 
 def undrawn(patch):
     """Leave pages of cells and figures out: tests/report is about them."""
-    nothing = Figures(None, None, None, None, None, None)
     patch.setattr("memtk.bench.run.build_report", lambda folder, registry: folder / "report.html")
-    patch.setattr("memtk.report.study.draw_study", lambda study, settings: nothing)
+    patch.setattr("memtk.report.study.draw_study", lambda study, settings: {})
 
 
 @pytest.fixture(autouse=True)

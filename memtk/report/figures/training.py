@@ -21,7 +21,7 @@ from memtk.report.figures.style import (
     panels,
     quiet,
 )
-from memtk.report.measures import Row
+from memtk.report.quality import QualityRow
 from memtk.results import Checkpoint, Conformal
 from memtk.results.schema import Losses
 
@@ -118,7 +118,7 @@ def _draw_shares(axes: Axes, steps: list[int], curves: list[Curve]) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(0, 0.99))
 
 
-def draw_quality(checkpoints: Sequence[Checkpoint], rows: Sequence[Row]) -> str | None:
+def draw_quality(checkpoints: Sequence[Checkpoint], rows: Sequence[QualityRow]) -> str | None:
     """Return the figure as a `data:` URI; None for a single checkpoint, or without measures.
 
     First panel: share of the training images that are memorized and of the synthetic images that
@@ -164,7 +164,7 @@ def _memorization(axes: Axes, steps: list[int], checkpoints: Sequence[Checkpoint
     axes.legend(loc="upper left", fontsize=7.5)
 
 
-def _measure(axes: Axes, steps: list[int], row: Row) -> None:
+def _measure(axes: Axes, steps: list[int], row: QualityRow) -> None:
     x, y = zip(*_points(steps, row), strict=True)
     axes.plot(x, y, color=SYNTHETIC, marker="o", markersize=4, clip_on=False)
     if row.real is not None:
@@ -173,7 +173,7 @@ def _measure(axes: Axes, steps: list[int], row: Row) -> None:
     label(axes, row.name, row.good or "training steps")
 
 
-def _points(steps: list[int], row: Row) -> list[tuple[int, float]]:
+def _points(steps: list[int], row: QualityRow) -> list[tuple[int, float]]:
     """Return the checkpoints at which a measure has a number; not the one judged anew."""
     return [(s, v) for s, v in zip(steps, row.values, strict=False) if v is not None]
 

@@ -1,10 +1,14 @@
-"""The measures of quality of a cell as rows: at every checkpoint, beside what real images score."""
+"""Measures of quality as rows of a table, and the cells of a run side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memtk.report.provenance import duration
 from memtk.results import Result
+from memtk.results.tradeoff import Side, Tradeoff, tradeoff
+from memtk.results.wording import interval, share
 
 BETTER = {
     "higher": "higher is better",
@@ -15,8 +19,8 @@ SIGNS = {"higher": "↑", "lower": "↓", "real": "≈"}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measure.
+class QualityRow:
+    """A measure of quality of one cell.
 
     Args:
         name: with the extractor's in brackets, where it compares features.
@@ -45,7 +49,7 @@ class Row:
         return SIGNS.get(self.better, "")
 
 
-def rows_of(result: Result) -> list[Row]:
+def quality_rows(result: Result) -> list[QualityRow]:
     """Return the measures of any checkpoint of a cell, in their order."""
     names = dict.fromkeys(
         name for c in result.judged for known in (c.measured, c.quality) for name in known
@@ -55,7 +59,7 @@ def rows_of(result: Result) -> list[Row]:
         with_it = [c.measured[name] for c in result.judged if name in c.measured]
         last = with_it[-1] if with_it else None
         rows.append(
-            Row(
+            QualityRow(
                 name=name,
                 values=tuple(c.quality.get(name) for c in result.judged),
                 real=last.real if last else None,
@@ -89,3 +93,74 @@ def shown(value: float | None) -> str:
     ('12.35', '-0.0001235', '–', '54')
     """
     return "–" if value is None else f"{value:.4g}"
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """One cell beside the others, in words.
+
+    Args:
+        cell: its name.
+        rate: its copy rate, and `bounds` the interval; empty where not computed.
+        exposed: training images flagged.
+        judged: synthetic images that the verdict is about; `anew`: they were chosen by a score, and
+            judged again.
+        qualities: in the order of the measures.
+        time: of the training.
+    """
+
+    cell: str
+    rate: str
+    bounds: str
+    exposed: str
+    judged: int
+    anew: bool
+    qualities: tuple[str, ...]
+    time: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The cells of a run side by side.
+
+    Args:
+        found: the numbers.
+        rows: the same in words, one a cell.
+        measures: (name, which way is better, what real images score).
+    """
+
+    found: Tradeoff
+    rows: tuple[ComparedCell, ...]
+    measures: tuple[tuple[str, str, str], ...]
+
+
+def compare_cells(results: Sequence[Result]) -> Comparison:
+    """Put the cells of a run side by side: memorization, quality and the time that it took."""
+    found = tradeoff(results)
+    return Comparison(
+        found,
+        rows=tuple(_compared(side, found) for side in found.sides),
+        measures=tuple(
+            (name, way_of(found.better[name]), shown(found.real[name])) for name in found.measures
+        ),
+    )
+
+
+def way_of(better: str | None) -> str:
+    """Return which values of a measure are good, in words."""
+    return BETTER.get(better or "", "which way is better is not known")
+
+
+def _compared(side: Side, found: Tradeoff) -> ComparedCell:
+    result, rate = side.result, side.copy_rate
+    test, seconds = result.last.protocols.conformal, result.training_seconds
+    return ComparedCell(
+        cell=side.cell,
+        rate=share(rate.estimate) if rate else "",
+        bounds=interval(rate.low, rate.high, test.confidence) if rate and test.confidence else "",
+        exposed="-" if test.n_mem is None else f"{test.n_mem} of {result.used_training.images}",
+        judged=result.last.n_synthetic,
+        anew=result.last.anew,
+        qualities=tuple(shown(side.quality[name]) for name in found.measures),
+        time="-" if seconds is None else duration(seconds),
+    )

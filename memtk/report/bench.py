@@ -1,0 +1,324 @@
+"""The page of a bench: its cells side by side, then each by itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from memtk.data.images import StoredImages, open_images
+from memtk.errors import UserError
+from memtk.memorization import roc, scores_of
+from memtk.registry import Registry
+from memtk.report.figures import (
+    Spot,
+    View,
+    draw_attacks,
+    draw_checkpoints,
+    draw_comparison,
+    draw_losses,
+    draw_quality,
+)
+from memtk.report.identity import read_key
+from memtk.report.page import Figure, Page, Section, figure_section, make_section, write_page
+from memtk.report.pictures import Pairs, find_pairs
+from memtk.report.plugin_sections import plugin_sections
+from memtk.report.provenance import provenance_of, repeat_command
+from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of
+from memtk.report.sections import (
+    pairs_section,
+    provenance_section,
+    reading_section,
+    selftest_section,
+    similarities_section,
+)
+from memtk.results import Result, Run, has_arrays, headline, read_arrays, read_run, verdict
+from memtk.results.reference import counterpart, sentence
+from memtk.results.summary import flagged_patients
+
+
+def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
+    """Write `run_folder/report.html` and return its path.
+
+    The page shows pictures of training images, but no file name and no patient number. The same
+    run gives the same bytes.
+
+    Args:
+        run_folder: as `memtk bench` leaves it; cells that are not finished are named as such.
+        registry: brings the report sections of plugins; None leaves them out.
+
+    Raises:
+        UserError: if it is no run folder, no cell is finished, or a file is damaged, naming it.
+    """
+    run = read_run(run_folder)
+    if not run.results:
+        raise UserError(
+            f"no cell of {run_folder} is finished, so there is nothing to report: "
+            "run the same memtk bench command again"
+        )
+    key, several = read_key(run.folder), len(run.results) > 1
+    command = repeat_command(run.file.recipe)
+    cells = [
+        cell_section(run.folder, result, key, registry, "" if number else command, several)
+        for number, result in enumerate(run.results)
+    ]
+    comparison = [comparison_section(compare_cells(run.results))] if several else []
+    fdr = run.results[0].last.protocols.conformal.fdr
+    sections = [overview_section(run, fdr), *comparison, *cells, reading_section(fdr)]
+    return write_page(run.folder, Page(_title(run), _lead(run), tuple(sections)))
+
+
+def overview_section(run: Run, fdr: float) -> Section:
+    """Return what is not finished, and a line on each of several cells."""
+    cells = [(_anchor(result), result, verdict(result), headline(result)) for result in run.results]
+    return make_section("overview", "", "overview.html", cells=cells, missing=run.missing, fdr=fdr)
+
+
+def comparison_section(comparison: Comparison) -> Section:
+    """Return the cells side by side, in a table and in a figure."""
+    return make_section(
+        "comparison",
+        "Side by side",
+        "comparison.html",
+        comparison=comparison,
+        figures=draw_side_by_side(comparison),
+    )
+
+
+def draw_side_by_side(comparison: Comparison) -> list[Figure]:
+    """Draw memorization against the first measure of quality that two cells have; maybe nothing."""
+    found = comparison.found
+    for name in found.measures:
+        rates, shares = [], []
+        for side in found.sides:
+            quality, rate = side.quality[name], side.copy_rate
+            if quality is not None and rate is not None:
+                rates.append(Spot(side.cell, quality, rate.estimate, (rate.low, rate.high)))
+            if quality is not None and side.exposed is not None:
+                shares.append(Spot(side.cell, quality, side.exposed))
+        drawn = draw_comparison(
+            [View("Copy rate", rates), View("Training images exposed", shares)],
+            [side.cell for side in found.sides],
+            name,
+            way_of(found.better[name]),
+            found.real[name],
+        )
+        if drawn is not None:
+            caption = (
+                "Lines: intervals of the copy rate. Cells whose intervals overlap cannot be told "
+                f"apart by these numbers. Dotted: what real images score in {name}."
+            )
+            return [Figure(drawn, f"Memorization of every cell against {name}", caption)]
+    return []
+
+
+def cell_section(
+    folder: Path,
+    result: Result,
+    key: bytes,
+    registry: Registry | None = None,
+    command: str = "",
+    several: bool = False,
+) -> Section:
+    """Return all that the page shows of a cell.
+
+    Args:
+        folder: of the run.
+        key: of the run.
+        registry: brings the report sections of plugins.
+        command: that repeats the run; shown once a page.
+        several: whether it is one of several cells, and is called by its name.
+
+    Raises:
+        UserError: if a file is damaged, naming it.
+    """
+    path = folder / "cells" / result.cell / "arrays.h5"
+    test, tau = result.last.protocols.conformal, result.last.protocols.dar.tau
+    fine, validation = test.finest_p <= test.alpha, result.data.counts["validation"].images
+    paper = counterpart(result)
+    parts = [_mitigations(result), _checkpoints(result, fine, validation), _quality(result)]
+    if path.exists():
+        arrays = read_arrays(path, result.last.label)
+        parts.append(similarities_section(arrays, tau, result.last.n_synthetic, validation))
+    parts += [
+        _attacks(result, path),
+        _privacy(result),
+        pairs_section(pairs_of_cell(folder, result, key), result.data, tau),
+        selftest_section(result.selftest) if result.selftest else None,
+        _training(result),
+        *plugin_sections(registry, result),
+        provenance_section(provenance_of(result), command),
+    ]
+    return make_section(
+        _anchor(result),
+        result.cell if several else "",
+        "cell.html",
+        parts=[part for part in parts if part is not None],
+        css="" if several else "only",
+        result=result,
+        verdict=verdict(result),
+        headline=headline(result),
+        fine=fine,
+        flagged_patients=flagged_patients(test),
+        paper=sentence(paper) if paper else "",
+    )
+
+
+def cell_images(folder: Path, result: Result) -> dict[str, StoredImages]:
+    """Return the images of a cell by split, those that were used; empty if any were taken away.
+
+    Raises:
+        UserError: if a file is damaged, naming it.
+    """
+    cell = folder / "cells" / result.cell
+    arrays, data = cell / "arrays.h5", folder / "data" / f"{result.data.fingerprint}.h5"
+    synthetic = cell / "synthetic" / f"{result.last.label}.h5"
+    if not all(path.exists() for path in (arrays, data, synthetic)):
+        return {}
+    used = read_arrays(arrays, "training")["index"]  # (N,), into the training split
+    return {
+        "training": StoredImages(data, "training").subset(used.tolist()),
+        "validation": StoredImages(data, "validation"),
+        "synthetic": open_images(synthetic),
+    }
+
+
+def pairs_of_cell(folder: Path, result: Result, key: bytes) -> Pairs | None:
+    """Return the pairs of a cell's last checkpoint; None if its images were taken away.
+
+    Args:
+        folder: of the run.
+        key: of the run, for the short names.
+
+    Raises:
+        UserError: if a file is damaged, naming it.
+    """
+    images, label = cell_images(folder, result), result.last.label
+    if not images:
+        return None
+    arrays = read_arrays(folder / "cells" / result.cell / "arrays.h5", label)
+    name = f"{result.cell}/{label}"
+    return find_pairs(arrays, images["training"], images["synthetic"], key, name)
+
+
+def attack_curves(result: Result, path: Path) -> list[Figure]:
+    """Draw the ROC curves of a cell's attacks; nothing where none was measured.
+
+    Args:
+        path: the cell's arrays.
+
+    Raises:
+        UserError: if the file is damaged, naming it.
+    """
+    curves, patients = {}, 0
+    for name, found in result.membership.items():
+        group = f"attack {name}"
+        if found.auc is None or not has_arrays(path, group):
+            continue
+        scores = read_arrays(path, group)
+        sides = (
+            scores_of(scores[side], scores[f"{side}_patient"].tolist(), side)
+            for side in ("members", "non_members")
+        )
+        curves[name] = roc(*sides)
+        patients = found.non_member_patients
+    alt = (
+        "ROC curves of the membership attacks, on linear and on logarithmic axes, with the line of "
+        "chance"
+    )
+    caption = "On grey ground: rates that the non-member patients are too few for."
+    return _figures(draw_attacks(curves, patients), alt, caption)
+
+
+def _mitigations(result: Result) -> Section | None:
+    title = "What the mitigations did"
+    if not result.deeds:
+        return None
+    return make_section("mitigations", title, "mitigations.html", result=result)
+
+
+def _checkpoints(result: Result, fine: bool, validation: int) -> Section:
+    alt = (
+        "Share of memorized training images and of copies at each checkpoint, with what chance "
+        "would give"
+    )
+    drawn = draw_checkpoints(result.checkpoints, result.used_training.images)
+    return make_section(
+        "checkpoints",
+        "Every checkpoint",
+        "checkpoints.html",
+        result=result,
+        fine=fine,
+        validation=max(1, validation),
+        figures=_figures(drawn, alt),
+    )
+
+
+def _quality(result: Result) -> Section | None:
+    rows = quality_rows(result)
+    if not rows:
+        return None
+    alt = (
+        "Memorization, and every measure of quality with the line of real images, at each "
+        "checkpoint"
+    )
+    drawn = draw_quality(result.checkpoints, rows)
+    return make_section(
+        "quality",
+        "Quality and diversity",
+        "quality.html",
+        result=result,
+        measures=rows,
+        features=features_word(result),
+        figures=_figures(drawn, alt, "Dashed: real images in the place of the synthetic ones."),
+    )
+
+
+def _attacks(result: Result, path: Path) -> Section | None:
+    if not result.membership:
+        return None
+    title, figures = "Can it be told who was trained on?", attack_curves(result, path)
+    return make_section("attacks", title, "attacks.html", result=result, figures=figures)
+
+
+def _privacy(result: Result) -> Section | None:
+    if not result.privacy:
+        return None
+    return make_section("privacy", "Differential privacy", "privacy.html", privacy=result.privacy)
+
+
+def _training(result: Result) -> Section | None:
+    figures = _figures(draw_losses(result.training), "Loss curves of every training phase")
+    note, r = "", result.reconstruction
+    if r:
+        note = (
+            f"The autoencoder gives training images back with {r.training_psnr:.1f} dB PSNR and "
+            f"validation images with {r.validation_psnr:.1f} dB. A training side that is clearly "
+            "better says that the autoencoder itself has overfitted."
+        )
+    return figure_section("training", "Training", *figures, note=note) if figures or note else None
+
+
+def _figures(uri: str | None, alt: str, caption: str = "") -> list[Figure]:
+    return [] if uri is None else [Figure(uri, alt, caption)]
+
+
+def _anchor(result: Result) -> str:
+    return "cell-" + re.sub(r"[^a-z0-9]+", "-", result.cell.lower())
+
+
+def _title(run: Run) -> str:
+    if len(run.results) == 1:
+        return f"Has {run.results[0].cell} memorized its training images?"
+    return "Which generators have memorized their training images?"
+
+
+def _lead(run: Run) -> str:
+    first = run.results[0]
+    counts, spec = first.data.counts, first.data.spec
+    size = " × ".join(map(str, spec.shape))
+    parts = [
+        f"{counts[split].images} {split} images of {counts[split].patients} patients"
+        for split in ("training", "validation")
+    ]
+    suite = f"suite {first.suite.name} {first.suite.version}" if first.suite else "own data"
+    return f"{suite}: {', '.join(parts)}, {size} voxels; run begun {run.file.created}"

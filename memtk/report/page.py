@@ -1,0 +1,144 @@
+"""Pages: a title and sections made from templates, in one HTML file that works offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from memtk import __version__
+from memtk.files import write_text
+from memtk.report.provenance import seconds
+from memtk.report.quality import shown
+from memtk.results import percent
+from memtk.results.wording import interval, many, share
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a page.
+
+    Args:
+        uri: `data:` URI of an SVG or PNG.
+        alt: what it shows, for readers who do not see it.
+        caption: how to read it.
+    """
+
+    uri: str
+    alt: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Args:
+        name: what links lead to, and after which a plugin may ask to stand ("pairs").
+        title: its heading; empty for none.
+        body: its HTML.
+        parts: sections within it: those of one cell, or of an audit.
+        css: further classes of a section with parts.
+    """
+
+    name: str
+    title: str
+    body: Markup
+    parts: tuple[Section, ...] = ()
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Args:
+        title: the question that it answers.
+        lead: what was compared, in a line.
+        sections: from the top down.
+    """
+
+    title: str
+    lead: str
+    sections: tuple[Section, ...]
+
+
+def make_section(
+    name: str,
+    title: str,
+    template: str,
+    *,
+    parts: Sequence[Section] = (),
+    css: str = "",
+    **values: Any,
+) -> Section:
+    """Return a section whose body is made from a template; see `render`."""
+    return Section(name, title, Markup(render(template, **values)), tuple(parts), css)
+
+
+def figure_section(name: str, title: str, *figures: Figure, note: str = "") -> Section:
+    """Return a section of figures, with a note below them."""
+    return make_section(name, title, "figures.html", figures=figures, note=note)
+
+
+def write_page(folder: Path, page: Page) -> Path:
+    """Write `folder/report.html` and return its path. The same page gives the same bytes."""
+    path = folder / "report.html"
+    css = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    write_text(path, render("page.html", page=page, css=css, version=__version__))
+    return path
+
+
+def render(template: str, **values: Any) -> str:
+    """Return HTML. What a template does not find among the values is an error.
+
+    Args:
+        template: its file name.
+        values: what it shows; texts are escaped.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda fraction: unbroken(percent(fraction)),
+        "share": lambda fraction: unbroken(share(fraction)),
+        "interval": lambda r, confidence: unbroken(interval(r.low, r.high, confidence)),
+        "many": many,
+        "unbroken": unbroken,
+        "scale": scale,
+        "seconds": seconds,
+        "tenth": lambda value: f"{value:.1f}".removesuffix(".0"),
+        "shown": shown,
+    }
+    return environment
+
+
+def unbroken(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", "\u00a0%")
+
+
+def scale(values: list[float | None]) -> float:
+    """Return the end of a bar on which all values can be seen: 0.1, 0.25, 0.5 or 1.
+
+    >>> scale([0.02, None, 0.05]), scale([0.3]), scale([])
+    (0.1, 0.5, 0.1)
+    """
+    largest = max((value for value in values if value is not None), default=0.0)
+    return next((end for end in (0.1, 0.25, 0.5) if largest <= end), 1.0)

@@ -1,0 +1,162 @@
+"""Tables of the terminal: the cells of a run side by side, their quality, attacks on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from memtk.report.quality import QualityRow, compare_cells, quality_rows, shown
+from memtk.results import Membership, Result, percent
+from memtk.results.tradeoff import tradeoff
+from memtk.results.wording import share
+
+FEW = 3
+"""Cells that stand side by side; more stand below each other."""
+
+ABREAST = 4
+"""Measures beside each other; more go into another table."""
+
+COMPARED = 2
+"""Measures of quality beside the copy rate; the page shows all."""
+
+
+def make_table(
+    first: str,
+    *columns: str,
+    justify: Literal["left", "right"] = "right",
+    gap: int = 1,
+    whole: bool = False,
+) -> Table:
+    """Return an empty table. In a narrow terminal cells are folded, never cut.
+
+    Args:
+        first: heading of the names, and `columns` those of the numbers.
+        justify: of the numbers.
+        gap: spaces between columns.
+        whole: whether headings are never folded.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column(Text(first), overflow="fold")
+    for column in columns:
+        width = max(map(len, column.split("\n"))) if whole else None
+        table.add_column(Text(column), justify=justify, overflow="fold", min_width=width)
+    return table
+
+
+def tight(text: str) -> str:
+    """Join a number and its percent sign, which a narrow terminal must not break."""
+    return text.replace(" %", "%")
+
+
+def short(fraction: float) -> str:
+    """Return a fraction in few characters.
+
+    >>> short(0.453)
+    '45%'
+    """
+    return tight(percent(fraction))
+
+
+def compared(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return the measures of quality that `comparison_table` shows."""
+    return tradeoff(results).measures[:COMPARED]
+
+
+def comparison_table(results: Sequence[Result]) -> RenderableType:
+    """Return a table of several cells, with what real images score below it."""
+    comparison = compare_cells(results)
+    measures = comparison.measures[:COMPARED]
+    names = [name for name, _, _ in measures]
+    table = make_table("side by side", "copy rate", "exposed", *names, "training")
+    for side, row in zip(comparison.found.sides, comparison.rows, strict=True):
+        ends = side.copy_rate
+        rate = "–" if ends is None else f"{row.rate} [{100 * ends.low:.0f}-{100 * ends.high:.0f}]"
+        cells = (tight(rate), row.exposed, *row.qualities[:COMPARED], row.time)
+        table.add_row(Text(side.cell), *map(Text, cells))
+    note = "copy rate: conformal, beyond chance [interval in %]; exposed: training images flagged"
+    said = [
+        f"{name}: {way}{'' if real == '–' else f', real images {real}'}"
+        for name, way, real in measures
+    ]
+    return Group(table, Text("; ".join([note, *said]) + ".", style="dim"))
+
+
+def quality_table(
+    results: Sequence[Result], elsewhere: Collection[str] = ()
+) -> RenderableType | None:
+    """Return each measure of each cell at the checkpoint that counts; None without any.
+
+    In brackets stands what real images score in the place of the synthetic ones.
+
+    Args:
+        elsewhere: measures that are shown already, and left out.
+    """
+    known = [{row.name: row for row in quality_rows(result)} for result in results]
+    names = list(dict.fromkeys(name for rows in known for name in rows if name not in elsewhere))
+    if not names:
+        return None
+    cells = [result.cell for result in results]
+    tables = []
+    if len(cells) <= FEW:
+        tables.append(table := make_table("quality", *cells))
+        for name in names:
+            table.add_row(Text(_title(name, known)), *(_number(rows.get(name)) for rows in known))
+    else:
+        for start in range(0, len(names), ABREAST):
+            part = names[start : start + ABREAST]
+            # the extractor on a line of its own
+            titles = [_title(name, known).replace("[", "\n[") for name in part]
+            tables.append(table := make_table("quality", *titles))
+            for cell, rows in zip(cells, known, strict=True):
+                table.add_row(Text(cell), *(_number(rows.get(name)) for name in part))
+    said = (
+        "[in brackets: real images in their place]  ↑ higher is better, ↓ lower is better, "
+        "≈ nearer to real is better"
+    )
+    return Group(*tables, Text(said, style="dim"))
+
+
+def attacks_table(results: Sequence[Result]) -> RenderableType | None:
+    """Return a line for each attack on each generator; None where there was none."""
+    if not any(result.membership for result in results):
+        return None
+    titles = ("membership attack", "on", "AUC [chance: 0.5]", "members found")
+    table = make_table(*titles, justify="left", gap=2)
+    notes: list[str] = []
+    for result in results:
+        for name, found in result.membership.items():
+            table.add_row(name, Text(result.cell), *_attack(found))
+            few = found.few_alarms
+            if few and few.reason:
+                notes.append(few.reason)
+    legend = "members found: how many training images, at which false positive rate."
+    said = [Text(note, style="dim") for note in (legend, *dict.fromkeys(f"{n}." for n in notes))]
+    return Group(table, *said)
+
+
+def _title(name: str, known: Sequence[Mapping[str, QualityRow]]) -> str:
+    sign = next(rows[name].sign for rows in known if name in rows)
+    return f"{name} {sign}".strip()
+
+
+def _number(row: QualityRow | None) -> Text:
+    if row is None:
+        return Text("–")
+    line = f" [{shown(row.real)}]" if row.real is not None else ""
+    return Text(shown(row.values[-1]) + line)
+
+
+def _attack(found: Membership) -> tuple[str, str]:
+    if found.auc is None or found.few_alarms is None:
+        return "–", found.reason
+    auc, few = found.auc, found.few_alarms
+    rate = f"{100 * few.rate.low:.0f} to {100 * few.rate.high:.0f}"
+    return (
+        f"{auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f})",
+        tight(f"{share(few.rate.estimate)} ({rate}) at {share(few.fpr)}"),
+    )
