@@ -36,12 +36,12 @@ from memtk.imaging.intensity import PercentileScaling
 from memtk.imaging.planted import mixed
 from memtk.interfaces import ImageSpec
 from memtk.memorization import Embeddings, expected_fraction, judge, search
-from memtk.noise import derive
+from memtk.noise import derive, seeded
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
-from memtk.training.embedding import embed
+from memtk.training.inference import embed
+from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
-from memtk.training.seeding import seeded
 
 SIDE = 64
 TRAINING = 180
@@ -96,7 +96,14 @@ class Lab:
         with seeded(seed):
             model = self.embedder(self.embedder.Config.model_validate(preset), spec)
         with tempfile.TemporaryDirectory() as folder:
-            train(model, images, seed=seed, folder=Path(folder), devices=self.devices, name=name)
+            train(
+                model,
+                images,
+                seed=seed,
+                folder=Path(folder),
+                devices=self.devices,
+                options=TrainingOptions(name=name),
+            )
         return lambda sets: embed(model, sets, batch_size=64, devices=self.devices)
 
     def judged(self, copies, exposure):

@@ -1,9 +1,10 @@
-"""Randomness with one stream for each sample."""
+"""Randomness: one stream for each sample, and torch's global generators for a while."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -17,6 +18,30 @@ def derive(seed: int, *keys: object) -> int:
     """
     text = "\x1f".join(repr(key) for key in (seed, *keys)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Seed torch's global generators, of the CPU and of `device`, inside a block.
+
+    For what draws from nothing else: dropout, initial weights. It depends on `seed` alone, and
+    afterwards the generators are as they were.
+    """
+    device = torch.device(device)
+    on_mps = device.type == "mps"
+    kept = torch.mps.get_rng_state() if on_mps else None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        if on_mps:
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if kept is not None:
+                torch.mps.set_rng_state(kept)
 
 
 class Noise:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from memtk.noise import Noise, derive
+from memtk.noise import Noise, derive, seeded
 
 
 def draw(noise):
@@ -117,3 +117,13 @@ def test_a_derived_seed_is_the_same_in_another_process():
         env={"PYTHONHASHSEED": "99", "PATH": ""},
     )
     assert int(run.stdout) == derive(7, "training", 3, (1, "x"))
+
+
+def test_a_seeded_block_depends_on_its_seed_and_leaks_nothing():
+    before = torch.get_rng_state()
+    with seeded(3):
+        one = torch.rand(2)
+    with seeded(3):
+        other = torch.rand(2)
+    assert torch.equal(one, other)
+    assert torch.equal(before, torch.get_rng_state())

@@ -30,11 +30,10 @@ from torch.nn import functional as F
 
 from memtk.config import build
 from memtk.interfaces import ImageSpec, Phase, Turn
-from memtk.noise import Noise
+from memtk.noise import Noise, seeded
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
 from memtk.training.loop import train
-from memtk.training.seeding import seeded
 from memtk_monai.patches import fold
 
 HERE = Path(__file__).parent

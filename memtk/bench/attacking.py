@@ -18,7 +18,7 @@ from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, open_images
 from memtk.errors import PluginError, UserError
 from memtk.events import Event
-from memtk.interfaces import Attack, Generator, Images, ImageSpec
+from memtk.interfaces import Attack, Generator, Images, ImageSpec, Target
 from memtk.memorization import Interval, membership, scores_of
 from memtk.results import (
     FewAlarms,
@@ -29,7 +29,7 @@ from memtk.results import (
     write_arrays,
     write_record,
 )
-from memtk.training.attacking import make_target
+from memtk.training.inference import scorer
 
 if TYPE_CHECKING:  # these import `selection`, which checks attacks
     from memtk.bench.afterwards import Outcome
@@ -173,17 +173,21 @@ def _scores(
         return made[0].see(images, f"what is attacked in {cell}")
 
     attack: Attack = part.make()
-    target = make_target(
+    each = scorer(
+        course.generator,
+        seed=context.seed("attack", cell, part.name),
+        batch_size=context.batch_size,
+        devices=context.devices,
+        name=f"{cell} by {part.name}",
+        watch=context.watch,
+    )
+    target = Target(
         course.generator,
         synthetic,
-        seed=context.seed("attack", cell, part.name),
-        devices=context.devices,
-        batch_size=context.batch_size,
+        each,
         embed=embed if plan.embedder else None,
         similarity=plan.similarity.make() if plan.embedder else None,
         strangers=held_out if course.generator.learns_from == "training" else None,
-        name=f"{cell} by {part.name}",
-        watch=context.watch,
     )
     scores = np.asarray(attack.score(target, Pool(training, validation)), dtype=np.float64)
     count = len(training) + len(validation)

@@ -33,8 +33,8 @@ from memtk.results import (
     write_record,
 )
 from memtk.training.checkpoints import load_checkpoint
+from memtk.training.inference import sample
 from memtk.training.loop import Checkpoint as Trained
-from memtk.training.sampling import sample
 
 
 class Judge:
@@ -268,13 +268,18 @@ class Judge:
                 self._generator,
                 self._count,
                 seed=self._context.seed(stream, self._cell),
-                path=self.folder / "drawn" / f"{label}.h5" if filters else path,
                 batch_size=self._context.batch_size,
                 devices=self._context.devices,
                 name=f"{self._cell} {label}",
                 watch=self._context.watch,
             )
-            return self._released(drawn, filters, path) if filters else drawn
+            place = self.folder / "drawn" / f"{label}.h5" if filters else path
+            spec = self._generator.spec
+            self._context.devices.write(
+                drawn, lambda batches: write_images(place, batches, self._count, spec)
+            )
+            made = open_images(place)
+            return self._released(made, filters, path) if filters else made
 
     def _released(
         self, drawn: StoredImages, filters: Sequence[Mitigation], path: Path

@@ -12,9 +12,8 @@ from memtk.data.prepare import Dataset
 from memtk.events import Watch
 from memtk.interfaces import ImageSpec, Similarity
 from memtk.memorization import Search, Source, search
-from memtk.noise import derive
+from memtk.noise import derive, seeded
 from memtk.training.devices import Devices
-from memtk.training.seeding import seeded
 
 
 @dataclass(frozen=True)

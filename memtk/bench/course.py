@@ -26,6 +26,7 @@ from memtk.errors import UserError
 from memtk.interfaces import Generator, Mitigation
 from memtk.noise import Noise
 from memtk.results import Checkpoint, Deed
+from memtk.training.job import TrainingOptions
 from memtk.training.loop import Training, train
 
 
@@ -113,10 +114,12 @@ def run_course(
             seed=context.seed("generator", name),
             folder=folder / "training",
             devices=context.devices,
-            checkpoints=bench.checkpoints,
-            augment=_augmentation(made),
-            private=private_of(made),
-            name=name,
+            options=TrainingOptions(
+                name=name,
+                checkpoints=bench.checkpoints,
+                augment=_augmentation(made),
+                private=private_of(made),
+            ),
             watch=context.watch,
         )
     judge = Judge(

@@ -19,8 +19,7 @@ from memtk.events import Event, Watch, ignore
 from memtk.interfaces import ImageSpec, Trainable
 from memtk.registry import Registry
 from memtk.training.devices import open_devices
-from memtk.training.memory import estimate
-from memtk.training.plan import describe
+from memtk.training.footprint import describe, peak_memory
 
 
 def describe_plan(
@@ -150,7 +149,7 @@ def add_model(
             epochs,
             str(plan.batch_size),
             f"{sum(plan.parameters.values()):,}",
-            shown_bytes(estimate(model, phase) if plan.steps else None),
+            shown_bytes(peak_memory(model, phase) if plan.steps else None),
         )
     if not plans:
         table.add_row(name, "comes trained")

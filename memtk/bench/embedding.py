@@ -16,7 +16,8 @@ from memtk.interfaces import Embedder, Images
 from memtk.memorization import Source
 from memtk.results import read_arrays, write_arrays
 from memtk.training.checkpoints import load_checkpoint, load_weights
-from memtk.training.embedding import embed
+from memtk.training.inference import embed
+from memtk.training.job import TrainingOptions
 from memtk.training.loop import Training, train
 
 FEW = 4
@@ -64,7 +65,7 @@ class Detector:
                 seed=context.seed("embedder", name),
                 folder=folder / "training",
                 devices=context.devices,
-                name=name,
+                options=TrainingOptions(name=name),
                 watch=context.watch,
             )
         load_checkpoint(self._model, self.training.checkpoints[-1].path)

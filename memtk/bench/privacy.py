@@ -10,8 +10,8 @@ from memtk.components import ConfiguredComponent
 from memtk.errors import UserError
 from memtk.interfaces import Generator, Images, Mitigation, Private
 from memtk.results import Deed, Privacy, PrivatePhase
-from memtk.training.accounting import Spent
-from memtk.training.private import budget_of, check_private
+from memtk.training.accounting import PrivacyGuarantee
+from memtk.training.privacy import budget_of, check_private
 
 LOOKS = frozenset({"thin", "teach", "stop", "screen"})
 """What a mitigation may do that goes by the training images, outside of what epsilon covers."""
@@ -51,12 +51,12 @@ def check_privacy(
         budget_of(private, generator, images)
 
 
-def privacy_of(spent: Spent | None) -> Privacy | None:
+def privacy_of(spent: PrivacyGuarantee | None) -> Privacy | None:
     """Return the guarantee as a result keeps it."""
     if spent is None:
         return None
     phases = [
-        PrivatePhase(name=s.phase, steps=s.steps, sample_rate=s.sample_rate) for s in spent.spends
+        PrivatePhase(name=s.phase, steps=s.steps, sample_rate=s.sample_rate) for s in spent.phases
     ]
     return Privacy(
         epsilon=spent.epsilon,

@@ -19,6 +19,7 @@ from memtk.interfaces import (
     ImageSpec,
     Phase,
     PhaseSettings,
+    Target,
 )
 from memtk.noise import Noise
 from memtk.testing.assertions import (
@@ -31,8 +32,8 @@ from memtk.testing.assertions import (
 from memtk.testing.case import Case, smooth_images
 from memtk.testing.registration import SETTINGS
 from memtk.testing.similarities import NegativeDistance
-from memtk.training.attacking import make_target
 from memtk.training.devices import open_devices
+from memtk.training.inference import scorer
 
 MEMBERS, OTHERS = 8, 7
 """Images that the generator of the checks has learnt, and images that it has not."""
@@ -168,12 +169,10 @@ def _scores(case: Case, batch_size: int = 64, blank: bool = False) -> Any:
     attack = case.make()
     missing = [name for name in getattr(attack, "uses", ()) if not hasattr(generator, name)]
     applies(not missing, f"the generator of the check has no method {', '.join(missing)}")
-    target = make_target(
+    target = Target(
         generator,
         MemoryImages(x[:MEMBERS]),
-        seed=0,
-        devices=open_devices("cpu"),
-        batch_size=batch_size,
+        scorer(generator, seed=0, batch_size=batch_size, devices=open_devices("cpu")),
         embed=_flat,
         similarity=NegativeDistance(),
         strangers=MemoryImages(smooth_images(case.shape, 4, 4)),

@@ -21,6 +21,7 @@ from memtk.testing.registration import SETTINGS
 from memtk.testing.short_training import Step, record_training
 from memtk.training.checkpoints import load_checkpoint, write_checkpoint
 from memtk.training.devices import open_devices
+from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
 
 STEPS = 2
@@ -245,8 +246,8 @@ def _train(
             seed=0,
             folder=folder,
             devices=open_devices("cpu"),
+            options=TrainingOptions(save_every=0),
             watch=watch,
-            save_every=0,
         )
     except _Killed:
         return False

@@ -1,4 +1,4 @@
-"""The privacy that a training spends, by opacus's accountants."""
+"""The privacy that a training phases, by opacus's accountants."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LEAST_NOISE = 0.05
 
 
 @dataclass(frozen=True)
-class Spend:
-    """Noisy steps on one sampling rate.
+class PhaseBudget:
+    """What one phase spends of a privacy budget: noisy steps at one sampling rate.
 
     Args:
         phase: that takes them.
@@ -36,7 +36,7 @@ class Spend:
 
 
 @dataclass(frozen=True)
-class Spent:
+class PrivacyGuarantee:
     """The guarantee of a finished training; see `memtk.results.Privacy`, field by field."""
 
     epsilon: float
@@ -46,21 +46,21 @@ class Spent:
     most_images: int
     noise_multiplier: float
     max_grad_norm: float
-    spends: tuple[Spend, ...]
+    phases: tuple[PhaseBudget, ...]
     accountant: Literal["rdp", "prv"]
     secret: bool
     notes: tuple[str, ...]
 
 
 def epsilon_of(
-    spends: Sequence[Spend], noise_multiplier: float, delta: float, accountant: str = "rdp"
+    phases: Sequence[PhaseBudget], noise_multiplier: float, delta: float, accountant: str = "rdp"
 ) -> float:
     """Return epsilon of all steps together: of the subsampled Gaussian mechanism, composed.
 
-    Each unit is in a step by a coin of its own (Poisson sampling), as the accountants suppose.
+    Poisson sampling: each unit is in a step independently of the others, as accountants suppose.
 
     Args:
-        spends: of every phase that sees the data.
+        phases: of every phase that sees the data.
         noise_multiplier: above 0.
         delta: in (0, 1).
         accountant: "rdp" (Mironov, arXiv 1702.07476) or "prv" (Gopi et al., arXiv 2106.02848).
@@ -68,7 +68,7 @@ def epsilon_of(
     from opacus.accountants import create_accountant
 
     counted = create_accountant(mechanism=accountant)
-    counted.history = [(noise_multiplier, s.sample_rate, s.steps) for s in spends if s.steps]
+    counted.history = [(noise_multiplier, s.sample_rate, s.steps) for s in phases if s.steps]
     if not counted.history:
         return 0.0
     with warnings.catch_warnings():
@@ -78,7 +78,7 @@ def epsilon_of(
 
 @lru_cache(maxsize=64)
 def noise_for(
-    spends: tuple[Spend, ...], epsilon: float, delta: float, accountant: str = "rdp"
+    phases: tuple[PhaseBudget, ...], epsilon: float, delta: float, accountant: str = "rdp"
 ) -> float:
     """Return the least noise multiplier, to a thousandth of it, that keeps to `epsilon`.
 
@@ -87,7 +87,7 @@ def noise_for(
     """
 
     def excess(log_noise: float) -> float:
-        found = epsilon_of(spends, math.exp(log_noise), delta, accountant)
+        found = epsilon_of(phases, math.exp(log_noise), delta, accountant)
         return math.log(max(found, 1e-12) / epsilon)
 
     low = high = 0.0

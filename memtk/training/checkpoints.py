@@ -1,24 +1,32 @@
-"""Files of weights: written whole or not at all, read as untrusted input."""
+"""Checkpoints and the state of a training, in files: written whole, read as untrusted input."""
 
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Adam
 
 from memtk.errors import UserError
 from memtk.files import replacing
 from memtk.interfaces import Trainable
+from memtk.training.state import Progress, State, difference
+from memtk.training.steps import Stepper
 
 FORMAT = 1
 """Version of the layout of these files."""
 
 WAY_OUT = "delete it and run the same command again, or run with --no-resume"
+
+PATIENCE = 20
+"""The state is saved so seldom that writing takes at most about 1 / PATIENCE of the time."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,126 @@ def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
     return tuple(sorted(found - {0})) or (0,)
 
 
+@dataclass
+class Checkpointer:
+    """Keeps what a stopped training needs to go on, and the checkpoints of its last phase.
+
+    Args:
+        folder: of the training.
+        recipe: what decides on its numbers, kept with the state.
+        steps: of the last phase, at which a checkpoint is written.
+        save_every: least seconds between two savings of the state.
+        writes: True in the one process that writes.
+
+    Attributes:
+        saved: the step of its phase that the saved state is of.
+    """
+
+    folder: Path
+    recipe: Mapping[str, Any]
+    steps: tuple[int, ...]
+    save_every: float
+    writes: bool
+    saved: int = 0
+    _when: float = field(default_factory=time.monotonic, repr=False)
+    _cost: float = field(default=0.0, repr=False)
+
+    @property
+    def state_path(self) -> Path:
+        """Where the state lies."""
+        return self.folder / "state.pt"
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The whole series, written or not."""
+        return tuple(Checkpoint(step, checkpoint_path(self.folder, step)) for step in self.steps)
+
+    def load(self, model: Trainable) -> State | None:
+        """Give `model` the weights of the state that an earlier call saved; None if there is none.
+
+        Raises:
+            UserError: if the file is damaged, or of a training with another recipe.
+        """
+        path = self.state_path
+        if not path.exists():
+            return None
+        content = read_file(path)
+        try:
+            made, state = content["recipe"], State.from_plain(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path} is not the state of a training: {WAY_OUT}") from error
+        changed = difference(made, self.recipe)
+        if changed:
+            raise UserError(
+                f"{path} belongs to another training: {changed}.\n"
+                f"To train anew, {WAY_OUT}; to keep both, choose another folder."
+            )
+        if state.model is not None:
+            load_into(model, state.model, path)
+        self.saved = state.progress.step
+        return state
+
+    def save(self, state: State) -> None:
+        """Write the state, in one process."""
+        start = time.monotonic()
+        if self.writes:
+            content = {"format": FORMAT, "recipe": dict(self.recipe), **state.plain()}
+            write_file(self.state_path, content)
+        self.saved, self._when = state.progress.step, time.monotonic()
+        self._cost = self._when - start
+
+    def write(self, model: Trainable, step: int) -> None:
+        """Write the checkpoint of `step`, in one process."""
+        if self.writes:
+            write_checkpoint(model, checkpoint_path(self.folder, step), step)
+
+    def after_step(self, stepper: Stepper, progress: Progress, *, last: bool) -> None:
+        """Write the checkpoint that is due after a step of a phase, and the state if it is time.
+
+        After the last step it does nothing: the end of a phase is kept by `train_phase`.
+
+        Args:
+            last: True in the last phase, the only one with checkpoints.
+        """
+        if progress.step == stepper.phase.settings.steps:
+            return
+        ema, reached = stepper.ema, last and progress.step in self.steps
+        if reached:
+            with ema.applied() if ema else nullcontext():
+                self.write(stepper.model, progress.step)
+        if reached or time.monotonic() - self._when >= max(self.save_every, PATIENCE * self._cost):
+            optimisers = {name: o.state_dict() for name, o in stepper.optimisers.items()}
+            average = ema.state_dict() if ema else None
+            self.save(State(progress, stepper.model.state_dict(), optimisers, average))
+
+
+def restore(stepper: Stepper, state: State) -> None:
+    """Give the optimisers and the average of a phase what an earlier call saved of them.
+
+    Raises:
+        UserError: if it does not fit.
+    """
+    if state.optimisers:
+        restore_optimisers(stepper.optimisers, state.optimisers)
+    if stepper.ema and state.average:
+        stepper.ema.load_state_dict(state.average)
+
+
+def restore_optimisers(optimisers: Mapping[str, Adam], saved: Mapping[str, Any]) -> None:
+    """Give each turn's optimiser the state saved under the turn's name.
+
+    Raises:
+        UserError: if it does not fit.
+    """
+    try:
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(saved[name])
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"the saved optimisers do not fit this model ({error}): {WAY_OUT}"
+        ) from error
+
+
 def write_checkpoint(model: Trainable, path: Path, step: int) -> None:
     """Write the model's `state_dict`."""
     write_file(path, {"format": FORMAT, "step": step, "model": model.state_dict()})
@@ -60,7 +188,7 @@ def load_checkpoint(model: Trainable, path: Path) -> None:
         UserError: if the file is missing, damaged, or of another model or configuration.
     """
     content = read_file(path)
-    fill(model, content.get("model"), path)
+    load_into(model, content.get("model"), path)
 
 
 def load_weights(model: Trainable, path: Path) -> None:
@@ -109,7 +237,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def fill(model: Trainable, weights: Any, path: Path) -> None:
+def load_into(model: Trainable, weights: Any, path: Path) -> None:
     """Load `weights` into `model`. Buffers may change their size (`begin` may set it).
 
     Raises:

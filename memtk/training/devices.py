@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +15,6 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 
 from memtk.errors import UserError, did_you_mean
-from memtk.training.ahead import DEPTH, read_ahead
 
 NAMES = ("auto", "cpu", "cuda", "mps")
 
@@ -113,38 +113,10 @@ class Devices:
             for tensor in tensors:
                 tensor.copy_(broadcast(tensor.detach().clone(), from_process=0))
 
-    def blocks(
-        self,
-        count: int,
-        size: int,
-        work: Callable[..., Tensor],
-        read: Callable[[Sequence[int]], Tensor] | None = None,
-        ahead: int = DEPTH,
-    ) -> Iterator[Tensor]:
-        """Yield `work` on rows 0, ..., count - 1 in order, the rows of a block over all processes.
-
-        Args:
-            count: rows in all.
-            size: the most rows that one process works on at a time, B.
-            work: row numbers -> (B, ...), one row for each.
-            read: row numbers -> what `work` takes as its second argument, read in a thread.
-            ahead: blocks that are read ahead.
-        """
-        starts = range(0, count, size * self.world)
-
-        def mine(start: int) -> list[int]:
-            rows = min(size * self.world, count - start)
-            each = -(-rows // self.world)  # equal shapes for the gather: the last rows repeat
-            first = start + self.rank * each
-            return [min(i, start + rows - 1) for i in range(first, first + each)]
-
-        def arguments(start: int) -> list[Any]:
-            rows = mine(start)
-            return [rows, read(rows)] if read else [rows]
-
-        with closing(read_ahead(arguments, starts, ahead if read else 0)) as coming:
-            for start, found in zip(starts, coming, strict=True):
-                yield self.gather(work(*found))[: min(size * self.world, count - start)]
+    def write(self, blocks: Iterable[T], write: Callable[[Iterable[T]], object]) -> None:
+        """Hand `blocks`, which all processes compute together, to `write` in the first one."""
+        (write if self.is_main else deque(maxlen=0).extend)(blocks)
+        self.wait()
 
 
 def shard(rows: range, rank: int, world: int) -> range:

@@ -7,32 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtk.errors import PluginError, UserError
-from memtk.events import Event, Watch, ignore
-from memtk.interfaces import Images, Phase, Private, Trainable
-from memtk.training.accounting import Spent
+from memtk.events import Watch, ignore
+from memtk.interfaces import Images, Phase, Trainable
+from memtk.training.accounting import PrivacyGuarantee
 from memtk.training.blocks import check_blocks
-from memtk.training.checkpoints import (
-    Checkpoint,
-    checkpoint_path,
-    checkpoint_steps,
-    fill,
-    load_checkpoint,
-    write_checkpoint,
-)
+from memtk.training.checkpoints import Checkpoint, Checkpointer, checkpoint_steps, load_checkpoint
 from memtk.training.devices import Devices
+from memtk.training.job import TrainingJob, TrainingOptions
 from memtk.training.phase import train_phase
-from memtk.training.private import forget, make_private
-from memtk.training.rows import Augment
-from memtk.training.run import Run
-from memtk.training.state import (
-    Losses,
-    Progress,
-    State,
-    length,
-    load_state,
-    recipe_of,
-    state_path,
-)
+from memtk.training.privacy import delete_secret, make_private
+from memtk.training.state import Losses, Progress, State, recipe_of, steps_of
 
 
 @dataclass(frozen=True)
@@ -44,13 +28,13 @@ class Training:
         losses: by phase, `(steps done, {term: value})`, 200 points at most; "turn.term" where a
             phase has several turns.
         precision: by phase, "float32" or "bfloat16".
-        privacy: what was spent; None where the training was not private.
+        privacy: what is guaranteed; None where the training was not private.
     """
 
     checkpoints: tuple[Checkpoint, ...]
     losses: Losses
     precision: Mapping[str, str]
-    privacy: Spent | None = None
+    privacy: PrivacyGuarantee | None = None
 
 
 def train(
@@ -60,12 +44,8 @@ def train(
     seed: int,
     folder: Path,
     devices: Devices,
-    checkpoints: int = 1,
-    augment: Augment | None = None,
-    private: Private | None = None,
-    name: str = "model",
+    options: TrainingOptions | None = None,
     watch: Watch = ignore,
-    save_every: float = 30.0,
 ) -> Training:
     """Train all phases of `model`; afterwards it has the weights of the last checkpoint.
 
@@ -78,12 +58,8 @@ def train(
         images: the training set, read piece by piece.
         seed: decides on order, noise and dropout.
         folder: for the state and the checkpoints of this training, and of no other.
-        checkpoints: how many to keep of the last phase.
-        augment: `(x (B, C, *S), noise) -> x`, drawn anew at each step; before an encoder, for
-            `settings.variants` variants of each image once.
-        private: train with differential privacy; see `memtk.training.private_steps`.
-        name: of the model, for events and messages.
-        save_every: seconds between two savings of the state.
+        options: what else is asked; None for all defaults.
+        watch: told of the progress.
 
     Raises:
         UserError: if a loss is not finite, if a file in `folder` is damaged or belongs to a
@@ -91,56 +67,47 @@ def train(
             the model cannot do.
         PluginError: if the phases of the model contradict themselves.
     """
+    options, folder = options or TrainingOptions(), Path(folder)
     phases = tuple(model.phases())
     _check(model, phases, images)
-    folder = Path(folder)
-    kept = checkpoint_steps(length(phases[-1]) if phases else 0, checkpoints)
-    recipe = recipe_of(model, images, seed, augment is not None, kept)
-    guarded = None
-    if private is not None:
-        guarded = make_private(
-            private, model, images, seed=seed, folder=folder, devices=devices, name=name
+    kept = checkpoint_steps(steps_of(phases[-1]) if phases else 0, options.checkpoints)
+    recipe = recipe_of(model, images, seed, options.augment is not None, kept)
+    private = None
+    if options.private is not None:
+        private = make_private(
+            options.private,
+            model,
+            images,
+            seed=seed,
+            folder=folder,
+            devices=devices,
+            name=options.name,
         )
-        recipe |= {"private": guarded.recipe()}
-    run = Run(
-        model=model,
-        phases=phases,
-        images=images,
-        seed=seed,
-        folder=folder,
-        devices=devices,
-        augment=augment,
-        name=name,
-        watch=watch,
-        save_every=save_every,
-        kept=kept,
-        recipe=recipe,
-        private=guarded,
-    )
-    made = tuple(Checkpoint(step, checkpoint_path(folder, step)) for step in kept)
-    saved = load_state(state_path(folder), recipe)
+        recipe |= {"private": private.recipe()}
+    keep = Checkpointer(folder, recipe, kept, options.save_every, devices.is_main)
+    job = TrainingJob(model, phases, images, seed, devices, options, watch, keep, private)
+    saved = keep.load(model)
     state = saved or State(Progress())
-    if state.model is not None:
-        fill(model, state.model, state_path(folder))
     model.to(devices.device)
     devices.wait()  # nobody writes before everybody has read
     if devices.is_main:
         for leftover in folder.rglob(".*.tmp"):  # of a call that was killed while it wrote
             leftover.unlink()
     for phase in phases[: state.progress.phase]:
-        stage = run.stage(phase)
-        stage.tell(Event("skip", stage.name, length(phase), length(phase)))
+        job.events(phase).tell("skip", steps_of(phase), steps_of(phase))
     if saved is not None and state.progress.phase == len(phases):
-        _finished(model, made)
+        _load_finished(model, keep.checkpoints)
     while state.progress.phase < len(phases):
-        state = train_phase(run, state)
-    if saved is None and not phases:
-        _keep_as_it_comes(run, made[-1])
+        state = train_phase(job, state)
+    if saved is None and not phases:  # a model that comes trained
+        keep.write(model, kept[-1])
+        keep.save(state)
+        devices.wait()
     model.eval()
-    if guarded is not None:
-        forget(folder)
-    spent = guarded.spent() if guarded else None
-    return Training(made, state.progress.losses, state.progress.precision, spent)
+    if private is not None:
+        delete_secret(folder)
+    guarantee = private.guarantee() if private else None
+    return Training(keep.checkpoints, state.progress.losses, state.progress.precision, guarantee)
 
 
 def _check(model: Trainable, phases: Sequence[Phase], images: Images) -> None:
@@ -161,20 +128,12 @@ def _check(model: Trainable, phases: Sequence[Phase], images: Images) -> None:
         raise UserError("there are no training images")
 
 
-def _finished(model: Trainable, made: Sequence[Checkpoint]) -> None:
+def _load_finished(model: Trainable, checkpoints: Sequence[Checkpoint]) -> None:
     """Take the weights of a training that an earlier call finished."""
-    for checkpoint in made:
+    for checkpoint in checkpoints:
         if not checkpoint.path.exists():
             raise UserError(
                 f"the training in {checkpoint.path.parents[1]} is finished, but "
                 f"{checkpoint.path.name} is gone: run with --no-resume to train it again"
             )
-    load_checkpoint(model, made[-1].path)
-
-
-def _keep_as_it_comes(run: Run, checkpoint: Checkpoint) -> None:
-    """Write the only checkpoint of a model that comes trained."""
-    if run.devices.is_main:
-        write_checkpoint(run.model, checkpoint.path, checkpoint.step)
-    run.save(State(Progress()))
-    run.devices.wait()
+    load_checkpoint(model, checkpoints[-1].path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -10,94 +9,86 @@ from dataclasses import replace
 import torch
 
 from memtk.errors import UserError
-from memtk.events import Event
+from memtk.events import StageEvents
 from memtk.interfaces import Phase
-from memtk.training.average import Average
-from memtk.training.checkpoints import checkpoint_path, write_checkpoint
-from memtk.training.feed import batches, begin, open_rows
-from memtk.training.keeper import Keeper
-from memtk.training.optimisers import restore
+from memtk.training.checkpoints import restore
+from memtk.training.inputs import EncodedInputs, Inputs, batches, begin, open_inputs
+from memtk.training.job import TrainingJob
 from memtk.training.private_steps import PrivateStepper
-from memtk.training.rows import EncodedRows, Rows
-from memtk.training.run import Run
-from memtk.training.schedules import drops_of
-from memtk.training.state import Progress, State, length, state_path
-from memtk.training.steps import NotFiniteError, Stepper
-from memtk.training.watching import Stage
+from memtk.training.state import Progress, State, steps_of
+from memtk.training.steps import NotFiniteError, Stepper, milestone_steps
 
 POINTS = 200
 """Most points of the loss curve that are kept of a phase."""
 
 
-def train_phase(run: Run, state: State) -> State:
+def train_phase(job: TrainingJob, state: State) -> State:
     """Train the phase that `state.progress` is in to its end; return the state that follows.
 
     The model's weights are already those of `state`.
     """
-    index = state.progress.phase
-    phase, last = run.phases[index], index == len(run.phases) - 1
-    dtype = run.devices.precision(phase.settings.precision)
+    index, keep = state.progress.phase, job.checkpointer
+    phase, last = job.phases[index], index == len(job.phases) - 1
+    dtype = job.devices.precision(phase.settings.precision)
     name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
-    stage, steps, progress = run.stage(phase), length(phase), state.progress
+    events, steps, progress = job.events(phase), steps_of(phase), state.progress
     if steps:
         progress = replace(progress, precision={**progress.precision, phase.name: name})
-    rows = open_rows(run, phase, progress.begun)
+    inputs = open_inputs(job, phase, progress.begun)
     if not progress.begun:
-        begin(run, phase, rows)
+        begin(job, phase, inputs)
         progress = replace(progress, begun=True)
         if phase.begin is not None or phase.encode is not None:
-            run.save(State(progress, run.model.state_dict()))
-    stage.tell(Event("start", stage.name, progress.step, steps))
+            keep.save(State(progress, job.model.state_dict()))
+    events.tell("start", progress.step, steps)
     if steps:
-        progress = _steps(run, phase, replace(state, progress=progress), rows, dtype, stage)
-    if last and run.devices.is_main:
-        write_checkpoint(run.model, checkpoint_path(run.folder, steps), steps)
+        progress = _take_steps(job, replace(state, progress=progress), inputs, dtype, events)
+    if last:
+        keep.write(job.model, steps)
     progress = replace(progress, phase=index + 1, step=0, begun=False)
-    done = State(progress, None if last else run.model.state_dict())
-    run.save(done)
-    if isinstance(rows, EncodedRows):
-        run.devices.wait()
-        rows.path.unlink(missing_ok=True)
+    done = State(progress, None if last else job.model.state_dict())
+    keep.save(done)
+    if isinstance(inputs, EncodedInputs):
+        job.devices.wait()
+        inputs.path.unlink(missing_ok=True)
     curve = progress.losses.get(phase.name)
-    stage.tell(Event("end", stage.name, steps, steps, curve[-1][1] if curve else {}))
-    run.devices.wait()
+    events.tell("end", steps, steps, curve[-1][1] if curve else {})
+    job.devices.wait()
     return done
 
 
-def _steps(
-    run: Run, phase: Phase, state: State, rows: Rows, dtype: torch.dtype | None, stage: Stage
+def _take_steps(
+    job: TrainingJob,
+    state: State,
+    inputs: Inputs,
+    dtype: torch.dtype | None,
+    events: StageEvents,
 ) -> Progress:
     """Take the steps that are left; leave the final (averaged) weights in the model."""
-    model, settings, progress = run.model, phase.settings, state.progress
+    model, progress = job.model, state.progress
+    phase, last = job.phases[progress.phase], progress.phase == len(job.phases) - 1
+    steps = phase.settings.steps
     model.train()
-    drops = drops_of(phase, len(run.images))
-    rest = (model, phase, run.seed, run.devices, dtype, drops)
-    stepper = PrivateStepper(*rest, run.private) if run.private else Stepper(*rest)
+    milestones = milestone_steps(phase, len(job.images))
+    rest = (model, phase, job.seed, job.devices, dtype, milestones)
+    stepper = PrivateStepper(*rest, job.private) if job.private else Stepper(*rest)
     try:
-        first = stepper.moved[phase.turns[0].name]
-        average = Average(first, settings.ema_decay) if settings.ema_decay else None
-        if state.optimisers:
-            restore(stepper.optimisers, state.optimisers)
-        if average and state.average:
-            average.load_state_dict(dict(state.average))
-        keeper = Keeper(run, stepper, average, time.monotonic(), progress.step)
-        with closing(batches(run, phase, rows, range(progress.step, settings.steps))) as feed:
+        restore(stepper, state)
+        with closing(batches(job, phase, inputs, range(progress.step, steps))) as feed:
             for step, batch in feed:
                 try:
                     values = stepper.step(step, batch)
                 except NotFiniteError as error:
-                    raise _not_finite(run, phase, step, keeper.good, error) from error
-                if average and (step + 1) % settings.ema_every == 0:
-                    average.update()
+                    raise _not_finite(job, phase, step, error) from error
                 progress = _record(progress, phase, step + 1, values)
-                keeper.keep(progress, phase)
-                stage.tell(Event("step", stage.name, step + 1, settings.steps, values))
-        if average:
-            average.swap()
+                job.checkpointer.after_step(stepper, progress, last=last)
+                events.tell("step", step + 1, steps, values)
+        if stepper.ema:
+            stepper.ema.swap()
     finally:
         stepper.close()
         model.eval()
-    run.devices.align(list(model.buffers()))
+    job.devices.align(list(model.buffers()))
     return progress
 
 
@@ -110,11 +101,11 @@ def _record(progress: Progress, phase: Phase, done: int, values: Mapping[str, fl
     return replace(progress, step=done, losses={**progress.losses, phase.name: curve})
 
 
-def _not_finite(run: Run, phase: Phase, step: int, good: int, error: NotFiniteError) -> UserError:
-    path = state_path(run.folder)
-    kept = f"The state after step {good} is kept in {path}" if path.exists() else "Nothing is kept"
+def _not_finite(job: TrainingJob, phase: Phase, step: int, error: NotFiniteError) -> UserError:
+    path, saved = job.checkpointer.state_path, job.checkpointer.saved
+    kept = f"The state after step {saved} is kept in {path}" if path.exists() else "Nothing is kept"
     return UserError(
-        f"training {run.name}: {error.term} = {error.value} in turn {error.turn!r} of phase "
-        f"{phase.name!r}, step {step + 1} of {phase.settings.steps}.\n{kept}.\nTry a lower "
+        f"training {job.options.name}: {error.term} = {error.value} in turn {error.turn!r} of "
+        f"phase {phase.name!r}, step {step + 1} of {phase.settings.steps}.\n{kept}.\nTry a lower "
         "learning rate, a smaller clip_norm or precision=float32, with --no-resume."
     )

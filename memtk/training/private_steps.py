@@ -1,4 +1,4 @@
-"""One private step: each unit's gradient clipped by itself, then noise, by opacus's optimiser."""
+"""One step of DP-SGD: each unit's gradient clipped by itself, then noise, by opacus's optimiser."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from torch import Tensor, nn
 
 from memtk.errors import UserError
 from memtk.interfaces import Phase, Trainable, Turn
+from memtk.training.batches import MicroBatch
 from memtk.training.devices import Devices
-from memtk.training.optimisers import set_rate
-from memtk.training.order import Part
-from memtk.training.private import PrivateRun
-from memtk.training.schedules import factor
+from memtk.training.privacy import PrivateTraining
 from memtk.training.steps import NotFiniteError, Stepper
 
 AT_ONCE = 2**24
@@ -52,68 +50,61 @@ class PrivateStepper(Stepper):
         seed: int,
         devices: Devices,
         dtype: torch.dtype | None,
-        drops: Sequence[int],
-        private: PrivateRun,
+        milestones: Sequence[int],
+        private: PrivateTraining,
     ) -> None:
         from opacus.optimizers import DPOptimizer
 
-        super().__init__(model, phase, seed, devices, dtype, drops)
+        super().__init__(model, phase, seed, devices, dtype, milestones)
         self._private = private
         self._generator = torch.Generator(devices.device)
         self._noisy: Any = DPOptimizer(
             self.optimisers[phase.turns[0].name],
-            noise_multiplier=private.noise_multiplier,
+            noise_multiplier=private.budget.noise_multiplier,
             max_grad_norm=private.settings.max_grad_norm,
-            expected_batch_size=private.rate(phase.name) * len(private.units),
+            expected_batch_size=private.rate(phase.name) * len(private.budget.units),
             generator=self._generator,
         )
-        weights = sum(p.numel() for p in self.moved[phase.turns[0].name])
+        weights = sum(p.numel() for p in self.trained[phase.turns[0].name])
         self._most = max(1, AT_ONCE // weights)
         self._buffers = {name: b.detach().clone() for name, b in model.named_buffers()}
 
     def _turn(
-        self, turn: Turn, step: int, batch: Sequence[tuple[Part, Tensor]]
+        self, turn: Turn, step: int, batch: Sequence[tuple[MicroBatch, Tensor]]
     ) -> dict[str, float]:
-        settings, noisy, moved = self.phase.settings, self._noisy, self.moved[turn.name]
-        self._only(moved)
+        noisy, parameters = self._noisy, self.trained[turn.name]
+        self._only(parameters)
         noisy.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         waiting: list[tuple[Tensor | None, ...]] = []
         for part, x in batch:
             terms = self._loss(turn, part, x)
             total = torch.stack(list(terms.values())).sum()
-            waiting.append(torch.autograd.grad(total, moved, allow_unused=True))
+            waiting.append(torch.autograd.grad(total, parameters, allow_unused=True))
             if len(waiting) == self._most:
-                self._clip(moved, waiting)
-            for term, loss in terms.items():
-                share = loss.detach() * part.weight
-                sums[term] = sums[term] + share if term in sums else share
-        self._clip(moved, waiting)
+                self._clip(parameters, waiting)
+            self._add(sums, terms, part)
+        self._clip(parameters, waiting)
         self._check_finite(turn, sums)
-        for parameter in moved:
+        for parameter in parameters:
             parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))  # type: ignore[attr-defined]
         self._generator.manual_seed(self._private.noise_seed(self.phase.name, step))
         noisy.signal_skip_step(False)
         noisy.pre_step()
-        for parameter in moved:  # a fused Adam wants the layout of the weights
+        for parameter in parameters:  # a fused Adam wants the layout of the weights
             assert parameter.grad is not None
             parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
-        rate = factor(
-            settings.schedule, step, settings.steps, self.drops, settings.gamma, settings.floor
-        )
-        optimiser = self.optimisers[turn.name]
-        set_rate(optimiser, turn.learning_rate * rate)
-        optimiser.step()
+        self._move(turn, step)
         self._check_buffers()
         return {term: float(value) for term, value in sums.items()}
 
     def _clip(
-        self, moved: Sequence[nn.Parameter], waiting: list[tuple[Tensor | None, ...]]
+        self, parameters: Sequence[nn.Parameter], waiting: list[tuple[Tensor | None, ...]]
     ) -> None:
         """Clip the gradients of units that wait and add them up; the noise comes at the end."""
         if not waiting:
             return
-        for number, parameter in enumerate(moved):
+        for number, parameter in enumerate(parameters):
             found = [unit[number] for unit in waiting]
             zero = torch.zeros_like(parameter)
             stacked = torch.stack([zero if g is None else g for g in found])  # (units, *shape)
@@ -128,7 +119,7 @@ class PrivateStepper(Stepper):
         for term, value in sums.items():
             if not math.isfinite(float(value)):
                 raise NotFiniteError(turn.name, term, float(value))
-        summed = [p.summed_grad for p in self.moved[turn.name] if p.summed_grad is not None]  # type: ignore[attr-defined]
+        summed = [p.summed_grad for p in self.trained[turn.name] if p.summed_grad is not None]  # type: ignore[attr-defined]
         if summed:
             norm = float(torch.stack([g.norm() for g in summed]).norm())
             if not math.isfinite(norm):

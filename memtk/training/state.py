@@ -1,26 +1,25 @@
-"""The state of a training that goes on after it was stopped."""
+"""What a stopped training needs to go on: how far it is, its weights, and what it was asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from memtk.errors import UserError
 from memtk.interfaces import Images, Phase, PhaseSettings, Trainable
 from memtk.interfaces.settings import WITHOUT_EFFECT
-from memtk.training.checkpoints import FORMAT, WAY_OUT, read_file, write_file
 
 
-class _Nothing:
+class _NotThere:
+    """In the place of a value that one side of a comparison lacks."""
+
     def __repr__(self) -> str:
         return "not there"
 
 
-NOT_THERE = _Nothing()
+_NOT_THERE = _NotThere()
 
 Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
 
@@ -53,14 +52,27 @@ class State:
     optimisers: Mapping[str, Any] = field(default_factory=dict)
     average: Mapping[str, Any] | None = None
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as tensors and plain values, which a file can hold."""
+        losses = {name: [list(p) for p in ps] for name, ps in self.progress.losses.items()}
+        rest = {"losses": losses, "precision": dict(self.progress.precision)}
+        return {**vars(self), "progress": {**vars(self.progress), **rest}}
 
-def state_path(folder: Path) -> Path:
-    """Return where the state lies in the folder of a training."""
-    return folder / "state.pt"
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> State:
+        """Return what `plain` was made of.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: if it is something else.
+        """
+        saved = content["progress"]
+        losses = {n: [(step, dict(v)) for step, v in ps] for n, ps in saved["losses"].items()}
+        progress = Progress(**{**saved, "losses": losses})
+        return cls(progress, content["model"], content["optimisers"], content["average"])
 
 
-def length(phase: Phase) -> int:
-    """Return the steps of a phase; a phase without turns only looks at the data."""
+def steps_of(phase: Phase) -> int:
+    """Return how many steps a phase takes: none without turns, where it only sees the data."""
     return phase.settings.steps if phase.turns else 0
 
 
@@ -70,7 +82,7 @@ def recipe_of(
     """Return what decides on the numbers of a training, in plain values."""
     phases = {
         phase.name: {
-            "steps": length(phase),
+            "steps": steps_of(phase),
             "turns": {t.name: [t.learning_rate, *t.betas] for t in phase.turns},
         }
         for phase in model.phases()
@@ -85,43 +97,6 @@ def recipe_of(
         "augmented": augmented,
         "checkpoints": list(kept),
     }
-
-
-def save_state(path: Path, state: State, recipe: Mapping[str, Any]) -> None:
-    """Write the state, whole or not at all."""
-    progress = {
-        **vars(state.progress),
-        "losses": {name: [list(p) for p in ps] for name, ps in state.progress.losses.items()},
-        "precision": dict(state.progress.precision),
-    }
-    content = {"format": FORMAT, "recipe": dict(recipe), "progress": progress}
-    rest = {"model": state.model, "optimisers": state.optimisers, "average": state.average}
-    write_file(path, {**content, **rest})
-
-
-def load_state(path: Path, recipe: Mapping[str, Any]) -> State | None:
-    """Read the state of an earlier call, None if there is none.
-
-    Raises:
-        UserError: if the file is damaged, or of a training with another recipe.
-    """
-    if not path.exists():
-        return None
-    content = read_file(path)
-    try:
-        made, saved = content["recipe"], content["progress"]
-        losses = {n: [(step, dict(v)) for step, v in ps] for n, ps in saved["losses"].items()}
-        progress = Progress(**{**saved, "losses": losses})
-        state = State(progress, content["model"], content["optimisers"], content["average"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is not the state of a training: {WAY_OUT}") from error
-    difference = _difference(made, recipe)
-    if difference:
-        raise UserError(
-            f"{path} belongs to another training: {difference}.\n"
-            f"To train anew, {WAY_OUT}; to keep both, choose another folder."
-        )
-    return state
 
 
 def _deciding(config: Any, tree: Any) -> Any:
@@ -144,17 +119,17 @@ def _deciding(config: Any, tree: Any) -> Any:
     return tree
 
 
-def _difference(old: Any, new: Any, where: str = "") -> str:
+def difference(old: Any, new: Any, where: str = "") -> str:
     """Return the first place where two trees of plain values differ, in words."""
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
-        return "" if _plain(old) == _plain(new) else f"{where} was {old!r} and is now {new!r}"
+        return "" if _listed(old) == _listed(new) else f"{where} was {old!r} and is now {new!r}"
     for key in [*old, *(k for k in new if k not in old)]:
-        before, now = (tree.get(key, NOT_THERE) for tree in (old, new))
-        inner = _difference(before, now, f"{where}.{key}" if where else str(key))
+        before, now = (tree.get(key, _NOT_THERE) for tree in (old, new))
+        inner = difference(before, now, f"{where}.{key}" if where else str(key))
         if inner:
             return inner
     return ""
 
 
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+def _listed(value: Any) -> Any:
+    return [_listed(v) for v in value] if isinstance(value, list | tuple) else value

@@ -7,13 +7,12 @@ from torch import nn
 
 from memtk.data.images import MemoryImages
 from memtk.errors import PluginError, UserError
-from memtk.interfaces import ComponentConfig, Diffusion, Generator, ImageSpec
+from memtk.interfaces import ComponentConfig, Diffusion, Generator, ImageSpec, Target
 from memtk.memorization import auc, scores_of
-from memtk.noise import Noise
+from memtk.noise import Noise, seeded
 from memtk.registry import open_registry
-from memtk.training.attacking import make_target
 from memtk.training.devices import open_devices
-from memtk.training.seeding import seeded
+from memtk.training.inference import scorer
 
 SPEC = ImageSpec((6, 6))
 T, N, V = 50, 24, 40
@@ -71,14 +70,9 @@ def overfitted():
 def attack(name, model, images, batch_size=16, synthetic=None, **settings):
     cls = open_registry().load("attack", name)
     asked = {k: settings.pop(k) for k in ("embed", "similarity", "strangers") if k in settings}
-    target = make_target(
-        model,
-        MemoryImages(pictures(0, N) if synthetic is None else synthetic),
-        seed=3,
-        devices=open_devices("cpu"),
-        batch_size=batch_size,
-        **asked,
-    )
+    each = scorer(model, seed=3, batch_size=batch_size, devices=open_devices("cpu"))
+    fake = MemoryImages(pictures(0, N) if synthetic is None else synthetic)
+    target = Target(model, fake, each, **asked)
     made = cls(cls.Config(**settings))
     assert made.describe(target)
     return made.score(target, MemoryImages(images))
@@ -187,17 +181,10 @@ def test_pia_looks_at_a_scaled_probe_if_asked(overfitted):
 
 
 def test_an_attack_that_gives_no_score_an_image_is_told(overfitted):
-    target = make_target(
-        overfitted,
-        MemoryImages(pictures(0, 4)),
-        seed=0,
-        devices=open_devices("cpu"),
-        batch_size=4,
-        name="x",
-    )
+    each = scorer(overfitted, seed=0, batch_size=4, devices=open_devices("cpu"), name="x")
     with pytest.raises(PluginError, match=r"scores of shape \(4, 2\) for 4 images"):
-        target.each(MemoryImages(pictures(0, 4)), lambda x, noise: x.flatten(1)[:, :2])
-    assert target.each(MemoryImages(pictures(0, 0)), lambda x, noise: x).shape == (0,)
+        each(MemoryImages(pictures(0, 4)), lambda x, noise: x.flatten(1)[:, :2])
+    assert each(MemoryImages(pictures(0, 0)), lambda x, noise: x).shape == (0,)
 
 
 @pytest.mark.parametrize(("name", "dims"), [("monai2d", 2), ("diffusers2d", 2), ("meddiff3d", 3)])

@@ -11,9 +11,8 @@ from memtk.config import build
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.testing import check_embedder
-from memtk.training.memory import estimate
-from memtk.training.optimisers import make_adam
-from memtk.training.schedules import factor
+from memtk.training.footprint import peak_memory
+from memtk.training.steps import lr_factor, make_adam
 from memtk_contrastive.embedder import Contrastive2d, Contrastive3d
 from memtk_contrastive.presets import trained_as_there
 
@@ -52,7 +51,7 @@ def test_the_paper_presets_have_the_parameters_of_the_papers_networks(
         model = make(cls, preset, shape, RANDOM if cls is Contrastive2d else {})
         assert model.embed(torch.empty(2, 1, *shape)).shape == (2, width)
     assert count(model) == expected
-    kept = estimate(model, model.phases()[0])
+    kept = peak_memory(model, model.phases()[0])
     assert kept is not None and kept > 4 * 4 * expected  # weights, gradients, two moments
 
 
@@ -92,7 +91,7 @@ def test_their_rate_falls_to_half_along_torchs_cosine():
     adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, settings["steps"], 0.5e-4)
     for step in range(settings["steps"]):
-        rate = factor(settings["schedule"], step, settings["steps"], floor=settings["floor"])
+        rate = lr_factor(settings["schedule"], step, settings["steps"], floor=settings["floor"])
         assert 1e-4 * rate == pytest.approx(adam.param_groups[0]["lr"])
         adam.step()
         schedule.step()

@@ -11,7 +11,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.training.blocks import Blocks
-from memtk.training.memory import estimate
+from memtk.training.footprint import peak_memory
 from memtk_diffusers.config import Diffusers2dConfig
 from memtk_diffusers.diffusion import Diffusers2d, divergence
 from memtk_diffusers.noising import SAMPLERS, Noising, reverse
@@ -206,7 +206,7 @@ def test_blocks_that_are_computed_again_give_the_same_gradients(space):
 def test_the_memory_of_the_x_ray_model_is_estimated_without_computing():
     with torch.device("meta"):
         model = Diffusers2d(build(Diffusers2dConfig), ImageSpec((512, 512))).to("meta")
-    coding, denoising = (estimate(model, phase) for phase in model.phases())
+    coding, denoising = (peak_memory(model, phase) for phase in model.phases())
     assert coding > denoising > 4 * 4 * sum(p.numel() for p in model.unet.parameters())
 
 

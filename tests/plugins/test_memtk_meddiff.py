@@ -11,8 +11,8 @@ from memtk.noise import Noise
 from memtk.testing.trainables import learn
 from memtk.training.blocks import Blocks
 from memtk.training.devices import open_devices
+from memtk.training.footprint import peak_memory
 from memtk.training.loop import train
-from memtk.training.memory import estimate
 from memtk_meddiff.autoencoder import strides
 from memtk_meddiff.config import MedDiffConfig
 from memtk_meddiff.folding import fold, unfold
@@ -264,11 +264,11 @@ def test_diffusion_sees_the_latents_before_quantisation_and_never_the_encoder():
 def test_the_memory_of_the_paper_presets_can_be_told_beforehand(preset, shape):
     with torch.device("meta"):
         model = make(shape, PRESETS[preset])
-    whole = [estimate(model, phase) for phase in model.phases()]
+    whole = [peak_memory(model, phase) for phase in model.phases()]
     thrifty = {"vqgan": {"recompute": True}, "diffusion": {"recompute": True}}
     with torch.device("meta"):
         model = make(shape, PRESETS[preset], thrifty)
-    less = [estimate(model, phase) for phase in model.phases()]
+    less = [peak_memory(model, phase) for phase in model.phases()]
     assert all(a < b for a, b in zip(less, whole, strict=True)), (less, whole)
 
 

@@ -11,10 +11,9 @@ from monai.networks.schedulers import DDPMScheduler
 from memtk.config import build
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
+from memtk.training.batches import micro_batches
 from memtk.training.devices import open_devices
-from memtk.training.order import parts
-from memtk.training.schedules import drops_of, factor
-from memtk.training.steps import Stepper
+from memtk.training.steps import Stepper, lr_factor, milestone_steps
 from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
 from memtk_monai.schedule import Schedule
 
@@ -172,11 +171,11 @@ def test_iterations_and_batches_are_those_of_the_paper(
 def test_the_learning_rate_drops_with_the_100th_and_the_1000th_epoch(name, images, ends, last):
     with torch.device("meta"):
         phase = make(name, (32, 32, 32)).phases()[2]
-    drops, steps = drops_of(phase, images), phase.settings.steps
+    drops, steps = milestone_steps(phase, images), phase.settings.steps
     assert drops == ends
-    rates = [1e-5 * factor("milestones", s, steps, drops, phase.settings.gamma) for s in ends]
+    rates = [1e-5 * lr_factor("milestones", s, steps, drops, phase.settings.gamma) for s in ends]
     assert rates == pytest.approx([1e-6, 1e-7])
-    assert 1e-5 * factor("milestones", ends[0] - 1, steps, drops) == 1e-5
+    assert 1e-5 * lr_factor("milestones", ends[0] - 1, steps, drops) == 1e-5
     assert 1 - ends[1] / steps == pytest.approx(last, abs=0.005)
 
 
@@ -239,7 +238,7 @@ def test_a_step_at_full_width_moves_the_weights_of_its_turns_and_no_others(
     moved = {"autoencoder": {"autoencoder"}, "diffusion": {"unet"}}
     moved["adversarial"] = {"autoencoder", "discriminator"}
     for phase in model.phases():
-        part = parts(0, batch, 1, 0, 1)[0]
+        part = micro_batches(0, batch, 1, 0, 1)[0]
         with torch.no_grad():
             rows = phase.encode(x) if phase.encode else x
         if phase.begin:

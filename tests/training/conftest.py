@@ -29,11 +29,14 @@ def images(toy):
 
 @pytest.fixture
 def run(devices, images, tmp_path):
-    """Train with defaults: `run(model, seed=..., ...) -> Training`."""
+    """Train with defaults: `run(model, images, seed=..., **options) -> Training`."""
+    from memtk.training.job import TrainingOptions
     from memtk.training.loop import train
 
-    def call(model, data=images, **options):
-        defaults = {"seed": 1, "folder": tmp_path, "devices": devices}
-        return train(model, data, **{**defaults, **options})
+    def call(model, data=images, *, seed=1, folder=tmp_path, watch=lambda event: None, **asked):
+        options = TrainingOptions(**asked)
+        return train(
+            model, data, seed=seed, folder=folder, devices=devices, options=options, watch=watch
+        )
 
     return call

@@ -9,9 +9,9 @@ from scipy.stats import norm
 pytest.importorskip("opacus", reason="dp-sgd needs opacus")
 
 from memtk.errors import UserError
-from memtk.training.accounting import LEAST_NOISE, Spend, epsilon_of, noise_for
+from memtk.training.accounting import LEAST_NOISE, PhaseBudget, epsilon_of, noise_for
 
-TWO = (Spend("a", 40, 0.25), Spend("b", 100, 0.1))
+TWO = (PhaseBudget("a", 40, 0.25), PhaseBudget("b", 100, 0.1))
 
 
 @pytest.mark.parametrize("kind", ["rdp", "prv"])
@@ -34,7 +34,7 @@ def test_epsilon_is_that_of_the_exact_gaussian_mechanism_where_every_unit_is_in_
         return norm.cdf(mu / 2 - eps / mu) - math.exp(eps) * norm.cdf(-mu / 2 - eps / mu) - delta
 
     exact = brentq(excess, 0, 50)
-    all_in = (Spend("a", steps, 1.0),)
+    all_in = (PhaseBudget("a", steps, 1.0),)
     assert epsilon_of(all_in, sigma, delta, "prv") == pytest.approx(exact, abs=0.03)
     assert exact <= epsilon_of(all_in, sigma, delta, "rdp") <= 1.3 * exact
 
@@ -42,13 +42,13 @@ def test_epsilon_is_that_of_the_exact_gaussian_mechanism_where_every_unit_is_in_
 def test_every_phase_adds_to_epsilon_and_one_without_steps_adds_nothing():
     both, alone = (epsilon_of(s, 1.7, 1e-3) for s in (TWO, TWO[:1]))
     assert both > alone > 0
-    assert epsilon_of((*TWO, Spend("c", 0, 0.5)), 1.7, 1e-3) == both
-    assert epsilon_of((Spend("c", 0, 0.5),), 1.7, 1e-3) == 0
+    assert epsilon_of((*TWO, PhaseBudget("c", 0, 0.5)), 1.7, 1e-3) == both
+    assert epsilon_of((PhaseBudget("c", 0, 0.5),), 1.7, 1e-3) == 0
 
 
 @pytest.mark.parametrize(
     ("spends", "epsilon"),
-    [(TWO, 0.5), ((Spend("a", 50, 1.0),), 5.0), ((Spend("a", 50, 1.0),), 300.0)],
+    [(TWO, 0.5), ((PhaseBudget("a", 50, 1.0),), 5.0), ((PhaseBudget("a", 50, 1.0),), 300.0)],
 )
 def test_the_noise_is_the_least_that_keeps_the_budget(spends, epsilon):
     sigma = noise_for(spends, epsilon, 1e-3)
@@ -56,9 +56,9 @@ def test_the_noise_is_the_least_that_keeps_the_budget(spends, epsilon):
 
 
 def test_a_budget_that_is_never_used_up_asks_for_little_noise():
-    assert noise_for((Spend("a", 1, 1.0),), 1e6, 1e-3) == LEAST_NOISE
+    assert noise_for((PhaseBudget("a", 1, 1.0),), 1e6, 1e-3) == LEAST_NOISE
 
 
 def test_a_budget_that_no_noise_keeps_is_refused():
     with pytest.raises(UserError, match="accountant=prv"):
-        noise_for((Spend("a", 50, 1.0),), 1e-4, 1e-3)
+        noise_for((PhaseBudget("a", 50, 1.0),), 1e-4, 1e-3)

@@ -6,7 +6,7 @@ from memtk.errors import UserError
 from memtk.interfaces import Phase
 from memtk.noise import Noise
 from memtk.training.blocks import Blocks, blocks_of
-from memtk.training.plan import describe
+from memtk.training.footprint import describe
 
 
 def kept(model, phase, x):

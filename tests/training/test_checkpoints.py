@@ -10,10 +10,10 @@ from memtk.training.checkpoints import (
     checkpoint_steps,
     load_checkpoint,
     read_file,
+    restore_optimisers,
     write_checkpoint,
     write_file,
 )
-from memtk.training.optimisers import restore
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path, monkeypatch):
 def test_optimisers_of_another_model_are_refused():
     adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))])
     with pytest.raises(UserError, match="do not fit"):
-        restore({"turn": adam}, {})
+        restore_optimisers({"turn": adam}, {})

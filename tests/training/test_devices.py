@@ -27,13 +27,6 @@ def test_shards_cover_all_rows_once_and_evenly(world):
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_blocks_yield_all_rows_in_order(devices):
-    asked = []
-    blocks = devices.blocks(7, 3, lambda rows: asked.append(list(rows)) or torch.tensor(rows))
-    assert torch.cat(list(blocks)).tolist() == list(range(7))
-    assert asked == [[0, 1, 2], [3, 4, 5], [6]]
-
-
 def test_an_unknown_device_gets_a_suggestion():
     with pytest.raises(UserError, match="Did you mean 'cuda'"):
         open_devices("cude")

@@ -9,8 +9,8 @@ import torch
 
 from memtk.errors import PluginError, UserError
 from memtk.interfaces import Phase, PhaseSettings
+from memtk.training.batches import Order
 from memtk.training.checkpoints import load_checkpoint, write_checkpoint
-from memtk.training.order import Order
 
 
 class Stop(Exception):
@@ -31,8 +31,8 @@ def noisy(x, noise):
 
 @pytest.fixture(autouse=True)
 def every_step_is_told_and_saved(monkeypatch):
-    monkeypatch.setattr("memtk.training.keeper.PATIENCE", 0)
-    monkeypatch.setattr("memtk.training.watching.INTERVAL", 0.0)
+    monkeypatch.setattr("memtk.training.checkpoints.PATIENCE", 0)
+    monkeypatch.setattr("memtk.events.INTERVAL", 0.0)
 
 
 def test_a_trained_model_has_the_weights_of_its_last_checkpoint(toy, run):
@@ -359,7 +359,7 @@ def test_the_loss_curve_has_200_points_at_most(toy, run):
 def test_the_state_is_saved_no_more_often_than_asked(toy, run, monkeypatch):
     saved = []
     monkeypatch.setattr(
-        "memtk.training.run.save_state", lambda path, state, recipe: saved.append(state)
+        "memtk.training.checkpoints.Checkpointer.save", lambda self, state: saved.append(state)
     )
     run(toy.make(), save_every=1000.0)
     assert [(s.progress.phase, s.progress.step) for s in saved] == [(1, 0), (1, 0), (2, 0)]

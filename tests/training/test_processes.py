@@ -78,5 +78,6 @@ def test_blocks_shards_and_collected_values_are_in_order(found):
 
 def test_two_processes_draw_the_images_of_one(found):
     (one, first, second), _ = found
-    assert first["synthetic"] == second["synthetic"]
+    assert first["synthetic"] == second["synthetic"] == first["written"]
+    assert second["written"] == []  # the first process writes for both
     assert np.allclose(first["synthetic"], one["synthetic"], atol=1e-4)  # weights differ a little

@@ -6,20 +6,20 @@ import torch
 from memtk.errors import PluginError
 from memtk.interfaces import Phase, PhaseSettings, Turn
 from memtk.noise import Noise, derive
-from memtk.training.order import Order, parts
+from memtk.training.batches import Order, micro_batches
 from memtk.training.steps import Stepper
 
 
 def batch_of(phase, x, step=0, world=1):
-    found = parts(step, phase.settings.batch_size, phase.settings.accumulate, 0, world)
+    found = micro_batches(step, phase.settings.batch_size, phase.settings.accumulate, 0, world)
     order = Order(1, phase.name, len(x))
     return [(part, x[order.images(part.samples)]) for part in found]
 
 
 @pytest.fixture
 def stepper(devices):
-    def make(model, phase, dtype=None, drops=()):
-        return Stepper(model, phase, 1, devices, dtype, drops)
+    def make(model, phase, dtype=None, milestones=()):
+        return Stepper(model, phase, 1, devices, dtype, milestones)
 
     return make
 
@@ -151,7 +151,7 @@ def test_weights_decay_and_rates_drop_as_in_torch(toy, stepper):
     dropping = {"schedule": "milestones", "milestones": (2, 3), "weight_decay": 0.5}
     model = toy.make(toy.Small, phase={**dropping, "gamma": 0.3, "clip_norm": None})
     phase, hand, x = model.phases()[0], copy.deepcopy(model), toy.pictures()
-    one = stepper(model, phase, drops=(2, 3))
+    one = stepper(model, phase, milestones=(2, 3))
     adam = torch.optim.AdamW(hand.parameters(), lr=1e-2, weight_decay=0.5)
     schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [2, 3], gamma=0.3)
     for step in range(5):

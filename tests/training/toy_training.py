@@ -19,7 +19,7 @@ from memtk.interfaces import (
     Trainable,
     Turn,
 )
-from memtk.training.seeding import seeded
+from memtk.noise import seeded
 
 SPEC = ImageSpec((8, 8))
 
@@ -192,7 +192,8 @@ def main(folder, steps, pause):
     import time
 
     from memtk.training.devices import open_devices
-    from memtk.training.embedding import embed
+    from memtk.training.inference import embed, map_rows, sample
+    from memtk.training.job import TrainingOptions
     from memtk.training.loop import train
 
     torch.set_num_threads(1)
@@ -216,10 +217,12 @@ def main(folder, steps, pause):
         seed=1,
         folder=folder,
         devices=devices,
-        checkpoints=2,
-        save_every=0.0,
+        options=TrainingOptions(
+            checkpoints=2,
+            save_every=0.0,
+            augment=lambda x, noise: x + 0.1 * noise.normal(1, 8, 8),
+        ),
         watch=watch,
-        augment=lambda x, noise: x + 0.1 * noise.normal(1, 8, 8),
     )
     lonely = train(
         make(Small, phase={"batch_size": 1, "clip_norm": 3.0}),
@@ -230,7 +233,7 @@ def main(folder, steps, pause):
     )
     coupled = train(make(Coupled), images, seed=1, folder=folder / "coupled", devices=devices)
     table = embed(make(Small), images, batch_size=5, devices=devices)
-    blocks = devices.blocks(7, 2, lambda rows: torch.tensor(rows))
+    blocks = map_rows(devices, 7, 2, lambda rows: torch.tensor(rows))
     found = {
         "losses": {**training.losses, **lonely.losses, **coupled.losses},
         "embeddings": table.tolist(),
@@ -239,15 +242,12 @@ def main(folder, steps, pause):
         "shard": list(devices.shard(5)),
         "world": devices.world,
     }
-    try:
-        from memtk.training.sampling import sample
-    except ImportError:
-        sample = None
-    if sample:
-        drawn = sample(
-            model, 7, seed=2, path=folder / "synthetic.h5", batch_size=2, devices=devices
-        )
-        found["synthetic"] = drawn.read(range(7)).tolist()
+    synthetic = []
+    drawn = sample(model, 7, seed=2, batch_size=2, devices=devices)
+    devices.write(drawn, synthetic.extend)
+    found["written"] = [x for block in synthetic for x in block.tolist()]
+    drawn = sample(model, 7, seed=2, batch_size=2, devices=devices)
+    found["synthetic"] = torch.cat(list(drawn)).tolist()
     (folder / f"found-{devices.rank}.json").write_text(json.dumps(found))
     if devices.world > 1:
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How much memory a phase of training will need: an estimate, made without computing anything."""
+"""What a training will take, told without training: steps, parameters and memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,45 @@ from torch.utils.hooks import RemovableHandle
 
 from memtk.interfaces import Phase, Trainable
 from memtk.noise import Noise
-from memtk.training.blocks import blocks_of
-from memtk.training.optimisers import moved_by
-from memtk.training.order import parts
+from memtk.training.batches import micro_batches
+from memtk.training.blocks import blocks_of, check_blocks
+from memtk.training.state import steps_of
+from memtk.training.steps import trained_parameters
 
 
-def estimate(model: Trainable, phase: Phase, world: int = 1) -> int | None:
+@dataclass(frozen=True)
+class PhasePlan:
+    """What one phase will take.
+
+    Args:
+        phase: its name.
+        steps: optimiser steps; 0 where it only looks at the data.
+        batch_size: images a step.
+        parameters: how many its turns train, by turn.
+    """
+
+    phase: str
+    steps: int
+    batch_size: int
+    parameters: dict[str, int]
+
+
+def describe(model: Trainable) -> list[PhasePlan]:
+    """Return the phases of `model` in the order they would be trained.
+
+    Raises:
+        UserError: if a setting asks for what the model cannot do.
+    """
+    plans = []
+    for phase in model.phases():
+        check_blocks(model, phase)
+        trained = {turn.name: trained_parameters(model, phase, turn) for turn in phase.turns}
+        numbers = {turn: sum(p.numel() for p in own) for turn, own in trained.items()}
+        plans.append(PhasePlan(phase.name, steps_of(phase), phase.settings.batch_size, numbers))
+    return plans
+
+
+def peak_memory(model: Trainable, phase: Phase, world: int = 1) -> int | None:
     """Return the bytes that a process needs at the peak of a step; None where it cannot be told.
 
     Added up: all weights and buffers; of what the phase moves, gradients, both of Adam's moments
@@ -34,14 +67,14 @@ def estimate(model: Trainable, phase: Phase, world: int = 1) -> int | None:
     """
     weights = [*model.parameters(), *model.buffers()]
     if not all(tensor.is_meta for tensor in weights):
-        raise ValueError("estimate takes a model on the meta device")
-    moved = {turn.name: moved_by(model, phase, turn) for turn in phase.turns}
-    fixed = _bytes(weights) + 3 * sum(map(_bytes, moved.values()))
-    if phase.settings.ema_decay and moved:
-        fixed += _bytes(next(iter(moved.values())))
+        raise ValueError("peak_memory takes a model on the meta device")
+    trained = {turn.name: trained_parameters(model, phase, turn) for turn in phase.turns}
+    fixed = _bytes(weights) + 3 * sum(map(_bytes, trained.values()))
+    if phase.settings.ema_decay and trained:
+        fixed += _bytes(next(iter(trained.values())))
     was = [p.requires_grad for p in model.parameters()]
     try:
-        kept = [_kept(model, phase, own, turn.name, world) for turn, own in _turns(phase, moved)]
+        kept = [_kept(model, phase, own, turn, world) for turn, own in trained.items()]
     except Exception:  # a plugin's loss may not work on the meta device; then nobody can tell
         return None
     finally:
@@ -50,33 +83,31 @@ def estimate(model: Trainable, phase: Phase, world: int = 1) -> int | None:
     return fixed + max(kept, default=0)
 
 
-def _turns(phase: Phase, moved: dict[str, list[nn.Parameter]]) -> Iterator[tuple[Any, Any]]:
-    return ((turn, moved[turn.name]) for turn in phase.turns)
-
-
-def _kept(model: Trainable, phase: Phase, moved: list[nn.Parameter], turn: str, world: int) -> int:
+def _kept(
+    model: Trainable, phase: Phase, trained: list[nn.Parameter], turn: str, world: int
+) -> int:
     """Return the bytes of a batch and of what one turn keeps of it."""
     settings = phase.settings
-    split = parts(0, settings.batch_size, settings.accumulate, 0, world)
+    split = micro_batches(0, settings.batch_size, settings.accumulate, 0, world)
     rows = settings.batch_size if phase.whole_batch else max(len(p.samples) for p in split)
     x = torch.empty(rows, model.spec.channels, *model.spec.shape, device="meta")
     model.eval()
     with torch.no_grad():
         x = phase.encode(x) if phase.encode else x
     model.train()
-    wanted = set(moved)
+    wanted = set(trained)
     for parameter in model.parameters():
         parameter.requires_grad_(parameter in wanted)
-    ledger = Ledger(exempt={_key(t) for t in [*model.parameters(), *model.buffers(), x]})
+    saved = SavedTensors(exempt={_key(t) for t in [*model.parameters(), *model.buffers(), x]})
     blocks = blocks_of(model, phase) if settings.recompute else []
-    with ledger.watching(blocks):
+    with saved.watching(blocks):
         model(phase.name, turn, x, Noise(0, range(rows), "meta"))
-    return _bytes([x]) + ledger.total()
+    return _bytes([x]) + saved.total()
 
 
 @dataclass
-class Ledger:
-    """Keeps account of the tensors that are kept for a backward pass.
+class SavedTensors:
+    """Counts the tensors that a forward pass saves for the backward pass.
 
     Args:
         exempt: tensors that are there anyway, by `_key`.

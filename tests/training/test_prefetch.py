@@ -4,20 +4,20 @@ from contextlib import closing
 
 import pytest
 
-from memtk.training.ahead import read_ahead
+from memtk.training.batches import prefetch
 
 
 def readers():
-    return [t for t in threading.enumerate() if t.name.startswith("memtk-read-ahead")]
+    return [t for t in threading.enumerate() if t.name.startswith("memtk-prefetch")]
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 9])
 def test_every_key_is_read_once_and_in_order(depth):
     read = []
-    found = read_ahead(lambda step: read.append(step) or step * 2, range(3, 7), depth)
+    found = prefetch(lambda step: read.append(step) or step * 2, range(3, 7), depth)
     assert list(found) == [6, 8, 10, 12]
     assert read == [3, 4, 5, 6]
-    assert list(read_ahead(lambda step: step, range(0), depth)) == []
+    assert list(prefetch(lambda step: step, range(0), depth)) == []
     assert not readers()
 
 
@@ -27,7 +27,7 @@ def test_an_error_comes_out_at_its_key_and_no_thread_stays():
             raise OSError("broken")
         return step
 
-    reader = read_ahead(read, range(5), 4)
+    reader = prefetch(read, range(5), 4)
     assert [next(reader), next(reader)] == [0, 1]
     with pytest.raises(OSError, match="broken"):
         next(reader)
@@ -36,7 +36,7 @@ def test_an_error_comes_out_at_its_key_and_no_thread_stays():
 
 def test_no_more_is_read_ahead_than_asked():
     read = []
-    with closing(read_ahead(lambda step: read.append(step) or step, range(100), 3)) as reader:
+    with closing(prefetch(lambda step: read.append(step) or step, range(100), 3)) as reader:
         for step in range(5):
             assert next(reader) == step
             deadline = time.monotonic() + 5
@@ -56,7 +56,7 @@ def test_closing_waits_for_the_read_under_way_and_drops_the_rest():
         read.append(step)
         return step
 
-    reader = read_ahead(slow, range(50), 8)
+    reader = prefetch(slow, range(50), 8)
     assert next(reader) == 0
     assert started.wait(5)
     threading.Timer(0.05, go.set).start()
@@ -68,6 +68,6 @@ def test_closing_waits_for_the_read_under_way_and_drops_the_rest():
 def test_reading_goes_on_while_the_reader_is_not_asked():
     """Reading and computing take 20 ms each: side by side they take less than one by one."""
     start = time.monotonic()
-    for _ in read_ahead(lambda step: time.sleep(0.02), range(20), 2):
+    for _ in prefetch(lambda step: time.sleep(0.02), range(20), 2):
         time.sleep(0.02)
     assert time.monotonic() - start < 0.7  # 0.8 s one after the other, 0.42 s side by side

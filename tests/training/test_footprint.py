@@ -5,8 +5,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, PhaseSettings, Turn
 from memtk.noise import Noise
-from memtk.training.memory import estimate
-from memtk.training.order import parts
+from memtk.training.batches import micro_batches
+from memtk.training.footprint import PhasePlan, describe, peak_memory
 from memtk.training.steps import Stepper
 
 SPEC = ImageSpec((32, 32))
@@ -54,7 +54,7 @@ def make(width=8, levels=6, **settings):
 
 def expected(model):
     model = model.to("meta")
-    return estimate(model, model.phases()[0])
+    return peak_memory(model, model.phases()[0])
 
 
 def peak(model, devices):
@@ -63,7 +63,7 @@ def peak(model, devices):
     stepper = Stepper(model.train(), phase, 0, devices, None)
 
     def step(number):
-        found = parts(number, size, model.config.phase.accumulate, 0, 1)
+        found = micro_batches(number, size, model.config.phase.accumulate, 0, 1)
         batch = [(part, torch.rand(len(part.samples), 1, 32, 32)) for part in found]
         stepper.step(number, batch)
 
@@ -112,14 +112,14 @@ def test_the_average_and_half_batches_are_counted(toy):
     own = sum(p.numel() * 4 for p in make().parameters())
     assert expected(make(ema_decay=0.9)) == plain + own
     model = make().to("meta")
-    halves = estimate(model, model.phases()[0], world=2)
+    halves = peak_memory(model, model.phases()[0], world=2)
     assert 0.4 < (halves - 4 * own) / (plain - 4 * own) < 0.6
 
 
 def test_a_phase_with_an_encoder_is_measured_behind_it(toy):
     model = toy.make().to("meta")
     model.encode = lambda x: model.encoder(x).flatten(1)
-    found = [estimate(model, phase) for phase in model.phases()]
+    found = [peak_memory(model, phase) for phase in model.phases()]
     assert all(value > 0 for value in found)
     assert [p.requires_grad for p in model.parameters()] == [True] * len(list(model.parameters()))
 
@@ -128,11 +128,18 @@ def test_a_loss_that_needs_numbers_has_no_estimate(toy):
     model = toy.make(toy.Small).to("meta")
     loss = model.loss
     model.loss = lambda x, noise: {"mse": loss(x, noise)["mse"] * float(x.mean())}
-    assert estimate(model, model.phases()[0]) is None
+    assert peak_memory(model, model.phases()[0]) is None
 
 
 def test_only_a_model_without_numbers_is_measured(toy):
     model = toy.make(toy.Small)
     with pytest.raises(ValueError, match="meta"):
-        estimate(model, model.phases()[0])
+        peak_memory(model, model.phases()[0])
     assert Noise(0, [1], "meta").normal(3).is_meta
+
+
+def test_a_plan_names_phases_and_the_parameters_they_move(toy):
+    assert describe(toy.make()) == [
+        PhasePlan("autoencoder", 6, 4, {"autoencoder": 20 + 34 + 9 * 64, "critic": 65}),
+        PhasePlan("denoiser", 9, 5, {"denoiser": 10 * 8 + 9 * 8}),
+    ]

@@ -1,4 +1,4 @@
-"""Differentially private training: clipping, noise, coins, resuming, and what is refused."""
+"""Differentially private training: clipping, noise, sampling, resuming, and what is refused."""
 
 from dataclasses import replace
 
@@ -14,10 +14,9 @@ from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, Phase, PhaseSettings, Private, Trainable, Turn
 from memtk.noise import Noise, derive
-from memtk.training.order import Part
-from memtk.training.private import SECRET, check_private, make_private
+from memtk.training.batches import MicroBatch
+from memtk.training.privacy import SECRET, PrivacyUnits, check_private, make_private, units_of
 from memtk.training.private_steps import PrivateStepper
-from memtk.training.units import Units, units_of
 
 OPEN = Private(epsilon=None, noise_multiplier=1.0, secret=False)
 
@@ -95,13 +94,13 @@ def test_a_step_moves_along_the_clipped_gradients_of_its_units(
     monkeypatch.setattr("memtk.training.private_steps.AT_ONCE", at_once)
     settings = replace(OPEN, noise_multiplier=1e-9, max_grad_norm=0.5, unit=unit)
     model, private, step = stepper(toy, people, devices, tmp_path, settings)
-    assert len(private.units) == (5 if unit == "patient" else 12)
-    parts = private.parts("only", 3)
+    assert len(private.budget.units) == (5 if unit == "patient" else 12)
+    parts = private.micro_batches("only", 3)
     units = [[k % 12 for k in part.samples] for part in parts]
     want, norms = by_hand(model, people, units, 0.5, 3)
     assert min(norms) < 0.5 < max(norms) or unit == "patient"  # some are clipped, some are not
     step.step(3, [(part, people.read([k % 12 for k in part.samples])) for part in parts])
-    expected = 0.5 * len(private.units)  # 6 of 12 images a step
+    expected = 0.5 * len(private.budget.units)  # 6 of 12 images a step
     for parameter, total in zip(model.parameters(), want, strict=True):
         assert torch.allclose(parameter.grad * expected, total, atol=1e-5)
     step.close()
@@ -115,8 +114,8 @@ def test_no_unit_moves_the_sum_further_than_the_limit(toy, people, devices, tmp_
     sums = []
     for left_out in (None, 0, 3):
         model.load_state_dict(weights)
-        chosen = [u for i, u in enumerate(private.units.images) if i != left_out]
-        rows = [(Part(u, len(u) / 12), people.read(u)) for u in chosen]
+        chosen = [u for i, u in enumerate(private.budget.units.images) if i != left_out]
+        rows = [(MicroBatch(u, len(u) / 12), people.read(u)) for u in chosen]
         step.step(0, rows)
         sums.append(torch.cat([p.grad.flatten() for p in model.parameters()]) * 2.5)
     for other in sums[1:]:
@@ -138,11 +137,11 @@ def test_the_noise_has_the_spread_that_was_asked_for(toy, people, devices, tmp_p
     assert torch.equal(again, drawn[0])
 
 
-def test_units_come_by_coins_of_their_own_and_whole():
-    units = Units(tuple((2 * i, 2 * i + 1) for i in range(200)), 400)
+def test_units_are_sampled_independently_and_whole():
+    units = PrivacyUnits(tuple((2 * i, 2 * i + 1) for i in range(200)), 400)
     counts = np.zeros(200)
     for seed in range(300):
-        parts = units.parts(seed, 0.3, seed)
+        parts = units.micro_batches(seed, 0.3, seed)
         for part in parts:
             first, second = (k - seed * 400 for k in part.samples)
             assert second == first + 1 and first % 2 == 0
@@ -152,9 +151,9 @@ def test_units_come_by_coins_of_their_own_and_whole():
 
 
 def test_what_an_image_draws_does_not_hang_on_who_else_is_in_the_step():
-    units = Units(tuple((i,) for i in range(8)), 8)
-    whole = {p.samples for p in units.parts(5, 1.0, 0)}
-    some = {p.samples for p in units.parts(5, 0.5, 1)}
+    units = PrivacyUnits(tuple((i,) for i in range(8)), 8)
+    whole = {p.samples for p in units.micro_batches(5, 1.0, 0)}
+    some = {p.samples for p in units.micro_batches(5, 0.5, 1)}
     assert some < whole and all(5 * 8 <= k[0] < 6 * 8 for k in whole)
 
 
@@ -162,7 +161,7 @@ def test_what_an_image_draws_does_not_hang_on_who_else_is_in_the_step():
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     toy, people, run, tmp_path, monkeypatch, secret
 ):
-    monkeypatch.setattr("memtk.training.private.secrets.randbits", lambda bits: 77)
+    monkeypatch.setattr("memtk.training.privacy.secrets.randbits", lambda bits: 77)
     settings = replace(OPEN, secret=secret)
     straight, stopped = toy.make(Spread), toy.make(Killed)
     whole = run(straight, people, private=settings, folder=tmp_path / "a", checkpoints=2)
@@ -170,7 +169,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     with pytest.raises(KeyboardInterrupt):
         run(stopped, people, **asked)
     assert (tmp_path / "b" / SECRET).exists() == secret
-    monkeypatch.setattr("memtk.training.private.secrets.randbits", lambda bits: 1)
+    monkeypatch.setattr("memtk.training.privacy.secrets.randbits", lambda bits: 1)
     again = toy.make(Killed)
     again.left = 10**6
     found = run(again, people, **asked)
@@ -197,7 +196,7 @@ def test_the_guarantee_names_what_was_done(toy, people, run):
     spent = run(model, people, private=Private(epsilon=2.0)).privacy
     assert 1.9 < spent.epsilon <= 2.0 and spent.delta == pytest.approx(0.02)
     assert (spent.unit, spent.units, spent.most_images) == ("patient", 5, 4)
-    assert [(s.phase, s.steps, s.sample_rate) for s in spent.spends] == [("only", 6, 1.0)]
+    assert [(s.phase, s.steps, s.sample_rate) for s in spent.phases] == [("only", 6, 1.0)]
     assert any("phantoms" in note for note in spent.notes)
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from memtk.training.average import Average
 from memtk.training.checkpoints import load_checkpoint
+from memtk.training.steps import EMA
 
 
 def weights(count=5):
@@ -13,7 +13,7 @@ def weights(count=5):
 def test_the_average_is_that_of_a_hand_made_loop():
     series = weights()
     parameter = torch.nn.Parameter(series[0].clone())
-    average, expected = Average([parameter], 0.3), series[0].double()
+    average, expected = EMA([parameter], 0.3), series[0].double()
     for n, weight in enumerate(series[1:]):
         parameter.data.copy_(weight)
         average.update()
@@ -24,7 +24,7 @@ def test_the_average_is_that_of_a_hand_made_loop():
 
 def test_the_model_has_the_average_for_the_length_of_a_block():
     parameter = torch.nn.Parameter(torch.zeros(2))
-    average = Average([parameter], 0.9)
+    average = EMA([parameter], 0.9)
     parameter.data.fill_(1.0)
     average.updates = 1
     with average.applied():
@@ -36,12 +36,12 @@ def test_the_model_has_the_average_for_the_length_of_a_block():
 def test_a_saved_average_goes_on():
     series = weights()
     whole, half = (torch.nn.Parameter(series[0].clone()) for _ in range(2))
-    one, other = Average([whole], 0.9), Average([half], 0.9)
+    one, other = EMA([whole], 0.9), EMA([half], 0.9)
     for weight in series[1:3]:
         for p, a in ((whole, one), (half, other)):
             p.data.copy_(weight)
             a.update()
-    restored = Average([half], 0.9)
+    restored = EMA([half], 0.9)
     restored.load_state_dict(other.state_dict())
     for p, a in ((whole, one), (half, restored)):
         p.data.copy_(series[3])
@@ -53,7 +53,7 @@ def test_a_saved_average_goes_on():
 def test_a_trained_model_has_averaged_weights_and_its_checkpoints_too(
     toy, run, tmp_path, monkeypatch, every
 ):
-    monkeypatch.setattr("memtk.training.watching.INTERVAL", 0.0)
+    monkeypatch.setattr("memtk.events.INTERVAL", 0.0)
     plain_model, series = toy.make(toy.Small, phase={"steps": 4}), []
     start = plain_model.linear.weight.detach().clone()
 

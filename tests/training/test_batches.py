@@ -1,6 +1,6 @@
 import pytest
 
-from memtk.training.order import Order, parts
+from memtk.training.batches import Order, micro_batches
 
 
 def test_an_epoch_is_a_permutation_and_the_next_one_another():
@@ -23,7 +23,7 @@ def test_a_batch_may_be_larger_than_the_training_set():
 @pytest.mark.parametrize("accumulate", [1, 2, 3, 20])
 def test_the_parts_of_all_processes_are_the_batch(world, accumulate):
     batch = 7
-    found = [parts(4, batch, accumulate, rank, world) for rank in range(world)]
+    found = [micro_batches(4, batch, accumulate, rank, world) for rank in range(world)]
     assert len({len(part) for part in found}) == 1
     real = [p for rank in found for p in rank if p.weight]
     assert [k for p in real for k in p.samples] == list(range(28, 35))

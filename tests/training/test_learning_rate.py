@@ -3,7 +3,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, OneCycleLR
 
 from memtk.interfaces import Phase, PhaseSettings
-from memtk.training.schedules import drops_of, factor
+from memtk.training.steps import lr_factor, milestone_steps
 
 
 def rates(make, steps):
@@ -20,38 +20,38 @@ def rates(make, steps):
 @pytest.mark.parametrize("steps", [5, 10, 37, 200])
 def test_one_cycle_is_torchs(steps):
     expected = rates(lambda adam: OneCycleLR(adam, 1.0, total_steps=steps), steps)
-    assert [factor("one-cycle", s, steps) for s in range(steps)] == pytest.approx(expected)
+    assert [lr_factor("one-cycle", s, steps) for s in range(steps)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 37])
 def test_cosine_is_torchs(steps):
     expected = rates(lambda adam: CosineAnnealingLR(adam, steps), steps)
-    assert [factor("cosine", s, steps) for s in range(steps)] == pytest.approx(expected)
+    assert [lr_factor("cosine", s, steps) for s in range(steps)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("floor", [0.5, 0.1])
 def test_cosine_with_a_floor_is_torchs_with_a_lowest_rate(floor):
     expected = rates(lambda adam: CosineAnnealingLR(adam, 37, eta_min=floor), 37)
-    assert [factor("cosine", s, 37, floor=floor) for s in range(37)] == pytest.approx(expected)
+    assert [lr_factor("cosine", s, 37, floor=floor) for s in range(37)] == pytest.approx(expected)
 
 
 def test_the_ends_are_as_documented():
-    assert factor("constant", 7, 9) == 1.0
-    assert factor("cosine", 0, 9) == 1.0
-    assert factor("cosine", 9, 9) == pytest.approx(0.0)
-    assert factor("one-cycle", 0, 100) == pytest.approx(1 / 25)
-    assert factor("one-cycle", 29, 100) == 1.0
-    assert factor("one-cycle", 99, 100) == pytest.approx(4e-6)
+    assert lr_factor("constant", 7, 9) == 1.0
+    assert lr_factor("cosine", 0, 9) == 1.0
+    assert lr_factor("cosine", 9, 9) == pytest.approx(0.0)
+    assert lr_factor("one-cycle", 0, 100) == pytest.approx(1 / 25)
+    assert lr_factor("one-cycle", 29, 100) == 1.0
+    assert lr_factor("one-cycle", 99, 100) == pytest.approx(4e-6)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_cycle_of_few_steps_stays_within_bounds(steps):
-    assert all(0 < factor("one-cycle", s, steps) <= 1 for s in range(steps))
+    assert all(0 < lr_factor("one-cycle", s, steps) <= 1 for s in range(steps))
 
 
 def test_an_unknown_schedule_is_refused():
     with pytest.raises(ValueError, match="zigzag"):
-        factor("zigzag", 0, 1)
+        lr_factor("zigzag", 0, 1)
 
 
 def phase(batch_size, **settings):
@@ -70,22 +70,24 @@ def test_milestones_in_epochs_are_torchs_with_a_loader_of_these_images(count, ba
             expected.append(adam.param_groups[0]["lr"])
             adam.step()
         schedule.step()
-    drops = drops_of(phase(batch_size), count)
+    drops = milestone_steps(phase(batch_size), count)
     steps = len(expected)
-    assert [factor("milestones", s, steps, drops) for s in range(steps)] == pytest.approx(expected)
+    assert [lr_factor("milestones", s, steps, drops) for s in range(steps)] == pytest.approx(
+        expected
+    )
 
 
 def test_milestones_in_steps_are_steps():
-    drops = drops_of(phase(4, milestone_unit="steps"), 13)
-    found = [factor("milestones", step, 9, drops, 0.5) for step in range(7)]
+    drops = milestone_steps(phase(4, milestone_unit="steps"), 13)
+    found = [lr_factor("milestones", step, 9, drops, 0.5) for step in range(7)]
     assert found == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_an_epoch_of_whole_batches_leaves_the_last_images_out():
     whole = Phase("p", phase(4).settings, whole_batch=True)
-    assert drops_of(whole, 13) == (6, 15)
-    assert drops_of(phase(4), 13) == (8, 20)
-    assert drops_of(Phase("p", phase(8).settings, whole_batch=True), 3) == (2, 5)
+    assert milestone_steps(whole, 13) == (6, 15)
+    assert milestone_steps(phase(4), 13) == (8, 20)
+    assert milestone_steps(Phase("p", phase(8).settings, whole_batch=True), 3) == (2, 5)
 
 
 @pytest.mark.parametrize("milestones", [(), (3, 2), (2, 2), (0,)])

@@ -5,10 +5,10 @@ import torch
 from memtk.errors import UserError
 from memtk.interfaces import Phase, PhaseSettings
 from memtk.noise import Noise, derive
-from memtk.training.encode import encode, open_table, write_table
-from memtk.training.order import Order
-from memtk.training.rows import EncodedRows, ImageRows
-from memtk.training.watching import Stage
+from memtk.training.batches import Order
+from memtk.training.checkpoints import Checkpointer
+from memtk.training.inputs import EncodedInputs, ImageInputs, encode, open_table, write_table
+from memtk.training.job import TrainingJob, TrainingOptions
 
 
 def noisy(x, noise):
@@ -18,17 +18,10 @@ def noisy(x, noise):
 def encoded(toy, devices, images, path, augment, encoder, model=None):
     model = model or toy.make(toy.Small)
     phase = Phase("late", PhaseSettings(batch_size=5, variants=3))
-    encode(
-        model,
-        phase,
-        encoder,
-        images,
-        seed=1,
-        path=path,
-        devices=devices,
-        augment=augment,
-        stage=Stage("encoding", lambda event: None),
-    )
+    keep = Checkpointer(path.parent, {}, (), 0.0, True)
+    options = TrainingOptions(augment=augment)
+    job = TrainingJob(model, (phase,), images, 1, devices, options, lambda event: None, keep)
+    encode(job, phase, encoder, path)
     return open_table(path)
 
 
@@ -81,7 +74,7 @@ def test_a_damaged_table_is_told(tmp_path):
 
 def test_a_step_takes_one_random_variant_of_each_image():
     table = np.arange(5 * 4, dtype=np.float32).reshape(20, 1)
-    rows = EncodedRows(None, table, Order(0, "p", 5), 4)
+    rows = EncodedInputs(None, table, Order(0, "p", 5), 4)
     samples = range(400)
     found = rows.read(samples).flatten().long()
     assert (found // 4).tolist() == rows.order.images(samples)
@@ -91,8 +84,8 @@ def test_a_step_takes_one_random_variant_of_each_image():
 
 
 def test_images_are_augmented_each_by_its_sample(images):
-    rows = ImageRows(images, Order(0, "p", 12), noisy)
+    rows = ImageInputs(images, Order(0, "p", 12), noisy)
     x = rows.read([3, 15])
-    y = rows.finish(x, [3, 15])
-    assert torch.equal(y[1:], rows.finish(x[1:], [15]))
+    y = rows.augment(x, [3, 15])
+    assert torch.equal(y[1:], rows.augment(x[1:], [15]))
     assert torch.equal(torch.cat(list(rows.batches(5))), images.x)
