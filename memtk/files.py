@@ -79,10 +79,12 @@ def require_space(path: Path, size: int) -> None:
     """
     free = shutil.disk_usage(path.parent).free
     if size + SPARE > free:
+        from rich.filesize import decimal
+
         final = path.with_name(re.sub(r"^\.(.*)\.[0-9a-f]{8}\.tmp$", r"\1", path.name))
         raise UserError(
-            f"cannot write {final}: it needs {size / 1e6:.1f} MB and {free / 1e6:.1f} MB are free, "
-            f"so {_REASONS[errno.ENOSPC]}"
+            f"cannot write {final}: it needs {decimal(size)} and {decimal(free)} are free, so "
+            f"{_REASONS[errno.ENOSPC]}"
         )
 
 

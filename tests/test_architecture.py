@@ -108,6 +108,12 @@ def test_the_core_imports_downwards_only():
     assert offenders(CORE, upwards) == {}
 
 
+def test_training_is_given_images_and_writers_and_imports_nothing_of_data():
+    training = [path for path in CORE if path.parent == ROOT / "memtk" / "training"]
+    assert training
+    assert offenders(training, lambda p: {m for m in of_memtk(p) if part(m) == "data"}) == {}
+
+
 def test_a_plugin_imports_the_face_of_memtk_and_no_other_plugin():
     def others(path):
         own = path.relative_to(ROOT / "plugins").parts[0]

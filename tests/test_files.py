@@ -150,7 +150,7 @@ def test_a_real_full_disk_is_told(tmp_path):
 
 def test_a_file_that_cannot_fit_is_refused_before_it_is_begun(tmp_path):
     require_space(tmp_path / "a.h5", 1000)
-    with pytest.raises(UserError, match=r"a\.h5: it needs 1e\+09|it needs 1000000000000000\.0 MB"):
+    with pytest.raises(UserError, match=r"a\.h5: it needs 1\.0 ZB and"):
         require_space(tmp_path / "a.h5", 10**21)
 
 

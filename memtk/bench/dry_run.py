@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.filesize import decimal
 from rich.table import Table
 
 from memtk.bench.effects import BY_SCORE, overridden
@@ -141,6 +142,7 @@ def add_model(
     plans, phases = describe(model), model.phases()
     model.to("meta")
     for plan, phase in zip(plans, phases, strict=True):
+        memory = peak_memory(model, phase) if plan.steps else None
         epochs = f"{plan.steps * plan.batch_size / images:,.0f}" if images else ""
         table.add_row(
             name,
@@ -149,24 +151,8 @@ def add_model(
             epochs,
             str(plan.batch_size),
             f"{sum(plan.parameters.values()):,}",
-            shown_bytes(peak_memory(model, phase) if plan.steps else None),
+            decimal(memory) if memory else "",
         )
     if not plans:
         table.add_row(name, "comes trained")
     return bool(plans)
-
-
-def shown_bytes(count: int | None) -> str:
-    """Return a number of bytes in words, two digits of it; nothing for None.
-
-    >>> [shown_bytes(n) for n in (900, 1_500_000, 23_456_789_000, None)]
-    ['0.9 kB', '1.5 MB', '23 GB', '']
-    """
-    if count is None:
-        return ""
-    value, unit = count / 1000, "kB"
-    for larger in ("MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.{1 if value < 9.95 else 0}f} {unit}"

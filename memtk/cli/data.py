@@ -207,12 +207,11 @@ def _home(out: Path | None) -> Path:
 
 
 def _size(public: PublicSet) -> str:
+    from rich.filesize import decimal
+
     if not public.files:
         return "sign-up"
-    size = public.size
-    if not size:
-        return "not said"
-    return f"{size / 1e9:.1f} GB" if size > 1e9 else f"{size / 1e6:.0f} MB"
+    return decimal(public.size) if public.size else "not said"
 
 
 def _say_terms(public: PublicSet) -> None:

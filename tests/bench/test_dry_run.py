@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from memtk.bench.dry_run import add_model, image_table, model_table, shown_bytes
+from memtk.bench.dry_run import add_model, image_table, model_table
 from memtk.components import find_component
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
@@ -58,7 +58,3 @@ def test_the_title_of_the_images_stands_on_one_line():
     console = Console(width=80, record=True, file=StringIO())
     console.print(image_table(ImageSpec((32, 256, 256)), counts))
     assert "images of 32 x 256 x 256, channels: 1\n" in console.export_text().replace(" \n", "\n")
-
-
-def test_bytes_are_shown_with_two_digits():
-    assert [shown_bytes(n) for n in (999_400, 9_960_000, 1e15)] == ["999 kB", "10 MB", "1000 TB"]
