@@ -29,7 +29,7 @@ from memtk.results import (
     Suite,
     Used,
 )
-from memtk.results.names import HIDDEN, hide
+from memtk.results.redact import HIDDEN, redact, redact_settings
 from memtk.training.loop import Training
 
 PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
@@ -146,8 +146,8 @@ def asked_of(
             "mitigation": list(mitigations),
             "compare": [],
         },
-        "data": hide(data),
-        "settings": hide(whole["settings"]),
+        "data": redact(data),
+        "settings": redact_settings(whole["settings"]),
     }
 
 

@@ -16,7 +16,7 @@ from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
 from memtk.results import Result, Used
-from memtk.results.names import HIDDEN
+from memtk.results.redact import HIDDEN
 
 
 def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = ()) -> Recipe:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtk.report.redaction import names_something, redact
 from memtk.results import Audit, Counts, Data, Device, EmbedderSaw, Policy, Result, Used
+from memtk.results.redact import names_something, redact_settings
 
 Rows = list[tuple[str, str]]
 
@@ -92,7 +92,7 @@ def provenance_of(result: Result) -> Provenance:
     return Provenance(
         components=[_component(role, part) for role, part in used if part is not None],
         counts=counts,
-        recipe=flatten(redact(result.data.recipe)),
+        recipe=flatten(redact_settings(result.data.recipe)),
         facts=[
             *_images(result.data),
             ("suite", f"{suite.name}, version {suite.version}" if suite else "none: own data"),
@@ -110,7 +110,7 @@ def provenance_of_audit(audit: Audit) -> Provenance:
     return Provenance(
         components=[_component(role, part) for role, part in used if part is not None],
         counts=_counts(audit.counts),
-        recipe=flatten(redact(audit.data.recipe)) if audit.data else [],
+        recipe=flatten(redact_settings(audit.data.recipe)) if audit.data else [],
         facts=[
             *(_images(audit.data) if audit.data else [("images", "none: embeddings were given")]),
             *_run(audit.seed, audit.memtk_version, audit.versions, audit.device),
@@ -168,7 +168,7 @@ def _timing(timing: Mapping[str, float]) -> Rows:
 
 def _component(role: str, part: Used) -> Component:
     origin = f"{part.distribution} {part.version}, plugin {part.plugin}"
-    return Component(role, part.name, origin, flatten(redact(part.config)))
+    return Component(role, part.name, origin, flatten(redact_settings(part.config)))
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from memtk.results.names import named
+from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
 
 CLOSE = 1e-9

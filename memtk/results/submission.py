@@ -12,7 +12,7 @@ from typing import Any
 from memtk.errors import UserError
 from memtk.files import replacing
 from memtk.results.arrays import has_arrays, read_arrays, write_arrays
-from memtk.results.names import hide
+from memtk.results.redact import redact
 from memtk.results.run import read_run
 from memtk.results.schema import Result
 from memtk.results.store import write_result
@@ -47,7 +47,7 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
     done = [cell for cell in found.file.cells if cell not in found.missing]
     folders = []
     for cell, result in zip(done, found.results, strict=True):
-        shown = Result.model_validate_json(json.dumps(hide(json.loads(result.model_dump_json()))))
+        shown = Result.model_validate_json(json.dumps(redact(json.loads(result.model_dump_json()))))
         folder = Path(into) / place_of(shown)
         write_result(folder / FILE, shown)
         (folder / ARRAYS).unlink(missing_ok=True)

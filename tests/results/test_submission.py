@@ -16,7 +16,7 @@ from memtk.results import (
     write_result,
     write_run_file,
 )
-from memtk.results.names import HIDDEN
+from memtk.results.redact import HIDDEN
 from memtk.results.submission import add, place_of
 
 REAL = read_result(Path(__file__).parent / "result-schema-2.json")

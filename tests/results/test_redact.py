@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.results.names import HIDDEN, hide, named
+from memtk.results.redact import HIDDEN, named, names_something, redact, redact_settings
 
 PLACES = [
     "/home/me/net.pt",
@@ -45,8 +45,8 @@ def test_what_may_be_a_patients_number_is_found(text):
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_other_texts_are_left_alone(text):
-    assert not named({"config": {"x": text}})
-    assert hide({"config": {"x": text}}) == {"config": {"x": text}}
+    assert not named({"notes": {"x": text}})
+    assert redact({"notes": {"x": text}}) == {"notes": {"x": text}}
 
 
 def test_whatever_stands_under_a_patients_key_is_a_patients():
@@ -66,6 +66,31 @@ def test_a_key_that_is_a_path_is_found():
 
 def test_what_is_hidden_is_found_no_more_and_the_rest_stays():
     tree = {"a": [PLACES[0], 3, None, {"b": NUMBERS[0]}], "c": "kept", "d": True}
-    hidden = hide(tree)
+    hidden = redact(tree)
     assert hidden == {"a": [HIDDEN, 3, None, {"b": HIDDEN}], "c": "kept", "d": True}
     assert not named(hidden)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/home/x", "C:\\data", "patient_17.nii.gz", "images/a", "net.pt", r"(\d+)_", "../x", "a.dcm"]
+    + [*NUMBERS, "123456789", "https://example.org/weights.pt"],
+)
+def test_a_setting_that_may_name_a_file_or_a_patient_is_shown_nowhere(text):
+    assert names_something(text)
+    assert redact_settings({"a": [{"b": text}]}) == {"a": [{"b": HIDDEN}]}
+    assert redact({"components": {"config": {"b": text}}, "data": {"recipe": text}}) == {
+        "components": {"config": {"b": HIDDEN}},
+        "data": {"recipe": HIDDEN},
+    }
+
+
+@pytest.mark.parametrize("text", ["monai3d", "auto", "0.5", "2.13.0", "as stored", "one-cycle", ""])
+def test_plain_settings_are_shown(text):
+    assert redact_settings({"a": (text, 1, None)}) == {"a": [text, 1, None]}
+
+
+@pytest.mark.parametrize("value", ["p7", 17, 1.5])
+def test_a_patient_is_hidden_whatever_the_type_of_his_number(value):
+    assert redact_settings({"patient_id": value}) == {"patient_id": HIDDEN}
+    assert redact({"patient_id": [value, None]}) == {"patient_id": [HIDDEN, None]}

@@ -1,4 +1,4 @@
-"""What in a result could name a place on somebody's machine, or a patient."""
+"""What in a result or a report could name a place on somebody's machine, or a patient."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import Any
 HIDDEN = "(not shown)"
 """Stands where a text was taken out."""
 
+SETTINGS = frozenset({"config", "recipe", "settings"})
+"""Keys below which settings stand: there any text with a slash may be a folder."""
+
 _ABSOLUTE = re.compile(r"(/|~|\.{1,2}/|[A-Za-z]:[\\/]|\\\\|file:).+")
 _BELOW = re.compile(r".*[/\\].*\.[A-Za-z]\w{0,4}")
 _FILE = re.compile(
     r".+\.(nii|gz|dcm|png|jpe?g|tiff?|csv|npz|npy|h5|hdf5|pt|pth|ckpt|safetensors|mha|mhd|nrrd|zip)",
     re.IGNORECASE,
 )
+_ENDING = re.compile(r".*\.[A-Za-z]\w{0,4}")
 _UID = re.compile(r"\d+(\.\d+){5,}")
 _NUMBER = re.compile(r"\d{6,}")
 _HASH = re.compile(r"[0-9a-f]{16,}")
@@ -43,7 +47,8 @@ def named(tree: Any) -> list[Named]:
     """Return every text of a JSON tree that looks like a path, a file or a patient's number.
 
     A number of six digits and more within a text, a DICOM identifier, and whatever stands under a
-    key such as `patient_id` are taken for a patient's. That is a guess: it can be wrong both ways.
+    key such as `patient_id` are taken for a patient's; below `SETTINGS` every text with a slash or
+    a file's ending for a path. That is a guess: it can be wrong both ways.
 
     >>> [n.where for n in named({"config": {"weights": "/home/me/net.pt", "steps": 3}})]
     ['config.weights']
@@ -51,23 +56,39 @@ def named(tree: Any) -> list[Named]:
     return list(_walk(tree, ()))
 
 
-def hide(tree: Any) -> Any:
+def redact(tree: Any) -> Any:
     """Return a JSON tree with every such text replaced.
 
-    >>> hide({"config": {"weights": "/home/me/net.pt", "steps": 3}})
-    {'config': {'weights': '(not shown)', 'steps': 3}}
+    >>> redact({"notes": ["3 / 4", "of /home/me"], "config": {"weights": "home/me", "steps": 3}})
+    {'notes': ['3 / 4', '(not shown)'], 'config': {'weights': '(not shown)', 'steps': 3}}
     """
-    return _hide(tree, ())
+    return _redact(tree, ())
 
 
-def _hide(tree: Any, keys: tuple[str, ...]) -> Any:
+def redact_settings(tree: Any) -> Any:
+    """Return settings with every such text replaced, as below the key "settings".
+
+    >>> redact_settings({"steps": 3, "name": "monai3d", "file": "p17.nii", "patient_id": 17})
+    {'steps': 3, 'name': 'monai3d', 'file': '(not shown)', 'patient_id': '(not shown)'}
+    """
+    return _redact(tree, ("settings",))
+
+
+def names_something(text: str) -> bool:
+    """Tell whether a setting may be a path, a file, a pattern made of them or a patient's number.
+
+    >>> names_something("images/a"), names_something("123456789"), names_something("one-cycle")
+    (True, True, False)
+    """
+    return bool(_kind(text, ("settings",)))
+
+
+def _redact(tree: Any, keys: tuple[str, ...]) -> Any:
     if isinstance(tree, Mapping):
-        return {key: _hide(value, (*keys, str(key))) for key, value in tree.items()}
-    if isinstance(tree, str):
-        return HIDDEN if _kind(tree, keys) else tree
-    if isinstance(tree, Sequence):
-        return [_hide(value, keys) for value in tree]
-    return tree
+        return {str(key): _redact(value, (*keys, str(key))) for key, value in tree.items()}
+    if isinstance(tree, Sequence) and not isinstance(tree, str):
+        return [_redact(value, keys) for value in tree]
+    return HIDDEN if _kind(tree, keys) else tree
 
 
 def _walk(tree: Any, keys: tuple[str, ...]) -> Iterator[Named]:
@@ -76,20 +97,24 @@ def _walk(tree: Any, keys: tuple[str, ...]) -> Iterator[Named]:
             yield from _walk(value, (*keys, str(key)))
             if _kind(str(key), ("key",)):
                 yield Named(".".join(keys), _kind(str(key), ("key",)), str(key))
-    elif isinstance(tree, str):
-        if what := _kind(tree, keys):
-            yield Named(".".join(keys), what, tree)
-    elif isinstance(tree, Sequence):
+    elif isinstance(tree, Sequence) and not isinstance(tree, str):
         for value in tree:
             yield from _walk(value, keys)
+    elif what := _kind(tree, keys):
+        yield Named(".".join(keys), what, str(tree))
 
 
-def _kind(text: str, keys: tuple[str, ...]) -> str:
-    """Return what a text may name; nothing if it is harmless."""
-    if text == HIDDEN:
+def _kind(value: Any, keys: tuple[str, ...]) -> str:
+    """Return what a value may name; nothing if it is harmless."""
+    if value == HIDDEN or value is None or isinstance(value, bool):
         return ""
-    words = text.split()
+    if not isinstance(value, str):
+        mine = any(_PATIENT.fullmatch(key) for key in keys)
+        return "what may be a patient's number" if mine else ""
+    words = value.split()
     if any(_is_place(word.strip("'\"(),;:")) for word in words):
+        return "a path"
+    if SETTINGS & {*keys} and ("/" in value or "\\" in value or _ENDING.fullmatch(value)):
         return "a path"
     if any(_PATIENT.fullmatch(key) for key in keys):
         return "what may be a patient's number"
