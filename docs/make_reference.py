@@ -58,7 +58,10 @@ def _commands() -> str:
 def _all(group: click.Group, above: str = "") -> list[tuple[str, click.Command]]:
     """Return the commands of a group by their names, each group's own after it."""
     found: list[tuple[str, click.Command]] = []
-    for name, command in sorted(group.commands.items()):
+    context = click.Context(group)
+    for name in sorted(group.list_commands(context)):
+        command = group.get_command(context, name)
+        assert command is not None
         found.append((f"{above}{name}", command))
         if isinstance(command, click.Group):
             found += _all(command, f"{above}{name} ")

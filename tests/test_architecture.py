@@ -17,14 +17,13 @@ LAYERS = (
     {"auditing", "bench", "leaderboard", "skeleton", "study", "testing"},
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
-    {"registry", "config", "plugins", "intervals"},
+    {"registry", "config", "plugins", "intervals", "progress"},
     {"hookspecs", "component", "errors", "events", "files"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
 SIBLINGS = {
     "__main__": {"cli"},
-    "api": {"cli"},
     "auditing": {"bench"},
     "study": {"bench"},
     "report": {"results", "memorization"},
@@ -33,6 +32,7 @@ SIBLINGS = {
     "imaging": {"noise", "interfaces"},
     "interfaces": {"noise"},
     "registry": {"plugins"},
+    "progress": {"plugins"},
     "hookspecs": {"component", "events"},
     "files": {"errors", "events"},
 }

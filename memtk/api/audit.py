@@ -16,17 +16,21 @@ from memtk.api.given import NAMES, GivenSet, as_set, is_path, on_cpu
 from memtk.api.result import AuditResult
 from memtk.auditing import audit_embeddings, make_audit_plan, run_audit
 from memtk.bench.folder import named_folder
-from memtk.cli.images import data_settings
-from memtk.cli.progress import Progress
 from memtk.config import build
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.files import explain, replacing
+from memtk.progress import Progress
 from memtk.registry import Registry, open_registry
 from memtk.results import Policy, read_policy
 
-SOURCES = {"train": "train", "validation": "val", "held_out": "held_out", "synthetic": "synthetic"}
-"""Of an argument, the option of `memtk audit` that it stands for."""
+SOURCES = {
+    "train": "source",
+    "validation": "validation_source",
+    "held_out": "held_out_source",
+    "synthetic": "synthetic_source",
+}
+"""Of an argument, the setting of the data that it stands for."""
 
 
 def audit(
@@ -141,15 +145,11 @@ def _of_images(
     try:
         with explain(beside):
             sources |= {SOURCES[one.name]: str(one.write(beside)) for one in sets}
-        named: dict[str, str | None] = dict.fromkeys((*SOURCES.values(), "data"))
-        named |= sources
-        if "val" not in sources:  # one manifest that names the splits
-            named |= {"train": None, "data": sources["train"]}
         tables = settings if isinstance(settings, Mapping) else None
         plan = make_audit_plan(
             registry,
             options,
-            data=data_settings(**named),
+            data=sources,
             sets=() if isinstance(settings, Mapping) else tuple(settings),
             settings=tables,
         )

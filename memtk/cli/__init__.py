@@ -1,10 +1,9 @@
-"""The command `memtk`: one file a subcommand, imported when it is called."""
+"""The command `memtk`; the module of a subcommand is imported when it is called."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import click
@@ -32,35 +31,14 @@ COMMANDS = {
 }
 """The subcommands, each with the first sentence of its help: what `memtk --help` shows of it."""
 
-ELSEWHERE = {"list": ("listing", "list_components")}
+ELSEWHERE = {
+    "list": ("plugins", "list_components"),
+    "reference": ("results", "reference"),
+    "release": ("audit", "release"),
+    "report": ("results", "report"),
+    "selftest": ("audit", "selftest"),
+}
 """Module and function of commands that are not called as their module is."""
-
-
-class _Commands(MutableMapping[str, click.Command]):
-    """The subcommands by name. A module is imported when its command is asked for."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, click.Command] = {}
-
-    def __getitem__(self, name: str) -> click.Command:
-        if name not in self._loaded:
-            if name not in COMMANDS:
-                raise KeyError(name)
-            module, function = ELSEWHERE.get(name, (name, name))
-            self._loaded[name] = getattr(importlib.import_module(f"memtk.cli.{module}"), function)
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*COMMANDS, *self._loaded]))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
 
 
 class _Refusal(click.ClickException):
@@ -70,6 +48,16 @@ class _Refusal(click.ClickException):
 
 
 class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = ELSEWHERE.get(cmd_name, (cmd_name, cmd_name))
+        found: click.Command = getattr(importlib.import_module(f"memtk.cli.{module}"), function)
+        return found
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -91,11 +79,7 @@ class _Stopped(click.ClickException):
         super().__init__("stopped; the same command goes on from here")
 
 
-@click.group(
-    cls=_Group,
-    commands=_Commands(),
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="memtk")
 def cli() -> None:
     """Tell whether a generative model of medical images has memorized its patients.

@@ -1,14 +1,25 @@
-"""`memtk audit`: may these synthetic images be released?"""
+"""The commands that judge given images: `memtk audit`, `memtk selftest`, `memtk release`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from memtk.cli.images import data_settings, image_options
-from memtk.cli.outcomes import EXITS, finish, opening, write_json
+from memtk.cli.options import (
+    AUDIT_RUN,
+    DETECTOR,
+    DEVICE,
+    JSON,
+    POLICY,
+    data_settings,
+    image_options,
+    out_option,
+    resume_option,
+    take_images,
+)
+from memtk.cli.terminal import EXITS, open_terminal, write_json
 from memtk.errors import UserError
 
 
@@ -28,58 +39,15 @@ from memtk.errors import UserError
     metavar="FILE.npz",
     help="The same images by an embedder that saw the synthetic ones alone.",
 )
-@click.option(
-    "--embedder", "-e", metavar="NAME", help="Copy detector. [default: ntxent3d or ntxent2d]"
-)
-@click.option(
-    "--weights",
-    metavar="PATH",
-    help="Take the embedder as trained: a checkpoint or a run folder. It must have seen none of "
-    "the images.",
-)
-@click.option("--similarity", metavar="NAME", help="Likeness of two images. [default: pearson]")
-@click.option("--preset", metavar="NAME", help="Size of the embedder. [default: audit, or demo]")
-@click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE.toml",
-    help="What is tolerable; see the reference. [default: copies up to 5 %, no exposed patient, "
-    "95 % confidence, 80 % of planted copies found]",
-)
+@DETECTOR
+@click.option("--fdr", type=float, help="False discovery rate of what is flagged. [default: 0.1]")
 @click.option(
     "--exposure/--no-exposure",
     default=None,
     help="Test training images and patients too, with a second embedder. [default: yes]",
 )
-@click.option("--plants", type=int, metavar="K", help="Patients to plant copies of. [default: 100]")
-@click.option("--alpha", type=float, help="Level of a single test. [default: 0.05]")
-@click.option("--fdr", type=float, help="False discovery rate of what is flagged. [default: 0.1]")
-@click.option("--seed", type=int, metavar="N", help="All randomness follows from it. [default: 0]")
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE|-",
-    help="Write the result as one JSON object; - prints it, and nothing else, to stdout.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any setting, e.g. data.shape=32,48,32 or embedder.training.steps=500. Repeatable.",
-)
-@click.option("--config", type=click.Path(path_type=Path), help="Settings in TOML.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Run folder. [default: runs/, by the settings]"
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
-@click.option(
-    "--resume/--no-resume",
-    default=True,
-    show_default=True,
-    help="Go on with an audit of the same settings, or throw it away first.",
-)
+@POLICY
+@AUDIT_RUN
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
 @click.pass_context
 def audit(
@@ -111,59 +79,60 @@ def audit(
       memtk audit --data manifest.csv --synthetic made.npz --policy policy.toml
       memtk audit --embeddings vectors.npz --json -
     """
-    named = {key: options.pop(key) for key in ("train", "val", "held_out", "synthetic", "data")}
+    named = take_images(options)
     asked = {key: value for key, value in options.items() if value is not None}
-    with opening(json_file) as (registry, console, progress):
+    terminal = open_terminal(json_file)
+    registry = terminal.registry
+    with terminal.loading():
         from memtk.auditing import audit_embeddings, describe_audit, make_audit_plan, run_audit
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
-
-        policy = read_policy(policy_file)
-        if embeddings is not None:
-            _refuse_images(named, settings, config, asked, dry_run)
-            if exposure_embeddings is not None and asked.get("exposure") is False:
-                raise UserError("--exposure-embeddings and --no-exposure: give one of them")
-            with progress:
-                finished = audit_embeddings(
-                    embeddings,
-                    registry,
-                    policy=policy,
-                    other=exposure_embeddings,
-                    out=out,
-                    device=device,
-                    resume=resume,
-                    watch=progress,
-                    **asked,
-                )
-        else:
-            if exposure_embeddings is not None:
-                raise UserError("--exposure-embeddings goes with --embeddings")
-            if not named["synthetic"] and not any("synthetic_source" in s for s in settings):
-                raise UserError(
-                    "which images are audited? Name them: --train T --val V --synthetic S, or "
-                    "--embeddings FILE.npz"
-                )
-            plan = make_audit_plan(
-                registry, asked, data=data_settings(**named), config=config, sets=settings
+    policy = read_policy(policy_file)
+    if embeddings is not None:
+        _refuse_images(named, settings, config, asked, dry_run)
+        if exposure_embeddings is not None and asked.get("exposure") is False:
+            raise UserError("--exposure-embeddings and --no-exposure: give one of them")
+        with terminal.progress() as progress:
+            finished = audit_embeddings(
+                embeddings,
+                registry,
+                policy=policy,
+                other=exposure_embeddings,
+                out=out,
+                device=device,
+                resume=resume,
+                watch=progress,
+                **asked,
             )
-            with progress:
-                if dry_run:
-                    shown = describe_audit(plan, registry, watch=progress, out=out, device=device)
-                    console.print(shown)
-                    return
-                finished = run_audit(
-                    plan,
-                    registry,
-                    policy=policy,
-                    out=out,
-                    device=device,
-                    resume=resume,
-                    watch=progress,
-                )
+    else:
+        if exposure_embeddings is not None:
+            raise UserError("--exposure-embeddings goes with --embeddings")
+        if not named["synthetic"] and not any("synthetic_source" in s for s in settings):
+            raise UserError(
+                "which images are audited? Name them: --train T --val V --synthetic S, or "
+                "--embeddings FILE.npz"
+            )
+        plan = make_audit_plan(
+            registry, asked, data=data_settings(**named), config=config, sets=settings
+        )
+        with terminal.progress() as progress:
+            if dry_run:
+                shown = describe_audit(plan, registry, watch=progress, out=out, device=device)
+                terminal.end(shown)
+                return
+            finished = run_audit(
+                plan,
+                registry,
+                policy=policy,
+                out=out,
+                device=device,
+                resume=resume,
+                watch=progress,
+            )
     if finished is None:
         return
-    write_json(finished.audit, json_file)
-    finish(console, audit_summary(finished.audit), finished.report)
+    write_json(finished.audit.model_dump_json(indent=1), json_file)
+    terminal.end(audit_summary(finished.audit), finished.report)
     context.exit(EXITS[finished.audit.verdict.outcome])
 
 
@@ -184,3 +153,130 @@ def _refuse_images(
         raise UserError(
             f"--embeddings takes the place of images and embedder: leave out {given[0]}"
         )
+
+
+@click.command()
+@image_options(synthetic=False)
+@DETECTOR
+@click.option(
+    "--confidence", type=float, default=0.95, show_default=True, help="Of the intervals, in (0, 1)."
+)
+@AUDIT_RUN
+def selftest(
+    json_file: str | None,
+    confidence: float,
+    settings: tuple[str, ...],
+    config: Path | None,
+    out: Path | None,
+    device: str,
+    resume: bool,
+    **options: Any,
+) -> None:
+    """Plant copies of training images and count how many are found, kind by kind.
+
+    Trains the copy detector on the training images, changes some of them in graded ways (turned,
+    mirrored, other contrast, blurred, noisy, shifted) and looks whether each is found, and whether
+    the right training image is named. Real images of strangers give the false alarms. No synthetic
+    images and no labels are needed: run it before you trust an audit.
+
+    \b
+    Examples:
+      memtk selftest --data chest/manifest.csv
+      memtk selftest --train train/ --val val/ --embedder ntxent2d --plants 50
+    """
+    named = take_images(options)
+    asked = {key: value for key, value in options.items() if value is not None}
+    if not 0 < confidence < 1:
+        raise UserError(f"--confidence {confidence:g}: it must lie between 0 and 1")
+    if not named["train"] and not named["data"]:
+        raise UserError("which images? Name them: --train T --val V, or --data manifest.csv")
+    if asked.get("plants") == 0:
+        raise UserError("--plants 0: a self-test plants at least one copy")
+    terminal = open_terminal(json_file)
+    with terminal.loading():
+        from memtk.auditing import make_audit_plan, run_selftest
+        from memtk.report.terminal import selftest_table
+
+        asked["exposure"] = False
+        plan = make_audit_plan(
+            terminal.registry, asked, data=data_settings(**named), config=config, sets=settings
+        )
+    with terminal.progress() as progress:
+        finished = run_selftest(
+            plan,
+            terminal.registry,
+            confidence=confidence,
+            out=out,
+            device=device,
+            resume=resume,
+            watch=progress,
+        )
+    if finished is None:
+        return
+    write_json(finished.selftest.model_dump_json(indent=1), json_file)
+    terminal.end(selftest_table(finished.selftest))
+    terminal.found.print(f"run folder: {finished.folder}", highlight=False, soft_wrap=True)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--drop",
+    type=click.Choice(["flagged", "alpha"]),
+    default="flagged",
+    show_default=True,
+    help="What is taken away: what is flagged at the false discovery rate, or every image with "
+    "p <= alpha, a few innocent ones along.",
+)
+@click.option(
+    "--second-embedder",
+    "embedder",
+    metavar="NAME",
+    help="For the second audit. [default: the first, trained anew from other weights]",
+)
+@click.option("--second-similarity", "similarity", metavar="NAME", help="For the second audit.")
+@POLICY
+@out_option("Folder for all of it. [default: RUN/release]")
+@JSON
+@DEVICE
+@resume_option("Go on, or anew.")
+@click.pass_context
+def release(
+    context: click.Context,
+    run: Path,
+    drop: Literal["flagged", "alpha"],
+    policy_file: Path | None,
+    json_file: str | None,
+    **options: Any,
+) -> None:
+    """Write the list of the synthetic images of an audit that may go out, and audit those anew.
+
+    RUN is the folder of a finished `memtk audit`. The images that it flagged, and those nearest to
+    exposed training images, are left out of RUN/release/release.csv. What was chosen by a score
+    cannot be tested by that score again, so what is left is audited with a second embedder, which
+    had no part in the choice. Another design (--second-embedder) says more than the same one
+    trained again, which shares its blind spots.
+
+    Exit status: that of the second audit: 0 pass, 3 fail, 4 inconclusive.
+    """
+    terminal = open_terminal(json_file)
+    with terminal.loading():
+        from memtk.auditing import release as release_audit
+        from memtk.auditing.release import VOID
+        from memtk.report.terminal import audit_summary
+        from memtk.results import read_policy
+
+    policy = read_policy(policy_file)
+    with terminal.progress() as progress:
+        made = release_audit(
+            run, terminal.registry, policy=policy, drop=drop, watch=progress, **options
+        )
+    if made is None:
+        return
+    second, console = made.audit, terminal.found
+    write_json(second.audit.model_dump_json(indent=1), json_file)
+    left = f"{made.kept} synthetic images are left, {made.dropped} were taken away: {made.manifest}"
+    console.print(left, highlight=False, soft_wrap=True)
+    console.print(f"{VOID} This is the second audit:", style="yellow", highlight=False)
+    terminal.end(audit_summary(second.audit), second.report)
+    context.exit(EXITS[second.audit.verdict.outcome])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from memtk.cli.images import data_settings, image_options
+from memtk.cli.options import JSON, data_settings, image_options, set_option
+from memtk.cli.terminal import open_terminal, write_json
 from memtk.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,19 +24,8 @@ FDR = 0.1
 
 @click.command()
 @image_options(synthetic=True)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting of the data, e.g. data.shape=32,48,32. Repeatable.",
-)
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE|-",
-    help="Write the same as one JSON object; - prints it, and nothing else, to stdout.",
-)
+@set_option("A setting of the data, e.g. data.shape=32,48,32.")
+@JSON
 @click.pass_context
 def check(
     context: click.Context,
@@ -56,27 +45,16 @@ def check(
       memtk check --train train/ --val val/ --synthetic generated/
       memtk check --data mri/manifest.csv --set data.shape=32,48,32 --json check.json
     """
-    from rich.console import Console
-
-    from memtk.cli.progress import Progress
-    from memtk.registry import open_registry
-
-    registry = open_registry()
-    errors = Console(stderr=True)
-    for warning in registry.warnings:
-        errors.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    with errors.status("loading the readers"):
+    terminal = open_terminal(json_file)
+    with terminal.loading("the readers"):
         from memtk.data.checks.examination import examine
 
         config = _config(sources, settings)
-    with Progress(errors, registry.host) as progress:
-        report = examine(config, registry, progress)
+    with terminal.progress() as progress:
+        report = examine(config, terminal.registry, progress)
     findings = [*report.findings, *_power(report)]
-    if json_file:
-        _write(json_file, report, findings)
-    terminal = Console(stderr=json_file == "-")
-    wide = terminal if terminal.is_terminal else Console(stderr=json_file == "-", width=120)
-    _show(wide, report, findings)
+    write_json(_json(report, findings), json_file)
+    _show(terminal.found, report, findings)
     if not report.accepted:
         context.exit(2)
 
@@ -149,6 +127,8 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
             "".join([*shapes[:1], more]),
             " x ".join(f"{size:.3g}" for size in group.spacing),
         )
+    if not console.is_terminal:
+        console.width = 120  # a file or a pipe: no need to fold
     table = Table(box=SIMPLE_HEAD)
     table.add_column("check", max_width=30)
     table.add_column("")
@@ -167,26 +147,16 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
     console.print(said + (f"; notes: {notes}" if notes else ""), highlight=False)
 
 
-def _write(to: str, report: Report, findings: list[Finding]) -> None:
+def _json(report: Report, findings: list[Finding]) -> str:
     import json
     from dataclasses import asdict
 
     from memtk import __version__
-    from memtk.files import write_text
 
-    text = json.dumps(
-        {
-            "memtk_version": __version__,
-            "accepted": report.accepted,
-            "checks": [asdict(finding) for finding in findings],
-            "groups": {name: asdict(group) for name, group in report.groups.items()},
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
-    if to == "-":
-        click.echo(text)
-    elif Path(to).is_dir():
-        raise UserError(f"--json {to}: it is a folder; name a file, or - for stdout")
-    else:
-        write_text(Path(to), text + "\n")
+    said = {
+        "memtk_version": __version__,
+        "accepted": report.accepted,
+        "checks": [asdict(finding) for finding in findings],
+        "groups": {name: asdict(group) for name, group in report.groups.items()},
+    }
+    return json.dumps(said, indent=2, ensure_ascii=False)

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtk.cli.options import out_option
+from memtk.cli.terminal import open_terminal, plain_table
+from memtk.errors import UserError
+
 if TYPE_CHECKING:
     from memtk.data.public.catalogue import PublicSet
 
@@ -26,11 +30,8 @@ def data() -> None:
     """
 
 
-_HOME = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of all public data. [default: MEMTK_DATA_HOME, else the system's cache folder]",
+_HOME = out_option(
+    "Folder of all public data. [default: MEMTK_DATA_HOME, else the system's cache folder]", "DIR"
 )
 
 
@@ -42,15 +43,15 @@ def list_data(out: Path | None, every: bool) -> None:
     there.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from memtk.data.public.catalogue import FAMILY, PUBLIC, medmnist_sets
 
     home, family = _home(out), medmnist_sets()
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "images", "patients", "to fetch", "licence", "there"):
-        right = column in _NUMBERS
-        table.add_column(column, justify="right" if right else "left", no_wrap=column == "name")
+    table = plain_table("name", no_wrap=True)
+    for column in ("images", "patients", "to fetch"):
+        table.add_column(column, justify="right")
+    for column in ("licence", "there"):
+        table.add_column(column)
     for public in [*PUBLIC.values(), *(family.values() if every else ())]:
         table.add_row(
             public.name,
@@ -69,9 +70,6 @@ def list_data(out: Path | None, every: bool) -> None:
         )
     click.echo("phantom2d, phantom3d: made here, memtk data make")
     click.echo(f"folder: {home}")
-
-
-_NUMBERS = frozenset({"images", "patients", "to fetch"})
 
 
 @data.command()
@@ -94,12 +92,8 @@ def get(name: str, out: Path | None, keep_archives: bool, dry_run: bool) -> None
       memtk data get medmnist/pneumoniamnist_64
       memtk data get mrnet
     """
-    from rich.console import Console
-
-    from memtk.cli.progress import Progress
     from memtk.data.public.catalogue import find_public
     from memtk.data.public.download import get_public, target
-    from memtk.registry import open_registry
 
     public, home = find_public(name), _home(out)
     _say_terms(public)
@@ -109,7 +103,7 @@ def get(name: str, out: Path | None, keep_archives: bool, dry_run: bool) -> None
             click.echo(f"{file.url}\n  -> {target(public, home) / file.name}  ({sum_of})")
         if public.files:
             return
-    with Progress(Console(stderr=True), open_registry().host) as progress:
+    with open_terminal().progress() as progress:
         place = get_public(public, home, keep=keep_archives, watch=progress)
     click.echo(f"there: {place}")
     for line in _next(public, place, out):
@@ -168,14 +162,9 @@ def make(
       memtk data make phantom2d demo/ --as audit --copies 0.2
       memtk audit --train demo/train --val demo/validation --synthetic demo/synthetic
     """
-    from rich.console import Console
-
-    from memtk.cli.progress import Progress
     from memtk.config import build
     from memtk.data.config import PhantomConfig
     from memtk.data.phantom_files import write_audit, write_phantoms
-    from memtk.errors import UserError
-    from memtk.registry import open_registry
 
     audit = purpose == "audit"
     if audit and held_out:
@@ -183,7 +172,7 @@ def make(
     counts |= {"held_out": 64 if held_out is None and not audit else held_out or 0}
     counts |= {"size": size or (64 if source == "phantom2d" else 32)}
     config = build(PhantomConfig, counts, where="data.phantom")
-    with Progress(Console(stderr=True), open_registry().host) as progress:
+    with open_terminal().progress() as progress:
         if audit:
             truth = write_audit(
                 source, folder, config, copies=copies, file_format=file_format, watch=progress

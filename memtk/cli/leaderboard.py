@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
+from memtk.cli.options import out_option
+from memtk.cli.terminal import open_terminal
+from memtk.errors import UserError
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="SITE",
-    help="Folder of the site. [default: leaderboard, if no other output is asked for]",
-)
+@out_option("Folder of the site. [default: leaderboard, if no other output is asked for]", "SITE")
 @click.option(
     "--markdown", "text", type=click.Path(path_type=Path), metavar="FILE", help="Tables as text."
 )
@@ -35,9 +34,6 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
       memtk leaderboard runs/
       memtk leaderboard benchmarks/results --markdown benchmarks/LEADERBOARD.md
     """
-    from rich.console import Console
-
-    from memtk.errors import UserError
     from memtk.files import write_text
     from memtk.leaderboard import (
         collect,
@@ -47,10 +43,9 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
         spreadsheet,
         write_site,
     )
-    from memtk.registry import open_registry
 
-    collection = completed(collect(folder), open_registry())
-    aside = Console(stderr=True)
+    terminal = open_terminal()
+    collection, aside = completed(collect(folder), terminal.registry), terminal.aside
     for refused in collection.refused:
         aside.print(f"[yellow]refused:[/] {refused.name}: {refused.reason}", highlight=False)
     if not collection.runs:

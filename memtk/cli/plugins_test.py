@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memtk.cli.options import set_option
+from memtk.cli.terminal import open_terminal, plain_table
 from memtk.component import KINDS
 from memtk.errors import UserError
 
@@ -40,13 +42,7 @@ MARKS = {
     help="Run this check alone; repeatable.",
 )
 @click.option("--list", "show", is_flag=True, help="List the checks and what each says; run none.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A setting of the component, e.g. training.steps=5. Repeatable.",
-)
+@set_option("A setting of the component, e.g. training.steps=5.")
 @click.option(
     "--example",
     type=click.Path(exists=True, path_type=Path),
@@ -78,20 +74,16 @@ def test(
       memtk plugins test my-reader --example scan.xyz
       memtk plugins test --list
     """
-    from rich.console import Console
-
-    from memtk.registry import open_registry
-
     if name is None and not show:
         raise UserError("say what to check: memtk plugins test NAME (or --list)")
-    console, status = Console(), Console(stderr=True)
-    registry = open_registry()
-    with status.status("loading torch and the conformance kit"):
+    terminal = open_terminal()
+    console = terminal.found
+    with terminal.loading("torch and the conformance kit"):
         from memtk.config import merge, parse_set
         from memtk.testing.checks import find_check
         from memtk.testing.installed import Found, cases_of, find
 
-    found = find(registry, name) if name else Found((), ())
+    found = find(terminal.registry, name) if name else Found((), ())
     kinds = list(dict.fromkeys(entry.kind for entry in found.entries)) or list(KINDS)
     names = [find_check(check, kinds) for check in checks]
     if show:
@@ -104,7 +96,7 @@ def test(
     for case in cases if config else ():
         case.refuse_settings()
     for case in cases:
-        done = _run(case, names, status)
+        done = _run(case, names, terminal.aside)
         console.print(_table(case, done), "")
         outcomes += done
     for complaint in found.complaints:
@@ -161,13 +153,10 @@ def _table(case: Case, outcomes: Sequence[Outcome]) -> Table:
 
 
 def _catalogue(kinds: Sequence[str], names: Sequence[str]) -> Table:
-    from rich.table import Table
-
     from memtk.testing.checks import checks_of
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "check", "what it says"):
-        table.add_column(column, no_wrap=column != "what it says")
+    table = plain_table("kind", "check", no_wrap=True)
+    table.add_column("what it says")
     for kind in kinds:
         for name, check in checks_of(kind).items():
             if not names or name in names:

@@ -1,18 +1,17 @@
-"""`memtk results`: results that others can trust."""
+"""What becomes of results: `memtk results`, `memtk report`, and the paper's, `memtk reference`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from memtk.cli.options import DEVICE, out_option, set_option
+from memtk.cli.terminal import open_terminal, plain_table
 
 WRONG = 3
 """Exit status where a result is not what it says, or did not come out again."""
-
 
 WAY_OUT = "`memtk results validate` says all that is wrong with it"
 
@@ -56,7 +55,9 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
     for path in found:
         said = look_at(path)
         wrong += bool(said.failed)
-        table = _table(str(path), "check", "", "looked at, or what is wrong")
+        table = plain_table(
+            "check", "", "looked at, or what is wrong", title=str(path), overflow="fold"
+        )
         for check in said.checks:
             colour = {"ok": "green", "failed": "bold red", "skipped": "dim"}[check.outcome]
             table.add_row(check.name, Text(check.outcome, style=colour), Text(check.detail))
@@ -68,13 +69,7 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
 @results.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--data", metavar="PATH", help="The images, where the result is on your own.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="What the file hides because it names a place, e.g. generator.source=made/. Repeatable.",
-)
+@set_option("What the file hides because it names a place, e.g. generator.source=made/.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
@@ -83,8 +78,8 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
     help="Difference that other processors and versions may make: of shares and similarities "
     "itself, of counts as a share of the images, of other numbers as a share of their size.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the run in this folder.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+@out_option("Keep the run in this folder.")
+@DEVICE
 @click.pass_context
 def rerun(
     context: click.Context,
@@ -104,20 +99,16 @@ def rerun(
     """
     import tempfile
 
-    from rich.console import Console
-
-    from memtk.cli.progress import Progress
-    from memtk.registry import open_registry
     from memtk.results import read_result
 
     stored = read_result(file, WAY_OUT)
-    registry, aside = open_registry(), Console(stderr=True)
-    with aside.status("loading torch, MONAI and the plugins"):
+    terminal = open_terminal()
+    with terminal.loading():
         from memtk.bench import rerun as again
-    with tempfile.TemporaryDirectory() as folder, Progress(aside, registry.host) as progress:
+    with tempfile.TemporaryDirectory() as folder, terminal.progress() as progress:
         repeated = again.rerun(
             stored,
-            registry,
+            terminal.registry,
             out=out or Path(folder) / "run",
             data=data,
             sets=settings,
@@ -137,7 +128,7 @@ def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) ->
     from memtk.results.compare import compare
 
     console, lines = Console(), compare(stored, repeated, tolerance)
-    table = _table(stored.cell, "number", "stored", "repeated", "")
+    table = plain_table("number", "stored", "repeated", "", title=stored.cell, overflow="fold")
     words = {"equal": "equal", "close": "within tolerance", "differs": "differs"}
     colours = {"equal": "green", "close": "yellow", "differs": "bold red"}
     for line in lines:
@@ -168,7 +159,7 @@ def show(file: Path) -> None:
     console = Console()
     console.print(summary([result]))
     origin = provenance_of(result)
-    table = _table("", "", "", "package")
+    table = plain_table("", "", "package", overflow="fold")
     for part in origin.components:
         table.add_row(part.role, part.name, part.origin)
     for name, images, patients in origin.counts:
@@ -198,10 +189,60 @@ def add(run: Path, into: Path, report: bool) -> None:
         click.echo(f"added: {folder}")
 
 
-def _table(title: str, *columns: str) -> Table:
-    from rich.table import Table
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Make RUN/report.html again from the results in the folder RUN, of a run or a study.
 
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=False)
-    return table
+    Nothing is trained or computed anew; sections of plugins that were installed since appear.
+    """
+    from memtk.registry import open_registry
+    from memtk.report import build_audit_report, build_report
+
+    if (run / "study.json").exists():
+        from memtk.report import build_study_report
+
+        click.echo(f"report: {build_study_report(run)}")
+        return
+    build = build_audit_report if (run / "audit.json").exists() else build_report
+    click.echo(f"report: {build(run, open_registry())}")
+
+
+@click.command()
+@click.option("--data-set", metavar="NAME", help="pccta, mrnet or chest-xray. [default: all]")
+@click.option(
+    "--system",
+    metavar="NAME",
+    help="MedDiff, MONAI, MONAI-2D, or memtk's names: meddiff3d, monai3d, monai2d. [default: all]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print them as one JSON object.")
+def reference(data_set: str | None, system: str | None, as_json: bool) -> None:
+    """Show the numbers of Dar et al. (arXiv 2402.01054 v2), each with what chance would give.
+
+    The paper prints how often its rule and a radiologist agree as "sensitivity" and "specificity",
+    but takes the rule as the truth: they are predictive values. Here they stand the right way
+    round. Reports show the rows of a data set beside your own numbers when the suite is of that
+    data set.
+
+    \b
+    Examples:
+      memtk reference --data-set mrnet
+      memtk reference --system monai2d --json
+    """
+    import json
+
+    from memtk.results.reference import paper_numbers, select
+
+    rows = select(data_set, system)
+    if as_json:
+        content = {
+            "version": paper_numbers().version,
+            "rows": [row.model_dump(mode="json") for row in rows],
+        }
+        click.echo(json.dumps(content, indent=1))
+        return
+    from rich.console import Console
+
+    from memtk.report.study_terminal import paper_table
+
+    Console().print(paper_table(rows), highlight=False)

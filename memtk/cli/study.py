@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from memtk.cli.bench import bench
+from memtk.cli.bench import RECIPE, SETTINGS, asked
+from memtk.cli.options import DEVICE, out_option, resume_option, together
+from memtk.cli.terminal import Terminal, open_terminal
 from memtk.errors import UserError
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-OWN = ("seed", "out", "dry_run", "resume")
-"""Options of `memtk bench` that a study has in its own way."""
 
 VARY = click.option(
     "--vary",
@@ -32,7 +28,10 @@ SEEDS = click.option(
     help="Each setting is run once with each.",
 )
 
-_RUNNING = (
+STUDY = together(
+    RECIPE,
+    SETTINGS,
+    DEVICE,
     click.option(
         "--jobs",
         type=click.IntRange(min=1),
@@ -62,31 +61,13 @@ _RUNNING = (
         help="Fewer training images get as many fewer steps, or the same. [default: equal epochs "
         "in `memtk study datasize`, else equal steps]",
     ),
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        help="Study folder. [default: runs/, by the settings]",
-    ),
-    click.option(
-        "--resume/--no-resume",
-        default=True,
-        show_default=True,
-        help="Go on with the study in the folder, or throw it away first.",
-    ),
+    out_option("Study folder. [default: runs/, by the settings]"),
+    resume_option("Go on with the study in the folder, or throw it away first."),
     click.option(
         "--dry-run", is_flag=True, help="Show the grid, what is shared and the time left."
     ),
 )
-
-
-def study_options(command: Command) -> Command:
-    """Give a command the options of `memtk bench`, and those of a study."""
-    for option in reversed(_RUNNING):
-        command = option(command)
-    parameters: list[click.Parameter] = [p for p in bench.params if p.name not in OWN]
-    made: list[click.Parameter] = getattr(command, "__click_params__", [])
-    command.__click_params__ = [*made, *reversed(parameters)]  # type: ignore[attr-defined]
-    return command
+"""Options of every study: those of `memtk bench`, and how its cells are run."""
 
 
 class _Study(click.Group):
@@ -120,7 +101,7 @@ def study() -> None:
 
 @study.command()
 @VARY
-@study_options
+@STUDY
 @click.pass_context
 def grid(context: click.Context, vary: tuple[str, ...], **options: Any) -> None:
     """Run every combination of what --vary says.
@@ -141,7 +122,7 @@ def grid(context: click.Context, vary: tuple[str, ...], **options: Any) -> None:
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @VARY
 @SEEDS
-@study_options
+@STUDY
 @click.pass_context
 def iterations(
     context: click.Context,
@@ -169,14 +150,10 @@ def iterations(
         raise UserError(
             f"runs that are there are shown as they are: leave out {given[0]}, or give no folders"
         )
-    from rich.console import Console
-
     from memtk.study import study_of_runs, study_runs
 
-    _finish(
-        context, Console(), study_runs(study_of_runs(runs), out=options["out"],
-        resume=options["resume"])
-    )  # fmt: skip
+    made = study_runs(study_of_runs(runs), out=options["out"], resume=options["resume"])
+    _finish(context, open_terminal(), made)
 
 
 @study.command()
@@ -189,7 +166,7 @@ def iterations(
 )
 @VARY
 @SEEDS
-@study_options
+@STUDY
 @click.pass_context
 def datasize(context: click.Context, vary: tuple[str, ...], **options: Any) -> None:
     """Train on parts of the patients, at equal epochs, as in the paper.
@@ -205,7 +182,7 @@ def datasize(context: click.Context, vary: tuple[str, ...], **options: Any) -> N
 @study.command()
 @VARY
 @SEEDS
-@study_options
+@STUDY
 @click.pass_context
 def augmentation(context: click.Context, vary: tuple[str, ...], **options: Any) -> None:
     """Train without and with augmentation (flips and rotations up to 5 degrees)."""
@@ -215,25 +192,14 @@ def augmentation(context: click.Context, vary: tuple[str, ...], **options: Any) 
 def _study(
     context: click.Context, kind: str, vary: tuple[str, ...], options: dict[str, Any]
 ) -> None:
-    from rich.console import Console
-
-    from memtk.registry import open_registry
-
-    registry = open_registry()
-    console = Console(stderr=True)
-    for warning in registry.warnings:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+    terminal = open_terminal()
+    registry = terminal.registry
     base_keys = {key: options.pop(key) for key in ("suite", "data", "config")}
     sets, out, device = options.pop("settings"), options.pop("out"), options.pop("device")
     ways = {key: options.pop(key) for key in ("jobs", "executor", "resume")}
-    parameters, dry_run = options.pop("parameters"), options.pop("dry_run")
-    own = {key: options.pop(key) for key in ("seeds", "sizes", "equal_epochs") if key in options}
-    names = {"generators": "generator", "mitigations": "mitigation", "qualities": "quality"}
-    names |= {"attacks": "attack", "compared": "compare"}
-    asked = {
-        names.get(key, key): value for key, value in options.items() if value not in (None, ())
-    }
-    with console.status("loading torch, MONAI and the plugins"):
+    slurm, dry_run = options.pop("parameters"), options.pop("dry_run")
+    own = {key: options.pop(key, None) for key in ("seeds", "sizes", "equal_epochs")}
+    with terminal.loading():
         from memtk.cli.study_display import TerminalDisplay
         from memtk.study import (
             Base,
@@ -244,34 +210,31 @@ def _study(
             run_study,
         )
 
-        base = Base(asked, sets=sets, **base_keys)
-        own = {key: value for key, value in own.items() if value is not None}
-        plan = make_study(base, vary, registry, kind=kind, **own)
+        base, parameters = Base(asked(options), sets=sets, **base_keys), parse_parameters(slurm)
+        plan = make_study(base, vary, registry, kind=kind, **asked(own))
     if dry_run:
-        check_way(ways["executor"], parse_parameters(parameters))
+        check_way(ways["executor"], parameters)
         width = ways["jobs"] or (len(plan.runs) if ways["executor"] == "slurm" else 1)
-        shown = describe_study(plan, registry, out=out, device=device, width=width)
-        Console().print(shown)
+        terminal.end(describe_study(plan, registry, out=out, device=device, width=width))
         return
-    with TerminalDisplay(console, registry.host) as display:
+    with TerminalDisplay(terminal.aside, registry.host) as display:
         finished = run_study(
             plan,
             registry,
             out=out,
             device=device,
-            parameters=parse_parameters(parameters),
+            parameters=parameters,
             display=display,
             **ways,
         )
-    _finish(context, Console(), finished)
+    _finish(context, terminal, finished)
 
 
-def _finish(context: click.Context, console: Any, finished: Any) -> None:
+def _finish(context: click.Context, terminal: Terminal, finished: Any) -> None:
     from memtk.report.study_terminal import study_summary
 
-    console.print(study_summary(finished.study))
+    terminal.end(study_summary(finished.study), finished.report)
     if finished.report is not None:
-        click.echo(f"report: {finished.report}")
         click.echo(f"table: {finished.study.folder / 'study.csv'}")
     if finished.study.missing:
         left, runs = len(finished.study.missing), finished.study.runs

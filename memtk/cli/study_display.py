@@ -9,9 +9,9 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from memtk.cli.progress import Progress
 from memtk.events import Event
 from memtk.plugins import Host
+from memtk.progress import Progress
 from memtk.study import StudyDisplay, Task, in_words
 
 _NAMES = {"images": "reading images", "detector": "copy detectors", "cell": "cells"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from memtk.cli.columns import two_columns
+from memtk.cli.plugins import two_columns
 
 
 @pytest.mark.parametrize("columns", ["30", "60", "100", "300", "wide", "0", None])

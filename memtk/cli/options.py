@@ -1,0 +1,148 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from memtk.errors import UserError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+JSON = click.option(
+    "--json",
+    "json_file",
+    metavar="FILE|-",
+    help="Write the result as one JSON object; - prints it, and nothing else, to stdout.",
+)
+POLICY = click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="What is tolerable; see the reference. [default: copies up to 5 %, no exposed patient, "
+    "95 % confidence, 80 % of planted copies found]",
+)
+SEED = click.option(
+    "--seed", type=int, metavar="N", help="All randomness follows from it. [default: 0]"
+)
+SIMILARITY = click.option(
+    "--similarity", metavar="NAME", help="Likeness of two images. [default: pearson]"
+)
+
+
+def resume_option(text: str) -> Callable[[Command], Command]:
+    """Return `--resume/--no-resume` with its help."""
+    return click.option("--resume/--no-resume", default=True, show_default=True, help=text)
+
+
+def out_option(text: str, metavar: str | None = None) -> Callable[[Command], Command]:
+    """Return `--out` with its help."""
+    return click.option("--out", type=click.Path(path_type=Path), metavar=metavar, help=text)
+
+
+def set_option(text: str) -> Callable[[Command], Command]:
+    """Return `--set` with its help."""
+    text = f"{text} Repeatable."
+    return click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=text)
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return several options as one decorator; help shows them in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+DETECTOR = together(
+    click.option(
+        "--embedder", "-e", metavar="NAME", help="Copy detector. [default: ntxent3d or ntxent2d]"
+    ),
+    click.option(
+        "--weights",
+        metavar="PATH",
+        help="Take the embedder as trained: a checkpoint or a run folder. It must have seen none "
+        "of the images.",
+    ),
+    SIMILARITY,
+    click.option(
+        "--preset", metavar="NAME", help="Size of the embedder. [default: audit, or demo]"
+    ),
+    click.option(
+        "--plants", type=int, metavar="K", help="Patients to plant copies of. [default: 100]"
+    ),
+    click.option("--alpha", type=float, help="Level of a single test. [default: 0.05]"),
+    SEED,
+)
+"""Which copy detector an audit or a self-test takes, and how it is tried."""
+
+AUDIT_RUN = together(
+    JSON,
+    set_option("Any setting, e.g. data.shape=32,48,32 or embedder.training.steps=500."),
+    click.option("--config", type=click.Path(path_type=Path), help="Settings in TOML."),
+    out_option("Run folder. [default: runs/, by the settings]"),
+    DEVICE,
+    resume_option("Go on with a run of the same settings, or throw it away first."),
+)
+"""How an audit or a self-test is run."""
+
+_IMAGES = (
+    ("--train", "train", "Training images of the generator: a manifest (CSV), a folder or a file."),
+    ("--val", "val", "Images of patients whom the generator has not seen: the yardstick."),
+    ("--held-out", "held_out", "Images of further such patients, to measure false alarms with."),
+    ("--synthetic", "synthetic", "The images that the generator made."),
+    ("--data", "data", "In place of --train and --val: one manifest that names the splits."),
+)
+
+
+def image_options(*, synthetic: bool) -> Callable[[Command], Command]:
+    """Return the options that name images; without `synthetic`, none for synthetic ones."""
+    return together(
+        *(
+            click.option(flag, name, metavar="PATH", help=text)
+            for flag, name, text in _IMAGES
+            if synthetic or name != "synthetic"
+        )
+    )
+
+
+def take_images(options: dict[str, Any]) -> dict[str, str | None]:
+    """Take the options of `image_options` out of a command's options."""
+    return {name: options.pop(name) for _, name, _ in _IMAGES if name in options}
+
+
+def data_settings(
+    *,
+    train: str | None,
+    val: str | None,
+    held_out: str | None,
+    data: str | None,
+    synthetic: str | None = None,
+) -> dict[str, str]:
+    """Return the settings of `memtk.data.config.DataConfig` that the options mean.
+
+    Raises:
+        UserError: if they contradict each other, or real images are missing.
+    """
+    if data and (train or val):
+        raise UserError("--data brings training and validation images: leave out --train and --val")
+    if val and not train:
+        raise UserError("--val was given without --train: name the training images too")
+    if train and not val:
+        raise UserError(
+            "--train needs --val, images of patients whom the generator has not seen: without them "
+            "nothing says which likeness is ordinary. One manifest that names the splits of all "
+            "images is given with --data."
+        )
+    settings = {"source": train or data}
+    settings |= {"validation_source": val, "held_out_source": held_out}
+    settings |= {"synthetic_source": synthetic}
+    return {key: value for key, value in settings.items() if value is not None}
