@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -34,3 +35,44 @@ def test_every_module_is_imported_without_what_only_posix_has():
     )
     assert run.returncode == 0, run.stderr[-2000:]
     assert int(run.stdout) > 200
+
+
+def _calls():
+    for folder in ("memtk", "plugins"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_text_is_read_and_written_in_utf_8_whatever_the_system_prefers():
+    wrong = []
+    for where, call in _calls():
+        name = ast.unparse(call.func).rpartition(".")[2]
+        words = [a.value for a in call.args if isinstance(a, ast.Constant)]
+        named = {k.arg for k in call.keywords}
+        text = name in {"read_text", "write_text"} and isinstance(call.func, ast.Attribute)
+        if ast.unparse(call.func) in {"open", "os.fdopen"} or name == "fdopen":
+            text = not any("b" in ast.unparse(each).partition(" if ")[0] for each in call.args[1:])
+        if text and "encoding" not in named and "utf-8" not in words:
+            wrong.append(where)
+        if text and name == "write_text" and "newline" not in named:
+            wrong.append(f"{where} (newline)")
+    assert not wrong
+
+
+def test_nothing_forks_nor_asks_what_only_posix_answers():
+    never = {
+        "os.fork",
+        "os.getuid",
+        "os.geteuid",
+        "os.uname",
+        "os.killpg",
+        "os.setsid",
+        "os.mkfifo",
+    }
+    assert not [where for where, call in _calls() if ast.unparse(call.func) in never]
+    for where, call in _calls():
+        named = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        assert not {"preexec_fn", "start_new_session"} & set(named), where
+        assert named.get("method", "") != "'fork'", where

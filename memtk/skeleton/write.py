@@ -77,7 +77,7 @@ def write_skeleton(
             made = Path(temporary) / "made"  # the temporary folder itself is private to its owner
             for path, text in contents.items():
                 (made / path).parent.mkdir(parents=True, exist_ok=True)
-                (made / path).write_text(text, encoding="utf-8")
+                (made / path).write_text(text, encoding="utf-8", newline="\n")
             os.rename(made, folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}") from error

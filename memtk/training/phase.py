@@ -50,7 +50,9 @@ def train_phase(job: TrainingJob, state: State) -> State:
     keep.save(done)
     if isinstance(inputs, EncodedInputs):
         job.devices.wait()
-        inputs.path.unlink(missing_ok=True)
+        path = inputs.path
+        del inputs  # closes its file: Windows removes none that is open
+        path.unlink(missing_ok=True)
     curve = progress.losses.get(phase.name)
     events.tell("end", steps, steps, curve[-1][1] if curve else {})
     job.devices.wait()

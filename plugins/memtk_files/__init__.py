@@ -34,7 +34,7 @@ def memtk_readers() -> Iterable[Component]:
         ),
         Component(
             "hdf5",
-            "memtk_files.hdf5:Hdf5Reader",
+            "memtk_files.arrays:Hdf5Reader",
             "HDF5 (.h5, .hdf5): datasets train, val, test or images, one image a row.",
             needs=("h5py",),
             cases="memtk_files.cases:CASES",
@@ -56,7 +56,7 @@ def memtk_generators() -> Iterable[Component]:
     return [
         Component(
             "images",
-            "memtk_files.given:Given",
+            "memtk_files.images:GivenImages",
             "Images sampled elsewhere: a folder, a manifest or a file of them.",
         ),
     ]

@@ -13,9 +13,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from memtk.testing import Case
-from memtk_files.arrays import NumpyReader
+from memtk_files.arrays import Hdf5Reader, NumpyReader
 from memtk_files.dicom import DicomReader
-from memtk_files.hdf5 import Hdf5Reader
 from memtk_files.nifti import NiftiReader
 from memtk_files.picture import PictureReader
 

@@ -19,7 +19,7 @@ from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
 from memtk.testing import check_generator
-from memtk_files.given import Given, GivenConfig
+from memtk_files.images import GivenImages, GivenImagesConfig
 
 DRAWN = np.random.default_rng(0)
 
@@ -35,8 +35,8 @@ def pictures(tmp_path):
 
 
 def make(source, spec=None, **asked):
-    config = build(GivenConfig, {"source": str(source)}, asked, where="images")
-    return Given(config, spec or ImageSpec((12, 10)))
+    config = build(GivenImagesConfig, {"source": str(source)}, asked, where="images")
+    return GivenImages(config, spec or ImageSpec((12, 10)))
 
 
 def everything(model):
@@ -55,7 +55,7 @@ def test_a_sample_is_the_image_of_its_index_prepared_as_data_are(pictures, tmp_p
 
 
 def test_it_keeps_the_rules_of_generators(pictures):
-    check_generator(Given, {"source": str(pictures)}, ImageSpec((12, 10)))
+    check_generator(GivenImages, {"source": str(pictures)}, ImageSpec((12, 10)))
 
 
 def test_volumes_are_turned_and_cropped_as_data_are(tmp_path):
@@ -126,7 +126,7 @@ def test_an_image_that_cannot_be_used_is_named(pictures, tmp_path):
     with pytest.raises(UserError, match="nowhere: there is no such file or folder"):
         make(tmp_path / "nowhere")
     with pytest.raises(UserError, match="images.source is missing"):
-        build(GivenConfig, {}, where="images")
+        build(GivenImagesConfig, {}, where="images")
 
 
 def test_settings_that_data_refuse_are_refused(pictures):
@@ -137,20 +137,20 @@ def test_settings_that_data_refuse_are_refused(pictures):
 
 
 def test_its_settings_are_those_of_the_data(pictures):
-    config = build(GivenConfig, {"source": str(pictures)})
+    config = build(GivenImagesConfig, {"source": str(pictures)})
     defaults = DataConfig.model_validate({"source": "x"})
-    for key in Given.as_the_data:
+    for key in GivenImages.as_the_data:
         assert getattr(config, key) == getattr(defaults, key)
-    assert all(field.description for field in GivenConfig.model_fields.values())
+    assert all(field.description for field in GivenImagesConfig.model_fields.values())
 
 
 def test_its_configuration_changes_with_the_images(pictures):
-    config = build(GivenConfig, {"source": str(pictures)})
-    assert build(GivenConfig, config.model_dump()) == config
+    config = build(GivenImagesConfig, {"source": str(pictures)})
+    assert build(GivenImagesConfig, config.model_dump()) == config
     Path(pictures / "0.png").write_bytes((pictures / "1.png").read_bytes())
-    assert build(GivenConfig, {"source": str(pictures)}).contents != config.contents
+    assert build(GivenImagesConfig, {"source": str(pictures)}).contents != config.contents
     with pytest.raises(UserError, match="these are not the images they were"):
-        build(GivenConfig, config.model_dump())
+        build(GivenImagesConfig, config.model_dump())
 
 
 def test_a_bench_judges_given_images_beside_a_control(tmp_path):

@@ -14,8 +14,7 @@ import tifffile
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk.registry import open_registry
-from memtk_files.arrays import NumpyReader
-from memtk_files.hdf5 import Hdf5Reader
+from memtk_files.arrays import Hdf5Reader, NumpyReader
 from memtk_files.nifti import NiftiReader
 from memtk_files.picture import PictureReader
 

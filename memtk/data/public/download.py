@@ -164,7 +164,7 @@ class Resuming:
             have = have if goes_on else 0
             rest = int(answer.headers.get("Content-Length", 0))
             if not goes_on:
-                self._mark.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
+                write_text(self._mark, answer.headers.get("ETag", ""))
             self._write(answer.iter_content(CHUNK), have, have + rest if rest else 0)
         size = self.part.stat().st_size
         if rest and size != have + rest:

@@ -25,7 +25,7 @@ from memtk.noise import Noise
 from memtk.registry import open_registry
 
 
-class GivenConfig(ComponentConfig):
+class GivenImagesConfig(ComponentConfig):
     """Which images, and what is done to them: the same as to the run's images."""
 
     source: str = Field(
@@ -56,20 +56,20 @@ class GivenConfig(ComponentConfig):
         return {**values, "contents": found}
 
     @model_validator(mode="after")
-    def _as_data(self) -> GivenConfig:
+    def _as_data(self) -> GivenImagesConfig:
         """Refuse what the settings of the data refuse."""
         self.as_data()
         return self
 
     def as_data(self) -> DataConfig:
         """Return these settings as those of data."""
-        same: dict[str, Any] = {key: getattr(self, key) for key in Given.as_the_data}
+        same: dict[str, Any] = {key: getattr(self, key) for key in GivenImages.as_the_data}
         if self.percentiles is None:
             del same["percentiles"]
         return DataConfig.model_validate({"source": self.source, **same})
 
 
-class Given(Generator):
+class GivenImages(Generator):
     """Gives back images of a folder, a manifest or a file, each once: sample i is image i.
 
     They are read, made gray, scaled, turned, resampled and cropped or padded as the run's images
@@ -80,8 +80,8 @@ class Given(Generator):
         as_the_data: settings that must be what those of the data are.
     """
 
-    Config = GivenConfig
-    config: GivenConfig
+    Config = GivenImagesConfig
+    config: GivenImagesConfig
     as_the_data: ClassVar[tuple[str, ...]] = (
         "shape",
         "spacing",
@@ -91,7 +91,7 @@ class Given(Generator):
         "color",
     )
 
-    def __init__(self, config: GivenConfig, spec: ImageSpec) -> None:
+    def __init__(self, config: GivenImagesConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
         self._readers = Readers(open_registry())
         self._records = list_images(config.source, self._readers)
