@@ -24,7 +24,7 @@ from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.registry import open_registry
 from memtk.report.figures import Spot, View, draw_comparison
 from memtk.results import read_result
-from memtk.results.tradeoff import tradeoff
+from memtk.results.measures import tradeoff
 
 GENERATOR = "monai2d"
 CHOICE = ("augment", "smaller", "early-stop", "release-filter", "distill")

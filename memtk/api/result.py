@@ -14,8 +14,8 @@ from memtk.files import explain, write_text
 from memtk.report.page import render
 from memtk.report.terminal import audit_summary
 from memtk.results import Audit
-from memtk.results.explanation import explain as in_words
-from memtk.results.wording import interval, many, part, share
+from memtk.results.formats import interval, many, part, share
+from memtk.results.sentences import explain as in_words
 
 TITLES = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
 

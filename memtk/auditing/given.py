@@ -47,7 +47,7 @@ from memtk.results import (
     write_arrays,
     write_audit,
 )
-from memtk.results.wording import many
+from memtk.results.formats import many
 from memtk.training.devices import open_devices
 
 

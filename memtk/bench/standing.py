@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memtk.interfaces import Standing
 from memtk.results import Checkpoint
-from memtk.results.tradeoff import cost_of
+from memtk.results.measures import cost_of
 
 
 def standing_of(checkpoint: Checkpoint) -> Standing:

@@ -47,8 +47,8 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from memtk.results.validation import find_results
-    from memtk.results.validation import validate as look_at
+    from memtk.results.validate import find_results
+    from memtk.results.validate import validate as look_at
 
     console, wrong = Console(), 0
     found = [path for file in files for path in find_results(file)]
@@ -183,7 +183,7 @@ def add(run: Path, into: Path, report: bool) -> None:
     whatever names a path or may name a patient is hidden, and arrays.h5. No image, no embedding,
     no weights and no key are taken.
     """
-    from memtk.results.submission import add as collect
+    from memtk.results.collect import add as collect
 
     for folder in collect(run, into, report=report):
         click.echo(f"added: {folder}")

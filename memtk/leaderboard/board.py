@@ -11,7 +11,7 @@ from memtk.leaderboard.conditions import apart, benchmark, conditions, dims
 from memtk.leaderboard.known import missing, strange
 from memtk.leaderboard.rank import Rank, ranks
 from memtk.leaderboard.row import Row, make_rows
-from memtk.results.submission import key_of
+from memtk.results.collect import key_of
 
 
 @dataclass(frozen=True)

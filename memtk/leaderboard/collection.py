@@ -9,8 +9,8 @@ from pathlib import Path
 
 from memtk.errors import UserError
 from memtk.results import Result
-from memtk.results.submission import REPORT, slug
-from memtk.results.validation import find_results, validate
+from memtk.results.collect import REPORT, slug
+from memtk.results.validate import find_results, validate
 
 NAME = "IMAGES.txt"
 """A file that says in a line what images the results in its folder and below are of."""

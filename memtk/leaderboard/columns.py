@@ -9,7 +9,7 @@ from typing import Literal
 
 from memtk.leaderboard.row import Row
 from memtk.results import Result
-from memtk.results.wording import share
+from memtk.results.formats import share
 
 Value = Callable[[Result], float | None]
 Text = Callable[[Result], str]

@@ -7,7 +7,7 @@ from typing import Any
 
 from memtk.leaderboard.collection import Run
 from memtk.results import Used
-from memtk.results.submission import key_of
+from memtk.results.collect import key_of
 
 
 def benchmark(run: Run) -> str:

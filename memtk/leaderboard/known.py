@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from memtk.leaderboard.row import CONTROLS, Row
 from memtk.report.provenance import repeat_command
 from memtk.results import Result
-from memtk.results.wording import share
+from memtk.results.formats import share
 
 
 def missing(rows: Sequence[Row]) -> tuple[list[str], str]:

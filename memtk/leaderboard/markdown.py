@@ -9,7 +9,7 @@ from memtk.leaderboard.collection import Refused
 from memtk.leaderboard.columns import copy_rate, shown
 from memtk.leaderboard.rank import Rank
 from memtk.leaderboard.row import Row
-from memtk.results.wording import many
+from memtk.results.formats import many
 
 MADE = "<!-- made by `memtk leaderboard`; add results instead of changing it -->"
 

@@ -12,8 +12,7 @@ from markupsafe import Markup
 
 from memtk import __version__
 from memtk.report.page import unbroken
-from memtk.results.summary import percent
-from memtk.results.wording import interval, many, share
+from memtk.results.formats import interval, many, percent, share
 
 _HERE = Path(__file__).parent
 _REPORT = _HERE.parent / "report"

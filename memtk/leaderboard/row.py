@@ -10,8 +10,8 @@ from typing import Any
 from memtk.leaderboard.collection import Run
 from memtk.leaderboard.conditions import differences
 from memtk.results import Result, Used
-from memtk.results.submission import key_of
-from memtk.results.verdict import Verdict, verdict
+from memtk.results.collect import key_of
+from memtk.results.verdicts import Verdict, verdict
 
 CONTROLS = {"copycat": "about 100 %", "independent": "about 0 %"}
 """Generators whose truth is known, and what their copy rate must be."""

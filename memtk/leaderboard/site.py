@@ -18,10 +18,10 @@ from memtk.leaderboard.rendering import render
 from memtk.leaderboard.row import make_rows
 from memtk.leaderboard.spreadsheet import spreadsheet
 from memtk.report.provenance import provenance_of
-from memtk.results.submission import REPORT
-from memtk.results.summary import headline
-from memtk.results.validation import FILE
-from memtk.results.verdict import verdict
+from memtk.results.collect import REPORT
+from memtk.results.sentences import headline
+from memtk.results.validate import FILE
+from memtk.results.verdicts import verdict
 
 INDEX, TEXT, TABLE, RUNS = "index.html", "LEADERBOARD.md", "leaderboard.csv", "runs"
 

@@ -19,8 +19,8 @@ from memtk.report.sections import (
     similarities_section,
 )
 from memtk.results import Audit, explain, has_arrays, read_arrays, read_audit, read_run_file
-from memtk.results.decision import fewest_patients
-from memtk.results.wording import many
+from memtk.results.formats import many
+from memtk.results.verdicts import fewest_patients
 
 ARRAYS = "audit"
 """The group of arrays.h5 with what the audit was computed from."""

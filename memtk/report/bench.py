@@ -33,7 +33,7 @@ from memtk.report.sections import (
 )
 from memtk.results import Result, Run, has_arrays, headline, read_arrays, read_run, verdict
 from memtk.results.reference import counterpart, sentence
-from memtk.results.summary import flagged_patients
+from memtk.results.sentences import flagged_patients
 
 
 def build_report(run_folder: Path, registry: Registry | None = None) -> Path:

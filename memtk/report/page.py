@@ -16,7 +16,7 @@ from memtk.files import write_text
 from memtk.report.provenance import seconds
 from memtk.report.quality import shown
 from memtk.results import percent
-from memtk.results.wording import interval, many, share
+from memtk.results.formats import interval, many, share
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from memtk.report.provenance import duration
 from memtk.results import Result
-from memtk.results.tradeoff import Side, Tradeoff, tradeoff
-from memtk.results.wording import interval, share
+from memtk.results.formats import interval, share
+from memtk.results.measures import Side, Tradeoff, tradeoff
 
 BETTER = {
     "higher": "higher is better",

@@ -11,7 +11,7 @@ from memtk.report.page import Figure, Section, figure_section, make_section
 from memtk.report.pictures import Pairs
 from memtk.report.provenance import Provenance
 from memtk.results import Data, SelfTest
-from memtk.results.wording import share
+from memtk.results.formats import share
 
 
 def similarities_section(

@@ -23,13 +23,18 @@ from memtk.report.page import Figure, Page, Section, figure_section, make_sectio
 from memtk.report.sections import reading_section
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
-from memtk.results.contrast import Contrast, contrast
+from memtk.results.formats import many
+from memtk.results.measures import measure
 from memtk.results.reference import PaperRow, paper_numbers, reported
+from memtk.results.seeds import (
+    PairedDifference,
+    Setting,
+    paired_difference,
+    qualities,
+    settings_of,
+    study_csv,
+)
 from memtk.results.study import Study, StudyFile, read_study
-from memtk.results.study_measures import measure
-from memtk.results.study_settings import Setting, qualities, settings_of
-from memtk.results.study_table import study_csv
-from memtk.results.wording import many
 
 CONTRASTS = ("matched_mem", "conformal_mem", "conformal_copies", "copy_rate")
 """Measures whose null is the same whatever the sizes are."""
@@ -209,7 +214,7 @@ def draw_study(study: Study, settings: Sequence[Setting]) -> dict[str, Section]:
     }
 
 
-def contrasts(settings: Sequence[Setting]) -> list[tuple[Setting, list[Contrast | None]]]:
+def contrasts(settings: Sequence[Setting]) -> list[tuple[Setting, list[PairedDifference | None]]]:
     """Compare every setting with the first of the same generator, by each of `CONTRASTS`."""
     found = []
     for setting in settings:
@@ -219,7 +224,7 @@ def contrasts(settings: Sequence[Setting]) -> list[tuple[Setting, list[Contrast 
             if s.first.components.generator.name == setting.first.components.generator.name
         )
         if against is not setting:
-            each = [contrast(setting, against, key) for key in CONTRASTS]
+            each = [paired_difference(setting, against, key) for key in CONTRASTS]
             found.append((setting, each))
     return found
 

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from memtk.report.provenance import seconds
 from memtk.report.terminal_tables import ABREAST, make_table, short, tight
+from memtk.results.formats import share
 from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
+from memtk.results.seeds import Setting, qualities, settings_of
 from memtk.results.study import Study
-from memtk.results.study_settings import Setting, qualities, settings_of
-from memtk.results.wording import share
 
 _COLUMNS = {
     "n_mem": "dar_mem",

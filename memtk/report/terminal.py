@@ -19,7 +19,7 @@ from memtk.report.terminal_tables import (
     tight,
 )
 from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
-from memtk.results.wording import interval, many, share
+from memtk.results.formats import interval, many, share
 
 _STYLES = {"memorized": "bold red", "signs": "yellow", "inconclusive": "dim", "none": "cyan"}
 _OUTCOMES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from memtk.report.quality import QualityRow, compare_cells, quality_rows, shown
 from memtk.results import Membership, Result, percent
-from memtk.results.tradeoff import tradeoff
-from memtk.results.wording import share
+from memtk.results.formats import share
+from memtk.results.measures import tradeoff
 
 FEW = 3
 """Cells that stand side by side; more stand below each other."""

@@ -1,14 +1,29 @@
 """Results of a run: what they are, and how they lie on the disk. Nothing here imports torch."""
 
-from memtk.results.arrays import has_arrays, read_arrays, write_arrays
-from memtk.results.audit import Audit, AuditVerdict, audit_schema, read_audit, write_audit
-from memtk.results.decision import decide
-from memtk.results.explanation import explain
-from memtk.results.measured import Measured
-from memtk.results.membership import FewAlarms, Membership
-from memtk.results.policy import Policy, read_policy
-from memtk.results.privacy import Privacy, PrivatePhase
-from memtk.results.protocols import Conformal, Dar, DarMatched, Protocols, RateInterval
+from memtk.results.audit import (
+    Audit,
+    AuditVerdict,
+    Policy,
+    audit_schema,
+    read_audit,
+    read_policy,
+    write_audit,
+)
+from memtk.results.formats import percent
+from memtk.results.protocols import (
+    Conformal,
+    Dar,
+    DarMatched,
+    FewAlarms,
+    Found,
+    Membership,
+    Planted,
+    Protocols,
+    Rate,
+    RateInterval,
+    SelfTest,
+    Spared,
+)
 from memtk.results.run import Run, RunFile, read_run, read_run_file, write_run_file
 from memtk.results.schema import (
     Checkpoint,
@@ -18,24 +33,29 @@ from memtk.results.schema import (
     Deed,
     Device,
     EmbedderSaw,
+    Measured,
+    Privacy,
+    PrivatePhase,
     Reconstruction,
     Result,
     Spec,
     Suite,
     Used,
     json_schema,
-)
-from memtk.results.selftest import Found, Planted, Rate, SelfTest, Spared
-from memtk.results.store import (
     read_checkpoint,
-    read_record,
     read_result,
     write_checkpoint,
-    write_record,
     write_result,
 )
-from memtk.results.summary import headline, percent
-from memtk.results.verdict import Verdict, verdict
+from memtk.results.sentences import explain, headline
+from memtk.results.store import (
+    has_arrays,
+    read_arrays,
+    read_record,
+    write_arrays,
+    write_record,
+)
+from memtk.results.verdicts import Verdict, decide, verdict
 
 __all__ = [
     "Audit",

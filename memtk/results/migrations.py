@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from memtk.results.record import SCHEMA
+SCHEMA = 2
+"""Version of the result files. An older one is read; a newer one is refused, never half
+understood."""
 
 Tree = dict[str, Any]
 """A file as JSON reads it."""

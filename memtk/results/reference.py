@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field, computed_field
 
 from memtk.errors import UserError, did_you_mean
-from memtk.results.record import StoredRecord
 from memtk.results.schema import Result
+from memtk.results.store import StoredRecord
 
 DATA_SETS = {
     "pccta": "coronary CT angiography, 64 x 64 x 64 around plaques (not public)",

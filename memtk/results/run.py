@@ -11,9 +11,9 @@ from pydantic import Field
 
 from memtk import __version__
 from memtk.errors import UserError
-from memtk.results.record import SCHEMA, StoredRecord
-from memtk.results.schema import Result
-from memtk.results.store import read_record, read_result, write_record
+from memtk.results.migrations import SCHEMA
+from memtk.results.schema import Result, read_result
+from memtk.results.store import StoredRecord, read_record, write_record
 
 
 def now() -> str:

@@ -1,18 +1,89 @@
-"""The result of one cell: one generator, trained and judged. It names no path and no patient."""
+"""The result of one cell: one generator, trained and evaluated. It names no path and no patient."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
-from memtk.results.measured import Measured
-from memtk.results.membership import Membership
-from memtk.results.privacy import Privacy
-from memtk.results.protocols import Protocols
-from memtk.results.record import SCHEMA, StoredRecord
-from memtk.results.selftest import SelfTest
+from memtk.results.migrations import SCHEMA
+from memtk.results.protocols import Membership, Protocols, SelfTest
+from memtk.results.store import AGAIN, StoredRecord, read_record, write_record
+
+
+class Measured(StoredRecord):
+    """What belongs to one number of `Checkpoint.quality`, under the same name.
+
+    Args:
+        real: what real images score in the place of the synthetic ones; None where there is no such
+            line, or it is undefined.
+        better: which values are good: "higher", "lower", or those near to `real`.
+        against: what the synthetic images were compared with.
+        extractor: the network whose features were compared; empty where the images were.
+        note: what a reader must know of this number. Of a measure without a number: why.
+    """
+
+    real: float | None = None
+    better: Literal["higher", "lower", "real"] = "real"
+    against: str = ""
+    extractor: str = ""
+    note: str = ""
+
+
+class PrivatePhase(StoredRecord):
+    """One phase that saw the training images.
+
+    Args:
+        name: of the phase.
+        steps: noisy steps of its only turn.
+        sample_rate: the chance of each unit to be in a step.
+    """
+
+    name: str
+    steps: int = Field(ge=0)
+    sample_rate: float = Field(gt=0, le=1)
+
+
+class Privacy(StoredRecord):
+    """The guarantee that a generator was trained under: (epsilon, delta), over all its phases.
+
+    Adding or removing one unit changes the probability of any outcome of the training by at most
+    a factor exp(epsilon), but for a probability delta. It covers the weights and whatever is
+    sampled from them; not the embedder, the losses or this report, which saw the images plainly.
+
+    Args:
+        epsilon: by the accountant, for what was done.
+        delta: at which it was computed.
+        unit: "patient" (all images of one) or "image".
+        units: how many there are.
+        most_images: the most images of one patient.
+        noise_multiplier: spread of the noise of a step, in units of `max_grad_norm`.
+        max_grad_norm: largest norm of one unit's gradient.
+        steps: noisy steps in all.
+        phases: that saw the training images, in order.
+        accountant: "rdp" or "prv".
+        opacus_version: that counted.
+        secret: False if the noise follows from the run's seed: epsilon then holds only against
+            those who do not know it.
+        notes: sentences that bound what the epsilon says.
+    """
+
+    epsilon: float = Field(ge=0)
+    delta: float = Field(gt=0, lt=1)
+    unit: Literal["patient", "image"]
+    units: int = Field(ge=1)
+    most_images: int = Field(ge=1)
+    noise_multiplier: float = Field(gt=0)
+    max_grad_norm: float = Field(gt=0)
+    steps: int = Field(ge=0)
+    phases: list[PrivatePhase]
+    accountant: Literal["rdp", "prv"]
+    opacus_version: str
+    secret: bool
+    notes: list[str] = []
+
 
 Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
 """By phase, `(steps done, {term: value})`."""
@@ -266,6 +337,26 @@ class Result(StoredRecord):
     def judged(self) -> list[Checkpoint]:
         """All that was judged: every checkpoint, and the chosen one anew."""
         return [*self.checkpoints, *([self.chosen] if self.chosen else [])]
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write the result of a cell, whole or not at all."""
+    write_record(path, result)
+
+
+def read_result(path: Path, way_out: str = AGAIN) -> Result:
+    """Read the result of a cell; see `read_record` for what it raises."""
+    return read_record(path, Result, way_out)
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write what was found at one checkpoint, whole or not at all."""
+    write_record(path, checkpoint)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read what was found at one checkpoint; see `read_record` for what it raises."""
+    return read_record(path, Checkpoint)
 
 
 def json_schema() -> dict[str, Any]:

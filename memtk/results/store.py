@@ -1,18 +1,34 @@
-"""Reads and writes result files."""
+"""What is stored, and how: records as JSON, arrays as HDF5; whole or not at all."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memtk.errors import UserError
-from memtk.files import write_text
-from memtk.results.migrations import migrate
-from memtk.results.record import SCHEMA, StoredRecord
-from memtk.results.schema import Checkpoint, Result
+from memtk.files import replacing, require_space, write_text
+from memtk.results.migrations import SCHEMA, migrate
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class StoredRecord(BaseModel):
+    """Base of all that is stored as JSON: frozen, and an unknown key is an error.
+
+    A number that is not finite is written as the text "NaN" or "Infinity", for which JSON has no
+    number, and read again as what it was.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
 
 Stored = TypeVar("Stored", bound=StoredRecord)
 
@@ -64,21 +80,78 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         raise UserError(f"{path} does not fit: {where}: {first['msg']}: {way_out}") from error
 
 
-def write_result(path: Path, result: Result) -> None:
-    """Write the result of a cell, whole or not at all."""
-    write_record(path, result)
+def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a group of a file, in place of one of that name; other groups stay.
+
+    The file is written anew and renamed, so that it is never seen half written, and every array
+    has a checksum.
+
+    Args:
+        path: the HDF5 file, made if it is missing.
+        group: its name ("step-000900").
+        arrays: by name.
+
+    Raises:
+        UserError: if the file that is there is damaged, or cannot be written, naming it.
+    """
+    import h5py
+
+    path = Path(path)
+    there = path.stat().st_size if path.exists() else 0
+    with replacing(path) as temporary:
+        require_space(temporary, there + sum(array.nbytes for array in arrays.values()))
+        with h5py.File(temporary, "w") as new:
+            if path.exists():
+                with _open(path) as old:
+                    for name in old:
+                        if name != group:
+                            old.copy(name, new)
+            target = new.create_group(group)
+            for name, array in arrays.items():
+                checked = array.ndim > 0 and array.size > 0
+                target.create_dataset(name, data=array, fletcher32=checked)
 
 
-def read_result(path: Path, way_out: str = AGAIN) -> Result:
-    """Read the result of a cell; see `read_record` for what it raises."""
-    return read_record(path, Result, way_out)
+def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a group by name.
+
+    Raises:
+        UserError: if the file is missing or damaged or has no such group, naming it.
+    """
+    import h5py
+
+    with _open(Path(path)) as file:
+        found = file.get(group)
+        if not isinstance(found, h5py.Group):
+            raise UserError(f"{path} has no group {group!r}: it has {', '.join(file) or 'none'}")
+        try:
+            return {name: dataset[()] for name, dataset in found.items()}
+        except (OSError, RuntimeError) as error:
+            raise _damaged(Path(path)) from error
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write what was found at one checkpoint, whole or not at all."""
-    write_record(path, checkpoint)
+def has_arrays(path: Path, group: str) -> bool:
+    """Tell whether a file is there and has a group.
+
+    Raises:
+        UserError: if the file is damaged, naming it.
+    """
+    if not Path(path).exists():
+        return False
+    with _open(Path(path)) as file:
+        return group in file
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read what was found at one checkpoint; see `read_record` for what it raises."""
-    return read_record(path, Checkpoint)
+def _open(path: Path):  # type: ignore[no-untyped-def]  # h5py is imported on first use
+    import h5py
+
+    if not path.exists():
+        raise UserError(f"there is no {path}: the run has not come that far")
+    try:
+        return h5py.File(path, "r", locking=False)  # written whole, never changed
+    except OSError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged: delete it and run the same command again")

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from memtk import __version__
 from memtk.errors import UserError
-from memtk.results.record import SCHEMA, StoredRecord
+from memtk.results.migrations import SCHEMA
 from memtk.results.run import now, read_run
 from memtk.results.schema import Result
-from memtk.results.store import read_record, write_record
+from memtk.results.store import StoredRecord, read_record, write_record
 
 STUDY = "study.json"
 """The file of a study in its folder."""

@@ -12,8 +12,8 @@ from memtk.bench import Plan, describe_plan
 from memtk.data.prepare import Dataset
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
+from memtk.results.formats import many
 from memtk.results.study import STUDY, cell_folder, failure_path, finished_results
-from memtk.results.wording import many
 from memtk.study.display import in_words, seconds_left
 from memtk.study.epochs import at_equal_epochs
 from memtk.study.plan import StudyPlan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from memtk.errors import UserError
 from memtk.results import read_run
+from memtk.results.seeds import signature
 from memtk.results.study import STUDY, StudyFile, cell_folder, read_study_file
-from memtk.results.study_settings import signature
 
 
 def study_of_runs(runs: Sequence[Path]) -> StudyFile:

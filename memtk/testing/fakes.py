@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from memtk.results import Audit, Policy, Result
-from memtk.results.record import SCHEMA
+from memtk.results.migrations import SCHEMA
 
 SCRIPT = "<script>alert(1)</script>"
 """Stands in every name."""

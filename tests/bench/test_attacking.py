@@ -14,7 +14,7 @@ from memtk.errors import PluginError, UserError
 from memtk.memorization import auc, membership, scores_of
 from memtk.report.terminal import summary
 from memtk.results import read_arrays, read_record, read_result
-from memtk.results.membership import Membership
+from memtk.results.protocols import Membership
 
 pytest.importorskip("opacus", reason="dp-sgd needs opacus")
 

@@ -10,9 +10,9 @@ import pytest
 from memtk.bench.rerun import changed_packages, plan_of, recipe_of, rerun
 from memtk.errors import UserError
 from memtk.results import Result, read_result
+from memtk.results.collect import add
 from memtk.results.compare import compare
 from memtk.results.redact import HIDDEN
-from memtk.results.submission import add
 
 TINY = ("data.phantom.training=6", "data.phantom.validation=6", "copycat.rate=0.5")
 

@@ -17,6 +17,7 @@ from memtk.report.study import (
 from memtk.report.study_terminal import paper_table, study_summary
 from memtk.results import Suite, read_run, write_result
 from memtk.results.reference import select
+from memtk.results.seeds import settings_of
 from memtk.results.study import (
     StudyAxis,
     StudyFile,
@@ -25,7 +26,6 @@ from memtk.results.study import (
     read_study,
     write_study_file,
 )
-from memtk.results.study_settings import settings_of
 
 SECRETS = ("Doe_John", "PAT-00417", "/home/hospital")
 

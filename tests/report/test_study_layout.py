@@ -4,8 +4,8 @@ import pytest
 
 from memtk.report.figures import Point
 from memtk.report.figures.study import lay_out, settings_panel
+from memtk.results.seeds import settings_of
 from memtk.results.study import Finding, StudyAxis, StudyFile
-from memtk.results.study_settings import settings_of
 
 
 @pytest.fixture

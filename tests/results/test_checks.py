@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memtk.results import Result
-from memtk.results.checks import check_result
+from memtk.results.validate import check_result
 
 TREE = json.loads((Path(__file__).parent / "result-schema-2.json").read_text())
 

@@ -16,8 +16,7 @@ from memtk.results import (
     read_result,
     write_audit,
 )
-from memtk.results.migrations import MIGRATIONS, migrate
-from memtk.results.record import SCHEMA
+from memtk.results.migrations import MIGRATIONS, SCHEMA, migrate
 from memtk.results.study import StudyFile
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ from memtk.bench.evidence import Patients, protocols_of
 from memtk.memorization import Embeddings, judge
 from memtk.registry import open_registry
 from memtk.results import Checkpoint, Counts, write_arrays
-from memtk.results.recount import recount
+from memtk.results.validate import recount
 
 N, M, V = 30, 40, 24
 

@@ -6,7 +6,7 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.results import read_checkpoint, read_result, write_checkpoint, write_result
-from memtk.results.record import SCHEMA
+from memtk.results.migrations import SCHEMA
 
 
 def test_what_is_written_is_read_again(tmp_path, make_result):

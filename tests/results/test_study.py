@@ -9,9 +9,16 @@ from scipy import stats
 
 from memtk.errors import UserError
 from memtk.results import Counts, RunFile, write_result, write_run_file
-from memtk.results.contrast import contrast
-from memtk.results.measured import Measured
-from memtk.results.spread import spread
+from memtk.results.measures import measure
+from memtk.results.schema import Measured
+from memtk.results.seeds import (
+    paired_difference,
+    qualities,
+    seed_interval,
+    settings_of,
+    study_csv,
+    study_rows,
+)
 from memtk.results.store import write_record
 from memtk.results.study import (
     Failure,
@@ -23,9 +30,6 @@ from memtk.results.study import (
     read_study,
     write_study_file,
 )
-from memtk.results.study_measures import measure
-from memtk.results.study_settings import qualities, settings_of
-from memtk.results.study_table import study_csv, study_rows
 
 AXES = [StudyAxis(key="mitigation.datasize", values=["0.5", "1"]), StudyAxis(key="seed", values=[])]
 
@@ -64,20 +68,20 @@ def test_seeds_of_one_setting_are_one_group_even_if_their_sizes_differ_a_little(
 
 def test_the_interval_of_a_mean_is_students():
     values = np.random.default_rng(0).normal(size=7).tolist()
-    low, high = spread(values).interval
+    low, high = seed_interval(values).interval
     expected = stats.t.interval(0.95, 6, loc=np.mean(values), scale=stats.sem(values))
     assert (low, high) == pytest.approx(expected)
-    assert spread([]) is None and spread([1.0]).interval is None
+    assert seed_interval([]) is None and seed_interval([1.0]).interval is None
 
 
 def test_two_settings_are_compared_seed_by_seed(study):
     small, large = settings_of(*study)
-    found = contrast(large, small, "dar_mem")
+    found = paired_difference(large, small, "dar_mem")
     assert found.difference.values == pytest.approx([-20 / 64, -24 / 64, -28 / 64])
     expected = stats.ttest_1samp(found.difference.values, 0).confidence_interval(0.95)
     assert found.difference.interval == pytest.approx((expected.low, expected.high))
-    assert found.clear and not contrast(small, small, "dar_mem").clear
-    assert contrast(small, large, "copy_rate") is None  # it was not computed
+    assert found.clear and not paired_difference(small, small, "dar_mem").clear
+    assert paired_difference(small, large, "copy_rate") is None  # it was not computed
 
 
 def test_what_was_not_computed_is_none_and_a_blunt_test_has_no_null(make_result):

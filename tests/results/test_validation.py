@@ -8,7 +8,7 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.results import json_schema, write_arrays
-from memtk.results.validation import find_results, validate
+from memtk.results.validate import find_results, validate
 
 REAL = Path(__file__).parent / "result-schema-2.json"
 

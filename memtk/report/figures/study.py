@@ -18,9 +18,9 @@ from memtk.report.figures.style import (
     panels,
     quiet,
 )
+from memtk.results.measures import MEASURES, Measure
+from memtk.results.seeds import Setting
 from memtk.results.study import SEED, StudyAxis, StudyFile
-from memtk.results.study_measures import MEASURES, Measure
-from memtk.results.study_settings import Setting
 
 
 @dataclass(frozen=True)

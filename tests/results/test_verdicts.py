@@ -6,7 +6,7 @@ import re
 import pytest
 
 from memtk.results import Policy
-from memtk.results.decision import fewest_patients
+from memtk.results.verdicts import fewest_patients
 
 INEXACT = 1e-9
 

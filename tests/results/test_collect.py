@@ -9,15 +9,15 @@ import pytest
 from memtk.errors import UserError
 from memtk.results import (
     RunFile,
+    collect,
     has_arrays,
     read_result,
-    submission,
     write_arrays,
     write_result,
     write_run_file,
 )
+from memtk.results.collect import add, place_of
 from memtk.results.redact import HIDDEN
-from memtk.results.submission import add, place_of
 
 REAL = read_result(Path(__file__).parent / "result-schema-2.json")
 
@@ -79,8 +79,8 @@ def test_of_large_arrays_those_of_the_last_checkpoint_are_taken(
     source = run / "cells/monai2d/arrays.h5"
     for label in ("step-000010", "step-000020", "training"):
         write_arrays(source, label, {"x": np.zeros(3)})
-    monkeypatch.setattr(submission, "MOST", most)
-    monkeypatch.setattr(submission, "validate", lambda path: type("Fine", (), {"failed": ()}))
+    monkeypatch.setattr(collect, "MOST", most)
+    monkeypatch.setattr(collect, "validate", lambda path: type("Fine", (), {"failed": ()}))
     [folder] = add(run, tmp_path / "all")
     assert has_arrays(folder / "arrays.h5", "step-000010") is kept
     assert has_arrays(folder / "arrays.h5", "step-000020")

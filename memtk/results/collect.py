@@ -11,12 +11,11 @@ from typing import Any
 
 from memtk.errors import UserError
 from memtk.files import replacing
-from memtk.results.arrays import has_arrays, read_arrays, write_arrays
 from memtk.results.redact import redact
 from memtk.results.run import read_run
-from memtk.results.schema import Result
-from memtk.results.store import write_result
-from memtk.results.validation import ARRAYS, FILE, validate
+from memtk.results.schema import Result, write_result
+from memtk.results.store import has_arrays, read_arrays, write_arrays
+from memtk.results.validate import ARRAYS, FILE, validate
 
 MOST = 4_000_000
 """Bytes of arrays.h5 above which the arrays of the last checkpoint alone are taken."""

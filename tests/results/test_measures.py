@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.results import Measured, RateInterval
-from memtk.results.tradeoff import cost_of, tradeoff
+from memtk.results.measures import cost_of, tradeoff
 
 
 def with_quality(result, cell, quality, measured=None, rate=None):

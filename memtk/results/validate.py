@@ -1,14 +1,118 @@
-"""Do the numbers of a result agree with each other? What a reader can recompute, is."""
+"""Is a file of results what it says it is, and do its numbers agree with each other?"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from pydantic import ValidationError
+
+from memtk.errors import UserError, one_line
+from memtk.results.migrations import SCHEMA, migrate
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
+from memtk.results.store import has_arrays, read_arrays
+
+FILE, ARRAYS = "result.json", "arrays.h5"
+"""The names that results are found by."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of looking at a file.
+
+    Args:
+        path: the file.
+        checks: all that was asked, in order.
+        result: what it holds; None if it does not fit the schema.
+        schema: the version that the file itself was written with; 0 if it says none.
+        digest: SHA-256 of the file, in hexadecimal digits.
+    """
+
+    path: Path
+    checks: tuple[Check, ...]
+    result: Result | None
+    schema: int
+    digest: str
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """What is wrong with it."""
+        return tuple(check for check in self.checks if check.outcome == "failed")
+
+
+def validate(path: Path) -> Validation:
+    """Check a result file against the schema, against itself and against the arrays beside it.
+
+    Raises:
+        UserError: if it cannot be read at all, naming it. What is wrong inside is a failed check.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    result, schema, first = _fit(content)
+    checks = [first]
+    if result is not None:
+        try:
+            checks += check_result(result)
+        except ArithmeticError as error:
+            checks.append(Check("sizes", "failed", f"no such numbers can be: {one_line(error)}"))
+        beside = Path(path).with_name(ARRAYS)
+        if "validation" not in result.data.counts or not beside.exists():
+            checks.append(Check(NAME, "skipped", "no file beside"))
+        else:
+            checks.append(recount(beside, result))
+    return Validation(Path(path), tuple(checks), result, schema, digest)
+
+
+def _fit(content: bytes) -> tuple[Result | None, int, Check]:
+    name = "fits the schema"
+    try:
+        tree = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        return None, 0, Check(name, "failed", f"it is no JSON: {str(error)[:200]}")
+    version = tree.get("schema_version") if isinstance(tree, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        return None, 0, Check(name, "failed", "it has no schema_version: it is no result of memtk")
+    if version > SCHEMA:
+        newer = f"it has schema {version}; this memtk reads schema {SCHEMA}: update memtk"
+        return None, version, Check(name, "failed", newer)
+    try:
+        result = Result.model_validate_json(json.dumps(migrate(tree)))
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4]]
+        return None, version, Check(name, "failed", "; ".join(found))
+    old = f"version {version}" + (f", read as {SCHEMA}" if version < SCHEMA else "")
+    return result, version, Check(name, "ok", old)
+
+
+def find_results(path: Path) -> list[Path]:
+    """Return the files named `result.json` in a folder and below, sorted; a file as it is.
+
+    Raises:
+        UserError: if there is no such file or folder, or no result in it.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if not path.exists():
+            raise UserError(f"there is no {path}: name a result.json, or a folder with some below")
+        return [path]
+    found = sorted(path.rglob(FILE))
+    if not found:
+        raise UserError(
+            f"{path} holds no {FILE}: `memtk bench` leaves one a cell in its run folder, and "
+            "`memtk results add RUN DIR` collects them"
+        )
+    return found
+
 
 CLOSE = 1e-9
 """Two computations of one fraction may differ by this much."""
@@ -206,3 +310,91 @@ def _nmv(result: Result, checkpoint: Checkpoint) -> tuple[int, int, int]:
 
 def _apart(one: float, other: float) -> bool:
     return abs(one - other) > CLOSE
+
+
+NAME = "arrays.h5 gives the same numbers"
+
+_DAMAGED = (OSError, RuntimeError, MemoryError, KeyError, ValueError, TypeError, IndexError)
+"""What a file of another make may raise."""
+
+
+def recount(path: Path, result: Result) -> Check:
+    """Return whether the arrays give the numbers of a result.
+
+    From the nearest similarities of each image: tau, n_mem, n_copies and the validation images
+    called copies; from the counts above tau the number at equal sizes; from the p-values what is
+    flagged at the false discovery rate and at alpha, on both sides.
+
+    Args:
+        path: `arrays.h5`; checkpoints that it does not hold are left out.
+        result: the file beside it.
+    """
+    try:
+        held = [c for c in result.judged if has_arrays(path, c.label)]
+        if not held:
+            return Check(NAME, "failed", "it holds the arrays of no checkpoint")
+        problems = [
+            f"{c.label}: {problem}"
+            for c in held
+            for problem in _problems(result, c, read_arrays(path, c.label))
+        ]
+    except (UserError, *_DAMAGED) as error:
+        return Check(NAME, "failed", f"it cannot be read: {one_line(error)[:200]}")
+    return check(NAME, f"{len(held)} of {len(result.judged)} checkpoints", problems)
+
+
+def _problems(
+    result: Result, checkpoint: Checkpoint, arrays: Mapping[str, np.ndarray]
+) -> Iterator[str]:
+    dar, matched = checkpoint.protocols.dar, checkpoint.protocols.dar_matched
+    found = checkpoint.protocols.conformal
+    n, m = result.used_training.images, checkpoint.n_synthetic
+    v = result.data.counts["validation"].images
+    for name, size in (("train_synthetic", n), ("synthetic_train", m), ("validation_train", v)):
+        if arrays[name].shape != (size,):
+            yield f"{name} has the shape {arrays[name].shape}, and {size} images were compared"
+            return
+    limit = float(np.percentile(1 - arrays["train_validation"], 5))
+    yield from _differs("dar tau", dar.tau, 1 - limit)
+    for name, said, similarity in (
+        ("dar n_mem", dar.n_mem, arrays["train_synthetic"]),
+        ("dar n_copies", dar.n_copies, arrays["synthetic_train"]),
+        ("validation called copies", dar.validation_called_copies, arrays["validation_train"]),
+    ):
+        yield from _differs(name, said, int((1 - similarity < limit).sum()))
+    if matched.n_mem is not None:
+        missed = [_missing(int(c), m, v) for c in arrays["train_synthetic_above"]]
+        yield from _differs("dar-matched n_mem", matched.n_mem, math.fsum(1 - x for x in missed))
+    p = arrays["copies_p"]
+    yield from _differs("conformal n_copies", found.n_copies, _flagged(p, found.fdr))
+    yield from _differs(
+        "copies_flagged_fraction", found.copies_flagged_fraction, float(np.mean(p <= found.alpha))
+    )
+    if found.n_mem is not None and found.exposed_flagged_fraction is not None:
+        p = arrays["exposure_p"]
+        yield from _differs("conformal n_mem", found.n_mem, _flagged(p, found.fdr))
+        share = float(np.mean(p <= found.alpha))
+        yield from _differs("exposed_flagged_fraction", found.exposed_flagged_fraction, share)
+    if result.data.counts["validation"].patients == v:
+        nearer = np.searchsorted(np.sort(arrays["validation_train"]), arrays["synthetic_train"])
+        again = (1 + v - nearer) / (v + 1)  # (M,)
+        if np.abs(again - arrays["copies_p"]).max() > CLOSE:
+            yield "copies_p does not follow from the similarities"
+
+
+def _missing(above: int, synthetic: int, drawn: int) -> float:
+    """Return the chance that none of `above` images is among `drawn` of `synthetic`."""
+    return math.comb(synthetic - above, drawn) / math.comb(synthetic, drawn)
+
+
+def _flagged(p: np.ndarray, fdr: float) -> int:
+    """Return how many Benjamini and Hochberg flag: the most k with k p-values up to k fdr / T."""
+    ranked = np.sort(p)
+    limits = np.arange(1, len(p) + 1) * fdr / len(p) * (1 + 1e-12)
+    passed = np.flatnonzero(ranked <= limits)
+    return int((p <= ranked[passed[-1]]).sum()) if len(passed) else 0
+
+
+def _differs(name: str, said: float, counted: float) -> Iterator[str]:
+    if abs(said - counted) > 1e-6:
+        yield f"{name} is {said:g}, the arrays give {counted:g}"

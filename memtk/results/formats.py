@@ -55,3 +55,17 @@ def interval(low: float, high: float, confidence: float) -> str:
     '95 % interval 12.1 to 24.3 %'
     """
     return f"{share(confidence)} interval {share(low).removesuffix(' %')} to {share(high)}"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction for a reader; what is not nothing is never shown as 0.
+
+    >>> percent(0.453), percent(0.0012), percent(0), percent(0.9999), percent(1)
+    ('45 %', '0.1 %', '0 %', '99.9 %', '100 %')
+    """
+    value = 100 * fraction
+    if value in (0, 100):
+        return f"{value:.0f} %"
+    if 1 <= value <= 99:
+        return f"{value:.0f} %"
+    return f"{min(max(value, 0.1), 99.9):.1f} %"
