@@ -69,7 +69,7 @@ def memtk_protocols() -> Iterable[Component]:
 
 @hookspec
 def memtk_report_sections() -> Iterable[Component]:
-    """Sections at the end of the HTML report: `memtk.interfaces.ReportSection`."""
+    """Sections of the HTML report of a bench or an audit: `memtk.interfaces.ReportSection`."""
     raise AssertionError
 
 

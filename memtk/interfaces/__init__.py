@@ -8,7 +8,7 @@ from memtk.interfaces.mitigation import Choice, Eyes, Mitigation, Standing
 from memtk.interfaces.protocol import Levels, Measure, Protocol, ProtocolTable, Similarities
 from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, QualityMetric
 from memtk.interfaces.reader import Reader, Record, Volume
-from memtk.interfaces.report import ReportSection
+from memtk.interfaces.report import ReportFigure, ReportRun, ReportSection, SectionContent
 from memtk.interfaces.settings import COUNTS_STEPS, ComponentConfig, PhaseSettings, Private
 from memtk.interfaces.trainable import Phase, Trainable, Turn
 
@@ -38,7 +38,10 @@ __all__ = [
     "QualityMetric",
     "Reader",
     "Record",
+    "ReportFigure",
+    "ReportRun",
     "ReportSection",
+    "SectionContent",
     "Similarities",
     "Similarity",
     "Standing",

@@ -9,7 +9,7 @@ from memtk.registry import Registry
 from memtk.report.identity import read_key
 from memtk.report.page import Page, Section, make_section, write_page
 from memtk.report.pictures import find_pairs
-from memtk.report.plugin_sections import plugin_sections
+from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of_audit, repeat_audit
 from memtk.report.sections import (
     pairs_section,
@@ -55,7 +55,7 @@ def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
         title="May these synthetic images be released?",
         lead=f"{_lead(audit)}; run begun {file.created}",
         sections=(
-            audit_section(folder, audit, read_key(folder), registry, command),
+            audit_section(folder, audit, read_key(folder), PluginSections(registry), command),
             reading_section(test.fdr, test.alpha),
         ),
     )
@@ -63,7 +63,7 @@ def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
 
 
 def audit_section(
-    folder: Path, audit: Audit, key: bytes, registry: Registry | None = None, command: str = ""
+    folder: Path, audit: Audit, key: bytes, plugins: PluginSections, command: str = ""
 ) -> Section:
     """Return all that the page shows of an audit.
 
@@ -71,7 +71,7 @@ def audit_section(
         folder: of the run.
         audit: what was found.
         key: of the run.
-        registry: brings the report sections of plugins.
+        plugins: bring sections of their own.
         command: that repeats the audit.
 
     Raises:
@@ -91,11 +91,9 @@ def audit_section(
         parts.append(pairs_section(pairs, audit.data, tau))
     if audit.selftest:
         parts.append(selftest_section(audit.selftest))
-    parts += [
-        make_section("policy", "The policy", "policy.html", policy=audit.policy),
-        *plugin_sections(registry, audit),
-        provenance_section(provenance_of_audit(audit), command),
-    ]
+    parts.append(make_section("policy", "The policy", "policy.html", policy=audit.policy))
+    parts = plugins.among(parts, lambda: run_of("audit", audit, path, [ARRAYS], images, {}, key))
+    parts.append(provenance_section(provenance_of_audit(audit), command))
     return make_section(
         "audit",
         "",

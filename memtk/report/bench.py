@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from memtk.data.images import StoredImages, open_images
 from memtk.errors import UserError
+from memtk.interfaces import ReportRun
 from memtk.memorization import roc, scores_of
 from memtk.registry import Registry
 from memtk.report.figures import (
@@ -21,7 +23,7 @@ from memtk.report.figures import (
 from memtk.report.identity import read_key
 from memtk.report.page import Figure, Page, Section, figure_section, make_section, write_page
 from memtk.report.pictures import Pairs, find_pairs
-from memtk.report.plugin_sections import plugin_sections
+from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of, repeat_command
 from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of
 from memtk.report.sections import (
@@ -56,9 +58,9 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
             "run the same memtk bench command again"
         )
     key, several = read_key(run.folder), len(run.results) > 1
-    command = repeat_command(run.file.recipe)
+    command, plugins = repeat_command(run.file.recipe), PluginSections(registry)
     cells = [
-        cell_section(run.folder, result, key, registry, "" if number else command, several)
+        cell_section(run.folder, result, key, plugins, "" if number else command, several)
         for number, result in enumerate(run.results)
     ]
     comparison = [comparison_section(compare_cells(run.results))] if several else []
@@ -115,7 +117,7 @@ def cell_section(
     folder: Path,
     result: Result,
     key: bytes,
-    registry: Registry | None = None,
+    plugins: PluginSections,
     command: str = "",
     several: bool = False,
 ) -> Section:
@@ -124,7 +126,7 @@ def cell_section(
     Args:
         folder: of the run.
         key: of the run.
-        registry: brings the report sections of plugins.
+        plugins: bring sections of their own.
         command: that repeats the run; shown once a page.
         several: whether it is one of several cells, and is called by its name.
 
@@ -134,7 +136,7 @@ def cell_section(
     path = folder / "cells" / result.cell / "arrays.h5"
     test, tau = result.last.protocols.conformal, result.last.protocols.dar.tau
     fine, validation = test.finest_p <= test.alpha, result.data.counts["validation"].images
-    paper = counterpart(result)
+    paper, images = counterpart(result), cell_images(folder, result)
     parts = [_mitigations(result), _checkpoints(result, fine, validation), _quality(result)]
     if path.exists():
         arrays = read_arrays(path, result.last.label)
@@ -142,17 +144,18 @@ def cell_section(
     parts += [
         _attacks(result, path),
         _privacy(result),
-        pairs_section(pairs_of_cell(folder, result, key), result.data, tau),
+        pairs_section(_pairs(result, path, images, key), result.data, tau),
         selftest_section(result.selftest) if result.selftest else None,
         _training(result),
-        *plugin_sections(registry, result),
-        provenance_section(provenance_of(result), command),
     ]
+    shown = plugins.among(
+        [part for part in parts if part is not None], lambda: _run(result, path, images, key)
+    )
     return make_section(
         _anchor(result),
         result.cell if several else "",
         "cell.html",
-        parts=[part for part in parts if part is not None],
+        parts=[*shown, provenance_section(provenance_of(result), command)],
         css="" if several else "only",
         result=result,
         verdict=verdict(result),
@@ -192,12 +195,8 @@ def pairs_of_cell(folder: Path, result: Result, key: bytes) -> Pairs | None:
     Raises:
         UserError: if a file is damaged, naming it.
     """
-    images, label = cell_images(folder, result), result.last.label
-    if not images:
-        return None
-    arrays = read_arrays(folder / "cells" / result.cell / "arrays.h5", label)
-    name = f"{result.cell}/{label}"
-    return find_pairs(arrays, images["training"], images["synthetic"], key, name)
+    path = folder / "cells" / result.cell / "arrays.h5"
+    return _pairs(result, path, cell_images(folder, result), key)
 
 
 def attack_curves(result: Result, path: Path) -> list[Figure]:
@@ -227,6 +226,27 @@ def attack_curves(result: Result, path: Path) -> list[Figure]:
     )
     caption = "On grey ground: rates that the non-member patients are too few for."
     return _figures(draw_attacks(curves, patients), alt, caption)
+
+
+def _pairs(
+    result: Result, path: Path, images: Mapping[str, StoredImages], key: bytes
+) -> Pairs | None:
+    if not images:
+        return None
+    arrays = read_arrays(path, result.last.label)
+    return find_pairs(arrays, images["training"], images["synthetic"], key, _synthetic(result))
+
+
+def _run(result: Result, path: Path, images: Mapping[str, StoredImages], key: bytes) -> ReportRun:
+    labels = [c.label for c in result.judged] + [f"attack {name}" for name in result.membership]
+    used = read_arrays(path, "training")["index"] if has_arrays(path, "training") else None
+    names = {"training": ("training", used), "synthetic": (_synthetic(result), None)}
+    return run_of("bench", result, path, labels, images, names, key)
+
+
+def _synthetic(result: Result) -> str:
+    """Return what the synthetic images are called in short names."""
+    return f"{result.cell}/{result.last.label}"
 
 
 def _mitigations(result: Result) -> Section | None:

@@ -29,11 +29,13 @@ class Figure:
         uri: `data:` URI of an SVG or PNG.
         alt: what it shows, for readers who do not see it.
         caption: how to read it.
+        width: on the page in CSS pixels; 0 for all of it.
     """
 
     uri: str
     alt: str
     caption: str = ""
+    width: int = 0
 
 
 @dataclass(frozen=True)

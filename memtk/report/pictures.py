@@ -99,6 +99,16 @@ def show_difference(
     return _picture(colors, first.shape[1:], pixel, size, reduced)
 
 
+def encode_png(colors: np.ndarray) -> bytes:
+    """Return colours in [0, 1], (h, w) or (h, w, 3), as a PNG; the same ones as the same bytes."""
+    colors = np.ascontiguousarray(colors if colors.ndim == 3 else np.stack([colors] * 3, axis=-1))
+    buffer = io.BytesIO()
+    unsigned: Any = {"Software": None}  # the version of matplotlib is no part of the picture
+    pixels = np.rint(255 * colors).astype(np.uint8)
+    imsave(buffer, pixels, format="png", metadata=unsigned)
+    return buffer.getvalue()
+
+
 def _reduced(plane: np.ndarray) -> tuple[np.ndarray, bool]:
     """Average blocks of pixels of (C, h, w) until no side is longer than LIMIT."""
     c, h, w = plane.shape
@@ -119,15 +129,7 @@ def _picture(
 ) -> Picture:
     height, width = shape[0] * pixel[0], shape[1] * pixel[1]  # mm
     scale = size / max(height, width)
-    buffer = io.BytesIO()
-    unsigned: Any = {"Software": None}  # the version of matplotlib is no part of the picture
-    imsave(
-        buffer,
-        np.rint(255 * np.ascontiguousarray(colors)).astype(np.uint8),
-        format="png",
-        metadata=unsigned,
-    )
-    uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    uri = f"data:image/png;base64,{base64.b64encode(encode_png(colors)).decode()}"
     return Picture(uri, max(1, round(width * scale)), max(1, round(height * scale)), reduced)
 
 

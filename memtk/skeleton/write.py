@@ -27,7 +27,7 @@ NOUNS = {
     "quality": ("quality metric", "Contrast of synthetic images, beside that of real ones."),
     "attack": ("membership attack", "Minus the model's own denoising loss at one time."),
     "protocol": ("protocol", "Training images nearer to a synthetic image than all to strangers."),
-    "report": ("report section", "Flagged synthetic images at each checkpoint."),
+    "report": ("report section", "How near the nearest training image is."),
 }
 """What each kind is called, and what the component of the skeleton does."""
 

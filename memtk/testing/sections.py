@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
+
+from memtk.data.images import MemoryImages
+from memtk.interfaces import ReportRun, SectionContent
+from memtk.interfaces.report import PLACES, Page
+from memtk.report.pictures import encode_png
+from memtk.report.plugin_sections import BUDGET, embed
 from memtk.testing.assertions import applies, expect
-from memtk.testing.case import Case
+from memtk.testing.case import FLAT, Case, smooth_images
 from memtk.testing.fakes import PATH, SCRIPT, audit, result
 
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -24,67 +32,137 @@ def check_title_is_a_line(case: Case) -> None:
     )
 
 
+def check_place_is_known(case: Case) -> None:
+    """It stands in the report of a bench, of an audit, or of both, after a section of these."""
+    section, name = case.make(), case.cls.__name__
+    pages = _pages(case)
+    known = bool(pages) and not isinstance(pages, str) and set(pages) <= set(PLACES)
+    expect(known, f"{name}.pages is {pages!r}; expected some of {tuple(PLACES)}")
+    after = getattr(section, "after", "")
+    places = [place for page in pages for place in PLACES[page]]
+    shown = ", ".join(dict.fromkeys(places))
+    expect(after in ("", *places), f"{name}.after is {after!r}; expected one of {shown}")
+
+
 def check_sections_are_html_or_none(case: Case) -> None:
-    """A section is text whose elements are closed, or None to be left out."""
+    """A section is text whose elements are closed, maybe with figures, or None to be left out."""
+    name = case.cls.__name__
     for body in _bodies(case):
         expect(
-            body is None or isinstance(body, str),
-            f"{case.cls.__name__} gives a {type(body).__name__}, not HTML or None",
+            body is None or isinstance(body, str | SectionContent),
+            f"{name} gives a {type(body).__name__}, not HTML, SectionContent or None",
         )
-        if body is not None:
-            open_ = _Elements(body).open
-            expect(not open_, f"{case.cls.__name__} gives HTML in which {open_[:1]} does not fit")
+    for content in _contents(case):
+        open_ = _Elements(content.html).open
+        expect(not open_, f"{name} gives HTML in which {open_[:1]} does not fit")
+
+
+def check_figures_can_be_embedded(case: Case) -> None:
+    """A figure is one of matplotlib, an SVG or a PNG, says what it shows, and is not too large."""
+    name, size = case.cls.__name__, 0
+    for content in _shown(case):
+        size += len(content.html.encode())
+        for figure in content.figures:
+            expect(bool(figure.alt.strip()), f"{name} has a figure without a description (alt)")
+            try:
+                size += len(embed(figure).uri)
+            except Exception as error:
+                raise AssertionError(
+                    f"{name} has a figure that cannot be shown: {error}"
+                ) from error
+    expect(size <= BUDGET, f"{name} takes up {size} bytes of a page; the most is {BUDGET}")
 
 
 def check_names_are_escaped(case: Case) -> None:
     """What comes from a result is text, never markup."""
-    for body in _shown(case):
+    for content in _shown(case):
         expect(
-            SCRIPT not in body,
+            SCRIPT not in content.html,
             f"{case.cls.__name__} puts a name into its HTML as it is; escape it (html.escape)",
         )
 
 
 def check_no_file_is_named(case: Case) -> None:
     """A report goes to people who must not see where the images lie."""
-    for body in _shown(case):
-        expect(PATH not in body, f"{case.cls.__name__} shows the path of a file")
+    for content in _shown(case):
+        texts = [content.html, *(f"{f.alt} {f.caption}" for f in content.figures)]
+        named = any(PATH in text for text in texts)
+        expect(not named, f"{case.cls.__name__} shows the path of a file")
 
 
 def check_sections_work_offline(case: Case) -> None:
     """Nothing is fetched: no link, picture, style or script from elsewhere."""
-    for body in _shown(case):
+    for content in _shown(case):
+        body = content.html
         outside = re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'\s>]+""", body)
         outside += re.findall(r"""url\(\s*["']?(?:https?:)?//|@import""", body)
         expect(not outside, f"{case.cls.__name__} fetches {outside[:1]}; it must work offline")
 
 
 def check_sections_are_the_same_each_time(case: Case) -> None:
-    """Same result in, same HTML out."""
-    expect(_bodies(case) == _bodies(case), f"{case.cls.__name__} gives other HTML the second time")
+    """Same result in, same HTML and figures out."""
+    once, again = (
+        [(c.html, [embed(figure) for figure in c.figures]) for c in _contents(case)]
+        for _ in range(2)
+    )
+    expect(once == again, f"{case.cls.__name__} gives something else the second time")
 
 
 def check_results_stay_as_they_are(case: Case) -> None:
-    """The result it is given is not changed: other sections read it too."""
-    for given in _given(case):
-        before = copy.deepcopy(given)
-        case.make()(given)
-        expect(given == before, f"{case.cls.__name__} changes the result it is given")
+    """The result and the arrays that it is given are not changed: other sections read them too."""
+    for run in _runs(case):
+        before = copy.deepcopy((run.result, run.arrays))
+        case.make()(run)
+        same = run.result == before[0] and all(
+            np.array_equal(array, before[1][label][name])
+            for label, arrays in run.arrays.items()
+            for name, array in arrays.items()
+        )
+        expect(same, f"{case.cls.__name__} changes the result it is given")
 
 
-def _given(case: Case) -> list[dict[str, Any]]:
-    """Return a cell's result, and that of an audit if the section reads such."""
-    return [result(), audit()] if getattr(case.make(), "audits", False) else [result()]
+def _pages(case: Case) -> Any:
+    return getattr(case.make(), "pages", ("bench",))
+
+
+def _runs(case: Case) -> list[ReportRun]:
+    """Return the runs that it is shown, made up, with ten images of each kind."""
+    return [_made_up(page) for page in PLACES if page in _pages(case)]
+
+
+def _made_up(page: Page) -> ReportRun:
+    x = {
+        split: smooth_images(FLAT, 10, seed)
+        for seed, split in enumerate(("training", "validation", "synthetic"))
+    }
+    rng = np.random.default_rng(0)
+    names = ("train_synthetic", "train_validation", "synthetic_train", "validation_train")
+    arrays = {name: rng.uniform(0, 1, 10) for name in names}
+    return ReportRun(
+        page=page,
+        result=result() if page == "bench" else audit(),
+        arrays={"step-000001": arrays, "step-000002": arrays}
+        if page == "bench"
+        else {"audit": arrays},
+        images={split: MemoryImages(images) for split, images in x.items()},
+        short_name=lambda split, row: hashlib.sha256(f"{split} {row}".encode()).hexdigest()[:8],
+        picture=lambda split, row: (encode_png(x[split][row, 0].numpy() / 2 + 0.5),),
+    )
 
 
 def _bodies(case: Case) -> list[Any]:
-    return [case.make()(given) for given in _given(case)]
+    return [case.make()(run) for run in _runs(case)]
 
 
-def _shown(case: Case) -> list[str]:
-    bodies = [str(body) for body in _bodies(case) if body is not None]
-    applies(bool(bodies), "it leaves itself out of the reports of the check")
-    return bodies
+def _contents(case: Case) -> list[SectionContent]:
+    bodies = [body for body in _bodies(case) if body is not None]
+    return [SectionContent(body) if isinstance(body, str) else body for body in bodies]
+
+
+def _shown(case: Case) -> list[SectionContent]:
+    contents = _contents(case)
+    applies(bool(contents), "it leaves itself out of the reports of the check")
+    return contents
 
 
 class _Elements(HTMLParser):
@@ -112,7 +190,9 @@ class _Elements(HTMLParser):
 
 REPORT = (
     check_title_is_a_line,
+    check_place_is_known,
     check_sections_are_html_or_none,
+    check_figures_can_be_embedded,
     check_names_are_escaped,
     check_no_file_is_named,
     check_sections_work_offline,

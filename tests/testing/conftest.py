@@ -23,6 +23,8 @@ from memtk.interfaces import (
     ProtocolTable,
     QualityMeasure,
     Record,
+    ReportFigure,
+    SectionContent,
     Turn,
     Volume,
 )
@@ -210,10 +212,13 @@ class SoundProtocol:
 
 class SoundSection:
     title = "Cell"
-    audits = True
+    pages = ("bench", "audit")
+    after = "pairs"
 
-    def __call__(self, result):
-        return f"<p>{html.escape(result.get('cell', 'an audit'))}</p>"
+    def __call__(self, run):
+        text = f"<p>{html.escape(run.result.get('cell', 'an audit'))}</p>"
+        (picture,) = run.picture("training", 3)
+        return SectionContent(text, (ReportFigure(picture, run.short_name("training", 3)),))
 
 
 SOUND = SimpleNamespace(

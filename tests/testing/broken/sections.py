@@ -3,6 +3,7 @@
 import json
 from itertools import count
 
+from memtk.interfaces import ReportFigure, SectionContent
 from memtk.testing import Case
 
 
@@ -11,7 +12,7 @@ def cases(sound, folder):
         return Case(type("Broken", (sound.report,), changes))
 
     def body(write):
-        return case(__call__=lambda self, result: write(result))
+        return case(__call__=lambda self, run: write(run.result))
 
     def dumped(result):
         return f"<pre>{json.dumps(result)}</pre>".replace("<script>", "")
@@ -25,7 +26,11 @@ def cases(sound, folder):
         "title_is_a_line": case(title=""),
         "sections_are_html_or_none": body(lambda result: "<p><b>Cell</p>"),
         "names_are_escaped": body(lambda result: f"<p>{result['device']['name']}</p>"),
-        "no_file_is_named": case(__call__=lambda self, result: dumped(result)),
+        "place_is_known": case(after="the end"),
+        "figures_can_be_embedded": body(
+            lambda result: SectionContent("", (ReportFigure(b"GIF89a", "a dot"),))
+        ),
+        "no_file_is_named": body(dumped),
         "sections_work_offline": body(
             lambda result: '<img src="https://example.org/pixel.png" alt="">'
         ),
