@@ -29,13 +29,21 @@ import torch
 from skimage.io import imread
 from skimage.transform import resize
 
-from memtk.bench.evidence import Patients, protocols_of
-from memtk.bench.planting import PlantedImages, Sensed
 from memtk.data.images import MemoryImages
+from memtk.evaluation import (
+    MIXED,
+    EmbeddedSets,
+    Levels,
+    Patients,
+    PlantedImages,
+    PlantedSimilarity,
+    calibrate,
+    evaluate,
+)
 from memtk.imaging.intensity import PercentileScaling
 from memtk.imaging.planted import mixed
 from memtk.interfaces import ImageSpec
-from memtk.memorization import Embeddings, expected_fraction, judge, search
+from memtk.memorization import expected_fraction, search
 from memtk.noise import derive, seeded
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
@@ -106,20 +114,24 @@ class Lab:
             )
         return lambda sets: embed(model, sets, batch_size=64, devices=self.devices)
 
-    def judged(self, copies, exposure):
-        return judge(
-            Embeddings(*copies), Embeddings(*exposure) if exposure else None,
-            similarity=self.similarity,
-        )  # fmt: skip
+    def judged(self, copies, exposure, found=None):
+        sets = EmbeddedSets(*copies)
+        planted = None
+        if found is not None:
+            planted = PlantedSimilarity(np.arange(len(found)), {MIXED: (found, found)})
+        calibration = calibrate(sets, self.similarity, Patients(), planted, seed=self.seed)
+        other = EmbeddedSets(*exposure) if exposure else None
+        return evaluate(sets, other, calibration, Levels(), seed=self.seed)
 
 
 def shares(said):
+    tests = said.tests
     return [
-        said.dar.mem_fraction,
-        said.dar.copy_fraction,
-        said.matched.mem_fraction,
-        said.copies.flagged_fraction,
-        said.exposure.flagged_fraction if said.exposure else None,
+        tests.dar.mem_fraction,
+        tests.dar.copy_fraction,
+        tests.matched.mem_fraction,
+        tests.copies.flagged_fraction,
+        tests.exposure.flagged_fraction if tests.exposure else None,
     ]
 
 
@@ -167,11 +179,8 @@ def rates(lab):
         sources = lab.rng.choice(TRAINING, count, replace=False).tolist()
         planted = see(PlantedImages(training, sources, mixed, derive(lab.seed, "planted", rate)))
         fake = np.concatenate([planted, seen[2][: m - count]])
-        said = lab.judged((seen[0], seen[1], fake), None)
-        test = protocols_of(
-            said, 0.05, 0.1, Patients((), ()), Sensed(sensed, ()), seed=lab.seed
-        ).conformal
-        flagged = said.copies.flagged
+        said = lab.judged((seen[0], seen[1], fake), None, sensed)
+        test, flagged = said.protocols.conformal, said.tests.copies.flagged
         nearest = said.arrays["synthetic_train_index"][:count]
         right = (nearest == np.array(sources))[flagged[:count]]
         found[str(rate)] = {

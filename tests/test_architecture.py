@@ -14,7 +14,9 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = (
     {"api", "cli", "__main__"},
-    {"auditing", "bench", "leaderboard", "skeleton", "study", "testing"},
+    {"leaderboard", "skeleton", "study", "testing"},
+    {"auditing", "bench"},
+    {"evaluation"},
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
@@ -24,8 +26,6 @@ LAYERS = (
 
 SIBLINGS = {
     "__main__": {"cli"},
-    "auditing": {"bench"},
-    "study": {"bench"},
     "report": {"results", "memorization"},
     "components": {"interfaces"},
     "data": {"imaging", "noise", "interfaces"},

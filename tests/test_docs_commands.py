@@ -216,7 +216,7 @@ def quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "200")
         patch.setattr("os.fsync", lambda file: None)
-        patch.setattr("memtk.bench.dry_run.peak_memory", lambda model, phase: None)
+        patch.setattr("memtk.evaluation.dry_run.peak_memory", lambda model, phase: None)
         patch.setattr("memtk.bench.run.build_report", lambda folder, registry: folder)
         for module in ("run", "given"):
             draw = f"memtk.auditing.{module}.build_audit_report"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,12 +13,18 @@ from rich.console import Console
 
 from memtk.api.given import NAMES, GivenSet, as_set, is_path, on_cpu
 from memtk.api.result import AuditResult
-from memtk.auditing import audit_embeddings, make_audit_plan, run_audit
-from memtk.bench.folder import named_folder
+from memtk.auditing import (
+    EmbeddingAudit,
+    audit_embeddings,
+    checked_embeddings,
+    make_audit_plan,
+    run_audit,
+)
 from memtk.config import build
 from memtk.errors import UserError
+from memtk.evaluation.folder import named_folder
 from memtk.events import Watch, ignore
-from memtk.files import explain, replacing
+from memtk.files import explain
 from memtk.progress import Progress
 from memtk.registry import Registry, open_registry
 from memtk.results import Policy, read_policy
@@ -191,17 +196,5 @@ def _of_embeddings(
     for name, whose in patients.items():
         if whose is not None:
             rows[f"{name}_patient"] = np.array([str(patient) for patient in whose])
-    digest = hashlib.sha256()
-    for name, array in sorted(rows.items()):
-        digest.update(f"{name}{array.shape}{array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    folder = Path(out) if out is not None else named_folder("audit", {"rows": digest.hexdigest()})
-    path = folder.with_name(f"{folder.name}-embeddings.npz")
-    try:
-        with explain(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, allow_pickle=False, **rows)
-        return audit_embeddings(path, registry, out=folder, **how, **options)
-    finally:
-        path.unlink(missing_ok=True)
+    plan = EmbeddingAudit(checked_embeddings(rows, "embeddings"), **options)
+    return audit_embeddings(plan, registry, out=None if out is None else Path(out), **how)

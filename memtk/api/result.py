@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memtk.auditing.findings import COPIES, EXPOSED
+from memtk.auditing.lists import COPIES, EXPOSED
 from memtk.errors import UserError
 from memtk.files import explain, write_text
 from memtk.report.page import render

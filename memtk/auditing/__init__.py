@@ -1,7 +1,8 @@
 """An audit: may these synthetic images be released? For images from any source."""
 
+from memtk.auditing.arrays import GivenEmbeddings, checked_embeddings, read_embeddings
 from memtk.auditing.dry_run import describe_audit
-from memtk.auditing.given import audit_embeddings
+from memtk.auditing.embeddings import EmbeddingAudit, audit_embeddings
 from memtk.auditing.plan import AuditPlan, make_audit_plan
 from memtk.auditing.release import Release, release
 from memtk.auditing.run import FinishedAudit, run_audit
@@ -9,12 +10,16 @@ from memtk.auditing.selftest import FinishedSelfTest, run_selftest
 
 __all__ = [
     "AuditPlan",
+    "EmbeddingAudit",
     "FinishedAudit",
     "FinishedSelfTest",
+    "GivenEmbeddings",
     "Release",
     "audit_embeddings",
+    "checked_embeddings",
     "describe_audit",
     "make_audit_plan",
+    "read_embeddings",
     "release",
     "run_audit",
     "run_selftest",

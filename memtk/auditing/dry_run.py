@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 
 from memtk.auditing.plan import AuditPlan
-from memtk.bench.dry_run import add_model, image_table, model_table
-from memtk.bench.folder import named_folder
 from memtk.data.prepare import prepare
+from memtk.evaluation.dry_run import add_model, image_table, model_table
+from memtk.evaluation.folder import named_folder
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
 from memtk.training.devices import open_devices

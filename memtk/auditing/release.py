@@ -15,10 +15,10 @@ import numpy as np
 from memtk import memorization
 from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
 from memtk.auditing.run import FinishedAudit, run_audit
-from memtk.bench.run import prepared
 from memtk.data.config import DataConfig
 from memtk.data.sources import Sample, open_source
 from memtk.errors import UserError
+from memtk.evaluation.context import prepared
 from memtk.events import Watch, ignore
 from memtk.files import write_text
 from memtk.registry import Registry

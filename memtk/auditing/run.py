@@ -1,46 +1,32 @@
-"""Runs an audit: the images, the copy detectors, the self-test, the judgement, the report."""
+"""Runs an audit: the images, the copy detectors, the self-test, the evaluation, the report."""
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from memtk import __version__
-from memtk.auditing.findings import Names, write_findings
-from memtk.auditing.identical import identical_to, refuse_real
+from memtk.auditing.lists import Names, write_lists
 from memtk.auditing.plan import AuditPlan
 from memtk.auditing.weights import check_unseen
-from memtk.bench.clock import Clock
-from memtk.bench.context import Context
-from memtk.bench.embedding import Detector, sources_of
-from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
-from memtk.bench.folder import check_apart, named_folder, open_run
-from memtk.bench.outcome import PACKAGES, data_of, saw, used
-from memtk.bench.planting import Planting
-from memtk.bench.run import prepared
-from memtk.data.images import StoredImages
+from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
+from memtk.evaluation.calibration import Levels, Patients, calibrate
+from memtk.evaluation.context import Context, RunFolder, open_context
+from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
+from memtk.evaluation.evaluate import Evaluation, evaluate
+from memtk.evaluation.folder import named_folder
+from memtk.evaluation.planted import Plants
+from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
+from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore
-from memtk.files import FULL, explain, working_in
 from memtk.interfaces import Images
-from memtk.memorization import IDENTICAL, judge
+from memtk.memorization import IDENTICAL
 from memtk.registry import Registry
 from memtk.report import build_audit_report
-from memtk.results import (
-    Audit,
-    Counts,
-    Device,
-    Policy,
-    Protocols,
-    SelfTest,
-    decide,
-    write_arrays,
-    write_audit,
-)
+from memtk.results import Audit, Counts, Policy, SelfTest, decide, write_arrays, write_audit
 from memtk.training.checkpoints import WAY_OUT
 from memtk.training.devices import Devices, open_devices
 
@@ -86,18 +72,19 @@ def run_audit(
         UserError: for data, settings or a folder that cannot be used.
     """
     devices = open_devices(device)
-    folder = out or named_folder("audit", plan.identity())
-    check_apart(folder, plan.data.sources())
-    if not devices.is_main:
-        devices.wait()
-        _run(plan, registry, folder, devices, ignore, policy)
-        return None
-    with working_in(folder), explain(folder, FULL):
-        open_run(folder, plan.identity(), [], resume=resume)
-        devices.wait()
-        audit = _run(plan, registry, folder, devices, watch, policy)
-        report = build_audit_report(folder, registry)
-    return FinishedAudit(folder, audit, report)
+    folder = RunFolder(
+        out or named_folder("audit", plan.identity()),
+        plan.identity(),
+        sources=tuple(plan.data.sources()),
+        resume=resume,
+        watch=watch,
+    )
+    done = folder.work(
+        devices,
+        lambda watch: _run(plan, registry, folder.path, devices, watch, policy),
+        lambda audit: build_audit_report(folder.path, registry),
+    )
+    return FinishedAudit(folder.path, *done) if done else None
 
 
 @dataclass(frozen=True)
@@ -119,16 +106,22 @@ class Sets:
         return sets | ({"held_out": self.held_out} if self.held_out else {})
 
 
-def open_context(
+def open_images(
     plan: AuditPlan, registry: Registry, folder: Path, devices: Devices, watch: Watch
 ) -> Context:
     """Read the images of a run, and see that its components work on them."""
-    clock = Clock(folder / "timing.json" if devices.is_main else None)
-    with clock("reading the images"):
-        dataset = prepared(plan.data, registry, folder, devices, watch)
-    plan.check_dims(dataset.spec, registry)
     options = plan.options
-    return Context(dataset, devices, folder, clock, watch, options.seed, options.batch_size)
+    context = open_context(
+        plan.data,
+        registry,
+        folder,
+        devices,
+        watch,
+        seed=options.seed,
+        batch_size=options.batch_size,
+    )
+    plan.check_dims(context.dataset.spec, registry)
+    return context
 
 
 def _run(
@@ -139,96 +132,65 @@ def _run(
     watch: Watch,
     policy: Policy,
 ) -> Audit:
-    context = open_context(plan, registry, folder, devices, watch)
+    context = open_images(plan, registry, folder, devices, watch)
     options, sets = plan.options, _sets(context.dataset)
     strangers = {"validation": sets.validation, "held_out": sets.held_out}
     refuse_real({k.replace("_", "-"): v for k, v in strangers.items() if v}, sets.synthetic)
     check_unseen(plan.weights, sets.all(), exposure=options.exposure)
-    patients = Patients(sets.training.patients, sets.validation.patients)
-    similarity = plan.similarity.make()
-    copies = _view(sets, open_detector(context, plan, sets.training, "embedder", "training"))
+    levels = Levels(options.alpha, options.fdr, policy.confidence)
+    copies = _seen(sets, open_detector(context, plan, sets.training, "embedder", "training"))
     exposure = None
     if options.exposure and (copies.detector is None or copies.detector.given):
         exposure = copies
     elif options.exposure:
-        exposure = _view(
+        exposure = _seen(
             sets, open_detector(context, plan, sets.synthetic, "exposure", "synthetic")
         )
-    with context.clock("searching"):
-        seen = copies.embeddings
-        other = seen if exposure is copies else exposure.embeddings if exposure else None
-        judgement = judge(
-            seen,
-            other,
-            validation_patients=patients.validation,
-            training_patients=patients.training,
-            similarity=similarity,
-            alpha=options.alpha,
-            fdr=options.fdr,
-            device=devices.device,
-            rank=devices.rank,
-            world=devices.world,
-            gather=devices.collect,
+    with context.clock("planting copies"):
+        calibration = calibrate(
+            copies,
+            plan.similarity.make(),
+            Patients(sets.training.patients, sets.validation.patients),
+            Plants(context, sets.training, options.plants) if options.plants else None,
+            devices=devices,
+            seed=options.seed,
+            kept=folder / "calibration.h5",
         )
-    planting = None
-    if options.plants:
-        with context.clock("planting copies"):
-            planting = Planting(
-                context,
-                similarity,
-                sets.training,
-                count=options.plants,
-                detector=copies.detector,
-                nearest_in=copies.training,
-            )
     with context.clock("judging"):
-        protocols = protocols_of(
-            judgement,
-            options.alpha,
-            options.fdr,
-            patients,
-            planting.sensed() if planting else None,
-            confidence=policy.confidence,
+        found = evaluate(
+            copies,
+            exposure,
+            calibration,
+            levels,
+            devices=devices,
             seed=context.seed("intervals"),
         )
-        selftest = None
-        if planting:
-            selftest = selftest_of(
-                context,
-                judgement.arrays,
-                planting,
-                patients,
-                copies,
-                exposure,
-                similarity,
-                alpha=options.alpha,
-                confidence=policy.confidence,
-            )
-        same = identical_to(sets.training, sets.synthetic)
-        audit = _audit(context, plan, copies.detector, int(same.sum()), protocols, selftest, policy)
+        selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
+        same = identical_images(sets.training, sets.synthetic)
+        audit = _audit(context, plan, copies.detector, int(same.sum()), found, selftest, policy)
     if devices.is_main:
-        write_arrays(folder / "arrays.h5", "audit", judgement.arrays | {IDENTICAL: same})
-        if planting:
-            write_arrays(folder / "arrays.h5", "planted", planting.arrays())
+        write_arrays(folder / "arrays.h5", "audit", found.arrays | {IDENTICAL: same})
+        if calibration.planted:
+            write_arrays(folder / "arrays.h5", "planted", calibration.planted.arrays())
         names = Names(
             training=_names(plan, registry, "training"),
             synthetic=_names(plan, registry, "synthetic"),
-            patients=patients.training,
+            patients=sets.training.patients,
         )
-        write_findings(folder, judgement.arrays, names)
+        write_lists(folder, found.arrays, names)
         write_audit(folder / "audit.json", audit)
     devices.wait()
     return audit
 
 
-def _view(sets: Sets, detector: Detector | None) -> View:
+def _seen(sets: Sets, detector: Detector | None) -> EmbeddedSets:
     seen = sources_of(detector, sets.all(), "images")
-    return View(
-        detector=detector,
+    return EmbeddedSets(
         training=seen["training"],
         validation=seen["validation"],
         synthetic=seen["synthetic"],
         held_out=seen.get("held_out"),
+        detector=detector,
     )
 
 
@@ -240,6 +202,28 @@ def _sets(dataset: Dataset) -> Sets:
         synthetic,
         held_out if len(held_out) else None,
     )
+
+
+def refuse_real(strangers: dict[str, Images], synthetic: Images) -> None:
+    """Refuse synthetic images that are validation or held-out images.
+
+    They are images of real patients, and stand on both sides of a comparison: a validation image
+    is nearest to itself then, and no training image can be nearer to the synthetic ones than that.
+
+    Args:
+        strangers: the validation and held-out images, by name.
+        synthetic: what is audited.
+
+    Raises:
+        UserError: counting them.
+    """
+    for name, images in strangers.items():
+        if count := int(identical_images(images, synthetic).sum()):
+            raise UserError(
+                f"{count} of {len(synthetic)} synthetic images are identical to a {name} image: "
+                "they are images of real patients, and hide others as long as they are there. "
+                "Take them out; memtk check names them."
+            )
 
 
 def open_detector(
@@ -273,28 +257,26 @@ def _audit(
     plan: AuditPlan,
     detector: Detector | None,
     identical: int,
-    protocols: Protocols,
+    found: Evaluation,
     selftest: SelfTest | None,
     policy: Policy,
 ) -> Audit:
     counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
     return Audit(
         memtk_version=__version__,
-        verdict=decide(policy, protocols, selftest, counts, identical_images=identical),
+        verdict=decide(policy, found.protocols, selftest, counts, identical_images=identical),
         policy=policy,
-        protocols=protocols,
+        protocols=found.protocols,
         selftest=selftest,
         identical_images=identical,
         counts=counts,
         similarity=used(plan.similarity),
         embedder=used(plan.embedder) if plan.embedder else None,
-        embedder_saw=saw(detector, asked=plan.options.exposure),
+        embedder_saw=trained_on(detector, exposure=plan.options.exposure),
         data=data_of(context.dataset, plan.data),
         seed=plan.options.seed,
-        versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        device=Device(
-            name=str(context.devices.device), processes=context.devices.world, precision={}
-        ),
+        versions=versions(),
+        device=device_of(context.devices),
         timing=context.clock.of(""),
         notes=_notes(detector, context.dataset),
     )

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtk.auditing.plan import AuditPlan
-from memtk.auditing.run import open_context, open_detector
+from memtk.auditing.run import open_detector, open_images
 from memtk.auditing.weights import check_unseen
-from memtk.bench.embedding import sources_of
-from memtk.bench.evidence import CONFIDENCE, Patients, View, selftest_of
-from memtk.bench.folder import check_apart, named_folder, open_run
-from memtk.bench.planting import Planting
 from memtk.errors import UserError
+from memtk.evaluation.calibration import CONFIDENCE, Levels, Patients, calibrate
+from memtk.evaluation.context import RunFolder
+from memtk.evaluation.detector import EmbeddedSets, sources_of
+from memtk.evaluation.folder import named_folder
+from memtk.evaluation.planted import Plants
+from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore
-from memtk.files import FULL, explain, working_in
 from memtk.interfaces import Images
 from memtk.registry import Registry
 from memtk.results import SelfTest, write_arrays, write_record
@@ -50,17 +51,19 @@ def run_selftest(
         UserError: for data, settings or a folder that cannot be used.
     """
     devices = open_devices(device)
-    folder = out or named_folder("selftest", plan.identity())
-    check_apart(folder, plan.data.sources())
-    if not devices.is_main:
-        devices.wait()
-        _run(plan, registry, folder, devices, ignore, confidence)
-        return None
-    with working_in(folder), explain(folder, FULL):
-        open_run(folder, plan.identity(), [], resume=resume)
-        devices.wait()
-        found = _run(plan, registry, folder, devices, watch, confidence)
-    return FinishedSelfTest(folder, found)
+    folder = RunFolder(
+        out or named_folder("selftest", plan.identity()),
+        plan.identity(),
+        sources=tuple(plan.data.sources()),
+        resume=resume,
+        watch=watch,
+    )
+    done = folder.work(
+        devices,
+        lambda watch: _run(plan, registry, folder.path, devices, watch, confidence),
+        lambda found: None,
+    )
+    return FinishedSelfTest(folder.path, done[0]) if done else None
 
 
 def _run(
@@ -71,56 +74,34 @@ def _run(
     watch: Watch,
     confidence: float,
 ) -> SelfTest:
-    context = open_context(plan, registry, folder, devices, watch)
+    context = open_images(plan, registry, folder, devices, watch)
     training, validation = (context.dataset.split(name) for name in ("training", "validation"))
     sets: dict[str, Images] = {"training": training, "validation": validation}
     if len(held_out := context.dataset.split("held_out")):
         sets["held_out"] = held_out
     check_unseen(plan.weights, sets, exposure=False)
     detector = open_detector(context, plan, training, "embedder", "training")
-    seen = sources_of(detector, sets, "real images")
-    similarity = plan.similarity.make()
-    with context.clock("searching"):
-        found = context.search(
-            seen["training"],
-            seen["validation"],
-            similarity,
-            names=("training images", "validation images"),
-        )
-    arrays = {
-        "train_validation": found.queries.similarity,
-        "validation_train": found.references.similarity,
-    }
-    view = View(
-        detector, seen["training"], seen["validation"], seen["validation"], seen.get("held_out")
-    )
+    seen = EmbeddedSets(**sources_of(detector, sets, "real images"), detector=detector)
+    levels = Levels(plan.options.alpha, plan.options.fdr, confidence)
     with context.clock("planting copies"):
-        planting = Planting(
-            context,
-            similarity,
-            training,
-            count=plan.options.plants,
-            detector=detector,
-            nearest_in=seen["training"],
+        calibration = calibrate(
+            seen,
+            plan.similarity.make(),
+            Patients(training.patients, validation.patients),
+            Plants(context, training, plan.options.plants),
+            devices=devices,
+            seed=plan.options.seed,
         )
-    made = selftest_of(
-        context,
-        arrays,
-        planting,
-        Patients(training.patients, validation.patients),
-        view,
-        None,
-        similarity,
-        alpha=plan.options.alpha,
-        confidence=confidence,
-    )
+    made = self_test(calibration, levels, seen, devices=devices)
     if made is None:
         raise UserError(
             "there is one validation patient and nobody is held out: at least two are needed to "
             "say how often a stranger is taken for a copy"
         )
     if devices.is_main:
-        write_arrays(folder / "arrays.h5", "planted", planting.arrays() | arrays)
+        assert calibration.planted is not None
+        arrays = {n: a for n, a in calibration.arrays.items() if not n.endswith("_index")}
+        write_arrays(folder / "arrays.h5", "planted", calibration.planted.arrays() | arrays)
         write_record(folder / "selftest.json", made)
     devices.wait()
     return made

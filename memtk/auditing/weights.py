@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from memtk.auditing.identical import count_identical
-from memtk.data.images import StoredImages
+from memtk.data.images import StoredImages, identical_images
 from memtk.errors import UserError
 from memtk.files import file_digest
 from memtk.interfaces import Images
@@ -61,7 +60,7 @@ def check_unseen(weights: Path | None, sets: Mapping[str, Images], *, exposure: 
     for name, images in sets.items():
         if name == "training" and not exposure:
             continue
-        if not (count := count_identical(seen, images)):
+        if not (count := int(identical_images(seen, images).sum())):
             continue
         way = "take others"
         if name == "training":

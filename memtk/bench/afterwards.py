@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.bench.checkpoint import Judge
-from memtk.bench.context import Context
-from memtk.bench.course import Course, Eyesight
+from memtk.bench.checkpoint import CheckpointEvaluator
+from memtk.bench.course import Course
 from memtk.bench.deeds import counted, was
 from memtk.bench.effects import BY_SCORE, overridden
-from memtk.bench.embedding import Detector
+from memtk.bench.experiment import Experiment, Networks
 from memtk.bench.plan import Plan
 from memtk.bench.standing import standing_of
 from memtk.bench.suspicion import found_in
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, open_images, write_images
 from memtk.errors import PluginError
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector
 from memtk.results import Checkpoint, Deed, SelfTest
 from memtk.training.loop import Checkpoint as Trained
 
@@ -42,7 +43,7 @@ class Outcome:
     deeds: list[Deed] = field(default_factory=list)
 
 
-def finish(context: Context, plan: Plan, cell: str, course: Course, eyes: Eyesight) -> Outcome:
+def finish(context: Context, plan: Plan, cell: str, course: Course, eyes: Networks) -> Outcome:
     """Choose a checkpoint and its images, where mitigations do, and judge them anew.
 
     The new judgement is by a second embedder, and after the choice of a checkpoint of fresh
@@ -80,21 +81,19 @@ def finish(context: Context, plan: Plan, cell: str, course: Course, eyes: Eyesig
 
 
 def _judge(
-    context: Context, plan: Plan, cell: str, course: Course, eyes: Eyesight, by: Detector | None
-) -> Judge:
-    return Judge(
+    context: Context, plan: Plan, cell: str, course: Course, eyes: Networks, by: Detector | None
+) -> CheckpointEvaluator:
+    experiment = Experiment(
         context,
         plan,
         cell,
-        plan.generators[cell],
+        context.folder / "cells" / cell,
         course.generator,
         course.training,
         course.count,
-        by,
-        [part.make() for part in plan.mitigations_of(cell)],
-        eyes.extractor,
-        context.folder / "cells" / cell,
+        tuple(part.make() for part in plan.mitigations_of(cell)),
     )
+    return CheckpointEvaluator(experiment, by, eyes.extractor)
 
 
 def _stopped(course: Course, stops: Sequence[ConfiguredComponent], deeds: list[Deed]) -> int:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.bench.context import Context
-from memtk.bench.embedding import Detector, on_synthetic
-from memtk.bench.evidence import CONFIDENCE
 from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, open_images
 from memtk.errors import PluginError, UserError
+from memtk.evaluation.calibration import CONFIDENCE
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector, on_synthetic
 from memtk.events import Event
 from memtk.interfaces import Attack, Generator, Images, ImageSpec, Target
 from memtk.memorization import Interval, membership, scores_of
@@ -166,9 +166,14 @@ def _scores(
         synthetic = course.judge.sample(outcome.trained, label)
     made: list[Detector | None] = []
 
+    def _exposed() -> Detector | None:
+        said = f"{plan.recipe.bench.embedder} on synthetic {name} {label}"
+        place = home / "exposure" / label
+        return on_synthetic(first, context, plan.embedder, synthetic, place, said)
+
     def embed(images: Images) -> np.ndarray:
         if not made:  # trained for the exposure already, unless that was not asked for
-            made.append(on_synthetic(context, plan, first, synthetic, home, name, label))
+            made.append(_exposed())
         assert made[0] is not None
         return made[0].see(images, f"what is attacked in {cell}")
 

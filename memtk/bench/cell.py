@@ -10,15 +10,16 @@ import torch
 
 from memtk.bench.afterwards import finish
 from memtk.bench.attacking import attack_cell
-from memtk.bench.context import Context
-from memtk.bench.course import Course, Eyesight, run_course
+from memtk.bench.course import Course, run_course
 from memtk.bench.deeds import in_order, settled
-from memtk.bench.embedding import Detector
+from memtk.bench.experiment import Networks
 from memtk.bench.outcome import make_result
 from memtk.bench.plan import Plan
 from memtk.bench.privacy import deed_of, privacy_of
-from memtk.bench.quality import extractor_of, seen_by
 from memtk.components import ConfiguredComponent
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector
+from memtk.evaluation.quality import extractor_of, seen_by
 from memtk.interfaces import Generator, Images
 from memtk.results import Reconstruction, Result, read_arrays, write_arrays, write_result
 from memtk.training.checkpoints import load_checkpoint
@@ -44,8 +45,8 @@ def run_cell(
         UserError: if the data do not suffice for it, or its training fails.
     """
     folder = context.folder / "cells" / name
-    extractor = extractor_of(context, plan, detector)
-    eyes = Eyesight(detector, second, extractor)
+    extractor = extractor_of(context, plan.extractor, plan.embedder, detector)
+    eyes = Networks(detector, second, extractor)
     course = run_course(context, plan, name, eyes, plan.mitigations_of(name))
     outcome = finish(context, plan, name, course, eyes)
     load_checkpoint(course.generator, outcome.trained.path)

@@ -1,4 +1,4 @@
-"""Judges one checkpoint: samples it, embeds the samples, and says what was memorized."""
+"""Evaluates one checkpoint: samples it, embeds the samples, and says what was memorized."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.bench.context import Context
-from memtk.bench.embedding import Detector, Rows, on_synthetic, sources_of
-from memtk.bench.evidence import Patients, View, protocols_of, selftest_of
-from memtk.bench.eyes import real_rows
-from memtk.bench.plan import Plan
-from memtk.bench.planting import Planting
-from memtk.bench.quality import measure_quality
-from memtk.components import ConfiguredComponent
-from memtk.data.images import StoredImages, open_images, write_images
+from memtk.bench.experiment import Experiment
+from memtk.data.images import FlatImages, StoredImages, open_images, write_images
 from memtk.errors import UserError
+from memtk.evaluation.calibration import Calibration, Levels, Patients, calibrate
+from memtk.evaluation.detector import (
+    Detector,
+    EmbeddedSets,
+    on_synthetic,
+    real_rows,
+    sources_of,
+)
+from memtk.evaluation.evaluate import evaluate, neighbours, tests_of
+from memtk.evaluation.planted import Plants
+from memtk.evaluation.quality import measure_quality
+from memtk.evaluation.selftest import self_test
 from memtk.events import Event
-from memtk.interfaces import Generator, Mitigation
-from memtk.memorization import Judgement, Source, judge
+from memtk.interfaces import Mitigation
+from memtk.memorization import Source
 from memtk.results import (
     Checkpoint,
     Measured,
@@ -37,52 +42,33 @@ from memtk.training.inference import sample
 from memtk.training.loop import Checkpoint as Trained
 
 
-class Judge:
-    """Judges the checkpoints of one generator.
+class CheckpointEvaluator:
+    """Samples and evaluates the checkpoints of one experiment.
 
     Args:
-        context: the run.
-        plan: what is run.
-        cell: the name of the cell, or of the training and samples that several share.
-        part: the generator.
-        generator: the model, of any weights.
-        training: the training images that it saw (N).
-        count: synthetic images to draw (M).
+        experiment: the generator and its training images.
         detector: the embedder that saw the training images alone; None in image space.
-        mitigations: those that hold synthetic images back are asked for each set.
         extractor: whose features the quality metrics compare; None where none does.
-        folder: of what is sampled and found; None: the cell's.
 
     Attributes:
         folder: of what is sampled and found.
-        selftest: how well copies are found, once the last checkpoint is judged.
+        selftest: how well copies are found, once the last checkpoint is evaluated.
     """
 
     def __init__(
-        self,
-        context: Context,
-        plan: Plan,
-        cell: str,
-        part: ConfiguredComponent,
-        generator: Generator,
-        training: StoredImages,
-        count: int,
-        detector: Detector | None,
-        mitigations: Sequence[Mitigation] = (),
-        extractor: Detector | None = None,
-        folder: Path | None = None,
+        self, experiment: Experiment, detector: Detector | None, extractor: Detector | None = None
     ) -> None:
-        self._context, self._plan = context, plan
-        self._cell, self._generator = cell, generator
-        self._training, self._count, self._detector = training, count, detector
-        self._mitigations, self._extractor = mitigations, extractor
-        self._validation = context.dataset.split("validation")
-        held_out = context.dataset.split("held_out")
+        self._experiment, self._detector, self._extractor = experiment, detector, extractor
+        self._context, self._plan = experiment.context, experiment.plan
+        self._cell, self._training = experiment.name, experiment.training
+        self._generator, self.folder = experiment.generator, experiment.folder
+        self._validation = self._context.dataset.split("validation")
+        held_out = self._context.dataset.split("held_out")
         # Of a control that gives back held-out images they are no strangers.
-        spare = len(held_out) and part.cls.learns_from == "training"
-        self._held_out = held_out if spare else None
-        self.folder = folder or context.folder / "cells" / cell
-        self._planting: Planting | None = None
+        self._strangers = len(held_out) > 0 and self._generator.learns_from == "training"
+        bench = self._plan.recipe.bench
+        self._levels = Levels(bench.alpha, bench.fdr)
+        self._calibration: Calibration | None = None
         self.selftest: SelfTest | None = None
 
     def __call__(self, trained: Trained, *, exposure: bool, last: bool) -> Checkpoint:
@@ -108,7 +94,11 @@ class Judge:
         path = self.folder / "arrays.h5"
         if has_arrays(path, label):
             return read_arrays(path, label)
-        arrays = self._judgement(*self._views(synthetic, label, exposure), label).arrays
+        copies, exposed = self._seen(synthetic, label, exposure)
+        calibration = self._calibrated(copies)
+        with self._context.clock(f"judging {self._cell} {label}"):
+            arrays = neighbours(copies, exposed, calibration, self._context.devices)
+            arrays |= tests_of(arrays, calibration, self._levels).flags
         if self._context.devices.is_main:
             write_arrays(path, label, arrays)
         self._context.devices.wait()
@@ -130,28 +120,12 @@ class Judge:
         folder = self.folder / "judged"
         return folder / f"{label}.json", folder / f"{tested}.json"
 
-    def _views(
+    def _seen(
         self, synthetic: StoredImages, label: str, exposure: bool
-    ) -> tuple[View, View | None]:
-        copies = self._view(self._detector, synthetic, label)
+    ) -> tuple[EmbeddedSets, EmbeddedSets | None]:
+        """Return the sets in the eyes of the embedder of the copies, and of the exposure."""
+        copies = self._sets(self._detector, synthetic, label)
         return copies, self._exposure(synthetic, label) if exposure else None
-
-    def _judgement(self, copies: View, exposed: View | None, label: str) -> Judgement:
-        bench, devices = self._plan.recipe.bench, self._context.devices
-        with self._context.clock(f"judging {self._cell} {label}"):
-            return judge(
-                copies.embeddings,
-                exposed.embeddings if exposed else None,
-                validation_patients=self._validation.patients,
-                training_patients=self._training.patients,
-                similarity=self._plan.similarity.make(),
-                alpha=bench.alpha,
-                fdr=bench.fdr,
-                device=str(devices.device),
-                rank=devices.rank,
-                world=devices.world,
-                gather=devices.collect,
-            )
 
     def judge(
         self,
@@ -170,37 +144,28 @@ class Judge:
             exposure: test the training images too.
             last: measure how well copies are found.
         """
-        copies, exposed = self._views(synthetic, label, exposure)
-        planting = self._plant(trained, copies)
-        bench, devices = self._plan.recipe.bench, self._context.devices
-        patients = Patients(self._training.patients, self._validation.patients)
-        judgement = self._judgement(copies, exposed, label)
+        copies, exposed = self._seen(synthetic, label, exposure)
+        calibration = self._calibrated(copies, trained)
+        devices = self._context.devices
         with self._context.clock(f"judging {self._cell} {label}"):
-            protocols = protocols_of(
-                judgement,
-                bench.alpha,
-                bench.fdr,
-                patients,
-                planting.sensed() if planting else None,
+            found = evaluate(
+                copies,
+                exposed,
+                calibration,
+                self._levels,
+                devices=devices,
                 seed=self._context.seed("intervals", self._cell, label),
             )
-            if last and planting:
-                load_checkpoint(self._generator, trained.path)
-                self.selftest = selftest_of(
-                    self._context,
-                    judgement.arrays,
-                    planting,
-                    patients,
-                    copies,
-                    exposed,
-                    self._plan.similarity.make(),
-                    alpha=bench.alpha,
+            if last:
+                load_checkpoint(self._generator, trained.path)  # planted copies are made when read
+                self.selftest = self_test(
+                    calibration, self._levels, copies, exposed, found.arrays, devices=devices
                 )
         quality, measured = self._quality(copies, synthetic, label)
         checkpoint = Checkpoint(
             step=trained.step,
             n_synthetic=len(synthetic),
-            protocols=protocols,
+            protocols=found.protocols,
             quality=quality,
             measured=measured,
             anew=label == "chosen",
@@ -209,46 +174,61 @@ class Judge:
         if devices.is_main:
             if self.selftest:
                 write_record(tested, self.selftest)
-            write_arrays(self.folder / "arrays.h5", label, judgement.arrays)
+            write_arrays(self.folder / "arrays.h5", label, found.arrays)
             write_checkpoint(done, checkpoint)
         devices.wait()
         return checkpoint
 
     def _quality(
-        self, copies: View, synthetic: StoredImages, label: str
+        self, copies: EmbeddedSets, synthetic: StoredImages, label: str
     ) -> tuple[dict[str, float], dict[str, Measured]]:
         """Measure quality and diversity; of features, with those that are there where they are."""
         if not self._plan.quality:
             return {}, {}
-        extractor, view, name = self._extractor, None, ""
+        extractor, seen, name = self._extractor, None, ""
         if extractor is not None and self._plan.extractor is not None:
             name = self._plan.extractor.name
-            view = copies
+            seen = copies
             if extractor is not self._detector:
-                view = self._view(extractor, synthetic, label)
+                seen = self._sets(extractor, synthetic, label)
         with self._context.clock(f"judging {self._cell} {label}"):
-            return measure_quality(self._plan.quality, view, self._validation, synthetic, name)
+            return measure_quality(self._plan.quality, seen, self._validation, synthetic, name)
 
-    def _plant(self, trained: Trained, copies: View) -> Planting | None:
-        """Plant copies of the training images, once for all checkpoints."""
-        count = self._plan.recipe.bench.plants
-        if self._planting is None and count:
+    def _calibrated(self, real: EmbeddedSets, trained: Trained | None = None) -> Calibration:
+        """Calibrate the detector, once for all checkpoints.
+
+        Args:
+            real: the real images as the detector sees them.
+            trained: whose autoencoder plants copies too; None: none are planted.
+        """
+        if self._calibration is not None:
+            return self._calibration
+        context, plants = self._context, None
+        if trained is not None and (count := self._plan.recipe.bench.plants):
             reconstruct = getattr(self._generator, "reconstruct", None)
             if reconstruct is not None:
                 load_checkpoint(self._generator, trained.path)
-                self._generator.to(self._context.devices.device).eval()
-            with self._context.clock(f"judging {self._cell} planted copies"):
-                self._planting = Planting(
-                    self._context,
-                    self._plan.similarity.make(),
-                    self._training,
-                    count=count,
-                    detector=self._detector,
-                    nearest_in=copies.training,
-                    reconstruct=reconstruct,
-                    name=f"{self._cell} planted copies",
-                )
-        return self._planting
+                self._generator.to(context.devices.device).eval()
+            name = f"{self._cell} planted copies"
+            plants = Plants(context, self._training, count, reconstruct, name)
+        with context.clock(f"judging {self._cell} planted copies"):
+            made = calibrate(
+                real,
+                self._plan.similarity.make(),
+                Patients(self._training.patients, self._validation.patients),
+                plants,
+                devices=context.devices,
+                seed=context.root,
+                kept=self._kept(),
+            )
+        if trained is not None:
+            self._calibration = made
+        return made
+
+    def _kept(self) -> Path:
+        """Return the file that the calibration by this detector is kept in."""
+        place = self._detector.place.name if self._detector else "images"
+        return self.folder / f"calibration-{place}.h5"
 
     def sample(self, trained: Trained, label: str, stream: str = "sample") -> StoredImages:
         """Return the synthetic images of a checkpoint that the mitigations let out.
@@ -262,11 +242,13 @@ class Judge:
             self._context.watch(Event("skip", stage))
             return open_images(path)
         load_checkpoint(self._generator, trained.path)
-        filters = [m for m in self._mitigations if type(m).release is not Mitigation.release]
+        filters = [
+            m for m in self._experiment.mitigations if type(m).release is not Mitigation.release
+        ]
         with self._context.clock(stage):
             drawn = sample(
                 self._generator,
-                self._count,
+                self._experiment.count,
                 seed=self._context.seed(stream, self._cell),
                 batch_size=self._context.batch_size,
                 devices=self._context.devices,
@@ -276,7 +258,7 @@ class Judge:
             place = self.folder / "drawn" / f"{label}.h5" if filters else path
             spec = self._generator.spec
             self._context.devices.write(
-                drawn, lambda batches: write_images(place, batches, self._count, spec)
+                drawn, lambda batches: write_images(place, batches, self._experiment.count, spec)
             )
             made = open_images(place)
             return self._released(made, filters, path) if filters else made
@@ -296,23 +278,28 @@ class Judge:
         self._context.devices.wait()
         return open_images(path)
 
-    def _view(self, detector: Detector | None, synthetic: StoredImages, label: str) -> View:
+    def _sets(self, detector: Detector | None, synthetic: StoredImages, label: str) -> EmbeddedSets:
         real = real_rows(self._context, detector)
         name = f"{self._cell} {label}"
         if detector is None:
-            training: Source = Rows(self._training)
+            training: Source = FlatImages(self._training)
         else:
             training = real["training"][self._training.indices]
-        return View(
-            detector=detector,
+        return EmbeddedSets(
             training=training,
             validation=real["validation"],
             synthetic=sources_of(detector, {"synthetic": synthetic}, name)["synthetic"],
-            held_out=real.get("held_out") if self._held_out is not None else None,
+            held_out=real.get("held_out") if self._strangers else None,
+            detector=detector,
         )
 
-    def _exposure(self, synthetic: StoredImages, label: str) -> View:
+    def _exposure(self, synthetic: StoredImages, label: str) -> EmbeddedSets:
         detector = on_synthetic(
-            self._context, self._plan, self._detector, synthetic, self.folder, self._cell, label
+            self._detector,
+            self._context,
+            self._plan.embedder,
+            synthetic,
+            self.folder / "exposure" / label,
+            f"{self._plan.recipe.bench.embedder} on synthetic {self._cell} {label}",
         )
-        return self._view(detector, synthetic, label)
+        return self._sets(detector, synthetic, label)

@@ -10,12 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from memtk.bench.cells import cell_name
-from memtk.bench.checkpoint import Judge
-from memtk.bench.context import Context
+from memtk.bench.checkpoint import CheckpointEvaluator
 from memtk.bench.deeds import counted, was
 from memtk.bench.effects import is_afterwards, overridden, with_method
-from memtk.bench.embedding import Detector
-from memtk.bench.eyes import DetectorEyes
+from memtk.bench.experiment import Experiment, Networks
 from memtk.bench.plan import Plan
 from memtk.bench.privacy import private_of
 from memtk.bench.selection import chosen_training, learned_from, samples_of
@@ -23,26 +21,13 @@ from memtk.bench.suspicion import found_in
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
 from memtk.errors import UserError
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import CopyDetector, Detector
 from memtk.interfaces import Generator, Mitigation
 from memtk.noise import Noise
 from memtk.results import Checkpoint, Deed
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import Training, train
-
-
-@dataclass(frozen=True)
-class Eyesight:
-    """The networks that look at images.
-
-    Args:
-        first: the copy detector of the run; None in image space.
-        second: makes the one that judges what was chosen by the first.
-        extractor: whose features the quality metrics compare; None where none does.
-    """
-
-    first: Detector | None
-    second: Callable[[], Detector | None]
-    extractor: Detector | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +53,7 @@ class Course:
     training: StoredImages
     trained: Training
     count: int
-    judge: Judge
+    judge: CheckpointEvaluator
     checkpoints: list[Checkpoint]
     deeds: list[Deed] = field(default_factory=list)
     trainings: tuple[str, ...] = ()
@@ -78,7 +63,7 @@ def run_course(
     context: Context,
     plan: Plan,
     cell: str,
-    eyesight: Eyesight,
+    eyesight: Networks,
     mitigations: Sequence[ConfiguredComponent],
     *,
     first: bool = False,
@@ -122,19 +107,8 @@ def run_course(
             ),
             watch=context.watch,
         )
-    judge = Judge(
-        context,
-        plan,
-        name,
-        part,
-        generator,
-        training,
-        count,
-        eyesight.first,
-        made,
-        eyesight.extractor,
-        folder,
-    )
+    experiment = Experiment(context, plan, name, folder, generator, training, count, tuple(made))
+    judge = CheckpointEvaluator(experiment, eyesight.first, eyesight.extractor)
     checkpoints = []
     for checkpoint in trained.checkpoints[-1:] if first else trained.checkpoints:
         last = checkpoint is trained.checkpoints[-1]
@@ -192,7 +166,7 @@ def _thinned(
         )
         names = ", ".join(m.name for m in choosing)
         deeds.append(Deed(mitigation=names, text=text, kept=len(images), of=len(whole)))
-    eyes = DetectorEyes(context, detector, plan.similarity.make())
+    eyes = CopyDetector(context, detector, plan.similarity.make())
     for part in mitigations:
         if not overridden(part.cls) & {"thin"}:
             continue

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from memtk import __version__
-from memtk.bench.context import Context
-from memtk.bench.embedding import Detector
 from memtk.bench.plan import Plan
 from memtk.bench.recipe import Recipe
 from memtk.components import ConfiguredComponent
-from memtk.data.config import DataConfig, is_name
+from memtk.data.config import is_name
 from memtk.data.images import StoredImages
-from memtk.data.prepare import Dataset
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector
+from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.results import (
     Checkpoint,
     Components,
     Counts,
-    Data,
-    Device,
-    EmbedderSaw,
     Result,
-    Spec,
     Suite,
-    Used,
 )
 from memtk.results.redact import HIDDEN, redact, redact_settings
 from memtk.training.loop import Training
-
-PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
 
 
 def make_result(
@@ -71,19 +61,15 @@ def make_result(
         data=data_of(dataset, plan.data),
         used_training=Counts(images=len(training), patients=len(set(training.patients))),
         seed=recipe.bench.seed,
-        versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        device=Device(
-            name=str(context.devices.device),
-            processes=context.devices.world,
-            precision={p: str(v) for p, v in trained.precision.items()},
-        ),
+        versions=versions(),
+        device=device_of(context.devices, {p: str(v) for p, v in trained.precision.items()}),
         timing=_timing(context, recipe.bench.embedder, {name, *trainings}),
         trainings=[f"training {each}" for each in trainings],
         training={
             "generator": trained.losses,
             "embedder": detector.training.losses if detector and detector.training else {},
         },
-        embedder_saw=saw(detector, asked=recipe.bench.exposure != "none"),
+        embedder_saw=trained_on(detector, exposure=recipe.bench.exposure != "none"),
         checkpoints=list(checkpoints),
         complete=True,
     )
@@ -117,18 +103,6 @@ def _timing(context: Context, embedder: str, names: Iterable[str]) -> dict[str, 
     return general | own
 
 
-def saw(detector: Detector | None, *, asked: bool) -> EmbedderSaw | None:
-    """Return which images the embedder was trained on; None where there is no embedder.
-
-    Args:
-        asked: whether the exposure was asked for.
-    """
-    if detector is None:
-        return None
-    copies, exposure = ("given", "given") if detector.given else ("training", "synthetic")
-    return EmbedderSaw(copies=copies, exposure=exposure if asked else "none")
-
-
 def asked_of(
     recipe: Recipe, part: ConfiguredComponent, mitigations: Sequence[str]
 ) -> dict[str, Any]:
@@ -160,34 +134,3 @@ def _without_places(data: Mapping[str, Any]) -> dict[str, Any]:
         return key.endswith("source") and value is not None and not is_name(str(value))
 
     return {key: HIDDEN if hidden(key, value) else value for key, value in data.items()}
-
-
-def data_of(dataset: Dataset, config: DataConfig) -> Data:
-    """Return what is said of the images: no path, no patient."""
-    spec = dataset.spec
-    return Data(
-        fingerprint=dataset.fingerprint,
-        source=source_kind(config.source),
-        spec=Spec(shape=list(spec.shape), channels=spec.channels, spacing=list(spec.spacing)),
-        recipe=dataset.recipe(),
-        counts={split: Counts(**c) for split, c in dataset.counts().items()},
-    )
-
-
-def used(part: ConfiguredComponent) -> Used:
-    """Return a component with its package, version and whole configuration."""
-    return Used(
-        name=part.name,
-        plugin=part.entry.plugin.name,
-        distribution=part.entry.plugin.distribution,
-        version=part.entry.plugin.version,
-        config=part.config.model_dump(mode="json"),
-    )
-
-
-def source_kind(source: str) -> str:
-    """Return what kind of thing the images come from; never its path."""
-    if is_name(source):
-        return source
-    suffix = "".join(Path(source).suffixes[-1:]).lower()
-    return {".csv": "manifest", "": "folder"}.get(suffix, "file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from memtk.bench.cells import adjusted_by, cell_name, cells_of, check_applied
@@ -13,6 +14,7 @@ from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.errors import UserError, did_you_mean
+from memtk.evaluation.folder import named_folder
 from memtk.interfaces import ImageSpec
 from memtk.registry import Registry
 
@@ -83,6 +85,11 @@ class Plan:
             for kind, part in named
         }
         return self.recipe.model_dump(mode="json") | {"components": components}
+
+    def default_folder(self) -> Path:
+        """Return the folder that a bench always gets, so that the same command finds its run."""
+        what = self.recipe.suite.name if self.recipe.suite else "data"
+        return named_folder(f"{what}-{self.recipe.bench.preset}", self.identity())
 
     def check_dims(self, spec: ImageSpec, registry: Registry) -> None:
         """Refuse components that do not work on images of this shape.

@@ -7,17 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from memtk.bench.cell import run_cell
-from memtk.bench.clock import Clock
-from memtk.bench.context import Context
-from memtk.bench.embedding import Detector
-from memtk.bench.folder import check_apart, default_folder, open_run
 from memtk.bench.plan import Plan
 from memtk.bench.selection import check_cells
-from memtk.data.config import DataConfig
-from memtk.data.prepare import Dataset, prepare
-from memtk.errors import UserError
+from memtk.evaluation.context import Context, RunFolder, open_context
+from memtk.evaluation.detector import Detector
 from memtk.events import Event, Watch, ignore
-from memtk.files import FULL, explain, working_in
 from memtk.registry import Registry
 from memtk.report import build_report
 from memtk.results import Result, read_result
@@ -63,33 +57,33 @@ def run_bench(
         UserError: for data, settings or a folder that cannot be used.
     """
     devices = open_devices(device)
-    folder = out or default_folder(plan.recipe, plan.identity())
-    check_apart(folder, plan.data.sources())
-    watch = watch if devices.is_main else ignore
-    if not devices.is_main:
-        devices.wait()
-        _run(plan, registry, folder, devices, watch)
-        return None
-    with working_in(folder), explain(folder, FULL):
-        open_run(folder, plan.identity(), list(plan.generators), resume=resume)
-        if plan.recipe.note:
-            watch(Event("note", "suite", text=plan.recipe.note))
-        devices.wait()
-        results = _run(plan, registry, folder, devices, watch)
-        report = build_report(folder, registry)
-    return FinishedRun(folder, tuple(results), report)
+    folder = RunFolder(
+        out or plan.default_folder(),
+        plan.identity(),
+        sources=tuple(plan.data.sources()),
+        cells=tuple(plan.generators),
+        resume=resume,
+        watch=watch,
+    )
+    done = folder.work(
+        devices,
+        lambda watch: _run(plan, registry, folder.path, devices, watch),
+        lambda results: build_report(folder.path, registry),
+    )
+    return FinishedRun(folder.path, tuple(done[0]), done[1]) if done else None
 
 
 def _run(
     plan: Plan, registry: Registry, folder: Path, devices: Devices, watch: Watch
 ) -> list[Result]:
-    clock = Clock(folder / "timing.json" if devices.is_main else None)
-    with clock("reading the images"):
-        dataset = prepared(plan.data, registry, folder, devices, watch)
-    plan.check_dims(dataset.spec, registry)
-    check_cells(plan, dataset)
     bench = plan.recipe.bench
-    context = Context(dataset, devices, folder, clock, watch, bench.seed, bench.batch_size)
+    if plan.recipe.note:
+        watch(Event("note", "suite", text=plan.recipe.note))
+    context = open_context(
+        plan.data, registry, folder, devices, watch, seed=bench.seed, batch_size=bench.batch_size
+    )
+    plan.check_dims(context.dataset.spec, registry)
+    check_cells(plan, context.dataset)
     detector, results = None, []
     second = cache(lambda: train_detector(context, plan, second=True))
     for name, part in plan.generators.items():
@@ -122,27 +116,3 @@ def train_detector(context: Context, plan: Plan, *, second: bool = False) -> Det
         folder / "second" if second else folder,
         f"the second embedder {name}" if second else f"the embedder {name}",
     )
-
-
-def prepared(
-    data: DataConfig, registry: Registry, folder: Path, devices: Devices, watch: Watch
-) -> Dataset:
-    """Read the images on the first process; the others open what it wrote.
-
-    Raises:
-        UserError: if the images are not those that the run began with, or a split is empty.
-    """
-    if devices.is_main:
-        made = prepare(data, folder / "data", registry, watch)
-        if any(path != made.path for path in (folder / "data").glob("*.h5")):
-            made.path.unlink()
-            raise UserError(
-                f"the images have changed since the run in {folder} began.\n"
-                "Choose another folder with --out, or throw that run away with --no-resume."
-            )
-    devices.wait()
-    dataset = prepare(data, folder / "data", registry)
-    for split in ("training", "validation"):
-        if not len(dataset.split(split)):
-            raise UserError(f"the data have no {split} images: mark some in the manifest's split")
-    return dataset

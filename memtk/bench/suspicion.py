@@ -1,4 +1,4 @@
-"""What is known of a set of synthetic images when it is decided which of them stay."""
+"""What is known of a set of synthetic images when mitigations choose among them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from memtk.bench.embedding import Rows
+from memtk.data.images import identical_images
 from memtk.interfaces import Images
-from memtk.memorization import IDENTICAL, duplicates
+from memtk.memorization import IDENTICAL
 
 
 def found_in(
     training: Images, synthetic: Images, arrays: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of a judgement and which synthetic images are a training image, bool (M,).
+    """Return the arrays of an evaluation, and which images are a training image, bool (M,).
 
     Args:
-        arrays: of the judgement of `synthetic`.
+        arrays: of the evaluation of `synthetic`.
     """
-    same = np.zeros(len(synthetic), dtype=bool)
-    same[duplicates(Rows(synthetic), Rows(training))[:, 0]] = True
-    return {**arrays, IDENTICAL: same}
+    return {**arrays, IDENTICAL: identical_images(training, synthetic)}

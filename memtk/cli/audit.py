@@ -84,7 +84,14 @@ def audit(
     terminal = open_terminal(json_file)
     registry = terminal.registry
     with terminal.loading():
-        from memtk.auditing import audit_embeddings, describe_audit, make_audit_plan, run_audit
+        from memtk.auditing import (
+            EmbeddingAudit,
+            audit_embeddings,
+            describe_audit,
+            make_audit_plan,
+            read_embeddings,
+            run_audit,
+        )
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
     policy = read_policy(policy_file)
@@ -93,16 +100,15 @@ def audit(
         if exposure_embeddings is not None and asked.get("exposure") is False:
             raise UserError("--exposure-embeddings and --no-exposure: give one of them")
         with terminal.progress() as progress:
+            other = read_embeddings(exposure_embeddings) if exposure_embeddings else None
             finished = audit_embeddings(
-                embeddings,
+                EmbeddingAudit(read_embeddings(embeddings), other, **asked),
                 registry,
                 policy=policy,
-                other=exposure_embeddings,
                 out=out,
                 device=device,
                 resume=resume,
                 watch=progress,
-                **asked,
             )
     else:
         if exposure_embeddings is not None:

@@ -4,7 +4,7 @@ from memtk.interfaces.attack import Attack, Target
 from memtk.interfaces.detector import Embedder, Similarity
 from memtk.interfaces.generator import Diffusion, Generator
 from memtk.interfaces.images import Images, ImageSpec, PatientImages
-from memtk.interfaces.mitigation import Choice, Eyes, Mitigation, Standing
+from memtk.interfaces.mitigation import Choice, CopyDetector, Mitigation, Standing
 from memtk.interfaces.protocol import Levels, Measure, Protocol, ProtocolTable, Similarities
 from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, QualityMetric
 from memtk.interfaces.reader import Reader, Record, Volume
@@ -21,7 +21,7 @@ __all__ = [
     "Embedder",
     "FeatureMetric",
     "Features",
-    "Eyes",
+    "CopyDetector",
     "Generator",
     "ImageSpec",
     "Images",

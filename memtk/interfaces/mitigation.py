@@ -49,7 +49,7 @@ class Standing:
     cost: Mapping[str, float] = field(default_factory=dict)
 
 
-class Eyes(Protocol):
+class CopyDetector(Protocol):
     """The run's copy detector, which was trained on the training images alone."""
 
     @property
@@ -57,7 +57,7 @@ class Eyes(Protocol):
         """Likeness of two of its rows; for `memtk.memorization.search`."""
         ...
 
-    def look(self, images: Images) -> Any:
+    def embed(self, images: Images) -> Any:
         """Return one row an image: embeddings (N, D).
 
         Where the run compares the images themselves, these (N, C*S), read slice by slice.
@@ -116,14 +116,16 @@ class Mitigation:
         """
         return np.arange(len(patients))
 
-    def thin(self, training: PatientImages, validation: PatientImages, eyes: Eyes) -> Choice:
+    def thin(
+        self, training: PatientImages, validation: PatientImages, detector: CopyDetector
+    ) -> Choice:
         """Choose the training images to keep by how they look; after `choose`.
 
         Args:
             training: (N, C, *S), what `choose` left.
             validation: images of patients whom the generator does not see: what strangers look
                 like.
-            eyes: how the run's copy detector sees images.
+            detector: the run's copy detector, as it sees images.
         """
         return Choice(np.arange(len(training)))
 

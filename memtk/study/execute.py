@@ -8,11 +8,10 @@ import traceback
 from pathlib import Path
 
 from memtk.bench import Plan, Recipe, make_plan, run_bench
-from memtk.bench.clock import Clock
-from memtk.bench.context import Context
-from memtk.bench.folder import open_run
-from memtk.bench.run import prepared, train_detector
+from memtk.bench.run import train_detector
 from memtk.errors import UserError, one_line
+from memtk.evaluation.context import Context, StageTimer, prepared
+from memtk.evaluation.folder import open_run
 from memtk.events import Watch, ignore
 from memtk.files import explain, replacing, working_in, write_text
 from memtk.registry import Registry, open_registry
@@ -82,7 +81,7 @@ def _detect(
     hard_link(shared_folder(folder, "images", task.run.images) / "data", home / "data")
     dataset = prepared(plan.data, registry, home, devices, watch)
     plan.check_dims(dataset.spec, registry)
-    bench, clock = plan.recipe.bench, Clock(home / "timing.json")
+    bench, clock = plan.recipe.bench, StageTimer(home / "timing.json")
     context = Context(dataset, devices, home, clock, watch, bench.seed, bench.batch_size)
     train_detector(context, plan)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from memtk.bench import Plan, Recipe, make_plan, read_recipe
-from memtk.bench.folder import named_folder
 from memtk.config import load_toml, merge, parse_set
 from memtk.errors import UserError
+from memtk.evaluation.folder import named_folder
 from memtk.registry import Registry
 from memtk.results.study import StudyFile, StudyRun
 from memtk.study.axes import Axis, Choice, parse_axes

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from memtk.bench.folder import named_folder
 from memtk.errors import UserError
+from memtk.evaluation.folder import named_folder
 from memtk.files import FULL, explain, working_in
 from memtk.registry import Registry
 from memtk.report import build_study_report

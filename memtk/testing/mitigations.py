@@ -38,7 +38,7 @@ class PixelDetector:
 
     similarity = NegativeDistance()
 
-    def look(self, images: Images) -> Tensor:
+    def embed(self, images: Images) -> Tensor:
         """Return the images, (N, C*S)."""
         return images.read(range(len(images))).flatten(1)
 
@@ -223,7 +223,7 @@ def _found(case: Case) -> tuple[MemoryImages, dict[str, np.ndarray]]:
     """Return synthetic images and what is found in them, as the core hands it over."""
     training, validation, synthetic = _sets(case)
     eyes = Embeddings(
-        *(PixelDetector().look(images) for images in (training, validation, synthetic))
+        *(PixelDetector().embed(images) for images in (training, validation, synthetic))
     )
     judgement = judge(
         eyes, eyes, similarity=NegativeDistance(), training_patients=training.patients, fdr=0.5

@@ -14,7 +14,7 @@ from memtk.errors import UserError
 from memtk.interfaces import (
     Choice,
     ComponentConfig,
-    Eyes,
+    CopyDetector,
     Mitigation,
     PatientImages,
     Similarity,
@@ -62,13 +62,18 @@ class Deduplicate(Mitigation):
     Config = DeduplicateConfig
     config: DeduplicateConfig
 
-    def thin(self, training: PatientImages, validation: PatientImages, eyes: Eyes) -> Choice:
+    def thin(
+        self, training: PatientImages, validation: PatientImages, detector: CopyDetector
+    ) -> Choice:
         """Keep one image of each cluster of near copies, of N training images."""
         if self.config.by == "pixels":
             similarity: Similarity = Correlation()
             rows: list[Any] = [FlatImages(training), FlatImages(validation)]
         else:
-            similarity, rows = eyes.similarity, [eyes.look(training), eyes.look(validation)]
+            similarity, rows = (
+                detector.similarity,
+                [detector.embed(training), detector.embed(validation)],
+            )
         limit = self.config.threshold
         said = f"similarity above {limit:.4g}" if limit is not None else ""
         if limit is None:

@@ -63,7 +63,7 @@ def test_what_is_left_is_audited_by_a_second_embedder(made, failed):
 
 
 def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
-    from memtk.auditing import audit_embeddings
+    from memtk.auditing import EmbeddingAudit, audit_embeddings, read_embeddings
 
     rng = np.random.default_rng(0)
     np.savez(
@@ -71,7 +71,11 @@ def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
         **{k: rng.normal(size=(9, 4)) for k in ("train", "validation", "synthetic")},
     )
     done = audit_embeddings(
-        tmp_path / "v.npz", registry, policy=Policy(), out=tmp_path / "run", device="cpu"
+        EmbeddingAudit(read_embeddings(tmp_path / "v.npz")),
+        registry,
+        policy=Policy(),
+        out=tmp_path / "run",
+        device="cpu",
     )
     with pytest.raises(UserError, match=r"audit of embeddings.*copies\.csv"):
         release(done.folder, registry, policy=Policy())

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from memtk.auditing import make_audit_plan, run_audit
-from memtk.auditing.identical import count_identical
 from memtk.auditing.weights import weights_in
-from memtk.data.images import MemoryImages
+from memtk.data.images import MemoryImages, identical_images
 from memtk.errors import UserError
 from memtk.results import Policy, read_arrays, read_audit
 
@@ -138,7 +137,7 @@ def test_identical_images_are_found_by_their_voxels():
 
     x = torch.rand(4, 1, 5, 5)
     other = torch.cat([x[1:2], x[1:2] + 1e-6, x[3:]])
-    assert count_identical(MemoryImages(x), MemoryImages(other)) == 2
+    assert identical_images(MemoryImages(x), MemoryImages(other)).sum() == 2
 
 
 def test_a_manifest_brings_patients_with_several_images(files, audited, tmp_path):

@@ -3,9 +3,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from memtk.bench.dry_run import add_model, image_table, model_table
 from memtk.components import find_component
 from memtk.errors import UserError
+from memtk.evaluation.dry_run import add_model, image_table, model_table
 from memtk.interfaces import ImageSpec
 from memtk.registry import open_registry
 

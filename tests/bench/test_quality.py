@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from memtk.bench import make_plan, read_recipe
-from memtk.bench.evidence import View
-from memtk.bench.quality import measure_quality
 from memtk.components import find_component
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
+from memtk.evaluation import EmbeddedSets
+from memtk.evaluation.quality import measure_quality
 from memtk.interfaces import QualityMeasure
 from memtk.results import read_arrays
 
@@ -20,7 +20,7 @@ def plan_of(registry, sets=(), **asked):
 
 def view(*sizes):
     rng = np.random.default_rng(0)
-    return View(None, *(rng.normal(size=(n, 4)).astype(np.float32) for n in sizes))
+    return EmbeddedSets(*(rng.normal(size=(n, 4)).astype(np.float32) for n in sizes))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_features_are_those_that_the_copy_detector_made_already(measured):
     part = find_part_of(measured, "fid")
     again, _ = measure_quality(
         [part],
-        View(None, rows["training"], rows["validation"], made["synthetic"]),
+        EmbeddedSets(rows["training"], rows["validation"], made["synthetic"]),
         MemoryImages(np_images(2)),
         MemoryImages(np_images(2)),
         "ntxent3d",

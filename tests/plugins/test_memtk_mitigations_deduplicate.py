@@ -40,7 +40,7 @@ def validation():
     return MemoryImages(images(80, seed=1), names(80, 100))
 
 
-class Eyes:
+class UpsideDown:
     """The images themselves, upside down; notes what it is asked."""
 
     similarity = Correlation()
@@ -48,7 +48,7 @@ class Eyes:
     def __init__(self):
         self.asked = []
 
-    def look(self, images):
+    def embed(self, images):
         self.asked.append(len(images))
         return images.read(range(len(images))).flatten(1).numpy()[:, ::-1].copy()
 
@@ -121,7 +121,7 @@ def test_a_whole_cluster_leaves_its_first_image():
 
 
 def test_the_copy_detector_is_asked_where_it_is_named(planted, validation):
-    eyes = Eyes()
+    eyes = UpsideDown()
     choice = thin(planted, validation, eyes, by="detector")
     assert eyes.asked == [23, 80] and "by the copy detector" in choice.why
     assert choice.indices.tolist() == list(range(STRANGERS))

@@ -6,8 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from memtk.bench.evidence import Patients, protocols_of
-from memtk.memorization import Embeddings, judge
+from memtk.evaluation import EmbeddedSets, Levels, Patients, calibrate, evaluate
 from memtk.registry import open_registry
 from memtk.results import Checkpoint, Counts, write_arrays
 from memtk.results.validate import recount
@@ -16,26 +15,26 @@ N, M, V = 30, 40, 24
 
 
 @pytest.fixture(scope="module")
-def judgement():
+def evaluation():
     rng = np.random.default_rng(3)
     training = rng.normal(size=(N, 8))
     synthetic = np.r_[training[:20] + 0.01 * rng.normal(size=(20, 8)), rng.normal(size=(M - 20, 8))]
-    sets = Embeddings(training, rng.normal(size=(V, 8)), synthetic)
+    sets = EmbeddedSets(training, rng.normal(size=(V, 8)), synthetic)
     similarity = open_registry().load("similarity", "cosine")()
-    return judge(sets, sets, similarity=similarity)
+    patients = Patients([str(i) for i in range(N)], [str(i) for i in range(V)])
+    return evaluate(sets, sets, calibrate(sets, similarity, patients), Levels())
 
 
 @pytest.fixture
-def counted(make_result, judgement, tmp_path):
+def counted(make_result, evaluation, tmp_path):
     """`counted(change)`: the recount after `change(arrays)`, of 30 training, 40 synthetic images"""
-    patients = Patients([str(i) for i in range(N)], [str(i) for i in range(V)])
-    protocols = protocols_of(judgement, 0.05, 0.1, patients)
+    protocols = evaluation.protocols
     base = make_result(n=N, m=M, validation=V)
     last = Checkpoint(step=7, n_synthetic=M, protocols=protocols)
     assert protocols.conformal.n_copies and protocols.conformal.n_mem  # something is flagged
 
     def run(change=lambda arrays: None, **update):
-        arrays = {name: value.copy() for name, value in judgement.arrays.items()}
+        arrays = {name: value.copy() for name, value in evaluation.arrays.items()}
         change(arrays)
         write_arrays(tmp_path / "arrays.h5", "step-000007", arrays)
         result = base.model_copy(update={"checkpoints": [last], **update})
@@ -44,7 +43,7 @@ def counted(make_result, judgement, tmp_path):
     return run
 
 
-def test_the_arrays_of_a_judgement_give_its_numbers(counted):
+def test_the_arrays_of_a_evaluation_give_its_numbers(counted):
     said = counted()
     assert (said.outcome, said.detail) == ("ok", "1 of 1 checkpoints")
 

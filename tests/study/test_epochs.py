@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.bench.run import prepared
 from memtk.config import build
+from memtk.evaluation.context import prepared
 from memtk.interfaces import PhaseSettings
 from memtk.study import make_study
 from memtk.study.epochs import at_equal_epochs, scaled

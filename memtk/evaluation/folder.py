@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from memtk.bench.recipe import Recipe
 from memtk.errors import UserError
 from memtk.files import write_text
 from memtk.results import RunFile, read_run_file, write_run_file
@@ -25,17 +24,6 @@ _WORK = (
     *("audit.json", "selftest.json", "release"),
 )
 """What a run leaves that is worth something; before there is any, it has only been refused."""
-
-
-def default_folder(recipe: Recipe, identity: Mapping[str, Any]) -> Path:
-    """Return the folder that one bench always gets, so that the same command finds its run.
-
-    Args:
-        recipe: what was asked.
-        identity: all that the numbers depend on, `Plan.identity()`; eight characters stand for it.
-    """
-    what = recipe.suite.name if recipe.suite else "data"
-    return named_folder(f"{what}-{recipe.bench.preset}", identity)
 
 
 def named_folder(name: str, identity: Mapping[str, Any]) -> Path:

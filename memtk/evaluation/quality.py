@@ -7,25 +7,32 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from memtk.bench.context import Context
-from memtk.bench.embedding import Detector
-from memtk.bench.evidence import View
-from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector, EmbeddedSets
 from memtk.interfaces import Features, Images, QualityMeasure
 from memtk.results import Measured
 
 
-def extractor_of(context: Context, plan: Plan, detector: Detector | None) -> Detector | None:
+def extractor_of(
+    context: Context,
+    part: ConfiguredComponent | None,
+    embedder: ConfiguredComponent | None,
+    detector: Detector | None,
+) -> Detector | None:
     """Return the network whose features are compared; None where no metric asks for any.
 
     The run's own copy detector serves where no other embedder was named. Another one that does not
     come trained is trained on the training images, as the copy detector is.
+
+    Args:
+        part: the extractor.
+        embedder: that of the copy detector.
+        detector: the copy detector; None in image space.
     """
-    part = plan.extractor
     if part is None:
         return None
-    if part == plan.embedder:
+    if part == embedder:
         return detector
     return Detector(
         context,
@@ -45,7 +52,7 @@ def seen_by(extractor: Detector | None) -> str | None:
 
 def measure_quality(
     parts: Sequence[ConfiguredComponent],
-    view: View | None,
+    seen: EmbeddedSets | None,
     validation: Images,
     synthetic: Images,
     extractor: str,
@@ -56,14 +63,14 @@ def measure_quality(
 
     Args:
         parts: the metrics.
-        view: what the extractor sees; None where no metric asks for features.
+        seen: what the extractor sees; None where no metric asks for features.
         validation: real images.
         synthetic: the images that are measured.
         extractor: its name, which stands in the name of every measure of features.
     """
     features = None
-    if view is not None:
-        rows = (np.asarray(part[:]) for part in (view.training, view.validation, view.synthetic))
+    if seen is not None and seen.synthetic is not None:
+        rows = (np.asarray(part[:]) for part in (seen.training, seen.validation, seen.synthetic))
         features = Features(*rows)
     quality: dict[str, float] = {}
     measured: dict[str, Measured] = {}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.auditing import audit_embeddings
-from memtk.auditing.vectors import read_embeddings
+from memtk.auditing import EmbeddingAudit, audit_embeddings, read_embeddings
 from memtk.errors import UserError
 from memtk.results import Policy
 
@@ -34,8 +33,13 @@ def file(tmp_path):
 @pytest.fixture
 def audit(registry, tmp_path):
     def run(path, folder="run", **options):
-        options = {"policy": Policy(), "out": tmp_path / folder, "device": "cpu", **options}
-        return audit_embeddings(path, registry, **options)
+        how = {k: options.pop(k) for k in ("policy", "resume", "watch") if k in options}
+        how = {"policy": Policy(), "out": tmp_path / folder, "device": "cpu", **how}
+        other = options.pop("other", None)
+        plan = EmbeddingAudit(
+            read_embeddings(path), read_embeddings(other) if other else None, **options
+        )
+        return audit_embeddings(plan, registry, **how)
 
     return run
 

@@ -37,7 +37,7 @@ class Names:
         return names[row] if names else ("" if kind == "patients" else str(row))
 
 
-def write_findings(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) -> None:
+def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) -> None:
     """Write `copies.csv` and, if the exposure was tested, `exposed.csv` into a run folder.
 
     "report_name" is what the report calls an image.

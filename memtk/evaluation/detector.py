@@ -1,21 +1,22 @@
-"""Trains the copy detector and embeds sets of images, each once a run."""
+"""The copy detector: an embedder that is trained on one set of images, and the sets it embeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from memtk.bench.context import Context
-from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
+from memtk.data.images import FlatImages, StoredImages
+from memtk.evaluation.context import Context
 from memtk.events import Event, Watch, ignore
-from memtk.interfaces import Embedder, Images
-from memtk.memorization import Source
+from memtk.interfaces import Embedder, Images, Similarity
+from memtk.memorization import Search, Source, search
 from memtk.results import read_arrays, write_arrays
 from memtk.training.checkpoints import load_checkpoint, load_weights
+from memtk.training.devices import Devices
 from memtk.training.inference import embed
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import Training, train
@@ -37,6 +38,7 @@ class Detector:
         weights: of a trained embedder, which then is not trained here.
 
     Attributes:
+        place: the folder.
         training: what came of it; None with `weights`.
         given: whether it came trained, by `weights` or by its own settings.
     """
@@ -50,7 +52,7 @@ class Detector:
         name: str,
         weights: Path | None = None,
     ) -> None:
-        self._context, self._folder, self._name = context, folder, name
+        self._context, self.place, self._name = context, folder, name
         self._model: Embedder = context.make(part, images.spec, name)
         self.training: Training | None = None
         if weights is not None:
@@ -72,7 +74,7 @@ class Detector:
 
     def embed(self, sets: Mapping[str, Images], label: str) -> dict[str, np.ndarray]:
         """Return the embeddings (N, D) of each set, computed once and kept under `label`."""
-        path = self._folder / f"{label}.h5"
+        path = self.place / f"{label}.h5"
         stage = f"embedding {label} by {self._name}"
         if path.exists():
             return read_arrays(path, "embeddings")
@@ -114,25 +116,25 @@ class Detector:
 
 
 def on_synthetic(
-    context: Context,
-    plan: Plan,
     first: Detector | None,
-    synthetic: Images,
-    folder: Path,
-    cell: str,
-    label: str,
+    context: Context,
+    part: ConfiguredComponent | None,
+    images: Images,
+    place: Path,
+    name: str,
 ) -> Detector | None:
     """Return the detector of the exposure side: trained on synthetic images, or as it was given.
 
     Args:
         first: the run's copy detector; None in image space.
-        folder: where the training of the generator lies, whose name is `cell`.
-        label: of the set.
+        part: the embedder.
+        images: the synthetic ones.
+        place: the folder of its checkpoints and embeddings.
+        name: for the progress bar and its seed.
     """
-    if first is None or first.given or plan.embedder is None:
+    if first is None or first.given or part is None:
         return first
-    name = f"{plan.recipe.bench.embedder} on synthetic {cell} {label}"
-    return Detector(context, plan.embedder, synthetic, folder / "exposure" / label, name)
+    return Detector(context, part, images, place, name)
 
 
 def sources_of(
@@ -140,19 +142,84 @@ def sources_of(
 ) -> Mapping[str, Source]:
     """Return each set as a search takes it: embedded, or in image space the images themselves."""
     if detector is None:
-        return {name: Rows(images) for name, images in sets.items()}
+        return {name: FlatImages(images) for name, images in sets.items()}
     return detector.embed(sets, label)
 
 
-class Rows:
-    """Images as rows for a similarity that compares the images themselves, read piece by piece."""
+@dataclass(frozen=True)
+class EmbeddedSets:
+    """The sets of images as one embedder sees them, or the images themselves in image space.
 
-    def __init__(self, images: Images) -> None:
-        self._images = images
+    Args:
+        training: the training images, (N, D), or anything with `len` and slices.
+        validation: (V, D).
+        synthetic: (M, D); None where a detector is tested without any.
+        held_out: images of patients nobody trained on, (H, D); None without any.
+        detector: the embedder; None in image space and where embeddings were given.
+    """
 
-    def __len__(self) -> int:
-        return len(self._images)
+    training: Source
+    validation: Source
+    synthetic: Source | None = None
+    held_out: Source | None = None
+    detector: Detector | None = None
 
-    def __getitem__(self, where: slice) -> Any:
-        rows = range(*where.indices(len(self)))
-        return self._images.read(rows).flatten(1).numpy()  # (B, C*S)
+
+def real_rows(context: Context, detector: Detector | None) -> Mapping[str, Source]:
+    """Return the rows of every split of the data, embedded once a detector."""
+    sets: dict[str, Images] = {
+        name: context.dataset.split(name) for name in ("training", "validation", "held_out")
+    }
+    return sources_of(detector, {k: v for k, v in sets.items() if len(v)}, "real images")
+
+
+class CopyDetector:
+    """The run's copy detector as mitigations see it; see `memtk.interfaces.CopyDetector`.
+
+    Args:
+        context: the run.
+        detector: None where the run compares the images themselves.
+        similarity: of the run.
+    """
+
+    def __init__(self, context: Context, detector: Detector | None, similarity: Similarity) -> None:
+        self._context, self._detector = context, detector
+        self.similarity = similarity
+
+    def embed(self, images: Images) -> Source:
+        """Return one row an image, (N, D), or the images themselves read slice by slice."""
+        if self._detector is None:
+            return FlatImages(images)
+        if isinstance(images, StoredImages) and images.path == self._context.dataset.path:
+            rows: Source = real_rows(self._context, self._detector)[images.group][images.indices]
+            return rows
+        return self._detector.see(images)
+
+
+def nearest_both_ways(
+    devices: Devices | None,
+    queries: Source,
+    references: Source,
+    similarity: Similarity,
+    *,
+    names: tuple[str, str],
+    threshold: float | None = None,
+) -> Search:
+    """Find nearest neighbours both ways; see `memtk.memorization.search`.
+
+    Args:
+        devices: of the run, whose processes share the work; None: the CPU of this process.
+    """
+    if devices is None:
+        return search(queries, references, similarity, threshold=threshold, names=names)
+    return search(
+        queries,
+        references,
+        similarity,
+        threshold=threshold,
+        device=devices.device,
+        rank=devices.rank,
+        world=devices.world,
+        gather=devices.collect,
+        names=names,
+    )

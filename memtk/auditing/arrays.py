@@ -24,18 +24,20 @@ rows of `train` (K,) that they were made from."""
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a file holds.
+class GivenEmbeddings:
+    """Embeddings of training, validation and synthetic images that somebody else's embedder made.
 
     Args:
         sets: "training", "validation" and "synthetic" embeddings, (n, D).
         labels: the optional arrays that are there.
         digest: that changes when the content does.
+        name: where they come from, for messages.
     """
 
     sets: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
     digest: str
+    name: str
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return an optional array as texts; empty if it is not there."""
@@ -53,7 +55,7 @@ def _texts(values: np.ndarray) -> tuple[str, ...]:
     )
 
 
-def read_embeddings(path: Path) -> Given:
+def read_embeddings(path: Path) -> GivenEmbeddings:
     """Read a NumPy archive (.npz). Nothing in it is executed.
 
     Raises:
@@ -68,12 +70,25 @@ def read_embeddings(path: Path) -> Given:
         raise UserError(
             f"{path} cannot be read as a NumPy archive of plain arrays (np.savez): {error}"
         ) from error
-    known = [*SETS, *OPTIONAL]
-    for name in arrays:
-        if name not in known:
-            near = did_you_mean(name, known)
-            raise UserError(f"{path}: unknown array {name!r}; known are {', '.join(known)}.{near}")
-    missing = [name for name in SETS if name not in arrays]
+    return checked_embeddings(arrays, str(path))
+
+
+def checked_embeddings(arrays: Mapping[str, np.ndarray], name: str) -> GivenEmbeddings:
+    """Return arrays as the embeddings of an audit.
+
+    Args:
+        arrays: `SETS` and `OPTIONAL`.
+        name: where they come from, for messages.
+
+    Raises:
+        UserError: for what is missing, of a wrong shape, or not finite.
+    """
+    path, known = name, [*SETS, *OPTIONAL]
+    for array in arrays:
+        if array not in known:
+            near = did_you_mean(array, known)
+            raise UserError(f"{path}: unknown array {array!r}; known are {', '.join(known)}.{near}")
+    missing = [array for array in SETS if array not in arrays]
     if missing:
         raise UserError(
             f"{path} has no array {', '.join(missing)}: it holds {', '.join(arrays) or 'none'}, "
@@ -81,17 +96,18 @@ def read_embeddings(path: Path) -> Given:
         )
     _check(path, arrays)
     digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name}{arrays[name].shape}{arrays[name].dtype}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return Given(
+    for array in sorted(arrays):
+        digest.update(f"{array}{arrays[array].shape}{arrays[array].dtype}".encode())
+        digest.update(np.ascontiguousarray(arrays[array]).tobytes())
+    return GivenEmbeddings(
         {ours: arrays[theirs] for theirs, ours in SETS.items()},
-        {name: arrays[name] for name in OPTIONAL if name in arrays},
+        {array: arrays[array] for array in OPTIONAL if array in arrays},
         digest.hexdigest()[:32],
+        name,
     )
 
 
-def _check(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     widths = {}
     for name in (*SETS, "planted"):
         rows = arrays.get(name)

@@ -4,17 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from memtk.bench.folder import check_apart, default_folder, open_run
-from memtk.bench.recipe import make_recipe
 from memtk.errors import UserError
+from memtk.evaluation.folder import check_apart, named_folder, open_run
 
-RECIPE = make_recipe({})
 ONE, TWO = {"bench": {"seed": 0}}, {"bench": {"seed": 2}}
 
 
 def test_one_bench_always_gets_the_same_folder_and_another_one_another():
-    assert default_folder(RECIPE, ONE) == default_folder(RECIPE, dict(ONE))
-    assert default_folder(RECIPE, ONE) != default_folder(RECIPE, TWO)
+    assert named_folder("x", ONE) == named_folder("x", dict(ONE)) != named_folder("x", TWO)
 
 
 def test_the_same_recipe_goes_on_in_its_folder(tmp_path):

@@ -1,0 +1,27 @@
+"""One synthetic set evaluated: what bench, audit, self-test and study have in common."""
+
+from memtk.evaluation.calibration import CONFIDENCE, Calibration, Levels, Patients, calibrate
+from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets
+from memtk.evaluation.evaluate import Evaluation, evaluate, neighbours, tests_of
+from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
+from memtk.evaluation.selftest import self_test
+
+__all__ = [
+    "CONFIDENCE",
+    "Calibration",
+    "CopyDetector",
+    "Detector",
+    "EmbeddedSets",
+    "Evaluation",
+    "Levels",
+    "MIXED",
+    "Patients",
+    "PlantedImages",
+    "PlantedSimilarity",
+    "Plants",
+    "calibrate",
+    "evaluate",
+    "neighbours",
+    "self_test",
+    "tests_of",
+]

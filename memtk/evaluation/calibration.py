@@ -1,0 +1,154 @@
+"""Calibration: all that is known of a copy detector before it sees a synthetic image."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
+from memtk.evaluation.planted import PlantedSimilarity, Plants
+from memtk.interfaces import Similarity
+from memtk.memorization import Search, cutoff, minimum_detectable, p_values
+from memtk.noise import derive
+from memtk.results import has_arrays, read_arrays, write_arrays
+from memtk.training.devices import Devices
+
+CONFIDENCE = 0.95
+"""Of intervals and bounds where no policy says otherwise."""
+
+ALL_FOUND = np.full(10_000, np.inf)
+"""Similarity of planted copies where none were made: every copy is taken as found."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of all tests and intervals, fixed before anything is computed.
+
+    Args:
+        alpha: of a single test, in (0, 1).
+        fdr: false discovery rate of what is flagged, in (0, 1).
+        confidence: of intervals and bounds, in (0, 1).
+    """
+
+    alpha: float = 0.05
+    fdr: float = 0.1
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Patients:
+    """The patient of each training and of each validation image; if empty, each is another."""
+
+    training: Sequence[Hashable] = ()
+    validation: Sequence[Hashable] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What does not depend on the synthetic set; computed once a detector.
+
+    Args:
+        similarity: of two rows.
+        patients: of the training and validation images.
+        arrays: "train_validation" (N,) and "validation_train" (V,), the similarity of each image to
+            its nearest of the other set, float64; with "_index" which one that is, int64.
+        planted: what the detector sees of planted copies; None if none were made.
+        seed: of the simulation of the detectable rate, the same for every synthetic set.
+    """
+
+    similarity: Similarity
+    patients: Patients
+    arrays: dict[str, np.ndarray]
+    planted: PlantedSimilarity | None = None
+    seed: int = 0
+    _detectable: dict[tuple[int, float], float | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def tau(self) -> float:
+        """The threshold of the reference rule; see `memtk.memorization.cutoff`."""
+        return cutoff(self.arrays["train_validation"])
+
+    @property
+    def found(self) -> np.ndarray:
+        """Similarity of the planted copies that the sensitivity is measured with, (K,)."""
+        return ALL_FOUND if self.planted is None else self.planted.similarity
+
+    def min_detectable(self, synthetic: int, fdr: float) -> float | None:
+        """Return the smallest copy rate that would be noticed; `memorization.minimum_detectable`.
+
+        Args:
+            synthetic: images, M.
+            fdr: false discovery rate of what is flagged.
+        """
+        if (synthetic, fdr) not in self._detectable:
+            validation, patients = self.arrays["validation_train"], self.patients.validation
+            self._detectable[synthetic, fdr] = minimum_detectable(
+                p_values(self.found, validation, patients),
+                len(set(patients)) or len(validation),
+                synthetic,
+                fdr=fdr,
+                seed=self.seed,
+            )
+        return self._detectable[synthetic, fdr]
+
+
+def calibrate(
+    real: EmbeddedSets,
+    similarity: Similarity,
+    patients: Patients,
+    planted: Plants | PlantedSimilarity | None = None,
+    *,
+    devices: Devices | None = None,
+    seed: int = 0,
+    kept: Path | None = None,
+) -> Calibration:
+    """Compare the training with the validation images, and planted copies with the training images.
+
+    Args:
+        real: the training and validation images as the detector sees them; it has seen the training
+            images alone, or none of these images.
+        planted: how copies are planted, or what was seen of given ones; None leaves them out.
+        devices: that search; None: the CPU of this process.
+        seed: of the run.
+        kept: the file in the run folder where the outcome is kept, and read if it is there.
+    """
+    if kept is not None and has_arrays(kept, "neighbours"):
+        arrays = read_arrays(kept, "neighbours")
+    else:
+        names = ("training images", "validation images")
+        found = nearest_both_ways(devices, real.training, real.validation, similarity, names=names)
+        arrays = flat("train", "validation", found)
+        _keep(kept, "neighbours", arrays, devices)
+    if isinstance(planted, Plants):
+        if kept is not None and has_arrays(kept, "planted"):
+            planted = planted.known(read_arrays(kept, "planted"))
+        else:
+            planted = planted.measure(real.detector, real.training, similarity)
+            _keep(kept, "planted", planted.arrays(), devices)
+    return Calibration(similarity, patients, arrays, planted, derive(seed, "detectable rate"))
+
+
+def flat(a: str, b: str, found: Search, prefix: str = "") -> dict[str, np.ndarray]:
+    """Return the arrays of a search of `a` among `b` by name: "a_b", "a_b_index", "a_b_above"."""
+    arrays = {}
+    for name, side in ((f"{a}_{b}", found.queries), (f"{b}_{a}", found.references)):
+        arrays[f"{prefix}{name}"] = side.similarity
+        arrays[f"{prefix}{name}_index"] = side.index
+        if side.above is not None:
+            arrays[f"{prefix}{name}_above"] = side.above
+    return arrays
+
+
+def _keep(
+    path: Path | None, group: str, arrays: dict[str, np.ndarray], devices: Devices | None
+) -> None:
+    if path is None:
+        return
+    if devices is None or devices.is_main:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, group, arrays)
+    if devices is not None:
+        devices.wait()

@@ -1,0 +1,183 @@
+"""What every stage of a run needs at hand, and the one way to open a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from memtk.components import ConfiguredComponent
+from memtk.data.config import DataConfig
+from memtk.data.prepare import Dataset, prepare
+from memtk.errors import UserError
+from memtk.evaluation.folder import check_apart, open_run
+from memtk.events import Watch, ignore
+from memtk.files import FULL, explain, working_in, write_text
+from memtk.interfaces import ImageSpec
+from memtk.noise import derive, seeded
+from memtk.registry import Registry
+from memtk.training.devices import Devices
+
+T = TypeVar("T")
+
+
+class StageTimer:
+    """Adds up the seconds of each stage in a JSON file.
+
+    Args:
+        path: the file; None keeps nothing (other processes than the first).
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seconds: dict[str, float] = {}
+        if path and path.exists():
+            with contextlib.suppress(ValueError):  # times are not worth a run
+                self._seconds = json.loads(path.read_text(encoding="utf-8"))
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time a block as (a part of) a stage; what a failed block took is not lost."""
+        start = time.perf_counter()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(UserError):  # a full disk has been told of already
+                self._add(stage, time.perf_counter() - start)
+            raise
+        self._add(stage, time.perf_counter() - start)
+
+    def _add(self, stage: str, spent: float) -> None:
+        self._seconds[stage] = round(self._seconds.get(stage, 0.0) + spent, 3)
+        if self._path:
+            write_text(self._path, json.dumps(self._seconds, indent=1))
+
+    def of(self, *prefixes: str) -> dict[str, float]:
+        """Return the stages whose names begin with one of the prefixes."""
+        return {s: v for s, v in self._seconds.items() if s.startswith(prefixes)}
+
+
+@dataclass(frozen=True)
+class Context:
+    """The data of a run, and where, how and on what it is run.
+
+    Args:
+        root: the run's seed.
+        batch_size: images sampled or embedded at a time.
+    """
+
+    dataset: Dataset
+    devices: Devices
+    folder: Path
+    clock: StageTimer
+    watch: Watch
+    root: int
+    batch_size: int
+
+    def seed(self, *keys: object) -> int:
+        """Return the seed of one part of the run."""
+        return derive(self.root, *keys)
+
+    def make(self, part: ConfiguredComponent, spec: ImageSpec, name: str) -> Any:
+        """Construct a model whose first weights depend on the run's seed and `name` alone."""
+        with seeded(self.seed("weights", name)):
+            return part.make(spec)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run lies, what it is, and who is told of it.
+
+    Args:
+        path: the folder.
+        identity: all that the numbers depend on; a folder that holds another one is refused.
+        sources: of the images; the run must not write among them.
+        cells: the names of its cells, of a bench.
+        resume: False throws away what an earlier run left in the folder.
+        watch: told of all that happens, on the first process.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+    sources: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
+    resume: bool = True
+    watch: Watch = ignore
+
+    def work(
+        self, devices: Devices, work: Callable[[Watch], T], finish: Callable[[T], Any]
+    ) -> tuple[T, Any] | None:
+        """Do the work in every process, while the first one holds the folder.
+
+        Args:
+            devices: the processes.
+            work: what all of them do; the watch of the others is told to nobody.
+            finish: what the first process does with the outcome, such as the report.
+
+        Returns:
+            What `work` and `finish` gave; None on all processes but the first.
+
+        Raises:
+            UserError: if the folder is in use, holds another run or lies among the images.
+        """
+        check_apart(self.path, self.sources)
+        if not devices.is_main:
+            devices.wait()
+            work(ignore)
+            return None
+        with working_in(self.path), explain(self.path, FULL):
+            open_run(self.path, self.identity, list(self.cells), resume=self.resume)
+            devices.wait()
+            done = work(self.watch)
+            return done, finish(done)
+
+
+def open_context(
+    data: DataConfig,
+    registry: Registry,
+    folder: Path,
+    devices: Devices,
+    watch: Watch,
+    *,
+    seed: int,
+    batch_size: int,
+) -> Context:
+    """Read the images of a run that is open in `folder`; see `prepared`.
+
+    Args:
+        seed: of the run.
+        batch_size: see `Context`.
+    """
+    timer = StageTimer(folder / "timing.json" if devices.is_main else None)
+    with timer("reading the images"):
+        dataset = prepared(data, registry, folder, devices, watch)
+    return Context(dataset, devices, folder, timer, watch, seed, batch_size)
+
+
+def prepared(
+    data: DataConfig, registry: Registry, folder: Path, devices: Devices, watch: Watch
+) -> Dataset:
+    """Read the images on the first process; the others open what it wrote.
+
+    Raises:
+        UserError: if the images are not those that the run began with, or a split is empty.
+    """
+    if devices.is_main:
+        made = prepare(data, folder / "data", registry, watch)
+        if any(path != made.path for path in (folder / "data").glob("*.h5")):
+            made.path.unlink()
+            raise UserError(
+                f"the images have changed since the run in {folder} began.\n"
+                "Choose another folder with --out, or throw that run away with --no-resume."
+            )
+    devices.wait()
+    dataset = prepare(data, folder / "data", registry)
+    for split in ("training", "validation"):
+        if not len(dataset.split(split)):
+            raise UserError(f"the data have no {split} images: mark some in the manifest's split")
+    return dataset

@@ -1,0 +1,232 @@
+"""Planted copies: altered training images, to see whether the detector finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memtk.data.images import StoredImages
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector, EmbeddedSets, nearest_both_ways, sources_of
+from memtk.imaging.planted import PLANTS, Plant, mixed
+from memtk.interfaces import Images, ImageSpec, Similarity
+from memtk.memorization import Source, pairwise
+from memtk.noise import Noise
+
+MIXED = "mixed"
+"""The set of planted copies that the sensitivity is measured with."""
+
+Change = Callable[[Tensor, Noise], Tensor]
+"""`(x (B, C, *S), noise) -> x`: how copies are made of training images."""
+
+
+class PlantedImages:
+    """Copies of some images, made when they are read.
+
+    Args:
+        images: that are copied.
+        sources: indices of those, (K,).
+        change: what is done to each.
+        seed: of the changes; row i depends on stream i.
+    """
+
+    def __init__(self, images: Images, sources: Sequence[int], change: Change, seed: int) -> None:
+        self._images, self._sources = images, [int(i) for i in sources]
+        self._change, self._seed = change, seed
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Shape of each image."""
+        return self._images.spec
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    @torch.no_grad()
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Return the copies at `indices`: float32 (B, C, *S) in [-1, 1], on the CPU."""
+        x = self._images.read([self._sources[i] for i in indices])
+        return self._change(x, Noise(self._seed, indices)).float().clamp(-1, 1).cpu()
+
+
+@dataclass(frozen=True)
+class PlantSet:
+    """Copies of one kind and strength.
+
+    Args:
+        nominal: whether `mixed` goes that far.
+    """
+
+    label: str
+    kind: str
+    strength: float
+    unit: str
+    nominal: bool
+    images: PlantedImages
+
+
+@dataclass(frozen=True)
+class PlantedSimilarity:
+    """Planted copies of K training images, and what the embedder of the copies sees near them.
+
+    Args:
+        sources: which training images were copied, (K,).
+        nearest: by label of the set, the similarity of each copy to its nearest training image and
+            the index of that image, (K,) and (K,). `MIXED` is what the sensitivity is measured
+            with.
+        sets: by kind and strength, `MIXED` last; empty where embeddings of copies were given.
+        name: under which their embeddings are kept.
+    """
+
+    sources: np.ndarray
+    nearest: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    sets: tuple[PlantSet, ...] = ()
+    name: str = "planted copies"
+
+    @property
+    def similarity(self) -> np.ndarray:
+        """Of each mixed copy, one a patient, to its nearest training image, (K,)."""
+        return self.nearest[MIXED][0]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what was found, for the raw arrays of a run: "source", and by set "SET, ..."."""
+        arrays = {"source": self.sources}
+        for label, (similarity, index) in self.nearest.items():
+            arrays[f"{label}, similarity"], arrays[f"{label}, index"] = similarity, index
+        return arrays
+
+    def to_sources(self, seen: EmbeddedSets, similarity: Similarity) -> dict[str, np.ndarray]:
+        """Return the similarity of each copied image to its copy by the set's label, (K,).
+
+        Args:
+            seen: the training images in the eyes of the embedder that saw the synthetic ones,
+                which embeds the copies too.
+            similarity: of two rows.
+        """
+        rows = sources_of(seen.detector, {s.label: s.images for s in self.sets}, self.name)
+        return {
+            plant.label: pairwise(
+                rows[plant.label],
+                seen.training,
+                similarity,
+                chosen=self.sources,
+                names=("planted copies", "training"),
+            )
+            for plant in self.sets
+        }
+
+
+@dataclass(frozen=True)
+class Plants:
+    """How copies are planted.
+
+    One image of each of up to `count` patients is copied, so that what is found of one copy says
+    nothing about the next and binomial intervals hold.
+
+    Args:
+        context: the run.
+        training: the training images (N).
+        count: patients whose images are copied, at the most.
+        reconstruct: the generator's own autoencoder, `x -> x`, for one more kind; None without.
+        name: under which the embeddings are kept.
+    """
+
+    context: Context
+    training: StoredImages
+    count: int
+    reconstruct: Callable[[Tensor], Tensor] | None = None
+    name: str = "planted copies"
+
+    def measure(
+        self, detector: Detector | None, training: Source, similarity: Similarity
+    ) -> PlantedSimilarity:
+        """Plant the copies and find the training image nearest to each.
+
+        Args:
+            detector: the embedder that saw the training images; None in image space.
+            training: the training images as it sees them, (N, D).
+            similarity: of two rows.
+        """
+        sources = self._sources()
+        sets = self._sets(sources)
+        seen = sources_of(detector, {s.label: s.images for s in sets}, self.name)
+        nearest = {}
+        for plant in sets:
+            found = nearest_both_ways(
+                self.context.devices,
+                seen[plant.label],
+                training,
+                similarity,
+                names=("planted copies", "training"),
+            ).queries
+            nearest[plant.label] = (found.similarity, found.index)
+        return PlantedSimilarity(sources, nearest, sets, self.name)
+
+    def known(self, arrays: Mapping[str, np.ndarray]) -> PlantedSimilarity:
+        """Return what an earlier call of `measure` found, from its `PlantedSimilarity.arrays`."""
+        sets = self._sets(arrays["source"])
+        nearest = {
+            s.label: (arrays[f"{s.label}, similarity"], arrays[f"{s.label}, index"]) for s in sets
+        }
+        return PlantedSimilarity(arrays["source"], nearest, sets, self.name)
+
+    def _sources(self) -> np.ndarray:
+        rng = np.random.default_rng(self.context.seed("planted", "sources"))
+        return one_a_patient(self.training.patients, len(self.training), self.count, rng)
+
+    def _sets(self, sources: np.ndarray) -> tuple[PlantSet, ...]:
+        def made(kind: str, strength: float, unit: str, nominal: bool, change: Change) -> PlantSet:
+            label = f"{kind} {strength:g}" if strength and kind != MIXED else kind
+            seed = self.context.seed("planted", label)
+            images = PlantedImages(self.training, sources.tolist(), change, seed)
+            return PlantSet(label, kind, strength, unit, nominal, images)
+
+        sets = [
+            made(
+                plant.kind,
+                strength,
+                plant.unit,
+                strength <= plant.nominal,
+                partial(_at, plant, strength),
+            )
+            for plant in PLANTS
+            for strength in plant.strengths
+        ]
+        if self.reconstruct is not None:
+            trip = partial(_round_trip, self.reconstruct, self.context.devices.device)
+            sets.append(made("autoencoder", 0.0, "", True, trip))
+        return (*sets, made(MIXED, 0.0, "", True, mixed))
+
+
+def one_a_patient(
+    patients: Sequence[str], images: int, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the index of one image of each of up to `count` patients, ascending.
+
+    Args:
+        patients: of each image; if empty, each is another.
+        images: how many there are.
+
+    >>> one_a_patient(["a", "a", "b", "c"], 4, 9, np.random.default_rng(0)).tolist()
+    [0, 2, 3]
+    """
+    order = rng.permutation(images)
+    names = [patients[i] if patients else str(i) for i in order.tolist()]
+    first = list(dict(zip(reversed(names), reversed(order.tolist()), strict=True)).values())
+    chosen = np.array(first, dtype=np.int64)
+    return np.sort(chosen if len(chosen) <= count else rng.choice(chosen, count, replace=False))
+
+
+def _round_trip(
+    reconstruct: Callable[[Tensor], Tensor], device: torch.device, x: Tensor, noise: Noise
+) -> Tensor:
+    return reconstruct(x.to(device))
+
+
+def _at(plant: Plant, strength: float, x: Tensor, noise: Noise) -> Tensor:
+    return plant.make(x, strength, noise)

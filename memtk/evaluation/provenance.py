@@ -1,0 +1,72 @@
+"""How a result was made: components, images, packages, device. No path and no patient."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from memtk.components import ConfiguredComponent
+from memtk.data.config import DataConfig, is_name
+from memtk.data.prepare import Dataset
+from memtk.evaluation.detector import Detector
+from memtk.results import Counts, Data, Device, EmbedderSaw, Spec, Used
+from memtk.training.devices import Devices
+
+PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of python and of the packages that numbers depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def device_of(devices: Devices, precision: Mapping[str, str] | None = None) -> Device:
+    """Return what a run was made on, with the precision of each training phase."""
+    return Device(
+        name=str(devices.device), processes=devices.world, precision=dict(precision or {})
+    )
+
+
+def trained_on(detector: Detector | None, *, exposure: bool) -> EmbedderSaw | None:
+    """Return which images the embedder was trained on; None where there is no embedder.
+
+    Args:
+        exposure: whether it was asked for.
+    """
+    if detector is None:
+        return None
+    copies, exposed = ("given", "given") if detector.given else ("training", "synthetic")
+    return EmbedderSaw(copies=copies, exposure=exposed if exposure else "none")
+
+
+def data_of(dataset: Dataset, config: DataConfig) -> Data:
+    """Return what is said of the images: no path, no patient."""
+    spec = dataset.spec
+    return Data(
+        fingerprint=dataset.fingerprint,
+        source=source_kind(config.source),
+        spec=Spec(shape=list(spec.shape), channels=spec.channels, spacing=list(spec.spacing)),
+        recipe=dataset.recipe(),
+        counts={split: Counts(**c) for split, c in dataset.counts().items()},
+    )
+
+
+def used(part: ConfiguredComponent) -> Used:
+    """Return a component with its package, version and whole configuration."""
+    return Used(
+        name=part.name,
+        plugin=part.entry.plugin.name,
+        distribution=part.entry.plugin.distribution,
+        version=part.entry.plugin.version,
+        config=part.config.model_dump(mode="json"),
+    )
+
+
+def source_kind(source: str) -> str:
+    """Return what kind of thing the images come from; never its path."""
+    if is_name(source):
+        return source
+    suffix = "".join(Path(source).suffixes[-1:]).lower()
+    return {".csv": "manifest", "": "folder"}.get(suffix, "file")

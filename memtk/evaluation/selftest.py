@@ -1,0 +1,147 @@
+"""The detector measured on a run's own images: planted copies found, strangers spared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from memtk.evaluation.calibration import Calibration, Levels
+from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
+from memtk.evaluation.planted import MIXED, PlantedSimilarity
+from memtk.memorization import PlantedExposure, PlantedScore, Share, score_planted, specificity
+from memtk.results import Found, Planted, Rate, SelfTest, Spared
+from memtk.training.devices import Devices
+
+
+def self_test(
+    calibration: Calibration,
+    levels: Levels,
+    copies: EmbeddedSets,
+    exposure: EmbeddedSets | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    *,
+    devices: Devices | None = None,
+) -> SelfTest | None:
+    """Return how well copies are found, and strangers spared, by every protocol.
+
+    Args:
+        copies: what the embedder sees that saw the training images.
+        exposure: what that sees that saw the synthetic images; None leaves that side out.
+        arrays: of `neighbours`; they are needed for the exposure alone.
+        devices: that search; None: the CPU of this process.
+
+    Returns:
+        None where nothing was planted, or nothing can be said of strangers: one validation patient
+        and no other.
+    """
+    planted, arrays = calibration.planted, arrays or {}
+    if planted is None:
+        return None
+    back = None
+    if exposure is not None and planted.sets:
+        back = planted.to_sources(exposure, calibration.similarity)
+    near, other = _strangers(copies, exposure, calibration, devices)
+    validation = calibration.arrays["validation_train"]
+    left = specificity(
+        near,
+        validation,
+        calibration.patients.validation,
+        cutoff=calibration.tau,
+        alpha=levels.alpha,
+        confidence=levels.confidence,
+        exposure=None if back is None else (other, arrays["exposure_validation_synthetic"]),
+    )
+    if left is None:
+        return None
+
+    def found(label: str) -> Found:
+        seen = None
+        if back is not None:
+            seen = PlantedExposure(
+                source=arrays["exposure_train_synthetic"][planted.sources],
+                copy=back[label],
+                validation=arrays["exposure_validation_synthetic"],
+            )
+        return _found(_score(planted, label, calibration, levels, seen))
+
+    return SelfTest(
+        confidence=levels.confidence,
+        specificity_from=left.source,
+        sensitivity=found(MIXED),
+        specificity=Spared(
+            dar=_rate(left.dar),
+            conformal=_rate(left.conformal),
+            exposure=_rate(left.exposure) if left.exposure else None,
+        ),
+        plants=[
+            Planted(
+                kind=plant.kind,
+                strength=plant.strength,
+                unit=plant.unit,
+                nominal=plant.nominal,
+                found=found(plant.label),
+            )
+            for plant in planted.sets
+            if plant.kind != MIXED
+        ],
+    )
+
+
+def _score(
+    planted: PlantedSimilarity,
+    label: str,
+    calibration: Calibration,
+    levels: Levels,
+    exposure: PlantedExposure | None,
+) -> PlantedScore:
+    similarity, index = planted.nearest[label]
+    return score_planted(
+        similarity,
+        index,
+        planted.sources,
+        calibration.patients.training,
+        cutoff=calibration.tau,
+        validation=calibration.arrays["validation_train"],
+        validation_patients=calibration.patients.validation,
+        alpha=levels.alpha,
+        confidence=levels.confidence,
+        exposure=exposure,
+    )
+
+
+def _strangers(
+    copies: EmbeddedSets,
+    exposure: EmbeddedSets | None,
+    calibration: Calibration,
+    devices: Devices | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each held-out image's similarity to its nearest training and synthetic image, (H,)."""
+    none = np.zeros(0)
+    if copies.held_out is None:
+        return none, none
+    names, similarity = ("held-out images", "training images"), calibration.similarity
+    near = nearest_both_ways(devices, copies.held_out, copies.training, similarity, names=names)
+    if exposure is None or exposure.held_out is None or exposure.synthetic is None:
+        return near.queries.similarity, none
+    names = ("held-out images", "synthetic images")
+    other = nearest_both_ways(
+        devices, exposure.held_out, exposure.synthetic, similarity, names=names
+    )
+    return near.queries.similarity, other.queries.similarity
+
+
+def _found(score: PlantedScore) -> Found:
+    return Found(
+        dar=_rate(score.dar),
+        conformal=_rate(score.conformal),
+        finest=_rate(score.beyond),
+        exposure=_rate(score.exposure) if score.exposure else None,
+        right_image=_rate(score.right_image),
+        right_patient=_rate(score.right_patient),
+    )
+
+
+def _rate(share: Share) -> Rate:
+    return Rate(**asdict(share))
