@@ -29,12 +29,12 @@ from search import write
 from torch.nn import functional as F
 
 from memtk.config import build
+from memtk.imaging.patches import fold
 from memtk.interfaces import ImageSpec, Phase, Turn
 from memtk.noise import Noise, seeded
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
 from memtk.training.loop import train
-from memtk_monai.patches import fold
 
 HERE = Path(__file__).parent
 SHAPES = {"monai3d": (32, 32, 32), "monai2d": (64, 64)}

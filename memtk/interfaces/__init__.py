@@ -10,7 +10,7 @@ from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, Qu
 from memtk.interfaces.reader import Reader, Record, Volume
 from memtk.interfaces.report import ReportFigure, ReportRun, ReportSection, SectionContent
 from memtk.interfaces.settings import COUNTS_STEPS, ComponentConfig, PhaseSettings, Private
-from memtk.interfaces.trainable import Phase, Trainable, Turn
+from memtk.interfaces.trainable import Phase, Trainable, Turn, in_float32
 
 __all__ = [
     "COUNTS_STEPS",
@@ -49,4 +49,5 @@ __all__ = [
     "Trainable",
     "Turn",
     "Volume",
+    "in_float32",
 ]

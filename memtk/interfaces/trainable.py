@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from memtk.interfaces.images import ImageSpec
@@ -105,3 +107,13 @@ class Trainable(nn.Module, ABC):
                     if part.name == turn:
                         return part.loss(x, noise)
         raise KeyError(f"{type(self).__name__} has no turn {turn!r} in a phase {phase!r}")
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[Any]:
+    """Switch autocast, under which the core may compute losses, off for a block of a loss.
+
+    For what needs all its digits. Tensors that come from outside are for the caller to cast.
+    """
+    if device.type == "meta":  # knows no autocast
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -115,7 +115,10 @@ class Devices:
 
     def write(self, blocks: Iterable[T], write: Callable[[Iterable[T]], object]) -> None:
         """Hand `blocks`, which all processes compute together, to `write` in the first one."""
-        (write if self.is_main else deque(maxlen=0).extend)(blocks)
+        if self.is_main:
+            write(blocks)
+        else:
+            deque(blocks, maxlen=0)  # computes its share and keeps nothing
         self.wait()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,15 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memtk.imaging.augmentation import deform, paper_pair, strong, wide
-from memtk.interfaces import Embedder, ImageSpec, Phase, Turn
+from memtk.interfaces import Embedder, ImageSpec, Phase, Turn, in_float32
 from memtk.noise import Noise
 from memtk_contrastive import published
 from memtk_contrastive.config import Contrastive2dConfig, ContrastiveConfig
 from memtk_contrastive.encoder import Encoder, Residual
-from memtk_contrastive.ntxent import ntxent
 from memtk_contrastive.presets import PRESETS_2D, PRESETS_3D
-from memtk_contrastive.reduction import reduce, reduced_shape
 from memtk_contrastive.resnet import ResNet50, take_imagenet
+
+SHORTEST = 8
+"""Voxels below which no axis is reduced."""
 
 
 class Contrastive3d(Embedder):
@@ -159,3 +160,51 @@ class Contrastive2d(Contrastive3d):
         # One view after the other: batch norm takes the statistics of each by itself, as there.
         first, second = (self.resnet(view) for view in self._views(x, noise).chunk(2))
         return first, second
+
+
+def ntxent(first: Tensor, second: Tensor, temperature: float = 0.07) -> Tensor:
+    """Return the NT-Xent loss of K pairs, a scalar.
+
+    For each of the 2K embeddings: the cross entropy of naming its partner among all others by
+    cosine similarity over `temperature`; the mean over all 2K. `-log(exp(s_ij / T) / sum_k!=i
+    exp(s_ik / T))`, SimCLR (Chen et al., arXiv 2002.05709, equation 1).
+
+    Args:
+        first: embeddings (K, D) of one view of each image.
+        second: embeddings (K, D) of the other view, in the same order.
+        temperature: T > 0; 0.07 in the reference method.
+    """
+    count = len(first)
+    rows = F.normalize(torch.cat([first, second]).float(), dim=1)  # (2K, D)
+    with in_float32(rows.device):
+        scores = rows @ rows.T / temperature  # (2K, 2K)
+    scores = scores.masked_fill(
+        torch.eye(2 * count, dtype=torch.bool, device=rows.device), float("-inf")
+    )
+    partner = torch.arange(2 * count, device=rows.device).roll(count)
+    return F.cross_entropy(scores, partner)
+
+
+def reduced_shape(shape: Sequence[int], longest: int | None) -> tuple[int, ...]:
+    """Return the shape whose longest axis has `longest` voxels, in the proportions of `shape`.
+
+    An axis keeps `SHORTEST` voxels, if it has them. `shape` itself where it is no longer, or where
+    `longest` is None.
+
+    >>> reduced_shape((256, 192), 64), reduced_shape((32, 256, 256), 48)
+    ((64, 48), (8, 48, 48))
+    >>> reduced_shape((32, 48, 32), 48)
+    (32, 48, 32)
+    """
+    if longest is None or max(shape) <= longest:
+        return tuple(shape)
+    factor = longest / max(shape)
+    return tuple(max(round(n * factor), min(n, SHORTEST)) for n in shape)
+
+
+def reduce(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Reduce images (B, C, *S) to (B, C, *shape): each voxel is the mean of those it covers.
+
+    The images themselves where they have that shape already.
+    """
+    return x if tuple(x.shape[2:]) == tuple(shape) else F.interpolate(x, list(shape), mode="area")

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from memtk.imaging.patches import fold, unfold
 from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
 from memtk_diffusers import networks
 from memtk_diffusers.config import Diffusers2dConfig
 from memtk_diffusers.noising import Noising, reverse
-from memtk_diffusers.patches import fold, unfold
 from memtk_diffusers.presets import PRESETS
 
 

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from diffusers import AutoencoderKL, UNet2DModel
 from torch import Tensor, nn
 
 from memtk.errors import UserError
-from memtk.interfaces import ImageSpec
+from memtk.interfaces import ImageSpec, in_float32
 from memtk_diffusers.config import Diffusers2dConfig
 
 
@@ -108,8 +107,7 @@ class ConvolutionInFloat32(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the output in float32."""
-        device = "cpu" if input.is_meta else input.device.type  # a meta tensor computes nothing
-        with torch.autocast(device, enabled=False):
+        with in_float32(input.device):
             return super().forward(input.float())
 
 

@@ -15,9 +15,8 @@ from memtk.data.sources import GRAY
 from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
-from memtk_diffusers.contents import contents_of
 from memtk_diffusers.noising import reverse
-from memtk_diffusers.saved import Saved, open_saved
+from memtk_diffusers.saved import Saved, contents_of, open_saved
 
 STEPS = {"DDPMPipeline": 1000, "DDIMPipeline": 50, "LDMPipeline": 50, "DiTPipeline": 50}
 """Steps of sampling that each pipeline takes if nobody says how many."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from memtk.config import load_json
 from memtk.errors import UserError, did_you_mean, one_line
+from memtk.files import folder_digest
 
 SCHEDULERS = frozenset(
     {
@@ -51,6 +52,9 @@ CLASSES = {"Transformer2DModel": "DiTTransformer2DModel"}
 
 WEIGHTS = "diffusion_pytorch_model"
 
+SUFFIXES = {".json", ".safetensors"}
+"""Of the files that a pipeline is loaded from."""
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -65,6 +69,17 @@ class Saved:
     kind: str
     networks: Mapping[str, nn.Module]
     scheduler: Any
+
+
+def contents_of(folder: Path) -> str:
+    """Return 32 characters that stand for names and contents of a pipeline's files.
+
+    Raises:
+        UserError: if there is no such folder, or a file in it cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder. Give one that save_pretrained wrote.")
+    return folder_digest(folder, SUFFIXES)
 
 
 def open_saved(folder: Path, variant: str | None = None) -> Saved:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from memtk.interfaces import in_float32
 from memtk.noise import Noise
-from memtk_meddiff.precision import in_float32
 
 BLOCK = 2**24
 """Most distances that are held at once."""

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from memtk.interfaces import in_float32
 from memtk_meddiff.attention import Attention, DistanceBias, LinearAttention
-from memtk_meddiff.precision import in_float32
 
 
 class TimeWaves(nn.Module):

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from memtk.imaging.patches import fold, unfold
 from memtk.noise import Noise
 from memtk_meddiff.autoencoder import Decoder, Encoder
 from memtk_meddiff.codebook import Codebook
 from memtk_meddiff.config import MedDiffConfig
 from memtk_meddiff.convolutions import SameConv
 from memtk_meddiff.discriminators import PatchDiscriminator, fooling, telling_apart
-from memtk_meddiff.folding import fold, unfold
 from memtk_meddiff.perceptual import PerceptualDistance
 
 

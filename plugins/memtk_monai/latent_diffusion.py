@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from memtk.imaging.patches import fold, unfold
 from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
 from memtk_monai import autoencoding, networks, perceptual
 from memtk_monai.config import LatentDiffusionConfig
-from memtk_monai.patches import fold, unfold
 from memtk_monai.presets import PRESETS_2D, PRESETS_3D
 from memtk_monai.schedule import Schedule
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
-import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet, PatchDiscriminator
 from torch import Tensor, nn
 
 from memtk.errors import UserError
-from memtk.interfaces import ImageSpec
+from memtk.interfaces import ImageSpec, in_float32
 from memtk_monai.config import LatentDiffusionConfig
 
 
@@ -110,13 +108,6 @@ class InFloat32(nn.Sequential):
         """Return the output in float32."""
         with in_float32(x.device):
             return super().forward(x.float())
-
-
-def in_float32(device: torch.device) -> AbstractContextManager[object]:
-    """Compute as without autocast inside a block; on the meta device there is none."""
-    if device.type == "meta":
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
 
 
 def _groups(most: int, channels: Sequence[int]) -> int:

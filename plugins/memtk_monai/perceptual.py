@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from memtk.errors import UserError
-from memtk.interfaces import ImageSpec
+from memtk.interfaces import ImageSpec, in_float32
 from memtk.noise import Noise
-from memtk_monai.networks import in_float32
 
 SOURCES = (
     "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",

@@ -123,28 +123,28 @@ SMOKE = SMALL | {
     },
 }
 
+DEMO = SMALL | {
+    "channels": (32, 64),
+    "patch": 4,
+    "autoencoder_rate": 5e-3,
+    "unet_channels": (64,),
+    "unet_res_blocks": 1,
+    "sampling_steps": 50,
+}
+
+DEMO_DIFFUSION = {"batch_size": 64, "schedule": "one-cycle", "ema_decay": 0.998}
+
 PRESETS_3D: dict[str, dict[str, Any]] = {
     "paper-mrnet": PAPER_MRNET,
     "paper-pccta": PAPER_PCCTA,
     "paper": PAPER_MRNET,
     "smoke": SMOKE,
-    "demo": SMALL
+    "demo": DEMO
     | {
-        "channels": (32, 64),
-        "patch": 4,
-        "autoencoder_rate": 5e-3,
         "latent_channels": 8,
-        "unet_channels": (64,),
-        "unet_res_blocks": 1,
-        "sampling_steps": 50,
         "autoencoder": {"steps": 1100} | FEW_CHANNELS,
         "adversarial": {"steps": 60} | FEW_CHANNELS,
-        "diffusion": {
-            "steps": 1400,
-            "batch_size": 64,
-            "schedule": "one-cycle",
-            "ema_decay": 0.998,
-        },
+        "diffusion": DEMO_DIFFUSION | {"steps": 1400},
     },
 }
 
@@ -152,22 +152,11 @@ PRESETS_2D: dict[str, dict[str, Any]] = {
     "paper-xray": PAPER_XRAY,
     "paper": PAPER_XRAY,
     "smoke": SMOKE,
-    "demo": SMALL
+    "demo": DEMO
     | {
-        "channels": (32, 64),
-        "patch": 4,
-        "autoencoder_rate": 5e-3,
         "latent_channels": 4,
-        "unet_channels": (64,),
-        "unet_res_blocks": 1,
-        "sampling_steps": 50,
         "autoencoder": FEW_CHANNELS | {"steps": 800, "batch_size": 16},
         "adversarial": FEW_CHANNELS | {"steps": 60, "batch_size": 16},
-        "diffusion": {
-            "steps": 2500,
-            "batch_size": 64,
-            "schedule": "one-cycle",
-            "ema_decay": 0.998,
-        },
+        "diffusion": DEMO_DIFFUSION | {"steps": 2500},
     },
 }

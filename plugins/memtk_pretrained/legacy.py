@@ -10,14 +10,13 @@ from __future__ import annotations
 import pickle
 import struct
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
-
-from memtk_pretrained.inert import Inert, named_values
 
 MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -30,6 +29,17 @@ DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
+
+
+class Inert:
+    """Stands in for every class and function that a file names: takes anything, does nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.state: Mapping[str, Any] = {}
+
+    def __setstate__(self, state: object) -> None:
+        """Keep the attributes of an object."""
+        self.state = state if isinstance(state, Mapping) else {}
 
 
 @dataclass
@@ -75,6 +85,22 @@ def read_legacy_module(path: Path) -> dict[str, Tensor]:
             numbers = bytearray(file.read(count * storage.dtype.itemsize))
             storage.values = torch.frombuffer(numbers, dtype=storage.dtype, count=count)
         return {n: p.tensor() for n, p in named_values(content) if isinstance(p, Piece)}
+
+
+def named_values(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield parameters and buffers of a module read as `Inert`, by the names of its state_dict."""
+    state = getattr(module, "state", {})
+    for kind in ("_parameters", "_buffers"):
+        for name, value in _entries(state, kind):
+            yield f"{prefix}{name}", value
+    for name, part in _entries(state, "_modules"):
+        if isinstance(part, Inert):
+            yield from named_values(part, f"{prefix}{name}.")
+
+
+def _entries(state: Mapping[str, Any], kind: str) -> Iterator[tuple[Any, Any]]:
+    table = state.get(kind)
+    yield from table.items() if isinstance(table, Mapping) else ()
 
 
 class _Reader(pickle.Unpickler):

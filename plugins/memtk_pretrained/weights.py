@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from memtk.errors import UserError
-from memtk_pretrained.modules import read_module
+from memtk_pretrained.legacy import Inert, named_values, read_legacy_module
 
 _UNREADABLE = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError),
@@ -51,7 +53,21 @@ def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # it holds more than tensors
-        return read_module(path)
+        return _read_module(path)
+
+
+def _read_module(path: Path) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a module that was saved whole, by their names.
+
+    torch's unpickler of weights reads the file; it knows tensors, and every other name in the file
+    is `Inert`. So nothing of the file is run.
+    """
+    if not zipfile.is_zipfile(path):
+        return read_legacy_module(path)
+    names = get_unsafe_globals_in_checkpoint(path)
+    with safe_globals([(Inert, name) for name in names]):
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: value for name, value in named_values(content) if isinstance(value, Tensor)}
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path, what: str) -> None:

@@ -11,10 +11,15 @@ from memtk.config import build
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
-from memtk_contrastive.embedder import Contrastive2d, Contrastive3d, ContrastiveConfig
+from memtk_contrastive.embedder import (
+    Contrastive2d,
+    Contrastive3d,
+    ContrastiveConfig,
+    ntxent,
+    reduce,
+    reduced_shape,
+)
 from memtk_contrastive.encoder import SameConv, strides
-from memtk_contrastive.ntxent import ntxent
-from memtk_contrastive.reduction import reduce, reduced_shape
 
 TINY = {"width": 2, "hidden": 6, "embedding": 4}
 

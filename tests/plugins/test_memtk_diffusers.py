@@ -8,6 +8,7 @@ from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler
 
 from memtk.config import build
 from memtk.errors import UserError
+from memtk.imaging.patches import fold
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.training.blocks import Blocks
@@ -15,7 +16,6 @@ from memtk.training.footprint import peak_memory
 from memtk_diffusers.config import Diffusers2dConfig
 from memtk_diffusers.diffusion import Diffusers2d, divergence
 from memtk_diffusers.noising import SAMPLERS, Noising, reverse
-from memtk_diffusers.patches import fold, unfold
 
 TINY = {
     "patch": 2,
@@ -92,15 +92,6 @@ def test_settings_that_contradict_each_other_are_refused():
         make({"clip": "range", "sampler": "euler"})
     with pytest.raises(UserError, match="12 has attention and is not a multiple of"):
         make({"unet_channels": (12,), "unet_attention": (True,)})
-
-
-def test_folding_keeps_every_pixel_and_unfolding_undoes_it():
-    x = images(channels=3)
-    assert fold(x, 4).shape == (4, 48, 4, 4)
-    assert torch.equal(fold(x, 4)[0, :16, 1, 2], x[0, 0, 4:8, 8:12].flatten())
-    assert torch.equal(unfold(fold(x, 4), 4), x)
-    assert fold(x, 1) is x
-    assert unfold(x, 1) is x
 
 
 def test_each_turn_moves_its_own_network_and_together_they_move_all():

@@ -15,7 +15,6 @@ from memtk.training.footprint import peak_memory
 from memtk.training.loop import train
 from memtk_meddiff.autoencoder import strides
 from memtk_meddiff.config import MedDiffConfig
-from memtk_meddiff.folding import fold, unfold
 from memtk_meddiff.generator import MedDiff3d
 
 PRESETS = MedDiff3d.presets
@@ -171,14 +170,6 @@ def test_a_shape_that_does_not_fit_is_refused_with_the_nearest_that_does():
         make((32, 32, 32), {"compression": (8, 8, 8), "unet_multiples": (1, 2)})
     with pytest.raises(UserError, match=r"unet_dim = 20 is not .*set unet_dim=16"):
         make((32, 32, 32), {"unet_dim": 20})
-
-
-def test_folding_keeps_every_voxel_and_unfolding_undoes_it():
-    x = torch.rand(2, 3, 4, 8, 6)
-    folded = fold(x, 2)
-    assert folded.shape == (2, 24, 2, 4, 3)
-    assert torch.equal(folded[1, 8:16, 1, 2, 0], x[1, 1, 2:4, 4:6, 0:2].flatten())
-    assert torch.equal(unfold(folded, 2), x)
 
 
 @pytest.mark.parametrize(

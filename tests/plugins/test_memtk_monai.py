@@ -14,7 +14,6 @@ from memtk.training.blocks import Blocks
 from memtk_monai.autoencoding import divergence, verdict
 from memtk_monai.config import LatentDiffusionConfig
 from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
-from memtk_monai.patches import fold, unfold
 from memtk_monai.schedule import Schedule
 
 TINY = {
@@ -74,19 +73,6 @@ def test_a_shape_that_does_not_fit_is_refused_with_the_nearest_that_does():
 def test_heads_that_do_not_divide_the_channels_are_refused():
     with pytest.raises(UserError, match=r"12 is not a multiple of unet_head_channels = 8"):
         make(MonaiLatentDiffusion2d, (16, 16), TINY, {"unet_channels": (12,)})
-
-
-@pytest.mark.parametrize("shape", [(8, 12), (4, 8, 6)])
-def test_folding_keeps_every_voxel_and_unfolding_undoes_it(shape):
-    x = images(shape, channels=2)
-    folded = fold(x, 2)
-    assert folded.shape == (4, 2 * 2 ** len(shape), *[n // 2 for n in shape])
-    block = x[1, 1][tuple(slice(2, 4) for _ in shape)].flatten()
-    place = (1, slice(2 ** len(shape), None), *[1] * len(shape))
-    assert torch.equal(folded[place], block)
-    assert torch.equal(unfold(folded, 2), x)
-    assert fold(x, 1) is x
-    assert unfold(x, 1) is x
 
 
 def test_each_turn_moves_its_own_network_and_together_they_move_all(small):

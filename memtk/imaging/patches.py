@@ -1,4 +1,4 @@
-"""Space to channels and back, so that an autoencoder need not work at full resolution."""
+"""Blocks of voxels to channels and back, so that a network need not work at full resolution."""
 
 from __future__ import annotations
 
