@@ -146,7 +146,7 @@ def _run(
         exposure = _seen(
             sets, open_detector(context, plan, sets.synthetic, "exposure", "synthetic")
         )
-    with context.clock("planting copies"):
+    with context.timer("calibrate"):
         calibration = calibrate(
             copies,
             plan.similarity.make(),
@@ -156,7 +156,7 @@ def _run(
             seed=options.seed,
             kept=folder / "calibration.h5",
         )
-    with context.clock("judging"):
+    with context.timer("evaluate"):
         found = evaluate(
             copies,
             exposure,
@@ -277,7 +277,7 @@ def _audit(
         seed=plan.options.seed,
         versions=versions(),
         device=device_of(context.devices),
-        timing=context.clock.of(""),
+        timing=context.timer.of(""),
         notes=_notes(detector, context.dataset),
     )
 

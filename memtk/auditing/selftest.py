@@ -83,7 +83,7 @@ def _run(
     detector = open_detector(context, plan, training, "embedder", "training")
     seen = EmbeddedSets(**sources_of(detector, sets, "real images"), detector=detector)
     levels = Levels(plan.options.alpha, plan.options.fdr, confidence)
-    with context.clock("planting copies"):
+    with context.timer("calibrate"):
         calibration = calibrate(
             seen,
             plan.similarity.make(),

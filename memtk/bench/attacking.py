@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.bench.plan import Plan
+from memtk.bench.checkpoint import CheckpointEvaluator
+from memtk.bench.experiment import CellStage, Experiment, Preview, Run, Selection, State, given
 from memtk.components import ConfiguredComponent
-from memtk.data.images import StoredImages, open_images
+from memtk.data.images import StoredImages
 from memtk.errors import PluginError, UserError
 from memtk.evaluation.calibration import CONFIDENCE
-from memtk.evaluation.context import Context
-from memtk.evaluation.detector import Detector, on_synthetic
+from memtk.evaluation.detector import Detector
 from memtk.events import Event
-from memtk.interfaces import Attack, Generator, Images, ImageSpec, Target
+from memtk.interfaces import Generator, Images, ImageSpec, Stage, Target
 from memtk.memorization import Interval, membership, scores_of
 from memtk.results import (
     FewAlarms,
@@ -29,59 +30,76 @@ from memtk.results import (
     write_arrays,
     write_record,
 )
+from memtk.training.checkpoints import load_checkpoint
 from memtk.training.inference import scorer
 
-if TYPE_CHECKING:  # these import `selection`, which checks attacks
-    from memtk.bench.afterwards import Outcome
-    from memtk.bench.course import Course
 
-
-def attack_cell(
-    context: Context,
-    plan: Plan,
-    cell: str,
-    course: Course,
-    outcome: Outcome,
-    first: Detector | None,
-) -> dict[str, Membership]:
-    """Return what each attack makes of a generator; a finished one is read, not run again.
+class Attack(CellStage):
+    """Membership attacks on the checkpoint that counts, on its weights or its samples.
 
     Members are the training images that the generator saw, non-members the validation images, of
     other patients. Of a generator that lacks what an attack uses it says so.
-
-    Args:
-        course: of the generator, which has the weights of the checkpoint that was taken.
-        outcome: that checkpoint, and what is left of its samples.
-        first: the run's copy detector; None in image space.
-
-    Raises:
-        UserError: if a patient is on both sides, or a setting asks for what is not there.
-        PluginError: if an attack does not give one finite score for each image.
     """
-    generator, training = course.generator, course.training
-    validation = context.dataset.split("validation")
-    folder = context.folder / "cells" / cell
-    found: dict[str, Membership] = {}
-    for part in plan.attacks:
-        done, group = folder / "attacked" / f"{part.name}.json", arrays_of(part.name)
-        stage = f"attacking {cell} by {part.name}"
-        if done.exists() and (_not_run(done) or has_arrays(folder / "arrays.h5", group)):
-            context.watch(Event("skip", stage))
-            found[part.name] = read_record(done, Membership)
-            continue
-        lacks = lacking(part, type(generator))
-        if lacks:
-            found[part.name] = _record(training, validation, reason=lacks)
-        else:
-            with context.clock(stage):
-                scores, how = _scores(context, plan, cell, part, course, outcome, first)
-            found[part.name] = _judged(training, validation, scores, how)
+
+    name = Stage.ATTACK
+    shared = False
+
+    def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
+        """Say what each attack makes of it; a finished one is read, not run again.
+
+        Raises:
+            UserError: if a patient is on both sides, or a setting asks for what is not there.
+            PluginError: if an attack does not give one finite score for each image.
+        """
+        selection, context = given(state.selection, Stage.STOP), run.context
+        made, validation = selection.generator, context.dataset.split("validation")
+        folder = context.folder / experiment.home
+        load_checkpoint(made.generator, selection.weights.path)
+        found: dict[str, Membership] = {}
+        for part in experiment.plan.attacks:
+            done, group = folder / "attacked" / f"{part.name}.json", arrays_of(part.name)
+            if done.exists() and (_not_run(done) or has_arrays(folder / "arrays.h5", group)):
+                context.watch(Event("skip", f"attacking {experiment.cell} by {part.name}"))
+                found[part.name] = read_record(done, Membership)
+                continue
+            lacks = lacking(part, type(made.generator))
+            if lacks:
+                found[part.name] = _record(made.training, validation, reason=lacks)
+            else:
+                scores, how = _scores(experiment, part, selection, run)
+                found[part.name] = _judged(made.training, validation, scores, how)
+                if context.devices.is_main:
+                    write_arrays(folder / "arrays.h5", group, scores)
             if context.devices.is_main:
-                write_arrays(folder / "arrays.h5", group, scores)
-        if context.devices.is_main:
-            write_record(done, found[part.name])
-        context.devices.wait()
-    return found
+                write_record(done, found[part.name])
+            context.devices.wait()
+        return replace(state, membership=found)
+
+    def preview(self, experiment: Experiment, preview: Preview) -> Preview:
+        """See that every attack can be run on at least one generator of the bench.
+
+        Raises:
+            UserError: for the first that cannot, saying what they lack.
+        """
+        held_out = preview.dataset.counts()["held_out"]["images"] > 0
+        plan = experiment.plan
+        generators = {part.name: part.cls for part in plan.generators.values()}
+        for part in plan.attacks:
+            if all(lacking(part, generator) for generator in generators.values()):
+                raise UserError(
+                    f"attack {part.name!r} looks inside a generator that offers "
+                    f"{' and '.join(part.cls.uses)}; of {', '.join(generators)} none does.\n"
+                    "Leave it out, or say --attack gan-leaks, which needs the samples alone."
+                )
+            attack = part.make()
+            if hasattr(attack, "check"):
+                attack.check(embedder=plan.embedder is not None, held_out=held_out)
+        return preview
+
+    def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
+        """Return what each attack made of it."""
+        home = experiment.home / "attacked"
+        return tuple(home / f"{part.name}.json" for part in experiment.plan.attacks)
 
 
 def arrays_of(attack: str) -> str:
@@ -95,28 +113,6 @@ def lacking(part: ConfiguredComponent, generator: type[Generator]) -> str:
     if not lacks:
         return ""
     return f"this generator offers no {' and no '.join(lacks)}"
-
-
-def check_attacks(plan: Plan, *, held_out: bool) -> None:
-    """See that every attack can be run on at least one generator.
-
-    Args:
-        held_out: whether the data hold patients back.
-
-    Raises:
-        UserError: for the first that cannot, saying what they lack.
-    """
-    generators = {part.name: part.cls for part in plan.generators.values()}
-    for part in plan.attacks:
-        if all(lacking(part, generator) for generator in generators.values()):
-            raise UserError(
-                f"attack {part.name!r} looks inside a generator that offers "
-                f"{' and '.join(part.cls.uses)}; of {', '.join(generators)} none does.\n"
-                "Leave it out, or say --attack gan-leaks, which needs the samples alone."
-            )
-        attack = part.make()
-        if hasattr(attack, "check"):
-            attack.check(embedder=plan.embedder is not None, held_out=held_out)
 
 
 class Pool:
@@ -147,52 +143,39 @@ class Pool:
 
 
 def _scores(
-    context: Context,
-    plan: Plan,
-    cell: str,
-    part: ConfiguredComponent,
-    course: Course,
-    outcome: Outcome,
-    first: Detector | None,
+    experiment: Experiment, part: ConfiguredComponent, selection: Selection, run: Run
 ) -> tuple[dict[str, np.ndarray], str]:
     """Return the scores of both sides, and what was compared."""
-    training, validation = course.training, context.dataset.split("validation")
-    held_out = context.dataset.split("held_out")
-    if outcome.chosen is not None:
-        home, name, label = context.folder / "cells" / cell, cell, outcome.chosen.label
-        synthetic = open_images(home / "synthetic" / f"{label}.h5")
-    else:
-        home, name, label = course.folder, course.name, course.checkpoints[-1].label
-        synthetic = course.judge.sample(outcome.trained, label)
-    made: list[Detector | None] = []
+    context, plan, made = run.context, experiment.plan, selection.generator
+    training, validation = made.training, context.dataset.split("validation")
+    evaluator = CheckpointEvaluator(made, run.networks.first)
 
-    def _exposed() -> Detector | None:
-        said = f"{plan.recipe.bench.embedder} on synthetic {name} {label}"
-        place = home / "exposure" / label
-        return on_synthetic(first, context, plan.embedder, synthetic, place, said)
+    @cache  # trained for the exposure already, unless that was not asked for
+    def exposed() -> Detector | None:
+        return evaluator.exposure_detector(selection.kept, selection.label)
 
     def embed(images: Images) -> np.ndarray:
-        if not made:  # trained for the exposure already, unless that was not asked for
-            made.append(_exposed())
-        assert made[0] is not None
-        return made[0].see(images, f"what is attacked in {cell}")
+        detector = exposed()
+        assert detector is not None
+        return detector.see(images, f"what is attacked in {experiment.cell}")
 
-    attack: Attack = part.make()
+    attack = part.make()
+    own = made.generator.learns_from == "training"
     each = scorer(
-        course.generator,
-        seed=context.seed("attack", cell, part.name),
+        made.generator,
+        seed=context.seed("attack", experiment.cell, part.name),
         batch_size=context.batch_size,
         devices=context.devices,
-        name=f"{cell} by {part.name}",
+        name=f"{experiment.cell} by {part.name}",
         watch=context.watch,
     )
     target = Target(
-        course.generator,
-        synthetic,
+        made.generator,
+        selection.kept,
         each,
         embed=embed if plan.embedder else None,
         similarity=plan.similarity.make() if plan.embedder else None,
-        strangers=held_out if course.generator.learns_from == "training" else None,
+        strangers=context.dataset.split("held_out") if own else None,
     )
     scores = np.asarray(attack.score(target, Pool(training, validation)), dtype=np.float64)
     count = len(training) + len(validation)

@@ -1,14 +1,30 @@
-"""Evaluates one checkpoint: samples it, embeds the samples, and says what was memorized."""
+"""Samples the checkpoints of a generator, and tells what each has memorized."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from memtk.bench.experiment import Experiment
-from memtk.data.images import FlatImages, StoredImages, open_images, write_images
+from memtk.bench.experiment import (
+    CellStage,
+    Experiment,
+    Run,
+    State,
+    TrainedGenerator,
+    Weights,
+    counted,
+    given,
+)
+from memtk.data.images import (
+    FlatImages,
+    StoredImages,
+    identical_images,
+    open_images,
+    write_images,
+)
 from memtk.errors import UserError
 from memtk.evaluation.calibration import Calibration, Levels, Patients, calibrate
 from memtk.evaluation.detector import (
@@ -23,10 +39,11 @@ from memtk.evaluation.planted import Plants
 from memtk.evaluation.quality import measure_quality
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event
-from memtk.interfaces import Mitigation
-from memtk.memorization import Source
+from memtk.interfaces import Stage
+from memtk.memorization import IDENTICAL, Source
 from memtk.results import (
     Checkpoint,
+    Deed,
     Measured,
     SelfTest,
     has_arrays,
@@ -39,29 +56,127 @@ from memtk.results import (
 )
 from memtk.training.checkpoints import load_checkpoint
 from memtk.training.inference import sample
-from memtk.training.loop import Checkpoint as Trained
+
+CHOSEN = "chosen"
+"""Names the samples that mitigations which choose by a score have left, and their evaluation."""
+
+
+class Sample(CellStage):
+    """Every checkpoint is sampled, and mitigations hold images back, whatever is found in them."""
+
+    name = Stage.SAMPLE
+
+    def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
+        """Draw the samples of each checkpoint; of a teacher those of the last one."""
+        made = given(state.trained, Stage.TRAIN)
+        weights = made.trained.checkpoints[-1:] if experiment.teacher else made.trained.checkpoints
+        samples = tuple(draw(made, each, each.path.stem) for each in weights)
+        return replace(state, samples=samples).with_effects(*self._released(experiment, made))
+
+    def _released(self, experiment: Experiment, made: TrainedGenerator) -> list[Deed]:
+        parts = experiment.taking_part(self.name)
+        if not parts:
+            return []
+        label = made.trained.checkpoints[-1].path.stem
+        drawn, kept = (
+            len(open_images(made.folder / x / f"{label}.h5")) for x in ("drawn", "synthetic")
+        )
+        text = f"{kept} of {counted(drawn, 'synthetic image')} of the last checkpoint were let out."
+        names = ", ".join(part.name for part in parts)
+        return [Deed(mitigation=names, text=text, kept=kept, of=drawn)]
+
+    def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
+        """Return the images of every checkpoint."""
+        return tuple(experiment.shared / "synthetic" / f"{label}.h5" for label in labels)
+
+
+class Evaluate(CellStage):
+    """Every checkpoint is evaluated by the run's copy detector."""
+
+    name = Stage.EVALUATE
+
+    def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
+        """Evaluate the samples of each checkpoint, and at the last how well copies are found."""
+        made, exposure = given(state.trained, Stage.TRAIN), experiment.plan.recipe.bench.exposure
+        evaluator = CheckpointEvaluator(made, run.networks.first, run.networks.extractor)
+        weights = made.trained.checkpoints[-len(state.samples) :]
+        checkpoints, selftest = [], None
+        for each, synthetic in zip(weights, state.samples, strict=True):
+            last = each is weights[-1]
+            asked = exposure == "all" or (exposure == "last" and last)
+            found, selftest = evaluator(synthetic, each, each.path.stem, exposure=asked, last=last)
+            checkpoints.append(found)
+        return replace(state, checkpoints=tuple(checkpoints), selftest=selftest)
+
+    def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
+        """Return the numbers of every checkpoint."""
+        return tuple(experiment.shared / "judged" / f"{label}.json" for label in labels)
+
+
+def draw(
+    made: TrainedGenerator, weights: Weights, label: str, stream: str = "sample"
+) -> StoredImages:
+    """Return the synthetic images of a checkpoint that the mitigations let out.
+
+    Args:
+        label: of the set; one that is there already is opened.
+        stream: names the randomness; the images of another are others.
+
+    Raises:
+        UserError: if they let none out.
+    """
+    context, path = made.context, made.folder / "synthetic" / f"{label}.h5"
+    if path.exists():
+        context.watch(Event("skip", f"sampling {made.name} {label}"))
+        return open_images(path)
+    load_checkpoint(made.generator, weights.path)
+    filters = [m.make() for m in made.experiment.taking_part(Stage.SAMPLE)]
+    batches = sample(
+        made.generator,
+        made.count,
+        seed=context.seed(stream, made.name),
+        batch_size=context.batch_size,
+        devices=context.devices,
+        name=f"{made.name} {label}",
+        watch=context.watch,
+    )
+    place = made.folder / "drawn" / f"{label}.h5" if filters else path
+    spec = made.generator.spec
+    context.devices.write(batches, lambda x: write_images(place, x, made.count, spec))
+    kept = drawn = open_images(place)
+    for mitigation in filters:
+        kept = kept.subset(mitigation.release(kept).tolist())
+    if not len(kept):
+        raise UserError(f"{made.name}: its mitigations release none of {len(drawn)} images")
+    return write_synthetic(made, kept, label) if filters else drawn
+
+
+def write_synthetic(made: TrainedGenerator, images: StoredImages, label: str) -> StoredImages:
+    """Write synthetic images that are left of others, unless they are there already."""
+    path = made.folder / "synthetic" / f"{label}.h5"
+    if made.context.devices.is_main and not path.exists():
+        rows = (images.read([row]) for row in range(len(images)))
+        write_images(path, rows, len(images), images.spec)
+    made.context.devices.wait()
+    return open_images(path)
 
 
 class CheckpointEvaluator:
-    """Samples and evaluates the checkpoints of one experiment.
+    """Evaluates the checkpoints of one generator.
 
     Args:
-        experiment: the generator and its training images.
+        made: the generator and its training images.
         detector: the embedder that saw the training images alone; None in image space.
         extractor: whose features the quality metrics compare; None where none does.
-
-    Attributes:
-        folder: of what is sampled and found.
-        selftest: how well copies are found, once the last checkpoint is evaluated.
     """
 
     def __init__(
-        self, experiment: Experiment, detector: Detector | None, extractor: Detector | None = None
+        self, made: TrainedGenerator, detector: Detector | None, extractor: Detector | None = None
     ) -> None:
-        self._experiment, self._detector, self._extractor = experiment, detector, extractor
-        self._context, self._plan = experiment.context, experiment.plan
-        self._cell, self._training = experiment.name, experiment.training
-        self._generator, self.folder = experiment.generator, experiment.folder
+        self._detector, self._extractor = detector, extractor
+        self._context, self._plan = made.context, made.experiment.plan
+        self._cell, self._training = made.name, made.training
+        self._generator, self._folder = made.generator, made.folder
         self._validation = self._context.dataset.split("validation")
         held_out = self._context.dataset.split("held_out")
         # Of a control that gives back held-out images they are no strangers.
@@ -69,115 +184,94 @@ class CheckpointEvaluator:
         bench = self._plan.recipe.bench
         self._levels = Levels(bench.alpha, bench.fdr)
         self._calibration: Calibration | None = None
-        self.selftest: SelfTest | None = None
 
-    def __call__(self, trained: Trained, *, exposure: bool, last: bool) -> Checkpoint:
-        """Return the numbers of one checkpoint; a finished one is read, not computed again."""
-        label = f"step-{trained.step:06d}"
-        return self._known(label, last) or self.judge(
-            self.sample(trained, label), trained, label, exposure=exposure, last=last
-        )
+    def __call__(
+        self,
+        synthetic: StoredImages,
+        weights: Weights,
+        label: str,
+        *,
+        exposure: bool,
+        last: bool,
+    ) -> tuple[Checkpoint, SelfTest | None]:
+        """Return what is in a set of synthetic images, and how well copies are found.
 
-    def anew(self, synthetic: StoredImages, trained: Trained, *, exposure: bool) -> Checkpoint:
-        """Return the numbers of what mitigations have left of a checkpoint, as the last ones."""
-        return self._known("chosen", last=True) or self.judge(
-            synthetic, trained, "chosen", exposure=exposure, last=True
+        A set that is finished is read, not evaluated again.
+
+        Args:
+            weights: of the checkpoint that they are of.
+            label: of the set; `CHOSEN` for what was chosen by an earlier evaluation.
+            exposure: test the training images too.
+            last: measure how well copies are found; else there is no self-test.
+        """
+        done, tested, arrays = self._paths(label)
+        if done.exists() and has_arrays(arrays, label):
+            self._context.watch(Event("skip", f"judging {self._cell} {label}"))
+            there = last and tested.exists()
+            return read_checkpoint(done), read_record(tested, SelfTest) if there else None
+        copies, exposed = self._seen(synthetic, label, exposure)
+        calibration, devices = self._calibrated(copies, weights), self._context.devices
+        seed = self._context.seed("intervals", self._cell, label)
+        found = evaluate(copies, exposed, calibration, self._levels, devices=devices, seed=seed)
+        selftest = None
+        if last:
+            load_checkpoint(self._generator, weights.path)  # planted copies are made when read
+            selftest = self_test(
+                calibration, self._levels, copies, exposed, found.arrays, devices=devices
+            )
+        quality, measured = self._quality(copies, synthetic, label)
+        checkpoint = Checkpoint(
+            step=weights.step,
+            n_synthetic=len(synthetic),
+            protocols=found.protocols,
+            quality=quality,
+            measured=measured,
+            anew=label == CHOSEN,
         )
+        if devices.is_main:
+            if selftest:
+                write_record(tested, selftest)
+            write_arrays(arrays, label, found.arrays)
+            write_checkpoint(done, checkpoint)
+        devices.wait()
+        return checkpoint, selftest
 
     def found(
         self, synthetic: StoredImages, label: str, *, exposure: bool
-    ) -> Mapping[str, np.ndarray]:
-        """Return what the detector finds in a set: the arrays of a judgement.
+    ) -> dict[str, np.ndarray]:
+        """Return what the detector finds in a set, for mitigations that choose among its images.
 
-        Of a set that has been judged already they are read, with the exposure as it was then.
+        Those are the arrays of an evaluation, and `IDENTICAL`, bool (M,): whose voxels are those of
+        a training image. Of a set that has been evaluated already they are read, with the exposure
+        as it was then.
         """
-        path = self.folder / "arrays.h5"
+        path = self._paths(label)[2]
         if has_arrays(path, label):
-            return read_arrays(path, label)
-        copies, exposed = self._seen(synthetic, label, exposure)
-        calibration = self._calibrated(copies)
-        with self._context.clock(f"judging {self._cell} {label}"):
+            arrays = dict(read_arrays(path, label))
+        else:
+            copies, exposed = self._seen(synthetic, label, exposure)
+            calibration = self._calibrated(copies)
             arrays = neighbours(copies, exposed, calibration, self._context.devices)
             arrays |= tests_of(arrays, calibration, self._levels).flags
-        if self._context.devices.is_main:
-            write_arrays(path, label, arrays)
-        self._context.devices.wait()
-        return arrays
+            if self._context.devices.is_main:
+                write_arrays(path, label, arrays)
+            self._context.devices.wait()
+        return {**arrays, IDENTICAL: identical_images(self._training, synthetic)}
 
-    def _known(self, label: str, last: bool) -> Checkpoint | None:
-        """Return what an earlier call has finished."""
-        done, tested = self._paths(label)
-        if not done.exists() or not has_arrays(self.folder / "arrays.h5", label):
-            return None
-        self._context.watch(Event("skip", f"judging {self._cell} {label}"))
-        if last and tested.exists():
-            self.selftest = read_record(tested, SelfTest)
-        return read_checkpoint(done)
-
-    def _paths(self, label: str) -> tuple[Path, Path]:
-        """Return where the numbers of a checkpoint are kept, and its self-test."""
-        tested = "selftest-chosen" if label == "chosen" else "selftest"
-        folder = self.folder / "judged"
-        return folder / f"{label}.json", folder / f"{tested}.json"
+    def _paths(self, label: str) -> tuple[Path, Path, Path]:
+        """Return where the numbers of a set, its self-test and the arrays are kept."""
+        tested = "selftest-chosen" if label == CHOSEN else "selftest"
+        judged = self._folder / "judged"
+        return judged / f"{label}.json", judged / f"{tested}.json", self._folder / "arrays.h5"
 
     def _seen(
         self, synthetic: StoredImages, label: str, exposure: bool
     ) -> tuple[EmbeddedSets, EmbeddedSets | None]:
         """Return the sets in the eyes of the embedder of the copies, and of the exposure."""
         copies = self._sets(self._detector, synthetic, label)
-        return copies, self._exposure(synthetic, label) if exposure else None
-
-    def judge(
-        self,
-        synthetic: StoredImages,
-        trained: Trained,
-        label: str,
-        *,
-        exposure: bool,
-        last: bool,
-    ) -> Checkpoint:
-        """Say what is in a set of synthetic images, and keep it.
-
-        Args:
-            trained: the checkpoint that they are of.
-            label: of the set.
-            exposure: test the training images too.
-            last: measure how well copies are found.
-        """
-        copies, exposed = self._seen(synthetic, label, exposure)
-        calibration = self._calibrated(copies, trained)
-        devices = self._context.devices
-        with self._context.clock(f"judging {self._cell} {label}"):
-            found = evaluate(
-                copies,
-                exposed,
-                calibration,
-                self._levels,
-                devices=devices,
-                seed=self._context.seed("intervals", self._cell, label),
-            )
-            if last:
-                load_checkpoint(self._generator, trained.path)  # planted copies are made when read
-                self.selftest = self_test(
-                    calibration, self._levels, copies, exposed, found.arrays, devices=devices
-                )
-        quality, measured = self._quality(copies, synthetic, label)
-        checkpoint = Checkpoint(
-            step=trained.step,
-            n_synthetic=len(synthetic),
-            protocols=found.protocols,
-            quality=quality,
-            measured=measured,
-            anew=label == "chosen",
-        )
-        done, tested = self._paths(label)
-        if devices.is_main:
-            if self.selftest:
-                write_record(tested, self.selftest)
-            write_arrays(self.folder / "arrays.h5", label, found.arrays)
-            write_checkpoint(done, checkpoint)
-        devices.wait()
-        return checkpoint
+        if not exposure:
+            return copies, None
+        return copies, self._sets(self.exposure_detector(synthetic, label), synthetic, label)
 
     def _quality(
         self, copies: EmbeddedSets, synthetic: StoredImages, label: str
@@ -191,92 +285,42 @@ class CheckpointEvaluator:
             seen = copies
             if extractor is not self._detector:
                 seen = self._sets(extractor, synthetic, label)
-        with self._context.clock(f"judging {self._cell} {label}"):
-            return measure_quality(self._plan.quality, seen, self._validation, synthetic, name)
+        return measure_quality(self._plan.quality, seen, self._validation, synthetic, name)
 
-    def _calibrated(self, real: EmbeddedSets, trained: Trained | None = None) -> Calibration:
+    def _calibrated(self, real: EmbeddedSets, weights: Weights | None = None) -> Calibration:
         """Calibrate the detector, once for all checkpoints.
 
         Args:
             real: the real images as the detector sees them.
-            trained: whose autoencoder plants copies too; None: none are planted.
+            weights: whose autoencoder plants copies too; None: none are planted.
         """
         if self._calibration is not None:
             return self._calibration
         context, plants = self._context, None
-        if trained is not None and (count := self._plan.recipe.bench.plants):
+        if weights is not None and (count := self._plan.recipe.bench.plants):
             reconstruct = getattr(self._generator, "reconstruct", None)
             if reconstruct is not None:
-                load_checkpoint(self._generator, trained.path)
+                load_checkpoint(self._generator, weights.path)
                 self._generator.to(context.devices.device).eval()
             name = f"{self._cell} planted copies"
             plants = Plants(context, self._training, count, reconstruct, name)
-        with context.clock(f"judging {self._cell} planted copies"):
-            made = calibrate(
-                real,
-                self._plan.similarity.make(),
-                Patients(self._training.patients, self._validation.patients),
-                plants,
-                devices=context.devices,
-                seed=context.root,
-                kept=self._kept(),
-            )
-        if trained is not None:
+        made = calibrate(
+            real,
+            self._plan.similarity.make(),
+            Patients(self._training.patients, self._validation.patients),
+            plants,
+            devices=context.devices,
+            seed=context.root,
+            kept=self._kept(),
+        )
+        if weights is not None:
             self._calibration = made
         return made
 
     def _kept(self) -> Path:
         """Return the file that the calibration by this detector is kept in."""
         place = self._detector.place.name if self._detector else "images"
-        return self.folder / f"calibration-{place}.h5"
-
-    def sample(self, trained: Trained, label: str, stream: str = "sample") -> StoredImages:
-        """Return the synthetic images of a checkpoint that the mitigations let out.
-
-        Args:
-            stream: names the randomness; the images of another are others.
-        """
-        path = self.folder / "synthetic" / f"{label}.h5"
-        stage = f"sampling {self._cell} {label}"
-        if path.exists():
-            self._context.watch(Event("skip", stage))
-            return open_images(path)
-        load_checkpoint(self._generator, trained.path)
-        filters = [
-            m for m in self._experiment.mitigations if type(m).release is not Mitigation.release
-        ]
-        with self._context.clock(stage):
-            drawn = sample(
-                self._generator,
-                self._experiment.count,
-                seed=self._context.seed(stream, self._cell),
-                batch_size=self._context.batch_size,
-                devices=self._context.devices,
-                name=f"{self._cell} {label}",
-                watch=self._context.watch,
-            )
-            place = self.folder / "drawn" / f"{label}.h5" if filters else path
-            spec = self._generator.spec
-            self._context.devices.write(
-                drawn, lambda batches: write_images(place, batches, self._experiment.count, spec)
-            )
-            made = open_images(place)
-            return self._released(made, filters, path) if filters else made
-
-    def _released(
-        self, drawn: StoredImages, filters: Sequence[Mitigation], path: Path
-    ) -> StoredImages:
-        """Keep what every mitigation lets out; only that is judged and shown."""
-        kept = drawn
-        for mitigation in filters:
-            kept = kept.subset(mitigation.release(kept).tolist())
-        if not len(kept):
-            raise UserError(f"{self._cell}: its mitigations release none of {len(drawn)} images")
-        if self._context.devices.is_main:
-            rows = (kept.read([row]) for row in range(len(kept)))
-            write_images(path, rows, len(kept), kept.spec)
-        self._context.devices.wait()
-        return open_images(path)
+        return self._folder / f"calibration-{place}.h5"
 
     def _sets(self, detector: Detector | None, synthetic: StoredImages, label: str) -> EmbeddedSets:
         real = real_rows(self._context, detector)
@@ -293,13 +337,16 @@ class CheckpointEvaluator:
             detector=detector,
         )
 
-    def _exposure(self, synthetic: StoredImages, label: str) -> EmbeddedSets:
-        detector = on_synthetic(
+    def exposure_detector(self, synthetic: StoredImages, label: str) -> Detector | None:
+        """Return the embedder of the exposure side: trained on the synthetic images.
+
+        It is the first one where that came trained, and None in image space.
+        """
+        return on_synthetic(
             self._detector,
             self._context,
             self._plan.embedder,
             synthetic,
-            self.folder / "exposure" / label,
+            self._folder / "exposure" / label,
             f"{self._plan.recipe.bench.embedder} on synthetic {self._cell} {label}",
         )
-        return self._sets(detector, synthetic, label)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Group, RenderableType
 
-from memtk.bench.effects import BY_SCORE, overridden
+from memtk.bench.pipeline import preview_cells
 from memtk.bench.plan import Plan
-from memtk.bench.selection import check_cells, chosen_training, samples_of
+from memtk.bench.subsets import chosen_training
 from memtk.data.prepare import Dataset, prepare
 from memtk.evaluation.dry_run import add_model, image_table, model_table
 from memtk.events import Event, Watch, ignore
@@ -47,19 +47,14 @@ def describe_plan(
         plan = adjust(plan, dataset) if adjust else plan
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)
-        check_cells(plan, dataset)
-        chosen = {
-            cell: chosen_training(plan, dataset, plan.mitigations_of(cell))
-            for cell in plan.generators
-        }
+        previews = preview_cells(plan, dataset)
         used = len(chosen_training(plan, dataset))
-        drawn = sorted({samples_of(plan, images) for images in chosen.values()})
     models = model_table()
     for name, part in plan.generators.items():
-        add_model(models, name, part, spec, len(chosen[name]))
-    if notes := _notes(plan):
-        models.caption = "\n".join([str(models.caption), *notes])
-    bench = plan.recipe.bench
+        add_model(models, name, part, spec, len(previews[name].training))
+    notes = dict.fromkeys(note for preview in previews.values() for note in preview.notes)
+    models.caption = "\n".join([str(models.caption), *notes])
+    bench, drawn = plan.recipe.bench, sorted({preview.count for preview in previews.values()})
     if plan.embedder:
         trained = add_model(models, plan.embedder.name, plan.embedder, spec, used)
         again = {"last": "the last", "all": "each"}.get(bench.exposure)
@@ -77,23 +72,3 @@ def describe_plan(
         f"{out or plan.default_folder()}"
     )
     return Group(image_table(spec, counts), models, last)
-
-
-def _notes(plan: Plan) -> list[str]:
-    """Say what the mitigations add to, or spare of, what the table lists."""
-    notes = []
-    for cell in plan.generators:
-        methods = {part.name: overridden(part.cls) for part in plan.mitigations_of(cell)}
-        shared = next(c for c in plan.generators if plan.series(c) == plan.series(cell))
-        if shared != cell:
-            notes.append(f"{cell}: not trained again, but taken from {shared}")
-        for name, own in methods.items():
-            if "teach" in own:
-                notes.append(f"{cell}: a first generator is trained too, for {name}")
-            if "thin" in own:
-                notes.append(f"{cell}: with fewer training images, where {name} leaves any out")
-    if plan.embedder and any(
-        overridden(part.cls) & set(BY_SCORE) for part in plan.all_mitigations()
-    ):
-        notes.append(f"{plan.embedder.name}: a second one, for what is chosen by the first")
-    return notes

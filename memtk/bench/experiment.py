@@ -1,16 +1,86 @@
-"""One experiment of a bench: a generator with its training images, and the networks that look."""
+"""One cell of a bench: its plan, what it has come to so far, and what a stage of it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
-from memtk.bench.plan import Plan
+from memtk.bench.plan import AMONG_SAMPLES, Plan, cell_name
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
+from memtk.data.prepare import Dataset
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector
-from memtk.interfaces import Generator, Mitigation
+from memtk.interfaces import Generator, Stage
+from memtk.results import Checkpoint, Deed, Membership, Result, SelfTest
+from memtk.training.loop import Checkpoint as Weights
+from memtk.training.loop import Training
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The plan of one cell: a generator, and the mitigations on it.
+
+    Args:
+        plan: of the bench.
+        cell: its name.
+        mitigations: that take part, in order.
+        teacher: it is the first generator of two, from which the other learns: sampled and
+            evaluated at its last checkpoint alone.
+    """
+
+    plan: Plan
+    cell: str
+    mitigations: tuple[ConfiguredComponent, ...]
+    teacher: bool = False
+
+    @classmethod
+    def of(cls, plan: Plan, cell: str) -> Experiment:
+        """Return the experiment of a cell."""
+        return cls(plan, cell, plan.mitigations_of(cell))
+
+    def of_teacher(self) -> Experiment:
+        """Return the experiment of the first generator: without the mitigations that teach."""
+        rest = tuple(m for m in self.mitigations if Stage.TEACH not in m.cls.stages())
+        return replace(self, mitigations=rest, teacher=True)
+
+    @property
+    def generator(self) -> ConfiguredComponent:
+        """The generator, with its settings as the mitigations leave them."""
+        return self.plan.generators[self.cell]
+
+    @property
+    def name(self) -> str:
+        """Of the training and the samples: cells that only choose among these share them."""
+        own = [(m, m.cls.stages()) for m in self.mitigations]
+        parts = [m for m, stages in own if not stages or stages - AMONG_SAMPLES]
+        return cell_name(self.generator, parts)
+
+    @property
+    def owner(self) -> str | None:
+        """The first cell with this training; None for a teacher that is no cell's generator."""
+        cells = self.plan.generators
+        return next((c for c in cells if Experiment.of(self.plan, c).name == self.name), None)
+
+    @property
+    def home(self) -> Path:
+        """The cell's own place in the run folder."""
+        return Path("cells", self.cell)
+
+    @property
+    def shared(self) -> Path:
+        """Where the training, the samples and their evaluation lie: with the owner."""
+        if self.owner is not None:
+            return Path("cells", self.owner)
+        return self.home / "first" if self.teacher else self.home
+
+    def taking_part(self, *stages: Stage) -> tuple[ConfiguredComponent, ...]:
+        """Return the mitigations that take part in any of the stages, in order."""
+        return tuple(m for m in self.mitigations if m.cls.stages() & set(stages))
 
 
 @dataclass(frozen=True)
@@ -29,25 +99,180 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """One generator that is trained, sampled and evaluated.
-
-    Args:
-        context: the run.
-        plan: what is run.
-        name: of the training and the samples, which several cells may share.
-        folder: where they lie.
-        generator: the model, of any weights.
-        training: the training images that it is evaluated against, N.
-        count: synthetic images of each checkpoint, M.
-        mitigations: those that hold synthetic images back are asked for each set.
-    """
+class Run:
+    """What all cells of a bench have in common: the data and devices, and the networks."""
 
     context: Context
-    plan: Plan
+    networks: Networks
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator that was trained, and what it takes to sample and evaluate it.
+
+    Args:
+        experiment: the plan of it.
+        context: the run.
+        name: of the training and the samples.
+        folder: where samples and evaluations lie.
+        generator: the model, of any weights.
+        training: the training images that it is evaluated against, N.
+        trained: what came of the training.
+    """
+
+    experiment: Experiment
+    context: Context
     name: str
     folder: Path
     generator: Generator
     training: StoredImages
-    count: int
-    mitigations: tuple[Mitigation, ...] = ()
+    trained: Training
+
+    @property
+    def count(self) -> int:
+        """Synthetic images of each checkpoint, M: as asked, else one for each training image."""
+        return self.experiment.plan.recipe.bench.samples or len(self.training)
+
+    def of_cell(self) -> TrainedGenerator:
+        """Return the same, with samples and evaluations of the cell's own."""
+        own = self.experiment
+        return replace(self, name=own.cell, folder=self.context.folder / own.home)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The checkpoint that counts, and what is left of its samples.
+
+    Args:
+        generator: under whose name these are sampled and evaluated.
+        weights: of the checkpoint.
+        label: of the samples.
+        synthetic: that were sampled.
+        kept: those that are left.
+        reevaluated: the numbers of these by a second embedder; None where nothing was chosen by a
+            score, or nothing was left.
+        selftest: how well copies are found, of the evaluation that counts.
+    """
+
+    generator: TrainedGenerator
+    weights: Weights
+    label: str
+    synthetic: StoredImages
+    kept: StoredImages
+    reevaluated: Checkpoint | None = None
+    selftest: SelfTest | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What an experiment has come to; each stage adds to it.
+
+    Args:
+        training: the training images that the mitigations leave, N.
+        lessons: the images that a first generator made for this one to learn from; None without.
+        trainings: names of all trainings that it takes, its own first.
+        trained: the generator; None before `train`.
+        samples: of each checkpoint that is evaluated.
+        checkpoints: what was found at these.
+        selftest: how well copies are found, at the last one.
+        selection: what counts of it; None before `stop`.
+        membership: what each attack made of it, by its name.
+        effects: what the mitigations did.
+        result: the record; None before `record`.
+    """
+
+    training: StoredImages
+    lessons: StoredImages | None = None
+    trainings: tuple[str, ...] = ()
+    trained: TrainedGenerator | None = None
+    samples: tuple[StoredImages, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    selftest: SelfTest | None = None
+    selection: Selection | None = None
+    membership: Mapping[str, Membership] = field(default_factory=dict)
+    effects: tuple[Deed, ...] = ()
+    result: Result | None = None
+
+    def with_effects(self, *effects: Deed) -> State:
+        """Return the same with more effects of mitigations."""
+        return replace(self, effects=(*self.effects, *effects))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an experiment will do, as far as it is known before anything is trained.
+
+    Args:
+        dataset: the images.
+        training: the training images that mitigations leave by their patients.
+        count: synthetic images of each checkpoint.
+        labels: of the checkpoints.
+        notes: what the mitigations add to the training of the generator, or spare of it.
+    """
+
+    dataset: Dataset
+    training: StoredImages
+    count: int = 0
+    labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class CellStage:
+    """One stage of a cell: what is done, what is known of it before, and what it leaves.
+
+    Class attributes:
+        name: of the stage.
+        shared: whether cells that only choose among the samples have it in common.
+    """
+
+    name: ClassVar[Stage]
+    shared: ClassVar[bool] = True
+
+    def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
+        """Do it, and return the state with what came of it; what is finished is read.
+
+        Raises:
+            UserError: if the data or settings do not suffice for it.
+        """
+        raise NotImplementedError
+
+    def preview(self, experiment: Experiment, preview: Preview) -> Preview:
+        """Return what it will do, before anything is trained.
+
+        Raises:
+            UserError: if it is known already that it cannot be done.
+        """
+        return preview
+
+    def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
+        """Return the files in the run folder that are there once it is finished; () if none are.
+
+        Args:
+            labels: of the checkpoints.
+        """
+        return ()
+
+
+def given(value: T | None, stage: Stage) -> T:
+    """Return what a stage has added to the state.
+
+    Raises:
+        LookupError: if it has not been yet: the order of the stages is wrong.
+    """
+    if value is None:
+        raise LookupError(f"a stage needs what {stage} gives, which comes later")
+    return value
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "image"), counted(3, "image")
+    ('1 image', '3 images')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def was(count: int) -> str:
+    """Return the verb after a number."""
+    return "was" if count == 1 else "were"

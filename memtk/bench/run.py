@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from memtk.bench.cell import run_cell
+from memtk.bench.experiment import Experiment, Networks, Run
+from memtk.bench.pipeline import finished_stages, preview_cells, run_cell
 from memtk.bench.plan import Plan
-from memtk.bench.selection import check_cells
 from memtk.evaluation.context import Context, RunFolder, open_context
 from memtk.evaluation.detector import Detector
+from memtk.evaluation.quality import extractor_of
 from memtk.events import Event, Watch, ignore
+from memtk.interfaces import Stage
 from memtk.registry import Registry
 from memtk.report import build_report
 from memtk.results import Result, read_result
@@ -83,18 +85,23 @@ def _run(
         plan.data, registry, folder, devices, watch, seed=bench.seed, batch_size=bench.batch_size
     )
     plan.check_dims(context.dataset.spec, registry)
-    check_cells(plan, context.dataset)
-    detector, results = None, []
-    second = cache(lambda: train_detector(context, plan, second=True))
-    for name, part in plan.generators.items():
-        done = folder / "cells" / name / "result.json"
-        if done.exists():
-            watch(Event("skip", f"cell {name}"))
-            results.append(read_result(done))
+    preview_cells(plan, context.dataset)  # refuses what cannot be done
+    run, results = None, []
+    for cell in plan.generators:
+        experiment = Experiment.of(plan, cell)
+        if Stage.RECORD in finished_stages(experiment, folder):
+            watch(Event("skip", f"cell {cell}"))
+            results.append(read_result(folder / experiment.home / "result.json"))
             continue
-        detector = detector or train_detector(context, plan)
-        results.append(run_cell(context, plan, name, part, detector, second))
+        run = run or Run(context, _networks(context, plan))
+        results.append(run_cell(experiment, run))
     return results
+
+
+def _networks(context: Context, plan: Plan) -> Networks:
+    first = train_detector(context, plan)
+    extractor = extractor_of(context, plan.extractor, plan.embedder, first)
+    return Networks(first, cache(lambda: train_detector(context, plan, second=True)), extractor)
 
 
 def train_detector(context: Context, plan: Plan, *, second: bool = False) -> Detector | None:

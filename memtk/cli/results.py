@@ -104,9 +104,9 @@ def rerun(
     stored = read_result(file, WAY_OUT)
     terminal = open_terminal()
     with terminal.loading():
-        from memtk.bench import rerun as again
+        from memtk.bench import reproduce as again
     with tempfile.TemporaryDirectory() as folder, terminal.progress() as progress:
-        repeated = again.rerun(
+        repeated = again.reproduce(
             stored,
             terminal.registry,
             out=out or Path(folder) / "run",

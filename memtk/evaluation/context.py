@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class StageTimer:
-    """Adds up the seconds of each stage in a JSON file.
+    """Adds up the seconds of each stage in a JSON file, without those of the stages within it.
 
     Args:
         path: the file; None keeps nothing (other processes than the first).
@@ -36,30 +36,45 @@ class StageTimer:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._seconds: dict[str, float] = {}
+        self._open: list[tuple[str, list[float]]] = []
         if path and path.exists():
             with contextlib.suppress(ValueError):  # times are not worth a run
                 self._seconds = json.loads(path.read_text(encoding="utf-8"))
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time a block as (a part of) a stage; what a failed block took is not lost."""
+    def __call__(self, stage: str, name: str | None = None) -> Iterator[None]:
+        """Time a block as (a part of) a stage; what a failed block took is not lost.
+
+        Args:
+            name: whose stage it is, such as a cell's; None: that of the stage around it.
+        """
+        whose = name if name is not None else self._open[-1][0] if self._open else ""
+        within: list[float] = []
+        self._open.append((whose, within))
         start = time.perf_counter()
         try:
             yield
-        except BaseException:
-            with contextlib.suppress(UserError):  # a full disk has been told of already
-                self._add(stage, time.perf_counter() - start)
-            raise
-        self._add(stage, time.perf_counter() - start)
+        finally:
+            spent = time.perf_counter() - start
+            self._open.pop()
+            if self._open:
+                self._open[-1][1].append(spent)
+            with contextlib.suppress(UserError):  # what fills the disk is told of where it matters
+                self._add(self.key(stage, whose), spent - sum(within))
 
-    def _add(self, stage: str, spent: float) -> None:
-        self._seconds[stage] = round(self._seconds.get(stage, 0.0) + spent, 3)
+    def _add(self, key: str, spent: float) -> None:
+        self._seconds[key] = round(self._seconds.get(key, 0.0) + spent, 3)
         if self._path:
             write_text(self._path, json.dumps(self._seconds, indent=1))
 
-    def of(self, *prefixes: str) -> dict[str, float]:
-        """Return the stages whose names begin with one of the prefixes."""
-        return {s: v for s, v in self._seconds.items() if s.startswith(prefixes)}
+    @staticmethod
+    def key(stage: str, name: str = "") -> str:
+        """Return under what the seconds of a stage are kept: "train: monai2d"."""
+        return f"{stage}: {name}" if name else stage
+
+    def of(self, *names: str) -> dict[str, float]:
+        """Return the seconds of the stages of these names; "" names those of the whole run."""
+        return {key: s for key, s in self._seconds.items() if key.partition(": ")[2] in names}
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ class Context:
     dataset: Dataset
     devices: Devices
     folder: Path
-    clock: StageTimer
+    timer: StageTimer
     watch: Watch
     root: int
     batch_size: int
@@ -154,7 +169,7 @@ def open_context(
         batch_size: see `Context`.
     """
     timer = StageTimer(folder / "timing.json" if devices.is_main else None)
-    with timer("reading the images"):
+    with timer("read"):
         dataset = prepared(data, registry, folder, devices, watch)
     return Context(dataset, devices, folder, timer, watch, seed, batch_size)
 

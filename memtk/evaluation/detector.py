@@ -60,7 +60,7 @@ class Detector:
             self.given = True
             return
         self.given = not self._model.phases()
-        with context.clock(f"training {name}"):
+        with context.timer("train embedder"):
             self.training = train(
                 self._model,
                 images,
@@ -75,10 +75,9 @@ class Detector:
     def embed(self, sets: Mapping[str, Images], label: str) -> dict[str, np.ndarray]:
         """Return the embeddings (N, D) of each set, computed once and kept under `label`."""
         path = self.place / f"{label}.h5"
-        stage = f"embedding {label} by {self._name}"
         if path.exists():
             return read_arrays(path, "embeddings")
-        with self._context.clock(stage):
+        with self._context.timer("embed"):
             found = self._see_all(sets, label)
         if self._context.devices.is_main:
             write_arrays(path, "embeddings", found)

@@ -4,7 +4,7 @@ from memtk.interfaces.attack import Attack, Target
 from memtk.interfaces.detector import Embedder, Similarity
 from memtk.interfaces.generator import Diffusion, Generator
 from memtk.interfaces.images import Images, ImageSpec, PatientImages
-from memtk.interfaces.mitigation import Choice, CopyDetector, Mitigation, Standing
+from memtk.interfaces.mitigation import CheckpointScores, Choice, CopyDetector, Mitigation, Stage
 from memtk.interfaces.protocol import Levels, Measure, Protocol, ProtocolTable, Similarities
 from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, QualityMetric
 from memtk.interfaces.reader import Reader, Record, Volume
@@ -15,13 +15,14 @@ from memtk.interfaces.trainable import Phase, Trainable, Turn, in_float32
 __all__ = [
     "COUNTS_STEPS",
     "Attack",
+    "CheckpointScores",
     "Choice",
     "ComponentConfig",
+    "CopyDetector",
     "Diffusion",
     "Embedder",
     "FeatureMetric",
     "Features",
-    "CopyDetector",
     "Generator",
     "ImageSpec",
     "Images",
@@ -44,7 +45,7 @@ __all__ = [
     "SectionContent",
     "Similarities",
     "Similarity",
-    "Standing",
+    "Stage",
     "Target",
     "Trainable",
     "Turn",

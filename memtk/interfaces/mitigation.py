@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -13,6 +14,23 @@ from memtk.interfaces.detector import Similarity
 from memtk.interfaces.images import Images, PatientImages
 from memtk.interfaces.settings import ComponentConfig, Private
 from memtk.noise import Noise
+
+
+class Stage(StrEnum):
+    """The stages of a bench cell; `memtk.bench.pipeline.STAGES` says in which order."""
+
+    ADJUST = "adjust"
+    CHOOSE = "choose"
+    THIN = "thin"
+    TEACH = "teach"
+    TRAIN = "train"
+    SAMPLE = "sample"
+    EVALUATE = "evaluate"
+    STOP = "stop"
+    SCREEN = "screen"
+    REEVALUATE = "reevaluate"
+    ATTACK = "attack"
+    RECORD = "record"
 
 
 @dataclass(frozen=True)
@@ -30,8 +48,8 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What was found at one checkpoint, for a mitigation that chooses among them.
+class CheckpointScores:
+    """Memorization and quality at one checkpoint, for a mitigation that chooses among them.
 
     Args:
         step: of the generator's last phase.
@@ -65,13 +83,28 @@ class CopyDetector(Protocol):
         ...
 
 
+_STAGE_OF = {
+    "adjust": Stage.ADJUST,
+    "choose": Stage.CHOOSE,
+    "thin": Stage.THIN,
+    "teach": Stage.TEACH,
+    "augment": Stage.TRAIN,
+    "private": Stage.TRAIN,
+    "release": Stage.SAMPLE,
+    "stop": Stage.STOP,
+    "screen": Stage.SCREEN,
+}
+"""The stage of a cell in which each method of a mitigation is asked."""
+
+
 class Mitigation:
     """Changes the settings, the training set, the images at each step, or what is released.
 
-    A subclass overrides what it needs; each method here changes nothing. The core asks in the order
-    of the methods. Several mitigations combine: each method is asked of all of them, in the order
-    they are named, each on what the one before has left; of `teach` and `screen` all see all
-    images, and what any drops is dropped.
+    A subclass overrides what it needs; each method here changes nothing. `stages` says in which
+    stages of a bench cell it takes part; `memtk.bench.pipeline` has their order. Several
+    mitigations combine: each method is asked of all of them, in the order they are named, each on
+    what the one before has left; of `teach` and `screen` all see all images, and what any drops is
+    dropped.
 
     `teach`, `stop` and `screen` choose by a score, and what was chosen by a score cannot be tested
     by that score again. So the core judges what comes of them by a second embedder, trained from
@@ -87,6 +120,15 @@ class Mitigation:
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config
+
+    @classmethod
+    def stages(cls) -> frozenset[Stage]:
+        """Return the stages of a bench cell in which it takes part: whose methods it overrides."""
+        return frozenset(
+            stage
+            for name, stage in _STAGE_OF.items()
+            if getattr(cls, name) is not getattr(Mitigation, name)
+        )
 
     def check(self, quality: Sequence[str], exposure: str) -> None:
         """Refuse settings that the bench cannot serve, before anything is trained.
@@ -149,9 +191,9 @@ class Mitigation:
         """
         return Choice(np.arange(len(synthetic)))
 
-    def stop(self, course: Sequence[Standing]) -> Choice:
-        """Choose the one checkpoint that is taken: an index into `course`."""
-        return Choice(np.array([len(course) - 1]))
+    def stop(self, checkpoints: Sequence[CheckpointScores]) -> Choice:
+        """Choose the one checkpoint that is taken: an index into `checkpoints`."""
+        return Choice(np.array([len(checkpoints) - 1]))
 
     def release(self, synthetic: Images) -> np.ndarray:
         """Return the indices of the synthetic images (M) that may go out, whatever was found.

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from memtk.bench import Plan, make_plan
-from memtk.bench.selection import chosen_training
+from memtk.bench.subsets import chosen_training
 from memtk.config import merge
 from memtk.data.prepare import Dataset
 from memtk.interfaces import PhaseSettings

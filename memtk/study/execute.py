@@ -81,8 +81,8 @@ def _detect(
     hard_link(shared_folder(folder, "images", task.run.images) / "data", home / "data")
     dataset = prepared(plan.data, registry, home, devices, watch)
     plan.check_dims(dataset.spec, registry)
-    bench, clock = plan.recipe.bench, StageTimer(home / "timing.json")
-    context = Context(dataset, devices, home, clock, watch, bench.seed, bench.batch_size)
+    bench, timer = plan.recipe.bench, StageTimer(home / "timing.json")
+    context = Context(dataset, devices, home, timer, watch, bench.seed, bench.batch_size)
     train_detector(context, plan)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
-from memtk.interfaces import Choice, Images, Standing
+from memtk.interfaces import CheckpointScores, Choice, Images
 from memtk.memorization import Embeddings, judge
 from memtk.noise import Noise
 from memtk.testing.assertions import (
@@ -150,8 +150,8 @@ def check_teach_keeps_synthetic_images(case: Case) -> None:
 
 def check_stop_takes_one_checkpoint(case: Case) -> None:
     """`stop` takes one of the checkpoints it is shown."""
-    course = [
-        Standing(
+    checkpoints = [
+        CheckpointScores(
             step,
             dict.fromkeys(("copies", "dar", "dar-matched", "copy-rate", "exposed"), share),
             {"fid[check]": distance},
@@ -159,7 +159,8 @@ def check_stop_takes_one_checkpoint(case: Case) -> None:
         )
         for step, share, distance in ((100, 0.0, 3.0), (200, 0.2, 2.0), (300, 0.9, 1.5))
     ]
-    _check_choice(case, "stop", lambda: case.make().stop(course), len(course), least=1, most=1)
+    count = len(checkpoints)
+    _check_choice(case, "stop", lambda: case.make().stop(checkpoints), count, least=1, most=1)
 
 
 def check_screen_keeps_synthetic_images(case: Case) -> None:

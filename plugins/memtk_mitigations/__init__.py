@@ -13,22 +13,22 @@ def memtk_mitigations() -> Iterable[Component]:
     return (
         Component(
             name="augment",
-            target="memtk_mitigations.augment:Augment",
+            target="memtk_mitigations.generator:Augment",
             summary="Flips and turns the training images by up to 5 degrees, each half the time.",
         ),
         Component(
             name="datasize",
-            target="memtk_mitigations.datasize:DataSize",
+            target="memtk_mitigations.training_set:DataSize",
             summary="Trains on some of the patients alone, to see what the number of them does.",
         ),
         Component(
             name="deduplicate",
-            target="memtk_mitigations.deduplicate:Deduplicate",
+            target="memtk_mitigations.training_set:Deduplicate",
             summary="Leaves out training images that are near copies of another one.",
         ),
         Component(
             name="distill",
-            target="memtk_mitigations.distill:Distill",
+            target="memtk_mitigations.filters:Distill",
             summary="Trains a fresh generator on what a first one made, without its copies.",
         ),
         Component(
@@ -38,12 +38,12 @@ def memtk_mitigations() -> Iterable[Component]:
         ),
         Component(
             name="release-filter",
-            target="memtk_mitigations.release_filter:ReleaseFilter",
+            target="memtk_mitigations.filters:ReleaseFilter",
             summary="Holds back the synthetic images that are flagged.",
         ),
         Component(
             name="smaller",
-            target="memtk_mitigations.smaller:Smaller",
+            target="memtk_mitigations.generator:Smaller",
             summary="Halves the channels of the generator's networks.",
         ),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from memtk.errors import UserError, did_you_mean
-from memtk.interfaces import Choice, ComponentConfig, Mitigation, Standing
+from memtk.interfaces import CheckpointScores, Choice, ComponentConfig, Mitigation
 
 
 class EarlyStopConfig(ComponentConfig):
@@ -62,39 +62,39 @@ class EarlyStop(Mitigation):
                 f"it with --quality.{did_you_mean(wanted, quality)}"
             )
 
-    def stop(self, course: Sequence[Standing]) -> Choice:
+    def stop(self, checkpoints: Sequence[CheckpointScores]) -> Choice:
         """Choose one checkpoint.
 
         Raises:
             UserError: if a checkpoint lacks the measure of memorization or of quality.
         """
-        name = self._quality(course)
-        points = [(self._memorization(s), s.cost[name]) for s in course]
+        name = self._quality(checkpoints)
+        points = [(self._memorization(s), s.cost[name]) for s in checkpoints]
         front = pareto_front(points)
         chosen = nearest_to_best(points, front, self.config.weight)
-        memorized, _ = points[chosen]
-        steps = ", ".join(f"{course[i].step:,}" for i in front)
+        taken, (memorized, _) = checkpoints[chosen], points[chosen]
+        steps = ", ".join(f"{checkpoints[i].step:,}" for i in front)
         why = (
             f"On the Pareto front of {self.config.memorization} and {name}: "
             f"step{'s' if len(front) > 1 else ''} {steps}. Nearest to the best of both is step "
-            f"{course[chosen].step:,}, with {self.config.memorization} {100 * memorized:.3g} % and "
-            f"{name} {course[chosen].quality[name]:.4g}."
+            f"{taken.step:,}, with {self.config.memorization} {100 * memorized:.3g} % and "
+            f"{name} {taken.quality[name]:.4g}."
         )
         return Choice(np.array([chosen]), why)
 
-    def _memorization(self, standing: Standing) -> float:
+    def _memorization(self, scores: CheckpointScores) -> float:
         wanted = self.config.memorization
-        if wanted not in standing.memorization:
+        if wanted not in scores.memorization:
             way = "say --set bench.exposure=all" if wanted == "exposed" else "choose another"
             raise UserError(
-                f"early-stop.memorization = {wanted}: it was not measured at step {standing.step}; "
-                f"{way}. There are {', '.join(standing.memorization)}"
+                f"early-stop.memorization = {wanted}: it was not measured at step {scores.step}; "
+                f"{way}. There are {', '.join(scores.memorization)}"
             )
-        return standing.memorization[wanted]
+        return scores.memorization[wanted]
 
-    def _quality(self, course: Sequence[Standing]) -> str:
+    def _quality(self, checkpoints: Sequence[CheckpointScores]) -> str:
         """Return the name of the measure, which every checkpoint has."""
-        there = [name for name in course[0].cost if all(name in s.cost for s in course)]
+        there = [name for name in checkpoints[0].cost if all(name in s.cost for s in checkpoints)]
         wanted = self.config.quality
         fits = [
             n for n in there if wanted in (None, n) or n.startswith((f"{wanted}[", f"{wanted}."))

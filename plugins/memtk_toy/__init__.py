@@ -13,12 +13,12 @@ def memtk_generators() -> Iterable[Component]:
     return (
         Component(
             name="copycat",
-            target="memtk_toy.copycat:Copycat",
+            target="memtk_toy.controls:Copycat",
             summary="Gives back its training images: a bench must find all of them (about 1).",
         ),
         Component(
             name="independent",
-            target="memtk_toy.independent:Independent",
+            target="memtk_toy.controls:Independent",
             summary="Gives back patients nobody trained on: a bench must find none (about 0).",
         ),
     )

@@ -8,7 +8,7 @@ import torch
 
 from memtk.bench import describe_plan, make_plan, read_recipe, run_bench
 from memtk.bench.attacking import Pool
-from memtk.bench.privacy import deed_of, privacy_of
+from memtk.bench.record import privacy_of
 from memtk.data.images import MemoryImages
 from memtk.errors import PluginError, UserError
 from memtk.memorization import auc, membership, scores_of
@@ -153,7 +153,7 @@ def test_a_private_cell_has_its_epsilon_and_no_other_has_one(cells):
 
 
 def test_nothing_private_asks_for_nothing():
-    assert privacy_of(None) is None and deed_of(None, ()) == []
+    assert privacy_of(None) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from memtk.bench import make_plan, read_recipe
-from memtk.bench.deeds import settled
 from memtk.errors import UserError
 
 
@@ -101,20 +100,3 @@ def test_what_early_stop_cannot_weigh_is_refused_before_training(registry, sets,
     for fits in (["early-stop.quality=ms-ssim"], ["bench.exposure=all", *sets[:1]]):
         if "quality=kid" not in fits[-1]:
             make_plan(read_recipe(registry, asked, sets=fits), registry)
-
-
-@pytest.mark.parametrize(
-    ("name", "variants", "said"),
-    [
-        ("monai2d", (5, 5, 5), "drew from 5 changed versions of each"),
-        ("monai2d", (8, 8, 3), "as many as its setting `variants` says"),
-        ("copycat", (), ""),
-    ],
-)
-def test_a_deed_says_how_often_augmentation_is_new(registry, name, variants, said):
-    phases = ("autoencoder", "adversarial", "diffusion")
-    sets = [f"{name}.{phase}.variants={n}" for phase, n in zip(phases, variants, strict=False)]
-    asked = {"generator": (name,), "mitigation": ("augment",), "preset": "smoke"}
-    plan = make_plan(read_recipe(registry, asked, sets=sets), registry)
-    [deed] = settled(plan, f"{name}+augment")
-    assert said in deed.text and ("frozen encoder" in deed.text) == bool(said)

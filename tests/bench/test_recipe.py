@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.bench import make_recipe, read_recipe
+from memtk.bench.recipe import split_names
 from memtk.errors import UserError
 from memtk.registry import open_registry
 
@@ -135,3 +136,9 @@ def test_a_components_own_settings_win_over_those_of_its_kind():
         {"bench": {"generator": "a"}, "generator": {"x": 1, "y": 1}, "a": {"x": 2}}
     )
     assert recipe.settings_of("generator", "plugin/a") == {"x": 2, "y": 1}
+
+
+@pytest.mark.parametrize("entry", ["", "+", "a+", "+a", "monai2d", "monai2d+"])
+def test_an_entry_that_names_no_mitigation_is_refused(entry):
+    with pytest.raises(UserError, match="name a mitigation"):
+        split_names(entry, ["monai2d"])

@@ -149,7 +149,7 @@ def test_the_control_needs_patients_held_back(tmp_path, run_small):
 def test_synthetic_images_that_a_mitigation_holds_back_are_neither_judged_nor_kept(
     tmp_path, run_small, monkeypatch
 ):
-    from memtk_mitigations.datasize import DataSize
+    from memtk_mitigations.training_set import DataSize
 
     monkeypatch.setattr(DataSize, "release", lambda self, synthetic: np.arange(3, 8))
     run = run_small(tmp_path / "run", ("copycat",), mitigation=("datasize",), similarity="ncc",

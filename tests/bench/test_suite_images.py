@@ -6,7 +6,7 @@ import pytest
 
 from memtk.bench import make_plan, read_recipe
 from memtk.bench.dry_run import describe_plan
-from memtk.bench.suite_images import digest
+from memtk.bench.recipe import digest
 from memtk.errors import UserError
 from memtk.registry import open_registry
 

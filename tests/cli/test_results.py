@@ -54,10 +54,11 @@ def test_show_reads_as_tables():
 
 
 def test_rerun_says_that_the_numbers_are_the_same(monkeypatch, tmp_path):
-    monkeypatch.setattr("memtk.bench.rerun.rerun", lambda stored, registry, **options: stored)
+    again = "memtk.bench.reproduce.reproduce"
+    monkeypatch.setattr(again, lambda stored, registry, **options: stored)
     text = run("results", "rerun", REAL)
     assert "43 equal, 0 within 0.01, 0 differ" in text
-    monkeypatch.setattr("memtk.bench.rerun.rerun", lambda stored, registry, **options: None)
+    monkeypatch.setattr(again, lambda stored, registry, **options: None)
     assert "equal" not in run("results", "rerun", REAL)  # another process than the first
 
 

@@ -9,21 +9,31 @@ from memtk.evaluation.context import StageTimer
 
 def test_seconds_of_a_stage_add_up_over_restarts(tmp_path):
     for _ in range(2):
-        with StageTimer(tmp_path / "t.json")("training a"):
+        with StageTimer(tmp_path / "t.json")("train", "a"):
             time.sleep(0.02)
-    assert 0.04 <= StageTimer(tmp_path / "t.json").of("training")["training a"] < 0.5
+    assert 0.04 <= StageTimer(tmp_path / "t.json").of("a")["train: a"] < 0.5
 
 
 def test_the_time_of_a_stage_that_failed_is_kept(tmp_path):
-    clock = StageTimer(tmp_path / "t.json")
-    with pytest.raises(ZeroDivisionError), clock("x"):
+    timer = StageTimer(tmp_path / "t.json")
+    with pytest.raises(ZeroDivisionError), timer("x"):
         1 / 0  # noqa: B018
-    assert "x" in StageTimer(tmp_path / "t.json").of("x")
+    assert "x" in StageTimer(tmp_path / "t.json").of("")
 
 
-def test_only_the_stages_asked_for_are_given():
-    clock = StageTimer(None)
-    for stage in ("training a", "training ab", "sampling a"):
-        with clock(stage):
+def test_only_the_names_asked_for_are_given():
+    timer = StageTimer(None)
+    for stage, name in (("train", "a"), ("train", "ab"), ("sample", "a"), ("read", "")):
+        with timer(stage, name):
             pass
-    assert set(clock.of("sampling", "training ab")) == {"training ab", "sampling a"}
+    assert set(timer.of("", "ab")) == {"read", "train: ab"}
+
+
+def test_a_stage_within_another_is_counted_once_and_bears_its_name():
+    timer = StageTimer(None)
+    with timer("evaluate", "a"):
+        time.sleep(0.02)
+        with timer("train embedder"):
+            time.sleep(0.04)
+    spent = timer.of("a")
+    assert 0.02 <= spent["evaluate: a"] < 0.04 <= spent["train embedder: a"]

@@ -8,7 +8,14 @@ import pytest
 
 import memtk.interfaces
 from memtk.data.images import MemoryImages
-from memtk.interfaces import ComponentConfig, ImageSpec, Mitigation, Record, Standing, Volume
+from memtk.interfaces import (
+    CheckpointScores,
+    ComponentConfig,
+    ImageSpec,
+    Mitigation,
+    Record,
+    Volume,
+)
 from memtk.noise import Noise
 
 
@@ -49,4 +56,5 @@ def test_a_mitigation_chooses_everything_and_the_last_checkpoint_unless_it_says_
     assert mitigation.thin(images, images, None).indices.tolist() == [0, 1]
     assert mitigation.teach(images, {}).indices.tolist() == [0, 1]
     assert mitigation.screen(images, {}).indices.tolist() == [0, 1]
-    assert mitigation.stop([Standing(1, {}), Standing(2, {})]).indices.tolist() == [1]
+    scores = [CheckpointScores(1, {}), CheckpointScores(2, {})]
+    assert mitigation.stop(scores).indices.tolist() == [1]

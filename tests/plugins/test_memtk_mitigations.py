@@ -10,8 +10,8 @@ from memtk.errors import UserError
 from memtk.imaging import augmentation
 from memtk.interfaces import Mitigation
 from memtk.noise import Noise
-from memtk_mitigations.augment import Augment
-from memtk_mitigations.datasize import DataSize
+from memtk_mitigations.generator import Augment
+from memtk_mitigations.training_set import DataSize
 
 PATIENTS = [f"p{i % 20:02d}" for i in range(53)]  # 20 patients, 2 or 3 images each
 

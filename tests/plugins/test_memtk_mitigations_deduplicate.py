@@ -8,8 +8,8 @@ from memtk.config import build
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.noise import Noise
-from memtk_mitigations import deduplicate
-from memtk_mitigations.deduplicate import Correlation, Deduplicate, first_of_each
+from memtk_mitigations import training_set
+from memtk_mitigations.training_set import Correlation, Deduplicate, first_of_each
 
 STRANGERS = 20
 COPIES = {3: 20, 7: 21, 0: 22}
@@ -84,7 +84,7 @@ def test_the_threshold_is_what_no_two_validation_patients_reach(validation):
     rows = validation.x.flatten(1).double().numpy()
     table = np.corrcoef(rows)
     np.fill_diagonal(table, -1)
-    found = deduplicate.between_strangers(rows, validation.patients, Correlation())
+    found = training_set.between_strangers(rows, validation.patients, Correlation())
     assert found == pytest.approx(table.max(), abs=1e-12)
 
 
@@ -93,7 +93,7 @@ def test_two_images_of_one_validation_patient_do_not_raise_the_threshold(validat
     patients = [*validation.patients, validation.patients[0]]
     rows = [x.flatten(1).double().numpy() for x in (validation.x, twice)]
     found = [
-        deduplicate.between_strangers(row, who, Correlation())
+        training_set.between_strangers(row, who, Correlation())
         for row, who in zip(rows, (validation.patients, patients), strict=True)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-12)
@@ -107,7 +107,7 @@ def test_where_one_patient_is_all_that_there_is_only_identical_images_are_near(p
 @pytest.mark.parametrize("block", [1, 2, 5, 1024])
 @pytest.mark.parametrize("limit", [-0.2, 0.1, 0.4, 0.9])
 def test_the_same_stay_as_by_comparing_every_pair(monkeypatch, block, limit):
-    monkeypatch.setattr(deduplicate, "BLOCK", block)
+    monkeypatch.setattr(training_set, "BLOCK", block)
     x = torch.cat([images(14, seed=4), images(14, seed=4)[:5] * 0.9, images(2, seed=4)])
     rows = x.flatten(1).double().numpy()
     kept = first_of_each(rows, Correlation(), limit)

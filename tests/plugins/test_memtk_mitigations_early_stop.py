@@ -7,7 +7,7 @@ import pytest
 
 from memtk.config import build
 from memtk.errors import UserError
-from memtk.interfaces import Standing
+from memtk.interfaces import CheckpointScores
 from memtk_mitigations.early_stop import EarlyStop, nearest_to_best, pareto_front
 
 
@@ -17,7 +17,7 @@ def stop(course, **config):
 
 def course(*pairs, name="fid[net]"):
     return [
-        Standing(100 * (i + 1), {"copy-rate": m, "dar": m / 2}, {name: q}, {name: q})
+        CheckpointScores(100 * (i + 1), {"copy-rate": m, "dar": m / 2}, {name: q}, {name: q})
         for i, (m, q) in enumerate(pairs)
     ]
 
@@ -89,7 +89,7 @@ def test_what_was_not_measured_is_refused_with_what_there_is(config, message):
 
 def test_without_a_measure_that_can_be_ordered_it_says_how_to_get_one():
     with pytest.raises(UserError, match="no measure of quality.*--quality"):
-        stop([Standing(1, {"copy-rate": 0.0}, {"odd": 1.0}, {})])
+        stop([CheckpointScores(1, {"copy-rate": 0.0}, {"odd": 1.0}, {})])
 
 
 def test_every_order_of_the_checkpoints_gives_the_same_one():

@@ -7,8 +7,7 @@ import torch
 from memtk.config import build
 from memtk.data.images import MemoryImages
 from memtk.memorization import withhold
-from memtk_mitigations.distill import Distill
-from memtk_mitigations.release_filter import ReleaseFilter
+from memtk_mitigations.filters import Distill, ReleaseFilter
 
 SYNTHETIC = MemoryImages(torch.zeros(6, 1, 4, 4))
 

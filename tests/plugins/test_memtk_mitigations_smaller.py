@@ -8,7 +8,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
-from memtk_mitigations.smaller import Smaller
+from memtk_mitigations.generator import Smaller
 
 GENERATORS = {
     "monai2d": ImageSpec((32, 32)),

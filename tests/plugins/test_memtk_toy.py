@@ -8,8 +8,7 @@ from memtk.errors import UserError
 from memtk.imaging import augmentation
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
-from memtk_toy.copycat import Copycat
-from memtk_toy.independent import Independent
+from memtk_toy.controls import Copycat, Independent
 
 FLAT, SOLID = ImageSpec((12, 10)), ImageSpec((8, 6, 10), channels=2)
 

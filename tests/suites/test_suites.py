@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.bench.suite_images import digest, suite_data
+from memtk.bench.recipe import digest, suite_data
 from memtk.data.public.catalogue import PUBLIC
 from memtk.data.splits import split_patients
 from memtk.errors import UserError

@@ -1,20 +1,59 @@
-"""Known truth: a stated share of the samples are copies of training images."""
+"""Generators whose truth is known: a stated share of the samples are copies, or none is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from memtk.errors import UserError
 from memtk.imaging import augmentation
 from memtk.imaging.phantoms import phantom
-from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, PhaseSettings
 from memtk.noise import Noise
-from memtk_toy.memory import Memory
+
+
+class Memory(Generator):
+    """Holds the images it is trained on in a buffer, so that a checkpoint has them."""
+
+    images: Tensor
+
+    def __init__(self, config: ComponentConfig, spec: ImageSpec) -> None:
+        super().__init__(config, spec)
+        self.register_buffer("images", torch.empty(0, spec.channels, *spec.shape))
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return one phase, which looks at every image once and takes no step."""
+        settings = PhaseSettings.model_validate({"steps": 0, "batch_size": 64})
+        return (Phase("memorize", settings, begin=self._keep),)
+
+    def recall(self, indices: Tensor) -> Tensor:
+        """Return the images (B, C, *S) at `indices` (B,).
+
+        Raises:
+            UserError: if it was shown none.
+        """
+        if not len(self.images):
+            raise UserError(f"{type(self).__name__.lower()} has no images yet: train it first")
+        return self.images[indices.to(self.images.device)]
+
+    def _keep(self, batches: Iterable[Tensor]) -> None:
+        self.images = torch.cat([x.float() for x in batches])  # (N, C, *S)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Take as many images as are saved: a fresh instance has room for none."""
+        saved = state_dict.get(f"{prefix}images")
+        if saved is not None and saved.shape[1:] == self.images.shape[1:]:
+            self.images = torch.empty_like(saved, device=self.images.device)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
 
 LARGEST_GAMMA = 1.35
 """Contrast of a varied copy is raised to a power between 1 / 1.35 and 1.35."""
@@ -76,3 +115,33 @@ def _fresh(seed: int, spec: ImageSpec) -> Tensor:
     starts = [(size - side) // 2 for side in spec.shape]
     middle = cube[tuple(slice(a, a + n) for a, n in zip(starts, spec.shape, strict=True))]
     return torch.from_numpy(np.repeat(middle[None], spec.channels, axis=0))
+
+
+class Independent(Memory):
+    """Gives back real images of held-out patients, each once: sample i is held-out image i.
+
+    What is found in them is what the measure finds where nothing was memorized.
+    """
+
+    learns_from: ClassVar[Literal["training", "held_out"]] = "held_out"
+
+    @classmethod
+    def most_samples(cls, images: int) -> int:
+        """Return the number of held-out images: each is given back once."""
+        return images
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Return held-out images (B, C, *S) in [-1, 1], by the indices of `noise`.
+
+        Raises:
+            UserError: if there are fewer held-out images than samples.
+        """
+        indices = torch.tensor(noise.indices, dtype=torch.int64)
+        held, asked = len(self.images), max(noise.indices, default=-1) + 1
+        if held and asked > held:
+            raise UserError(
+                f"independent gives back held-out images, each once: {asked} samples were asked "
+                f"of {held}.\nSample fewer with --samples {held}, or hold back more patients with "
+                "--set data.held_out=SHARE (--set data.phantom.held_out=COUNT)."
+            )
+        return self.recall(indices)

@@ -1,4 +1,4 @@
-"""Filtering of what is released."""
+"""Synthetic images that are flagged: held back, or kept from a second generator."""
 
 from __future__ import annotations
 
@@ -55,3 +55,26 @@ def innocent(found: Mapping[str, np.ndarray], config: FilterConfig) -> Choice:
     if others:
         why += f"; {others} more identical to a training image or nearest to an exposed one"
     return Choice(np.flatnonzero(~gone), f"{why}.")
+
+
+class Distill(Mitigation):
+    """Trains a fresh generator on the synthetic images of a first one, without those flagged.
+
+    The first generator is trained on the training images and sampled as often as the bench asks
+    (`--samples`). Its copies are taken out by the run's copy detector, as `release-filter` does it,
+    and a generator of the same kind and settings is trained on the rest. That one is judged by a
+    second embedder, against the original training images.
+
+    The second generator can still learn copies that went unnoticed; and it learns from fewer
+    images, the fewer the more the first has copied.
+
+    Reference: Fernandez et al., "Privacy Distillation: Reducing Re-identification Risk of
+    Multimodal Diffusion Models", arXiv 2306.01322 (2023).
+    """
+
+    Config = FilterConfig
+    config: FilterConfig
+
+    def teach(self, synthetic: Images, found: Mapping[str, np.ndarray]) -> Choice:
+        """Keep the first generator's images that are not flagged."""
+        return innocent(found, self.config)

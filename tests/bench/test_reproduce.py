@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from memtk.bench.rerun import changed_packages, plan_of, recipe_of, rerun
+from memtk.bench.reproduce import changed_packages, plan_of, recipe_of, reproduce
 from memtk.errors import UserError
 from memtk.results import Result, read_result
 from memtk.results.collect import add
@@ -45,7 +45,7 @@ def changed(result, **changes):
 
 
 def test_a_cell_comes_out_again_from_its_file_alone(stored, registry, tmp_path):
-    repeated = rerun(stored, registry, out=tmp_path / "run", device="cpu")
+    repeated = reproduce(stored, registry, out=tmp_path / "run", device="cpu")
     assert {line.outcome for line in compare(stored, repeated, 0)} == {"equal"}
     assert (
         repeated.components == stored.components
@@ -90,14 +90,14 @@ def test_own_images_must_be_given_and_must_be_the_same(own, registry, tmp_path):
     assert str(source.parent) not in (folder / "result.json").read_text()
     assert stored.asked["data"]["source"] == HIDDEN
     with pytest.raises(UserError, match="--data PATH"):
-        rerun(stored, registry, out=tmp_path / "a")
-    repeated = rerun(stored, registry, out=tmp_path / "b", data=str(source), device="cpu")
+        reproduce(stored, registry, out=tmp_path / "a")
+    repeated = reproduce(stored, registry, out=tmp_path / "b", data=str(source), device="cpu")
     assert {line.outcome for line in compare(stored, repeated, 0)} == {"equal"}
     rng = np.random.default_rng(1)
     other = {f"{part}_images": rng.integers(0, 255, (6, 9, 8), dtype=np.uint8) for part in SPLITS}
     np.savez(tmp_path / "other.npz", **other)
     with pytest.raises(UserError, match=r"these are not the images of the result"):
-        rerun(stored, registry, out=tmp_path / "c", data=str(tmp_path / "other.npz"))
+        reproduce(stored, registry, out=tmp_path / "c", data=str(tmp_path / "other.npz"))
 
 
 def test_public_images_are_found_by_their_name(stored):
@@ -107,7 +107,7 @@ def test_public_images_are_found_by_their_name(stored):
 
 def test_places_of_own_images_are_hidden_and_those_of_public_ones_are_not(registry):
     from memtk.bench import make_plan, read_recipe
-    from memtk.bench.outcome import asked_of
+    from memtk.bench.record import asked_of
 
     asked = {"generator": ("copycat",), "similarity": "ncc", "preset": "smoke"}
     pattern = r"data.patient_pattern=_(\d+)"

@@ -76,7 +76,7 @@ def plan_of(
     return make_plan(recipe_of(result, data=data, sets=sets), registry, adjust=False)
 
 
-def rerun(
+def reproduce(
     result: Result,
     registry: Registry,
     *,
