@@ -11,8 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from memtk import __version__
-from memtk.report.page import unbroken
-from memtk.results.formats import interval, many, percent, share
+from memtk.results.formats import interval, many, percent, share, unbroken
 
 _HERE = Path(__file__).parent
 _REPORT = _HERE.parent / "report"

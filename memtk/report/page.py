@@ -13,10 +13,7 @@ from markupsafe import Markup
 
 from memtk import __version__
 from memtk.files import write_text
-from memtk.report.provenance import seconds
-from memtk.report.quality import shown
-from memtk.results import percent
-from memtk.results.formats import interval, many, share
+from memtk.results.formats import duration, interval, many, number, percent, share, unbroken
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -124,16 +121,11 @@ def _environment() -> Environment:
         "many": many,
         "unbroken": unbroken,
         "scale": scale,
-        "seconds": seconds,
+        "duration": duration,
         "tenth": lambda value: f"{value:.1f}".removesuffix(".0"),
-        "shown": shown,
+        "number": number,
     }
     return environment
-
-
-def unbroken(text: str) -> str:
-    """Keep a number and its percent sign on one line."""
-    return text.replace(" %", "\u00a0%")
 
 
 def scale(values: list[float | None]) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtk.results import Audit, Counts, Data, Device, EmbedderSaw, Policy, Result, Used
+from memtk.results.formats import duration
 from memtk.results.redact import names_something, redact_settings
 
 Rows = list[tuple[str, str]]
@@ -169,33 +170,6 @@ def _timing(timing: Mapping[str, float]) -> Rows:
 def _component(role: str, part: Used) -> Component:
     origin = f"{part.distribution} {part.version}, plugin {part.plugin}"
     return Component(role, part.name, origin, flatten(redact_settings(part.config)))
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for a reader.
-
-    >>> duration(0.42), duration(75), duration(8000)
-    ('0.4 s', '1 min 15 s', '2 h 13 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def seconds(value: float) -> str:
-    """Return a time for a reader.
-
-    >>> [seconds(v) for v in (0.0, 12.3, 200, 9000)]
-    ['–', '12 s', '3 min', '2.5 h']
-    """
-    if value < 0.5:
-        return "–"
-    if value < 90:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtk.report.provenance import duration
 from memtk.results import Result
-from memtk.results.formats import interval, share
+from memtk.results.formats import duration, interval, number, share
 from memtk.results.measures import Side, Tradeoff, tradeoff
 
 BETTER = {
@@ -86,15 +85,6 @@ def features_word(result: Result) -> str:
     return f"Features are those of {extractor.name}, which came trained on other people's images."
 
 
-def shown(value: float | None) -> str:
-    """Return a number with four digits, a dash for none.
-
-    >>> shown(12.34567), shown(-0.00012346), shown(None), shown(54.0)
-    ('12.35', '-0.0001235', '–', '54')
-    """
-    return "–" if value is None else f"{value:.4g}"
-
-
 @dataclass(frozen=True)
 class ComparedCell:
     """One cell beside the others, in words.
@@ -141,7 +131,7 @@ def compare_cells(results: Sequence[Result]) -> Comparison:
         found,
         rows=tuple(_compared(side, found) for side in found.sides),
         measures=tuple(
-            (name, way_of(found.better[name]), shown(found.real[name])) for name in found.measures
+            (name, way_of(found.better[name]), number(found.real[name])) for name in found.measures
         ),
     )
 
@@ -161,6 +151,6 @@ def _compared(side: Side, found: Tradeoff) -> ComparedCell:
         exposed="-" if test.n_mem is None else f"{test.n_mem} of {result.used_training.images}",
         judged=result.last.n_synthetic,
         anew=result.last.anew,
-        qualities=tuple(shown(side.quality[name]) for name in found.measures),
+        qualities=tuple(number(side.quality[name]) for name in found.measures),
         time="-" if seconds is None else duration(seconds),
     )

@@ -9,9 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.report.provenance import seconds
 from memtk.report.terminal_tables import ABREAST, make_table, short, tight
-from memtk.results.formats import share
+from memtk.results.formats import duration, share
 from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
 from memtk.results.seeds import Setting, qualities, settings_of
 from memtk.results.study import Study
@@ -71,7 +70,7 @@ def _quality_table(settings: Sequence[Setting], names: Sequence[str], *, timed: 
     table = make_table("setting", *columns, whole=True)
     for setting in settings:
         time = setting.training_seconds
-        taken = [seconds(time.mean) if time else "-"] if timed else []
+        taken = [duration(time.mean) if time else "-"] if timed else []
         measured = (Text(_quality(setting, name)) for name in names)
         table.add_row(Text(setting.label), *taken, *measured)
     return table

@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.report.quality import QualityRow, compare_cells, quality_rows, shown
+from memtk.report.quality import QualityRow, compare_cells, quality_rows
 from memtk.results import Membership, Result, percent
-from memtk.results.formats import share
+from memtk.results.formats import number, share
 from memtk.results.measures import tradeoff
 
 FEW = 3
@@ -147,8 +147,8 @@ def _title(name: str, known: Sequence[Mapping[str, QualityRow]]) -> str:
 def _number(row: QualityRow | None) -> Text:
     if row is None:
         return Text("–")
-    line = f" [{shown(row.real)}]" if row.real is not None else ""
-    return Text(shown(row.values[-1]) + line)
+    line = f" [{number(row.real)}]" if row.real is not None else ""
+    return Text(number(row.values[-1]) + line)
 
 
 def _attack(found: Membership) -> tuple[str, str]:

@@ -69,3 +69,31 @@ def percent(fraction: float) -> str:
     if 1 <= value <= 99:
         return f"{value:.0f} %"
     return f"{min(max(value, 0.1), 99.9):.1f} %"
+
+
+def number(value: float | None) -> str:
+    """Return a number with four digits, a dash for none.
+
+    >>> number(12.34567), number(-0.00012346), number(None), number(54.0)
+    ('12.35', '-0.0001235', '–', '54')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for a reader.
+
+    >>> duration(0.42), duration(75), duration(8000)
+    ('0.4 s', '1 min 15 s', '2 h 13 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def unbroken(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", "\u00a0%")

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from memtk.report.provenance import duration, provenance_of, provenance_of_audit
+from memtk.report.provenance import provenance_of, provenance_of_audit
 from memtk.results import Counts, read_audit
+from memtk.results.formats import duration
 
 
 def test_components_come_with_package_version_and_settings(results):

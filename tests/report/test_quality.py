@@ -6,10 +6,11 @@ import pytest
 from rich.console import Console
 
 from memtk.report.figures import draw_quality
-from memtk.report.quality import features_word, quality_rows, shown
+from memtk.report.quality import features_word, quality_rows
 from memtk.report.terminal import summary
 from memtk.report.terminal_tables import compared, quality_table
 from memtk.results import Measured, Used
+from memtk.results.formats import number
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_page_says_what_the_extractor_has_seen(measured, results):
 def test_the_terminal_shows_the_line_in_brackets(measured):
     text = text_of(quality_table([measured]))
     assert "fid[medicalnet3d] ↓" in text and "1.625 [1.5]" in text and "real images" in text
-    assert "– [0]" in text and shown(None) == "–"
+    assert "– [0]" in text and number(None) == "–"
 
 
 def test_many_cells_stand_below_each_other_with_a_table_for_every_four_measures(measured):
