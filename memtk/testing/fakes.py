@@ -1,107 +1,323 @@
-"""Made-up results with names that an attacker or a careless user might choose."""
+"""Made-up results, by the numbers that matter: of a bench, of an audit, of a self-test.
+
+This file alone knows the fields of a result; tests, and the checks of report sections, ask it. Each
+image is of a patient of its own. Whole folders are made up by `memtk.testing.fake_runs`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from memtk.results import Audit, Policy, Result
-from memtk.results.migrations import SCHEMA
+from memtk.intervals import clopper_pearson
+from memtk.results import (
+    Audit,
+    AuditVerdict,
+    Checkpoint,
+    Components,
+    Conformal,
+    Counts,
+    Dar,
+    DarMatched,
+    Data,
+    Device,
+    EmbedderSaw,
+    Found,
+    Planted,
+    Policy,
+    Protocols,
+    Rate,
+    RateInterval,
+    Result,
+    SelfTest,
+    Spared,
+    Spec,
+    Suite,
+    Used,
+    decide,
+)
 
 SCRIPT = "<script>alert(1)</script>"
-"""Stands in every name."""
+"""Stands in every name of a hostile result."""
 
 PATH = "/home/someone/patients/PAT-00417.nii.gz"
 """Stands in the settings of a component, where a result may hold it and a report may not."""
 
-PROTOCOLS = {
-    "dar": {
-        "tau": 0.9,
-        "n_mem": 3,
-        "n_copies": 4,
-        "mem_fraction": 0.3,
-        "copy_fraction": 0.4,
-        "expected_mem_fraction": 0.05,
-        "validation_called_copies": 1,
-    },
-    "dar_matched": {"n_mem": 2.5, "mem_fraction": 0.25},
-    "conformal": {
-        "alpha": 0.05,
-        "fdr": 0.1,
-        "copies_flagged_fraction": 0.4,
-        "copies_expected_fraction": 0.0,
-        "n_copies": 4,
-        "finest_p": 0.1,
-        "can_reject": True,
-    },
+FINGERPRINT = "0123456789abcdef0123456789abcdef"
+"""Of the made-up images."""
+
+VERSIONS = {"python": "3.11", "torch": "2.13.0"}
+
+CLEAN = {"exposed": 0, "copies": 0, "low": 0.0, "estimate": 0.01, "bound": 0.03}
+"""Figures of an audit that pass the default policy, with the default self-test."""
+
+KINDS = {
+    "exact": ("", (0.0,), 0.0),
+    "flip": ("", (1.0,), 1.0),
+    "rotation": ("degrees", (2.0, 5.0, 10.0), 5.0),
+    "blur": ("% of the side", (1.5, 3.0, 6.0), 3.0),
 }
+"""Planted copies of a self-test: unit, strengths and nominal strength."""
 
 
-def result() -> dict[str, Any]:
-    """Return a cell's result as a report section is given it."""
-    made = Result.model_validate(
-        {
-            **_about(),
-            "cell": f"gen {SCRIPT}",
-            "suite": {"name": f"suite {SCRIPT}", "version": "1"},
-            "preset": f"smoke {SCRIPT}",
-            "components": {
-                "generator": _used("generator"),
-                "embedder": _used("embedder"),
-                "similarity": _used("similarity"),
-                "mitigations": [_used("mitigation")],
-                "quality": [_used("quality")],
-            },
-            "used_training": {"images": 10, "patients": 10},
-            "checkpoints": [
-                {
-                    "step": step,
-                    "n_synthetic": 10,
-                    "protocols": PROTOCOLS,
-                    "quality": {f"fid {SCRIPT}": 1.5},
-                }
-                for step in (1, 2)
-            ],
-        }
+def used(name: str = "toy", plugin: str = "toys", **config: Any) -> Used:
+    """Return a component that took part, with its settings."""
+    return Used(name=name, plugin=plugin, distribution="memtk", version="0.1.0", config=config)
+
+
+def counts(**images: int) -> dict[str, Counts]:
+    """Return the counts of sets: `counts(training=20)`."""
+    return {name: Counts(images=n, patients=n) for name, n in images.items()}
+
+
+def data(shape: Sequence[int] = (8, 8), spacing: Sequence[float] = (), **images: int) -> Data:
+    """Return what is stored of a data set: `data((8, 8), training=20, validation=20)`."""
+    return Data(
+        fingerprint=FINGERPRINT,
+        source="manifest",
+        spec=Spec(shape=list(shape), channels=1, spacing=list(spacing)),
+        recipe={"intensity": "percentiles 0.5 to 99.5", "pattern": r"(PAT-\d+)_.*"},
+        counts=counts(**images),
     )
-    return made.model_dump(mode="json")
 
 
-def audit() -> dict[str, Any]:
-    """Return the result of an audit as a report section is given it."""
-    made = Audit.model_validate(
-        {
-            **_about(),
-            "verdict": {"outcome": "fail", "reasons": [f"4 images are copies {SCRIPT}."]},
-            "policy": Policy().model_dump(),
-            "protocols": PROTOCOLS,
-            "counts": {
-                name: {"images": 10, "patients": 10}
-                for name in ("training", "validation", "synthetic")
-            },
-            "similarity": _used("similarity"),
-            "embedder": _used("embedder"),
-        }
+def protocols(
+    *,
+    dar: int = 3,
+    copies: int = 0,
+    exposed: int | None = 0,
+    n: int = 64,
+    m: int = 64,
+    validation: int = 64,
+    **conformal: Any,
+) -> Protocols:
+    """Return the numbers of every protocol.
+
+    Args:
+        dar: training images that the reference rule calls memorized, and copies of them.
+        copies: synthetic images that are flagged.
+        exposed: training images that are flagged, and patients; None where it was not tested.
+        n: training images.
+        m: synthetic images.
+        validation: validation images.
+        conformal: further fields of the conformal record.
+    """
+    p = 1 / (validation + 1)
+    tested = exposed is not None
+    return Protocols(
+        dar=Dar(
+            tau=0.9,
+            n_mem=dar,
+            n_copies=dar,
+            mem_fraction=dar / n,
+            copy_fraction=dar / m,
+            expected_mem_fraction=1 - 0.95 ** (m / validation),
+            validation_called_copies=min(3, validation),
+        ),
+        dar_matched=DarMatched(n_mem=float(dar), mem_fraction=dar / n),
+        conformal=Conformal(
+            **{
+                "alpha": 0.05,
+                "fdr": 0.1,
+                "copies_flagged_fraction": copies / m,
+                "copies_expected_fraction": 0.05,
+                "n_copies": copies,
+                "exposed_flagged_fraction": exposed / n if tested else None,
+                "exposed_expected_fraction": 0.05 if tested else None,
+                "n_mem": exposed,
+                "patients_exposed": exposed,
+                "finest_p": p,
+                "can_reject": p <= 0.1,
+                **conformal,
+            }
+        ),
     )
-    return made.model_dump(mode="json")
 
 
-def _about() -> dict[str, Any]:
-    counts = {"images": 10, "patients": 10}
-    return {
-        "schema_version": SCHEMA,
-        "memtk_version": f"0 {SCRIPT}",
-        "data": {
-            "fingerprint": "0" * 32,
-            "source": f"manifest {SCRIPT}",
-            "spec": {"shape": [8, 8], "channels": 1},
-            "counts": {"training": counts, "validation": counts},
-        },
+def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said: Any) -> Result:
+    """Return the result of a cell.
+
+    Args:
+        shape: of the images.
+        steps: of the checkpoints.
+        said: arguments of `protocols`, for every checkpoint, and fields of a result.
+    """
+    fields = {name: said.pop(name) for name in [*said] if name in Result.model_fields}
+    n, m, validation = (said.get(name, 64) for name in ("n", "m", "validation"))
+    values = {
+        "memtk_version": "0.1.0",
+        "cell": "toy",
+        "preset": "smoke",
+        "components": Components(generator=used(), similarity=used()),
+        "data": data(shape, training=n, validation=validation),
+        "used_training": Counts(images=n, patients=n),
         "seed": 0,
-        "versions": {"python": f"3 {SCRIPT}"},
-        "device": {"name": f"cpu {SCRIPT}", "processes": 1},
+        "versions": VERSIONS,
+        "device": Device(name="cpu", processes=1),
+        "checkpoints": [
+            Checkpoint(step=step, n_synthetic=m, protocols=protocols(**said)) for step in steps
+        ],
     }
+    return Result(**values | fields)
 
 
-def _used(name: str) -> dict[str, Any]:
+def rate(count: int, n: int, low: float | None = None) -> Rate:
+    """Return a count out of n with its exact interval, or with another lower end."""
+    if not n:
+        return Rate(count=0, n=0, rate=0, low=0, high=1)
+    exact = clopper_pearson(count, n)
+    low = exact.low if low is None else low
+    return Rate(count=count, n=n, rate=count / n, low=low, high=exact.high)
+
+
+def selftest(
+    found: int = 96,
+    n: int = 100,
+    *,
+    low: float | None = None,
+    exposure: int | None = None,
+    kinds: Sequence[str] = ("exact",),
+    **fields: Any,
+) -> SelfTest:
+    """Return a self-test in which `found` of n mixed copies were noticed.
+
+    Args:
+        low: lower end of the interval of that sensitivity.
+        exposure: how many of n had their training image flagged; None if it was not tested.
+        kinds: of planted copies, from `KINDS`; above nominal strength half as many are noticed.
+        fields: of the self-test.
+    """
+
+    def seen(count: int, low: float | None = None) -> Found:
+        flagged = round((exposure or 0) * count / max(found, 1))
+        return Found(
+            dar=rate(min(n, round(count + 0.03 * n)), n),
+            conformal=rate(count, n, low),
+            finest=rate(round(0.9 * count), n),
+            exposure=None if exposure is None else rate(flagged, n),
+            right_image=rate(round(0.97 * count), count),
+            right_patient=rate(round(0.98 * count), count),
+        )
+
+    plants = [
+        Planted(
+            kind=kind,
+            strength=strength,
+            unit=unit,
+            nominal=strength <= nominal,
+            found=seen(found if strength <= nominal else round(found / 2)),
+        )
+        for kind, (unit, strengths, nominal) in KINDS.items()
+        for strength in strengths
+        if kind in kinds
+    ]
+    missed = rate(57, 60)
+    values = {
+        "confidence": 0.95,
+        "specificity_from": "validation",
+        "sensitivity": seen(found, low),
+        "specificity": Spared(
+            dar=rate(54, 60), conformal=missed, exposure=None if exposure is None else missed
+        ),
+        "plants": plants,
+    }
+    return SelfTest(**values | fields)
+
+
+def audit(
+    *,
+    test: Mapping[str, Any] | SelfTest | None = MappingProxyType({}),
+    policy: Policy | None = None,
+    identical: int = 0,
+    given: bool = False,
+    found: Protocols | None = None,
+    **said: Any,
+) -> Audit:
+    """Return an audit, of 100 synthetic images and 64 training patients by default; it passes.
+
+    Args:
+        test: its self-test, or what differs in it; None if none was run.
+        identical: synthetic images whose voxels are those of a training image.
+        given: whether embeddings were given, not images.
+        found: the numbers; by default they are made of `said`.
+        said: `estimate` and `low` of the copy rate, its `bound`, arguments of `protocols`, and
+            fields of an audit.
+    """
+    fields = {name: said.pop(name) for name in [*said] if name in Audit.model_fields}
+    said, policy = {"n": 64, "m": 100, "validation": 64} | CLEAN | said, policy or Policy()
+    sets = counts(training=said["n"], validation=said["validation"], synthetic=said["m"])
+    if found is None:
+        estimate, low, bound = (said.pop(name) for name in ("estimate", "low", "bound"))
+        high = None if estimate is None else min(1.0, estimate + 0.05)
+        none = estimate is None
+        measured = {
+            "confidence": 0.95,
+            "copy_rate": None if none else RateInterval(estimate=estimate, low=low, high=high),
+            "copy_rate_upper_bound": bound,
+            "minimum_detectable_copy_rate": 0.06,
+        }
+        found = protocols(**measured | said)
+    if test is not None and not isinstance(test, SelfTest):
+        test = selftest(**test)
+    values = {
+        "memtk_version": "0.2.0",
+        "verdict": decide(policy, found, test, sets, identical_images=identical),
+        "policy": policy,
+        "protocols": found,
+        "selftest": test,
+        "identical_images": identical,
+        "counts": sets,
+        "similarity": used(),
+        "embedder_saw": None if given else EmbedderSaw(copies="training", exposure="synthetic"),
+        "data": None if given else data(training=said["n"], validation=said["validation"]),
+        "seed": 0,
+        "versions": VERSIONS,
+        "device": Device(name="cpu", processes=1),
+    }
+    return Audit(**values | fields)
+
+
+def hostile_result() -> dict[str, Any]:
+    """Return a cell's result as JSON reads it, with `SCRIPT` in every name and `PATH` within."""
+    components = {name: _hostile(name) for name in ("generator", "embedder", "similarity")}
+    made = result(
+        steps=(1, 2),
+        cell=f"gen {SCRIPT}",
+        suite=Suite(name=f"suite {SCRIPT}", version="1"),
+        preset=f"smoke {SCRIPT}",
+        components=Components(
+            **components, mitigations=[_hostile("mitigation")], quality=[_hostile("quality")]
+        ),
+        **_hostile_fields(),
+    )
+    tree = made.model_dump(mode="json")
+    for checkpoint in tree["checkpoints"]:
+        checkpoint["quality"] = {f"fid {SCRIPT}": 1.5}
+    return tree
+
+
+def hostile_audit() -> dict[str, Any]:
+    """Return the result of an audit likewise."""
+    made = audit(
+        **_hostile_fields(),
+        verdict=AuditVerdict(outcome="fail", reasons=[f"4 images are copies {SCRIPT}."]),
+        similarity=_hostile("similarity"),
+        embedder=_hostile("embedder"),
+    )
+    return made.model_dump(mode="json")
+
+
+def _hostile(name: str) -> Used:
+    config = {"weights": PATH, "note": SCRIPT}
     about = {"plugin": f"plugin {SCRIPT}", "distribution": f"package {SCRIPT}", "version": "1"}
-    return {"name": f"{name} {SCRIPT}", **about, "config": {"weights": PATH, "note": SCRIPT}}
+    return Used(name=f"{name} {SCRIPT}", config=config, **about)
+
+
+def _hostile_fields() -> dict[str, Any]:
+    return {
+        "memtk_version": f"0 {SCRIPT}",
+        "data": data(training=10, validation=10).model_copy(update={"source": f"data {SCRIPT}"}),
+        "versions": {"python": f"3 {SCRIPT}"},
+        "device": Device(name=f"cpu {SCRIPT}", processes=1),
+    }

@@ -17,7 +17,7 @@ from memtk.report.pictures import encode_png
 from memtk.report.plugin_sections import BUDGET, embed
 from memtk.testing.assertions import applies, expect
 from memtk.testing.case import FLAT, Case, smooth_images
-from memtk.testing.fakes import PATH, SCRIPT, audit, result
+from memtk.testing.fakes import PATH, SCRIPT, hostile_audit, hostile_result
 
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 """Elements without an end tag."""
@@ -140,7 +140,7 @@ def _made_up(page: Page) -> ReportRun:
     arrays = {name: rng.uniform(0, 1, 10) for name in names}
     return ReportRun(
         page=page,
-        result=result() if page == "bench" else audit(),
+        result=hostile_result() if page == "bench" else hostile_audit(),
         arrays={"step-000001": arrays, "step-000002": arrays}
         if page == "bench"
         else {"audit": arrays},

@@ -41,5 +41,7 @@ def test_the_fewest_that_can_be_flagged_follow_from_the_sizes(make_result):
 
 
 def test_every_kind_has_a_title_and_none_speaks_of_safety(make_result):
-    titles = {verdict(make_result(*case[:4])).title for case in CASES}
+    names = ("dar", "copies", "exposed", "validation")
+    made = [make_result(**dict(zip(names, case[:4], strict=True))) for case in CASES]
+    titles = {verdict(result).title for result in made}
     assert titles == {"Memorized", "Signs of memorization", "Inconclusive", "No evidence found"}
