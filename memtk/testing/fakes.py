@@ -162,6 +162,17 @@ def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said:
     return Result(**values | fields)
 
 
+def without_copy_rate(result: Result) -> Result:
+    """Return a result as an older memtk wrote it, which computed no copy rate."""
+    none = {"copy_rate": None, "copy_rate_upper_bound": None, "confidence": None}
+    checkpoints = []
+    for checkpoint in result.checkpoints:
+        found = checkpoint.protocols.conformal.model_copy(update=none)
+        every = checkpoint.protocols.model_copy(update={"conformal": found})
+        checkpoints.append(checkpoint.model_copy(update={"protocols": every}))
+    return result.model_copy(update={"checkpoints": checkpoints})
+
+
 def rate(count: int, n: int, low: float | None = None) -> Rate:
     """Return a count out of n with its exact interval, or with another lower end."""
     if not n:
