@@ -13,7 +13,7 @@ from memtk.data.images import FlatImages, StoredImages
 from memtk.evaluation.context import Context
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Embedder, Images, Similarity
-from memtk.memorization import Search, Source, search
+from memtk.memorization import Execution, Search, Source, search
 from memtk.results import read_arrays, write_arrays
 from memtk.training.checkpoints import load_checkpoint, load_weights
 from memtk.training.devices import Devices
@@ -209,16 +209,9 @@ def nearest_both_ways(
     Args:
         devices: of the run, whose processes share the work; None: the CPU of this process.
     """
-    if devices is None:
-        return search(queries, references, similarity, threshold=threshold, names=names)
+    execution = Execution()
+    if devices is not None:
+        execution = Execution(devices.device, devices.rank, devices.world, devices.collect)
     return search(
-        queries,
-        references,
-        similarity,
-        threshold=threshold,
-        device=devices.device,
-        rank=devices.rank,
-        world=devices.world,
-        gather=devices.collect,
-        names=names,
+        queries, references, similarity, threshold=threshold, names=names, execution=execution
     )

@@ -11,7 +11,6 @@ from memtk.memorization.conformal import (
 from memtk.memorization.copy_rate import CopyRate, copy_rate
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
 from memtk.memorization.duplicates import duplicates
-from memtk.memorization.exact import pairwise
 from memtk.memorization.exposure import PatientTest, exposed_patients
 from memtk.memorization.judgement import Embeddings, Judgement, judge
 from memtk.memorization.membership import (
@@ -25,8 +24,8 @@ from memtk.memorization.membership import (
     tpr_at_fpr,
 )
 from memtk.memorization.power import minimum_detectable
-from memtk.memorization.prepared import Source
-from memtk.memorization.search import Neighbours, Search, search
+from memtk.memorization.rows import Source, pairwise
+from memtk.memorization.search import Execution, Neighbours, Search, search
 from memtk.memorization.selftest import (
     PlantedExposure,
     PlantedScore,
@@ -41,6 +40,7 @@ __all__ = [
     "CopyRate",
     "Dar",
     "Embeddings",
+    "Execution",
     "IDENTICAL",
     "Interval",
     "Judgement",

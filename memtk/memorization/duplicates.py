@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from memtk.memorization.patients import SamePatient, numbered
-from memtk.memorization.source import Source, hashes
+from memtk.memorization.rows import Source, hashes
 
 
 def duplicates(

@@ -13,8 +13,8 @@ from memtk.interfaces import Similarity
 from memtk.memorization.conformal import ConformalTest, conformal
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched
 from memtk.memorization.exposure import exposed_patients
-from memtk.memorization.prepared import Source
-from memtk.memorization.search import TILE, Gather, Search, search
+from memtk.memorization.rows import Source
+from memtk.memorization.search import TILE, Execution, Gather, Search, search
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def judge(
     Args:
         copies: as seen by the embedder of the copies.
         exposure: as seen by that of the exposure; None leaves the exposure out.
-        similarity: see `search`, also for tile, device, rank, world and gather.
+        similarity: see `search`, and `Execution` for tile, device, rank, world and gather.
         validation_patients: the patient of each validation image; if empty, each is another.
         training_patients: the patient of each training image; likewise.
         alpha: level of a single conformal test.
@@ -119,11 +119,7 @@ def judge(
             getattr(sets, pair[1]),
             similarity,
             threshold=threshold,
-            tile=tile,
-            device=device,
-            rank=rank,
-            world=world,
-            gather=gather,
+            execution=Execution(device, rank, world, gather, tile),
             names=(f"{pair[0]} images", f"{pair[1]} images"),
         )
 

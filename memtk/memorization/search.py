@@ -1,34 +1,97 @@
-"""Exact nearest neighbours in both directions from one pass over tiles."""
+"""Exact nearest neighbours in both directions from one pass over tiles, shared by processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from memtk.errors import PluginError, UserError
 from memtk.interfaces import Similarity
-from memtk.memorization.crew import share_out
-from memtk.memorization.duplicates import duplicates as identical
-from memtk.memorization.nearest import Inexact
-from memtk.memorization.neighbours import Neighbours, Search, merge
-from memtk.memorization.one_pass import Pass
 from memtk.memorization.patients import SamePatient
-from memtk.memorization.prepared import Prepared
-from memtk.memorization.source import Source
+from memtk.memorization.rows import ExactPairs, PreparedRows, Source
+from memtk.memorization.tiles import BLOCKS, Above, Inexact, Nearest, Tiles
 
-__all__ = ["TILE", "Gather", "Neighbours", "Search", "search"]
-
+Job = TypeVar("Job")
+Done = TypeVar("Done")
 Gather = Callable[[Any], list[Any]]
 """object -> the objects of all processes, in the order of their ranks."""
 
 TILE = (1024, 2048)
 """The most queries and references in a tile: 8 MiB of float32, which stay in the cache."""
 
+NUMBERS = (2**24, 2**23)
+"""The most float32 numbers in a block of queries, of references that are read block by block."""
+
 PATIENCE = 8**6
 """How much larger than promised an error of a similarity may be."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What each of n rows of one set found in the other.
+
+    Args:
+        top_similarity: to its k nearest rows, float64 (n, k), descending.
+        top_index: of these rows, int64 (n, k), equally near ones by ascending index. Rows that
+            found fewer than k are filled up with -inf and -1.
+        ties: rows that are exactly as near as the nearest, itself included, int64 (n,): 1 where
+            there is one nearest row, 0 where there is none.
+        above: rows with a similarity strictly above the threshold, int64 (n,); None without one.
+    """
+
+    top_similarity: np.ndarray
+    top_index: np.ndarray
+    ties: np.ndarray
+    above: np.ndarray | None = None
+
+    @property
+    def similarity(self) -> np.ndarray:
+        """To its nearest row, float64 (n,); -inf where there is none (with patients)."""
+        return self.top_similarity[:, 0]
+
+    @property
+    def index(self) -> np.ndarray:
+        """Of its nearest row, of equally near ones the lowest, int64 (n,); -1 where none is."""
+        return self.top_index[:, 0]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Nearest neighbours in both directions.
+
+    Args:
+        queries: what each query found among the references.
+        references: what each reference found among the queries.
+    """
+
+    queries: Neighbours
+    references: Neighbours
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where a search is computed; the result is the same everywhere.
+
+    Args:
+        device: of the tiles.
+        rank: of this process; each process takes its share of the references.
+        world: the number of processes.
+        gather: object -> the objects of all processes; needed if there are several.
+        tile: the most queries and references in a tile.
+    """
+
+    device: str | torch.device = "cpu"
+    rank: int = 0
+    world: int = 1
+    gather: Gather | None = None
+    tile: tuple[int, int] = TILE
 
 
 @torch.no_grad()
@@ -40,13 +103,8 @@ def search(
     threshold: float | None = None,
     top: int = 1,
     patients: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
-    duplicates: bool = False,
-    tile: tuple[int, int] = TILE,
-    device: str | torch.device = "cpu",
-    rank: int = 0,
-    world: int = 1,
-    gather: Gather | None = None,
     names: tuple[str, str] = ("queries", "references"),
+    execution: Execution = Execution(),
 ) -> Search:
     """Find the nearest reference of each query and the nearest query of each reference.
 
@@ -68,13 +126,8 @@ def search(
         top: how many nearest of each are kept, k; of fewer rows all are.
         patients: of the queries (Q,) and of the references (R,): pairs of one patient are left
             out, everywhere. A row that finds no other patient has similarity -inf and index -1.
-        duplicates: True also lists the rows with the same bits; see `duplicates`.
-        tile: the most queries and references in a tile.
-        device: where the tiles are computed.
-        rank: of this process; each process takes its share of the references.
-        world: the number of processes.
-        gather: object -> the objects of all processes; needed if there are several.
         names: what the two sets are called in messages.
+        execution: device and processes.
 
     Raises:
         UserError: if a set is empty, the sets differ in F, a row has no similarity, `top` is less
@@ -91,23 +144,28 @@ def search(
     >>> found.references.index.tolist(), found.references.above.tolist()
     ([0, 1], [2, 1])
     """
-    if world > 1 and gather is None:
+    gather = execution.gather
+    if execution.world > 1 and gather is None:
         raise ValueError("several processes need `gather`")
     if top < 1:
         raise UserError(f"top {top}: ask for at least 1 nearest row.")
+
+    def prepared(side: int) -> PreparedRows:
+        source = (queries, references)[side]
+        return PreparedRows(source, similarity, device=execution.device, name=names[side])
+
     problem: UserError | None = None
     part: Search | None = None
     try:
-        rows, columns = _prepared((queries, references), similarity, device, names)
+        rows, columns = _in_threads(prepared, (0, 1))
         if rows.width != columns.width:
             raise UserError(
                 f"{names[0]} have {rows.width} numbers a row and {names[1]} have {columns.width}: "
                 "both sets must come from the same embedder, or have the same image shape."
             )
         sizes = len(rows), len(columns)
-        same = SamePatient(*patients, sizes, names) if patients is not None else None
-        share = (sizes[1] * rank // world, sizes[1] * (rank + 1) // world)
-        part = _search(rows, columns, similarity, threshold, top, same, tile, share)
+        same = None if patients is None else SamePatient(*patients, sizes, names)
+        part = _Share(rows, columns, similarity, threshold, top, same, execution).search()
     except UserError as error:
         problem = error
     parts: list[Any] = gather((problem, part)) if gather is not None else [(problem, part)]
@@ -116,58 +174,119 @@ def search(
             raise problem
     shares: list[Search] = [part for _, part in parts]
     return Search(
-        merge([share.queries for share in shares]),
-        merge([share.references for share in shares]),
-        identical(rows.source, columns.source, patients=patients) if duplicates else None,
+        _merged([share.queries for share in shares]),
+        _merged([share.references for share in shares]),
     )
 
 
-def _prepared(
-    sources: tuple[Source, Source],
-    similarity: Similarity,
-    device: str | torch.device,
-    names: tuple[str, str],
-) -> list[Prepared]:
-    """Prepare both sets, side by side; if both are refused, the first is told."""
-    found: list[Prepared | UserError | None] = [None, None]
+@dataclass(frozen=True)
+class _Share:
+    """One process's share of a search: all queries, and its part of the references."""
 
-    def prepare(side: int) -> None:
-        try:
-            found[side] = Prepared(sources[side], similarity, device=device, name=names[side])
-        except UserError as error:
-            found[side] = error
+    rows: PreparedRows
+    columns: PreparedRows
+    similarity: Similarity
+    threshold: float | None
+    top: int
+    same: SamePatient | None
+    execution: Execution
 
-    share_out((0, 1), lambda: prepare, torch.get_num_threads())
-    for side in found:
-        if isinstance(side, UserError):
-            raise side
-    return [side for side in found if isinstance(side, Prepared)]
+    def search(self) -> Search:
+        """Search with the error that the similarity promises, and with larger ones if it lies."""
+        slack = 1.0
+        with _full_float32():
+            while slack <= PATIENCE:
+                try:
+                    return self._one_pass(slack)
+                except Inexact:
+                    slack *= 8
+        raise PluginError(
+            f"similarity {type(self.similarity).__name__}: `compare` does not give in float32 "
+            "what it gives in float64 for one pair. Both must be the same function of the prepared "
+            "rows."
+        )
+
+    def _one_pass(self, slack: float) -> Search:
+        rows, columns, limit = self.rows, self.columns, self.threshold
+        exact = ExactPairs(rows, columns, self.similarity)
+        sides = (
+            Nearest(0, len(rows), min(self.top, len(columns)), exact),
+            Nearest(1, len(columns), min(self.top, len(rows)), lambda i, j: exact(j, i)),
+        )
+        above = None if limit is None else Above(len(rows), len(columns), limit, exact)
+        scale = max(1.0, abs(limit or 0.0))
+        tiles = Tiles(self.similarity, self.same, scale, slack)
+        reducers = (*sides, above) if above else sides
+
+        def take(q: Tensor, r: Tensor, top: int, left: int) -> None:
+            tile = tiles(q, r, (top, left))
+            refused = [reducer for reducer in reducers if not reducer.take(tile)]
+            if refused:  # float32 cannot tell what is nearest
+                q, r = (
+                    side.block(start, start + len(part), torch.float64)
+                    for side, start, part in ((rows, top, q), (columns, left, r))
+                )
+                tile = tiles(q, r, (top, left))
+                for reducer in refused:
+                    reducer.take(tile)
+
+        def compare(q: Tensor, r: Tensor, top: int, left: int) -> None:
+            parts = [
+                (q[a:b], r[c:d], top + a, left + c)
+                for a, b in _cuts(len(q), self.execution.tile[0], BLOCKS[0])
+                for c, d in _cuts(len(r), self.execution.tile[1], BLOCKS[1])
+            ]
+            # other devices are kept busy by one thread
+            _in_threads(lambda part: take(*part), parts, q.device.type == "cpu")
+
+        def compare_all(q: Tensor, top: int) -> None:
+            for c, d in columns.spans(NUMBERS[1], *self._columns()):
+                compare(q, columns.block(c, d), top, c)
+
+        for a, b in rows.spans(NUMBERS[0], 0, len(rows)):
+            compare_all(rows.block(a, b), a)  # no block is kept while the next one is read
+        _in_threads(Nearest.settle, sides)
+        counts = (above.rows, above.columns) if above else (None, None)
+        found = [
+            Neighbours(side.similarity, side.index, side.ties, count)
+            for side, count in zip(sides, counts, strict=True)
+        ]
+        return Search(*found)
+
+    def _columns(self) -> tuple[int, int]:
+        """Return the first and behind the last column of this process."""
+        count, rank, world = len(self.columns), self.execution.rank, self.execution.world
+        return count * rank // world, count * (rank + 1) // world
 
 
-def _search(
-    rows: Prepared,
-    columns: Prepared,
-    similarity: Similarity,
-    threshold: float | None,
-    top: int,
-    same: SamePatient | None,
-    tile: tuple[int, int],
-    share: tuple[int, int],
-) -> Search:
-    """Search this process's share of the references."""
-    slack = 1.0
-    with _full_float32():
-        while slack <= PATIENCE:
-            try:
-                return Pass(
-                    rows, columns, similarity, threshold=threshold, top=top, same=same, slack=slack
-                ).run(tile, share)
-            except Inexact:
-                slack *= 8
-    raise PluginError(
-        f"similarity {type(similarity).__name__}: `compare` does not give in float32 what it gives "
-        "in float64 for one pair. Both must be the same function of the prepared rows."
-    )
+def _cuts(count: int, most: int, block: int) -> list[tuple[int, int]]:
+    """Cut 0, ..., count - 1 into tiles of at most `most` and of about the same size.
+
+    >>> _cuts(10, 4, 1)
+    [(0, 4), (4, 8), (8, 10)]
+    """
+    even = -(-count // -(-count // most))
+    step = min(most, -(-even // block) * block)
+    return [(a, min(a + step, count)) for a in range(0, count, step)]
+
+
+def _in_threads(
+    work: Callable[[Job], Done], jobs: Iterable[Job], several: bool = True
+) -> list[Done]:
+    """Do all jobs, in torch's number of threads, and return what they give.
+
+    Each thread has one job at a time, and torch one thread for it: small steps then run beside
+    large ones, and nobody waits for the others after each of them. The first error is raised, and
+    jobs that had not begun are left.
+    """
+    jobs, threads = list(jobs), torch.get_num_threads()
+    if not several or min(threads, len(jobs)) < 2:
+        return [work(job) for job in jobs]
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(torch.no_grad()(work), jobs))
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager
@@ -179,3 +298,18 @@ def _full_float32() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(allowed)
+
+
+def _merged(parts: list[Neighbours]) -> Neighbours:
+    """Join what the processes found, each among other rows: the same as one process finds."""
+    if len(parts) == 1:
+        return parts[0]
+    similarity = np.concatenate([part.top_similarity for part in parts], axis=1)  # (n, P k)
+    index = np.concatenate([part.top_index for part in parts], axis=1)
+    last = np.where(index < 0, np.iinfo(np.int64).max, index)
+    order = np.lexsort((last, -similarity), axis=1)[:, : parts[0].top_index.shape[1]]  # (n, k)
+    similarity = np.take_along_axis(similarity, order, axis=1)
+    index = np.take_along_axis(index, order, axis=1)
+    ties = sum(np.where(part.similarity == similarity[:, 0], part.ties, 0) for part in parts)
+    counts = [part.above for part in parts if part.above is not None]
+    return Neighbours(similarity, index, ties, np.sum(counts, axis=0) if counts else None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from memtk.memorization import duplicates, search
+from memtk.memorization import duplicates
 
 
 def all_pairs(a, b):
@@ -55,12 +55,9 @@ def test_one_bit_makes_another_row_but_the_dtype_does_not(rng):
     assert duplicates(row, row.astype("f8")).tolist() == [[0, 0]]
 
 
-def test_a_search_lists_them_only_when_asked(pearson, rng, lazy, monkeypatch):
-    monkeypatch.setattr("memtk.memorization.source.CHUNK", 20)
+def test_rows_that_do_not_lie_in_memory_are_read_piece_by_piece(rng, lazy, monkeypatch):
+    monkeypatch.setattr("memtk.memorization.rows.CHUNK", 20)
     q, r = sets(rng)
-    assert search(q, r, pearson).duplicates is None
-    found = search(lazy(q), r, pearson, duplicates=True)
-    assert found.duplicates.tolist() == [list(p) for p in lowest(all_pairs(q, r))]
-    names = (range(40), [7] * 25)
-    found = search(q, r, pearson, duplicates=True, patients=names)
-    assert 7 not in found.duplicates[:, 0] and len(found.duplicates) > 5
+    slow = lazy(q)
+    assert duplicates(slow, r).tolist() == [list(p) for p in lowest(all_pairs(q, r))]
+    assert max(slow.reads) == 3

@@ -10,12 +10,12 @@ import pytest
 SCRIPT = """
 import json, resource, sys
 import numpy as np
-from memtk.memorization import search
+from memtk.memorization import Execution, search
 from memtk.registry import open_registry
 
 pearson = open_registry().load("similarity", "pearson")()
 small = np.random.default_rng(0).normal(size=(300, 64))
-search(small, small, pearson, tile=(256, 256))  # threads and buffers
+search(small, small, pearson, execution=Execution(tile=(256, 256)))  # threads and buffers
 
 def data():
     with open("/proc/self/status") as file:
@@ -31,7 +31,7 @@ try:
 except MemoryError:
     pass
 q, r = (np.load(f"{sys.argv[1]}/{name}.npy", mmap_mode="r") for name in "qr")
-found = search(q, r, pearson, tile=(512, 1024), top=2)
+found = search(q, r, pearson, execution=Execution(tile=(512, 1024)), top=2)
 print(json.dumps([found.queries.top_index.tolist(), found.references.index.tolist()]))
 """
 

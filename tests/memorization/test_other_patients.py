@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.distance import cdist
 
 from memtk.errors import UserError
-from memtk.memorization import search
-from memtk.memorization.patients import SamePatient, numbered
+from memtk.memorization import Execution, search
 
 
 def masked(q, r, patients):
@@ -34,7 +32,9 @@ def check(found, dense, threshold):
 def test_the_nearest_of_another_patient_is_that_of_a_masked_matrix(pearson, rng, tile, patients):
     q, r = (rng.normal(size=(n, 8)).astype("f4") for n in (150, 130))
     names = [rng.integers(0, patients, n).astype(str).tolist() for n in (150, 130)]
-    found = search(q, r, pearson, patients=tuple(names), top=4, threshold=0.3, tile=tile)
+    found = search(
+        q, r, pearson, patients=tuple(names), top=4, threshold=0.3, execution=Execution(tile=tile)
+    )
     check(found, masked(q, r, names), 0.3)
 
 
@@ -49,19 +49,11 @@ def test_a_set_is_searched_against_itself_without_finding_itself(pearson, rng):
 def test_a_collapsed_set_is_searched_for_other_patients(pearson, rng):
     rows = np.repeat(rng.normal(size=(1, 6)), 400, axis=0)
     names = [i // 100 for i in range(400)]
-    found = search(rows, rows, pearson, patients=(names, names), tile=(128, 128))
+    found = search(
+        rows, rows, pearson, patients=(names, names), execution=Execution(tile=(128, 128))
+    )
     np.testing.assert_array_equal(found.queries.index, np.where(np.arange(400) < 100, 100, 0))
     np.testing.assert_array_equal(found.references.ties, np.full(400, 300))
-
-
-def test_pairs_of_one_patient_are_hidden_in_sparse_and_in_dense_tiles(rng):
-    for count in (2, 200):
-        names = [rng.integers(0, count, n).tolist() for n in (70, 90)]
-        same = SamePatient(*names, (70, 90), ("queries", "references"))
-        tile = torch.zeros(40, 50)
-        same.hide(tile, 20, 30)
-        expected = np.array(names[0])[20:60, None] == np.array(names[1])[30:80]
-        np.testing.assert_array_equal(np.isneginf(tile.numpy()), expected)
 
 
 def test_patients_of_another_number_than_rows_are_refused(pearson, rng):
@@ -69,8 +61,3 @@ def test_patients_of_another_number_than_rows_are_refused(pearson, rng):
     names = ("training images", "synthetic images")
     with pytest.raises(UserError, match="4 synthetic images but 3 patients"):
         search(rows, rows, pearson, patients=("abcd", "abc"), names=names)
-
-
-def test_numbers_are_one_for_each_name_in_all_groups():
-    a, b = numbered([3, "x", 3], ["x", None])
-    assert a.tolist() == [0, 1, 0] and b.tolist() == [1, 2]

@@ -12,7 +12,7 @@ SCRIPT = """
 import sys
 from dataclasses import fields
 import numpy as np
-from memtk.memorization import search
+from memtk.memorization import Execution, search
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
 
@@ -25,10 +25,10 @@ half = len(q) // 2
 names = np.arange(len(q)) % half, np.arange(len(r)) % half
 for case, more in (("all", {}), ("patients", {"patients": names})):
     found = search(
-        q, r, pearson, threshold=0.3, top=5, duplicates=True, tile=(64, 50), **more,
-        rank=devices.rank, world=devices.world, gather=devices.collect,
+        q, r, pearson, threshold=0.3, top=5, **more,
+        execution=Execution("cpu", devices.rank, devices.world, devices.collect, (64, 50)),
     )
-    arrays = {"duplicates": found.duplicates}
+    arrays = {}
     for side in ("queries", "references"):
         one = getattr(found, side)
         arrays |= {f"{side}_{f.name}": getattr(one, f.name) for f in fields(one)}
@@ -40,7 +40,7 @@ REFUSED = """
 import sys
 import numpy as np
 from memtk.errors import UserError
-from memtk.memorization import search
+from memtk.memorization import Execution, search
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
 
@@ -51,7 +51,8 @@ broken = rows.copy()
 if devices.rank == 1:
     broken[3] = 1.0
 try:
-    search(rows, broken, pearson, rank=devices.rank, world=2, gather=devices.collect)
+    shared = Execution(rank=devices.rank, world=2, gather=devices.collect)
+    search(rows, broken, pearson, execution=shared)
 except UserError as error:
     with open(f"{sys.argv[1]}/told{devices.rank}", "w") as file:
         file.write(str(error))
@@ -82,11 +83,10 @@ def test_two_processes_of_torchrun_give_the_bits_of_one(pearson, sets, tmp_path)
     torchrun(SCRIPT, tmp_path)
     names = np.arange(150) % 75, np.arange(130) % 75
     for case, more in (("all", {}), ("patients", {"patients": names})):
-        alone = search(q, r, pearson, threshold=0.3, top=5, duplicates=True, **more)
+        alone = search(q, r, pearson, threshold=0.3, top=5, **more)
         for rank in range(2):
             found = dict(np.load(tmp_path / f"{case}{rank}.npz"))
-            np.testing.assert_array_equal(found.pop("duplicates"), alone.duplicates)
-            assert len(found) == 12
+            assert len(found) == 8
             for name, array in found.items():
                 side, _, field = name.partition("_")
                 expected = getattr(getattr(alone, side), field)

@@ -1,3 +1,4 @@
+import sys
 import threading
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from memtk.errors import PluginError, UserError
-from memtk.memorization import search
+from memtk.memorization import Execution, search
 
 
 def same(a, b):
@@ -64,7 +65,7 @@ def test_it_agrees_with_the_dense_correlations_of_scipy(pearson, rng, sizes, til
     q, r = (rng.normal(size=(n, 16)).astype("f4") for n in sizes)
     dense = 1 - cdist(q, r, "correlation")
     threshold = float(np.quantile(dense, 0.9)) + 1e-9
-    found = search(q, r, pearson, threshold=threshold, tile=tile)
+    found = search(q, r, pearson, threshold=threshold, execution=Execution(tile=tile))
     agrees(found, dense, threshold)
     np.testing.assert_array_equal(found.queries.index, dense.argmax(1))
     np.testing.assert_array_equal(found.references.index, dense.argmax(0))
@@ -72,7 +73,7 @@ def test_it_agrees_with_the_dense_correlations_of_scipy(pearson, rng, sizes, til
 
 def test_minus_the_distance_agrees_with_scipy_and_a_row_is_nearest_to_itself(euclidean, rng):
     q = rng.normal(size=(90, 8)) + 1000
-    found = search(q, q, euclidean, threshold=-2.0, tile=(40, 40))
+    found = search(q, q, euclidean, threshold=-2.0, execution=Execution(tile=(40, 40)))
     agrees(found, -cdist(q, q), -2.0)
     np.testing.assert_array_equal(found.queries.index, np.arange(90))
     np.testing.assert_array_equal(found.queries.similarity, np.zeros(90))
@@ -87,9 +88,11 @@ def test_near_ties_that_float32_cannot_tell_are_decided_in_float64(euclidean, pe
         (euclidean, -cdist(q, r)),
         (pearson, 1 - cdist(q, r, "correlation")),
     ):
-        agrees(search(q, r, similarity, tile=(8, 64)), dense)
+        agrees(search(q, r, similarity, execution=Execution(tile=(8, 64))), dense)
     nearest = (-cdist(q, r)).argmax(1)  # 1e-9 apart: float64 tells, float32 does not
-    np.testing.assert_array_equal(search(q, r, euclidean, tile=(8, 64)).queries.index, nearest)
+    np.testing.assert_array_equal(
+        search(q, r, euclidean, execution=Execution(tile=(8, 64))).queries.index, nearest
+    )
 
 
 @pytest.mark.parametrize("tile", [(1024, 4096), (5, 3), (64, 32)])
@@ -97,7 +100,7 @@ def test_of_equally_near_rows_the_lowest_index_wins(pearson, euclidean, rng, til
     rows = rng.normal(size=(40, 8)).astype("f4")
     twice = np.concatenate([rows, rows, 2 * rows])
     for similarity, copies in ((pearson, twice), (euclidean, np.concatenate([rows, rows, rows]))):
-        found = search(copies, copies, similarity, tile=tile)
+        found = search(copies, copies, similarity, execution=Execution(tile=tile))
         np.testing.assert_array_equal(found.queries.index, np.tile(np.arange(40), 3))
         np.testing.assert_array_equal(found.references.index, np.tile(np.arange(40), 3))
         assert len(set(found.queries.similarity[[0, 40]])) == 1
@@ -115,7 +118,9 @@ def test_a_collapsed_set_is_searched_exactly_without_comparing_every_pair_again(
             return super().pairs(queries, references)
 
     for references in (r, lazy(r)):
-        found = search(q, references, Counting(), threshold=0.5, tile=(64, 128))
+        found = search(
+            q, references, Counting(), threshold=0.5, execution=Execution(tile=(64, 128))
+        )
         agrees(found, 1 - cdist(q, r, "correlation"), 0.5)
         assert not found.queries.index.any()
     assert sum(compared) < 150 * 400 / 10
@@ -124,12 +129,17 @@ def test_a_collapsed_set_is_searched_exactly_without_comparing_every_pair_again(
 def test_candidates_are_dropped_and_decided_on_the_way_when_there_are_many(
     pearson, rng, monkeypatch
 ):
-    monkeypatch.setattr("memtk.memorization.nearest.ROOM", 10)
-    monkeypatch.setattr("memtk.memorization.counts.ROOM", 10)
+    monkeypatch.setattr("memtk.memorization.tiles.ROOM", 10)
     rows = rng.normal(size=(7, 6)).astype("f4")
     r = rows[rng.integers(0, 7, 300)]
     dense = 1 - cdist(rows, r, "correlation")
-    found = search(rows, r, pearson, threshold=float(found_value(pearson, rows)), tile=(3, 20))
+    found = search(
+        rows,
+        r,
+        pearson,
+        threshold=float(found_value(pearson, rows)),
+        execution=Execution(tile=(3, 20)),
+    )
     agrees(found, dense)
     equal = np.array([[np.array_equal(a, b) for b in r] for a in rows])
     np.testing.assert_array_equal(found.queries.index, equal.argmax(1))
@@ -166,7 +176,11 @@ def test_any_number_of_processes_gives_the_same_bits(pearson, rng, world):
             return list(slots)
 
         found[rank] = search(
-            q, r, pearson, threshold=0.4, rank=rank, world=world, gather=gather, tile=(32, 16)
+            q,
+            r,
+            pearson,
+            threshold=0.4,
+            execution=Execution(rank=rank, world=world, gather=gather, tile=(32, 16)),
         )
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(world)]
@@ -185,24 +199,29 @@ def test_a_problem_of_another_process_is_told_here(pearson, rng):
         return [value, (UserError("synthetic: row 3 is constant"), None)]
 
     with pytest.raises(UserError, match="row 3 is constant"):
-        search(rows, rows, pearson, rank=0, world=2, gather=gather)
+        search(rows, rows, pearson, execution=Execution(rank=0, world=2, gather=gather))
     with pytest.raises(ValueError, match="gather"):
-        search(rows, rows, pearson, world=2)
+        search(rows, rows, pearson, execution=Execution(world=2))
 
 
 def test_more_processes_than_references_are_no_problem(pearson, rng):
     q, r = rng.normal(size=(4, 8)), rng.normal(size=(1, 8))
-    empty = []
-    search(q, r, pearson, rank=0, world=2, gather=lambda v: [empty.append(v) or v, v])
     full = []
-    search(q, r, pearson, rank=1, world=2, gather=lambda v: [full.append(v) or v, v])
-    joined = search(q, r, pearson, rank=0, world=2, gather=lambda v: [v, full[0]])
+    for rank, gather in enumerate((lambda v: [v, v], lambda v: [full.append(v) or v, v])):
+        search(q, r, pearson, execution=Execution(rank=rank, world=2, gather=gather))
+    first = Execution(world=2, gather=lambda v: [v, full[0]])
+    joined = search(q, r, pearson, execution=first)
     same(joined, search(q, r, pearson))
 
 
 def test_the_whole_matrix_is_never_there(pearson, rng):
     spy = Spy(pearson)
-    search(rng.normal(size=(300, 8)), rng.normal(size=(500, 8)), spy, tile=(64, 100))
+    search(
+        rng.normal(size=(300, 8)),
+        rng.normal(size=(500, 8)),
+        spy,
+        execution=Execution(tile=(64, 100)),
+    )
     assert max(q * r for q, r, _ in spy.tiles) <= 6400
     assert sum(q * r for q, r, _ in spy.tiles) == 300 * 500  # and every pair is computed once
     assert {dtype for _, _, dtype in spy.tiles} == {torch.float32}
@@ -211,28 +230,30 @@ def test_the_whole_matrix_is_never_there(pearson, rng):
 def test_sets_that_do_not_lie_in_memory_are_read_piece_by_piece(
     ncc, rng, lazy, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("memtk.memorization.prepared.PIECE", 36 * 5)
-    monkeypatch.setattr("memtk.memorization.prepared.CHUNK", 36 * 16)
-    monkeypatch.setattr("memtk.memorization.exact.PIECE", 36 * 8)
+    monkeypatch.setattr("memtk.memorization.rows.PIECE", 36 * 5)
+    monkeypatch.setattr("memtk.memorization.rows.CHUNK", 36 * 16)
     q, r = (rng.normal(size=(n, 1, 6, 6)).astype("f4") for n in (50, 90))
     expected = search(q, r, ncc, threshold=0.3)
     agrees(expected, 1 - cdist(q.reshape(50, -1), r.reshape(90, -1), "correlation"), 0.3)
     slow = lazy(q), lazy(r)
-    same(search(*slow, ncc, threshold=0.3, tile=(20, 16)), expected)
+    same(search(*slow, ncc, threshold=0.3, execution=Execution(tile=(20, 16))), expected)
     assert max(slow[0].reads) <= 16 and max(slow[1].reads) <= 16
     np.save(tmp_path / "r.npy", r)
     mapped = np.load(tmp_path / "r.npy", mmap_mode="r")
-    same(search(torch.from_numpy(q), mapped, ncc, threshold=0.3, tile=(20, 16)), expected)
+    same(
+        search(torch.from_numpy(q), mapped, ncc, threshold=0.3, execution=Execution(tile=(20, 16))),
+        expected,
+    )
 
 
 def test_big_images_are_prepared_in_blocks_that_fit_and_seldom_read_twice(
     ncc, rng, lazy, monkeypatch
 ):
-    monkeypatch.setattr("memtk.memorization.one_pass.NUMBERS", (36 * 5, 36 * 3))
-    monkeypatch.setattr("memtk.memorization.exact.PIECE", 36)
+    monkeypatch.setattr(sys.modules[search.__module__], "NUMBERS", (36 * 5, 36 * 3))
+    monkeypatch.setattr("memtk.memorization.rows.PIECE", 36)
     q, r = (rng.normal(size=(n, 36)).astype("f4") for n in (12, 10))
     slow = lazy(q), lazy(r)
-    same(search(*slow, ncc, tile=(2, 2)), search(q, r, ncc))
+    same(search(*slow, ncc, execution=Execution(tile=(2, 2))), search(q, r, ncc))
     assert max(slow[0].reads) == 5 and max(slow[1].reads) == 3
     winners = 2 * 12 + 2 * 10  # the most that are read once more, in float64
     assert sum(slow[0].reads) <= 1 + 12 + winners  # once, not once for each tile of references
@@ -241,7 +262,7 @@ def test_big_images_are_prepared_in_blocks_that_fit_and_seldom_read_twice(
 
 def test_a_similarity_with_compare_alone_will_do(rng):
     q, r = rng.normal(size=(30, 5)) * 100, rng.normal(size=(45, 5)) * 100
-    agrees(search(q, r, Dot(), threshold=100.0, tile=(16, 16)), q @ r.T, 100.0)
+    agrees(search(q, r, Dot(), threshold=100.0, execution=Execution(tile=(16, 16))), q @ r.T, 100.0)
 
 
 def test_an_error_larger_than_promised_is_noticed_and_the_search_repeated(rng):
@@ -254,7 +275,7 @@ def test_an_error_larger_than_promised_is_noticed_and_the_search_repeated(rng):
             return 1e-5
 
     q, r = rng.normal(size=(60, 5)), rng.normal(size=(70, 5))
-    agrees(search(q, r, Coarse(), tile=(32, 32)), q @ r.T)
+    agrees(search(q, r, Coarse(), execution=Execution(tile=(32, 32))), q @ r.T)
 
 
 def test_a_similarity_that_contradicts_itself_is_named(rng):
@@ -304,7 +325,7 @@ def test_less_than_float32_is_not_used_where_it_was_allowed(pearson, rng):
 
 
 def test_bad_rows_are_refused_by_set_and_index(pearson, rng, monkeypatch):
-    monkeypatch.setattr("memtk.memorization.prepared.PIECE", 16)
+    monkeypatch.setattr("memtk.memorization.rows.PIECE", 16)
     rows = rng.normal(size=(9, 8))
     names = ("training images", "synthetic images")
     broken, flat = rows.copy(), rows.copy()
@@ -323,11 +344,13 @@ def test_bad_rows_are_refused_by_set_and_index(pearson, rng, monkeypatch):
 def test_any_number_of_threads_gives_the_same_bits(pearson, rng, threads):
     q, r = rng.normal(size=(500, 8)), rng.normal(size=(600, 8))
     r[300:] = r[:300]
-    alone = search(q, r, pearson, threshold=0.4, top=3, tile=(1024, 4096))
+    alone = search(q, r, pearson, threshold=0.4, top=3, execution=Execution(tile=(1024, 4096)))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        same(search(q, r, pearson, threshold=0.4, top=3, tile=(128, 128)), alone)
+        same(
+            search(q, r, pearson, threshold=0.4, top=3, execution=Execution(tile=(128, 128))), alone
+        )
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from memtk.errors import UserError
-from memtk.memorization import search
+from memtk.memorization import Execution, search
 
 
 def brute(matrix, top):
@@ -42,7 +42,7 @@ class Dot:
 def test_the_k_nearest_are_those_of_sorted_scipy_correlations(pearson, rng, top, sizes, tile):
     q, r = (rng.normal(size=(n, 16)).astype("f4") for n in sizes)
     dense = 1 - cdist(q, r, "correlation")
-    found = search(q, r, pearson, top=top, tile=tile)
+    found = search(q, r, pearson, top=top, execution=Execution(tile=tile))
     for side, matrix in zip(sides(found), (dense, dense.T), strict=True):
         values, index = brute(matrix, top)
         np.testing.assert_array_equal(side.top_index, index)
@@ -55,10 +55,10 @@ def test_the_k_nearest_are_those_of_sorted_scipy_correlations(pearson, rng, top,
 @pytest.mark.parametrize("top", [1, 2, 7, 60])
 @pytest.mark.parametrize("tile", [(1024, 4096), (40, 50), (9, 7)])
 def test_ties_are_counted_and_go_to_the_lowest_indices(rng, monkeypatch, top, tile):
-    monkeypatch.setattr("memtk.memorization.nearest.ROOM", 30)  # decided on the way, too
+    monkeypatch.setattr("memtk.memorization.tiles.ROOM", 30)  # decided on the way, too
     q, r = (rng.integers(-1, 2, size=(n, 4)).astype("f4") for n in (90, 110))
     dense = whole(q, r)
-    found = search(q, r, Dot(), top=top, tile=tile, threshold=1.0)
+    found = search(q, r, Dot(), top=top, execution=Execution(tile=tile), threshold=1.0)
     for side, matrix in zip(sides(found), (dense, dense.T), strict=True):
         values, index = brute(matrix, top)
         np.testing.assert_array_equal(side.top_index, index)
@@ -74,7 +74,7 @@ def test_a_collapsed_set_has_its_ties_counted_and_its_lowest_named(pearson, rng,
     q = rng.normal(size=(100, 6)).astype("f4")
     r = np.repeat(rng.normal(size=(1, 6)), 400, axis=0).astype("f4")
     r[5] = rng.normal(size=6)
-    found = search(q, r, pearson, top=top, tile=tile)
+    found = search(q, r, pearson, top=top, execution=Execution(tile=tile))
     dense = 1 - cdist(q, r, "correlation")
     odd = dense[:, 5] > dense[:, 0]
     np.testing.assert_array_equal(found.queries.ties, np.where(odd, 1, 399))
@@ -89,11 +89,13 @@ def test_shares_are_merged_to_the_k_nearest_of_all(rng, world):
 
     def part(rank):
         kept = []
-        search(q, r, Dot(), top=9, rank=rank, world=world, gather=lambda v: [kept.append(v) or v])
+        one = Execution(rank=rank, world=world, gather=lambda v: [kept.append(v) or v])
+        search(q, r, Dot(), top=9, execution=one)
         return kept[0]
 
     parts = [part(rank) for rank in range(world)]
-    found = search(q, r, Dot(), top=9, rank=0, world=world, gather=lambda v: parts)
+    first = Execution(world=world, gather=lambda v: parts)
+    found = search(q, r, Dot(), top=9, execution=first)
     alone = search(q, r, Dot(), top=9)
     for one, other in zip(sides(found), sides(alone), strict=True):
         for name in ("similarity", "index", "ties", "top_similarity", "top_index"):
