@@ -7,17 +7,30 @@ from memtk.errors import PluginError, UserError
 from memtk.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from memtk.api import audit
+    from memtk.api import AuditResult, Policy, audit
 
 __version__ = "0.1.0"
 
-__all__ = ["Component", "PluginError", "UserError", "__version__", "audit", "hookimpl"]
+__all__ = [
+    "AuditResult",
+    "Component",
+    "PluginError",
+    "Policy",
+    "UserError",
+    "__version__",
+    "audit",
+    "hookimpl",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the function `audit`, and torch with it, when somebody asks for it."""
-    if name == "audit":
-        from memtk.api import audit
+    """Import what audits, and torch with it, when somebody asks for it."""
+    if name in ("AuditResult", "Policy", "audit"):
+        import memtk.api
 
-        return audit
+        return getattr(memtk.api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,5 +2,6 @@
 
 from memtk.api.audit import audit
 from memtk.api.result import AuditResult, Pair
+from memtk.results import Policy
 
-__all__ = ["AuditResult", "Pair", "audit"]
+__all__ = ["AuditResult", "Pair", "Policy", "audit"]

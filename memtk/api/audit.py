@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,20 +10,21 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from memtk.api.given import NAMES, GivenSet, as_set, is_path, on_cpu
+from memtk.api.messages import speaking_python, watching_in_python
 from memtk.api.result import AuditResult
 from memtk.auditing import (
     EmbeddingAudit,
+    FinishedAudit,
     audit_embeddings,
     checked_embeddings,
     make_audit_plan,
     run_audit,
 )
+from memtk.auditing.plan import AuditOptions
 from memtk.config import build
+from memtk.data.arrays import array_images, as_numpy
 from memtk.errors import UserError
-from memtk.evaluation.folder import named_folder
-from memtk.events import Watch, ignore
-from memtk.files import explain
+from memtk.events import ignore
 from memtk.progress import Progress
 from memtk.registry import Registry, open_registry
 from memtk.results import Policy, read_policy
@@ -37,6 +37,9 @@ SOURCES = {
 }
 """Of an argument, the setting of the data that it stands for."""
 
+OF_IMAGES = ("embedder", "weights", "preset", "plants", "batch_size")
+"""Options that mean nothing where the embeddings are there already."""
+
 
 def audit(
     train: Any,
@@ -47,25 +50,36 @@ def audit(
     train_patients: Sequence[Any] | None = None,
     validation_patients: Sequence[Any] | None = None,
     held_out_patients: Sequence[Any] | None = None,
+    embedder: str | None = None,
+    weights: str | Path | None = None,
+    preset: str | None = None,
+    similarity: str = "pearson",
+    plants: int = 100,
+    exposure: bool = True,
+    alpha: float = 0.05,
+    fdr: float = 0.1,
     policy: Policy | Mapping[str, Any] | str | Path | None = None,
     settings: Sequence[str] | Mapping[str, Any] = (),
+    seed: int = 0,
+    batch_size: int = 32,
     out: str | Path | None = None,
     device: str = "auto",
     resume: bool = True,
     progress: bool = True,
-    **options: Any,
 ) -> AuditResult:
     """Tell whether synthetic images may be released: `memtk audit` as a function.
 
-    Each set is an array or tensor of images, (N, H, W) or (N, D, H, W), with or without an axis of
-    channels behind the first; or the path of a manifest, folder or file, as on the command line. If
-    all three are arrays of two axes, (N, D), they are taken for embeddings that somebody else's
-    embedder made, one that has seen none of the images. Intensities may have any range: each image
-    is scaled by its own percentiles, as files are.
+    Each set is an array or tensor of images, a list of them, or the path of a manifest, folder or
+    file, as on the command line. Shapes: (N, H, W) and (N, 1, H, W) are gray pictures; (N, H, W, 3)
+    and (N, 3, H, W) are colour pictures, which `settings=["data.color=gray"]` makes gray;
+    (N, D, H, W) and (N, 1, D, H, W) are volumes. What could be two things is refused. Intensities
+    may have any range: each image is scaled by its own percentiles, as files are.
 
-    Arrays are written to files beside the run folder while the audit goes on, and deleted when it
-    is done; what the audit keeps (the prepared images, the report) lies in the run folder, `runs/`
-    by default. The same arrays find their run again: what was finished is not done twice.
+    If all sets are arrays of two axes, (N, D), they are taken for embeddings that somebody else's
+    embedder made, one that has seen none of the images.
+
+    What the audit keeps (the prepared images, the report) lies in the run folder, `runs/` by
+    default. The same call finds its run again: what was finished is not done twice.
 
     Args:
         train: the generator's training images.
@@ -75,42 +89,73 @@ def audit(
         train_patients: whose each training image is, (N,); none: each is a patient's only image.
         validation_patients: the same of the validation images.
         held_out_patients: the same of the held-out images.
-        policy: what is tolerable: a `memtk.results.Policy`, its keys, or a TOML file.
+        embedder: the copy detector that is trained; none: ntxent3d, or ntxent2d for pictures.
+        weights: trained weights of the embedder, in place of training it.
+        preset: of the embedder's settings; none: audit, where it has one, or demo.
+        similarity: likeness of two embeddings, or of two images ("ncc", which trains nothing).
+        plants: training patients whose images are planted as copies; 0: none.
+        exposure: tests training images and patients too, with a second embedder.
+        alpha: level of a single test, in (0, 1).
+        fdr: false discovery rate of what is flagged, in (0, 1).
+        policy: what is tolerable: a `memtk.Policy`, its keys, or a TOML file.
         settings: of data and embedder, `["data.shape=32,48,32"]` or `{"data": {"shape": ...}}`.
+        seed: all randomness follows from it.
+        batch_size: images embedded at a time.
         out: the run folder.
         device: auto, cpu, cuda, mps.
         resume: False throws away what an earlier call left in the run folder.
         progress: shows bars.
-        **options: those of `memtk audit`: `embedder`, `weights`, `preset`, `similarity`, `plants`,
-            `exposure`, `seed`, `alpha`, `fdr`, `batch_size`.
 
     Raises:
         UserError: for images, settings or a folder that cannot be used.
     """
-    given = {"train": train, "validation": validation, "held_out": held_out, "synthetic": synthetic}
+    sets = {"train": train, "validation": validation, "held_out": held_out, "synthetic": synthetic}
     for name in ("train", "validation", "synthetic"):
-        if given[name] is None and not (name == "validation" and is_path(train)):
+        if sets[name] is None and not (name == "validation" and is_path(train)):
             raise UserError(f"an audit compares three sets of images; {name} is missing")
+    given = {name: value for name, value in sets.items() if value is not None}
     patients = {
         "train": train_patients,
         "validation": validation_patients,
         "held_out": held_out_patients,
     }
+    asked: dict[str, Any] = {
+        "embedder": embedder,
+        "weights": None if weights is None else str(weights),
+        "preset": preset,
+        "similarity": similarity,
+        "plants": plants,
+        "exposure": exposure,
+        "alpha": alpha,
+        "fdr": fdr,
+        "seed": seed,
+        "batch_size": batch_size,
+    }
     registry = open_registry()
-    rules = _policy(policy)
     with ExitStack() as stack:
-        watch: Watch = ignore
-        if progress:
-            watch = stack.enter_context(Progress(Console(stderr=True), registry.host))
-        how = {"policy": rules, "device": device, "resume": resume, "watch": watch}
-        there = {name: value for name, value in given.items() if value is not None}
-        if all(_is_flat(value) for value in there.values()):
-            finished = _of_embeddings(there, patients, registry, out, how, settings, options)
-        else:
-            finished = _of_images(there, patients, registry, out, how, settings, options)
+        watch = stack.enter_context(_shown(registry)) if progress else ignore
+        stack.enter_context(speaking_python())
+        how = {
+            "policy": _policy(policy),
+            "out": None if out is None else Path(out),
+            "device": device,
+            "resume": resume,
+            "watch": watching_in_python(watch),
+        }
+        audited = _embeddings if all(map(_is_flat, given.values())) else _images
+        finished = audited(registry, given, patients, asked, settings, how)
     if finished is None:
         raise UserError("memtk.audit runs in one process; under torchrun use memtk audit")
     return AuditResult(finished.folder, finished.audit)
+
+
+def is_path(value: Any) -> bool:
+    """Tell whether images are named rather than given."""
+    return isinstance(value, str | Path)
+
+
+def _shown(registry: Registry) -> Progress:
+    return Progress(Console(stderr=True), registry.host)
 
 
 def _policy(asked: Policy | Mapping[str, Any] | str | Path | None) -> Policy:
@@ -125,76 +170,55 @@ def _is_flat(value: Any) -> bool:
     return not is_path(value) and len(getattr(value, "shape", ())) == 2
 
 
-def _of_images(
+def _images(
+    registry: Registry,
     given: Mapping[str, Any],
     patients: Mapping[str, Sequence[Any] | None],
-    registry: Registry,
-    out: str | Path | None,
-    how: Mapping[str, Any],
+    asked: Mapping[str, Any],
     settings: Sequence[str] | Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> Any:
+    how: Mapping[str, Any],
+) -> FinishedAudit | None:
     for name, whose in patients.items():
         if whose is not None and (name not in given or is_path(given[name])):
             raise UserError(
                 f"{name}_patients goes with an array of images; a manifest names its own"
             )
-    sets = [
-        as_set(name, given[name], patients.get(name))
-        for name in NAMES
-        if name in given and not is_path(given[name])
-    ]
-    folder = Path(out) if out is not None else _folder(sets, given, settings, options)
-    beside = folder.with_name(f"{folder.name}-images")
-    sources = {SOURCES[name]: str(value) for name, value in given.items() if is_path(value)}
-    try:
-        with explain(beside):
-            sources |= {SOURCES[one.name]: str(one.write(beside)) for one in sets}
-        tables = settings if isinstance(settings, Mapping) else None
-        plan = make_audit_plan(
-            registry,
-            options,
-            data=sources,
-            sets=() if isinstance(settings, Mapping) else tuple(settings),
-            settings=tables,
-        )
-        return run_audit(plan, registry, out=folder, **how)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _folder(
-    sets: Sequence[GivenSet],
-    given: Mapping[str, Any],
-    settings: Sequence[str] | Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> Path:
-    """Return the folder that these images always get."""
-    return named_folder(
-        "audit",
-        {
-            "arrays": {one.name: one.digest() for one in sets},
-            "paths": {name: str(value) for name, value in given.items() if is_path(value)},
-            "asked": repr((settings, sorted(options.items()))),
+    tables = settings if isinstance(settings, Mapping) else None
+    plan = make_audit_plan(
+        registry,
+        asked,
+        data={
+            SOURCES[name]: str(value)
+            if is_path(value)
+            else array_images(name, value, patients.get(name))
+            for name, value in given.items()
         },
+        sets=() if isinstance(settings, Mapping) else tuple(settings),
+        settings=tables,
     )
+    return run_audit(plan, registry, **how)
 
 
-def _of_embeddings(
+def _embeddings(
+    registry: Registry,
     given: Mapping[str, Any],
     patients: Mapping[str, Sequence[Any] | None],
-    registry: Registry,
-    out: str | Path | None,
-    how: Mapping[str, Any],
+    asked: Mapping[str, Any],
     settings: Sequence[str] | Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> Any:
-    if "held_out" in given or settings:
-        word = "held_out" if "held_out" in given else "settings"
-        raise UserError(f"{word} goes with images; train, validation and synthetic are embeddings")
-    rows = {name: np.asarray(on_cpu(value)) for name, value in given.items()}
+    how: Mapping[str, Any],
+) -> FinishedAudit | None:
+    defaults = AuditOptions.model_fields
+    unfit = [name for name in OF_IMAGES if asked[name] != defaults[name].default]
+    unfit += ["held_out"] if "held_out" in given else []
+    unfit += ["settings"] if settings else []
+    if unfit:
+        raise UserError(
+            f"{unfit[0]} goes with images; train, validation and synthetic are embeddings"
+        )
+    rows = {name: as_numpy(value) for name, value in given.items()}
     for name, whose in patients.items():
         if whose is not None:
             rows[f"{name}_patient"] = np.array([str(patient) for patient in whose])
+    options = {name: value for name, value in asked.items() if name not in OF_IMAGES}
     plan = EmbeddingAudit(checked_embeddings(rows, "embeddings"), **options)
-    return audit_embeddings(plan, registry, out=None if out is None else Path(out), **how)
+    return audit_embeddings(plan, registry, **how)

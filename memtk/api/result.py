@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from memtk.errors import UserError
 from memtk.files import explain, write_text
 from memtk.report.page import render
 from memtk.report.terminal import audit_summary
-from memtk.results import Audit
+from memtk.results import Audit, Conformal
 from memtk.results.formats import interval, many, part, share
 from memtk.results.sentences import explain as in_words
 
@@ -22,11 +23,12 @@ TITLES = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
 
 @dataclass(frozen=True)
 class Pair:
-    """A suspicious image and the one that it is nearest to.
+    """A synthetic and a training image that are near each other.
 
     Args:
-        image: its row in the array that was given, or its file.
+        image: the suspicious one: its row in the array that was given, or its file.
         nearest: the same of the nearest image on the other side.
+        patient: whose the training image is.
         similarity: of the two.
         p: conformal p-value.
         flagged: whether it is named at the false discovery rate of the audit.
@@ -34,6 +36,7 @@ class Pair:
 
     image: int | str
     nearest: int | str
+    patient: str
     similarity: float
     p: float
     flagged: bool
@@ -68,21 +71,68 @@ class AuditResult:
         """One paragraph for a lay reader."""
         return in_words(self.audit)
 
-    def copies(self, *, flagged: bool = True) -> list[Pair]:
-        """Return the synthetic images that are named as copies, the most suspicious first.
+    @property
+    def copies(self) -> list[Pair]:
+        """The synthetic images that are named as copies, the most suspicious first."""
+        return [pair for pair in self.synthetic_images if pair.flagged]
 
-        Args:
-            flagged: False returns all synthetic images in that order.
+    @property
+    def synthetic_images(self) -> list[Pair]:
+        """All synthetic images with their nearest training images, the most suspicious first."""
+        return self._pairs(COPIES, "synthetic", "nearest_training")
+
+    @property
+    def exposed_images(self) -> list[Pair]:
+        """The training images that are flagged as exposed, the most suspicious first."""
+        return [pair for pair in self.training_images if pair.flagged]
+
+    @property
+    def training_images(self) -> list[Pair]:
+        """All training images with their nearest synthetic ones; none if exposure was not tested.
+
+        The most suspicious come first.
         """
-        return self._pairs(COPIES, "synthetic", "nearest_training", flagged)
+        return self._pairs(EXPOSED, "training", "nearest_synthetic")
 
-    def exposed(self, *, flagged: bool = True) -> list[Pair]:
-        """Return the training images that are flagged as exposed, the most suspicious first.
+    @property
+    def exposed_patients(self) -> int | None:
+        """How many training patients are flagged as exposed; None if exposure was not tested."""
+        return self._conformal.patients_exposed
 
-        Args:
-            flagged: False returns all training images in that order; none if it was not tested.
+    @property
+    def copy_rate(self) -> float | None:
+        """The share of the synthetic images that are copies, in excess of what chance gives.
+
+        It is corrected by the share of the planted copies that are noticed; None if it cannot be
+        estimated.
         """
-        return self._pairs(EXPOSED, "training", "nearest_synthetic", flagged)
+        return self._conformal.copy_rate.estimate if self._conformal.copy_rate else None
+
+    @property
+    def copy_rate_interval(self) -> tuple[float, float] | None:
+        """The interval of the copy rate, at the confidence of the policy."""
+        rate = self._conformal.copy_rate
+        return (rate.low, rate.high) if rate else None
+
+    @property
+    def copy_rate_upper_bound(self) -> float | None:
+        """The largest copy rate that the numbers allow."""
+        return self._conformal.copy_rate_upper_bound
+
+    @property
+    def smallest_detectable_copy_rate(self) -> float | None:
+        """The copy rate at which one image would be flagged in four audits of five; None: none."""
+        return self._conformal.minimum_detectable_copy_rate
+
+    @property
+    def sensitivity(self) -> float | None:
+        """The share of the planted copies that are noticed; None if none were planted."""
+        found = self.audit.selftest and self.audit.selftest.sensitivity.conformal
+        return found.count / found.n if found and found.n else None
+
+    @property
+    def _conformal(self) -> Conformal:
+        return self.audit.protocols.conformal
 
     def report(self, path: str | Path | None = None) -> Path:
         """Return where the HTML report lies; with a path, copy it there first.
@@ -132,7 +182,7 @@ class AuditResult:
 
     def _figures(self) -> list[tuple[str, str]]:
         """Return the numbers that matter, with what they are."""
-        audit, found, dar = self.audit, self.audit.protocols.conformal, self.audit.protocols.dar
+        audit, found, dar = self.audit, self._conformal, self.audit.protocols.dar
         n, m = audit.counts["training"].images, audit.counts["synthetic"].images
         sure = found.confidence or audit.policy.confidence
         rows = [("named as copies", part(found.n_copies, m, "synthetic image"))]
@@ -159,7 +209,7 @@ class AuditResult:
         )
         return rows
 
-    def _pairs(self, name: str, image: str, nearest: str, flagged: bool) -> list[Pair]:
+    def _pairs(self, name: str, image: str, nearest: str) -> list[Pair]:
         path = self.folder / name
         if not path.exists():
             return []
@@ -172,16 +222,20 @@ class AuditResult:
             Pair(
                 _row(row[image]),
                 _row(row[nearest]),
+                row["patient"],
                 float(row["similarity"]),
                 float(row["p"]),
                 row["flagged"] == "yes",
             )
             for row in rows
-            if row["flagged"] == "yes" or not flagged
         ]
 
 
 def _row(name: str) -> int | str:
-    """Return the row that a file stands for which an array was written to, or the file's name."""
-    stem = Path(name).name.removesuffix(".npy")
-    return int(stem) if stem.isdigit() and len(stem) == 6 or name.isdigit() else name
+    """Return the row of the array that an image is, or the name of its file.
+
+    >>> _row("synthetic[6]"), _row("12"), _row("made/6.png")
+    (6, 12, 'made/6.png')
+    """
+    found = re.fullmatch(r"(?:[a-z_]+\[)?(\d+)\]?", name)
+    return int(found[1]) if found else name

@@ -12,6 +12,7 @@ from pydantic import Field
 from memtk.auditing.weights import digest_of, weights_in
 from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build, load_toml, merge, parse_set
+from memtk.data.arrays import ArrayConfig, ArrayImages
 from memtk.data.config import DataConfig, is_name
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
@@ -114,7 +115,8 @@ def make_audit_plan(
 
     Args:
         asked: keys of `AuditOptions`.
-        data: keys of `memtk.data.config.DataConfig`; they win over the others.
+        data: keys of `memtk.data.config.DataConfig`; they win over the others. In place of a
+            source there may be `memtk.data.arrays.ArrayImages`.
         config: a TOML file with tables `[audit]`, `[data]`, `[embedder]`.
         sets: texts `KEY=VALUE`; they win over the file.
         settings: of the components, as nested tables; below all others.
@@ -125,7 +127,9 @@ def make_audit_plan(
     """
     file = load_toml(config) if config else {}
     said = merge(settings or {}, file, *(parse_set(text) for text in sets), {"audit": dict(asked)})
-    said = merge(said, {"data": dict(data)})
+    held = [images for images in data.values() if isinstance(images, ArrayImages)]
+    named = {k: v.source if isinstance(v, ArrayImages) else v for k, v in data.items()}
+    said = merge(said, {"data": named})
     for table, value in said.items():
         if not isinstance(value, Mapping):
             raise UserError(f"{table} = {value!r}: expected keys below it, {table}.KEY=VALUE")
@@ -136,7 +140,7 @@ def make_audit_plan(
             "manifest.csv"
         )
     said["data"] = _absolute(said["data"])
-    images = build(DataConfig, said.pop("data"), where="data")
+    images = build(ArrayConfig, said.pop("data"), where="data").holding(held)
     _check_splits_are_said(images, registry)
     similarity = find_component(
         registry, "similarity", options.similarity, said.pop(options.similarity, {}), ""

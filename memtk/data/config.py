@@ -14,9 +14,13 @@ PHANTOMS = {"phantom2d": 2, "phantom3d": 3}
 """Sources that are made rather than read, and their number of spatial axes."""
 
 
+ARRAY = "array:"
+"""What the source of images begins with that are in memory: see `memtk.data.arrays`."""
+
+
 def is_name(source: str) -> bool:
-    """Tell whether a source is named (a phantom, a public data set) rather than a path."""
-    return source in PHANTOMS or source.startswith(PREFIX)
+    """Tell whether a source is named (a phantom, a public set, an array) rather than a path."""
+    return source in PHANTOMS or source.startswith((PREFIX, ARRAY))
 
 
 class LimitConfig(ComponentConfig):

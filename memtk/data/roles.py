@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from memtk.data.config import PHANTOMS, DataConfig
+from memtk.data.arrays import held_in
+from memtk.data.config import ARRAY, PHANTOMS, DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row
 from memtk.data.public.catalogue import locate
@@ -145,6 +146,8 @@ def _read(group: str, source: str, config: DataConfig, readers: Readers) -> Mani
             f"data.{group}_source = {source}: phantoms are made with all their splits by "
             f"data.source = {source}; they do not stand beside images in files"
         )
+    if held := held_in(config, source):
+        return held.manifest()
     try:
         return read_source(source, config, readers, patients=group != "synthetic")
     except UserError as error:
@@ -195,8 +198,8 @@ def _unused(every: Iterable[Row], rows: Iterable[Row]) -> list[str]:
 
 
 def _root(sources: Sequence[str]) -> Path:
-    """Return the folder above all sources; of one source, its own folder."""
-    paths = [Path(locate(source)).expanduser() for source in sources]
+    """Return the folder above all sources in files; of one source, its own folder."""
+    paths = [Path(locate(s)).expanduser() for s in sources if not s.startswith(ARRAY)] or [Path()]
     folders = [path if path.is_dir() else path.parent for path in paths]
     if len(set(folders)) == 1:
         return folders[0]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from memtk.data.arrays import held_in
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Row
 from memtk.data.readers import Readers
@@ -79,7 +80,7 @@ class Source(Protocol):
 
 
 class FileSource:
-    """Images in files."""
+    """Images in files, and in memory."""
 
     def __init__(self, config: DataConfig, registry: Registry) -> None:
         self._config = config
@@ -87,7 +88,7 @@ class FileSource:
         listing = list_sources(config, self._readers)
         rows, notes = assign_splits(listing.rows, config)
         rows, left = limited(rows, config)
-        self.samples = tuple(_sample(row, listing.root) for row in rows)
+        self.samples = tuple(_sample(row, listing.root, config) for row in rows)
         self.notes = (*listing.notes, *notes, *left)
         self.unnamed = listing.unnamed
         self._scaling = PercentileScaling(*config.percentiles)
@@ -98,13 +99,22 @@ class FileSource:
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
         """Return the SHA-256 of each sample's file, and which image of the file it is."""
         records = [_record(sample) for sample in self.samples]
-        paths = list(dict.fromkeys(record.path for record in records))
+        held = {path: held_in(self._config, str(path)) for path in {r.path for r in records}}
+        paths = [path for path in dict.fromkeys(r.path for r in records) if held[path] is None]
         hashes = hash_files(paths, folder / "contents.json", watch)
-        return [f"{hashes[record.path]} {record.item}" for record in records]
+        return [
+            images.contents[int(r.item)]
+            if (images := held[r.path])
+            else f"{hashes[r.path]} {r.item}"
+            for r in records
+        ]
 
     def load(self, sample: Sample) -> Volume:
         """Read one image as it is stored."""
-        return self._readers.read(_record(sample))
+        record = _record(sample)
+        if held := held_in(self._config, str(record.path)):
+            return held.volume(int(record.item))
+        return self._readers.read(record)
 
     def transform(self, volume: Volume, name: str) -> Volume:
         """Make it gray if asked, scale it, then turn, resample, crop or pad it if asked."""
@@ -132,6 +142,7 @@ class FileSource:
 
     def _one_a_format(self) -> list[Record]:
         records = [_record(sample) for sample in self.samples]
+        records = [r for r in records if not held_in(self._config, str(r.path))]
         formats = {(r.path.suffix.lower(), not r.item and r.path.is_dir()): r for r in records}
         return list(formats.values())
 
@@ -207,7 +218,10 @@ def is_color(volume: Volume) -> bool:
     return volume.voxels.ndim == 3 and volume.voxels.shape[0] == 3
 
 
-def _sample(row: Row, root: Path) -> Sample:
+def _sample(row: Row, root: Path, config: DataConfig) -> Sample:
+    if held := held_in(config, str(row.record.path)):
+        name = f"{held.name}[{int(row.record.item)}]"
+        return Sample(name, row.patient, row.split, row.record)
     path, top = row.record.path.absolute(), root.absolute()
     near = path.is_relative_to(top) and top != Path(top.anchor)
     name = path.relative_to(top).as_posix() if near else str(row.record.path)

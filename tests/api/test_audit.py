@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 
 import memtk
 from memtk import UserError
-from memtk.api.given import as_set
+from memtk.auditing import release
+from memtk.interfaces import ImageSpec
+from memtk.registry import open_registry
 from memtk.results import Policy
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
@@ -39,12 +42,27 @@ def found(sets, tmp_path_factory):
 
 
 def test_copies_are_named_by_their_rows_with_the_rows_they_were_made_from(found):
-    assert {(pair.image, pair.nearest) for pair in found.copies()} >= {
+    assert {(pair.image, pair.nearest) for pair in found.copies} >= {
         (row, row) for row in range(COPIED)
     }
-    assert all(pair.flagged and pair.p <= 0.05 for pair in found.copies())
-    assert len(found.copies(flagged=False)) == M
-    assert {pair.image for pair in found.exposed()} >= set(range(COPIED))
+    assert all(pair.flagged and pair.p <= 0.05 for pair in found.copies)
+    assert len(found.synthetic_images) == M and len(found.training_images) == N
+    assert {pair.image for pair in found.exposed_images} >= set(range(COPIED))
+
+
+def test_what_was_found_is_there_as_attributes(found):
+    conformal = found.audit.protocols.conformal
+    assert found.outcome == "fail" and found.reasons == tuple(found.audit.verdict.reasons)
+    assert found.copy_rate == conformal.copy_rate.estimate > 0.4
+    low, high = found.copy_rate_interval
+    assert low < found.copy_rate <= high <= 1
+    assert found.copy_rate_upper_bound == conformal.copy_rate_upper_bound
+    assert found.exposed_patients == conformal.patients_exposed >= COPIED
+    assert found.smallest_detectable_copy_rate == conformal.minimum_detectable_copy_rate
+    assert 0 < found.sensitivity <= 1
+    shown = [name for name in dir(found) if not name.startswith("_")]
+    assert {"copies", "copy_rate", "exposed_patients", "outcome", "reasons"} < set(shown)
+    assert all(getattr(type(found), n).__doc__ for n in shown if hasattr(type(found), n))
 
 
 def test_the_verdict_is_that_of_the_same_images_in_files(sets, found, tmp_path):
@@ -113,7 +131,7 @@ def test_arrays_of_two_axes_are_embeddings(sets, tmp_path):
         out=tmp_path / "run",
         progress=False,
     )
-    assert {pair.image for pair in found.copies(flagged=False)[:COPIED]} == set(range(COPIED))
+    assert {pair.image for pair in found.synthetic_images[:COPIED]} == set(range(COPIED))
     assert found.audit.counts["validation"].patients == V // 2
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -125,7 +143,19 @@ def test_patients_are_counted_as_they_were_given(sets, tmp_path):
     assert found.audit.counts["training"].patients == N // 2
 
 
+def flat(images, row=None):
+    rows = images.reshape(len(images), -1).copy()
+    if row is not None:
+        rows[row] = np.nan
+    return rows
+
+
 REFUSED = [
+    (
+        lambda t, v, s: memtk.audit(flat(t), flat(v), flat(s, 6)),
+        r"embeddings: synthetic\[6\] holds",
+    ),
+    (lambda t, v, s: memtk.audit(flat(t), flat(v), flat(s), embedder="a"), "embedder goes with im"),
     (lambda t, v, s: memtk.audit(t, v), "synthetic is missing"),
     (lambda t, v, s: memtk.audit(t, None, s), "validation is missing"),
     (lambda t, v, s: memtk.audit(t, v, s, train_patients=["a"]), "20 images and 1 patients"),
@@ -133,7 +163,6 @@ REFUSED = [
     (lambda t, v, s: memtk.audit(t[:0], v, s), "holds no images"),
     (lambda t, v, s: memtk.audit([[[1.0]], [[1.0, 2.0]]], v, s), "train: .*(shape|images)"),
     (lambda t, v, s: memtk.audit("t.csv", v, s, train_patients=["a"]), "goes with an array"),
-    (lambda t, v, s: memtk.audit(t, v, s, plnts=3), "plnts.*Did you mean 'plants'"),
     (
         lambda t, v, s: memtk.audit(*(x.reshape(len(x), -1) for x in (t, v, s)), held_out=v[:, 0]),
         "held_out goes with images",
@@ -148,24 +177,97 @@ def test_what_cannot_be_audited_is_refused_in_words(sets, call, message, tmp_pat
         call(*sets)
 
 
+def test_the_arguments_are_named_in_the_signature():
+    named = inspect.signature(memtk.audit).parameters
+    assert {"train", "validation", "synthetic", "embedder", "similarity", "plants"} < set(named)
+    assert not any(p.kind is p.VAR_KEYWORD for p in named.values())
+    said = inspect.getdoc(memtk.audit)
+    assert [name for name in named if f"\n    {name}: " not in said] == []
+    with pytest.raises(TypeError, match="plnts"):
+        memtk.audit(None, plnts=3)
+
+
+def test_colour_pictures_are_refused_with_the_way_out_or_made_gray(sets, tmp_path):
+    rgb = [np.stack([x, x + 0.1, x - 0.2], axis) for x, axis in zip(sets, (-1, 1, -1), strict=True)]
+    with pytest.raises(UserError) as refused:
+        memtk.audit(*rgb, out=tmp_path / "run", **QUICK)
+    assert "in colour" in str(refused.value) and "train[0], train[1]" in str(refused.value)
+    assert 'settings=["data.color=gray"]' in str(refused.value)
+    found = memtk.audit(*rgb, settings=["data.color=gray"], out=tmp_path / "run", **QUICK)
+    assert found.outcome == "fail"
+    assert found.audit.data.spec.shape == [16, 16] and found.audit.data.spec.channels == 1
+
+
+def broken(images, row, voxels):
+    images = images.copy()
+    images[row] = voxels
+    return images
+
+
 @pytest.mark.parametrize(
-    ("shape", "kept"),
+    ("change", "message"),
     [
-        ((4, 8, 9), (4, 8, 9)),
-        ((4, 1, 8, 9), (4, 8, 9)),
-        ((4, 8, 9, 1), (4, 8, 9)),
-        ((4, 3, 8, 9), (4, 8, 9, 3)),
-        ((4, 8, 9, 3), (4, 8, 9, 3)),
-        ((4, 7, 8, 9), (4, 7, 8, 9)),
-        ((4, 1, 7, 8, 9), (4, 7, 8, 9)),
+        (lambda t, v, s: (t, v, broken(s, 6, 1.0)), r"blank, 1 of 66 images: synthetic\[6\]"),
+        (lambda t, v, s: (t, broken(v, 3, np.nan), s), r"NaN or infinite.*validation\[3\]"),
+        (lambda t, v, s: (t, broken(v, 3, t[5]), s), r"train\[5\] .*= validation\[3\]"),
+        (lambda t, v, s: (t, v, s[:, :12]), r"synthetic\[0\].*settings=\[\"data.shape=16,16\"\]"),
+        (lambda t, v, s: (t, v, broken(s, 15, v[2])), r"identical to a validation image"),
     ],
 )
-def test_channels_are_found_where_torch_and_where_files_have_them(shape, kept):
-    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    images = as_set("train", x, None).images
-    assert images.shape == kept and set(images.ravel()) == set(x.ravel())
-    if kept[-1] == 3 and shape[1] == 3:
-        assert np.array_equal(images[1, ..., 2], x[1, 2])
+def test_refusals_speak_of_arrays(sets, change, message, tmp_path):
+    with pytest.raises(UserError, match=f"(?s){message}") as refused:
+        memtk.audit(*change(*sets), out=tmp_path / "run", **QUICK)
+    said = str(refused.value)
+    assert "--" not in said and ".npy" not in said and str(tmp_path) not in said
+
+
+def test_a_setting_that_cannot_be_read_is_named_as_it_was_given(sets, tmp_path):
+    with pytest.raises(UserError, match=r'settings=\["data.shape"\]: write it as KEY=VALUE'):
+        memtk.audit(*sets, settings=["data.shape"], out=tmp_path / "run", **QUICK)
+    with pytest.raises(UserError, match=r"leave out embedder=, or compare .*similarity=.pearson"):
+        memtk.audit(*sets, embedder="ntxent2d", out=tmp_path / "run", **QUICK)
+
+
+def test_arrays_and_files_stand_beside_each_other(sets, found, tmp_path):
+    np.savez(tmp_path / "val.npz", images=sets[1])
+    again = memtk.audit(sets[0], tmp_path / "val.npz", sets[2], out=tmp_path / "run", **QUICK)
+    assert again.audit.protocols == found.audit.protocols
+
+
+def test_nothing_is_written_but_the_run_folder_and_release_says_why_it_cannot(found, tmp_path):
+    assert [path.name for path in found.folder.parent.iterdir()] == ["run"]
+    assert not list(found.folder.rglob("*.npy"))
+    with pytest.raises(UserError, match="given to memtk.audit as an array"):
+        release(found.folder, open_registry(), policy=Policy(), similarity="pearson")
+
+
+def test_images_that_are_read_piece_by_piece_are_never_held_whole(sets, found, tmp_path):
+    class Pieces:
+        spec = ImageSpec((16, 16), 1, (1.0, 1.0))
+        patients = ()
+
+        def __init__(self, x):
+            self.x, self.most = x, 0
+
+        def __len__(self):
+            return len(self.x)
+
+        def read(self, indices):
+            self.most = max(self.most, len(indices))
+            return torch.from_numpy(self.x[list(indices)])[:, None]
+
+    pieces = [Pieces(x) for x in sets]
+    again = memtk.audit(*pieces, out=tmp_path / "run", **QUICK)
+    assert again.audit.protocols == found.audit.protocols
+    assert {images.most for images in pieces} == {1}
+
+
+def test_the_package_shows_what_there_is():
+    assert "audit" in dir(memtk) and "AuditResult" in dir(memtk)
+    assert sorted(memtk.__all__) == dir(memtk)
+    assert memtk.Policy is Policy
+    for name in memtk.__all__:
+        assert getattr(memtk, name) is not None
 
 
 def test_asking_for_the_package_imports_no_torch():

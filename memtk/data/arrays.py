@@ -1,0 +1,202 @@
+"""Images that are in memory: arrays, tensors, sets that are read piece by piece."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import PrivateAttr
+
+from memtk.data.config import ARRAY, DataConfig
+from memtk.data.manifest import Manifest, Row
+from memtk.errors import UserError
+from memtk.interfaces import Images, Record, Volume
+
+SHAPES = (
+    "Give (N, H, W) for gray pictures, (N, H, W, 3) or (N, 3, H, W) for colour ones, (N, D, H, W) "
+    "or (N, 1, D, H, W) for volumes."
+)
+
+CHANNELS = (1, 3)
+"""An axis of this length holds gray values, or red, green and blue ones."""
+
+UNCLEAR = (2, 4)
+"""An axis of this length may hold channels (two contrasts, RGBA) or slices."""
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images in memory, as the source of one group of a run.
+
+    Args:
+        name: of the argument that they were given as: row 6 of "synthetic" is called
+            `synthetic[6]` in messages.
+        images: rows (C, *S): an array (N, C, *S), or a set that is read row by row.
+        patients: of each image; None where nobody says, and each counts as a patient of its own.
+    """
+
+    name: str
+    images: np.ndarray | Images
+    patients: tuple[str, ...] | None = None
+
+    def voxels(self, row: int) -> np.ndarray:
+        """Return one image (C, *S)."""
+        if isinstance(self.images, np.ndarray):
+            return self.images[row]
+        return self.images.read([row])[0].numpy()
+
+    def volume(self, row: int) -> Volume:
+        """Return one image; an array says neither voxel size (1 is taken) nor orientation."""
+        voxels = self.voxels(row)
+        spacing: tuple[float, ...] = (1.0,) * (voxels.ndim - 1)
+        if not isinstance(self.images, np.ndarray):
+            spacing = self.images.spec.spacing or spacing
+        return Volume(voxels, spacing)
+
+    @cached_property
+    def contents(self) -> tuple[str, ...]:
+        """Of each image a text that changes when it does."""
+        rows = (np.ascontiguousarray(self.voxels(row)) for row in range(len(self.images)))
+        return tuple(_hash([f"{x.shape} {x.dtype}".encode(), x.tobytes()]) for x in rows)
+
+    @cached_property
+    def source(self) -> str:
+        """What `DataConfig` calls them; it changes when an image or a patient does."""
+        texts = (*self.contents, repr(self.patients))
+        return f"{ARRAY}{self.name}:{_hash(text.encode() for text in texts)[:16]}"
+
+    def manifest(self) -> Manifest:
+        """List the images, as files are listed."""
+        own = tuple(map(str, range(len(self.images))))
+        rows = [
+            Row(Record(Path(self.source), f"{row:09d}"), patient)
+            for row, patient in enumerate(self.patients or own)
+        ]
+        notes: tuple[str, ...] = ()
+        if self.patients is None and self.name != "synthetic":
+            notes = (
+                f"{self.name}_patients= is not given, so each of the {len(rows)} counts as a "
+                "patient of its own. If a patient has several, name the patient of each",
+            )
+        return Manifest(tuple(rows), notes, self.patients is not None)
+
+
+class ArrayConfig(DataConfig):
+    """The images of a run some of which are in memory: no file and no option can say that."""
+
+    _held: dict[str, ArrayImages] = PrivateAttr(default_factory=dict)
+
+    def holding(self, held: Iterable[ArrayImages]) -> ArrayConfig:
+        """Return the same with the images that its sources name."""
+        made = self.model_copy()
+        made._held = {images.source: images for images in held}
+        return made
+
+    def held(self, source: str) -> ArrayImages | None:
+        """Return the images that a source names; None of a file."""
+        return self._held.get(source)
+
+
+def held_in(config: DataConfig, source: str) -> ArrayImages | None:
+    """Return the images in memory that a source of a run names; None of a file.
+
+    Raises:
+        UserError: if they are no longer there.
+    """
+    if not source.startswith(ARRAY):
+        return None
+    found = config.held(source) if isinstance(config, ArrayConfig) else None
+    if found is None:
+        raise UserError(
+            f"the images were given to memtk.audit as an array ({source.split(':')[1]}=) and lie "
+            "in no file: call it again with what you want to audit"
+        )
+    return found
+
+
+def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -> ArrayImages:
+    """Take what somebody has in memory for a set of images.
+
+    Args:
+        name: of the argument, for messages.
+        value: an array, a tensor on any device, a list of either, or `memtk.interfaces.Images`,
+            whose patients are taken unless others are given. An axis of 1 or 3 behind the first or
+            at the end is taken for channels; so (N, 3, H, W) and (N, H, W, 3) are colour pictures,
+            never volumes of three slices or columns.
+        patients: of each image, (N,).
+
+    Raises:
+        UserError: for anything else, a shape that could be two things, or as many patients as
+            there are not images.
+    """
+    images: np.ndarray | Images
+    if hasattr(value, "read") and hasattr(value, "spec"):
+        patients = getattr(value, "patients", None) or None if patients is None else patients
+        images = value
+    else:
+        images = _channels_first(name, _numbers(name, value))
+    if patients is not None and len(patients) != len(images):
+        raise UserError(f"{name}: {len(images)} images and {len(patients)} patients: one for each")
+    return ArrayImages(name, images, None if patients is None else tuple(map(str, patients)))
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """Return an array, a tensor of any device, or a list of either as one array on the CPU."""
+    if isinstance(value, list | tuple):
+        return np.asarray([as_numpy(each) for each in value])
+    for step in ("detach", "cpu"):
+        value = getattr(value, step)() if hasattr(value, step) else value
+    if "bfloat16" in str(getattr(value, "dtype", "")):  # which NumPy does not know
+        value = value.float()
+    return np.asarray(value)
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    try:
+        array = as_numpy(value)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{name}: the images differ in shape, or are none: {error}") from error
+    if array.dtype.kind not in "fiub" or not 3 <= array.ndim <= 5 or not array.size:
+        raise UserError(
+            f"{name}: an array of {array.dtype} and shape {array.shape} holds no images. {SHAPES}"
+        )
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def _channels_first(name: str, array: np.ndarray) -> np.ndarray:
+    """Return images as (N, C, *S).
+
+    Raises:
+        UserError: if the shape could be two things.
+    """
+    second, last = array.shape[1], array.shape[-1]
+    if array.ndim == 3 and last not in (*CHANNELS, *UNCLEAR):
+        return array[:, None]
+    if array.ndim == 4:
+        first, at_end = second in CHANNELS, last in CHANNELS
+        if first and not at_end:
+            return array
+        if at_end and not first:
+            return np.moveaxis(array, -1, 1)
+        if not {second, last} & {*CHANNELS, *UNCLEAR}:
+            return array[:, None]
+    if array.ndim == 5:
+        if second in (*CHANNELS, *UNCLEAR) and last != 1:
+            return array
+        if last == 1 and second not in (*CHANNELS, *UNCLEAR):
+            return np.moveaxis(array, -1, 1)
+    raise UserError(
+        f"{name}: the shape {array.shape} does not say which axis holds channels. {SHAPES}"
+    )
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from memtk.data.arrays import ArrayConfig, array_images, held_in
+from memtk.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("shape", "kept"),
+    [
+        ((4, 8, 9), (1, 8, 9)),
+        ((4, 1, 8, 9), (1, 8, 9)),
+        ((4, 8, 9, 1), (1, 8, 9)),
+        ((4, 3, 8, 9), (3, 8, 9)),
+        ((4, 8, 9, 3), (3, 8, 9)),
+        ((4, 7, 8, 9), (1, 7, 8, 9)),
+        ((4, 1, 7, 8, 9), (1, 7, 8, 9)),
+        ((4, 1, 3, 8, 9), (1, 3, 8, 9)),
+        ((4, 2, 7, 8, 9), (2, 7, 8, 9)),
+        ((4, 7, 8, 9, 1), (1, 7, 8, 9)),
+    ],
+)
+def test_channels_are_found_where_torch_and_where_files_have_them(shape, kept):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    image = array_images("train", x).volume(1)
+    assert image.voxels.shape == kept and image.spacing == (1.0,) * (len(kept) - 1)
+    assert set(image.voxels.ravel()) == set(x[1].ravel())
+
+
+def test_the_colours_of_a_picture_are_its_channels():
+    x = np.arange(4 * 8 * 9 * 3).reshape(4, 8, 9, 3)
+    assert np.array_equal(array_images("train", x).voxels(2)[1], x[2, ..., 1])
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(64, 64, 3), (4, 3, 8, 3), (4, 1, 8, 3), (4, 8, 9, 4), (4, 2, 8, 9), (4, 7, 8, 9, 3)],
+    ids=str,
+)
+def test_a_shape_that_could_be_two_things_is_refused_with_the_shapes_there_are(shape):
+    with pytest.raises(UserError, match=r"synthetic: the shape .*\(N, 1, D, H, W\) for volumes"):
+        array_images("synthetic", np.zeros(shape))
+
+
+@pytest.mark.parametrize("x", [np.zeros(5), np.zeros((0, 8, 9)), np.full((2, 8, 9), "a"), 3, None])
+def test_what_holds_no_images_is_refused(x):
+    with pytest.raises(UserError, match=r"train: an array of .* holds no images"):
+        array_images("train", x)
+
+
+def test_lists_and_tensors_of_any_kind_are_taken():
+    x = torch.rand(3, 8, 9)
+    for value in (list(x), [each.numpy() for each in x], x.requires_grad_(), x.bfloat16()):
+        assert array_images("train", value).images.shape == (3, 1, 8, 9)
+    assert array_images("train", np.ones((2, 8, 9), bool)).images.dtype == np.uint8
+    with pytest.raises(UserError, match="train: the images differ in shape"):
+        array_images("train", [np.zeros((8, 9)), np.zeros((9, 8))])
+
+
+def test_a_source_is_named_by_its_images_and_their_patients():
+    x = np.random.default_rng(0).normal(size=(3, 8, 9))
+    first = array_images("train", x)
+    assert first.source == array_images("train", x.copy()).source
+    others = [array_images("train", x[::-1]), array_images("train", x, "aab")]
+    assert len({first.source, *(each.source for each in others)}) == 3
+    named = others[1].manifest()
+    assert [row.patient for row in named.rows] == ["a", "a", "b"] and named.named
+    assert not first.manifest().named
+
+
+def test_images_that_are_no_longer_there_are_said_to_be(tmp_path):
+    images = array_images("train", np.random.default_rng(0).normal(size=(3, 8, 9)))
+    config = ArrayConfig.model_validate({"source": images.source})
+    assert held_in(config.holding([images]), images.source) is images
+    assert held_in(config, "made.npz") is None
+    with pytest.raises(UserError, match=r"given to memtk.audit as an array \(train=\)"):
+        held_in(config, images.source)
