@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from memtk.components import ConfiguredComponent
-from memtk.data.config import DataConfig, is_name
+from memtk.data.config import ARRAY, DataConfig, is_name
 from memtk.data.prepare import Dataset
 from memtk.evaluation.detector import Detector
 from memtk.results import Counts, Data, Device, EmbedderSaw, Spec, Used
@@ -66,6 +66,8 @@ def used(part: ConfiguredComponent) -> Used:
 
 def source_kind(source: str) -> str:
     """Return what kind of thing the images come from; never its path."""
+    if source.startswith(ARRAY):
+        return "arrays"
     if is_name(source):
         return source
     suffix = "".join(Path(source).suffixes[-1:]).lower()
