@@ -67,10 +67,6 @@ class Devices:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=dtype)
 
-    def shard(self, count: int) -> range:
-        """Return this process's part of `range(count)`; the parts' lengths differ by 1 at most."""
-        return shard(range(count), self.rank, self.world)
-
     def wait(self) -> None:
         """Wait until every process has come here."""
         self.accelerator.wait_for_everyone()

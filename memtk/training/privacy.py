@@ -52,28 +52,18 @@ class PrivacyUnits:
         """The most images of one unit."""
         return max(map(len, self.images))
 
-    def draw(self, rate: float, seed: int) -> list[int]:
-        """Return the units of one step: each is in with probability `rate` (Poisson sampling)."""
-        coins = torch.rand(
-            len(self), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-        )
-        return torch.nonzero(coins < rate).flatten().tolist()
-
     def micro_batches(self, step: int, rate: float, seed: int) -> list[MicroBatch]:
         """Return the units of step number `step`, one micro-batch each; there may be none.
 
+        Each unit is in the step with probability `rate`, whoever else is in (Poisson sampling).
         Sample position k = step * N + i for image i: what is drawn for an image depends on the step
         and the image, and on nothing else that is in the step.
         """
-        drawn = self.draw(rate, seed)
-        rows = sum(len(self.images[unit]) for unit in drawn)
-        return [
-            MicroBatch(
-                tuple(step * self.count + i for i in self.images[unit]),
-                len(self.images[unit]) / rows,
-            )
-            for unit in drawn
-        ]
+        stream = torch.Generator().manual_seed(seed)
+        chosen = torch.rand(len(self), generator=stream, dtype=torch.float64) < rate
+        drawn = [self.images[unit] for unit in chosen.nonzero().flatten().tolist()]
+        rows, first = sum(map(len, drawn)), step * self.count
+        return [MicroBatch(tuple(first + i for i in unit), len(unit) / rows) for unit in drawn]
 
 
 def units_of(images: Images, unit: Literal["patient", "image"]) -> PrivacyUnits:

@@ -13,7 +13,6 @@ def test_one_process_is_the_main_one(devices):
         1,
         True,
     )
-    assert devices.shard(5) == range(5)
     assert devices.collect("x") == ["x"]
     x = torch.rand(3)
     assert torch.equal(devices.total(x), x) and torch.equal(devices.gather(x), x)

@@ -191,7 +191,7 @@ def main(folder, steps, pause):
     """Train, sample and embed in this process (of several); print the losses as JSON."""
     import time
 
-    from memtk.training.devices import open_devices
+    from memtk.training.devices import open_devices, shard
     from memtk.training.inference import embed, map_rows, sample
     from memtk.training.job import TrainingOptions
     from memtk.training.loop import train
@@ -239,7 +239,7 @@ def main(folder, steps, pause):
         "embeddings": table.tolist(),
         "blocks": torch.cat(list(blocks)).tolist(),
         "collected": devices.collect(devices.rank),
-        "shard": list(devices.shard(5)),
+        "shard": list(shard(range(5), devices.rank, devices.world)),
         "world": devices.world,
     }
     synthetic = []
