@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 
-from memtk.bench.pipeline import preview_cells
+from memtk.bench.experiment import Experiment, Preview
+from memtk.bench.pipeline import finished_stages, preview_cells
 from memtk.bench.plan import Plan
 from memtk.bench.subsets import chosen_training
 from memtk.data.prepare import Dataset, prepare
 from memtk.evaluation.dry_run import add_model, image_table, model_table
 from memtk.events import Event, Watch, ignore
 from memtk.registry import Registry
+from memtk.results import read_run_file
 from memtk.training.devices import open_devices
 
 
@@ -52,8 +54,9 @@ def describe_plan(
     models = model_table()
     for name, part in plan.generators.items():
         add_model(models, name, part, spec, len(previews[name].training))
+    place = out or plan.default_folder()
     notes = dict.fromkeys(note for preview in previews.values() for note in preview.notes)
-    models.caption = "\n".join([str(models.caption), *notes])
+    models.caption = "\n".join([str(models.caption), *notes, *_finished(plan, previews, place)])
     bench, drawn = plan.recipe.bench, sorted({preview.count for preview in previews.values()})
     if plan.embedder:
         trained = add_model(models, plan.embedder.name, plan.embedder, spec, used)
@@ -68,7 +71,19 @@ def describe_plan(
     last = (
         f"{used} training images used; up to {bench.checkpoints} checkpoints of each generator, "
         f"{' or '.join(map(str, drawn))} synthetic images each; "
-        f"similarity {bench.similarity}; run folder "
-        f"{out or plan.default_folder()}"
+        f"similarity {bench.similarity}; run folder {place}"
     )
     return Group(image_table(spec, counts), models, last)
+
+
+def _finished(plan: Plan, previews: Mapping[str, Preview], folder: Path) -> list[str]:
+    """Say what an earlier call has finished in the run folder, if it is a run of this plan."""
+    if not (folder / "run.json").exists() or read_run_file(folder).recipe != plan.identity():
+        return []
+    done = {
+        cell: finished_stages(Experiment.of(plan, cell), folder, preview.labels)
+        for cell, preview in previews.items()
+    }
+    return [
+        f"{cell}: finished already: {', '.join(names)}" for cell, names in done.items() if names
+    ]

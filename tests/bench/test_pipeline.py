@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
-from memtk.bench import make_plan, pipeline, read_recipe, run_bench
+from memtk.bench import describe_plan, make_plan, pipeline, read_recipe, run_bench
 from memtk.bench.experiment import Experiment, Preview
 from memtk.bench.pipeline import STAGES, Train, finished_stages, preview_cells
 from memtk.data.prepare import prepare
@@ -122,6 +123,11 @@ def test_the_files_of_a_stage_are_there_once_it_is_finished(plan, registry, tmp_
     run_bench(made, registry, out=folder, device="cpu")
     order = [Stage.TRAIN, Stage.SAMPLE, Stage.EVALUATE, Stage.REEVALUATE]
     assert finished == seen == [*order, Stage.ATTACK, Stage.RECORD]
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(describe_plan(made, registry, out=folder, device="cpu"))
+    told = "finished already: train, sample, evaluate, reevaluate, attack, record"
+    assert f"copycat+release-filter: {told}" in " ".join(shown.get().split())
 
 
 def test_an_order_that_cannot_be_is_told(plan, registry, tmp_path, monkeypatch):
