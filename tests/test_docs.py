@@ -64,6 +64,14 @@ def test_commands_and_options_in_the_pages_exist(page):
                 assert word in {*known, "--help"}, f"{page.name}: memtk {name} has no {word}"
 
 
+def test_the_tour_names_files_that_are_there():
+    text = (ROOT / "docs/concepts/architecture.md").read_text(encoding="utf-8")
+    places = set(re.findall(r"`([\w/]+(?:\.py|/))`", text))
+    folders = ("", "memtk/", "memtk/memorization/", "memtk/results/", "memtk/report/")
+    missing = {p for p in places if not any((ROOT / f / p).exists() for f in folders)}
+    assert len(places) > 30 and not missing
+
+
 def test_the_readme_shows_both_commands():
     text = (ROOT / "README.md").read_text()
     assert "make bench" in text and "make test" in text
