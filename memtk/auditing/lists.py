@@ -43,7 +43,7 @@ def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) ->
     "report_name" is what the report calls an image.
 
     Args:
-        arrays: see `memtk.memorization.Judgement`.
+        arrays: see `memtk.evaluation.Evaluation`.
     """
     key = read_key(folder)
     copies = [

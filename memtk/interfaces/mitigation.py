@@ -209,7 +209,7 @@ class Mitigation:
 
         Args:
             synthetic: M images.
-            found: arrays of `memtk.memorization.Judgement` by the run's copy detector, and
+            found: arrays of `memtk.evaluation.Evaluation` by the run's copy detector, and
                 "synthetic_identical", bool (M,): whose voxels are those of a training image.
                 `memtk.memorization.withhold` reads them.
         """

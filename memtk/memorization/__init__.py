@@ -12,7 +12,6 @@ from memtk.memorization.copy_rate import CopyRate, copy_rate
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
 from memtk.memorization.duplicates import duplicates
 from memtk.memorization.exposure import PatientTest, exposed_patients
-from memtk.memorization.judgement import Embeddings, Judgement, judge
 from memtk.memorization.membership import (
     Membership,
     Scores,
@@ -39,11 +38,9 @@ __all__ = [
     "ConformalTest",
     "CopyRate",
     "Dar",
-    "Embeddings",
     "Execution",
     "IDENTICAL",
     "Interval",
-    "Judgement",
     "Matched",
     "Membership",
     "Neighbours",
@@ -67,7 +64,6 @@ __all__ = [
     "duplicates",
     "expected_fraction",
     "exposed_patients",
-    "judge",
     "left_out",
     "membership",
     "minimum_detectable",

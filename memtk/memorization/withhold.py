@@ -24,7 +24,7 @@ def withhold(
     where the exposure was tested.
 
     Args:
-        arrays: of a `Judgement`, and `IDENTICAL` if it is known.
+        arrays: of an evaluation, and `IDENTICAL` if it is known.
         drop: which.
         alpha: for "alpha".
 

@@ -205,7 +205,7 @@ def find_pairs(
     """Return the pairs of a synthetic set.
 
     Args:
-        arrays: what it was judged from, named as in `memtk.memorization.Judgement`.
+        arrays: what it was judged from, named as in `memtk.evaluation.Evaluation`.
         training: the N training images that were judged.
         synthetic: the M synthetic ones.
         key: of the run, for the short names.

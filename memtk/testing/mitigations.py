@@ -11,8 +11,8 @@ from torch import Tensor
 
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
+from memtk.evaluation import EmbeddedSets, Levels, Patients, calibrate, evaluate
 from memtk.interfaces import CheckpointScores, Choice, Images
-from memtk.memorization import Embeddings, judge
 from memtk.noise import Noise
 from memtk.testing.assertions import (
     DoesNotApply,
@@ -223,14 +223,13 @@ def _sets(case: Case) -> tuple[MemoryImages, MemoryImages, MemoryImages]:
 def _found(case: Case) -> tuple[MemoryImages, dict[str, np.ndarray]]:
     """Return synthetic images and what is found in them, as the core hands it over."""
     training, validation, synthetic = _sets(case)
-    eyes = Embeddings(
+    rows = EmbeddedSets(
         *(PixelDetector().embed(images) for images in (training, validation, synthetic))
     )
-    judgement = judge(
-        eyes, eyes, similarity=NegativeDistance(), training_patients=training.patients, fdr=0.5
-    )
+    calibration = calibrate(rows, NegativeDistance(), Patients(training.patients))
+    found = evaluate(rows, rows, calibration, Levels(fdr=0.5))
     identical = np.arange(len(synthetic)) < 4
-    return synthetic, {**judgement.arrays, "synthetic_identical": identical}
+    return synthetic, {**found.arrays, "synthetic_identical": identical}
 
 
 def _settings() -> dict[str, Any]:

@@ -30,7 +30,7 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
     training image. What lies right of tau the reference rule counts.
 
     Args:
-        arrays: of one checkpoint, named as in `memtk.memorization.Judgement`.
+        arrays: of one checkpoint, named as in `memtk.evaluation.Evaluation`.
         tau: threshold of the reference rule.
     """
     with quiet():

@@ -8,7 +8,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from memtk.errors import UserError
-from memtk.memorization import Embeddings, dar, dar_matched, judge, p_values
+from memtk.evaluation import EmbeddedSets
+from memtk.memorization import dar, dar_matched, p_values
 
 SHAPES = {
     "V = M": (30, 12, 12),
@@ -33,7 +34,7 @@ def draw(kind, n, v, m, seed):
         pool = rng.normal(size=(6, 8))
         rows = [pool[rng.integers(0, 6, size)] for size in (n, v, m)]
         rows[2] = rows[2] * rng.choice([1.0, 2.0, 0.5], (m, 1)) + rng.choice([0.0, 4.0], (m, 1))
-    return Embeddings(*rows)
+    return EmbeddedSets(*rows)
 
 
 def clear(values, threshold):
@@ -48,10 +49,10 @@ def patients(size, seed):
 @pytest.mark.parametrize("kind", ["random", "permuted", "duplicates"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_judgement_is_the_dense_one(pearson, kind, shape, seed):
+def test_an_evaluation_is_the_dense_one(found, pearson, kind, shape, seed):
     n, v, m = SHAPES[shape]
     sets, people = draw(kind, n, v, m, seed), patients(v, seed)
-    said = judge(sets, sets, similarity=pearson, validation_patients=people, tile=(16, 16))
+    said = found(sets, sets, similarity=pearson, validation=people)
     real = cdist(sets.training, sets.validation, "correlation")  # distances
     made = cdist(sets.training, sets.synthetic, "correlation")
     unseen = cdist(sets.validation, sets.synthetic, "correlation")
@@ -136,17 +137,17 @@ def test_p_values_of_ties_with_patients_are_what_their_definition_says(seed):
 
 @pytest.mark.parametrize("name", ["training", "validation", "synthetic"])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6, -3.7])
-def test_an_image_without_variance_is_named_whichever_set_it_is_in(pearson, name, value):
+def test_an_image_without_variance_is_named_whichever_set_it_is_in(found, pearson, name, value):
     sets = draw("random", 12, 9, 10, 0)
     getattr(sets, name)[5] = value
     with pytest.raises(UserError, match=f"{name} images: row 5 is constant"):
-        judge(sets, sets, similarity=pearson)
+        found(sets, sets, similarity=pearson)
 
 
-def test_sets_of_one_repeated_image_memorize_nothing_and_give_p_one(pearson):
+def test_sets_of_one_repeated_image_memorize_nothing_and_give_p_one(found, pearson):
     row = np.random.default_rng(0).normal(size=8)
-    sets = Embeddings(*(np.tile(row, (size, 1)) for size in (9, 4, 6)))
-    said = judge(sets, sets, similarity=pearson)
+    sets = EmbeddedSets(*(np.tile(row, (size, 1)) for size in (9, 4, 6)))
+    said = found(sets, sets, similarity=pearson)
     assert said.dar.n_mem == said.dar.n_copies == said.matched.n_mem == 0
     assert set(said.copies.p) == set(said.exposure.p) == {1.0}
     assert said.copies.n_flagged == said.exposure.n_flagged == 0

@@ -1,30 +1,30 @@
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
 from memtk.errors import UserError
-from memtk.memorization import Embeddings, conformal, dar_matched, judge
+from memtk.evaluation import EmbeddedSets
+from memtk.memorization import conformal, dar_matched
 
 
 def sets(rng, n=60, v=50, m=80, planted=20, width=16):
     training, validation = rng.normal(size=(n, width)), rng.normal(size=(v, width))
     synthetic = rng.normal(size=(m, width))
     synthetic[:planted] = training[:planted] + 0.05 * rng.normal(size=(planted, width))
-    return Embeddings(training, validation, synthetic)
+    return EmbeddedSets(training, validation, synthetic)
 
 
 def near(a, b):
     return 1 - cdist(a, b, "correlation")
 
 
-def test_every_number_is_that_of_the_dense_matrices(pearson):
+def test_every_number_is_that_of_the_dense_matrices(found, pearson):
     one, two = (sets(np.random.default_rng(i), v=200, m=240) for i in (0, 5))
     people, patients = [i // 2 for i in range(60)], [i // 2 for i in range(200)]
-    said = judge(
-        one, two, similarity=pearson, validation_patients=patients, training_patients=people
-    )
+    said = found(one, two, similarity=pearson, validation=patients, training=people)
     made, real = near(one.training, one.synthetic), near(one.training, one.validation)
     tau = 1 - np.percentile(1 - real.max(1), 5)
     assert said.dar.tau == pytest.approx(tau)
@@ -51,41 +51,51 @@ def test_every_number_is_that_of_the_dense_matrices(pearson):
     assert "exposure_train_synthetic_above" not in arrays
 
 
-def test_without_an_embedder_for_the_exposure_it_is_left_out(pearson, rng):
-    said = judge(sets(rng), similarity=pearson)
+def test_without_an_embedder_for_the_exposure_it_is_left_out(found, pearson, rng):
+    said = found(sets(rng), similarity=pearson)
     assert said.exposure is None and said.patients_exposed is None
     assert not [name for name in said.arrays if name.startswith("exposure")]
 
 
-def test_more_validation_than_synthetic_images_leave_the_matched_count_out(pearson, rng):
-    said = judge(sets(rng, v=50, m=30, planted=5), similarity=pearson)
+def test_more_validation_than_synthetic_images_leave_the_matched_count_out(found, pearson, rng):
+    said = found(sets(rng, v=50, m=30, planted=5), similarity=pearson)
     assert said.matched.n_mem is None and "sample at least 50" in said.matched.reason
     assert said.dar.n_mem >= 5
 
 
-def test_one_validation_image_is_enough_to_compute_and_too_few_to_reject(pearson, rng):
-    said = judge(sets(rng, v=1), similarity=pearson)
+def test_one_validation_image_is_enough_to_compute_and_too_few_to_reject(found, pearson, rng):
+    said = found(sets(rng, v=1), similarity=pearson)
     assert said.copies.min_p == 0.5 and not said.copies.can_reject
     assert said.copies.n_flagged == 0
 
 
-def test_images_themselves_are_read_piece_by_piece_and_give_both_sides(ncc, rng, lazy):
+def test_images_themselves_are_read_piece_by_piece_and_give_both_sides(found, ncc, rng, lazy):
     whole = sets(rng, width=25)
-    slow = Embeddings(*(lazy(rows.reshape(-1, 1, 5, 5)) for rows in vars(whole).values()))
-    again = Embeddings(*(lazy(rows.reshape(-1, 1, 5, 5)) for rows in vars(whole).values()))
-    expected = judge(whole, whole, similarity=ncc)
-    found = judge(slow, again, similarity=ncc, tile=(16, 16))
-    assert found.dar.n_mem == expected.dar.n_mem
+    slow = EmbeddedSets(
+        *(
+            lazy(rows.reshape(-1, 1, 5, 5))
+            for rows in (whole.training, whole.validation, whole.synthetic)
+        )
+    )
+    again = EmbeddedSets(
+        *(
+            lazy(rows.reshape(-1, 1, 5, 5))
+            for rows in (whole.training, whole.validation, whole.synthetic)
+        )
+    )
+    expected = found(whole, whole, similarity=ncc)
+    piecewise = found(slow, again, similarity=ncc)
+    assert piecewise.dar.n_mem == expected.dar.n_mem
     assert expected.patients_exposed == expected.exposure.n_flagged
     for name, array in expected.arrays.items():
-        np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
+        np.testing.assert_array_equal(piecewise.arrays[name], array, err_msg=name)
     assert not again.training.reads  # the training images were searched once
 
 
-def test_every_process_gets_the_same_judgement(pearson, rng):
+def test_every_process_gets_the_same_evaluation(found, pearson, rng):
     data = sets(rng)
-    alone = judge(data, data, similarity=pearson)
-    slots, barrier, found = [None] * 2, threading.Barrier(2), [None] * 2
+    alone = found(data, data, similarity=pearson)
+    slots, barrier, said = [None] * 2, threading.Barrier(2), [None] * 2
 
     def work(rank):
         def gather(value):
@@ -95,24 +105,25 @@ def test_every_process_gets_the_same_judgement(pearson, rng):
             barrier.wait()
             return values
 
-        found[rank] = judge(
-            data, data, similarity=pearson, rank=rank, world=2, gather=gather, tile=(16, 16)
+        devices = SimpleNamespace(
+            device="cpu", rank=rank, world=2, collect=gather, is_main=rank == 0, wait=lambda: None
         )
+        said[rank] = found(data, data, similarity=pearson, devices=devices)
 
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for one in found:
+    for one in said:
         for name, array in alone.arrays.items():
             np.testing.assert_array_equal(one.arrays[name], array, err_msg=name)
 
 
-def test_sets_and_patients_that_do_not_fit_are_refused(pearson, rng):
+def test_sets_and_patients_that_do_not_fit_are_refused(found, pearson, rng):
     data = sets(rng)
     with pytest.raises(UserError, match="60 training images but 3 patients"):
-        judge(data, similarity=pearson, training_patients=["a", "b", "c"])
+        found(data, similarity=pearson, training=["a", "b", "c"])
     data.synthetic[7] = 0
     with pytest.raises(UserError, match="synthetic images: row 7 is constant"):
-        judge(data, similarity=pearson)
+        found(data, similarity=pearson)
