@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,76 +217,46 @@ def find_pairs(
     top, near = choose(arrays["train_synthetic"], arrays["memorized"])
     rows = [*top, *near]
     partners = arrays["train_synthetic_index"][rows].tolist()
-    ours = training.read(rows).numpy()  # (K, C, *S)
-    theirs = synthetic.read(partners).numpy()  # (K, C, *S)
-    window = window_of(np.stack([ours, theirs]))
-    views = _Views(window, training.spec.spacing, training.spec.dims)
-    pairs = [
-        views.pair(
-            rank, (row, partner), arrays, (one, other),
+    ours, theirs = training.read(rows).numpy(), synthetic.read(partners).numpy()  # (K, C, *S)
+    window, spec = window_of(np.stack([ours, theirs])), training.spec
+    size = 102 if spec.dims == 3 else 150  # CSS pixels
+    rank = np.argsort(np.argsort(-arrays["train_synthetic"], kind="stable"))  # (N,), 0 = most alike
+    exposed = arrays.get("exposure_flagged")
+    pairs = []
+    for row, partner, one, other in zip(rows, partners, ours, theirs, strict=True):
+        shown = [
             (
-                short_hash(key, "training", int(training.indices[row])),
-                short_hash(key, label, int(synthetic.indices[partner])),
-            ),
+                show_image(a, window, mm, size),
+                show_image(b, window, mm, size),
+                show_difference(a, b, window, mm, size),
+            )
+            for a, b, mm in zip(
+                planes(one), planes(other), plane_sizes(spec.spacing, spec.dims), strict=True
+            )
+        ]
+        first, second, difference = zip(*shown, strict=True)
+        pairs.append(
+            Pair(
+                rank=int(rank[row]) + 1,
+                similarity=float(arrays["train_synthetic"][row]),
+                stranger=float(arrays["train_validation"][row]),
+                memorized=bool(arrays["memorized"][row]),
+                exposed=None if exposed is None else bool(exposed[row]),
+                copy=bool(arrays["copies_flagged"][partner]),
+                names=(
+                    short_hash(key, "training", int(training.indices[row])),
+                    short_hash(key, label, int(synthetic.indices[partner])),
+                ),
+                training=first,
+                synthetic=second,
+                difference=difference,
+            )
         )
-        for rank, row, partner, one, other in zip(
-            _ranks(arrays, rows), rows, partners, ours, theirs, strict=True
-        )
-    ]  # fmt: skip
     return Pairs(
         top=tuple(pairs[: len(top)]),
         near=tuple(pairs[len(top) :]),
-        dims=training.spec.dims,
-        channels=training.spec.channels,
-        pixelated=max(training.spec.shape) < 128,
+        dims=spec.dims,
+        channels=spec.channels,
+        pixelated=max(spec.shape) < 128,
         reduced=any(p.reduced for pair in pairs for p in pair.training),
     )
-
-
-def _ranks(arrays: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[int]:
-    order = np.argsort(-arrays["train_synthetic"], kind="stable")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
-    return rank[rows].tolist()
-
-
-@dataclass(frozen=True)
-class _Views:
-    """How the images of one set are shown."""
-
-    window: Window
-    spacing: tuple[float, ...]
-    dims: int
-
-    def pair(
-        self,
-        rank: int,
-        rows: tuple[int, int],
-        arrays: Mapping[str, np.ndarray],
-        images: tuple[np.ndarray, np.ndarray],
-        names: tuple[str, str],
-    ) -> Pair:
-        size = 102 if self.dims == 3 else 150  # CSS pixels
-        pixels = plane_sizes(self.spacing, self.dims)
-        one, other = (planes(image) for image in images)
-        exposed = arrays.get("exposure_flagged")
-        row, partner = rows
-        return Pair(
-            rank=rank,
-            similarity=float(arrays["train_synthetic"][row]),
-            stranger=float(arrays["train_validation"][row]),
-            memorized=bool(arrays["memorized"][row]),
-            exposed=None if exposed is None else bool(exposed[row]),
-            copy=bool(arrays["copies_flagged"][partner]),
-            names=names,
-            training=tuple(
-                show_image(p, self.window, mm, size) for p, mm in zip(one, pixels, strict=True)
-            ),
-            synthetic=tuple(
-                show_image(p, self.window, mm, size) for p, mm in zip(other, pixels, strict=True)
-            ),
-            difference=tuple(
-                show_difference(a, b, self.window, mm, size)
-                for a, b, mm in zip(one, other, pixels, strict=True)
-            ),
-        )
