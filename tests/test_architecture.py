@@ -157,6 +157,48 @@ def test_no_file_is_longer_than_400_lines():
         assert lines <= 400, f"{shown(path)} has {lines} lines"
 
 
+def modules():
+    """The file of every module of the core and the plugins, by its dotted name."""
+    found = {}
+    for base, paths in ((ROOT, CORE), (ROOT / "plugins", PLUGINS)):
+        for path in paths:
+            name = ".".join(path.relative_to(base).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imported_modules(path, known):
+    """The modules of ours that a file imports, in functions and under TYPE_CHECKING too."""
+    found = set()
+    for name in imports(path):
+        found.add(name if name in known else name.rpartition(".")[0])
+    return found & set(known)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    known = modules()
+    waits = {name: imported_modules(path, known) - {name} for name, path in known.items()}
+    for name in waits:  # a package is there before what lies in it
+        waits[name] = {other for other in waits[name] if not name.startswith(f"{other}.")}
+    while ready := [name for name, others in waits.items() if not others & set(waits)]:
+        for name in ready:
+            del waits[name]
+    assert not waits, f"files that import each other: {', '.join(sorted(waits))}"
+
+
+def test_no_short_file_serves_one_neighbour_alone():
+    known = modules()
+    for name, path in known.items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines >= 40 or path.name in {"__init__.py", "__main__.py"}:
+            continue
+        importers = [n for n, other in known.items() if name in imported_modules(other, known)]
+        neighbours = [n for n in importers if n.rpartition(".")[0] == name.rpartition(".")[0]]
+        assert len(neighbours) != 1, (
+            f"{shown(path)} has {lines} lines, and {neighbours[0]} needs it"
+        )
+
+
 def test_every_file_is_named_for_what_it_holds():
     vague = {"util", "utils", "helper", "helpers", "common", "misc"}
     for folder in ("memtk", "plugins", "tests"):
