@@ -23,6 +23,7 @@ from memtk.auditing import (
 from memtk.auditing.plan import AuditOptions
 from memtk.config import build
 from memtk.data.arrays import array_images, as_numpy
+from memtk.data.patients import patient_names
 from memtk.errors import UserError
 from memtk.events import ignore
 from memtk.progress import Progress
@@ -218,7 +219,7 @@ def _embeddings(
     rows = {name: as_numpy(value) for name, value in given.items()}
     for name, whose in patients.items():
         if whose is not None:
-            rows[f"{name}_patient"] = np.array([str(patient) for patient in whose])
+            rows[f"{name}_patient"] = np.array(patient_names(whose, f"{name}_patients"))
     options = {name: value for name, value in asked.items() if name not in OF_IMAGES}
     plan = EmbeddingAudit(checked_embeddings(rows, "embeddings"), **options)
     return audit_embeddings(plan, registry, **how)

@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 
 from memtk.data.config import ARRAY, DataConfig
 from memtk.data.manifest import Manifest, Row
+from memtk.data.patients import patient_names
 from memtk.errors import UserError
 from memtk.interfaces import Images, Record, Volume
 
@@ -142,7 +143,8 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
         images = _channels_first(name, _numbers(name, value))
     if patients is not None and len(patients) != len(images):
         raise UserError(f"{name}: {len(images)} images and {len(patients)} patients: one for each")
-    return ArrayImages(name, images, None if patients is None else tuple(map(str, patients)))
+    named = None if patients is None else patient_names(patients, f"{name}_patients")
+    return ArrayImages(name, images, named)
 
 
 def as_numpy(value: Any) -> np.ndarray:

@@ -95,6 +95,11 @@ class DataConfig(ComponentConfig):
         (0.5, 99.5), description="percentiles of each image that become -1 and 1"
     )
     color: Literal["refuse", "gray"] = Field("refuse", description="gray: make colour images gray")
+    labels: Literal["leave_out", "keep"] = Field(
+        "leave_out",
+        description="keep: what is named like label maps or masks, or has few values, counts as an "
+        "image too",
+    )
     patient_pattern: str | None = Field(
         None,
         description="regular expression whose one group is the patient, searched in the file's "

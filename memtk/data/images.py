@@ -161,7 +161,7 @@ def voxel_hash(voxels: np.ndarray) -> bytes:
     """Return 16 bytes that two images (C, *S) share if they have one shape and equal voxels."""
     exact = np.ascontiguousarray(voxels, dtype=np.float32) + np.float32(0)  # -0 equals 0
     digest = hashlib.blake2b(repr(exact.shape).encode(), digest_size=16)
-    digest.update(exact)
+    digest.update(exact.tobytes())
     return digest.digest()
 
 

@@ -1,30 +1,94 @@
-"""Turns a folder, or one file with many images, into a manifest. Some public layouts are known."""
+"""Turns a folder, or one file with many images, into a manifest. Some public layouts are known.
+
+A layout is recognised whole or not at all: where some names fit and others do not, the images that
+do not fit are left out and named if they are few; else nothing is guessed.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
-from memtk.data.manifest import Manifest, Row, few, patient_in, read_manifest
+from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
+from memtk.data.patients import from_header
 from memtk.data.public.catalogue import locate
-from memtk.data.readers import Readers
+from memtk.data.readers import Readers, check_regular
 from memtk.data.splits import split_of
+from memtk.data.walk import Walk, printable, walk
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import Record
 
-NIH = r"^(\d{8})_\d{3}\.png$"
-"""File names of NIH ChestX-ray14: patient number, image number."""
-
 PLANE = "sagittal"
-"""The plane that the reference method uses, of three."""
+"""The plane of MRNet that the reference method uses, of three."""
 
-_HIPPOCAMPUS = re.compile(r"^hippocampus_(\d+)\.nii(?:\.gz)?$")
+STRAY = 0.1
+"""Up to this share of images whose names do not fit a layout are left out, and named; with more of
+them nothing is guessed."""
+
+TEST_LIST = "test_list.txt"
+"""Beside images, the names of those that are held out, one a line, as NIH ChestX-ray14 has it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of data set names its files.
+
+    Args:
+        name: of it.
+        note: what is concluded from the names.
+        patient: of a file's path below the folder, "" if its name is not one of these.
+    """
+
+    name: str
+    note: str
+    patient: Callable[[str], str]
+
+
+def _group(pattern: str) -> Callable[[str], str]:
+    """Return what finds the first group of a pattern in a path, "" if it is not there."""
+
+    def find(path: str) -> str:
+        found = re.search(pattern, path, re.IGNORECASE)
+        return found.group(1) if found else ""
+
+    return find
+
+
+def _hippocampus(path: str) -> str:
+    """Return the patient of a file of the Decathlon's hippocampus.
+
+    >>> [_hippocampus(f"hippocampus_{n}.nii.gz") for n in ("003", "004", "005")]
+    ['H002', 'H002', 'H003']
+    """
+    number = _group(r"(?:^|/)hippocampus_(\d+)\.nii(?:\.gz)?$")(path)
+    return f"H{(int(number) + 1) // 2:03d}" if number else ""
+
+
+HIPPOCAMPUS = Layout(
+    "the Decathlon's hippocampus",
+    "files 2k-1 and 2k are taken as the two sides of one patient",
+    _hippocampus,
+)
+NIH = Layout(
+    "NIH ChestX-ray14",
+    "the patient is read from the file names",
+    _group(r"(?:^|/)(\d{8})_\d{3}\.(?:png|jpe?g|dcm)$"),
+)
+BIDS = Layout(
+    "BIDS",
+    "the patient is read from sub-NAME; all sessions and runs of a subject are one patient's",
+    _group(r"(?:^|/)sub-([A-Za-z0-9]+)(?=[_/])"),
+)
+NNUNET = Layout(
+    "nnU-Net",
+    "each case (CASE_0000, CASE_0001: its channels) counts as a patient, each channel as an image",
+    _group(r"(?:^|/)([^/]+)_\d{4}\.[^/]+$"),
+)
 
 
 def read_source(
@@ -33,10 +97,11 @@ def read_source(
     """List the images of a source: a manifest CSV, a folder, or a file with many images.
 
     A folder with a `manifest.csv` is read by that. Otherwise its images are split by subfolders
-    `train`, `val`, `test`, `synthetic` if there are any; the Medical Segmentation Decathlon
-    (`imagesTr`, `dataset.json`), NIH ChestX-ray14 (file names, `train_val_list.txt`,
-    `test_list.txt`) and MRNet (`train/sagittal`, `valid/sagittal`) are known. Files and folders
-    whose name starts with a dot are left out.
+    `train`, `val`, `test`, `synthetic` if there are any, or by `test_list.txt`; the names of NIH
+    ChestX-ray14, BIDS, nnU-Net and the Medical Segmentation Decathlon (`imagesTr`), and the folders
+    of MRNet (`train/sagittal`, `valid/sagittal`) are known. Where no name says whose an image is,
+    its header is asked (DICOM's PatientID). Label maps, known by their names, are left out, and
+    so is what begins with a dot; every file that is not used is counted in the notes.
 
     Args:
         source: where they lie; `public:NAME` for a public data set that memtk has fetched.
@@ -46,20 +111,40 @@ def read_source(
             is "".
 
     Raises:
-        UserError: if there is no such source or no image in it, or a file cannot be listed.
+        UserError: if there is no such source or no image in it, a file cannot be listed, or a part
+            of the names alone fits a known layout.
     """
     path = Path(locate(source)).expanduser()
-    if not path.exists():
+    try:
+        source.encode()
+        there = path.exists()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{printable(source)}: its name is not in UTF-8, rename it") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source[:100]}: there is no such file or folder: {error}") from error
+    if not there:
         raise UserError(f"{source}: there is no such file or folder.{_guess(source)}")
+    check_regular(path)
+    try:
+        return _read_path(path, config, readers, patients)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or path}: {error.strerror}") from error
+
+
+def _read_path(path: Path, config: DataConfig, readers: Readers, patients: bool) -> Manifest:
     if path.is_file():
         if path.suffix.lower() == ".csv":
             return read_manifest(path, config, readers, patients=patients)
-        rows = [_row_of_item(record) for record in readers.records(path)]
-        return _with_patients(rows, path.parent, config, [], patients)
+        found = Walk(records=list(readers.records(path)))
+        found.take_left_out(path.parent, keep_labels=config.labels == "keep")
+        return _with_patients(_rows(found, path), path.parent, config, found.notes(), patients)
+    notes = []
     if (path / "manifest.csv").is_file():
-        manifest = read_manifest(path / "manifest.csv", config, readers, patients=patients)
-        return replace(manifest, notes=(f"{path} is read by its manifest.csv", *manifest.notes))
-    return _read_folder(path, config, readers, patients)
+        if is_manifest(path / "manifest.csv"):
+            manifest = read_manifest(path / "manifest.csv", config, readers, patients=patients)
+            return replace(manifest, notes=(f"{path} is read by its manifest.csv", *manifest.notes))
+        notes.append("manifest.csv has no column 'path' and is not used: the folder is read")
+    return _read_folder(path, config, readers, patients, notes)
 
 
 def _guess(source: str) -> str:
@@ -67,41 +152,52 @@ def _guess(source: str) -> str:
     return near or " Give a manifest (path,patient_id,split), a folder, an .npz or .h5 file."
 
 
-def _read_folder(folder: Path, config: DataConfig, readers: Readers, patients: bool) -> Manifest:
-    notes: list[str] = []
+def _rows(found: Walk, path: Path, way_out: str = "") -> list[Row]:
+    """Return a row of each image.
+
+    Raises:
+        UserError: if there is none, saying what there is instead.
+    """
+    if found.records:
+        return [_row_of_item(record) for record in found.records]
+    instead = "; ".join(found.notes())
+    raise UserError(
+        f"{path} has no images in it"
+        + (f": {way_out.rstrip('.')}" if way_out else "")
+        + (f".\nIn it: {instead}" if instead else "")
+    )
+
+
+def _read_folder(
+    folder: Path, config: DataConfig, readers: Readers, patients: bool, notes: list[str]
+) -> Manifest:
     if patients and _is_mrnet(folder):
-        return _read_mrnet(folder, readers, notes)
-    decathlon = (folder / "imagesTr").is_dir() and (folder / "dataset.json").is_file()
-    top = folder / "imagesTr" if decathlon else folder
-    records = _walk(top, readers, notes)
+        return _read_mrnet(folder, config, readers, notes)
+    top = folder / "imagesTr" if (folder / "imagesTr").is_dir() else folder
+    found = walk(top, readers, keep_labels=config.labels == "keep")
+    notes += found.notes()
+    rows = _rows(found, folder, readers.way_out(found.unknown))
+    decathlon = top != folder
     if decathlon:
-        notes.append(f"Medical Segmentation Decathlon: {len(records)} images of imagesTr are used")
-    if not records:
-        raise UserError(
-            f"{folder} has no images in it: there are readers for {', '.join(readers.suffixes)}"
-        )
-    rows = [_row_of_item(record) for record in records]
-    if patients and decathlon and config.patient_pattern is None and _is_hippocampus(folder):
+        beside = ", ".join(f"{name}: {count} files" for name, count in _beside(folder, top))
+        rest = f"; not used: {beside}" if beside else ""
         notes.append(
-            "Decathlon's hippocampus: files 2k-1 and 2k are taken as the two sides of one patient"
+            f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used{rest}"
         )
-        whose = [replace(row, patient=_hippocampus_patient(row.record.path)) for row in rows]
-        return Manifest(tuple(whose), tuple(notes))
     subfolders = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and split_of(p.name)]
     if not patients:  # synthetic images lie in folders as their generator's user likes
         subfolders = [name for name in subfolders if split_of(name) == "synthetic"]
     if subfolders and not decathlon:
         rows = _split_by_folder(rows, folder, subfolders, notes)
-    nih = patients and config.patient_pattern is None
-    if nih and all(re.match(NIH, r.record.path.name) for r in rows):
-        notes.append("NIH ChestX-ray14: the patient is read from the file names")
-        if not subfolders:
-            rows = _split_by_lists(rows, folder, notes)
-        config = config.model_copy(update={"patient_pattern": NIH})
-    return _with_patients(rows, folder, config, notes, patients)
+    if patients:
+        rows = _split_by_list(rows, folder, bool(subfolders) and not decathlon, notes)
+    layouts = [BIDS, NIH]
+    if decathlon or folder.name in {"imagesTr", "imagesTs"}:
+        layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET]
+    return _with_patients(rows, folder, config, notes, patients, layouts)
 
 
-def _read_mrnet(folder: Path, readers: Readers, notes: list[str]) -> Manifest:
+def _read_mrnet(folder: Path, config: DataConfig, readers: Readers, notes: list[str]) -> Manifest:
     """List the exams of MRNet: one plane; its own validation exams are held out."""
     notes.append(
         f"MRNet: the {PLANE} plane is used; valid/ is held out. It does not say whose an exam is: "
@@ -109,43 +205,19 @@ def _read_mrnet(folder: Path, readers: Readers, notes: list[str]) -> Manifest:
     )
     rows = []
     for part, split in (("train", ""), ("valid", "held_out")):
-        for record in _walk(folder / part / PLANE, readers, notes):
-            rows.append(Row(record, patient=record.path.stem, split=split))
+        found = walk(folder / part / PLANE, readers, keep_labels=config.labels == "keep")
+        notes += found.notes()
+        rows += [Row(r, patient=r.path.stem, split=split) for r in found.records]
+        beside = _beside(folder / part, folder / part / PLANE)
+        notes += [f"{part}/{name} is not used: {count} files" for name, count in beside]
     return Manifest(tuple(rows), tuple(notes), named=False)
 
 
-def _walk(top: Path, readers: Readers, notes: list[str]) -> list[Record]:
-    """List the images below `top`; one folder of slices is one image."""
-    records: list[Record] = []
-    problems: list[str] = []
-    unknown: Counter[str] = Counter()
-
-    def lost(error: OSError) -> None:
-        problems.append(f"cannot read {error.filename}: {error.strerror}")
-
-    for place, folders, names in os.walk(top, onerror=lost):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        files = [Path(place, n) for n in sorted(names) if not n.startswith(".")]
-        known = [f for f in files if readers.knows(f)]
-        slices = [f for f in known if readers.is_slice(f)]
-        images = [f for f in known if f not in set(slices)]
-        series = [Path(place)] if slices or (files and not known) else []
-        for path in [*images, *series]:
-            try:
-                records += readers.records(path)
-            except UserError as error:
-                if path.is_file() or slices:
-                    problems.append(str(error))
-                else:  # a folder without a single image: its files are counted below
-                    series = []
-        if not series or slices:
-            unknown.update(f.suffix or f.name for f in files if f not in set(known))
-    if problems:
-        raise UserError(f"{len(problems)} files cannot be listed:\n" + few(problems, "\n"))
-    if unknown and records:
-        kinds = few([f"{count} {suffix}" for suffix, count in sorted(unknown.items())])
-        notes.append(f"{unknown.total()} files are no images and are left out: {kinds}")
-    return records
+def _beside(folder: Path, used: Path) -> Iterator[tuple[str, int]]:
+    """Yield each folder beside the one that is used, and how many files are in it."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path != used and not path.name.startswith("."):
+            yield path.name, sum(len(names) for _, _, names in os.walk(path))
 
 
 def _row_of_item(record: Record) -> Row:
@@ -171,46 +243,100 @@ def _split_by_folder(
     return kept
 
 
-def _split_by_lists(rows: Sequence[Row], folder: Path, notes: list[str]) -> list[Row]:
-    """Hold out the patients of `test_list.txt`; the others are split later, by patient."""
-    listing = folder / "test_list.txt"
+def _split_by_list(
+    rows: Sequence[Row], folder: Path, split_by_folders: bool, notes: list[str]
+) -> list[Row]:
+    """Hold out the images of `test_list.txt`; the others are split later, by patient."""
+    listing = folder / TEST_LIST
     if not listing.is_file():
         return list(rows)
     held_out = set(listing.read_text(encoding="utf-8", errors="replace").split())
-    rows = [replace(r, split="held_out" if r.record.path.name in held_out else "") for r in rows]
-    count = sum(r.split == "held_out" for r in rows)
-    notes.append(f"{count} images of test_list.txt are held out")
-    return rows
+    count = sum(row.record.path.name in held_out for row in rows)
+    if split_by_folders or not count:
+        why = "the folders say the split" if split_by_folders else "it names none of the images"
+        notes.append(f"{TEST_LIST} is not used: {why}")
+        return list(rows)
+    notes.append(f"{count} images of {TEST_LIST} are held out")
+    return [replace(r, split="held_out" if r.record.path.name in held_out else "") for r in rows]
 
 
 def _with_patients(
-    rows: Iterable[Row], folder: Path, config: DataConfig, notes: list[str], patients: bool
+    rows: Sequence[Row],
+    folder: Path,
+    config: DataConfig,
+    notes: list[str],
+    patients: bool,
+    layouts: Sequence[Layout] = (),
 ) -> Manifest:
-    rows = list(rows)
+    """Find whose each image is: by the pattern, by the names of a layout, or by its header."""
     if not patients:
         return Manifest(tuple(rows), tuple(notes), named=False)
-    pattern = config.patient_pattern
-    if pattern is None:
-        notes.append(
-            f"nothing says whose the images are: each of the {len(rows)} counts as a patient of "
-            "its own. If a patient has several, say --set data.patient_pattern=REGEX or give a "
-            "manifest"
+    if config.patient_pattern is not None:
+        return _by_pattern(rows, folder, config.patient_pattern, notes)
+    for layout in layouts:
+        found = [layout.patient(_below(row, folder)) for row in rows]
+        odd = [_below(row, folder) for row, name in zip(rows, found, strict=True) if not name]
+        if len(odd) <= STRAY * len(rows):
+            notes.append(f"{layout.name}: {layout.note}")
+            if odd:
+                notes.append(f"{len(odd)} images are not named so and are left out: {few(odd)}")
+            fit = [(row, name) for row, name in zip(rows, found, strict=True) if name]
+            return _named([row for row, _ in fit], [name for _, name in fit], notes)
+        if any(found):
+            raise UserError(
+                f"{len(rows) - len(odd)} of {len(rows)} images of {folder} are named as those of "
+                f"{layout.name}, {len(odd)} are not: {few(odd)}.\nTake them out, or say whose the "
+                "images are: --set data.patient_pattern=REGEX, or a manifest"
+            )
+    found = [from_header(row.record.patient) for row in rows]
+    if all(found):
+        return _by_header(rows, found, notes)
+    if any(found):
+        odd = [_below(row, folder) for row, name in zip(rows, found, strict=True) if not name]
+        raise UserError(
+            f"{len(rows) - len(odd)} of {len(rows)} images of {folder} say whose they are "
+            f"(PatientID), {len(odd)} do not: {few(odd)}.\nTake them out, or say whose the images "
+            "are: --set data.patient_pattern=REGEX, or a manifest"
         )
-        named = [replace(row, patient=_own_name(row, folder)) for row in rows]
-        return Manifest(tuple(named), tuple(notes), named=False)
-    named = [
-        replace(row, patient=patient_in(pattern, row.record.path, folder) or "") for row in rows
-    ]
-    lost = [row.record.path.name for row in named if not row.patient]
+    notes.append(
+        f"nothing says whose the images are: each of the {len(rows)} counts as a patient of "
+        "its own. If a patient has several, say --set data.patient_pattern=REGEX or give a "
+        "manifest"
+    )
+    return replace(_named(rows, [_below(row, folder) for row in rows], notes), named=False)
+
+
+def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str]) -> Manifest:
+    found = [patient_in(pattern, row.record.path, folder) or "" for row in rows]
+    lost = [r.record.path.name for r, name in zip(rows, found, strict=True) if not name]
     if lost:
         raise UserError(
             f"data.patient_pattern = {pattern} finds no patient in {len(lost)} of {len(rows)} "
             f"names: {few(lost)}"
         )
+    return _named(rows, found, notes)
+
+
+def _by_header(rows: Sequence[Row], found: Sequence[str], notes: list[str]) -> Manifest:
+    count = len(set(found))
+    notes.append(
+        f"the patient is read from each file (PatientID), and shown as a code: {count} patients"
+    )
+    if count == 1 < len(rows):
+        notes.append(
+            "all files name the same patient: if a number was put in the place of all of them, say "
+            "--set data.patient_pattern=REGEX or give a manifest"
+        )
+    return _named(rows, found, notes)
+
+
+def _named(rows: Sequence[Row], patients: Sequence[str], notes: Sequence[str]) -> Manifest:
+    named = [replace(row, patient=name) for row, name in zip(rows, patients, strict=True)]
     return Manifest(tuple(named), tuple(notes))
 
 
-def _own_name(row: Row, folder: Path) -> str:
+def _below(row: Row, folder: Path) -> str:
+    """Return the name of an image below a folder."""
     path = row.record.path
     text = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
     return f"{text}:{row.record.item}" if row.record.item else text
@@ -225,16 +351,6 @@ def _is_hippocampus(folder: Path) -> bool:
     """Tell whether an unpacked task of the Decathlon is this one, by its `dataset.json`."""
     try:
         said = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(said, dict) and str(said.get("name", "")).strip().lower() == "hippocampus"
-
-
-def _hippocampus_patient(path: Path) -> str:
-    """Return the patient of a file, "" if its name is not one of these.
-
-    >>> [_hippocampus_patient(Path(f"hippocampus_{n}.nii.gz")) for n in ("003", "004", "005")]
-    ['H002', 'H002', 'H003']
-    """
-    found = _HIPPOCAMPUS.match(path.name)
-    return f"H{(int(found.group(1)) + 1) // 2:03d}" if found else ""

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from memtk.data.config import DataConfig
-from memtk.data.readers import Readers
+from memtk.data.labels import LABELS, path_names_labels
+from memtk.data.patients import check_named
+from memtk.data.readers import Readers, check_regular
 from memtk.data.splits import split_of, split_words
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import UserError, did_you_mean, one_line
 from memtk.interfaces import Record
 
 NAMED = 5
 """As many files, lines or patients are named in a message; the rest are counted."""
+
+COLUMNS, SIZE = 1000, 500_000_000
+"""A manifest has at most so many columns, and bytes."""
+
+NAMES = {
+    "path": frozenset(
+        {
+            *("file", "filename", "filepath", "filelocation", "image", "imagepath", "imagefile"),
+            *("imageindex", "img", "imgpath", "location", "imagename", "fname", "files", "images"),
+        }
+    ),
+    "patient_id": frozenset(
+        {
+            *("patient", "patientid", "patientname", "subject", "subjectid", "case", "caseid"),
+            *("participant", "participantid", "person", "pid", "mrn", "id", "patientnumber"),
+        }
+    ),
+    "split": frozenset(
+        {"set", "subset", "fold", "partition", "dataset", "phase", "usage", "group"}
+    ),
+}
+"""What other people's tables call the columns, without signs."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +123,7 @@ def read_manifest(
     Raises:
         UserError: naming the file and the line, for anything missing or unknown.
     """
-    lines = list(_lines(path))
+    lines = _without_empty_columns(list(_lines(path)))
     if not lines:
         raise UserError(f"{path} is empty: expected a line with path,patient_id,split")
     header = [name.strip().lower() for name in lines[0][1]]
@@ -107,7 +133,7 @@ def read_manifest(
         _check_patients(path, header, config)
     pattern = None if by_column else config.patient_pattern
     rows, problems = [], []
-    listed: dict[Path, Sequence[Record]] = {}
+    listed: dict[Path, dict[str, Record]] = {}
     for line, cells in lines[1:]:
         if len(cells) != len(header):
             problems.append(f"line {line} has {len(cells)} cells, the header {len(header)}")
@@ -115,7 +141,7 @@ def read_manifest(
         values = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         try:
             name = values["path"]
-            row = _row(path, line, values, readers, listed)
+            row = _row(path, line, values, readers, listed, config)
             patient = _patient(path.parent, name, values, pattern) if patients else ""
             rows.append(replace(row, patient=patient))
         except UserError as error:
@@ -130,6 +156,9 @@ def read_manifest(
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of every line that is not blank."""
+    check_regular(path)
+    if path.stat().st_size > SIZE:
+        raise UserError(f"{path} has more than {SIZE / 1e6:.0f} MB, and is no list of images")
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, strict=True)
@@ -144,24 +173,58 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path} is not valid CSV at line {reader.line_num}: {error}") from error
 
 
+def _without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Leave out columns at the end that have neither name nor cells, as spreadsheets write them."""
+    header = lines[0][1] if lines else []
+    named = max((n for n, name in enumerate(header, 1) if name.strip()), default=0)
+    if named == len(header):
+        return lines
+    short = []
+    for line, cells in lines:
+        rest = [cell for cell in cells[named:] if cell.strip()]
+        short.append((line, cells if rest else cells[:named]))
+    return short
+
+
 def _check_header(path: Path, header: list[str]) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
+    if len(header) > COLUMNS:
+        raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
-    there = ", ".join(header)
     if "path" not in header:
-        near = difflib.get_close_matches("path", header, n=1)
-        hint = f" Rename {near[0]!r} to 'path'." if near else ""
-        if any(mark in there for mark in ";\t"):
-            hint = " Separate the columns by commas."
-        raise UserError(f"{path} has no column 'path'; it has {there}.{hint}")
+        raise UserError(f"{path} has no column 'path'; it has {few(header)}.{_renames(header)}")
+
+
+def _renames(header: Sequence[str]) -> str:
+    """Say which columns of somebody else's table are those that are needed."""
+    if any(mark in name for name in header for mark in ";\t"):
+        return " Separate the columns by commas."
+    hints = []
+    for column, others in NAMES.items():
+        plain = {re.sub(r"[\W_]+", "", name): name for name in header}
+        same = [plain[name] for name in plain if name in others]
+        near = same or difflib.get_close_matches(column, header, n=1, cutoff=0.7)
+        if near and column not in header:
+            hints.append(f"{near[0]!r} to '{column}'")
+    return f" Rename {' and '.join(hints)}." if hints else ""
+
+
+def is_manifest(path: Path) -> bool:
+    """Tell whether a CSV has a column `path`, and is not somebody else's table.
+
+    Raises:
+        UserError: if it is no CSV.
+    """
+    first = next(_lines(path), None)
+    return first is not None and "path" in [name.strip().lower() for name in first[1]]
 
 
 def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
     if "patient_id" not in header and config.patient_pattern is None:
         raise UserError(
-            f"{path} has no column 'patient_id'; it has {', '.join(header)}.\nAdd one, or read the "
-            "patient out of the file names: --set data.patient_pattern='(\\d+)_'"
+            f"{path} has no column 'patient_id'; it has {few(header)}.{_renames(header)}\nAdd one, "
+            "or read the patient out of the file names: --set data.patient_pattern='(\\d+)_'"
         )
     one_source = not config.sources_beside()
     if "patient_id" in header and config.patient_pattern is not None and one_source:
@@ -176,14 +239,13 @@ def _row(
     line: int,
     values: dict[str, str],
     readers: Readers,
-    listed: dict[Path, Sequence[Record]],
+    listed: dict[Path, dict[str, Record]],
+    config: DataConfig,
 ) -> Row:
     name, item = values.pop("path"), values.pop("item", "")
     if not name:
         raise UserError("the path is empty")
-    file = path.parent / name
-    if not file.exists():
-        raise UserError(f"there is no file {file}")
+    file = _file(path.parent, name)
     split = ""
     if "split" in values:
         word = values.pop("split")
@@ -193,8 +255,37 @@ def _row(
             near = did_you_mean(word, split_words())
             raise UserError(f"{said}: write train, val, test or synthetic.{near}")
     if file not in listed:
-        listed[file] = readers.records(file)
-    return Row(_record(file, item, listed[file]), "", split, values, line)
+        listed[file] = {record.item: record for record in readers.records(file)}
+    record = _record(file, item, listed[file])
+    kept = config.labels == "keep" and record.left_out == LABELS
+    if record.left_out and not kept:
+        raise UserError(f"{name} {item} is no image: {record.left_out}".replace("  ", " "))
+    if path_names_labels(PurePath(name.replace("\\", "/"))) and config.labels != "keep":
+        raise UserError(
+            f"{name} is no image, but {LABELS}: leave it out, or say --set data.labels=keep"
+        )
+    return Row(record, "", split, values, line)
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Return the file that a row names; backslashes part folders where no name has them.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for form in (name, name.replace("\\", "/")):
+        try:
+            if (folder / form).exists():
+                return folder / form
+        except PermissionError as error:
+            raise UserError(f"cannot read {folder / form}: no permission") from error
+        except (OSError, ValueError) as error:  # too long, or with a NUL
+            raise UserError(f"there is no file {name[:100]}: {one_line(error)}") from error
+    with contextlib.suppress(OSError):
+        if (folder / name).is_symlink():
+            raise UserError(f"{folder / name} is a link to nothing")
+    far = " It is a path of Windows." if re.match(r"^([A-Za-z]:)?\\", name) else ""
+    raise UserError(f"there is no file {folder / name}.{far}".removesuffix("."))
 
 
 def _patient(folder: Path, name: str, values: dict[str, str], pattern: str | None) -> str:
@@ -203,23 +294,25 @@ def _patient(folder: Path, name: str, values: dict[str, str], pattern: str | Non
         if not patient:
             raise UserError(f"data.patient_pattern finds nothing in {name}")
     else:
-        patient = values.pop("patient_id")
-        if not patient:
-            raise UserError("the patient_id is empty")
+        patient = check_named(values.pop("patient_id"), "the patient_id")
     return patient
 
 
-def _record(file: Path, item: str, records: Sequence[Record]) -> Record:
+def _record(file: Path, item: str, records: Mapping[str, Record]) -> Record:
     if not item:
-        if len(records) == 1:
-            return records[0]
+        images = [record for record in records.values() if not record.left_out]
+        if len(images) == 1:
+            return images[0]
+        if not images:
+            why = next((record.left_out for record in records.values()), "nothing is in it")
+            raise UserError(f"{file} holds no image: {why}")
         raise UserError(
-            f"{file} holds {len(records)} images: add a column 'item', as in {records[0].item}"
+            f"{file} holds {len(images)} images: add a column 'item', as in "
+            f"{images[0].item or images[0].path.name}"
         )
-    for record in records:
-        if record.item == item:
-            return record
-    raise UserError(f"{file} has no image {item!r}")
+    if item not in records:
+        raise UserError(f"{file} has no image {item!r}")
+    return records[item]
 
 
 def _check_unique(path: Path, rows: Sequence[Row]) -> None:

@@ -1,13 +1,55 @@
-"""Finds the reader of a file."""
+"""The one place where files of images are read: finds the reader, and makes a sentence of failures.
+
+Files are untrusted, and libraries raise what they like about broken ones. So every call of a reader
+stands in `reading`, and what a header claims is held against the file (`check_size`) before memory
+is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from memtk.errors import PluginError, UserError, one_line
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
+
+MOST_VOXELS = 2**29
+"""An image may have as many voxels, channels included: 512 x 512 x 2048."""
+
+GROWTH, FLOOR = 200, 2**26
+"""What is read out of a file may be 64 MiB, or as many times the file's size: nothing that shows
+anything is compressed further."""
+
+DECODERS = (
+    (r"decompress '([^']*JPEG-LS[^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg"),
+    (r"decompress '([^']*2000[^']*)'", "pip install pylibjpeg pylibjpeg-openjpeg"),
+    (r"decompress '([^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"),
+    (r"COMPRESSION\.(\w+).*requires the 'imagecodecs'", "pip install imagecodecs"),
+    (r"requires the '(imagecodecs)'", "pip install imagecodecs"),
+    (r"required filter '([^']*)'", "pip install hdf5plugin"),
+    (r"(filter) .*is not (?:registered|available)", "pip install hdf5plugin"),
+    (r"No module named '([\w.]+)'", "install it with pip"),
+)
+"""What libraries say of a decoder that is not installed: the compression, and what brings it."""
+
+UNKNOWN = {
+    (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc"): "convert it to "
+    "NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')",
+    (".bmp", ".gif", ".webp", ".jp2", ".heic", ".ppm", ".pgm"): "save it as PNG",
+    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"): "unpack it",
+    (".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord"): "save its images "
+    "as numbers: np.savez('a.npz', images=array)",
+    (".xls", ".xlsx", ".ods", ".tsv"): "save it as CSV, with the columns path,patient_id,split",
+    (".svs", ".ndpi", ".mrxs", ".czi"): "save the parts of it that were trained on as PNG or TIFF",
+    (".avi", ".mp4", ".mov"): "save its frames as PNG",
+}
+"""What to do with files of formats that memtk does not read."""
 
 
 class Readers:
@@ -41,42 +83,79 @@ class Readers:
         return bool(self._matches(path))
 
     def is_slice(self, path: Path) -> bool:
-        """Tell whether a file is one of several that make an image together (by its suffix)."""
-        return any(getattr(r, "folders", False) for _, r in self._matches(path))
+        """Tell whether a file may belong to others of its folder: by its suffix or its content."""
+        found = self._matches(path) or self._claimed(path)
+        return any(getattr(reader, "folders", False) for _, reader in found)
 
     def find(self, path: Path) -> tuple[Entry, Reader]:
-        """Return the reader of a file, or of a folder that is one series.
+        """Return the reader of a file, or of a folder that holds series.
 
         Raises:
-            UserError: if none reads it, with the known suffixes.
-            PluginError: if two plugins claim the suffix.
+            UserError: if none reads it, with a way out.
+            PluginError: if two plugins claim it.
         """
-        found = self._of_folder(path) if path.is_dir() else self._matches(path)
+        if path in self._by_path:
+            return self._by_path[path]
+        if path.is_dir():
+            self.records(path)
+            return self._by_path[path]
+        found = self._matches(path) or self._claimed(path)
         if not found:
-            missing = [f"{e.name} (needs {', '.join(e.missing)})" for e in self._missing]
-            absent = f" Not installed: {', '.join(missing)}." if missing else ""
-            absent += f" Left out: {', '.join(self._broken)}." if self._broken else ""
-            kind = "holds no image series" if path.is_dir() else "is of an unknown format"
-            raise UserError(
-                f"{path} {kind}: there are readers for {', '.join(self.suffixes)}.{absent}"
-            )
-        if len(found) > 1:
-            names = [f"{entry.plugin.name}/{entry.name}" for entry, _ in found]
-            raise PluginError(
-                f"{' and '.join(names)} both read {path.name}: "
-                f"set MEMTK_DISABLE_PLUGINS={found[0][0].plugin.name} or the other"
-            )
-        return found[0]
+            raise UserError(f"{path} is of an unknown format: {self.way_out([path])}")
+        return self._only(path, found)
+
+    def way_out(self, paths: Sequence[Path]) -> str:
+        """Say what to do with files that no reader knows."""
+        for suffixes, way in UNKNOWN.items():
+            if any(path.name.lower().endswith(suffixes) for path in paths):
+                return way
+        missing = [f"{e.name} (needs {', '.join(e.missing)})" for e in self._missing]
+        absent = f" Not installed: {', '.join(missing)}." if missing else ""
+        absent += f" Left out: {', '.join(self._broken)}." if self._broken else ""
+        return f"there are readers for {', '.join(self.suffixes)}.{absent}"
 
     def records(self, path: Path) -> Sequence[Record]:
-        """List the images in a file, or the one of a folder. See `find` for what is raised."""
-        return self.find(path)[1].records(path)
+        """List the images in a file, or those that the files of a folder make together.
+
+        Raises:
+            UserError: if it cannot be read, naming it; see `find` too.
+        """
+        check_regular(path)
+        if path.is_dir():
+            listed = [pair for pair in self._readers if getattr(pair[1], "folders", False)]
+        else:
+            listed = [self.find(path)]
+        found: dict[int, list[Record]] = {}
+        for number, (_, reader) in enumerate(listed):
+            with reading(path):
+                if records := list(reader.records(path)):
+                    found[number] = records
+        if path.is_dir() and not found:
+            raise UserError(f"{path} holds no image series: {self.way_out([])}")
+        if not found:
+            return []
+        pair = self._only(path, [listed[number] for number in found])
+        records = next(iter(found.values()))
+        self._by_path |= {record.path: pair for record in records} | {path: pair}
+        return records
 
     def read(self, record: Record) -> Volume:
-        """Read one image. See `find` for what is raised."""
-        if record.path not in self._by_path:
-            self._by_path[record.path] = self.find(record.path)
-        return self._by_path[record.path][1].read(record)
+        """Read one image: (C, H, W) or (C, D, H, W). An axis of one voxel is no depth.
+
+        Raises:
+            UserError: if it cannot be read, naming it; see `find` too.
+        """
+        check_regular(record.path)
+        entry, reader = self.find(record.path)
+        with reading(record.path, record.item):
+            volume = reader.read(record)
+            voxels = volume.voxels
+            if voxels.ndim not in (3, 4) or voxels.dtype.kind not in "biuf":
+                raise UserError(
+                    f"cannot read {_where(record)}: the reader {entry.name} gives voxels of "
+                    f"{voxels.dtype} and shape {voxels.shape}"
+                )
+            return _without_flat_axis(volume, record)
 
     def _matches(self, path: Path) -> list[tuple[Entry, Reader]]:
         """Return the readers with the longest suffix that the name ends in."""
@@ -90,9 +169,139 @@ class Readers:
                 found.append((entry, reader))
         return found
 
-    def _of_folder(self, path: Path) -> list[tuple[Entry, Reader]]:
-        return [
-            (entry, reader)
-            for entry, reader in self._readers
-            if getattr(reader, "folders", False) and reader.records(path)
-        ]
+    def _claimed(self, path: Path) -> list[tuple[Entry, Reader]]:
+        """Return the readers that know a file by its content."""
+        claiming = [pair for pair in self._readers if hasattr(pair[1], "claims")]
+        if not claiming or not path.is_file():
+            return []
+        with reading(path):
+            return [(entry, r) for entry, r in claiming if getattr(r, "claims")(path)]  # noqa: B009
+
+    def _only(self, path: Path, found: Sequence[tuple[Entry, Reader]]) -> tuple[Entry, Reader]:
+        if len(found) > 1:
+            names = [f"{entry.plugin.name}/{entry.name}" for entry, _ in found]
+            raise PluginError(
+                f"{' and '.join(names)} both read {path.name}: "
+                f"set MEMTK_DISABLE_PLUGINS={found[0][0].plugin.name} or the other"
+            )
+        return found[0]
+
+
+@contextmanager
+def reading(path: Path, item: str = "") -> Iterator[None]:
+    """Turn any failure in the block into a `UserError` of one line that names `path`.
+
+    Args:
+        path: what is read.
+        item: which image of it.
+    """
+    where = f"{path} ({item})" if item else f"{path}"
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read {where}: there is no such file") from error
+    except PermissionError as error:
+        raise UserError(f"cannot read {where}: no permission") from error
+    except MemoryError as error:
+        raise UserError(f"cannot read {where}: its header claims more voxels than fit") from error
+    except Exception as error:
+        text = re.sub(r"\s+", " ", str(error)).strip()
+        for pattern, way in DECODERS:
+            if found := re.search(pattern, text):
+                raise UserError(
+                    f"cannot read {where}: it needs a decoder that is not installed "
+                    f"({found.group(1)}): {way}"
+                ) from error
+        what = _what_it_is(path)
+        if what:
+            raise UserError(f"cannot read {where}: {what}") from error
+        # Only the first sentence: those after it tell programmers what to pass.
+        reason = text.replace(str(path), path.name).split(". ")[0][:100].rstrip(".")
+        raise UserError(
+            f"cannot read {where}: it is damaged, or not what its name says "
+            f"({reason or type(error).__name__})"
+        ) from error
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no plain file or folder: reading a pipe or a device may never end.
+
+    Raises:
+        UserError: naming it, and a link to nothing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink():
+            raise UserError(f"cannot read {path}: it is a link to nothing") from error
+        with reading(path):
+            raise
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"cannot read {path}: it is no plain file (a pipe, a device or a socket)")
+
+
+def check_size(path: Path, shape: Sequence[int], itemsize: int, rows: int = 1) -> None:
+    """Refuse a header that claims more than a file of its size, or an image, can hold.
+
+    Args:
+        path: the file, on the disk.
+        shape: of one image, channels included.
+        itemsize: bytes of a voxel.
+        rows: images of this shape in the file.
+
+    Raises:
+        UserError: naming the file and the claim.
+    """
+    size, count = path.stat().st_size, math.prod(int(n) for n in shape)  # no wrapping around
+    total, claim = count * int(rows) * itemsize, " x ".join(map(str, shape))
+    if count > MOST_VOXELS:
+        raise UserError(
+            f"cannot read {path}: an image of {claim} voxels is more than memtk takes "
+            f"({MOST_VOXELS:,}): crop or resample it"
+        )
+    if total > max(FLOOR, GROWTH * size) or min((*shape, rows, 0)) < 0:
+        raise UserError(
+            f"cannot read {path}: its header claims {rows} x {claim} values, {total / 1e9:.3g} GB, "
+            f"and the file has {size:,} bytes"
+        )
+
+
+def _without_flat_axis(volume: Volume, record: Record) -> Volume:
+    """Turn a volume that is one voxel deep into the picture that it is."""
+    shape = volume.voxels.shape[1:]
+    flat = [axis for axis, size in enumerate(shape) if size == 1]
+    if len(shape) == 3 and len(flat) == 1:
+        spacing = tuple(s for axis, s in enumerate(volume.spacing) if axis != flat[0])
+        return replace(
+            volume, voxels=volume.voxels.squeeze(flat[0] + 1), spacing=spacing, affine=None
+        )
+    if flat or 0 in shape:
+        size = " x ".join(map(str, shape))
+        raise UserError(f"cannot read {_where(record)}: {size} voxels are no image")
+    return volume
+
+
+def _where(record: Record) -> str:
+    return f"{record.path} ({record.item})" if record.item else str(record.path)
+
+
+def _what_it_is(path: Path) -> str:
+    """Say what a file is that is not what it should be, "" where nothing is known."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            start = file.read(200)
+    except OSError:
+        return ""
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS and not the file itself: git lfs pull"
+    if start.startswith(b"/annex/objects") or b".git/annex/objects" in start:
+        return "it is a pointer of git-annex and not the file itself: git annex get, or datalad get"
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "it is a web page, as a download without signing in gives: fetch the file again"
+    return ""

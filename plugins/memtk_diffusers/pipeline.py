@@ -89,6 +89,8 @@ class DiffusersPipeline(Generator):
     def noised_shape(self) -> tuple[int, int, int]:
         """Shape (L, h, w) of what the network denoises."""
         size = self._network.config.sample_size
+        if size is None:  # a network of any size makes images of the run's
+            size = [side // self._factor for side in self.spec.shape]
         height, width = (size, size) if isinstance(size, int) else size
         return int(self._network.config.in_channels), int(height), int(width)
 
@@ -96,10 +98,15 @@ class DiffusersPipeline(Generator):
     def made_shape(self) -> tuple[int, int, int]:
         """Shape (C, H, W) of the images of the pipeline itself."""
         channels, height, width = self.noised_shape
-        if self._decoder is None:
-            return channels, height, width
-        factor = 2 ** (len(self._decoder.config.block_out_channels) - 1)
-        return int(self._decoder.config.out_channels), height * factor, width * factor
+        if self._decoder is not None:
+            channels = int(self._decoder.config.out_channels)
+        return channels, height * self._factor, width * self._factor
+
+    @property
+    def _factor(self) -> int:
+        """How many times larger the images are than what is denoised, along each side."""
+        decoder = self._decoder
+        return 1 if decoder is None else int(2 ** (len(decoder.config.block_out_channels) - 1))
 
     def phases(self) -> tuple[Phase, ...]:
         """Return none: it comes trained."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,49 +13,59 @@ import h5py
 import numpy as np
 
 from memtk import UserError
+from memtk.data.labels import LABELS, TABLES, names_labels
+from memtk.data.readers import check_size
+from memtk.imaging.axes import CHANNELS, EXPECTED, as_image, layout_of
 from memtk.interfaces import Record, Volume
-from memtk_files.reading import reading
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
 """Names of arrays that hold one image a row."""
+
+UNNAMED = "arr_0"
+"""What NumPy calls an array that was saved without a name."""
+
+WAY_OUT = "for many images in one file call their array images: np.savez(file, images=array)"
 
 
 class NumpyReader:
     """Reads `.npy` and `.npz`. Pickled objects are refused: loading them runs code.
 
-    A `.npy` holds one image: (H, W), (H, W, 3), (D, H, W) or (C, D, H, W) with C up to 4. A `.npz`
-    with an array called `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`,
-    `test` or `images` holds one image a row of those, and its other arrays (labels) are left
-    alone; one without such an array holds one image an array. Rows are taken out of the
-    compressed file one by one, so the file is never whole in memory. The spacing is 1.
+    A `.npy` holds one image, see `memtk.imaging.axes`. A `.npz` with an array called
+    `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test` or `images` holds
+    one image a row of those, and so does one whose only array has no name and four axes, (N, H, W,
+    C); its other arrays (labels) are left alone. One without such an array holds one image an
+    array; those that are named like labels or tables are left out. Rows are taken out of the
+    compressed file one by one, so the file is never whole in memory (but for arrays in Fortran's
+    order, whose rows are scattered over it). The spacing is 1.
     """
 
     suffixes = (".npy", ".npz")
 
     def __init__(self) -> None:
         self._member: _Member | None = None
+        self._scattered: tuple[Path, str, np.ndarray] | None = None
 
     def records(self, path: Path) -> Sequence[Record]:
         """List the images of a file.
 
         Raises:
-            UserError: if the file is damaged or holds no images.
+            UserError: if the file holds no images.
         """
         if path.name.lower().endswith(".npy"):
             return [Record(path)]
+        with zipfile.ZipFile(path) as file:
+            members = [name for name in file.namelist() if name.endswith(".npy")]
+        names = [name.removesuffix(".npy") for name in members]
+        stacks = [name for name in STACKS if name in names]
+        if names == [UNNAMED] and _is_stack(_shape_of(path, UNNAMED)):
+            stacks = [UNNAMED]
         records: list[Record] = []
-        with reading(path, kind="NumPy file"), zipfile.ZipFile(path) as file:
-            names = [n.removesuffix(".npy") for n in file.namelist() if n.endswith(".npy")]
-            stacks = [name for name in STACKS if name in names]
-            for name in stacks:
-                member = _open(path, name)
-                member.stream.close()
-                problem = problem_of(member.shape, member.dtype)
-                if problem:
-                    raise UserError(f"cannot read {path}: {name} {problem}")
+        for name in stacks:
+            with contextlib.closing(_open(path, name)) as member:
+                _check_stack(path, name, member.shape, member.dtype)
                 records += [Record(path, f"{name}/{row}") for row in range(member.shape[0])]
         if not stacks:
-            records = [Record(path, name) for name in names]
+            records = [Record(path, name, left_out=_no_image(name)) for name in names]
         if not records:
             raise UserError(f"{path} holds no images")
         return records
@@ -63,35 +74,32 @@ class NumpyReader:
         """Read the voxels.
 
         Raises:
-            UserError: if the file is damaged, or the array is no image.
+            UserError: if the array is no image, or its header claims more than the file holds.
         """
         path, item = record.path, record.item
-        with reading(path, item, kind="NumPy file"):
-            if not item:
-                array = _load(path)
-            elif "/" in item:
-                array = self._row(path, *split_item(item))
-            else:
-                array = _load(path, item)
-            problem = problem_of((1, *np.shape(array)), np.asarray(array).dtype)
-            if problem:
-                raise UserError(
-                    f"cannot read {path}{f' ({item})' if item else ''}: an array of "
-                    f"{np.asarray(array).dtype} and shape {np.shape(array)} is no image; expected "
-                    "(H, W), (H, W, 3), (D, H, W) or (C, D, H, W)"
-                )
-        voxels = voxels_of(np.asarray(array))
+        name, row = split_item(item)
+        array = self._row(path, name, row) if row is not None else _load(path, item)
+        what = f"cannot read {path}" + (f" ({item})" if item else "")
+        if array.ndim > 3 and row is None and not layout_of(array.shape):
+            raise UserError(
+                f"{what}: an array of {array.dtype} and shape {array.shape} is no image; expected "
+                f"{EXPECTED}; {WAY_OUT}"
+            )
+        voxels = as_image(array, what)
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))
 
     def _row(self, path: Path, name: str, row: int) -> np.ndarray:
         member = self._member
         if member is None or (member.path, member.name) != (path, name):
             if member is not None:
-                member.stream.close()
+                member.close()
             member = self._member = _open(path, name)
+            self._scattered = None
         if member.fortran:  # rows are scattered over the file
-            return np.asarray(_load(path, name)[row])
-        size = int(np.prod(member.shape[1:])) * member.dtype.itemsize
+            if self._scattered is None:
+                self._scattered = path, name, _load(path, name)
+            return np.asarray(self._scattered[2][row])
+        size = int(np.prod(member.shape[1:], dtype=object)) * member.dtype.itemsize
         member.stream.seek(member.offset + row * size)
         data = member.stream.read(size)
         if len(data) < size:
@@ -116,18 +124,18 @@ class Hdf5Reader:
         """List the images of a file.
 
         Raises:
-            UserError: if the file is damaged or has no such dataset.
+            UserError: if the file has no such dataset, or one that was never filled.
         """
         records: list[Record] = []
-        with reading(path, kind="HDF5 file"), h5py.File(path, "r", locking=False) as file:
+        with _open_hdf5(path) as file:
             found = [name for name in STACKS if name in file.keys()]  # noqa: SIM118 (no link followed)
             for name in found:
                 dataset = _dataset(file, name, path)
-                problem = problem_of(dataset.shape, dataset.dtype)
-                if problem:
-                    raise UserError(f"cannot read {path}: {name} {problem}")
+                _check_stack(path, name, dataset.shape, dataset.dtype)
+                if not dataset.id.get_storage_size():
+                    raise UserError(f"cannot read {path}: {name} was made and never filled")
                 records += [Record(path, f"{name}/{row}") for row in range(dataset.shape[0])]
-            there = ", ".join(sorted(file.keys())) or "nothing"
+            there = ", ".join(sorted(file.keys())[:9]) or "nothing"
         if not records:
             raise UserError(f"{path} has no images: expected {', '.join(STACKS)}; it has {there}")
         return records
@@ -136,13 +144,11 @@ class Hdf5Reader:
         """Read the voxels.
 
         Raises:
-            UserError: if the file is damaged.
+            UserError: if the dataset takes its voxels from another file.
         """
-        with reading(record.path, record.item, kind="HDF5 file"):
-            name, row = split_item(record.item)
-            voxels = voxels_of(
-                np.asarray(_dataset(self._open(record.path), name, record.path)[row])
-            )
+        name, row = split_item(record.item)
+        dataset = _dataset(self._open(record.path), name, record.path)
+        voxels = as_image(np.asarray(dataset[row]), f"cannot read {record.path} ({record.item})")
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))
 
     def _open(self, path: Path) -> h5py.File:
@@ -150,45 +156,42 @@ class Hdf5Reader:
         if self._file is None or self._path != path:
             if self._file is not None:
                 self._file.close()
-            self._file, self._path = h5py.File(path, "r", locking=False), path
+            self._file, self._path = _open_hdf5(path), path
         return self._file
 
 
-def split_item(item: str) -> tuple[str, int]:
-    """Take `"train_images/12"` apart.
+def split_item(item: str) -> tuple[str, int | None]:
+    """Take `"train_images/12"` apart; an array that is one image has no row.
 
-    >>> split_item("train_images/12")
-    ('train_images', 12)
+    >>> split_item("train_images/12"), split_item("scan")
+    (('train_images', 12), ('scan', None))
     """
     name, _, row = item.rpartition("/")
-    return name, int(row)
+    return (name, int(row)) if name and row.isdecimal() else (item, None)
 
 
-def problem_of(shape: tuple[int, ...], dtype: np.dtype) -> str:
-    """Say what keeps an array from being a stack of images, or return an empty string."""
+def _is_stack(shape: tuple[int, ...]) -> bool:
+    """Tell whether an array of four axes holds an image a row, and not channels of one volume."""
+    return len(shape) == 4 and (shape[0] > CHANNELS or {shape[1], shape[3]} & {1, 3} != set())
+
+
+def _no_image(name: str) -> str:
+    """Say why an array is no image, "" if it may be one."""
+    if name.lower() in TABLES:
+        return "arrays that describe an image"
+    return LABELS if names_labels(name) else ""
+
+
+def _check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse an array that is no stack of images, or claims more of them than the file holds."""
     if dtype.kind not in "biuf":
-        return f"holds {dtype}, not numbers"
-    if len(shape) not in (3, 4, 5) or 0 in shape[1:]:
-        return (
-            f"has the shape {shape}; a stack of images is (N, H, W), (N, H, W, 3) or (N, D, H, W)"
+        raise UserError(f"cannot read {path}: {name} holds {dtype}, not numbers")
+    if len(shape) not in (3, 4, 5) or not layout_of(shape[1:]):
+        raise UserError(
+            f"cannot read {path}: {name} has the shape {shape}; a row of it is no image: expected "
+            f"{EXPECTED}"
         )
-    if len(shape) == 5 and shape[1] > 4:
-        return f"has the shape {shape}; five axes are (N, C, D, H, W) with up to 4 channels"
-    return ""
-
-
-def voxels_of(row: np.ndarray) -> np.ndarray:
-    """Turn one row, (H, W), (H, W, 3), (D, H, W) or (C, D, H, W), into (C, *S).
-
-    Three channels that are all the same become one, as for pictures.
-    """
-    row = row.astype(np.uint8) if row.dtype == bool else row
-    if row.ndim == 4:
-        return row  # (C, D, H, W)
-    if row.ndim == 3 and row.shape[-1] == 3:
-        same = all(np.array_equal(row[..., 0], row[..., c]) for c in (1, 2))
-        return np.moveaxis(row[..., :1] if same else row, -1, 0)  # (1|3, H, W)
-    return row[None]  # (1, H, W) or (1, D, H, W)
+    check_size(path, shape[1:], dtype.itemsize, rows=shape[0])
 
 
 @dataclass
@@ -203,35 +206,52 @@ class _Member:
     dtype: np.dtype
     fortran: bool
 
+    def close(self) -> None:
+        self.stream.close()
 
-def _load(path: Path, name: str = "") -> Any:
+
+def _shape_of(path: Path, name: str) -> tuple[int, ...]:
+    with contextlib.closing(_open(path, name)) as member:
+        return member.shape
+
+
+def _load(path: Path, name: str = "") -> np.ndarray:
     """Load a .npy file, or an array of a .npz file."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not name:
-            return loaded
-        with loaded as file:
-            return file[name]
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise
-        raise UserError(
-            f"cannot read {path}: it holds pickled objects or no array; memtk loads numbers alone"
-        ) from error
+    with contextlib.closing(_open(path, name)) as member:
+        check_size(path, member.shape, member.dtype.itemsize)
+        member.stream.seek(0)
+        return np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
 
 
 def _open(path: Path, name: str) -> _Member:
-    """Open an array of a .npz file and read its header."""
-    with zipfile.ZipFile(path) as file:
-        stream = file.open(f"{name}.npy")  # keeps the file open until it is closed itself
-    version = np.lib.format.read_magic(stream)
-    header: Any = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = header(stream)
-    return _Member(path, name, stream, stream.tell(), shape, dtype, fortran)
+    """Open a .npy file, or an array of a .npz file, and read its header."""
+    if name:
+        with zipfile.ZipFile(path) as file:
+            stream = file.open(f"{name}.npy")  # keeps the file open until it is closed itself
+    else:
+        stream = path.open("rb")
+    try:
+        version = np.lib.format.read_magic(stream)
+        header: Any = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = header(stream)
+        if dtype.hasobject:
+            raise UserError(
+                f"cannot read {path}: it holds pickled objects; memtk loads numbers alone"
+            )
+        return _Member(path, name, stream, stream.tell(), shape, dtype, fortran)
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _open_hdf5(path: Path) -> h5py.File:
+    with contextlib.suppress(ImportError):  # brings decoders, where it is installed
+        import hdf5plugin  # noqa: F401
+    return h5py.File(path, "r", locking=False)
 
 
 def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:

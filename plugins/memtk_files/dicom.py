@@ -1,160 +1,295 @@
-"""DICOM series and single images."""
+"""DICOM: the files of a folder sorted into volumes and pictures, single files as pictures."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.uid import UID
 
 from memtk import UserError
+from memtk.data.readers import reading
+from memtk.imaging.axes import gray_if_alike
 from memtk.interfaces import Record, Volume
-from memtk_files.reading import reading
+from memtk_files.dicom_file import (
+    begins_with_element,
+    combined,
+    number_of,
+    numbers_of,
+    open_file,
+    pixel_spacing,
+    pixels_of,
+    read_file,
+    take_functional_groups,
+    text_of,
+)
+
+PICTURES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "XC", "ES", "GM", "SM", "OP", "DG"})
+"""Modalities of single pictures, whatever their series: radiographs, photographs."""
+
+SLICES = frozenset({"CT", "MR", "PT", "NM"})
+"""Modalities whose series is a volume where its files have numbers and no positions."""
+
+CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.1": "CR",
+    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
+    "1.2.840.10008.5.1.4.1.1.1.2.1": "MG",
+    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
+    "1.2.840.10008.5.1.4.1.1.1.3.1": "IO",
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+}
+"""SOP classes that say the modality where the file leaves it out, or says another."""
+
+LABELS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+DOSES = "1.2.840.10008.5.1.4.1.1.481."
+
+TAGS = (
+    *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
+    *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+"""What is read of a file to know which image it belongs to."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-class DicomReader:
-    """Reads a folder with one series as a volume, a single `.dcm` file as a 2D image.
+@dataclass(frozen=True)
+class _Header:
+    """What a file says of the image that it belongs to."""
 
-    A series is (1, D, H, W): slices sorted by their position along the normal of the image plane
-    (by instance number where no slice has a position), rows, columns. The affine is in RAS
-    millimetres for this order. Modality LUT or rescale slope and intercept are applied, and
-    MONOCHROME1 (bright means little) is inverted. File names do not matter, nor do suffixes.
+    path: Path
+    dataset: pydicom.Dataset
+    series: tuple[str, ...]
+    modality: str
+    patient: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self.dataset.get("Rows") or 0), int(self.dataset.get("Columns") or 0)
+
+    @property
+    def placed(self) -> bool:
+        keys = ("ImagePositionPatient", "ImageOrientationPatient")
+        return all(self.dataset.get(key) for key in keys)
+
+
+class DicomReader:
+    """Reads the series in a folder as volumes, everything else as pictures.
+
+    The files of a folder are sorted by series. A series of slices at several positions along the
+    normal of their plane is the volume (1, D, H, W): slices by position (by instance number where
+    no slice has a position), rows, columns; its affine is in RAS millimetres for this order.
+    Radiographs and photographs (by modality and SOP class), single slices and files that have
+    neither positions nor numbers are pictures, each on its own. Localizers, segmentations, doses
+    and files without voxels (structured reports) are left out. File names do not matter, nor do
+    suffixes or the preamble.
+
+    Modality LUT, rescale slope and intercept and palettes are applied, also where they stand in the
+    functional groups of a file of one frame. MONOCHROME1 (bright means little) is inverted, a
+    series by one constant. Padding counts as the least of the other voxels.
     """
 
     suffixes = (".dcm", ".dicom", ".ima")
     folders = True
 
+    def __init__(self) -> None:
+        self._folder: tuple[Path, dict[str, list[Path]]] | None = None
+
+    def claims(self, path: Path) -> bool:
+        """Tell whether a file is DICOM: by its magic word, or its first element."""
+        with path.open("rb") as file:
+            start = file.read(132)
+        return start[128:] == b"DICM" or begins_with_element(start)
+
     def records(self, path: Path) -> Sequence[Record]:
-        """Return the one image of a file or a folder; nothing for a folder without DICOM."""
-        if path.is_dir() and not _files(path):
-            return []
-        return [Record(path)]
+        """List the one image of a file, or the images of a folder: none without DICOM.
+
+        Raises:
+            UserError: if the slices of a series belong to several patients.
+        """
+        if not path.is_dir():
+            return [Record(path)]
+        images, left_out = self._sorted_into_images(path)
+        records = list(left_out)
+        volumes = sum(len(files) > 1 for files in images)
+        for files in images:
+            patient = next((header.patient for header in files if header.patient), "")
+            if len(files) == 1:
+                records.append(Record(files[0].path, patient=patient))
+            else:
+                item = files[0].path.name if volumes > 1 else ""
+                records.append(Record(path, item, patient))
+        return records
 
     def read(self, record: Record) -> Volume:
         """Read the voxels.
 
         Raises:
-            UserError: if a file is damaged, or the folder holds several series, slices of
-                different sizes, two at one position, or a gap.
+            UserError: if the slices of a series have different sizes, lie at one position or with a
+                gap, or are not of one kind; if a file has several frames or no voxels.
         """
         if not record.path.is_dir():
-            dataset = _read(record.path)
-            pixels = _pixels(dataset, record.path)  # (H, W) or (H, W, 3)
+            dataset = read_file(record.path)
+            pixels = combined(record.path, [pixels_of(dataset, record.path)])[0]
             voxels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)  # (C, H, W)
-            return Volume(voxels, _pixel_spacing(dataset))
-        files = _files(record.path)
-        if not files:
-            raise UserError(f"cannot read {record.path}: there are no DICOM files in it")
-        slices = [(_read(file), file) for file in files]
-        _check_one_series(record.path, [dataset for dataset, _ in slices])
+            return Volume(gray_if_alike(voxels), pixel_spacing(dataset, record.path))
+        files = self._files_of(record)
+        slices = [(read_file(file), file) for file in files]
+        if len(slices) == 1:
+            return self.read(Record(files[0]))
+        _check_alike(record.path, slices)
         slices, step = _sorted(record.path, slices)
-        stack = np.stack([_pixels(dataset, file) for dataset, file in slices])  # (D, H, W)
-        if stack.ndim != 3:
-            raise UserError(f"cannot read {record.path}: a series of colour images is no volume")
-        first = slices[0][0]
-        rows, columns = _pixel_spacing(first)
+        stack = combined(record.path, [pixels_of(dataset, file) for dataset, file in slices])
+        first, path = slices[0]
+        rows, columns = pixel_spacing(first, path)
         if step is None:
-            thickness = float(first.get("SliceThickness") or 1.0)
+            thickness = number_of(first, "SliceThickness", path) or 1.0
             return Volume(stack[None], (thickness, rows, columns))
         spacing = (float(np.linalg.norm(step)), rows, columns)
-        return Volume(stack[None], spacing, _affine(first, step))  # (1, D, H, W)
+        return Volume(stack[None], spacing, _affine(first, path, step))  # (1, D, H, W)
 
-
-def _files(folder: Path) -> list[Path]:
-    """Return the DICOM files of a folder: by suffix, or by the magic word after the preamble."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not path.is_file():
-            continue
-        if path.name.lower().endswith(DicomReader.suffixes) or _has_magic(path):
-            found.append(path)
-    return found
-
-
-def _has_magic(path: Path) -> bool:
-    with reading(path, kind="DICOM file"), path.open("rb") as handle:
-        handle.seek(128)
-        return handle.read(4) == b"DICM"
-
-
-def _read(path: Path) -> pydicom.Dataset:
-    with reading(path, kind="DICOM file"):
-        return pydicom.dcmread(path)
-
-
-def _pixels(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
-    """Return (H, W) or (H, W, 3), in the units of the modality."""
-    with reading(path, kind="DICOM file"):
-        if "PixelData" not in dataset:
-            raise UserError(f"cannot read {path}: it has no pixels (modality {_say(dataset)})")
-        if int(dataset.get("NumberOfFrames") or 1) > 1:
+    def _files_of(self, record: Record) -> list[Path]:
+        """Return the files of one image of a folder."""
+        if self._folder is None or self._folder[0] != record.path:
+            images, _ = self._sorted_into_images(record.path)
+            by_name = {files[0].path.name: [one.path for one in files] for files in images}
+            self._folder = record.path, by_name
+        known = self._folder[1]
+        if not known:
+            raise UserError(f"cannot read {record.path}: there are no DICOM images in it")
+        if record.item in known:
+            return known[record.item]
+        many = {name: files for name, files in known.items() if len(files) > 1} or known
+        if record.item or len(many) > 1:
             raise UserError(
-                f"cannot read {path}: a file with several frames. Convert it to NIfTI first."
+                f"cannot read {record.path}: it holds {len(many)} images; name one by the first of "
+                f"its files, as in {next(iter(many))}"
             )
-        pixels = pixel_array(dataset)
-        if pixels.ndim == 2:
-            pixels = apply_modality_lut(pixels, dataset)
-        if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-            pixels = pixels.astype(np.float32)
-            pixels = pixels.max() + pixels.min() - pixels
-    return pixels.astype(np.float32) if pixels.dtype == np.float64 else pixels
+        return next(iter(many.values()))
+
+    def _sorted_into_images(self, folder: Path) -> tuple[list[list[_Header]], list[Record]]:
+        """Return the files of each image of a folder by name, and the files that are no images."""
+        series: dict[tuple[str, ...], list[_Header]] = defaultdict(list)
+        left_out = []
+        for path in self._files(folder):
+            if path.name.upper() == "DICOMDIR":
+                left_out.append(Record(path, left_out="a DICOMDIR"))
+                continue
+            header = _header(path)
+            if why := _no_image(header):
+                left_out.append(Record(path, left_out=why))
+            else:
+                series[header.series].append(header)
+        images = [image for files in series.values() for image in _images(folder, files)]
+        return sorted(images, key=lambda files: files[0].path.name), left_out
+
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the DICOM files of a folder, by suffix or by content."""
+        return [
+            path
+            for path in sorted(folder.iterdir())
+            if not path.name.startswith(".")
+            and path.is_file()
+            and (path.name.lower().endswith(self.suffixes) or self.claims(path))
+        ]
 
 
-def _say(dataset: pydicom.Dataset) -> str:
-    return str(dataset.get("Modality") or "unknown")
+def _header(path: Path) -> _Header:
+    with reading(path):
+        dataset = open_file(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        take_functional_groups(dataset)
+        said, known = text_of(dataset, "Modality").upper(), text_of(dataset, "SOPClassUID")
+        uid, study = text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "StudyInstanceUID")
+        patient = text_of(dataset, "PatientID")
+        place = str(dataset.get("ImageOrientationPatient") or "")
+        size = f"{dataset.get('Rows')} x {dataset.get('Columns')}"
+        series = (uid,) if uid else ("", study, patient, place, size)
+        return _Header(path, dataset, series, CLASSES.get(known, said), patient)
 
 
-def _pixel_spacing(dataset: pydicom.Dataset) -> tuple[float, float]:
-    """Return (between rows, between columns) in millimetres, 1 where unknown."""
-    spacing = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing") or (1.0, 1.0)
-    rows, columns = (abs(float(value)) or 1.0 for value in spacing)
-    return rows, columns
+def _no_image(header: _Header) -> str:
+    """Say why a file is no image of a patient, "" if it is one."""
+    dataset = header.dataset
+    known = text_of(dataset, "SOPClassUID")
+    name = UID(known).name.removesuffix(" Storage") if known else "a file"
+    if known in LABELS or header.modality == "SEG":
+        return "segmentations (DICOM SEG)"
+    if known.startswith(DOSES) or header.modality.startswith("RT") or not all(header.size):
+        return f"DICOM files without an image ({name}, modality {header.modality or 'unknown'})"
+    kinds = dataset.get("ImageType") or ()
+    if "LOCALIZER" in [
+        str(kind).upper() for kind in ([kinds] if isinstance(kinds, str) else kinds)
+    ]:
+        return "localizers"
+    return ""
 
 
-def _check_one_series(folder: Path, slices: Sequence[pydicom.Dataset]) -> None:
-    series = sorted({str(dataset.get("SeriesInstanceUID")) for dataset in slices})
-    if len(series) > 1:
+def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
+    """Take the files of a series apart: one volume, or each file a picture."""
+    placed = [header.placed for header in files]
+    modalities = {header.modality for header in files}
+    numbers = {str(header.dataset.get("InstanceNumber") or "") for header in files}
+    frames = any(int(header.dataset.get("NumberOfFrames") or 1) > 1 for header in files)
+    numbered = modalities <= SLICES and len(files) > 1
+    if modalities & PICTURES or frames or not (any(placed) or numbered):
+        return [[header] for header in files]
+    if numbered and not any(placed) and (len(numbers) < len(files) or "" in numbers):
         raise UserError(
-            f"cannot read {folder}: its {len(slices)} files belong to {len(series)} series.\n"
-            "Sort them into one folder a series, or name single files in a manifest."
+            f"cannot read {folder}: the slices of a series have neither positions nor distinct "
+            f"numbers, e.g. {files[0].path.name}"
         )
-    sizes = sorted({(int(d.get("Rows") or 0), int(d.get("Columns") or 0)) for d in slices})
+    patients = {header.patient for header in files if header.patient}
+    if len(patients) > 1:
+        raise UserError(
+            f"cannot read {folder}: the {len(files)} slices of one series name {len(patients)} "
+            f"patients, e.g. {files[0].path.name}. Sort them into one folder a patient"
+        )
+    return [files]
+
+
+def _check_alike(folder: Path, slices: Sequence[tuple[pydicom.Dataset, Path]]) -> None:
+    sizes = sorted({(int(d.get("Rows") or 0), int(d.get("Columns") or 0)) for d, _ in slices})
     if len(sizes) > 1:
         said = ", ".join(f"{rows} x {columns}" for rows, columns in sizes)
         raise UserError(f"cannot read {folder}: its slices have different sizes ({said})")
+    for dataset, path in slices:
+        if int(dataset.get("SamplesPerPixel") or 1) > 1:
+            raise UserError(
+                f"cannot read {folder}: a slice of the series is in colour, {path.name}; a series "
+                "of colour images is no volume"
+            )
 
 
 def _sorted(
     folder: Path, slices: list[tuple[pydicom.Dataset, Path]]
 ) -> tuple[list[tuple[pydicom.Dataset, Path]], np.ndarray | None]:
     """Sort slices along the normal; return them and the step (3,) between two, in LPS."""
-    placed = [d.get("ImagePositionPatient") and d.get("ImageOrientationPatient") for d, _ in slices]
+    points = [numbers_of(d, "ImagePositionPatient", 3, path) for d, path in slices]
+    planes = [numbers_of(d, "ImageOrientationPatient", 6, path) for d, path in slices]
+    placed = [a is not None and b is not None for a, b in zip(points, planes, strict=True)]
     if not any(placed):
-        numbers = [d.get("InstanceNumber") for d, _ in slices]
-        if None in numbers or len(set(numbers)) < len(numbers):
-            raise UserError(
-                f"cannot read {folder}: its slices have neither positions nor distinct numbers"
-            )
         return sorted(slices, key=lambda pair: int(pair[0].InstanceNumber)), None
     if not all(placed):
         count = sum(not one for one in placed)
         raise UserError(
             f"cannot read {folder}: {count} of its {len(slices)} slices have no position"
         )
-    planes = np.array([[float(v) for v in d.ImageOrientationPatient] for d, _ in slices])
-    if np.abs(planes - planes[0]).max() > 1e-3:
+    cosines, places = np.array(planes), np.array(points)  # (N, 6), (N, 3)
+    if np.abs(cosines - cosines[0]).max() > 1e-3:
         raise UserError(f"cannot read {folder}: its slices are not parallel")
-    normal = np.cross(planes[0, :3], planes[0, 3:])
-    points = np.array([[float(v) for v in d.ImagePositionPatient] for d, _ in slices])
-    order = np.argsort(points @ normal, kind="stable")
-    if len(slices) == 1:
-        thickness = float(slices[0][0].get("SliceThickness") or 1.0)
-        return slices, normal * thickness
-    gaps = np.diff((points @ normal)[order])  # mm
+    normal = np.cross(cosines[0, :3], cosines[0, 3:])
+    along = places @ normal
+    order = np.argsort(along, kind="stable")
+    gaps = np.diff(along[order])  # mm
     if gaps.min() < 1e-3:
         raise UserError(
             f"cannot read {folder}: two of its slices lie at one position (several time points?)"
@@ -164,20 +299,20 @@ def _sorted(
             f"cannot read {folder}: its slices lie {gaps.min():.3g} to {gaps.max():.3g} mm apart; "
             "one is missing, or the spacing is uneven"
         )
-    step = (points[order[-1]] - points[order[0]]) / (len(slices) - 1)
+    step = (places[order[-1]] - places[order[0]]) / (len(slices) - 1)
     return [slices[i] for i in order], step
 
 
-def _affine(first: pydicom.Dataset, step: np.ndarray) -> np.ndarray:
+def _affine(first: pydicom.Dataset, path: Path, step: np.ndarray) -> np.ndarray:
     """Return the (4, 4) matrix from (slice, row, column) to RAS millimetres.
 
     Equation C.7.6.2.1-1 of DICOM part 3, with the slice as first axis.
     """
-    plane = np.array([float(v) for v in first.ImageOrientationPatient])
-    rows, columns = _pixel_spacing(first)
+    plane = np.array(numbers_of(first, "ImageOrientationPatient", 6, path))
+    rows, columns = pixel_spacing(first, path)
     affine = np.eye(4)
     affine[:3, 0] = step
     affine[:3, 1] = plane[3:] * rows  # the second cosine points along a column, down the rows
     affine[:3, 2] = plane[:3] * columns
-    affine[:3, 3] = [float(v) for v in first.ImagePositionPatient]
+    affine[:3, 3] = numbers_of(first, "ImagePositionPatient", 3, path)
     return _LPS_TO_RAS @ affine

@@ -20,7 +20,7 @@ from memtk.errors import UserError
 from memtk.files import file_digest
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling, check_voxels
-from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, Record, Volume
+from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, Record
 from memtk.noise import Noise
 from memtk.registry import open_registry
 
@@ -73,8 +73,7 @@ class GivenImages(Generator):
     """Gives back images of a folder, a manifest or a file, each once: sample i is image i.
 
     They are read, made gray, scaled, turned, resampled and cropped or padded as the run's images
-    are, and stand in the order of their manifest or of their names. Of a run of 2D images, a volume
-    of one slice is that slice (the files of a run's synthetic images hold those).
+    are, and stand in the order of their manifest or of their names.
 
     Class attributes:
         as_the_data: settings that must be what those of the data are.
@@ -135,8 +134,6 @@ class GivenImages(Generator):
         record = self._records[index]
         name = f"{record.path} ({record.item})" if record.item else str(record.path)
         volume = self._readers.read(record)
-        if self.spec.dims == 2 and volume.voxels.shape[:2] == (1, 1):
-            volume = Volume(volume.voxels[:, 0], volume.spacing[1:])  # a stack of one slice
         check_voxels(volume.voxels, name)
         voxels = volume.voxels
         if is_color(volume):

@@ -10,11 +10,15 @@ import nibabel
 import numpy as np
 
 from memtk import UserError
+from memtk.data.readers import check_size
+from memtk.imaging.axes import CHANNELS
 from memtk.interfaces import Record, Volume
-from memtk_files.reading import reading, real_numbers
 
-CHANNELS = 4
-"""A fourth axis up to this long holds channels; a longer one is taken for time points."""
+UNITS = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+"""Millimetres in the header's unit of length."""
+
+LABEL_INTENT = 1002
+"""The header's intent code of label maps."""
 
 
 class NiftiReader:
@@ -22,10 +26,11 @@ class NiftiReader:
 
     Voxels keep the order in which they are stored: (1, X, Y, Z), or (C, X, Y, Z) where a fourth
     axis of at most four entries holds channels. A single slice (X, Y) or (X, Y, 1) is the 2D image
-    (1, X, Y). Slope and intercept of the header are applied.
+    (1, X, Y). Slope and intercept of the header are applied, and its unit of length.
 
-    The affine is the header's where it says that it has one (sform or qform code above zero) and
-    that can be inverted; otherwise there is none and the spacing is the header's zooms.
+    The affine is the header's sform, or its qform where the sform is not set or not usable; where
+    neither is, there is none and the spacing is the header's zooms. A file whose sform and qform
+    turn or mirror it differently is refused: nothing says which is right.
     """
 
     suffixes = (".nii", ".nii.gz")
@@ -38,26 +43,30 @@ class NiftiReader:
         """Read the voxels.
 
         Raises:
-            UserError: if the file is damaged, holds time points, or voxels that are not numbers.
+            UserError: if the file holds time points, labels, or voxels that are not numbers; if its
+                header contradicts itself, or claims more voxels than the file holds.
         """
-        with reading(record.path, kind="NIfTI file"):
-            image: Any = nibabel.load(record.path)
-            if not isinstance(image, nibabel.Nifti1Image):
-                raise UserError(
-                    f"cannot read {record.path}: it is {type(image).__name__}, not NIfTI"
-                )
-            if not real_numbers(image.get_data_dtype()):
-                raise UserError(
-                    f"cannot read {record.path}: its voxels are {image.get_data_dtype()}; "
-                    "memtk takes one real number a voxel"
-                )
-            shape = _trimmed(image.shape, record.path)
-            voxels = np.asanyarray(image.dataobj).reshape(shape)  # (X, Y[, Z[, C]])
+        path = record.path
+        image: Any = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Image):
+            raise UserError(f"cannot read {path}: it is {type(image).__name__}, not NIfTI")
+        header, dtype = image.header, image.get_data_dtype()
+        if dtype.kind not in "biuf":
+            raise UserError(
+                f"cannot read {path}: its voxels are {dtype}; memtk takes one real number a voxel"
+            )
+        if int(header["intent_code"]) == LABEL_INTENT:
+            raise UserError(f"cannot read {path}: its header says that it holds labels")
+        check_size(path, image.shape, dtype.itemsize)
+        shape = _trimmed(image.shape, path)
+        voxels = np.asanyarray(image.dataobj).reshape(shape)  # (X, Y[, Z[, C]])
         axes = min(len(shape), 3)
         voxels = np.moveaxis(voxels, 3, 0) if len(shape) == 4 else voxels[None]  # (C, *S)
-        zooms = [abs(float(z)) for z in image.header.get_zooms()[:axes]]
-        affine = _affine(image)
+        unit = UNITS.get(str(header.get_xyzt_units()[0]), 1.0)
+        zooms = [unit * abs(float(z)) for z in header.get_zooms()[:axes]]
+        affine = _affine(header, path)
         if affine is not None:  # the zooms can disagree with an sform, which is what counts
+            affine[:3] *= unit
             zooms = [float(z) for z in np.linalg.norm(affine[:3, :axes], axis=0)]
         spacing = tuple(z if np.isfinite(z) and z > 0 else 1.0 for z in zooms)
         return Volume(voxels, spacing, affine)
@@ -78,12 +87,30 @@ def _trimmed(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
     return shape
 
 
-def _affine(image: Any) -> np.ndarray | None:
-    """Return the header's voxel-to-world matrix, or None where it has no usable one."""
-    header = image.header
-    if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
+def _affine(header: Any, path: Path) -> np.ndarray | None:
+    """Return the header's voxel-to-world matrix, or None where it has no usable one.
+
+    Raises:
+        UserError: if sform and qform contradict each other.
+    """
+    sform = _usable(header.get_sform(coded=True))
+    qform = _usable(header.get_qform(coded=True))
+    if sform is not None and qform is not None:
+        ways = ["".join(nibabel.aff2axcodes(affine)) for affine in (sform, qform)]
+        if ways[0] != ways[1]:
+            raise UserError(
+                f"cannot read {path}: its sform says {ways[0]} and its qform {ways[1]}. Set the "
+                "code of the wrong one to 0, or copy the right one over the other, e.g. by "
+                "nibabel: image.set_qform(image.get_sform())"
+            )
+    return sform if sform is not None else qform
+
+
+def _usable(coded: tuple[np.ndarray | None, int]) -> np.ndarray | None:
+    affine, code = coded
+    if affine is None or code <= 0:
         return None
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    affine = np.array(affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         return None
     return affine

@@ -1,29 +1,47 @@
-"""PNG, JPEG and TIFF."""
+"""PNG, JPEG, BMP and TIFF."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
 import tifffile
+from PIL import Image, ImageOps
 
 from memtk import UserError
+from memtk.data.readers import check_size
+from memtk.imaging.axes import gray_if_alike, without_alpha
 from memtk.interfaces import Record, Volume
-from memtk_files.reading import reading, real_numbers
+
+ORIENTATION = 274
+"""The tag of EXIF and TIFF that says how a picture is to be turned before it is shown."""
+
+COLOUR_MODES = {
+    "P": "RGBA",
+    "PA": "RGBA",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+}
+"""What PIL's other modes are turned into."""
 
 
 class PictureReader:
-    """Reads pictures of 8 or 16 bit (TIFF: any real numbers).
+    """Reads pictures of 8 or 16 bit (TIFF: any real numbers), as viewers show them.
 
     Gray pictures are (1, H, W). Colour pictures are (3, H, W), or (1, H, W) where the three
-    channels are the same. An opaque alpha channel is left out; a transparent one is an error. A
-    TIFF of several pages of one size is the volume (1, D, H, W), one slice a page. The spacing is
-    1, because what these formats say about it is about print.
+    channels are the same. Palettes, CMYK, pictures that are stored as negatives (TIFF's MinIsWhite)
+    and the tag that says how a picture is turned (EXIF) are applied. An opaque alpha channel is
+    left out; a transparent one is an error. A TIFF of several pages of one size is the volume
+    (1, D, H, W), one slice a page. The spacing is 1, because what these formats say about it is
+    about print.
     """
 
-    suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+    suffixes = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
     def records(self, path: Path) -> Sequence[Record]:
         """Return the one image of a file."""
@@ -33,18 +51,46 @@ class PictureReader:
         """Read the voxels.
 
         Raises:
-            UserError: if the file is damaged, animated or transparent.
+            UserError: if the file is animated or in part transparent, its voxels are no real
+                numbers, or its header claims more than it holds.
         """
         path = record.path
-        with reading(path, kind="picture"):
-            tiff = path.name.lower().endswith((".tif", ".tiff"))
-            pixels, volume = _tiff(path) if tiff else (imageio.imread(path), False)
-            if not real_numbers(pixels.dtype):
-                raise UserError(f"cannot read {path}: its pixels are {pixels.dtype}")
+        if path.name.lower().endswith((".tif", ".tiff")):
+            pixels, volume = _tiff(path)
+        else:
+            pixels, volume = _picture(path), False
+        if pixels.dtype.kind not in "biuf":
+            raise UserError(f"cannot read {path}: its pixels are {pixels.dtype}")
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
         if volume:
             return Volume(pixels[None], (1.0, 1.0, 1.0))  # (1, D, H, W)
-        return Volume(_channels(pixels, path), (1.0, 1.0))  # (C, H, W)
+        if pixels.ndim == 2:
+            return Volume(pixels[None], (1.0, 1.0))
+        channels = without_alpha(np.moveaxis(pixels, 2, 0), f"cannot read {path}")  # (C, H, W)
+        return Volume(gray_if_alike(channels), (1.0, 1.0))
+
+
+def _picture(path: Path) -> np.ndarray:
+    """Return (H, W) or (H, W, 2|3|4)."""
+    with warnings.catch_warnings(), Image.open(path) as file:
+        warnings.simplefilter("ignore")  # about sizes, which are checked here
+        frames = getattr(file, "n_frames", 1)
+        if frames > 1 and file.format != "MPO":
+            raise UserError(f"cannot read {path}: {frames} pictures in a file are no still picture")
+        check_size(path, (file.height, file.width, len(file.getbands())), _bytes(file.mode))
+        shown: Any = ImageOps.exif_transpose(file)
+        mode = COLOUR_MODES.get(shown.mode, shown.mode)
+        if "transparency" in shown.info:
+            if mode not in ("1", "L", "RGB", "RGBA"):
+                raise UserError(f"cannot read {path}: a part of it is transparent.")
+            mode = "RGBA"
+        shown = shown.convert(mode) if mode != shown.mode else shown
+        pixels = np.asarray(shown)
+    return pixels
+
+
+def _bytes(mode: str) -> int:
+    return {"I": 4, "F": 4}.get(mode, 2 if mode.startswith("I;16") else 1)
 
 
 def _tiff(path: Path) -> tuple[np.ndarray, bool]:
@@ -55,35 +101,67 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
                 f"cannot read {path}: it holds {len(file.series)} pictures of different sizes.\n"
                 "Save one file a picture."
             )
-        series = file.series[0]
-        axes, pixels = series.axes, series.asarray()
-    if pixels.ndim == 2:
-        return pixels, False
+        series, page = file.series[0], file.series[0].keyframe
+        check_size(path, series.shape, page.dtype.itemsize if page.dtype else 1)
+        axes, kind = series.axes, int(page.photometric)
+        if kind in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.YCBCR):
+            return _picture(path), False  # PIL knows these colours
+        try:
+            pixels = series.asarray()
+        except ValueError as error:  # a compression for which tifffile has no decoder
+            if "imagecodecs" not in str(error) or series.ndim != 2:
+                raise
+            return _decoded_by_pil(path, page), False
+        pixels = _as_shown(pixels, page, path)
+        turn = page.tags.get(ORIENTATION)
+        turned = int(turn.value) if turn is not None else 1
+    if pixels.ndim == 3 and kind == tifffile.PHOTOMETRIC.PALETTE and axes == "YX":
+        axes = "YXS"
+    if pixels.ndim == 2 or (pixels.ndim == 3 and axes == "YXS"):
+        return _turned(pixels, turned), False
     if axes == "SYX":  # planar colour
-        return np.moveaxis(pixels, 0, -1), False
-    if pixels.ndim == 3 and axes == "YXS":
-        return pixels, False
-    if pixels.ndim == 3 and axes.endswith("YX"):
+        return _turned(np.moveaxis(pixels, 0, -1), turned), False
+    if pixels.ndim == 3 and axes.endswith("YX") and axes[0] in "ZQI":
+        if turned != 1:
+            raise UserError(f"cannot read {path}: a turned stack (tag {ORIENTATION} = {turned})")
         return pixels, True
+    size = " x ".join(map(str, pixels.shape))
     raise UserError(
-        f"cannot read {path}: its axes {axes} of {' x '.join(map(str, pixels.shape))} are neither "
-        "a picture nor a stack of gray slices"
+        f"cannot read {path}: its axes {axes} of {size} are neither a picture nor a stack of gray "
+        "slices"
     )
 
 
-def _channels(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """Turn (H, W), (H, W, 2|3|4) into (1, H, W) or (3, H, W)."""
-    if pixels.ndim == 2:
-        return pixels[None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
-        size = " x ".join(map(str, pixels.shape))
-        raise UserError(f"cannot read {path}: {size} values are no still picture")
-    if pixels.shape[2] in (2, 4):
-        if np.ptp(pixels[..., -1]) or not pixels[..., -1].any():
-            raise UserError(
-                f"cannot read {path}: a part of it is transparent. Save it without transparency."
-            )
-        pixels = pixels[..., :-1]
-    if all(np.array_equal(pixels[..., 0], pixels[..., c]) for c in range(1, pixels.shape[2])):
-        pixels = pixels[..., :1]
-    return np.moveaxis(pixels, 2, 0)
+def _decoded_by_pil(path: Path, page: Any) -> np.ndarray:
+    """Read a gray or coloured page by PIL, which brings some decoders of its own."""
+    if int(page.bitspersample) not in (1, 8, 16):
+        raise UserError(
+            f"cannot read {path}: it needs a decoder that is not installed "
+            f"({page.compression.name}): pip install imagecodecs"
+        )
+    return _picture(path)
+
+
+def _as_shown(pixels: np.ndarray, page: Any, path: Path) -> np.ndarray:
+    """Apply the photometric interpretation of a TIFF: negatives and palettes."""
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        if pixels.dtype == bool:
+            return ~pixels
+        if pixels.dtype.kind != "u":
+            raise UserError(f"cannot read {path}: a negative (MinIsWhite) of {pixels.dtype}")
+        most = 2 ** int(page.bitspersample) - 1
+        return (most - pixels).astype(pixels.dtype)
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        if page.colormap is None or pixels.ndim != 2:
+            raise UserError(f"cannot read {path}: its palette cannot be applied")
+        return np.moveaxis(page.colormap[:, pixels], 0, -1)  # (H, W, 3), 16 bit
+    return pixels
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn (H, W[, C]) as the tag says: 1 as it is, 3 by 180 degrees, 6 clockwise, ..."""
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels

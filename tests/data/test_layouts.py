@@ -61,7 +61,7 @@ def test_files_of_other_kinds_are_counted(read, write_pngs):
 
 def test_a_folder_or_source_without_images_is_refused(read, tmp_path):
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(UserError, match=r"has no images in it: there are readers for \.dcm"):
+    with pytest.raises(UserError, match=r"has no images in it: there are readers for \.bmp, \.dcm"):
         read(tmp_path)
     with pytest.raises(UserError, match="no such file or folder. Give a manifest"):
         read(tmp_path / "gone")

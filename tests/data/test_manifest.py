@@ -97,7 +97,7 @@ def test_a_manifest_that_is_no_text_or_missing_is_refused(read, tmp_path):
     (tmp_path / "x.csv").write_bytes(b"path,patient_id\n\xff\xfe,1\n")
     with pytest.raises(UserError, match="not a text file in UTF-8"):
         read(tmp_path / "x.csv")
-    with pytest.raises(UserError, match="cannot read .*gone.csv: No such file"):
+    with pytest.raises(UserError, match="cannot read .*gone.csv: there is no such file"):
         read(tmp_path / "gone.csv")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from memtk.data.readers import reading
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk.registry import open_registry
@@ -30,7 +31,7 @@ def one(reader, path):
 
 
 def refused(reader, path, item=None):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError) as caught, reading(path):
         records = reader.records(path)
         reader.read(records[0] if item is None else Record(path, item))
     text = str(caught.value)
@@ -313,7 +314,7 @@ def test_a_stack_of_the_wrong_shape_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros((5, 4)))
     assert "images has the shape (5, 4)" in refused(NumpyReader(), tmp_path / "x.npz")
     np.savez(tmp_path / "y.npz", images=np.zeros((5, 9, 4, 4, 4)))
-    assert "up to 4 channels" in refused(NumpyReader(), tmp_path / "y.npz")
+    assert "with up to 4 channels" in refused(NumpyReader(), tmp_path / "y.npz")
     np.savez(tmp_path / "z.npz")
     assert "holds no images" in refused(NumpyReader(), tmp_path / "z.npz")
 

@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from memtk.data.readers import reading
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk_files.dicom import DicomReader
@@ -25,7 +26,7 @@ def one(path):
 
 
 def refused(path):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError) as caught, reading(path):
         one(path)
     text = str(caught.value)
     assert Path(path).name in text and text.count("\n") < 3
@@ -122,7 +123,6 @@ SAGITTAL = (0, 1, 0, 0, 0, -1)
 @pytest.mark.parametrize(
     ("places", "each", "message"),
     [
-        ((0, 2, 4), lambda i: {"series": f"1.2.{i // 2}"}, "its 3 files belong to 2 series"),
         ((0, 2, 4), lambda i: {"pixels": OTHER} if i else {}, "different sizes (3 x 4, 3 x 5)"),
         ((0, 2, 2), lambda i: {}, "two of its slices lie at one position"),
         ((0, 2, 6), lambda i: {}, "lie 2 to 4 mm apart; one is missing"),
@@ -138,16 +138,17 @@ def test_a_folder_that_is_not_one_series_is_refused(save_series, places, each, m
     assert message in refused(folder)
 
 
-def test_a_folder_with_one_slice_is_a_volume_of_one(save_series):
+def test_a_folder_with_one_slice_is_a_picture(save_series):
     folder, stack = save_series((0,), lambda i: {"SliceThickness": 4})
     volume = one(folder)
-    assert volume.voxels.shape == (1, 1, 3, 5) and volume.spacing == (4, 0.5, 0.75)
+    np.testing.assert_array_equal(volume.voxels, stack)
+    assert volume.spacing == (0.5, 0.75)
 
 
 def test_a_folder_without_dicom_has_no_images(tmp_path):
     (tmp_path / "a.png").write_bytes(bytes(300))
     assert DicomReader().records(tmp_path) == []
-    with pytest.raises(UserError, match="there are no DICOM files"):
+    with pytest.raises(UserError, match="there are no DICOM images"):
         DicomReader().read(Record(tmp_path))
 
 

@@ -134,27 +134,18 @@ def test_half_a_file_taken_for_the_whole_is_told(sound_reader, grid_file, compla
     assert "Filling reads a file that is truncated" in complaint(check_reader, Filling, grid_file)
 
 
-def test_another_error_than_a_user_error_is_told(sound_reader, grid_file, complaint):
+def test_whatever_a_reader_raises_about_a_broken_file_becomes_a_sentence(sound_reader, grid_file):
     class Careless(sound_reader):
         def read(self, record):
             head, body = self.lines(record.path)
             shape = [int(n) for n in head.split()]
             return Volume(np.array(body.split(), float).reshape(1, *shape), (1.0, 1.0))
 
-    assert "Careless raises ValueError for a file that is truncated, not a UserError" in complaint(
-        check_reader, Careless, grid_file
-    )
-
-
-def test_a_missing_file_must_be_a_user_error_too(sound_reader, grid_file, complaint):
-    class Careless(sound_reader):
         def lines(self, path, size=-1):
             path.stat()
             return super().lines(path, size)
 
-    assert "raises FileNotFoundError for a file that is missing" in complaint(
-        check_reader, Careless, grid_file
-    )
+    check_reader(Careless, grid_file)
 
 
 def test_an_error_that_names_no_file_is_told(sound_reader, grid_file, complaint):

@@ -13,6 +13,7 @@ from memtk.data.checks.orientation import OrientationCheck
 from memtk.data.checks.patients import split_findings
 from memtk.data.checks.voxels import VoxelChecks
 from memtk.data.config import DataConfig
+from memtk.data.labels import looks_like_labels
 from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
@@ -64,6 +65,7 @@ class Examination:
     """
 
     def __init__(self, config: DataConfig) -> None:
+        self._config = config
         self._voxels, self._headers = VoxelChecks(), HeaderChecks(config)
         self._brightness, self._orientation = BrightnessCheck(), OrientationCheck()
         self._shapes: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
@@ -93,6 +95,8 @@ class Examination:
         if is_constant(stored.voxels):
             found.blank.append(f"{sample.name} (all {stored.voxels.flat[0]:g})")
             return None
+        if self._config.labels != "keep" and looks_like_labels(stored.voxels):
+            found.labels.append(sample.name)
         try:
             made = source.transform(stored, sample.name)
         except UserError as error:

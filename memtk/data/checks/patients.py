@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from memtk.data.checks.findings import Finding, refuse
 from memtk.data.manifest import few
+from memtk.data.patients import near_equal
 from memtk.data.sources import Sample
 from memtk.data.splits import SPLITS, said
 
@@ -42,6 +43,7 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
     splits: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         splits[sample.patient].add(sample.split)
+    named = {} if unnamed else splits
     shared = sorted(patient for patient, where in splits.items() if len(where) > 1)
     if shared:
         pairs = Counter(_together(splits[patient]) for patient in shared)
@@ -55,6 +57,16 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
             "into one split.\nIf nothing is trained yet, leave the column 'split' out: memtk then "
             "splits by patient itself",
             tuple(shared),
+        )
+    if spelled := near_equal(named):
+        shown = few([" and ".join(map(repr, names)) for names in spelled], "; ")
+        return Finding(
+            PATIENTS,
+            "refused",
+            f"{len(spelled)} patients of two splits differ only in how they are spelled: {shown}",
+            "If they are the same patients, spell them alike and put each into one split; if they "
+            "are not, give them names that differ in more than case, zeros and signs",
+            tuple(name for names in spelled for name in names),
         )
     if unnamed:
         whose = "the" if "real" in unnamed else f"the {' and '.join(map(said, unnamed))}"

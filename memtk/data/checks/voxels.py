@@ -11,14 +11,18 @@ import numpy as np
 from memtk.data.checks.findings import Finding
 from memtk.data.checks.patients import real
 from memtk.data.images import voxel_hash
+from memtk.data.labels import FEW
 from memtk.data.manifest import few
 from memtk.data.sources import Sample
 from memtk.data.splits import GROUPS, SPLITS, said
 
 ACROSS = "no image is in two splits"
 WITHIN = "no image is there twice"
+LABELS = "images are no label maps"
 COPIED = "no synthetic image is a real one, voxel by voxel"
 SIZE = "all images have one size"
+SOME = 0.05
+"""Above this share images with few values are refused: fewer may be nearly empty slices."""
 
 
 @dataclass
@@ -29,6 +33,7 @@ class VoxelChecks:
     nonfinite: list[str] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
     color: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     sizes: dict[tuple[int, ...], list[Sample]] = field(default_factory=lambda: defaultdict(list))
     _hashes: dict[bytes, list[Sample]] = field(default_factory=lambda: defaultdict(list))
@@ -64,11 +69,24 @@ class VoxelChecks:
                 total,
                 way="Make them gray: --set data.color=gray",
             ),
+            self._labels(total),
             self._size(),
             self._across(),
             self._within(),
             *self._copied(),
         ]
+
+    def _labels(self, total: int) -> Finding:
+        if not self.labels:
+            return Finding(LABELS, "accepted", f"all {total}")
+        return Finding(
+            LABELS,
+            "refused" if len(self.labels) > SOME * total else "note",
+            f"{len(self.labels)} of {total} images have at most {FEW} values, all of them whole, "
+            f"as label maps and masks have: {few(self.labels)}",
+            "Leave them out. If they are images after all: --set data.labels=keep",
+            tuple(self.labels),
+        )
 
     def _size(self) -> Finding:
         if len(self.sizes) < 2:
@@ -81,7 +99,10 @@ class VoxelChecks:
         text += f"; {between}" if between else ""
         odd = tuple(sample.name for _, group in ranked[1:] for sample in group)
         if len({len(shape) for shape in self.sizes}) > 1:
-            way = "Put images of one kind (2D or 3D) into a run"
+            way = (
+                "Many images in one array are called images: np.savez('a.npz', images=array). "
+                "Else put images of one kind (2D or 3D) into a run"
+            )
         elif len({shape[0] for shape in self.sizes}) > 1:
             way = "Put images of one kind (as many channels in all) into a run"
         else:

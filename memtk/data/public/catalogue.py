@@ -94,7 +94,8 @@ def _listed(name: str, entry: Mapping[str, Any]) -> PublicSet:
     """Make a set of its table in `catalogue.toml`."""
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "files"}
     files = tuple(PublicFile(**each) for each in entry.get("files", ()))
-    return PublicSet(**{"name": name, "patients": None, "files": files, **plain})
+    made: dict[str, Any] = {"name": name, "patients": None, "files": files, **plain}
+    return PublicSet(**made)
 
 
 PUBLIC = {

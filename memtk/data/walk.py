@@ -1,0 +1,164 @@
+"""Walks a folder of images. Every file is counted: read, left out with its reason, or refused."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from memtk.data.labels import LABELS, names_labels, path_names_labels
+from memtk.data.manifest import few
+from memtk.data.readers import Readers, check_regular
+from memtk.errors import UserError
+from memtk.interfaces import Record
+
+HIDDEN = ("thumbs.db", "desktop.ini")
+"""Files that systems leave behind, beside those whose name begins with a dot."""
+
+CLOSED = ("/proc", "/sys", "/dev")
+"""Folders of the system, which hold no images and have no end."""
+
+
+@dataclass
+class Walk:
+    """What was found below a folder.
+
+    Args:
+        records: of the images.
+        left_out: of each reason, what was left out for it.
+        unknown: files of no known format.
+        problems: what cannot be listed, a sentence each.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unknown: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """Say how many files are no images, and why."""
+        notes = []
+        if self.unknown:
+            kinds = Counter(path.suffix or path.name for path in self.unknown)
+            said = few([f"{count} {suffix}" for suffix, count in sorted(kinds.items())])
+            notes.append(f"{len(self.unknown)} files are no images and are left out: {said}")
+        for why, names in sorted(self.left_out.items()):
+            notes.append(f"left out, {len(names)} {why}: {few(names)}")
+        return notes
+
+    def take_left_out(self, top: Path, *, keep_labels: bool) -> None:
+        """Take out of the records what is no image, by its reader or by its name below `top`."""
+        images = []
+        for record in self.records:
+            name = _below(record.path, top)
+            why = record.left_out
+            if not why and not record.path.is_dir() and path_names_labels(Path(name)):
+                why = LABELS
+            if not why or (why == LABELS and keep_labels):
+                images.append(record)
+            else:
+                self.left_out[why].append(f"{name} ({record.item})" if record.item else name)
+        self.records = images
+
+
+def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
+    """List the images below a folder, at any depth; links are followed, each folder once.
+
+    Args:
+        keep_labels: whether label maps, known by their names, count as images.
+
+    Raises:
+        UserError: if files cannot be listed or are not what their names say, counting them.
+    """
+    found, seen = Walk(), {os.path.realpath(top)}
+    if _in_system(os.path.realpath(top)):
+        raise UserError(f"{top} is a folder of the system, and holds no images")
+    for place, folders, names in os.walk(top, onerror=_lost(found), followlinks=True):
+        here = Path(place)
+        hidden = [name for name in (*folders, *names) if _is_hidden(name)]
+        found.left_out["hidden files or folders"] += [_below(here / n, top) for n in hidden]
+        labelled = [f for f in folders if not keep_labels and names_labels(f, folder=True)]
+        for folder in (f for f in labelled if f not in hidden):
+            count = sum(len(files) for _, _, files in os.walk(here / folder))
+            found.left_out[LABELS].append(f"{_below(here / folder, top)}/ ({count} files)")
+        derived = []
+        if here == top and any(name.startswith("sub-") for name in folders):
+            derived = [name for name in folders if name in {"derivatives", "sourcedata"}]
+            found.left_out["folders of what was made of the images (BIDS)"] += derived
+        open_ones = sorted(set(folders) - {*hidden, *labelled, *derived})
+        folders[:] = [f for f in open_ones if _is_new(here / f, top, seen, found)]
+        files = [here / n for n in sorted(set(names) - set(hidden))]
+        _list_files(here, files, readers, found)
+    found.take_left_out(top, keep_labels=keep_labels)
+    if found.problems:
+        raise UserError(
+            f"{len(found.problems)} files cannot be listed:\n" + few(found.problems, "\n")
+        )
+    for why in [why for why, names in found.left_out.items() if not names]:
+        del found.left_out[why]
+    return found
+
+
+def _list_files(here: Path, files: list[Path], readers: Readers, found: Walk) -> None:
+    """List the images of the files right in a folder, of which slices make images together."""
+    together = False
+    for path in files:
+        try:
+            check_regular(path)
+            str(path).encode()
+            if readers.is_slice(path):
+                together = True
+            elif readers.knows(path):
+                found.records += readers.records(path)
+            else:
+                found.unknown.append(path)
+        except UserError as error:
+            found.problems.append(printable(error))
+        except UnicodeEncodeError:
+            found.problems.append(f"{printable(path)}: its name is not in UTF-8, rename it")
+    if together:
+        try:
+            found.records += readers.records(here)
+        except UserError as error:
+            found.problems.append(str(error))
+
+
+def printable(text: object) -> str:
+    """Return a text whose bytes that are no UTF-8 are spelled out."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def _is_new(folder: Path, top: Path, seen: set[str], found: Walk) -> bool:
+    """Tell whether a folder has not been walked yet: links may go round in circles."""
+    real, all_of_it = os.path.realpath(folder), os.path.realpath(top)
+    if folder.is_symlink() and _in_system(real):
+        found.left_out["links into folders of the system"].append(_below(folder, top))
+        return False
+    within = Path(real).is_relative_to(all_of_it) or Path(all_of_it).is_relative_to(real)
+    if real in seen or (folder.is_symlink() and within):
+        found.left_out["links to folders that are read anyway"].append(_below(folder, top))
+        return False
+    seen.add(real)
+    return True
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in HIDDEN or name == "__MACOSX"
+
+
+def _below(path: Path, top: Path) -> str:
+    return path.relative_to(top).as_posix() if path.is_relative_to(top) else str(path)
+
+
+def _in_system(real: str) -> bool:
+    inside = any(Path(real).is_relative_to(closed) for closed in CLOSED)
+    return inside and not Path(real).is_relative_to("/dev/shm")
+
+
+def _lost(found: Walk) -> Callable[[OSError], None]:
+    def note(error: OSError) -> None:
+        found.problems.append(f"cannot read {printable(error.filename)}: {error.strerror}")
+
+    return note

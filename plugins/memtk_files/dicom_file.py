@@ -1,0 +1,209 @@
+"""What stands in one DICOM file: its attributes, and its voxels in the units of the modality."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from memtk import UserError
+from memtk.data.readers import FLOOR, GROWTH, check_size, reading
+
+GROUPED = frozenset(
+    {
+        *("PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient"),
+        *("RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue"),
+    }
+)
+"""What is taken out of functional groups."""
+
+
+def begins_with_element(start: bytes) -> bool:
+    """Tell whether bytes begin as a data set without preamble does: with group 0002 or 0008."""
+    if len(start) < 16 or start[1] or start[0] not in (2, 8) or start[3]:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or int.from_bytes(start[4:8], "little") < 1024
+
+
+def read_file(path: Path) -> pydicom.Dataset:
+    """Read a file with its voxels, still encoded."""
+    with reading(path):
+        dataset = open_file(path)
+        take_functional_groups(dataset)
+        return dataset
+
+
+def open_file(path: Path, **asked: Any) -> pydicom.Dataset:
+    """Read a file, with preamble or without, as `pydicom.dcmread` does with the same arguments.
+
+    Raises:
+        UserError: if it would grow beyond all measure, or does not say how its voxels are stored.
+    """
+    with path.open("rb") as file:
+        start = file.read(144)
+    plain = start[128:132] != b"DICM" and begins_with_element(start)
+    _check_deflated(path, start)
+    dataset = pydicom.dcmread(path, force=plain, **asked)
+    if plain and "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        if not little:
+            raise UserError(f"cannot read {path}: it does not say how its voxels are stored")
+        syntax = pydicom.uid.ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
+
+
+def _check_deflated(path: Path, start: bytes) -> None:
+    """Refuse a deflated file that would grow beyond all measure: pydicom inflates all of it."""
+    if start[128:132] != b"DICM":
+        return
+    end = 144 + int.from_bytes(start[140:144], "little")  # of the group 0002, whose length is told
+    with path.open("rb") as file:
+        if str(DeflatedExplicitVRLittleEndian).encode() not in file.read(min(end, 1 << 16)):
+            return
+        file.seek(end)
+        inflate, most, size = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
+        most = max(FLOOR, GROWTH * path.stat().st_size)
+        while block := file.read(1 << 16):
+            size += len(inflate.decompress(block))
+            if size > most:
+                raise UserError(f"cannot read {path}: it would grow to more than {most:,} bytes")
+
+
+def take_functional_groups(dataset: pydicom.Dataset) -> None:
+    """Lay what stands in the functional groups of a file of one frame where other files have it."""
+    if int(dataset.get("NumberOfFrames") or 1) > 1:
+        return
+    for key in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in list(dataset.get(key) or ())[:1]:
+            for element in group:
+                items = element.value if element.VR == "SQ" else ()
+                for item in list(items)[:1]:
+                    for inner in item:
+                        if inner.keyword in GROUPED:
+                            dataset[inner.tag] = inner
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The voxels of one file.
+
+    Args:
+        values: (H, W) or (H, W, 3), in the units of the modality.
+        padding: (H, W), where there is none of the patient; None where no value is padding.
+        inverted: whether bright means little.
+    """
+
+    values: np.ndarray
+    padding: np.ndarray | None
+    inverted: bool
+
+
+def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
+    """Return the voxels of one file: decoded, with palette, modality LUT and rescale applied.
+
+    Raises:
+        UserError: if it has none, or several frames, or claims more than it holds.
+    """
+    with reading(path):
+        if "PixelData" not in dataset:
+            modality = text_of(dataset, "Modality") or "unknown"
+            raise UserError(f"cannot read {path}: it has no pixels (modality {modality})")
+        if int(dataset.get("NumberOfFrames") or 1) > 1:
+            raise UserError(
+                f"cannot read {path}: a file with several frames. Convert it to NIfTI first."
+            )
+        shape = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")]
+        check_size(path, shape, -(-int(dataset.get("BitsAllocated") or 8) // 8))
+        stored = pixel_array(dataset)
+        kind = text_of(dataset, "PhotometricInterpretation").upper()
+        if kind == "PALETTE COLOR":
+            colours = apply_color_lut(stored, dataset)
+            return Pixels(colours[..., :3], None, False)
+        values = apply_modality_lut(stored, dataset) if stored.ndim == 2 else stored
+        values = values.astype(np.float32) if values.dtype == np.float64 else values
+        padding = _padding(dataset, stored) if stored.ndim == 2 else None
+        return Pixels(values, padding, kind == "MONOCHROME1")
+
+
+def _padding(dataset: pydicom.Dataset, stored: np.ndarray) -> np.ndarray | None:
+    if dataset.get("PixelPaddingValue") is None:
+        return None
+    ends = [int(dataset.PixelPaddingValue)]
+    if dataset.get("PixelPaddingRangeLimit") is not None:
+        ends.append(int(dataset.PixelPaddingRangeLimit))
+    inside: np.ndarray = (stored >= min(ends)) & (stored <= max(ends))
+    return inside if inside.any() and not inside.all() else None
+
+
+def combined(path: Path, slices: Sequence[Pixels]) -> np.ndarray:
+    """Stack slices (D, H, W[, 3]): one constant inverts all, padding becomes the least voxel."""
+    if len({one.inverted for one in slices}) > 1:
+        raise UserError(f"cannot read {path}: some of its slices are MONOCHROME1, others are not")
+    if len({one.values.shape for one in slices}) > 1:
+        raise UserError(f"cannot read {path}: its slices differ in size or some are in colour")
+    stack = np.stack([one.values for one in slices])
+    padding = np.zeros(stack.shape, dtype=bool)
+    for row, one in enumerate(slices):
+        if one.padding is not None:
+            padding[row] = one.padding
+    if not slices[0].inverted and not padding.any():
+        return stack
+    low, high = stack[~padding].min(), stack[~padding].max()
+    if slices[0].inverted:
+        stack = stack.astype(np.float32)
+        stack = np.float32(high) + np.float32(low) - stack
+    stack[padding] = low
+    return stack
+
+
+def text_of(dataset: pydicom.Dataset, keyword: str) -> str:
+    """Return an attribute as text, "" where it is missing."""
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def number_of(dataset: pydicom.Dataset, keyword: str, path: Path) -> float | None:
+    """Return the one number of an attribute, None where it is missing; see `numbers_of`."""
+    values = numbers_of(dataset, keyword, 1, path)
+    return values[0] if values else None
+
+
+def numbers_of(
+    dataset: pydicom.Dataset, keyword: str, count: int, path: Path
+) -> tuple[float, ...] | None:
+    """Return the numbers of an attribute, None where it is missing or empty.
+
+    Raises:
+        UserError: if they are not as many finite numbers, naming the file and the attribute.
+    """
+    try:
+        said = dataset.get(keyword)
+        if said is None or said == "":
+            return None
+        values = tuple(float(v) for v in ((said,) if count == 1 else said))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"cannot read {path}: its {keyword} is not {count} number(s): {error}"
+        ) from error
+    if len(values) != count or not np.isfinite(values).all():
+        raise UserError(f"cannot read {path}: its {keyword} is {said}, not {count} number(s)")
+    return values
+
+
+def pixel_spacing(dataset: pydicom.Dataset, path: Path) -> tuple[float, float]:
+    """Return (between rows, between columns) in millimetres, 1 where unknown."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        spacing = numbers_of(dataset, keyword, 2, path)
+        if spacing is not None:
+            rows, columns = (abs(value) or 1.0 for value in spacing)
+            return rows, columns
+    return 1.0, 1.0
