@@ -59,13 +59,13 @@ def score(registry, case, similarity, seed, size):
     )
     with tempfile.TemporaryDirectory() as folder:
         run = run_bench(make_plan(recipe, registry), registry, out=Path(folder), device="cpu")
-    protocols = run.results[0].checkpoints[-1].protocols
+    tables = run.results[0].checkpoints[-1].protocols
     return [
-        protocols.dar.mem_fraction,
-        protocols.dar.copy_fraction,
-        protocols.dar_matched.mem_fraction,
-        protocols.conformal.copies_flagged_fraction,
-        protocols.conformal.exposed_flagged_fraction,
+        tables["dar"]["n_mem"].value,
+        tables["dar"]["n_copies"].value,
+        tables["dar-matched"]["n_mem"].value,
+        tables["conformal"]["copies"].value,
+        tables["conformal"]["exposed"].value,
     ]
 
 

@@ -69,7 +69,7 @@ def finished(folder):
 def row(cell, results):
     """Put the results of a cell into a row."""
     lasts = [result.last for result in results]
-    found = [last.protocols.conformal for last in lasts]
+    found = [last.evidence for last in lasts]
     rates = [one.copy_rate for one in found if one.copy_rate]
     exposed = ["-" if one.n_mem is None else str(one.n_mem) for one in found]
     areas = {
@@ -79,7 +79,7 @@ def row(cell, results):
     seconds = [r.training_seconds for r in results if r.training_seconds is not None]
     cells = (
         cell,
-        ", ".join(f"{100 * last.protocols.dar.mem_fraction:.0f}" for last in lasts),
+        ", ".join(f"{100 * last.protocols['dar']['n_mem'].value:.0f}" for last in lasts),
         ", ".join(f"{100 * r.estimate:.0f} ({100 * r.low:.0f}–{100 * r.high:.0f})" for r in rates),
         ", ".join(exposed),
         ", ".join(f"{fid(one):.2f}" for one in results),
@@ -97,7 +97,7 @@ def fid(result):
     different sizes.
     """
     name = "fid[ntxent2d]"
-    return result.last.quality[name] / result.last.measured[name].real
+    return result.last.quality[name] / result.last.measure_info[name].real
 
 
 def picture(found, path):

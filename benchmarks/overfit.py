@@ -73,8 +73,8 @@ def percent(value):
 
 def row(name, seed, result):
     """Put one result into a row of the table."""
-    series = [c.protocols.dar.mem_fraction for c in result.checkpoints]
-    dar, found = result.last.protocols.dar, result.last.protocols.conformal
+    series = [c.protocols["dar"]["n_mem"].value for c in result.checkpoints]
+    dar, found = result.last.protocols["dar"], result.last.evidence
     rate, psnr = found.copy_rate, result.reconstruction
     span = f" ({percent(rate.low)} to {percent(rate.high)})" if rate else ""
     training = result.training_seconds or 0.0
@@ -82,9 +82,9 @@ def row(name, seed, result):
         name,
         seed,
         result.used_training.images,
-        f"{100 * dar.expected_mem_fraction:.1f}",
+        f"{100 * found.reference_null:.1f}",
         ", ".join(map(percent, series)),
-        f"{percent(dar.copy_fraction)} %",
+        f"{percent(dar['n_copies'].value)} %",
         f"{found.n_copies} of {result.last.n_synthetic}",
         f"{percent(rate.estimate)} %{span}" if rate else "-",
         "-" if found.patients_exposed is None else found.patients_exposed,
@@ -101,7 +101,7 @@ def table(folder):
         series = []
         for path in sorted(folder.glob(f"{name}-*/cells/*/result.json")):
             result = read_result(path)
-            series.append([c.protocols.dar.mem_fraction for c in result.checkpoints])
+            series.append([c.protocols["dar"]["n_mem"].value for c in result.checkpoints])
             print(row(name, result.seed, result))
         if len(series) > 1 and len({len(one) for one in series}) == 1:
             means = ", ".join(map(percent, np.mean(series, axis=0)))

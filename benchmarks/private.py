@@ -52,9 +52,9 @@ def run(registry, folder, args, epsilon):
 
 
 def row(result, name):
-    found, dar = result.last.protocols.conformal, result.last.protocols.dar
-    cells = [name, f"{dar.n_mem} of {result.used_training.images}"]
-    cells.append(f"{100 * found.exposed_flagged_fraction:.0f} %")
+    found = result.last.evidence
+    cells = [name, f"{found.reference_n_mem} of {result.used_training.images}"]
+    cells.append(f"{100 * result.last.protocols['conformal']['exposed'].value:.0f} %")
     for attack in ATTACKS:
         auc = result.membership[attack].auc
         cells.append(f"{auc.estimate:.2f} ({auc.low:.2f}-{auc.high:.2f})")

@@ -113,7 +113,7 @@ def audit_split(arguments, seed, registry):
         people = [r["patient_id"] for r in csv.DictReader(file) if r["split"] == "train"]
     named = [people[i] for i in arrays["synthetic_train_index"][:planted]]
     right = [one == two for one, two in zip(named, owners, strict=True)]
-    found = done.audit.protocols.conformal
+    found = done.audit.evidence
     largest = arrays["validation_train"].max()
     return {
         "patients": done.audit.counts["validation"].patients,

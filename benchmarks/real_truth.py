@@ -121,15 +121,16 @@ class Lab:
             planted = PlantedSimilarity(np.arange(len(found)), {MIXED: (found, found)})
         calibration = calibrate(sets, self.similarity, Patients(), planted, seed=self.seed)
         other = EmbeddedSets(*exposure) if exposure else None
-        return evaluate(sets, other, calibration, Levels(), seed=self.seed)
+        protocols = open_registry().entries("protocol")
+        return evaluate(sets, other, calibration, Levels(), protocols=protocols, seed=self.seed)
 
 
 def shares(said):
-    tests = said.tests
+    tests, matched = said.tests, said.protocols["dar-matched"]["n_mem"]
     return [
         tests.dar.mem_fraction,
         tests.dar.copy_fraction,
-        tests.matched.mem_fraction,
+        matched.value,
         tests.copies.flagged_fraction,
         tests.exposure.flagged_fraction if tests.exposure else None,
     ]
@@ -180,7 +181,7 @@ def rates(lab):
         planted = see(PlantedImages(training, sources, mixed, derive(lab.seed, "planted", rate)))
         fake = np.concatenate([planted, seen[2][: m - count]])
         said = lab.judged((seen[0], seen[1], fake), None, sensed)
-        test, flagged = said.protocols.conformal, said.tests.copies.flagged
+        test, flagged = said.evidence, said.tests.copies.flagged
         nearest = said.arrays["synthetic_train_index"][:count]
         right = (nearest == np.array(sources))[flagged[:count]]
         found[str(rate)] = {
@@ -188,7 +189,7 @@ def rates(lab):
             "low": test.copy_rate.low,
             "high": test.copy_rate.high,
             "bound": test.copy_rate_upper_bound,
-            "detectable": test.minimum_detectable_copy_rate,
+            "detectable": test.min_detectable_copy_rate,
             "found": int(flagged[:count].sum()),
             "planted": count,
             "false": int(flagged[count:].sum()),

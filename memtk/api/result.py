@@ -14,7 +14,7 @@ from memtk.errors import UserError
 from memtk.files import explain, write_text
 from memtk.report.page import render
 from memtk.report.terminal import audit_summary
-from memtk.results import Audit, Conformal
+from memtk.results import Audit, Evidence
 from memtk.results.formats import interval, many, part, share
 from memtk.results.sentences import explain as in_words
 
@@ -97,7 +97,7 @@ class AuditResult:
     @property
     def exposed_patients(self) -> int | None:
         """How many training patients are flagged as exposed; None if exposure was not tested."""
-        return self._conformal.patients_exposed
+        return self._found.patients_exposed
 
     @property
     def copy_rate(self) -> float | None:
@@ -106,23 +106,23 @@ class AuditResult:
         It is corrected by the share of the planted copies that are noticed; None if it cannot be
         estimated.
         """
-        return self._conformal.copy_rate.estimate if self._conformal.copy_rate else None
+        return self._found.copy_rate.estimate if self._found.copy_rate else None
 
     @property
     def copy_rate_interval(self) -> tuple[float, float] | None:
         """The interval of the copy rate, at the confidence of the policy."""
-        rate = self._conformal.copy_rate
+        rate = self._found.copy_rate
         return (rate.low, rate.high) if rate else None
 
     @property
     def copy_rate_upper_bound(self) -> float | None:
         """The largest copy rate that the numbers allow."""
-        return self._conformal.copy_rate_upper_bound
+        return self._found.copy_rate_upper_bound
 
     @property
     def smallest_detectable_copy_rate(self) -> float | None:
         """The copy rate at which one image would be flagged in four audits of five; None: none."""
-        return self._conformal.minimum_detectable_copy_rate
+        return self._found.min_detectable_copy_rate
 
     @property
     def sensitivity(self) -> float | None:
@@ -131,8 +131,8 @@ class AuditResult:
         return found.count / found.n if found and found.n else None
 
     @property
-    def _conformal(self) -> Conformal:
-        return self.audit.protocols.conformal
+    def _found(self) -> Evidence:
+        return self.audit.evidence
 
     def report(self, path: str | Path | None = None) -> Path:
         """Return where the HTML report lies; with a path, copy it there first.
@@ -182,7 +182,7 @@ class AuditResult:
 
     def _figures(self) -> list[tuple[str, str]]:
         """Return the numbers that matter, with what they are."""
-        audit, found, dar = self.audit, self._conformal, self.audit.protocols.dar
+        audit, found = self.audit, self._found
         n, m = audit.counts["training"].images, audit.counts["synthetic"].images
         sure = found.confidence or audit.policy.confidence
         rows = [("named as copies", part(found.n_copies, m, "synthetic image"))]
@@ -199,11 +199,12 @@ class AuditResult:
         if audit.selftest and audit.selftest.sensitivity.conformal.n:
             noticed = audit.selftest.sensitivity.conformal
             rows.append(("planted copies noticed", part(noticed.count, noticed.n, "planted copy")))
-        null = share(dar.expected_mem_fraction)
+        null = share(found.reference_null)
         rows.append(
             (
                 "reference rule (dar)",
-                f"{many(dar.n_mem, 'training image')} of {n} memorized ({share(dar.mem_fraction)}; "
+                f"{many(found.reference_n_mem, 'training image')} of {n} memorized "
+                f"({share(found.reference_n_mem / n)}; "
                 f"a generator that has memorized nothing scores about {null})",
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,30 @@ from memtk.auditing.lists import Names, write_lists
 from memtk.auditing.run import FinishedAudit
 from memtk.components import ConfiguredComponent, find_component
 from memtk.errors import UserError
-from memtk.evaluation.calibration import Levels, Patients, calibrate
+from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import RunFolder
 from memtk.evaluation.detector import EmbeddedSets
 from memtk.evaluation.evaluate import evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
+from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event, Watch, ignore
-from memtk.interfaces import Similarity
+from memtk.interfaces import Levels, Similarity
 from memtk.memorization import search
 from memtk.noise import derive
-from memtk.registry import Registry
+from memtk.registry import Entry, Registry
 from memtk.report import build_audit_report
-from memtk.results import Audit, Counts, EmbedderSaw, Policy, decide, write_arrays, write_audit
+from memtk.results import (
+    Audit,
+    Counts,
+    EmbedderTrainedOn,
+    Policy,
+    decide,
+    write_arrays,
+    write_audit,
+)
 from memtk.results.formats import many
 from memtk.training.devices import Devices, open_devices
 
@@ -100,11 +110,11 @@ def audit_embeddings(
     part = find_component(registry, "similarity", plan.similarity, {}, "")
     if part.cls.space != "embedding":
         raise UserError(f"similarity {plan.similarity!r} compares images; embeddings were given")
-    identity = plan.identity()
+    identity, protocols = plan.identity(), registry.entries("protocol")
     folder = RunFolder(out or named_folder("audit", identity), identity, resume=resume, watch=watch)
     done = folder.work(
         devices,
-        lambda watch: _run(plan, part, folder.path, devices, policy, watch),
+        lambda watch: _run(plan, part, protocols, folder.path, devices, policy, watch),
         lambda audit: build_audit_report(folder.path, registry),
     )
     return FinishedAudit(folder.path, *done) if done else None
@@ -113,6 +123,7 @@ def audit_embeddings(
 def _run(
     plan: EmbeddingAudit,
     part: ConfiguredComponent,
+    protocols: Sequence[Entry],
     folder: Path,
     devices: Devices,
     policy: Policy,
@@ -129,21 +140,31 @@ def _run(
     planted, notes = _planted(given, similarity, plan.seed)
     calibration = calibrate(copies, similarity, patients, planted, devices=devices, seed=plan.seed)
     seed = derive(plan.seed, "intervals")
-    found = evaluate(copies, exposure, calibration, levels, devices=devices, seed=seed)
+    found = evaluate(
+        copies,
+        exposure,
+        calibration,
+        levels,
+        protocols=protocols,
+        devices=devices,
+        seed=seed,
+    )
     selftest = self_test(calibration, levels, copies, devices=devices)
     watch(Event("end", "searching", 1, 1))
     counts = _counts(given)
     identical = len(rows_of(given.sets["synthetic"]) & rows_of(given.sets["training"]))
     audit = Audit(
         memtk_version=__version__,
-        verdict=decide(policy, found.protocols, selftest, counts),
+        verdict=decide(policy, found.evidence, selftest, counts),
         policy=policy,
+        evidence=found.evidence,
         protocols=found.protocols,
+        applied=used_protocols(protocols),
         selftest=selftest,
         identical_images=0,
         counts=counts,
         similarity=used(part),
-        embedder_saw=EmbedderSaw(copies="given", exposure="given"),
+        embedder_trained_on=EmbedderTrainedOn(copies="given", exposure="given"),
         seed=plan.seed,
         versions=versions(),
         device=device_of(devices),

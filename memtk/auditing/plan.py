@@ -19,7 +19,7 @@ from memtk.data.roles import list_sources
 from memtk.data.sources import open_source
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import ComponentConfig, ImageSpec
-from memtk.registry import Registry
+from memtk.registry import Entry, Registry
 
 DETECTORS = {2: "ntxent2d", 3: "ntxent3d"}
 """The copy detector that is taken for images of so many axes."""
@@ -64,6 +64,7 @@ class AuditPlan:
         preset: of the embedder.
         settings: what was asked of the components beyond their preset.
         weights: the file that the option names; None where the embedder is trained.
+        protocols: all that are installed; each measures the synthetic set.
     """
 
     options: AuditOptions
@@ -73,6 +74,7 @@ class AuditPlan:
     preset: str
     settings: dict[str, dict[str, Any]]
     weights: Path | None = None
+    protocols: tuple[Entry, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
@@ -176,6 +178,7 @@ def make_audit_plan(
         preset,
         {"embedder": own_settings} if own_settings else {},
         weights_in(options.weights),
+        tuple(registry.entries("protocol")),
     )
 
 

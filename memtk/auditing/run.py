@@ -13,16 +13,17 @@ from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
-from memtk.evaluation.calibration import Levels, Patients, calibrate
+from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import Context, RunFolder, open_context
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
 from memtk.evaluation.evaluate import Evaluation, evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import Plants
+from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore
-from memtk.interfaces import Images
+from memtk.interfaces import Images, Levels
 from memtk.memorization import IDENTICAL
 from memtk.registry import Registry
 from memtk.report import build_audit_report
@@ -162,6 +163,7 @@ def _run(
             exposure,
             calibration,
             levels,
+            protocols=plan.protocols,
             devices=devices,
             seed=context.seed("intervals"),
         )
@@ -264,15 +266,17 @@ def _audit(
     counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
     return Audit(
         memtk_version=__version__,
-        verdict=decide(policy, found.protocols, selftest, counts, identical_images=identical),
+        verdict=decide(policy, found.evidence, selftest, counts, identical_images=identical),
         policy=policy,
+        evidence=found.evidence,
         protocols=found.protocols,
+        applied=used_protocols(plan.protocols),
         selftest=selftest,
         identical_images=identical,
         counts=counts,
         similarity=used(plan.similarity),
         embedder=used(plan.embedder) if plan.embedder else None,
-        embedder_saw=trained_on(detector, exposure=plan.options.exposure),
+        embedder_trained_on=trained_on(detector, exposure=plan.options.exposure),
         data=data_of(context.dataset, plan.data),
         seed=plan.options.seed,
         versions=versions(),

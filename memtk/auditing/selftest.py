@@ -9,14 +9,14 @@ from memtk.auditing.plan import AuditPlan
 from memtk.auditing.run import open_detector, open_images
 from memtk.auditing.weights import check_unseen
 from memtk.errors import UserError
-from memtk.evaluation.calibration import CONFIDENCE, Levels, Patients, calibrate
+from memtk.evaluation.calibration import CONFIDENCE, Patients, calibrate
 from memtk.evaluation.context import RunFolder
 from memtk.evaluation.detector import EmbeddedSets, sources_of
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore
-from memtk.interfaces import Images
+from memtk.interfaces import Images, Levels
 from memtk.registry import Registry
 from memtk.results import SelfTest, write_arrays, write_record
 from memtk.training.devices import Devices, open_devices

@@ -22,9 +22,9 @@ from memtk.events import Event
 from memtk.interfaces import Generator, Images, ImageSpec, Stage, Target
 from memtk.memorization import Interval, membership, scores_of
 from memtk.results import (
-    FewAlarms,
     Membership,
     RateInterval,
+    TprAtFpr,
     has_arrays,
     read_record,
     write_arrays,
@@ -207,8 +207,8 @@ def _judged(
         training,
         validation,
         auc=_interval(said.auc) if said.auc else None,
-        few=FewAlarms(
-            asked=few.requested,
+        few=TprAtFpr(
+            requested=few.requested,
             fpr=few.fpr,
             reached=few.reached,
             rate=_interval(few.rate),
@@ -226,7 +226,7 @@ def _record(
     validation: StoredImages,
     *,
     auc: RateInterval | None = None,
-    few: FewAlarms | None = None,
+    few: TprAtFpr | None = None,
     how: str = "",
     reason: str = "",
 ) -> Membership:
@@ -237,7 +237,7 @@ def _record(
         non_member_patients=len(set(validation.patients)),
         confidence=CONFIDENCE,
         auc=auc,
-        few_alarms=few,
+        tpr_at_fpr=few,
         how=how,
         reason=reason,
     )

@@ -26,7 +26,7 @@ from memtk.data.images import (
     write_images,
 )
 from memtk.errors import UserError
-from memtk.evaluation.calibration import Calibration, Levels, Patients, calibrate
+from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.detector import (
     Detector,
     EmbeddedSets,
@@ -39,12 +39,12 @@ from memtk.evaluation.planted import Plants
 from memtk.evaluation.quality import measure_quality
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event
-from memtk.interfaces import Stage
+from memtk.interfaces import Levels, Stage
 from memtk.memorization import IDENTICAL, Source
 from memtk.results import (
     Checkpoint,
-    Deed,
-    Measured,
+    MeasureInfo,
+    MitigationEffect,
     SelfTest,
     has_arrays,
     read_arrays,
@@ -73,7 +73,7 @@ class Sample(CellStage):
         samples = tuple(draw(made, each, each.path.stem) for each in weights)
         return replace(state, samples=samples).with_effects(*self._released(experiment, made))
 
-    def _released(self, experiment: Experiment, made: TrainedGenerator) -> list[Deed]:
+    def _released(self, experiment: Experiment, made: TrainedGenerator) -> list[MitigationEffect]:
         parts = experiment.taking_part(self.name)
         if not parts:
             return []
@@ -83,7 +83,7 @@ class Sample(CellStage):
         )
         text = f"{kept} of {counted(drawn, 'synthetic image')} of the last checkpoint were let out."
         names = ", ".join(part.name for part in parts)
-        return [Deed(mitigation=names, text=text, kept=kept, of=drawn)]
+        return [MitigationEffect(mitigation=names, text=text, kept=kept, of=drawn)]
 
     def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
         """Return the images of every checkpoint."""
@@ -212,7 +212,15 @@ class CheckpointEvaluator:
         copies, exposed = self._seen(synthetic, label, exposure)
         calibration, devices = self._calibrated(copies, weights), self._context.devices
         seed = self._context.seed("intervals", self._cell, label)
-        found = evaluate(copies, exposed, calibration, self._levels, devices=devices, seed=seed)
+        found = evaluate(
+            copies,
+            exposed,
+            calibration,
+            self._levels,
+            protocols=self._plan.protocols,
+            devices=devices,
+            seed=seed,
+        )
         selftest = None
         if last:
             load_checkpoint(self._generator, weights.path)  # planted copies are made when read
@@ -223,10 +231,11 @@ class CheckpointEvaluator:
         checkpoint = Checkpoint(
             step=weights.step,
             n_synthetic=len(synthetic),
+            evidence=found.evidence,
             protocols=found.protocols,
             quality=quality,
-            measured=measured,
-            anew=label == CHOSEN,
+            measure_info=measured,
+            reevaluated=label == CHOSEN,
         )
         if devices.is_main:
             if selftest:
@@ -275,7 +284,7 @@ class CheckpointEvaluator:
 
     def _quality(
         self, copies: EmbeddedSets, synthetic: StoredImages, label: str
-    ) -> tuple[dict[str, float], dict[str, Measured]]:
+    ) -> tuple[dict[str, float], dict[str, MeasureInfo]]:
         """Measure quality and diversity; of features, with those that are there where they are."""
         if not self._plan.quality:
             return {}, {}

@@ -14,7 +14,7 @@ from memtk.data.prepare import Dataset
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector
 from memtk.interfaces import Generator, Stage
-from memtk.results import Checkpoint, Deed, Membership, Result, SelfTest
+from memtk.results import Checkpoint, Membership, MitigationEffect, Result, SelfTest
 from memtk.training.loop import Checkpoint as Weights
 from memtk.training.loop import Training
 
@@ -190,10 +190,10 @@ class State:
     selftest: SelfTest | None = None
     selection: Selection | None = None
     membership: Mapping[str, Membership] = field(default_factory=dict)
-    effects: tuple[Deed, ...] = ()
+    effects: tuple[MitigationEffect, ...] = ()
     result: Result | None = None
 
-    def with_effects(self, *effects: Deed) -> State:
+    def with_effects(self, *effects: MitigationEffect) -> State:
         """Return the same with more effects of mitigations."""
         return replace(self, effects=(*self.effects, *effects))
 

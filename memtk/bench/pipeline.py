@@ -30,7 +30,7 @@ from memtk.data.prepare import Dataset
 from memtk.errors import UserError
 from memtk.interfaces import Generator, Images, Mitigation, PhaseSettings, Stage
 from memtk.noise import Noise
-from memtk.results import Deed, Result
+from memtk.results import MitigationEffect, Result
 from memtk.training.checkpoints import checkpoint_steps
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
@@ -47,7 +47,9 @@ class Adjust(CellStage):
         """Say what was changed."""
         return state.with_effects(
             *(
-                Deed(mitigation=name, text=f"The generator's settings were changed: {said}.")
+                MitigationEffect(
+                    mitigation=name, text=f"The generator's settings were changed: {said}."
+                )
                 for cell, name, said in experiment.plan.changes
                 if cell == experiment.cell
             )
@@ -86,7 +88,9 @@ class Teach(CellStage):
                 f"the one that is judged. {choice.why}"
             ).strip()
             effects.append(
-                Deed(mitigation=part.name, text=text, kept=len(choice.indices), of=len(synthetic))
+                MitigationEffect(
+                    mitigation=part.name, text=text, kept=len(choice.indices), of=len(synthetic)
+                )
             )
         if not len(kept):
             raise UserError(
@@ -188,7 +192,7 @@ def _augments(cls: type[Mitigation]) -> bool:
     return cls.augment is not Mitigation.augment
 
 
-def augmented(experiment: Experiment) -> list[Deed]:
+def augmented(experiment: Experiment) -> list[MitigationEffect]:
     """Say what changes the images, and how often a phase with a frozen encoder sees it anew."""
     values = [value for _, value in experiment.generator.config]
     variants = sorted({v.variants for v in values if isinstance(v, PhaseSettings)})
@@ -199,10 +203,10 @@ def augmented(experiment: Experiment) -> list[Deed]:
         many = f"; a phase with a frozen encoder drew from {many}"
     text = f"The training images were changed anew each time they were shown{many}."
     parts = [part for part in experiment.mitigations if _augments(part.cls)]
-    return [Deed(mitigation=part.name, text=text) for part in parts]
+    return [MitigationEffect(mitigation=part.name, text=text) for part in parts]
 
 
-def _private(experiment: Experiment, made: TrainedGenerator) -> list[Deed]:
+def _private(experiment: Experiment, made: TrainedGenerator) -> list[MitigationEffect]:
     """Say what guarantee the generator was trained under."""
     privacy = privacy_of(made.trained.privacy)
     if privacy is None:
@@ -211,7 +215,7 @@ def _private(experiment: Experiment, made: TrainedGenerator) -> list[Deed]:
         f"Trained with differential privacy: epsilon {privacy.epsilon:.3g} at delta "
         f"{privacy.delta:.2g} for each {privacy.unit}, over {privacy.steps:,} noisy steps."
     )
-    return [Deed(mitigation=_asking(experiment)[0].name, text=text)]
+    return [MitigationEffect(mitigation=_asking(experiment)[0].name, text=text)]
 
 
 def _asking(experiment: Experiment) -> list[ConfiguredComponent]:

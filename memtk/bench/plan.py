@@ -14,7 +14,7 @@ from memtk.data.config import DataConfig
 from memtk.errors import UserError, did_you_mean
 from memtk.evaluation.folder import named_folder
 from memtk.interfaces import ImageSpec, Stage
-from memtk.registry import Registry
+from memtk.registry import Entry, Registry
 
 AMONG_SAMPLES = frozenset({Stage.STOP, Stage.SCREEN})
 """Stages that choose among samples: the training, the samples and their evaluation stay."""
@@ -35,6 +35,7 @@ class Plan:
         attacks: membership attacks on the last checkpoint of every cell.
         changes: what they changed in the generator's settings: cell, mitigation, sentence.
         extractor: the embedder whose features the quality metrics compare; None where none does.
+        protocols: all that are installed; each measures every checkpoint.
     """
 
     recipe: Recipe
@@ -48,6 +49,7 @@ class Plan:
     applied: Mapping[str, tuple[ConfiguredComponent, ...]] = field(default_factory=dict)
     changes: tuple[tuple[str, str, str], ...] = ()
     attacks: tuple[ConfiguredComponent, ...] = ()
+    protocols: tuple[Entry, ...] = ()
 
     def mitigations_of(self, cell: str) -> tuple[ConfiguredComponent, ...]:
         """Return the mitigations of a cell, in order."""
@@ -157,6 +159,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
         applied=applied,
         changes=tuple(changes),
         attacks=tuple(_part(recipe, registry, "attack", n) for n in dict.fromkeys(bench.attack)),
+        protocols=tuple(registry.entries("protocol")),
     )
 
 

@@ -23,7 +23,7 @@ from memtk.bench.experiment import (
 from memtk.bench.plan import BY_SCORE
 from memtk.errors import PluginError
 from memtk.interfaces import CheckpointScores, Stage
-from memtk.results import Checkpoint, Deed
+from memtk.results import Checkpoint, MitigationEffect
 from memtk.results.measures import cost_of
 
 FRESH = "fresh"
@@ -62,7 +62,7 @@ class Stop(CellStage):
             left = [left[int(choice.indices[0])]]
             step = state.checkpoints[left[0]].step
             text = f"Of the checkpoints at the steps {steps}, step {step:,} was taken. {choice.why}"
-            effects.append(Deed(mitigation=part.name, text=text.strip()))
+            effects.append(MitigationEffect(mitigation=part.name, text=text.strip()))
         own, weights = made.of_cell(), made.trained.checkpoints[left[0]]
         synthetic = draw(own, weights, FRESH, "sample anew")
         selection = Selection(own, weights, FRESH, synthetic, synthetic)
@@ -96,7 +96,9 @@ class Screen(CellStage):
             text = f"{held} of {counted(count, 'synthetic image')} {was(held)} held back. "
             text = f"{text}{choice.why}".strip()
             effects.append(
-                Deed(mitigation=part.name, text=text, kept=len(choice.indices), of=count)
+                MitigationEffect(
+                    mitigation=part.name, text=text, kept=len(choice.indices), of=count
+                )
             )
         left = replace(selection, kept=synthetic.subset(kept.tolist()))
         return replace(state, selection=left).with_effects(*effects)
@@ -124,7 +126,9 @@ class Reevaluate(CellStage):
             )
             weights, last = made.trained.checkpoints[-1], state.samples[-1]
             text = "Nothing is left to release: the verdict is on the images as they were."
-            effect = Deed(mitigation=name, text=text, kept=0, of=len(selection.synthetic))
+            effect = MitigationEffect(
+                mitigation=name, text=text, kept=0, of=len(selection.synthetic)
+            )
             before = Selection(
                 made, weights, weights.path.stem, last, last, selftest=state.selftest
             )
@@ -142,7 +146,7 @@ class Reevaluate(CellStage):
             "What was chosen by a score cannot be tested by that score again. The verdict rests on "
             f"a new judgement, with {by}."
         )
-        effect = Deed(mitigation=", ".join(part.name for part in parts), text=text)
+        effect = MitigationEffect(mitigation=", ".join(part.name for part in parts), text=text)
         selection = Selection(own, selection.weights, CHOSEN, kept, kept, found, selftest)
         return replace(state, selection=selection).with_effects(effect)
 
@@ -162,20 +166,18 @@ class Reevaluate(CellStage):
 
 def scores_of(checkpoint: Checkpoint) -> CheckpointScores:
     """Return what was found at a checkpoint, by the names that `CheckpointScores` knows."""
-    dar, matched = checkpoint.protocols.dar, checkpoint.protocols.dar_matched
-    test = checkpoint.protocols.conformal
-    rate = test.copy_rate
-    memorization = {
-        "copy-rate": rate.estimate if rate else None,
-        "copies": test.copies_flagged_fraction,
-        "dar": dar.mem_fraction,
-        "dar-matched": matched.mem_fraction,
-        "exposed": test.exposed_flagged_fraction,
-    }
+    rate = checkpoint.evidence.copy_rate
+    shares = {"copy-rate": rate.estimate} if rate else {}
+    for protocol, table in checkpoint.protocols.items():
+        found = {key: m.value for key, m in table.items() if m.of and m.value is not None}
+        if found:
+            shares[protocol] = next(iter(found.values()))
+        shares |= {f"{protocol}:{key}": value for key, value in found.items()}
+        shares |= {key: value for key, value in found.items() if key not in shares}
     costs = {name: cost_of(checkpoint, name) for name in checkpoint.quality}
     return CheckpointScores(
         step=checkpoint.step,
-        memorization={name: value for name, value in memorization.items() if value is not None},
+        memorization=shares,
         quality=dict(checkpoint.quality),
         cost={name: value for name, value in costs.items() if value is not None},
     )

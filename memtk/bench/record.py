@@ -16,6 +16,7 @@ from memtk.bench.experiment import CellStage, Experiment, Run, State, TrainedGen
 from memtk.bench.recipe import Recipe
 from memtk.components import ConfiguredComponent
 from memtk.data.config import is_name
+from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.quality import seen_by
 from memtk.interfaces import Images, Stage
@@ -76,7 +77,7 @@ def _result(
         memtk_version=__version__,
         cell=experiment.cell,
         suite=Suite(**recipe.suite.model_dump()) if recipe.suite else None,
-        asked=asked_of(recipe, experiment.generator, names),
+        request=request_of(recipe, experiment.generator, names),
         preset=recipe.bench.preset,
         components=Components(
             generator=used(experiment.generator),
@@ -86,6 +87,7 @@ def _result(
             quality=[used(m) for m in plan.quality],
             extractor=used(plan.extractor) if plan.extractor else None,
             attacks=[used(a) for a in plan.attacks],
+            protocols=used_protocols(plan.protocols),
         ),
         data=data_of(context.dataset, plan.data),
         used_training=Counts(images=len(made.training), patients=len(set(made.training.patients))),
@@ -93,17 +95,19 @@ def _result(
         versions=versions(),
         device=device_of(context.devices, {p: str(v) for p, v in made.trained.precision.items()}),
         timing=context.timer.of("", experiment.cell, *state.trainings),
-        trainings=[context.timer.key(Stage.TRAIN, name) for name in state.trainings],
+        training_stages=[context.timer.key(Stage.TRAIN, name) for name in state.trainings],
         training={
             "generator": made.trained.losses,
             "embedder": detector.training.losses if detector and detector.training else {},
         },
         reconstruction=reconstruction,
-        embedder_saw=trained_on(detector, exposure=recipe.bench.exposure != "none"),
-        extractor_saw=seen_by(run.networks.extractor),
+        embedder_trained_on=trained_on(detector, exposure=recipe.bench.exposure != "none"),
+        extractor_trained_on=seen_by(run.networks.extractor),
         checkpoints=list(state.checkpoints),
         chosen=selection.reevaluated,
-        deeds=sorted(state.effects, key=lambda e: names.index(e.mitigation.split(", ")[-1])),
+        mitigation_effects=sorted(
+            state.effects, key=lambda e: names.index(e.mitigation.split(", ")[-1])
+        ),
         membership=dict(state.membership),
         privacy=privacy_of(made.trained.privacy),
         selftest=selection.selftest,
@@ -111,7 +115,7 @@ def _result(
     )
 
 
-def asked_of(
+def request_of(
     recipe: Recipe, part: ConfiguredComponent, mitigations: Sequence[str]
 ) -> dict[str, Any]:
     """Return what was asked of one cell, as `run.json` has it, without the places of the data.

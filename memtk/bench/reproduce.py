@@ -29,13 +29,13 @@ def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = 
     Raises:
         UserError: for a file that does not hold enough, naming what is missing and how to give it.
     """
-    if result.asked is None:
+    if result.request is None:
         raise UserError(
             f"this result of memtk {result.memtk_version} does not say how many checkpoints and "
             "samples were asked for, so it cannot be repeated from the file alone.\n"
             "Run its memtk bench command again: `memtk results show FILE` says with what."
         )
-    own = not is_name(str(result.asked.get("data", {}).get("source")))
+    own = not is_name(str(result.request.get("data", {}).get("source")))
     if own and data is None:
         raise UserError(
             f"this result is on images of its own ({result.data.source}, fingerprint "
@@ -46,8 +46,8 @@ def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = 
             f"this result is on {result.data.source}, which needs no path: leave out --data"
         )
     tables: dict[str, Any] = {
-        "bench": result.asked.get("bench", {}),
-        "data": result.asked.get("data", {}) | ({"source": data} if own else {}),
+        "bench": result.request.get("bench", {}),
+        "data": result.request.get("data", {}) | ({"source": data} if own else {}),
         **_settings(result),
     }
     tables = _filled(tables, sets)

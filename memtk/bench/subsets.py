@@ -16,7 +16,7 @@ from memtk.errors import UserError
 from memtk.evaluation.detector import CopyDetector
 from memtk.interfaces import Stage
 from memtk.noise import derive
-from memtk.results import Deed
+from memtk.results import MitigationEffect
 
 HOLD_BACK = (
     "--set data.held_out=0.2 (a share of the patients, where the data say no split), "
@@ -41,7 +41,7 @@ class Choose(CellStage):
             f"{patients[0]} of {counted(patients[1], 'patient')}."
         )
         names = ", ".join(part.name for part in parts)
-        effect = Deed(mitigation=names, text=text, kept=len(images), of=len(before))
+        effect = MitigationEffect(mitigation=names, text=text, kept=len(images), of=len(before))
         return replace(state, training=images).with_effects(effect)
 
     def preview(self, experiment: Experiment, preview: Preview) -> Preview:
@@ -67,7 +67,9 @@ class Thin(CellStage):
             gone = len(before) - len(images)
             text = f"{gone} of {counted(len(before), 'training image')} {was(gone)} left out."
             text = f"{text} {choice.why}".strip()
-            effect = Deed(mitigation=part.name, text=text, kept=len(images), of=len(before))
+            effect = MitigationEffect(
+                mitigation=part.name, text=text, kept=len(images), of=len(before)
+            )
             state = replace(state, training=_some(images)).with_effects(effect)
         return state
 

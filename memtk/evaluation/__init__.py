@@ -1,10 +1,12 @@
 """One synthetic set evaluated: what bench, audit, self-test and study have in common."""
 
-from memtk.evaluation.calibration import CONFIDENCE, Calibration, Levels, Patients, calibrate
+from memtk.evaluation.calibration import CONFIDENCE, Calibration, Patients, calibrate
 from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets
 from memtk.evaluation.evaluate import Evaluation, evaluate, neighbours, tests_of
 from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
+from memtk.evaluation.protocols import apply_protocols, record_of, used_protocols
 from memtk.evaluation.selftest import self_test
+from memtk.interfaces import Levels
 
 __all__ = [
     "CONFIDENCE",
@@ -19,9 +21,12 @@ __all__ = [
     "PlantedImages",
     "PlantedSimilarity",
     "Plants",
+    "apply_protocols",
     "calibrate",
     "evaluate",
     "neighbours",
+    "record_of",
     "self_test",
     "tests_of",
+    "used_protocols",
 ]

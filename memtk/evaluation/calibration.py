@@ -24,21 +24,6 @@ ALL_FOUND = np.full(10_000, np.inf)
 
 
 @dataclass(frozen=True)
-class Levels:
-    """The levels of all tests and intervals, fixed before anything is computed.
-
-    Args:
-        alpha: of a single test, in (0, 1).
-        fdr: false discovery rate of what is flagged, in (0, 1).
-        confidence: of intervals and bounds, in (0, 1).
-    """
-
-    alpha: float = 0.05
-    fdr: float = 0.1
-    confidence: float = CONFIDENCE
-
-
-@dataclass(frozen=True)
 class Patients:
     """The patient of each training and of each validation image; if empty, each is another."""
 
@@ -75,6 +60,23 @@ class Calibration:
     def found(self) -> np.ndarray:
         """Similarity of the planted copies that the sensitivity is measured with, (K,)."""
         return ALL_FOUND if self.planted is None else self.planted.similarity
+
+    def kept(self) -> dict[str, np.ndarray]:
+        """Return the arrays, with all that protocols need beside them.
+
+        "training_patient" (N,) and "validation_patient" (V,) hold a number for each patient, where
+        any has several images; "planted" (K,) the similarity of planted copies, where there are.
+        """
+        found = dict(self.arrays)
+        for name, patients in (
+            ("training_patient", self.patients.training),
+            ("validation_patient", self.patients.validation),
+        ):
+            numbers: dict[Hashable, int] = {}
+            codes = [numbers.setdefault(patient, len(numbers)) for patient in patients]
+            if len(numbers) < len(codes):
+                found[name] = np.array(codes)
+        return found if self.planted is None else found | {"planted": self.planted.similarity}
 
     def min_detectable(self, synthetic: int, fdr: float) -> float | None:
         """Return the smallest copy rate that would be noticed; `memorization.minimum_detectable`.

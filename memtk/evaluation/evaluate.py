@@ -9,23 +9,19 @@ import numpy as np
 
 from memtk import memorization
 from memtk.errors import UserError
-from memtk.evaluation.calibration import Calibration, Levels, flat
+from memtk.evaluation.calibration import Calibration, flat
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
+from memtk.evaluation.protocols import apply_protocols
+from memtk.interfaces import Levels, Similarities
 from memtk.memorization import (
     Search,
     conformal,
     copy_rate,
     dar,
-    dar_matched,
     exposed_patients,
 )
-from memtk.results import (
-    Conformal,
-    Dar,
-    DarMatched,
-    Protocols,
-    RateInterval,
-)
+from memtk.registry import Entry
+from memtk.results import Evidence, RateInterval, Tables
 from memtk.training.devices import Devices
 
 
@@ -34,12 +30,15 @@ class Evaluation:
     """What is said of one synthetic set.
 
     Args:
-        protocols: the numbers.
-        arrays: what they were computed from and what was flagged; see `neighbours`, `Tests.flags`.
+        evidence: what the verdict rests on.
+        protocols: the table of each protocol.
+        arrays: what they were computed from and what was flagged; see `neighbours`, `Tests.flags`,
+            `apply_protocols`.
         tests: of every rule.
     """
 
-    protocols: Protocols
+    evidence: Evidence
+    protocols: Tables
     arrays: dict[str, np.ndarray]
     tests: Tests
 
@@ -50,6 +49,7 @@ def evaluate(
     calibration: Calibration,
     levels: Levels,
     *,
+    protocols: Sequence[Entry] = (),
     devices: Devices | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -65,6 +65,7 @@ def evaluate(
         exposure: as seen by that of the exposure; None leaves the exposure out.
         calibration: what does not depend on the synthetic set.
         levels: of the tests and intervals.
+        protocols: that measure the set too; the evidence rests on none of them.
         devices: that search; None: the CPU of this process.
         seed: of the draws that the interval of the copy rate rests on.
 
@@ -83,9 +84,9 @@ def evaluate(
     """
     arrays = neighbours(copies, exposure, calibration, devices)
     tests = tests_of(arrays, calibration, levels)
-    return Evaluation(
-        _numbers(tests, arrays, calibration, levels, seed), {**arrays, **tests.flags}, tests
-    )
+    evidence = _evidence(tests, arrays, calibration, levels, seed)
+    tables, flags = apply_protocols(protocols, Similarities.of_arrays(arrays), levels)
+    return Evaluation(evidence, tables, {**arrays, **tests.flags, **flags}, tests)
 
 
 def neighbours(
@@ -101,7 +102,7 @@ def neighbours(
     train_validation, validation_train, train_synthetic, synthetic_train with their _index, the
     latter two with _above. From that of the exposure, if there: exposure_train_synthetic,
     exposure_synthetic_train, exposure_validation_synthetic, exposure_synthetic_validation with
-    their _index.
+    their _index. And what `Calibration.kept` has beside them.
     """
     people = calibration.patients.training
     if len(people) not in (0, len(copies.training)):
@@ -122,7 +123,7 @@ def neighbours(
         )
 
     made = nearest(copies, "training", calibration.tau)
-    arrays = {**calibration.arrays, **flat("train", "synthetic", made)}
+    arrays = {**calibration.kept(), **flat("train", "synthetic", made)}
     if exposure is None:
         return arrays
     same = calibration.similarity.space == "image" or exposure is copies
@@ -142,7 +143,6 @@ class Tests:
 
     Args:
         dar: the reference method.
-        matched: the same at equal sizes.
         copies: the conformal test of the synthetic images.
         exposure: that of the training images; None without an exposure side.
         patients: that of the training patients; None likewise.
@@ -150,7 +150,6 @@ class Tests:
     """
 
     dar: memorization.Dar
-    matched: memorization.Matched
     copies: memorization.ConformalTest
     exposure: memorization.ConformalTest | None
     patients: memorization.PatientTest | None
@@ -207,7 +206,6 @@ def tests_of(arrays: Mapping[str, np.ndarray], calibration: Calibration, levels:
         )
     return Tests(
         dar=dar(arrays["train_validation"], made, back, validation),
-        matched=dar_matched(arrays["train_synthetic_above"], len(back), len(validation)),
         copies=conformal(back, validation, patients.validation, alpha=levels.alpha, fdr=levels.fdr),
         exposure=exposure,
         patients=exposed,
@@ -215,16 +213,15 @@ def tests_of(arrays: Mapping[str, np.ndarray], calibration: Calibration, levels:
     )
 
 
-def _numbers(
+def _evidence(
     tests: Tests,
     arrays: Mapping[str, np.ndarray],
     calibration: Calibration,
     levels: Levels,
     seed: int,
-) -> Protocols:
+) -> Evidence:
     back, validation = arrays["synthetic_train"], arrays["validation_train"]
-    reference, matched, copies = tests.dar, tests.matched, tests.copies
-    exposure, exposed = tests.exposure, tests.patients
+    copies, exposure, exposed = tests.copies, tests.exposure, tests.patients
     rate = copy_rate(
         back,
         validation,
@@ -235,40 +232,25 @@ def _numbers(
         confidence=levels.confidence,
         seed=seed,
     )
-    return Protocols(
-        dar=Dar(
-            tau=reference.tau,
-            n_mem=reference.n_mem,
-            n_copies=reference.n_copies,
-            mem_fraction=reference.mem_fraction,
-            copy_fraction=reference.copy_fraction,
-            expected_mem_fraction=reference.expected_mem_fraction,
-            validation_called_copies=reference.validation_called_copies,
-        ),
-        dar_matched=DarMatched(
-            n_mem=matched.n_mem, mem_fraction=matched.mem_fraction, reason=matched.reason
-        ),
-        conformal=Conformal(
-            alpha=levels.alpha,
-            fdr=levels.fdr,
-            copies_flagged_fraction=copies.flagged_fraction,
-            copies_expected_fraction=copies.expected_fraction,
-            n_copies=copies.n_flagged,
-            exposed_flagged_fraction=exposure.flagged_fraction if exposure else None,
-            exposed_expected_fraction=exposure.expected_fraction if exposure else None,
-            n_mem=exposure.n_flagged if exposure else None,
-            patients_exposed=exposed.n_flagged if exposed else None,
-            patients_with_flagged_images=tests.patients_with_flagged_images,
-            patients_fewest=exposed.min_detectable if exposed else None,
-            patients_can_reject=exposed.can_reject if exposed else None,
-            finest_p=copies.min_p,
-            can_reject=copies.can_reject,
-            confidence=levels.confidence,
-            copy_rate=RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high),
-            copy_rate_upper_bound=rate.upper_bound,
-            minimum_detectable_copy_rate=calibration.min_detectable(len(back), levels.fdr),
-            notes=_notes(calibration, levels, copies.min_p, copies.can_reject, rate.coarse),
-        ),
+    return Evidence(
+        alpha=levels.alpha,
+        fdr=levels.fdr,
+        confidence=levels.confidence,
+        tau=tests.dar.tau,
+        reference_n_mem=tests.dar.n_mem,
+        reference_null=tests.dar.expected_mem_fraction,
+        n_copies=copies.n_flagged,
+        n_mem=exposure.n_flagged if exposure else None,
+        patients_exposed=exposed.n_flagged if exposed else None,
+        patients_with_flagged_images=tests.patients_with_flagged_images,
+        min_detectable_patients=exposed.min_detectable if exposed else None,
+        patients_can_reject=exposed.can_reject if exposed else None,
+        min_p=copies.min_p,
+        can_reject=copies.can_reject,
+        copy_rate=RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high),
+        copy_rate_upper_bound=rate.upper_bound,
+        min_detectable_copy_rate=calibration.min_detectable(len(back), levels.fdr),
+        notes=_notes(calibration, levels, copies.min_p, copies.can_reject, rate.coarse),
     )
 
 

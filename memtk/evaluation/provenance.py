@@ -11,7 +11,7 @@ from memtk.components import ConfiguredComponent
 from memtk.data.config import ARRAY, DataConfig, is_name
 from memtk.data.prepare import Dataset
 from memtk.evaluation.detector import Detector
-from memtk.results import Counts, Data, Device, EmbedderSaw, Spec, Used
+from memtk.results import Counts, Data, Device, EmbedderTrainedOn, Spec, Used
 from memtk.training.devices import Devices
 
 PACKAGES = ("torch", "monai", "numpy", "accelerate", "diffusers")
@@ -29,7 +29,7 @@ def device_of(devices: Devices, precision: Mapping[str, str] | None = None) -> D
     )
 
 
-def trained_on(detector: Detector | None, *, exposure: bool) -> EmbedderSaw | None:
+def trained_on(detector: Detector | None, *, exposure: bool) -> EmbedderTrainedOn | None:
     """Return which images the embedder was trained on; None where there is no embedder.
 
     Args:
@@ -38,7 +38,7 @@ def trained_on(detector: Detector | None, *, exposure: bool) -> EmbedderSaw | No
     if detector is None:
         return None
     copies, exposed = ("given", "given") if detector.given else ("training", "synthetic")
-    return EmbedderSaw(copies=copies, exposure=exposed if exposure else "none")
+    return EmbedderTrainedOn(copies=copies, exposure=exposed if exposure else "none")
 
 
 def data_of(dataset: Dataset, config: DataConfig) -> Data:

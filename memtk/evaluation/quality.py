@@ -11,7 +11,7 @@ from memtk.components import ConfiguredComponent
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector, EmbeddedSets
 from memtk.interfaces import Features, Images, QualityMeasure
-from memtk.results import Measured
+from memtk.results import MeasureInfo
 
 
 def extractor_of(
@@ -56,7 +56,7 @@ def measure_quality(
     validation: Images,
     synthetic: Images,
     extractor: str,
-) -> tuple[dict[str, float], dict[str, Measured]]:
+) -> tuple[dict[str, float], dict[str, MeasureInfo]]:
     """Return the measures by name, and what belongs to each number.
 
     A measure that is undefined at these sizes has no number; the word on it stays.
@@ -73,7 +73,7 @@ def measure_quality(
         rows = (np.asarray(part[:]) for part in (seen.training, seen.validation, seen.synthetic))
         features = Features(*rows)
     quality: dict[str, float] = {}
-    measured: dict[str, Measured] = {}
+    measured: dict[str, MeasureInfo] = {}
     for part in parts:
         if by_features(part):
             assert features is not None
@@ -84,7 +84,7 @@ def measure_quality(
             if math.isfinite(measure.value):
                 quality[name + suffix] = float(measure.value)
             real = measure.real
-            measured[name + suffix] = Measured(
+            measured[name + suffix] = MeasureInfo(
                 real=float(real) if real is not None and math.isfinite(real) else None,
                 better=measure.better,
                 against=measure.against,

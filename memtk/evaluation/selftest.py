@@ -7,11 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from memtk.evaluation.calibration import Calibration, Levels
+from memtk.evaluation.calibration import Calibration
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
+from memtk.interfaces import Levels
 from memtk.memorization import PlantedExposure, PlantedScore, Share, score_planted, specificity
-from memtk.results import Found, Planted, Rate, SelfTest, Spared
+from memtk.results import Found, Planted, Rate, SelfTest, Specificity
 from memtk.training.devices import Devices
 
 
@@ -70,7 +71,7 @@ def self_test(
         confidence=levels.confidence,
         specificity_from=left.source,
         sensitivity=found(MIXED),
-        specificity=Spared(
+        specificity=Specificity(
             dar=_rate(left.dar),
             conformal=_rate(left.conformal),
             exposure=_rate(left.exposure) if left.exposure else None,
@@ -136,7 +137,7 @@ def _found(score: PlantedScore) -> Found:
     return Found(
         dar=_rate(score.dar),
         conformal=_rate(score.conformal),
-        finest=_rate(score.beyond),
+        min_p=_rate(score.beyond),
         exposure=_rate(score.exposure) if score.exposure else None,
         right_image=_rate(score.right_image),
         right_patient=_rate(score.right_patient),

@@ -80,9 +80,8 @@ class Similarities:
         exposure_synthetic_validation: (M,), likewise.
         training_patients: the patient of each training image, (N,); if empty, each is another.
         validation_patients: of each validation image, (V,); likewise.
-        planted: similarity of each planted copy to its nearest training image, (K,); None without
-            a self-test. It does not depend on the synthetic set.
-        planted_patients: the patient of the image that each copy was made from, (K,); likewise.
+        planted: similarity of each planted copy to its nearest training image, (K,), one copy a
+            patient; None without a self-test. It does not depend on the synthetic set.
     """
 
     train_validation: np.ndarray
@@ -106,30 +105,20 @@ class Similarities:
     training_patients: Sequence[Hashable] = ()
     validation_patients: Sequence[Hashable] = ()
     planted: np.ndarray | None = None
-    planted_patients: Sequence[Hashable] = ()
 
     @classmethod
-    def of_arrays(
-        cls,
-        arrays: Mapping[str, np.ndarray],
-        training_patients: Sequence[Hashable] = (),
-        validation_patients: Sequence[Hashable] = (),
-        planted: np.ndarray | None = None,
-        planted_patients: Sequence[Hashable] = (),
-    ) -> Similarities:
-        """Take what belongs here out of the arrays of an evaluated set.
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Similarities:
+        """Take what belongs here out of a group of `arrays.h5`.
 
         Raises:
             KeyError: if one of the first four similarities is missing.
         """
-        names = {f.name for f in fields(cls)} & arrays.keys()
         needed = ("train_validation", "validation_train", "train_synthetic", "synthetic_train")
+        names = {f.name for f in fields(cls)} & arrays.keys()
         return cls(
             **{name: arrays[name] for name in names.union(needed)},
-            training_patients=training_patients,
-            validation_patients=validation_patients,
-            planted=planted,
-            planted_patients=planted_patients,
+            training_patients=arrays.get("training_patient", np.zeros(0)).tolist(),
+            validation_patients=arrays.get("validation_patient", np.zeros(0)).tolist(),
         )
 
 

@@ -8,8 +8,12 @@ from statistics import fmean
 from typing import Literal
 
 from memtk.leaderboard.row import Row
-from memtk.results import Result
+from memtk.results import MeasureRecord, Result
 from memtk.results.formats import share
+from memtk.results.measures import measures_of
+
+OWN = ("verdict", "quality", "attack", "run")
+"""Groups of columns that are no protocol's. What the verdict rests on comes first."""
 
 Value = Callable[[Result], float | None]
 Text = Callable[[Result], str]
@@ -22,7 +26,7 @@ class Column:
     Args:
         key: unique within a table, for links and files.
         label: its head.
-        group: "conformal", "dar", "dar-matched", "quality", "attack" or "run".
+        group: what it belongs to: a protocol by its name, or one of `OWN`.
         value: of a result; None where it has none.
         unit: of the value, which decides how it is written.
         count: what a single number counts.
@@ -61,7 +65,8 @@ def columns_of(rows: Iterable[Row]) -> list[Column]:
     names = sorted({name for result in results for name in result.last.quality})
     attacks = sorted({name for result in results for name in result.membership})
     return [
-        *PROTOCOLS,
+        *VERDICT,
+        *(_protocol(name, key, results) for name, key in _first_measures(results)),
         *(_quality(name) for name in names),
         *(_attack(name) for name in attacks),
         SECONDS,
@@ -72,7 +77,7 @@ def shown(column: Column, row: Row) -> Shown:
     """Return what a row says in a column."""
     values = row.values(column.value)
     if not values:
-        return Shown(None, "–", "not tested" if column.group == "conformal" else "")
+        return Shown(None, "–", "not tested" if column.group == "verdict" else "")
     notes = []
     if len(row.runs) == 1:
         notes.append(column.count(row.runs[0].result))
@@ -113,62 +118,72 @@ def copy_rate(row: Row) -> Shown:
     return Shown(rate.estimate, share(rate.estimate), f"{low} to {high}")
 
 
-def _copies(result: Result) -> float:
-    return result.last.protocols.conformal.n_copies / result.last.n_synthetic
-
-
 def _exposed(result: Result) -> float | None:
-    found = result.last.protocols.conformal.n_mem
+    found = result.last.evidence.n_mem
     return None if found is None else found / max(1, result.used_training.images)
 
 
-PROTOCOLS = (
+VERDICT = (
     Column(
         "copies",
         "copies flagged",
-        "conformal",
-        _copies,
+        "verdict",
+        lambda r: r.last.evidence.n_copies / r.last.n_synthetic,
         "share",
-        lambda r: f"{r.last.protocols.conformal.n_copies} of {r.last.n_synthetic}",
+        lambda r: f"{r.last.evidence.n_copies} of {r.last.n_synthetic}",
     ),
     Column(
         "exposed",
         "training images flagged",
-        "conformal",
+        "verdict",
         _exposed,
         "share",
-        lambda r: f"{r.last.protocols.conformal.n_mem} of {r.used_training.images}",
+        lambda r: f"{r.last.evidence.n_mem} of {r.used_training.images}",
     ),
     Column(
         "patients",
         "exposed patients",
-        "conformal",
-        lambda r: r.last.protocols.conformal.patients_exposed,
+        "verdict",
+        lambda r: r.last.evidence.patients_exposed,
         "count",
         beside="of",
         other=lambda r: r.used_training.patients,
     ),
-    Column(
-        "dar",
-        "memorized, n_mem / N",
-        "dar",
-        lambda r: r.last.protocols.dar.mem_fraction,
-        "share",
-        lambda r: f"{r.last.protocols.dar.n_mem} of {r.used_training.images}",
-        "by chance",
-        lambda r: r.last.protocols.dar.expected_mem_fraction,
-    ),
-    Column(
-        "dar_matched",
-        "memorized at equal sizes",
-        "dar-matched",
-        lambda r: r.last.protocols.dar_matched.mem_fraction,
-        "share",
-        beside="by chance",
-        other=lambda r: 0.05,
-    ),
 )
 """The columns that every table has, beside the copy rate."""
+
+
+def _first_measures(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Return protocol and key of the first measure of each protocol; none that stands there."""
+    tables = [(name, table) for r in results for name, table in r.last.protocols.items()]
+    firsts = sorted({(name, next(iter(table))) for name, table in tables if table})
+    shown = {(m.protocol, m.key) for r in results for m in measures_of(r, r.last)}
+    return [first for first in firsts if first in shown]
+
+
+def _protocol(name: str, key: str, results: Sequence[Result]) -> Column:
+    known = next(m for r in results if (m := r.last.measure(name, key)) is not None)
+
+    def record(result: Result) -> MeasureRecord | None:
+        return result.last.measure(name, key)
+
+    def count(result: Result) -> str:
+        found = record(result)
+        # an expectation is no count of images
+        whole = found is not None and isinstance(found.count, int)
+        return f"{found.count} of {found.of}" if found and whole else ""
+
+    def null(result: Result) -> float | None:
+        found = record(result)
+        return found.null if found else None
+
+    def value(result: Result) -> float | None:
+        found = record(result)
+        return found.value if found else None
+
+    unit: Literal["share", "number"] = "share" if known.of is not None else "number"
+    return Column(f"{name}:{key}", known.title, name, value, unit, count, "by chance", null)
+
 
 SECONDS = Column("seconds", "seconds", "run", lambda r: sum(r.timing.values()) or None, "seconds")
 
@@ -190,8 +205,8 @@ def _attack(name: str) -> Column:
 
 def _quality(name: str) -> Column:
     def real(result: Result) -> float | None:
-        measured = result.last.measured.get(name)
-        return None if measured is None else measured.real
+        info = result.last.measure_info.get(name)
+        return None if info is None else info.real
 
     return Column(
         f"quality {name}",

@@ -30,12 +30,12 @@ def conditions(run: Run) -> dict[str, str]:
     and the embedder, which are here.
     """
     result = run.result
-    spec, test = result.data.spec, result.last.protocols.conformal
+    spec, test = result.data.spec, result.last.evidence
     drawn = result.checkpoints[-1].n_synthetic  # a mitigation may let fewer of them out
     counts, seen = result.data.counts["validation"], result.used_training
     shape = " × ".join(map(str, spec.shape))
     channels = f", {spec.channels} channels" if spec.channels > 1 else ""
-    saw = result.embedder_saw
+    saw = result.embedder_trained_on
     confidence = "none" if test.confidence is None else f"{test.confidence:.0%}".replace("%", " %")
     return {
         "benchmark": benchmark(run),

@@ -41,7 +41,7 @@ def strange(row: Row) -> list[str]:
 
 def _command(rows: Sequence[Row], generators: Sequence[str]) -> str:
     result = rows[0].runs[0].result
-    asked = result.asked or {}
+    asked = result.request or {}
     parts = result.components
     bench = dict(asked.get("bench", {}))
     bench |= {

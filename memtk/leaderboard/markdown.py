@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from memtk.leaderboard.board import Board
 from memtk.leaderboard.collection import Refused
-from memtk.leaderboard.columns import copy_rate, shown
+from memtk.leaderboard.columns import OWN, copy_rate, shown
 from memtk.leaderboard.rank import Rank
 from memtk.leaderboard.row import Row
 from memtk.results.formats import many
@@ -22,9 +22,6 @@ RULE = (
     "one. Rows of known truth have no rank. A low copy rate is a statement about these images, "
     "this embedder and these sizes, not about safety."
 )
-
-PROTOCOLS = {"conformal": "", "dar": "dar: ", "dar-matched": "dar-matched: "}
-"""What stands before a column's label; a protocol's numbers share no column with another's."""
 
 
 def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
@@ -53,7 +50,8 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
 
 def _table(board: Board) -> str:
     heads = ["rank", "generator", "package", "mitigations", "copy rate", "interval"]
-    heads += [f"{PROTOCOLS.get(c.group, '')}{c.label}" for c in board.columns]
+    # a protocol's numbers share no column with another's
+    heads += [c.label if c.group in OWN else f"{c.group}: {c.label}" for c in board.columns]
     heads += ["seeds", "verdict"]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for row, rank in zip(board.rows, board.ranks, strict=True):

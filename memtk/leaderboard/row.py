@@ -68,7 +68,8 @@ class Row:
         Nobody knows what a control scores once a mitigation has picked among its images.
         """
         picked = any(
-            run.result.last.anew or run.result.last.n_synthetic != _drawn(run) for run in self.runs
+            run.result.last.reevaluated or run.result.last.n_synthetic != _drawn(run)
+            for run in self.runs
         )
         known = self.generator.plugin == "toy" and not picked
         return CONTROLS.get(self.generator.name, "") if known else ""
@@ -81,7 +82,7 @@ class Row:
             said.append(self.variant)
         for result in (run.result for run in self.runs):
             said += [f"epsilon {result.privacy.epsilon:.3g}"] if result.privacy else []
-            said += ["chosen by a score and judged anew"] if result.last.anew else []
+            said += ["chosen by a score and judged anew"] if result.last.reevaluated else []
         drawn = _drawn(self.runs[0])  # as many in all of a table
         kept = sorted({run.result.last.n_synthetic for run in self.runs})
         if kept != [drawn]:
@@ -107,7 +108,7 @@ class Row:
     @property
     def copy_rate(self) -> Interval | None:
         """The copy rate; None where any of its seeds has none."""
-        rates = [run.result.last.protocols.conformal.copy_rate for run in self.runs]
+        rates = [run.result.last.evidence.copy_rate for run in self.runs]
         known = [rate for rate in rates if rate is not None]
         if not known or len(known) < len(rates):
             return None

@@ -10,7 +10,7 @@ from memtk.errors import UserError
 from memtk.files import explain, replacing, write_text
 from memtk.leaderboard.board import Board, make_boards
 from memtk.leaderboard.collection import Collection, Run
-from memtk.leaderboard.columns import columns_of, copy_rate, shown
+from memtk.leaderboard.columns import OWN, columns_of, copy_rate, shown
 from memtk.leaderboard.conditions import conditions
 from memtk.leaderboard.known import command
 from memtk.leaderboard.markdown import RULE, markdown
@@ -18,7 +18,9 @@ from memtk.leaderboard.rendering import render
 from memtk.leaderboard.row import make_rows
 from memtk.leaderboard.spreadsheet import spreadsheet
 from memtk.report.provenance import provenance_of
+from memtk.results import Result
 from memtk.results.collect import REPORT
+from memtk.results.measures import Measured, main_measures, measures_of, named_measures
 from memtk.results.sentences import headline
 from memtk.results.validate import FILE
 from memtk.results.verdicts import verdict
@@ -59,6 +61,8 @@ def index_page(boards: list[Board], collection: Collection) -> str:
         refused=collection.refused,
         suites=sorted({board.suite for board in boards}),
         dims=sorted({board.dims for board in boards}),
+        protocols=["verdict", *sorted({c.group for b in boards for c in b.columns} - {*OWN})],
+        own=OWN,
         runs=len(collection.runs),
         rule=RULE,
         shown=shown,
@@ -72,7 +76,7 @@ def run_page(run: Run) -> str:
     result = run.result
     [row] = make_rows([run])
     suite = result.suite.model_dump() if result.suite else None
-    asked = command({"suite": suite, **result.asked}) if result.asked else ""
+    asked = command({"suite": suite, **result.request}) if result.request else ""
     return render(
         "run.html",
         title=f"{row.name}, seed {result.seed}",
@@ -82,6 +86,8 @@ def run_page(run: Run) -> str:
         row=row,
         conditions=conditions(run),
         columns=columns_of([row]),
+        measures=_shown(result),
+        checkpoints=[(c, {m.name: m for m in measures_of(result, c)}) for c in result.evaluated],
         shown=shown,
         copy_rate=copy_rate,
         provenance=provenance_of(result),
@@ -90,6 +96,12 @@ def run_page(run: Run) -> str:
         file=FILE,
         up="../../",
     )
+
+
+def _shown(result: Result) -> list[Measured]:
+    """Return what the table of checkpoints shows: what the verdict rests on, and main measures."""
+    known = named_measures((result, c) for c in result.evaluated).values()
+    return [m for m in known if not m.protocol] + main_measures(known)
 
 
 def _clear(out: Path) -> None:

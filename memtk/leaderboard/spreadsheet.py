@@ -15,7 +15,7 @@ _FIXED = (
     *("table", "benchmark", "images", "dims", "N", "M", "V", "embedder", "similarity"),
     *("generator", "package", "version", "mitigations", "remarks", "preset", "truth"),
     *("rank_best", "rank_worst", "copy_rate", "copy_rate_low", "copy_rate_high"),
-    *("dar_null", "seeds", "verdict"),
+    *("seeds", "verdict"),
 )
 
 
@@ -23,10 +23,11 @@ def spreadsheet(boards: Sequence[Board]) -> str:
     """Return every entry of every table; "table" tells which may be compared.
 
     Shares are fractions. Of each number there is the mean over the seeds, and the lowest and the
-    highest in columns of their own. What is not known is empty.
+    highest in columns of their own, and what it is compared with: chance, or real images. What is
+    not known is empty.
     """
     keys = list(dict.fromkeys(column.key for board in boards for column in board.columns))
-    names = [f"{key}{end}" for key in keys for end in ("", " min", " max")]
+    names = [f"{key}{end}" for key in keys for end in ("", " min", " max", " null")]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*_FIXED, *names], restval="", lineterminator="\n")
     writer.writeheader()
@@ -46,7 +47,7 @@ def _line(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
         *(row.presets, row.truth),
         *((rank.best, rank.worst) if rank else ("", "")),
         *((rate.estimate, rate.low, rate.high) if rate else ("", "", "")),
-        *(result.last.protocols.dar.expected_mem_fraction, row.seeds, row.verdict.kind),
+        *(row.seeds, row.verdict.kind),
     ]
     line = {
         name: _inert(value) if isinstance(value, str) else value
@@ -57,6 +58,8 @@ def _line(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
         if found:
             line[column.key] = fmean(found)
             line[f"{column.key} min"], line[f"{column.key} max"] = min(found), max(found)
+        if nulls := row.values(column.other):
+            line[f"{column.key} null"] = fmean(nulls)
     return line
 
 

@@ -20,7 +20,8 @@ from memtk.report.sections import (
 )
 from memtk.results import Audit, explain, has_arrays, read_arrays, read_audit, read_run_file
 from memtk.results.formats import many
-from memtk.results.verdicts import fewest_patients
+from memtk.results.measures import audit_measures, main_measures
+from memtk.results.verdicts import min_detectable_patients
 
 ARRAYS = "audit"
 """The group of arrays.h5 with what the audit was computed from."""
@@ -50,7 +51,7 @@ def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
     file = read_run_file(folder)
     audit = read_audit(folder / "audit.json")
     command = repeat_audit(file.recipe, audit.policy)
-    test = audit.protocols.conformal
+    test = audit.evidence
     page = Page(
         title="May these synthetic images be released?",
         lead=f"{_lead(audit)}; run begun {file.created}",
@@ -78,7 +79,7 @@ def audit_section(
         UserError: if a file is damaged, naming it.
     """
     path, images = folder / "arrays.h5", audit_images(folder, audit)
-    tau, test = audit.protocols.dar.tau, audit.protocols.conformal
+    tau, test = audit.evidence.tau, audit.evidence
     arrays = read_arrays(path, ARRAYS) if has_arrays(path, ARRAYS) else None
     parts: list[Section] = []
     if arrays:
@@ -104,8 +105,8 @@ def audit_section(
         policy=audit.policy,
         sentence=_SENTENCES[audit.verdict.outcome],
         explanation=explain(audit),
-        fewest=fewest_patients(test, audit.counts["training"].patients),
-        fine=test.finest_p <= test.alpha,
+        fewest=min_detectable_patients(test, audit.counts["training"].patients),
+        measures=main_measures(audit_measures(audit)),
     )
 
 

@@ -34,8 +34,8 @@ from memtk.report.sections import (
     similarities_section,
 )
 from memtk.results import Result, Run, has_arrays, headline, read_arrays, read_run, verdict
+from memtk.results.measures import main_measures, measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
-from memtk.results.sentences import flagged_patients
 
 
 def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
@@ -64,7 +64,7 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
         for number, result in enumerate(run.results)
     ]
     comparison = [comparison_section(compare_cells(run.results))] if several else []
-    fdr = run.results[0].last.protocols.conformal.fdr
+    fdr = run.results[0].last.evidence.fdr
     sections = [overview_section(run, fdr), *comparison, *cells, reading_section(fdr)]
     return write_page(run.folder, Page(_title(run), _lead(run), tuple(sections)))
 
@@ -134,10 +134,9 @@ def cell_section(
         UserError: if a file is damaged, naming it.
     """
     path = folder / "cells" / result.cell / "arrays.h5"
-    test, tau = result.last.protocols.conformal, result.last.protocols.dar.tau
-    fine, validation = test.finest_p <= test.alpha, result.data.counts["validation"].images
+    tau, validation = result.last.evidence.tau, result.data.counts["validation"].images
     paper, images = counterpart(result), cell_images(folder, result)
-    parts = [_mitigations(result), _checkpoints(result, fine, validation), _quality(result)]
+    parts = [_mitigations(result), _checkpoints(result), _quality(result)]
     if path.exists():
         arrays = read_arrays(path, result.last.label)
         parts.append(similarities_section(arrays, tau, result.last.n_synthetic, validation))
@@ -160,8 +159,7 @@ def cell_section(
         result=result,
         verdict=verdict(result),
         headline=headline(result),
-        fine=fine,
-        flagged_patients=flagged_patients(test),
+        measures=main_measures(measures_of(result, result.last)),
         paper=sentence(paper) if paper else "",
     )
 
@@ -238,7 +236,7 @@ def _pairs(
 
 
 def _run(result: Result, path: Path, images: Mapping[str, StoredImages], key: bytes) -> ReportRun:
-    labels = [c.label for c in result.judged] + [f"attack {name}" for name in result.membership]
+    labels = [c.label for c in result.evaluated] + [f"attack {name}" for name in result.membership]
     used = read_arrays(path, "training")["index"] if has_arrays(path, "training") else None
     names = {"training": ("training", used), "synthetic": (_synthetic(result), None)}
     return run_of("bench", result, path, labels, images, names, key)
@@ -251,25 +249,26 @@ def _synthetic(result: Result) -> str:
 
 def _mitigations(result: Result) -> Section | None:
     title = "What the mitigations did"
-    if not result.deeds:
+    if not result.mitigation_effects:
         return None
     return make_section("mitigations", title, "mitigations.html", result=result)
 
 
-def _checkpoints(result: Result, fine: bool, validation: int) -> Section:
+def _checkpoints(result: Result) -> Section:
     alt = (
         "Share of memorized training images and of copies at each checkpoint, with what chance "
         "would give"
     )
-    drawn = draw_checkpoints(result.checkpoints, result.used_training.images)
+    found = [(c, {m.name: m for m in measures_of(result, c)}) for c in result.evaluated]
+    known = named_measures((result, c) for c in result.evaluated)
     return make_section(
         "checkpoints",
         "Every checkpoint",
         "checkpoints.html",
         result=result,
-        fine=fine,
-        validation=max(1, validation),
-        figures=_figures(drawn, alt),
+        rows=found,
+        measures=list(known.values()),
+        figures=_figures(draw_checkpoints(result), alt),
     )
 
 
@@ -281,7 +280,7 @@ def _quality(result: Result) -> Section | None:
         "Memorization, and every measure of quality with the line of real images, at each "
         "checkpoint"
     )
-    drawn = draw_quality(result.checkpoints, rows)
+    drawn = draw_quality(result, rows)
     return make_section(
         "quality",
         "Quality and diversity",

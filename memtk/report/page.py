@@ -124,6 +124,7 @@ def _environment() -> Environment:
         "duration": duration,
         "tenth": lambda value: f"{value:.1f}".removesuffix(".0"),
         "number": number,
+        "relation": lambda text: text.replace("<=", "≤"),
     }
     return environment
 

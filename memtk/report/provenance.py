@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtk.results import Audit, Counts, Data, Device, EmbedderSaw, Policy, Result, Used
+from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Used
 from memtk.results.formats import duration
 from memtk.results.redact import names_something, redact_settings
 
@@ -99,7 +99,7 @@ def provenance_of(result: Result) -> Provenance:
             ("suite", f"{suite.name}, version {suite.version}" if suite else "none: own data"),
             ("preset", result.preset),
             *_run(result.seed, result.memtk_version, result.versions, result.device),
-            *_saw(result.embedder_saw),
+            *_saw(result.embedder_trained_on),
         ],
         timing=_timing(result.timing),
     )
@@ -115,7 +115,7 @@ def provenance_of_audit(audit: Audit) -> Provenance:
         facts=[
             *(_images(audit.data) if audit.data else [("images", "none: embeddings were given")]),
             *_run(audit.seed, audit.memtk_version, audit.versions, audit.device),
-            *_saw(audit.embedder_saw),
+            *_saw(audit.embedder_trained_on),
         ],
         timing=_timing(audit.timing),
     )
@@ -148,7 +148,7 @@ def _run(seed: int, version: str, versions: Mapping[str, str], device: Device) -
     ]
 
 
-def _saw(saw: EmbedderSaw | None) -> Rows:
+def _saw(saw: EmbedderTrainedOn | None) -> Rows:
     if saw is None:
         return []
     said = {

@@ -51,16 +51,16 @@ class QualityRow:
 def quality_rows(result: Result) -> list[QualityRow]:
     """Return the measures of any checkpoint of a cell, in their order."""
     names = dict.fromkeys(
-        name for c in result.judged for known in (c.measured, c.quality) for name in known
+        name for c in result.evaluated for known in (c.measure_info, c.quality) for name in known
     )
     rows = []
     for name in names:
-        with_it = [c.measured[name] for c in result.judged if name in c.measured]
+        with_it = [c.measure_info[name] for c in result.evaluated if name in c.measure_info]
         last = with_it[-1] if with_it else None
         rows.append(
             QualityRow(
                 name=name,
-                values=tuple(c.quality.get(name) for c in result.judged),
+                values=tuple(c.quality.get(name) for c in result.evaluated),
                 real=last.real if last else None,
                 better=last.better if last else "",
                 against=last.against if last else "",
@@ -75,7 +75,7 @@ def features_word(result: Result) -> str:
     extractor = result.components.extractor
     if extractor is None:
         return ""
-    if result.extractor_saw == "training":
+    if result.extractor_trained_on == "training":
         return (
             f"Features are those of {extractor.name}, which was trained on the training images: to "
             "it these stand apart from all others, so the lines of fid, kid and prdc, where they "
@@ -143,14 +143,14 @@ def way_of(better: str | None) -> str:
 
 def _compared(side: Side, found: Tradeoff) -> ComparedCell:
     result, rate = side.result, side.copy_rate
-    test, seconds = result.last.protocols.conformal, result.training_seconds
+    test, seconds = result.last.evidence, result.training_seconds
     return ComparedCell(
         cell=side.cell,
         rate=share(rate.estimate) if rate else "",
         bounds=interval(rate.low, rate.high, test.confidence) if rate and test.confidence else "",
         exposed="-" if test.n_mem is None else f"{test.n_mem} of {result.used_training.images}",
         judged=result.last.n_synthetic,
-        anew=result.last.anew,
+        anew=result.last.reevaluated,
         qualities=tuple(number(side.quality[name]) for name in found.measures),
         time="-" if seconds is None else duration(seconds),
     )

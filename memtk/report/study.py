@@ -24,7 +24,7 @@ from memtk.report.sections import reading_section
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
 from memtk.results.formats import many
-from memtk.results.measures import measure
+from memtk.results.measures import measures_of
 from memtk.results.reference import PaperRow, paper_numbers, reported
 from memtk.results.seeds import (
     PairedDifference,
@@ -35,9 +35,6 @@ from memtk.results.seeds import (
     study_csv,
 )
 from memtk.results.study import Study, StudyFile, read_study
-
-CONTRASTS = ("matched_mem", "conformal_mem", "conformal_copies", "copy_rate")
-"""Measures whose null is the same whatever the sizes are."""
 
 _ANEW = (
     "The network in brackets is trained anew with each seed: its features, and so these numbers, "
@@ -130,9 +127,11 @@ def build_study_report(folder: Path) -> Path:
 
 def study_sections(study: Study, settings: Sequence[Setting]) -> tuple[Section, ...]:
     """Return all that the page shows of a study: memorization, the tables, quality, the paper."""
-    names, test = qualities(settings), study.findings[0].result.last.protocols.conformal
+    names, test = qualities(settings), study.findings[0].result.last.evidence
     figures = draw_study(study, settings)
-    paper, against = paper_rows(settings), contrasts(settings)
+    paper, measures = paper_rows(settings), measure_titles(settings)
+    compared = comparable(settings, measures)
+    against = contrasts(settings, [name for name, _ in compared])
     found = [
         make_section(
             "start", "", "study_intro.html", study=study, series_note=series_note(settings)
@@ -144,8 +143,7 @@ def study_sections(study: Study, settings: Sequence[Setting]) -> tuple[Section, 
             "Every setting",
             "study_settings.html",
             settings=settings,
-            alpha=test.alpha,
-            fdr=test.fdr,
+            measures=measures,
         ),
         make_section(
             "cost",
@@ -160,6 +158,7 @@ def study_sections(study: Study, settings: Sequence[Setting]) -> tuple[Section, 
             f"Against {_first_label(settings)}",
             "study_differences.html",
             contrasts=against,
+            measures=compared,
         )
         if against
         else None,
@@ -183,7 +182,7 @@ def draw_study(study: Study, settings: Sequence[Setting]) -> dict[str, Section]:
     names = qualities(settings)
     layout = lay_out(study.file, settings)
     course = study.file.kind == "iterations" or len(settings) <= MOST_COURSES
-    measures = [(measure_points(measure), title) for measure, title in measure_titles()]
+    measures = [(measure_points(name), title) for name, title in measure_titles(settings)]
     quality = [(quality_points(name), name) for name in names]
     drawn: dict[str, str | None] = {}
     if len(settings) > 1:
@@ -214,8 +213,22 @@ def draw_study(study: Study, settings: Sequence[Setting]) -> dict[str, Section]:
     }
 
 
-def contrasts(settings: Sequence[Setting]) -> list[tuple[Setting, list[PairedDifference | None]]]:
-    """Compare every setting with the first of the same generator, by each of `CONTRASTS`."""
+def comparable(
+    settings: Sequence[Setting], measures: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return the measures whose null is the same in all settings."""
+    found = []
+    for name, title in measures:
+        nulls = [null for s in settings if (null := s.null(name)) is not None]
+        if nulls and max(nulls) - min(nulls) < 1e-9:
+            found.append((name, title))
+    return found
+
+
+def contrasts(
+    settings: Sequence[Setting], measures: Sequence[str]
+) -> list[tuple[Setting, list[PairedDifference | None]]]:
+    """Compare every setting with the first of the same generator, by some measures."""
     found = []
     for setting in settings:
         against = next(
@@ -224,7 +237,7 @@ def contrasts(settings: Sequence[Setting]) -> list[tuple[Setting, list[PairedDif
             if s.first.components.generator.name == setting.first.components.generator.name
         )
         if against is not setting:
-            each = [paired_difference(setting, against, key) for key in CONTRASTS]
+            each = [paired_difference(setting, against, name) for name in measures]
             found.append((setting, each))
     return found
 
@@ -246,11 +259,14 @@ def _quality_notes(settings: Sequence[Setting]) -> list[str]:
     notes: dict[str, None] = {}
     for setting in settings:
         for result, checkpoint in setting.at():
-            for name, measured in checkpoint.measured.items():
+            for name, measured in checkpoint.measure_info.items():
                 if measured.note:
                     notes[f"{name}: {measured.note.rstrip('.')}."] = None
-            if any(m.extractor for m in checkpoint.measured.values()) and result.extractor_saw:
-                notes |= {_ANEW: None} if result.extractor_saw == "training" else {}
+            if (
+                any(m.extractor for m in checkpoint.measure_info.values())
+                and result.extractor_trained_on
+            ):
+                notes |= {_ANEW: None} if result.extractor_trained_on == "training" else {}
     return list(notes)
 
 
@@ -287,26 +303,28 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _tradeoff(settings: Sequence[Setting], names: Sequence[str]) -> str | None:
-    """Draw the conformal share, of training images where all settings have it, against quality."""
-    tested = all(setting.measured("conformal_mem") for setting in settings)
-    memorized = measure("conformal_mem" if tested else "conformal_copies")
+    """Draw what is flagged against quality: of training images where all settings have it."""
+    tested = all(setting.measured("n_mem") for setting in settings)
+    measure = "n_mem" if tested else "n_copies"
     drawn = []
     for name in names:
         places = []
         for number, setting in enumerate(settings):
             pairs = [
-                (checkpoint.quality[name], value.share)
+                (checkpoint.quality[name], each.record.value)
                 for result, checkpoint in setting.at()  # not the attacks, which are no quality
-                if name in checkpoint.quality and (value := memorized.of(result, checkpoint))
+                if name in checkpoint.quality
+                for each in measures_of(result, checkpoint, measure)
+                if each.record.value is not None
             ]
             if pairs:
                 first, second = zip(*pairs, strict=True)
                 places.append(Place(setting.label, number, first, second))
         real = next((r for s in settings if (r := s.real(name)) is not None), None)
         drawn.append((name, places, real))
-    images = "training images" if tested else "synthetic images"
-    null = next((n for s in settings if (n := s.null(memorized.key)) is not None), None)
-    return draw_tradeoff(drawn, up=f"{images}, {memorized.title}", null=null)
+    return draw_tradeoff(
+        drawn, up="training images flagged" if tested else "copies flagged", null=None
+    )
 
 
 def _nearest(setting: Setting) -> tuple[str, dict[str, np.ndarray], float] | None:
@@ -315,4 +333,4 @@ def _nearest(setting: Setting) -> tuple[str, dict[str, np.ndarray], float] | Non
     if not path.exists():
         return None
     arrays = read_arrays(path, finding.result.last.label)
-    return setting.label, arrays, finding.result.last.protocols.dar.tau
+    return setting.label, arrays, finding.result.last.evidence.tau

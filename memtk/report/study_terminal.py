@@ -9,32 +9,27 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.report.terminal_tables import ABREAST, make_table, short, tight
+from memtk.report.terminal_tables import ABREAST, legend, make_table, short, tight
 from memtk.results.formats import duration, share
+from memtk.results.measures import Measured, main_measures
 from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
-from memtk.results.seeds import Setting, qualities, settings_of
+from memtk.results.seeds import Setting, measures_in, qualities, settings_of
 from memtk.results.study import Study
-
-_COLUMNS = {
-    "n_mem": "dar_mem",
-    "matched": "matched_mem",
-    "exposed": "conformal_mem",
-    "n_copies": "dar_copies",
-    "copied": "conformal_copies",
-}
 
 
 def study_summary(study: Study) -> RenderableType:
     """Return a line a setting, with nulls in brackets, the range over the seeds, and failures."""
     settings = settings_of(study.file, study.findings)
     names = qualities(settings)
-    memorized = make_table("setting", "seeds", "N", *_COLUMNS, "copy rate", whole=True)
+    measures = main_measures(measures_in(settings).values())
+    titles = [f"{m.protocol}\n{m.key}" for m in measures]
+    memorized = make_table("setting", "seeds", "N", *titles, "copy rate", whole=True)
     for setting in settings:
         memorized.add_row(
             Text(setting.label),
             str(len(setting.findings)),
             str(setting.first.used_training.images),
-            *(Text(_measured(setting, key)) for key in _COLUMNS.values()),
+            *(Text(_measured(setting, m.name)) for m in measures),
             Text(_rate(setting)),
         )
     quality = [_quality_table(settings, names[: ABREAST - 1], timed=True)]
@@ -42,7 +37,7 @@ def study_summary(study: Study) -> RenderableType:
         quality.append(_quality_table(settings, names[start : start + ABREAST], timed=False))
     return Group(
         *([memorized, *quality] if settings else []),
-        *(Text(line, style="dim") for line in _notes_on(settings)),
+        *(Text(line, style="dim") for line in _notes_on(settings, measures)),
         *(_failures(study) if study.missing else []),
     )
 
@@ -76,22 +71,21 @@ def _quality_table(settings: Sequence[Setting], names: Sequence[str], *, timed: 
     return table
 
 
-def _notes_on(settings: Sequence[Setting]) -> list[str]:
-    return [_LEGEND, series_note(settings)] if settings else []
+def _notes_on(settings: Sequence[Setting], measures: Sequence[Measured]) -> list[str]:
+    return [_LEGEND, legend(measures), series_note(settings)] if settings else []
 
 
 _KINDS = {"main": "", "augmentation": "augmented", "datasize": "by data size"}
 
 _LEGEND = (
-    "Last checkpoint, mean of the seeds and their range. n_mem, n_copies: reference rule; matched: "
-    "n_mem at equal sizes; exposed, copied: conformal, share with p <= alpha; copy rate: the "
-    "outermost ends of the seeds' 95 % intervals; training: time of one generator.\n[in brackets: "
-    "a generator that has memorized nothing; of a quality measure: real images]"
+    "Last checkpoint, mean of the seeds and their range; copy rate: the outermost ends of the "
+    "seeds' 95 % intervals; training: time of one generator.\n[in brackets: a generator that has "
+    "memorized nothing; of a quality measure: real images]"
 )
 
 
-def _measured(setting: Setting, key: str) -> str:
-    found, null = setting.share(key), setting.null(key)
+def _measured(setting: Setting, name: str) -> str:
+    found, null = setting.value(name), setting.null(name)
     if found is None:
         return "-"
     chance = "" if null is None else f"\n[{short(null)}]"
@@ -106,9 +100,10 @@ def _rate(setting: Setting) -> str:
     values = setting.measured("copy_rate")
     if not values:
         return "-"
-    mean = sum(value.share for value in values) / len(values)
-    low = min(value.low for value in values if value.low is not None)
-    high = max(value.high for value in values if value.high is not None)
+    mean = sum(value.value for value in values if value.value is not None) / len(values)
+    low, high = (
+        end(v.interval[i] for v in values if v.interval) for i, end in enumerate((min, max))
+    )
     return f"{tight(share(mean))}{_range(tight(share(low)), tight(share(high)))}"
 
 

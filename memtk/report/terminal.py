@@ -11,15 +11,18 @@ from rich.text import Text
 from memtk.report.terminal_tables import (
     FEW,
     attacks_table,
+    brief,
     compared,
     comparison_table,
+    legend,
     make_table,
     quality_table,
     short,
     tight,
 )
-from memtk.results import Audit, Rate, Result, SelfTest, headline, percent, verdict
+from memtk.results import Audit, MeasureRecord, Rate, Result, SelfTest, headline, percent, verdict
 from memtk.results.formats import interval, many, share
+from memtk.results.measures import audit_measures, main_measures, measures_of, named_measures
 
 _STYLES = {"memorized": "bold red", "signs": "yellow", "inconclusive": "dim", "none": "cyan"}
 _OUTCOMES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -30,26 +33,18 @@ def summary(results: Sequence[Result]) -> RenderableType:
 
     In brackets stands what a generator that has memorized nothing would score.
     """
-    table = make_table("generator, step", "n_mem", "n_copies", "matched", "exposed", "copied")
+    measures = main_measures(
+        named_measures((result, c) for result in results for c in result.evaluated).values()
+    )
+    table = make_table("generator, step", *(f"{m.protocol}\n{m.key}" for m in measures))
     for result in results:
         table.add_row(Text(result.cell))
-        for checkpoint in result.judged:
-            dar = checkpoint.protocols.dar
-            matched = checkpoint.protocols.dar_matched.mem_fraction
-            test = checkpoint.protocols.conformal
-            last = checkpoint is result.judged[-1]
+        for checkpoint in result.evaluated:
+            found = {m.name: m.record for m in measures_of(result, checkpoint)}
             table.add_row(
-                f"{checkpoint.step:>10,}{' anew' if checkpoint.anew else ''}",
-                _with_null(dar.n_mem, dar.mem_fraction, dar.expected_mem_fraction),
-                f"{dar.n_copies} {short(dar.copy_fraction)}",
-                Text("-" if matched is None else _share(matched, 0.05)),
-                _with_null(
-                    test.n_mem, test.exposed_flagged_fraction, test.exposed_expected_fraction
-                ),
-                _with_null(
-                    test.n_copies, test.copies_flagged_fraction, test.copies_expected_fraction
-                ),
-                end_section=last,
+                f"{checkpoint.step:>10,}{' anew' if checkpoint.reevaluated else ''}",
+                *(Text(brief(found.get(m.name))) for m in measures),
+                end_section=checkpoint is result.evaluated[-1],
             )
     several = len(results) > 1
     quality = quality_table(results, compared(results) if several else ())
@@ -57,9 +52,7 @@ def summary(results: Sequence[Result]) -> RenderableType:
     return Group(
         table,
         Text(
-            "n_mem, n_copies: reference rule; matched: n_mem at equal sizes; exposed, copied: "
-            "conformal, images flagged and share with p <= alpha.\n"
-            "[in brackets: a generator that has memorized nothing]",
+            f"{legend(measures)}\n[in brackets: a generator that has memorized nothing]",
             style="dim",
         ),
         *([comparison_table(results)] if several else []),
@@ -75,7 +68,7 @@ def _deeds(results: Sequence[Result]) -> list[Text]:
     """Return what the mitigations did; what several did in the same words is said once."""
     by: dict[str, list[str]] = {}
     for result in results:
-        for deed in result.deeds:
+        for deed in result.mitigation_effects:
             by.setdefault(deed.text, []).append(f"{result.cell}, {deed.mitigation}")
     return [Text(f"{'; '.join(names)}: {text}", style="dim") for text, names in by.items()]
 
@@ -99,7 +92,7 @@ def audit_summary(audit: Audit) -> RenderableType:
     reasons = Table.grid(padding=(0, 1, 0, 0))
     for reason in audit.verdict.reasons:
         reasons.add_row(" -", Text(tight(reason)))
-    notes = [*audit.protocols.conformal.notes, *audit.notes]
+    notes = [*audit.evidence.notes, *audit.notes]
     return Group(
         Text(outcome.upper(), style=_OUTCOMES[outcome]),
         reasons,
@@ -116,7 +109,7 @@ def selftest_table(selftest: SelfTest) -> RenderableType:
     rows = [(f"{p.kind} {p.strength:g} {p.unit}" if p.unit else p.kind, p) for p in selftest.plants]
     found = [(name, plant.found) for name, plant in rows]
     for name, each in [*found, ("mixed", selftest.sensitivity)]:
-        rates = (each.conformal, each.dar, each.finest, each.right_image)
+        rates = (each.conformal, each.dar, each.min_p, each.right_image)
         table.add_row(
             Text(name, style="bold" if name == "mixed" else ""),
             *(Text(_brief(rate)) for rate in rates),
@@ -137,7 +130,7 @@ def selftest_table(selftest: SelfTest) -> RenderableType:
 
 def _numbers(audit: Audit) -> Table:
     """Return the numbers of an audit, one a line: what, how much, by chance or interval."""
-    found, dar = audit.protocols.conformal, audit.protocols.dar
+    found = audit.evidence
     n, m = audit.counts["training"], audit.counts["synthetic"]
     confidence = found.confidence or audit.policy.confidence
     titles = ("found", "interval, or what chance would give")
@@ -150,44 +143,34 @@ def _numbers(audit: Audit) -> Table:
             share(rate.estimate),
             tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
         )
-    smallest = found.minimum_detectable_copy_rate
+    smallest = found.min_detectable_copy_rate
     table.add_row(
         "smallest that is noticed", "none" if smallest is None else share(smallest), "power 80 %"
     )
-    table.add_row(
-        "copies named",
-        f"{found.n_copies} of {m.images}",
-        _chance(found.copies_flagged_fraction, found.copies_expected_fraction, found.alpha),
-    )
-    if found.n_mem is None:
+    table.add_row("copies named", f"{found.n_copies} of {m.images}", "")
+    if found.patients_exposed is None:
         table.add_row("patients exposed", "-", "not tested")
     else:
-        test = _chance(found.exposed_flagged_fraction, found.exposed_expected_fraction, found.alpha)
-        exposed = "-" if found.patients_exposed is None else str(found.patients_exposed)
-        table.add_row("patients exposed", f"{exposed} of {n.patients}", "")
-        table.add_row("training images exposed", f"{found.n_mem} of {n.images}", test)
-    table.add_row(
-        "reference rule, n_mem",
-        f"{dar.n_mem} of {n.images}",
-        f"{percent(dar.mem_fraction)}; by chance about {percent(dar.expected_mem_fraction)}",
-    )
-    matched = audit.protocols.dar_matched
-    table.add_row(
-        "  at equal sizes",
-        "-" if matched.n_mem is None else f"{matched.n_mem:.1f} of {n.images}",
-        matched.reason
-        if matched.mem_fraction is None
-        else f"{percent(matched.mem_fraction)}; by chance about 5 %",
-    )
+        table.add_row("patients exposed", f"{found.patients_exposed} of {n.patients}", "")
+        table.add_row("training images exposed", f"{found.n_mem} of {n.images}", "")
+    for each in main_measures(audit_measures(audit)):
+        table.add_row(Text(f"{each.protocol}: {each.record.title}"), *_found(each.record))
     if audit.data is not None:
         table.add_row("identical images", f"{audit.identical_images} of {m.images}", "")
     return table
 
 
-def _chance(fraction: float | None, null: float | None, alpha: float) -> str:
-    if fraction is None or null is None:
-        return ""
-    return f"p <= {alpha:g}: {percent(fraction)}; by chance {percent(null)}"
+def _found(record: MeasureRecord) -> tuple[str, str]:
+    """Return a measure, and its share with what chance would give or why it cannot be had."""
+    if record.value is None:
+        return "-", record.note
+    if record.of is None:
+        return f"{record.value:.4g}", record.note
+    chance = "" if record.null is None else f"; by chance about {percent(record.null)}"
+    number = share(record.value)
+    if record.count is not None:
+        number = f"{record.count:.1f}".removesuffix(".0")
+    return f"{number} of {record.of}", f"{percent(record.value)}{chance}"
 
 
 def _noticed(selftest: SelfTest) -> Text:
@@ -225,19 +208,9 @@ def _line(result: Result) -> Text:
 
 def _rate(result: Result) -> str:
     """Return a sentence on the copy rate of the last checkpoint, where it was computed."""
-    found = result.last.protocols.conformal
+    found = result.last.evidence
     rate = found.copy_rate
     if rate is None or found.confidence is None:
         return ""
     measured = interval(rate.low, rate.high, found.confidence)
     return tight(f" Estimated copy rate {share(rate.estimate)}, {measured}.")
-
-
-def _with_null(count: int | None, share: float | None, null: float | None) -> Text:
-    if count is None or share is None or null is None:
-        return Text("-")
-    return Text(f"{count} {_share(share, null)}")
-
-
-def _share(share: float, null: float) -> str:
-    return f"{short(share)} [{short(null)}]"

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
-from memtk.results import Membership, Result, percent
+from memtk.results import MeasureRecord, Membership, Result, percent
 from memtk.results.formats import number, share
-from memtk.results.measures import tradeoff
+from memtk.results.measures import Measured, tradeoff
 
 FEW = 3
 """Cells that stand side by side; more stand below each other."""
@@ -60,6 +60,27 @@ def short(fraction: float) -> str:
     '45%'
     """
     return tight(percent(fraction))
+
+
+def brief(record: MeasureRecord | None) -> str:
+    """Return a measure in few characters: count, share, and in brackets what chance would give."""
+    if record is None or record.value is None:
+        return "-"
+    if record.of is None:
+        return f"{record.value:.4g}{'' if record.null is None else f' [{record.null:.4g}]'}"
+    whole = isinstance(record.count, int)
+    null = "" if record.null is None else f" [{short(record.null)}]"
+    return (
+        f"{record.count} {short(record.value)}{null}" if whole else f"{short(record.value)}{null}"
+    )
+
+
+def legend(measures: Sequence[Measured]) -> str:
+    """Return what the measures of a table are, by protocol."""
+    by: dict[str, list[str]] = {}
+    for each in measures:
+        by.setdefault(each.protocol, []).append(f"{each.key} = {each.record.title}")
+    return "; ".join(f"{protocol}: {', '.join(said)}" for protocol, said in by.items()) + "."
 
 
 def compared(results: Sequence[Result]) -> tuple[str, ...]:
@@ -131,7 +152,7 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
     for result in results:
         for name, found in result.membership.items():
             table.add_row(name, Text(result.cell), *_attack(found))
-            few = found.few_alarms
+            few = found.tpr_at_fpr
             if few and few.reason:
                 notes.append(few.reason)
     legend = "members found: how many training images, at which false positive rate."
@@ -152,9 +173,9 @@ def _number(row: QualityRow | None) -> Text:
 
 
 def _attack(found: Membership) -> tuple[str, str]:
-    if found.auc is None or found.few_alarms is None:
+    if found.auc is None or found.tpr_at_fpr is None:
         return "–", found.reason
-    auc, few = found.auc, found.few_alarms
+    auc, few = found.auc, found.tpr_at_fpr
     rate = f"{100 * few.rate.low:.0f} to {100 * few.rate.high:.0f}"
     return (
         f"{auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f})",

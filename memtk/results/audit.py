@@ -11,8 +11,8 @@ from pydantic import Field
 from memtk.config import build, load_toml
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
-from memtk.results.protocols import Protocols, SelfTest
-from memtk.results.schema import Counts, Data, Device, EmbedderSaw, Used
+from memtk.results.protocols import Evidence, SelfTest, Tables
+from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, Used
 from memtk.results.store import StoredRecord, read_record, write_record
 
 
@@ -95,14 +95,16 @@ class Audit(StoredRecord):
         memtk_version: that wrote it.
         verdict: by the policy.
         policy: that was applied.
-        protocols: what was found.
+        evidence: what the verdict rests on.
+        protocols: what each protocol measured, by its name.
+        applied: the protocols that did, with package and version; empty in files of schema 2.
         selftest: how well copies are found; None if it was not run.
         identical_images: synthetic images whose voxels are those of a training image.
         counts: images and patients of training, validation, synthetic and, if there, held_out.
             Synthetic images have no patients: each counts as one.
         similarity: how two images are compared.
         embedder: None where embeddings were given or the images themselves were compared.
-        embedder_saw: what its training images were on each side; None without an embedder.
+        embedder_trained_on: what its training images were on each side; None without an embedder.
         data: the images; None where embeddings were given.
         seed: of the audit.
         versions: of python and packages.
@@ -115,13 +117,15 @@ class Audit(StoredRecord):
     memtk_version: str
     verdict: AuditVerdict
     policy: Policy
-    protocols: Protocols
+    evidence: Evidence
+    protocols: Tables = {}
+    applied: list[Used] = []
     selftest: SelfTest | None = None
     identical_images: int = Field(0, ge=0)
     counts: dict[str, Counts]
     similarity: Used
     embedder: Used | None = None
-    embedder_saw: EmbedderSaw | None = None
+    embedder_trained_on: EmbedderTrainedOn | None = None
     data: Data | None = None
     seed: int
     versions: dict[str, str]

@@ -84,9 +84,9 @@ def slug(text: str) -> str:
 
 
 def _identity(result: Result) -> Any:
-    bench = (result.asked or {}).get("bench", {})
+    bench = (result.request or {}).get("bench", {})
     return [
-        result.components.model_dump(mode="json"),
+        result.components.model_dump(mode="json", exclude={"protocols"}),
         {key: value for key, value in bench.items() if key != "seed"},
         result.data.fingerprint,
     ]
@@ -96,7 +96,7 @@ def _copy_arrays(source: Path, target: Path, result: Result) -> None:
     if not source.exists():
         return
     whole = source.stat().st_size <= MOST
-    kept = result.judged if whole else [result.last]
+    kept = result.evaluated if whole else [result.last]
     for label in ["training", *(c.label for c in kept)]:
         if has_arrays(source, label):
             write_arrays(target, label, read_arrays(source, label))

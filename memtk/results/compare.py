@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from memtk.results.measures import measures_of
 from memtk.results.schema import Checkpoint, Result
 
 TOLERANCE = 0.01
@@ -55,7 +56,7 @@ def compare(stored: Result, repeated: Result, tolerance: float = TOLERANCE) -> l
 
 def _numbers(result: Result) -> Numbers:
     found: Numbers = {"training images used": (result.used_training.images, 1.0)}
-    for checkpoint in result.judged:
+    for checkpoint in result.evaluated:
         for name, value in _of_checkpoint(result, checkpoint):
             found[f"{checkpoint.label}: {name}"] = value
     for name, attack in sorted(result.membership.items()):
@@ -73,25 +74,20 @@ def _numbers(result: Result) -> Numbers:
 def _of_checkpoint(
     result: Result, checkpoint: Checkpoint
 ) -> Iterator[tuple[str, tuple[float | None, float]]]:
-    n, m = float(result.used_training.images), float(checkpoint.n_synthetic)
-    v = result.data.counts["validation"]
-    dar, test = checkpoint.protocols.dar, checkpoint.protocols.conformal
-    rate = test.copy_rate
-    yield "synthetic images", (m, 1.0)
-    yield "dar tau", (dar.tau, 1.0)
-    yield "dar n_mem", (dar.n_mem, n)
-    yield "dar n_copies", (dar.n_copies, m)
-    yield "dar null", (dar.expected_mem_fraction, 1.0)
-    yield "dar validation called copies", (dar.validation_called_copies, float(v.images))
-    yield "dar-matched n_mem", (checkpoint.protocols.dar_matched.n_mem, n)
-    yield "conformal copies, p <= alpha", (test.copies_flagged_fraction, 1.0)
-    yield "conformal n_copies", (test.n_copies, m)
-    yield "conformal exposed, p <= alpha", (test.exposed_flagged_fraction, 1.0)
-    yield "conformal n_mem", (test.n_mem, n)
-    yield "patients exposed", (test.patients_exposed, float(result.used_training.patients))
-    yield "copy rate", (rate.estimate if rate else None, 1.0)
-    yield "copy rate, low", (rate.low if rate else None, 1.0)
-    yield "copy rate, high", (rate.high if rate else None, 1.0)
-    yield "copy rate, upper bound", (test.copy_rate_upper_bound, 1.0)
+    found = checkpoint.evidence
+    yield "synthetic images", (checkpoint.n_synthetic, 1.0)
+    yield "copy rate, upper bound", (found.copy_rate_upper_bound, 1.0)
+    for each in measures_of(result, checkpoint):
+        record, name = each.record, each.name.replace(":", " ")
+        scale = 1.0 if record.of else abs(record.value or 1.0)
+        if record.count is None:
+            yield name, (record.value, scale)
+        else:
+            yield name, (record.count, float(record.of or 1))
+        if record.null is not None:
+            yield f"null of {name}", (record.null, scale)
+    if found.copy_rate:
+        yield "copy_rate, low", (found.copy_rate.low, 1.0)
+        yield "copy_rate, high", (found.copy_rate.high, 1.0)
     for name, value in sorted(checkpoint.quality.items()):
         yield f"quality {name}", (value, abs(value))

@@ -2,115 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from memtk.intervals import of_rate
-from memtk.results.protocols import RateInterval
-from memtk.results.schema import Checkpoint, Result
-
-MATCHED_NULL = 0.05
-"""`dar-matched` of a generator that has memorized nothing."""
+from memtk.results.audit import Audit
+from memtk.results.protocols import Evidence, MeasureRecord, RateInterval, Table, Tables
+from memtk.results.schema import Checkpoint, Counts, Result
 
 
 @dataclass(frozen=True)
-class Value:
-    """A measure of one checkpoint of one cell.
+class Measured:
+    """One measure of one synthetic set, of a protocol or of memtk's own.
 
     Args:
-        share: of the images, in [0, 1].
-        count: of images; None for a measure that is a rate alone.
-        null: the share of a generator that has memorized nothing; None where it is not known.
-        low: of the interval of this cell alone, and `high`; None without one. That of the copy rate
-            resamples patients. That of a count is Clopper and Pearson's for the validation images
-            as they are, whose own chance is not in it.
+        protocol: its name; empty for what the verdict rests on, which comes first: the copy rate,
+            what is flagged, and the exposed patients.
+        key: unique within the protocol.
+        record: its numbers. A share has an interval: its own, or that of a binomial proportion for
+            the validation images as they are, whose own chance is not in it.
     """
 
-    share: float
-    count: float | None = None
-    null: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure by name.
-
-    Args:
-        key: for columns of a file.
-        title: for a reader.
-        side: "memorized" (training images) or "copies" (synthetic images).
-        of: finds it in a checkpoint; None where it was not computed.
-    """
-
+    protocol: str
     key: str
-    title: str
-    side: str
-    of: Callable[[Result, Checkpoint], Value | None]
+    record: MeasureRecord
+
+    @property
+    def name(self) -> str:
+        """Unique among all measures: "dar:n_mem", "copy_rate"."""
+        return f"{self.protocol}:{self.key}" if self.protocol else self.key
 
 
-def _memorized(result: Result, checkpoint: Checkpoint) -> Value:
-    dar = checkpoint.protocols.dar
-    value = Value(dar.mem_fraction, dar.n_mem, dar.expected_mem_fraction)
-    return _of_patients(value, result, checkpoint)
+def measures_of(result: Result, checkpoint: Checkpoint, name: str | None = None) -> list[Measured]:
+    """Return every measure of a checkpoint, in the order in which they are shown.
+
+    Args:
+        name: of the only one that is asked for.
+    """
+    total = checkpoint.n_synthetic
+    return _measures(checkpoint.evidence, checkpoint.protocols, result.used_training, total, name)
 
 
-def _matched(result: Result, checkpoint: Checkpoint) -> Value | None:
-    matched = checkpoint.protocols.dar_matched
-    if matched.mem_fraction is None:
-        return None
-    value = Value(matched.mem_fraction, matched.n_mem, MATCHED_NULL)
-    return _of_patients(value, result, checkpoint)
+def audit_measures(audit: Audit) -> list[Measured]:
+    """Return every measure of an audit, in the order in which they are shown."""
+    total = audit.counts["synthetic"].images
+    return _measures(audit.evidence, audit.protocols, audit.counts["training"], total)
 
 
-def _exposed(result: Result, checkpoint: Checkpoint) -> Value | None:
-    test = checkpoint.protocols.conformal
-    if test.n_mem is None or test.exposed_flagged_fraction is None:
-        return None
-    if test.finest_p > test.alpha:  # no p-value can be that small: what is flagged is all there is
-        value = Value(test.n_mem / result.used_training.images, test.n_mem)
-    else:
-        value = Value(test.exposed_flagged_fraction, test.n_mem, test.exposed_expected_fraction)
-    return _of_patients(value, result, checkpoint)
+def named_measures(found: Iterable[tuple[Result, Checkpoint]]) -> dict[str, Measured]:
+    """Return the measures of some checkpoints by name, one of each, memtk's own first."""
+    known: dict[str, Measured] = {}
+    for result, checkpoint in found:
+        known |= {m.name: m for m in measures_of(result, checkpoint) if m.name not in known}
+    order = list(dict.fromkeys(m.protocol for m in known.values()))
+    order.sort(key=bool)  # what every checkpoint may lack, such as a copy rate, stays in front
+    return {n: m for protocol in order for n, m in known.items() if m.protocol == protocol}
 
 
-def _copies(result: Result, checkpoint: Checkpoint) -> Value:
-    dar = checkpoint.protocols.dar
-    validation = result.data.counts["validation"].images
-    null = dar.validation_called_copies / validation if validation else None
-    value = Value(dar.copy_fraction, dar.n_copies, null)
-    return _bounded(value, checkpoint.n_synthetic, checkpoint)
+def main_measures(found: Iterable[Measured]) -> list[Measured]:
+    """Return the measures of protocols that are shown where there is little room.
+
+    Those of which it is known what a generator that has memorized nothing would score; of a
+    protocol without any such, the first.
+    """
+    by: dict[str, list[Measured]] = {}
+    for each in found:
+        by.setdefault(each.protocol, []).append(each)
+    by.pop("", None)
+    return [
+        each
+        for table in by.values()
+        for each in ([m for m in table if m.record.null is not None] or table[:1])
+    ]
 
 
-def _copied(result: Result, checkpoint: Checkpoint) -> Value:
-    test = checkpoint.protocols.conformal
-    if test.finest_p > test.alpha:
-        value = Value(test.n_copies / checkpoint.n_synthetic, test.n_copies)
-    else:
-        value = Value(test.copies_flagged_fraction, test.n_copies, test.copies_expected_fraction)
-    return _bounded(value, checkpoint.n_synthetic, checkpoint)
+def _measures(
+    found: Evidence, tables: Tables, training: Counts, synthetic: int, only: str | None = None
+) -> list[Measured]:
+    rate, patients = found.copy_rate, training.patients
+    own: Table = {}
+    if rate is not None:
+        own["copy_rate"] = MeasureRecord(
+            value=rate.estimate,
+            title="copy rate",
+            side="synthetic",
+            of=synthetic,
+            null=0.0,
+            interval=(rate.low, rate.high),
+        )
+    for key, title, side, count, of in (
+        ("n_copies", "copies flagged", "synthetic", found.n_copies, synthetic),
+        ("n_mem", "training images flagged", "training", found.n_mem, training.images),
+        ("patients_exposed", "exposed patients", "training", found.patients_exposed, patients),
+    ):
+        if count is not None:
+            own[key] = MeasureRecord(
+                value=count / max(1, of), title=title, side=side, count=count, of=of
+            )
+    said = [Measured("", key, record) for key, record in own.items()]
+    for name, table in tables.items():
+        said += [
+            Measured(name, key, record)
+            for key, record in table.items()
+            if key not in own or own[key].title != record.title  # said already
+        ]
+    return [
+        replace(each, record=_bounded(each.record, patients, found.confidence))
+        for each in said
+        if only in (None, each.name)
+    ]
 
 
-def _rate(result: Result, checkpoint: Checkpoint) -> Value | None:
-    rate = checkpoint.protocols.conformal.copy_rate
-    if rate is None:
-        return None
-    return Value(rate.estimate, None, 0.0, rate.low, rate.high)
+def _bounded(record: MeasureRecord, patients: int, confidence: float | None) -> MeasureRecord:
+    """Give a share its interval. Images of one patient are not independent: on the side of the
+    training images each patient counts as one trial, which is wide where most images of a patient
+    differ."""
+    trials = patients if record.side == "training" else record.of
+    if record.value is None or record.interval is not None or not record.of or not trials:
+        return record
+    from memtk.intervals import of_rate  # numpy, which what only reads results does without
 
-
-def _of_patients(value: Value, result: Result, checkpoint: Checkpoint) -> Value:
-    """Bound a share of the training images. Images of one patient are not independent: each
-    patient counts as one trial, which is wide where most images of a patient differ."""
-    return _bounded(value, result.used_training.patients, checkpoint)
-
-
-def _bounded(value: Value, trials: int, checkpoint: Checkpoint) -> Value:
-    """Give a share its interval, as of so many independent trials."""
-    if not trials:
-        return value
-    found = of_rate(value.share, trials, checkpoint.protocols.conformal.confidence or 0.95)
-    return replace(value, low=found.low, high=found.high)
+    found = of_rate(record.value, trials, confidence or 0.95)
+    return record.model_copy(update={"interval": (found.low, found.high)})
 
 
 def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, float | None]]:
@@ -120,7 +132,10 @@ def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, flo
     under the curve of each membership attack beside 0.5, which is chance.
     """
     found = {
-        name: (value, checkpoint.measured[name].real if name in checkpoint.measured else None)
+        name: (
+            value,
+            checkpoint.measure_info[name].real if name in checkpoint.measure_info else None,
+        )
         for name, value in checkpoint.quality.items()
     }
     if checkpoint is result.last:
@@ -130,22 +145,6 @@ def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, flo
             if attack.auc is not None
         }
     return found
-
-
-MEASURES = (
-    Measure("dar_mem", "reference rule", "memorized", _memorized),
-    Measure("matched_mem", "at equal sizes", "memorized", _matched),
-    Measure("conformal_mem", "conformal, p ≤ α", "memorized", _exposed),
-    Measure("dar_copies", "reference rule", "copies", _copies),
-    Measure("conformal_copies", "conformal, p ≤ α", "copies", _copied),
-    Measure("copy_rate", "copy rate", "copies", _rate),
-)
-"""In the order in which they are shown."""
-
-
-def measure(key: str) -> Measure:
-    """Return a measure by its key."""
-    return next(m for m in MEASURES if m.key == key)
 
 
 @dataclass(frozen=True)
@@ -165,12 +164,12 @@ class Side:
     @property
     def copy_rate(self) -> RateInterval | None:
         """The copy rate in excess of chance, with its interval; None where it was not computed."""
-        return self.result.last.protocols.conformal.copy_rate
+        return self.result.last.evidence.copy_rate
 
     @property
     def exposed(self) -> float | None:
         """Share of the training images that are flagged as exposed; None where not tested."""
-        count = self.result.last.protocols.conformal.n_mem
+        count = self.result.last.evidence.n_mem
         return None if count is None else count / self.result.used_training.images
 
 
@@ -196,7 +195,7 @@ def tradeoff(results: Sequence[Result]) -> Tradeoff:
     lasts = [result.last for result in results]
     names = tuple(dict.fromkeys(name for last in lasts for name in last.quality))
     known = {
-        name: next((last.measured[name] for last in lasts if name in last.measured), None)
+        name: next((last.measure_info[name] for last in lasts if name in last.measure_info), None)
         for name in names
     }
     return Tradeoff(
@@ -217,7 +216,7 @@ def cost_of(checkpoint: Checkpoint, name: str) -> float | None:
     Returns:
         None where it has no number, or is not known which way is better.
     """
-    value, known = checkpoint.quality.get(name), checkpoint.measured.get(name)
+    value, known = checkpoint.quality.get(name), checkpoint.measure_info.get(name)
     if value is None or known is None:
         return None
     if known.better == "real":

@@ -1,4 +1,4 @@
-"""What was found: the numbers of every protocol, of the self-test and of membership attacks."""
+"""What was found: tables of protocols, what the verdict rests on, self-test, attacks."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from pydantic import Field, model_validator
 from memtk.results.store import Fraction, StoredRecord
 
 
-class Dar(StoredRecord):
-    """The reference rule of Dar et al. (arXiv 2402.01054).
+class MeasureRecord(StoredRecord):
+    """One number of a protocol; see `memtk.interfaces.Measure`, field by field.
 
     Args:
-        tau: threshold on the similarity.
-        n_mem: training images called memorized, of N.
-        n_copies: synthetic images called copies, of M.
-        mem_fraction: n_mem / N.
-        copy_fraction: n_copies / M.
-        expected_mem_fraction: `mem_fraction` of a generator that has memorized nothing, its null.
-        validation_called_copies: validation images that the same rule calls copies, of V.
+        value: a share in [0, 1] where `of` is given, else a number; None where it cannot be had.
+        title: what it is, in a few words.
+        side: whose images or patients it counts; empty for what counts none.
+        count: how many: a whole number, or an expectation.
+        of: how many there are.
+        null: `value` of a generator that has memorized nothing; None where it is not known.
+        interval: of `value`, low and high; None where the protocol gives none.
+        better: which values are good; empty where none are.
+        note: what a reader must know of this number; of one without a value: why.
     """
 
-    tau: float
-    n_mem: int = Field(ge=0)
-    n_copies: int = Field(ge=0)
-    mem_fraction: Fraction
-    copy_fraction: Fraction
-    expected_mem_fraction: Fraction
-    validation_called_copies: int = Field(ge=0)
+    value: float | None
+    title: str
+    side: Literal["training", "synthetic", "validation", ""]
+    count: int | float | None = Field(None, ge=0)
+    of: int | None = Field(None, ge=0)
+    null: float | None = None
+    interval: tuple[float, float] | None = None
+    better: Literal["lower", "higher", ""] = "lower"
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _share(self) -> Self:
+        if self.of is not None and self.value is not None and not 0 <= self.value <= 1:
+            raise ValueError(f"{self.title} is {self.value:g}: a share lies between 0 and 1")
+        return self
 
 
-class DarMatched(StoredRecord):
-    """The same at equal sizes: the expectation over subsets of V synthetic images; null 5 %.
+Table = dict[str, MeasureRecord]
+"""The measures of one protocol, by key."""
 
-    Args:
-        n_mem: expected number of memorized training images; None where it cannot be had.
-        mem_fraction: n_mem / N.
-        reason: why it cannot be had; empty if it can.
-    """
-
-    n_mem: float | None = Field(None, ge=0)
-    mem_fraction: Fraction | None = None
-    reason: str = ""
+Tables = dict[str, Table]
+"""Those of all protocols, by name. Numbers of different protocols are never compared."""
 
 
 class RateInterval(StoredRecord):
@@ -58,8 +61,8 @@ class RateInterval(StoredRecord):
     high: Fraction
 
 
-class Conformal(StoredRecord):
-    """The verdict's own test: is an image nearer than a stranger's would be?
+class Evidence(StoredRecord):
+    """What the verdict rests on. memtk computes it itself: no protocol of a plugin enters it.
 
     What has the default None was not computed: by an older memtk, or because the numbers it needs
     are not there.
@@ -67,57 +70,46 @@ class Conformal(StoredRecord):
     Args:
         alpha: level of a single test.
         fdr: false discovery rate of what is flagged (Benjamini-Hochberg).
-        copies_flagged_fraction: share of the synthetic images with p <= alpha.
-        copies_expected_fraction: that share if nothing was memorized.
-        n_copies: synthetic images flagged, of M.
-        exposed_flagged_fraction: share of the training images with p <= alpha; None where the
-            exposure was not tested.
-        exposed_expected_fraction: that share if nothing was memorized.
-        n_mem: training images flagged, of N.
-        patients_exposed: training patients flagged by a test of their own, at the false discovery
-            rate; in files of memtk 0.1, patients with a flagged image.
-        patients_with_flagged_images: training patients with at least one flagged image.
-        patients_fewest: the fewest training patients that can be flagged at these sizes: fewer,
-            however exposed, go unflagged.
-        patients_can_reject: whether any training patient could have been flagged.
-        finest_p: smallest p-value that the validation patients allow, 1 / (patients + 1).
-        can_reject: whether any synthetic image could have been flagged at these sizes.
         confidence: of the interval and the bound below.
+        tau: threshold of the reference rule (Dar et al., arXiv 2402.01054) on the similarity.
+        reference_n_mem: training images that this rule counts as memorized, of N.
+        reference_null: the share of a generator that has memorized nothing, by this rule.
+        n_copies: synthetic images flagged by the conformal test, of M.
+        n_mem: training images flagged by it, of N; None where the exposure was not tested.
+        patients_exposed: training patients flagged by a test of their own, at the false discovery
+            rate.
+        patients_with_flagged_images: training patients with at least one flagged image.
+        min_detectable_patients: the fewest training patients that can be flagged at these sizes:
+            fewer, however exposed, go unflagged.
+        patients_can_reject: whether any training patient could have been flagged.
+        min_p: smallest p-value that the validation patients allow, 1 / (patients + 1).
+        can_reject: whether any synthetic image could have been flagged at these sizes.
         copy_rate: share of the synthetic images that are copies, in excess of the null and
             corrected by the sensitivity that the self-test measured.
         copy_rate_upper_bound: the largest copy rate that the numbers allow, one-sided.
-        minimum_detectable_copy_rate: the smallest copy rate at which at least one synthetic image
-            would be flagged with a power of 80 %; None also where no rate would do.
+        min_detectable_copy_rate: the smallest copy rate at which at least one synthetic image would
+            be flagged with a power of 80 %; None also where no rate would do.
         notes: sentences that bound what the numbers show.
     """
 
     alpha: float = Field(gt=0, lt=1)
     fdr: float = Field(gt=0, lt=1)
-    copies_flagged_fraction: Fraction
-    copies_expected_fraction: Fraction
+    confidence: float | None = Field(None, gt=0, lt=1)
+    tau: float
+    reference_n_mem: int = Field(ge=0)
+    reference_null: Fraction
     n_copies: int = Field(ge=0)
-    exposed_flagged_fraction: Fraction | None = None
-    exposed_expected_fraction: Fraction | None = None
     n_mem: int | None = Field(None, ge=0)
     patients_exposed: int | None = Field(None, ge=0)
     patients_with_flagged_images: int | None = Field(None, ge=0)
-    patients_fewest: int | None = Field(None, ge=1)
+    min_detectable_patients: int | None = Field(None, ge=1)
     patients_can_reject: bool | None = None
-    finest_p: float = Field(gt=0, le=1)
+    min_p: float = Field(gt=0, le=1)
     can_reject: bool
-    confidence: float | None = Field(None, gt=0, lt=1)
     copy_rate: RateInterval | None = None
     copy_rate_upper_bound: Fraction | None = None
-    minimum_detectable_copy_rate: Fraction | None = None
+    min_detectable_copy_rate: Fraction | None = None
     notes: list[str] = []
-
-
-class Protocols(StoredRecord):
-    """All protocols. Numbers of different protocols are never compared with each other."""
-
-    dar: Dar
-    dar_matched: DarMatched
-    conformal: Conformal
 
 
 class Rate(StoredRecord):
@@ -149,7 +141,7 @@ class Found(StoredRecord):
     Args:
         dar: similarity above the threshold of the reference rule.
         conformal: p <= alpha.
-        finest: nearer to a training image than every validation image, the finest p-value: what
+        min_p: nearer to a training image than every validation image, the smallest p-value: what
             can be flagged by name even where copies are few.
         exposure: the training image's own p <= alpha once its copy is among the synthetic images;
             None where the exposure was not tested.
@@ -159,7 +151,7 @@ class Found(StoredRecord):
 
     dar: Rate
     conformal: Rate
-    finest: Rate
+    min_p: Rate
     exposure: Rate | None = None
     right_image: Rate
     right_patient: Rate
@@ -183,7 +175,7 @@ class Planted(StoredRecord):
     found: Found
 
 
-class Spared(StoredRecord):
+class Specificity(StoredRecord):
     """How many images of patients nobody trained on were rightly not flagged.
 
     Args:
@@ -212,23 +204,23 @@ class SelfTest(StoredRecord):
     confidence: float = Field(gt=0, lt=1)
     specificity_from: Literal["held_out", "validation"]
     sensitivity: Found
-    specificity: Spared
+    specificity: Specificity
     plants: list[Planted] = []
 
 
-class FewAlarms(StoredRecord):
+class TprAtFpr(StoredRecord):
     """The true positive rate at a low false positive rate; by chance it is that rate.
 
     Args:
-        asked: the false positive rate that was asked for.
-        fpr: the one it was measured at: `asked`, or the smallest that the non-member patients can
-            carry.
+        requested: the false positive rate that was asked for.
+        fpr: the one it was measured at: `requested`, or the smallest that the non-member
+            patients can carry.
         reached: share of the non-members above the threshold, at most `fpr`.
         rate: share of the members above it.
-        reason: why `asked` could not be had; empty if it could.
+        reason: why `requested` could not be had; empty if it could.
     """
 
-    asked: Fraction
+    requested: Fraction
     fpr: Fraction
     reached: Fraction
     rate: RateInterval
@@ -244,7 +236,7 @@ class Membership(StoredRecord):
         confidence: of the intervals.
         auc: the chance that a member scores higher than a non-member; 0.5 by chance. None where it
             was not measured.
-        few_alarms: likewise.
+        tpr_at_fpr: likewise.
         how: what was compared, in a sentence.
         reason: why nothing was measured; empty if something was.
     """
@@ -255,6 +247,6 @@ class Membership(StoredRecord):
     non_member_patients: int = Field(ge=0)
     confidence: float = Field(gt=0, lt=1)
     auc: RateInterval | None = None
-    few_alarms: FewAlarms | None = None
+    tpr_at_fpr: TprAtFpr | None = None
     how: str = ""
     reason: str = ""

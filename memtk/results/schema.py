@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from memtk.results.migrations import SCHEMA
-from memtk.results.protocols import Membership, Protocols, SelfTest
+from memtk.results.protocols import Evidence, MeasureRecord, Membership, SelfTest, Tables
 from memtk.results.store import AGAIN, StoredRecord, read_record, write_record
 
 
-class Measured(StoredRecord):
+class MeasureInfo(StoredRecord):
     """What belongs to one number of `Checkpoint.quality`, under the same name.
 
     Args:
@@ -117,7 +117,8 @@ class Components(StoredRecord):
     """All components of a cell; no embedder where the images themselves were compared.
 
     `extractor` is the network whose features the quality metrics compared, `None` without such
-    metrics; it may be the embedder.
+    metrics; it may be the embedder. `protocols` are those whose tables the checkpoints have; empty
+    in files of schema 2.
     """
 
     generator: Used
@@ -127,6 +128,7 @@ class Components(StoredRecord):
     quality: list[Used] = []
     extractor: Used | None = None
     attacks: list[Used] = []
+    protocols: list[Used] = []
 
     def used(self) -> list[tuple[str, Used]]:
         """Return every component with its kind."""
@@ -149,7 +151,12 @@ class Components(StoredRecord):
         return self.model_copy(update=made)
 
 
-_KINDS = {"mitigations": "mitigation", "attacks": "attack", "extractor": "embedder"}
+_KINDS = {
+    "mitigations": "mitigation",
+    "attacks": "attack",
+    "protocols": "protocol",
+    "extractor": "embedder",
+}
 """The kinds of components whose field in a result has another name."""
 
 
@@ -204,7 +211,7 @@ class Reconstruction(StoredRecord):
     validation_psnr: float
 
 
-class EmbedderSaw(StoredRecord):
+class EmbedderTrainedOn(StoredRecord):
     """The images that the embedder of each side was trained on: "training" or "synthetic".
 
     "given": the embeddings were brought along, and taken as unseen by both sides; "none": the
@@ -215,7 +222,7 @@ class EmbedderSaw(StoredRecord):
     exposure: str
 
 
-class Deed(StoredRecord):
+class MitigationEffect(StoredRecord):
     """What a mitigation did.
 
     Args:
@@ -237,26 +244,32 @@ class Checkpoint(StoredRecord):
     Args:
         step: of the generator's last phase.
         n_synthetic: M.
-        protocols: what was memorized.
+        evidence: what the verdict rests on.
+        protocols: what each protocol measured, by its name.
         quality: quality and diversity of the synthetic images by measure. The name of one of
             features has the extractor's in brackets: "fid[medicalnet3d]".
-        measured: by the same names, what belongs to each number.
-        anew: it was chosen, or its images were, by the numbers of an earlier judgement; these are
-            of a new one, by a second embedder and, after the choice of a checkpoint, with fresh
-            samples.
+        measure_info: by the same names, what belongs to each number.
+        reevaluated: it was chosen, or its images were, by the numbers of an earlier evaluation;
+            these are of a new one, by a second embedder and, after the choice of a checkpoint, with
+            fresh samples.
     """
 
     step: int = Field(ge=0)
     n_synthetic: int = Field(ge=1)
-    protocols: Protocols
+    evidence: Evidence
+    protocols: Tables = {}
     quality: dict[str, float] = {}
-    measured: dict[str, Measured] = {}
-    anew: bool = False
+    measure_info: dict[str, MeasureInfo] = {}
+    reevaluated: bool = False
 
     @property
     def label(self) -> str:
         """Names its arrays in `arrays.h5` and the file of its images."""
-        return "chosen" if self.anew else f"step-{self.step:06d}"
+        return "chosen" if self.reevaluated else f"step-{self.step:06d}"
+
+    def measure(self, protocol: str, key: str) -> MeasureRecord | None:
+        """Return a measure of a protocol; None where it is not there."""
+        return self.protocols.get(protocol, {}).get(key)
 
 
 class Result(StoredRecord):
@@ -267,7 +280,7 @@ class Result(StoredRecord):
         memtk_version: that wrote it.
         cell: its name, unique within the run.
         suite: None for a user's own data.
-        asked: tables "bench", "data" and "settings" of the recipe, for this cell alone: with
+        request: tables "bench", "data" and "settings" of the recipe, for this cell alone: with
             `suite` and the configurations of `components` all that it takes to repeat it. What
             could name a place is hidden. None in files of schema 1.
         preset: of the components.
@@ -280,15 +293,15 @@ class Result(StoredRecord):
         timing: seconds by stage.
         training: losses by model ("generator", "embedder"), phase and term.
         reconstruction: None for a generator without an autoencoder.
-        embedder_saw: None without an embedder.
-        extractor_saw: images that the extractor was trained on: "training", or "given" if it came
-            trained; None without one.
+        embedder_trained_on: None without an embedder.
+        extractor_trained_on: images that the extractor was trained on: "training", or "given" if it
+            came trained; None without one.
         checkpoints: in the order of their steps, as the copy detector found them.
-        chosen: what mitigations that choose by a score have left, judged anew: the verdict is about
-            this. None without such mitigations: it is about the last checkpoint.
-        deeds: what the mitigations did.
-        trainings: names in `timing` of the trainings that the generator took: its own, and that of
-            a first generator that it learned from. Empty in older files.
+        chosen: what mitigations that choose by a score have left, evaluated anew: the verdict
+            is about this. None without such mitigations: it is about the last checkpoint.
+        mitigation_effects: what the mitigations did.
+        training_stages: names in `timing` of the trainings that the generator took: its own, and
+            that of a first generator that it learned from. Empty in older files.
         membership: what each membership attack made of the last checkpoint, by its name.
         privacy: the guarantee that the generator was trained under; None without one.
         selftest: how well copies are found, measured with copies made for it; None if it was not
@@ -300,7 +313,7 @@ class Result(StoredRecord):
     memtk_version: str
     cell: str
     suite: Suite | None = None
-    asked: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None
     preset: str
     components: Components
     data: Data
@@ -311,12 +324,12 @@ class Result(StoredRecord):
     timing: dict[str, float] = {}
     training: dict[str, Losses] = {}
     reconstruction: Reconstruction | None = None
-    embedder_saw: EmbedderSaw | None = None
-    extractor_saw: str | None = None
+    embedder_trained_on: EmbedderTrainedOn | None = None
+    extractor_trained_on: str | None = None
     checkpoints: list[Checkpoint] = Field(min_length=1)
     chosen: Checkpoint | None = None
-    deeds: list[Deed] = []
-    trainings: list[str] = []
+    mitigation_effects: list[MitigationEffect] = []
+    training_stages: list[str] = []
     membership: dict[str, Membership] = {}
     privacy: Privacy | None = None
     selftest: SelfTest | None = None
@@ -324,18 +337,18 @@ class Result(StoredRecord):
 
     @property
     def last(self) -> Checkpoint:
-        """What the verdict is about: the chosen checkpoint judged anew, or the last one."""
+        """What the verdict is about: the chosen checkpoint evaluated anew, or the last one."""
         return self.chosen or self.checkpoints[-1]
 
     @property
     def training_seconds(self) -> float | None:
         """How long the generator was trained, with a first one that it learned from."""
-        known = [self.timing[name] for name in self.trainings if name in self.timing]
+        known = [self.timing[name] for name in self.training_stages if name in self.timing]
         return sum(known) if known else None
 
     @property
-    def judged(self) -> list[Checkpoint]:
-        """All that was judged: every checkpoint, and the chosen one anew."""
+    def evaluated(self) -> list[Checkpoint]:
+        """All that was evaluated: every checkpoint, and the chosen one anew."""
         return [*self.checkpoints, *([self.chosen] if self.chosen else [])]
 
 

@@ -6,14 +6,15 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from scipy.special import stdtrit
 
-from memtk.results.measures import MEASURES, Value, measure, others
+from memtk.results.measures import Measured, measures_of, named_measures, others
+from memtk.results.protocols import MeasureRecord
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.study import SEED, Finding, StudyFile
 
@@ -62,6 +63,10 @@ def seed_interval(values: Sequence[float]) -> SeedInterval | None:
     return SeedInterval(tuple(values), mean, min(values), max(values), interval)
 
 
+def _interval(values: Iterable[float | None]) -> SeedInterval | None:
+    return seed_interval([value for value in values if value is not None])
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting of a study, with the seeds that are there.
@@ -102,35 +107,31 @@ class Setting:
             return tuple((r, r.last) for r in self.results)
         return tuple((r, c) for r in self.results for c in r.checkpoints if c.step == step)
 
-    def measured(self, key: str, step: int | None = None) -> tuple[Value, ...]:
-        """Return a measure of each seed that has it; see `memtk.results.measures`."""
-        found = (measure(key).of(r, c) for r, c in self.at(step))
-        return tuple(value for value in found if value is not None)
+    def measured(self, name: str, step: int | None = None) -> tuple[MeasureRecord, ...]:
+        """Return a measure of each seed that has it, by its name: "dar:n_mem", "copy_rate"."""
+        found = (each.record for r, c in self.at(step) for each in measures_of(r, c, name))
+        return tuple(record for record in found if record.value is not None)
 
-    def share(self, key: str, step: int | None = None) -> SeedInterval | None:
-        """Return the share of a measure over the seeds."""
-        return seed_interval([value.share for value in self.measured(key, step)])
+    def value(self, name: str, step: int | None = None) -> SeedInterval | None:
+        """Return the value of a measure over the seeds."""
+        return _interval(record.value for record in self.measured(name, step))
 
-    def count(self, key: str, step: int | None = None) -> SeedInterval | None:
+    def count(self, name: str, step: int | None = None) -> SeedInterval | None:
         """Return the count of a measure over the seeds."""
-        counts = [value.count for value in self.measured(key, step)]
-        return seed_interval([count for count in counts if count is not None])
+        return _interval(record.count for record in self.measured(name, step))
 
-    def null(self, key: str, step: int | None = None) -> float | None:
+    def null(self, name: str, step: int | None = None) -> float | None:
         """Return the mean null of a measure."""
-        nulls = [value.null for value in self.measured(key, step)]
-        found = seed_interval([null for null in nulls if null is not None])
+        found = _interval(record.null for record in self.measured(name, step))
         return found.mean if found else None
 
     def quality(self, name: str, step: int | None = None) -> SeedInterval | None:
         """Return a measure of quality, or of an attack, over the seeds."""
-        found = [others(r, c) for r, c in self.at(step)]
-        return seed_interval([each[name][0] for each in found if name in each])
+        return _interval(others(r, c).get(name, (None, None))[0] for r, c in self.at(step))
 
     def real(self, name: str, step: int | None = None) -> float | None:
         """Return what it is compared with, where that is known: real images, or chance."""
-        lines = [others(r, c).get(name, (0.0, None))[1] for r, c in self.at(step)]
-        found = seed_interval([line for line in lines if line is not None])
+        found = _interval(others(r, c).get(name, (None, None))[1] for r, c in self.at(step))
         return found.mean if found else None
 
 
@@ -176,7 +177,7 @@ def _told(generators: set[str], axes: Sequence[object]) -> bool:
 
 def signature(result: Result) -> str:
     """Return a text that two results share if they differ in seed and numbers alone."""
-    parts = result.components.model_dump(mode="json")
+    parts = result.components.model_dump(mode="json", exclude={"protocols"})
     sizes = [result.used_training.images, result.last.n_synthetic]
     return json.dumps([parts, result.preset, sizes], sort_keys=True)
 
@@ -187,9 +188,22 @@ def training_seconds(result: Result) -> float:
     return result.timing.get(f"training {result.cell}", 0.0) if known is None else known
 
 
+def measures_in(settings: Sequence[Setting]) -> dict[str, Measured]:
+    """Return the measures of all checkpoints by name, in the order in which they are shown.
+
+    Of each the first record is given; its numbers are those of one checkpoint alone.
+    """
+    return named_measures(
+        (result, checkpoint)
+        for setting in settings
+        for result in setting.results
+        for checkpoint in result.evaluated
+    )
+
+
 def qualities(settings: Sequence[Setting]) -> list[str]:
     """Return the names of all measures of quality and attacks, in the order in which they come."""
-    found = (n for s in settings for r in s.results for c in r.judged for n in others(r, c))
+    found = (n for s in settings for r in s.results for c in r.evaluated for n in others(r, c))
     return list(dict.fromkeys(found))
 
 
@@ -199,13 +213,13 @@ class PairedDifference:
 
     Args:
         setting: the one, and `against` the other.
-        key: of the measure.
-        difference: share of the one less that of the other, over the seeds that both have.
+        name: of the measure.
+        difference: value of the one less that of the other, over the seeds that both have.
     """
 
     setting: Setting
     against: Setting
-    key: str
+    name: str
     difference: SeedInterval
 
     @property
@@ -215,39 +229,44 @@ class PairedDifference:
         return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
-def paired_difference(setting: Setting, against: Setting, key: str) -> PairedDifference | None:
+def paired_difference(setting: Setting, against: Setting, name: str) -> PairedDifference | None:
     """Compare two settings at their last checkpoints; None where no seed has both.
 
     Paired by seed: one seed has the same images and copy detector in both, so that what differs is
     the setting and the generator's own randomness. Of measures whose null depends on the sizes, as
     that of the reference rule does, a difference says nothing where the sizes differ.
     """
-    ours, theirs = _shares(setting, key), _shares(against, key)
+    ours, theirs = _values(setting, name), _values(against, name)
     differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
     found = seed_interval(differences)
-    return PairedDifference(setting, against, key, found) if found else None
+    return PairedDifference(setting, against, name, found) if found else None
 
 
-def _shares(setting: Setting, key: str) -> dict[int, float]:
-    values = {result.seed: measure(key).of(result, result.last) for result in setting.results}
-    return {seed: value.share for seed, value in values.items() if value is not None}
+def _values(setting: Setting, name: str) -> dict[int, float]:
+    return {
+        result.seed: each.record.value
+        for result in setting.results
+        for each in measures_of(result, result.last, name)
+        if each.record.value is not None
+    }
 
 
 def study_rows(file: StudyFile, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return the numbers of a study, one dict a checkpoint; None where something was not computed.
 
-    Shares are in [0, 1]; `*_null` is the share of a generator that has memorized nothing;
-    `quality:NAME` is a measure of quality or the area under an attack's curve, and `real:NAME` what
-    real images score in it, or 0.5.
+    Under the name of a measure stands its value (of a share in [0, 1]), under `NAME_count` the
+    count, under `NAME_null` the value of a generator that has memorized nothing, under `NAME_low`
+    and `NAME_high` its interval. `quality:NAME` is a measure of quality or the area under an
+    attack's curve, and `real:NAME` what real images score in it, or 0.5.
     """
     axes = [axis.key for axis in file.axes if axis.key != SEED]
-    names = list(
-        dict.fromkeys(n for f in findings for c in f.result.judged for n in others(f.result, c))
-    )
+    every = [(f.result, checkpoint) for f in findings for checkpoint in f.result.evaluated]
+    names = list(dict.fromkeys(name for r, c in every for name in others(r, c)))
+    measures = list(named_measures(every))
     return [
-        _row(axes, finding, checkpoint, names)
+        _row(axes, finding, checkpoint, measures, names)
         for finding in findings
-        for checkpoint in finding.result.judged
+        for checkpoint in finding.result.evaluated
     ]
 
 
@@ -262,9 +281,13 @@ def study_csv(file: StudyFile, findings: Sequence[Finding]) -> str:
 
 
 def _row(
-    axes: Sequence[str], finding: Finding, checkpoint: Checkpoint, names: Sequence[str]
+    axes: Sequence[str],
+    finding: Finding,
+    checkpoint: Checkpoint,
+    measures: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, Any]:
-    result, protocols = finding.result, checkpoint.protocols
+    result, evidence = finding.result, checkpoint.evidence
     validation = result.data.counts["validation"]
     row: dict[str, Any] = {axis: finding.values.get(axis) for axis in axes}
     row |= {
@@ -273,37 +296,28 @@ def _row(
         "seed": result.seed,
         "step": checkpoint.step,
         "last": checkpoint is result.last,
-        "anew": checkpoint.anew,
+        "reevaluated": checkpoint.reevaluated,
         "n_training": result.used_training.images,
         "training_patients": result.used_training.patients,
         "n_validation": validation.images,
         "validation_patients": validation.patients,
         "n_synthetic": checkpoint.n_synthetic,
-        "dar_tau": protocols.dar.tau,
-    }
-    for each in MEASURES:
-        value = each.of(result, checkpoint)
-        if each.key != "copy_rate":
-            row |= {
-                f"{each.key}_count": value.count if value else None,
-                f"{each.key}_share": value.share if value else None,
-                f"{each.key}_null": value.null if value else None,
-                f"{each.key}_low": value.low if value else None,
-                f"{each.key}_high": value.high if value else None,
-            }
-        else:
-            row |= {
-                "copy_rate": value.share if value else None,
-                "copy_rate_low": value.low if value else None,
-                "copy_rate_high": value.high if value else None,
-            }
-    row |= {
-        "alpha": protocols.conformal.alpha,
-        "fdr": protocols.conformal.fdr,
-        "confidence": protocols.conformal.confidence,
-        "patients_exposed": protocols.conformal.patients_exposed,
+        "alpha": evidence.alpha,
+        "fdr": evidence.fdr,
+        "confidence": evidence.confidence,
         "training_seconds": training_seconds(result),
     }
+    records = {each.name: each.record for each in measures_of(result, checkpoint)}
+    for name in measures:
+        record = records.get(name)
+        low, high = (record and record.interval) or (None, None)
+        row |= {
+            name: record and record.value,
+            f"{name}_count": record and record.count,
+            f"{name}_null": record and record.null,
+            f"{name}_low": low,
+            f"{name}_high": high,
+        }
     found = others(result, checkpoint)
     for name in names:
         row[f"quality:{name}"], row[f"real:{name}"] = found.get(name, (None, None))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from memtk.results.audit import Audit
 from memtk.results.formats import interval, many, part, percent, share
-from memtk.results.protocols import Conformal
 from memtk.results.schema import Result
-from memtk.results.verdicts import fewest_patients, verdict
+from memtk.results.verdicts import min_detectable_patients, verdict
 
 
 def headline(result: Result) -> str:
@@ -16,14 +15,14 @@ def headline(result: Result) -> str:
     that has memorized nothing would score, and never speaks of anonymity or safety: that nothing
     was found is a statement about this embedder and these sizes.
     """
-    found = result.last.protocols.conformal
+    found = result.last.evidence
     said = verdict(result)
     reference = _reference(result)
     if said.kind == "memorized" and found.n_mem:
         return (
             f"{_of(found.n_mem, result.used_training.images, 'training image')}"
-            f"{_from_patients(flagged_patients(found))} came out of the generator again; "
-            f"{_reference(result, short=True)}."
+            f"{_from_patients(found.patients_with_flagged_images)} came out of the generator "
+            f"again; {_reference(result, short=True)}."
         )
     if said.kind == "memorized":
         return f"{_near(result)}, which patients are exposed was not tested, and {reference}."
@@ -46,20 +45,11 @@ def headline(result: Result) -> str:
             f"however alike; {reference}."
         )
     what = "copies" if found.n_mem is None else "memorized images"
-    few = f"; up to {said.fewest - 1} {what} would have gone unnoticed in any case"
+    few = f"; up to {said.min_detectable - 1} {what} would have gone unnoticed in any case"
     return (
         f"No evidence of memorization: against {_strangers(result)} no image stands out, and "
-        f"{reference}{few if said.fewest > 1 else ''}."
+        f"{reference}{few if said.min_detectable > 1 else ''}."
     )
-
-
-def flagged_patients(found: Conformal) -> int | None:
-    """Return the training patients with a flagged image; None where it was not tested.
-
-    Files of memtk 0.1 hold it as `patients_exposed`.
-    """
-    new = found.patients_with_flagged_images
-    return found.patients_exposed if new is None else new
 
 
 def _of(count: int, total: int, noun: str) -> str:
@@ -75,7 +65,7 @@ def _from_patients(count: int | None) -> str:
 
 def _near(result: Result) -> str:
     last = result.last
-    found = last.protocols.conformal
+    found = last.evidence
     return (
         f"{_of(found.n_copies, last.n_synthetic, 'synthetic image')} "
         f"{'is' if found.n_copies == 1 else 'are'} nearer to a training image than images of "
@@ -90,13 +80,13 @@ def _strangers(result: Result) -> str:
 
 def _reference(result: Result, *, short: bool = False) -> str:
     """Return the clause on the reference rule; short where the training images were named."""
-    dar = result.last.protocols.dar
-    counted = f"{dar.n_mem} ({percent(dar.mem_fraction)})"
+    found, n = result.last.evidence, result.used_training.images
+    counted = f"{found.reference_n_mem} ({percent(found.reference_n_mem / n)})"
     if not short:
-        counted = f"{_of(dar.n_mem, result.used_training.images, 'training image')} as memorized"
+        counted = f"{_of(found.reference_n_mem, n, 'training image')} as memorized"
     return (
         f"the reference rule counts {counted}, where a generator that has memorized nothing would "
-        f"score about {percent(dar.expected_mem_fraction)}"
+        f"score about {percent(found.reference_null)}"
     )
 
 
@@ -128,7 +118,7 @@ def explain(audit: Audit) -> str:
 
 
 def _copies(audit: Audit) -> list[str]:
-    found, total = audit.protocols.conformal, audit.counts["synthetic"].images
+    found, total = audit.evidence, audit.counts["synthetic"].images
     sentences = []
     if audit.identical_images:
         same = audit.identical_images
@@ -168,8 +158,8 @@ def _copies(audit: Audit) -> list[str]:
 
 
 def _bounds(audit: Audit) -> list[str]:
-    found, measured = audit.protocols.conformal, audit.selftest is not None
-    bound, smallest = found.copy_rate_upper_bound, found.minimum_detectable_copy_rate
+    found, measured = audit.evidence, audit.selftest is not None
+    bound, smallest = found.copy_rate_upper_bound, found.min_detectable_copy_rate
     kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
     sentences = []
     if bound is not None:
@@ -186,8 +176,8 @@ def _bounds(audit: Audit) -> list[str]:
 
 
 def _patients(audit: Audit) -> str:
-    found, total = audit.protocols.conformal, audit.counts["training"].patients
-    exposed, fewest = found.patients_exposed, fewest_patients(found, total)
+    found, total = audit.evidence, audit.counts["training"].patients
+    exposed, fewest = found.patients_exposed, min_detectable_patients(found, total)
     if exposed is None:
         return (
             "Whether the synthetic images lie nearer to patients of the training set than to "
@@ -222,7 +212,7 @@ def _noticed(audit: Audit) -> str:
     if found.low < audit.policy.min_sensitivity:
         measured = f"{measured}, too few to rely on: copies may have gone unnoticed"
     exposure = audit.selftest.sensitivity.exposure
-    if exposure is None or not exposure.n or audit.protocols.conformal.patients_exposed is None:
+    if exposure is None or not exposure.n or audit.evidence.patients_exposed is None:
         return f"{measured}."
     weak = exposure.low < audit.policy.min_sensitivity
     return (
@@ -233,7 +223,7 @@ def _noticed(audit: Audit) -> str:
 
 
 def _given(audit: Audit) -> list[str]:
-    saw = audit.embedder_saw
+    saw = audit.embedder_trained_on
     if audit.data is None:
         return [
             "The comparison was made with embeddings that were given to it, not with images: it "
@@ -249,4 +239,4 @@ def _given(audit: Audit) -> list[str]:
 
 
 def _sure(audit: Audit) -> float:
-    return audit.protocols.conformal.confidence or audit.policy.confidence
+    return audit.evidence.confidence or audit.policy.confidence

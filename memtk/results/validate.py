@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import ValidationError
 
 from memtk.errors import UserError, one_line
 from memtk.results.migrations import SCHEMA, migrate
+from memtk.results.protocols import MeasureRecord
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.store import has_arrays, read_arrays
@@ -136,9 +136,9 @@ class Check:
 def check_result(result: Result) -> list[Check]:
     """Return what is right and wrong with the numbers of a result, without its arrays.
 
-    Sizes within sizes; counts within sizes; fractions equal to their counts; the nulls as their
-    formulas give them; every interval around its estimate; the checkpoints in order and at one
-    level; nothing that names a place or a patient.
+    Sizes within sizes; counts within sizes; shares equal to their counts; the evidence equal to the
+    tables of the protocols, and to its formulas; every interval around its estimate; the
+    checkpoints in order and at one level; nothing that names a place or a patient.
     """
     n, v = result.used_training, result.data.counts.get("validation")
     m = result.last.n_synthetic
@@ -146,11 +146,13 @@ def check_result(result: Result) -> list[Check]:
     if v is None or "training" not in result.data.counts:
         return [Check("sizes", "failed", "the data count no training or no validation images")]
     steps = ", ".join(str(c.step) for c in result.checkpoints)
+    tables = ", ".join(result.last.protocols) or "no protocol"
     suspects = named(result.model_dump(mode="json", exclude={"training", "timing"}))
     return [
         check("sizes", sizes, _sizes(result)),
         check("counts within the sizes", sizes, _of_all(result, _counts)),
-        check("fractions equal their counts", "dar, dar-matched, conformal", _of_all(result, _fr)),
+        check("shares equal their counts", tables, _of_all(result, _shares)),
+        check("the verdict rests on these numbers", tables, _of_all(result, _evidence)),
         check("nulls by their formulas", "1 - 0.95^(M/V); k / (P + 1)", _of_all(result, _nulls)),
         check("estimates within intervals", "every interval in the file", _intervals(result)),
         check("checkpoints", f"steps {steps}", _checkpoints(result)),
@@ -186,70 +188,96 @@ def _sizes(result: Result) -> Iterator[str]:
 
 
 def _of_all(result: Result, problems: Any) -> Iterator[str]:
-    for checkpoint in result.judged:
+    for checkpoint in result.evaluated:
         for problem in problems(result, checkpoint):
             yield f"{checkpoint.label}: {problem}"
 
 
+def _records(checkpoint: Checkpoint) -> Iterator[tuple[str, MeasureRecord]]:
+    for protocol, table in checkpoint.protocols.items():
+        for key, record in table.items():
+            yield f"{protocol} {key}", record
+
+
 def _counts(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
-    dar, found = checkpoint.protocols.dar, checkpoint.protocols.conformal
-    n, m, v = _nmv(result, checkpoint)
-    patients = result.used_training.patients
+    found, patients = checkpoint.evidence, result.used_training.patients
+    n, m, _ = _nmv(result, checkpoint)
     for name, count, size in (
-        ("dar n_mem", dar.n_mem, n),
-        ("dar n_copies", dar.n_copies, m),
-        ("validation images called copies", dar.validation_called_copies, v),
-        ("dar-matched n_mem", checkpoint.protocols.dar_matched.n_mem, n + CLOSE),
-        ("conformal n_copies", found.n_copies, m),
-        ("conformal n_mem", found.n_mem, n),
+        ("reference n_mem", found.reference_n_mem, n),
+        ("n_copies", found.n_copies, m),
+        ("n_mem", found.n_mem, n),
         ("exposed patients", found.patients_exposed, patients),
         ("patients with flagged images", found.patients_with_flagged_images, patients),
     ):
         if count is not None and count > size:
-            yield f"{name} is {count:g} of {size:g}"
+            yield f"{name} is {count} of {size}"
     flagged, whose = found.n_mem, found.patients_with_flagged_images
     if flagged is not None and whose is not None and not (flagged > 0) <= (whose > 0) <= flagged:
         yield f"{flagged} flagged training images of {whose} patients"
+    validation = result.data.counts["validation"]
+    sizes = {
+        "training": {n, patients},
+        "synthetic": {m},
+        "validation": {validation.images, validation.patients},
+    }
+    for name, record in _records(checkpoint):
+        if record.of is None:
+            continue
+        if record.of not in sizes.get(record.side, {record.of}):
+            yield f"{name} counts of {record.of} {record.side} images"
+        if record.count is not None and record.count > record.of + CLOSE:
+            yield f"{name} is {record.count:g} of {record.of}"
 
 
-def _fr(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
-    dar, matched = checkpoint.protocols.dar, checkpoint.protocols.dar_matched
-    found = checkpoint.protocols.conformal
-    n, m, _ = _nmv(result, checkpoint)
-    for name, fraction, count, size in (
-        ("dar mem_fraction", dar.mem_fraction, dar.n_mem, n),
-        ("dar copy_fraction", dar.copy_fraction, dar.n_copies, m),
-        ("dar-matched mem_fraction", matched.mem_fraction, matched.n_mem, n),
+def _shares(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
+    for name, record in _records(checkpoint):
+        if not record.of:
+            continue
+        if (record.value is None) != (record.count is None) and record.count is not None:
+            yield f"{name} has a count and no value"
+        elif record.value is not None and record.count is not None:
+            share = record.count / record.of
+            if _apart(record.value, share):
+                counted = f"{record.count:g} of {record.of}"
+                yield f"{name} is {record.value:g}, but {counted} are {share:g}"
+
+
+def _evidence(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
+    """Compare what memtk's own protocols say with what the verdict rests on."""
+    found = checkpoint.evidence
+    tau = checkpoint.measure("dar", "tau")
+    if tau is not None and tau.value is not None and _apart(tau.value, found.tau):
+        yield f"tau is {found.tau:g}, and {tau.value:g} in the table of dar"
+    for protocol, key, said in (
+        ("dar", "n_mem", found.reference_n_mem),
+        ("conformal", "n_copies", found.n_copies),
+        ("conformal", "n_mem", found.n_mem),
+        ("conformal", "patients_exposed", found.patients_exposed),
     ):
-        if (fraction is None) != (count is None):
-            yield f"{name} without its count, or the other way round"
-        elif fraction is not None and count is not None and _apart(fraction, count / size):
-            yield f"{name} is {fraction:g}, but {count:g} of {size} are {count / size:g}"
-    for name, fraction, size in (
-        ("copies_flagged_fraction", found.copies_flagged_fraction, m),
-        ("exposed_flagged_fraction", found.exposed_flagged_fraction, n),
-    ):
-        if fraction is not None and abs(fraction * size - round(fraction * size)) > CLOSE * size:
-            yield f"{name} is {fraction:g}: no whole number of {size}"
+        record = checkpoint.measure(protocol, key)
+        if record is not None and record.count != said:
+            yield f"{key} is {said}, and {record.count} in the table of {protocol}"
 
 
 def _nulls(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
-    dar, found = checkpoint.protocols.dar, checkpoint.protocols.conformal
+    found = checkpoint.evidence
     _, m, v = _nmv(result, checkpoint)
     patients = result.data.counts["validation"].patients
     null = 1 - 0.95 ** (m / v)
-    if _apart(dar.expected_mem_fraction, null):
-        yield f"dar expects {dar.expected_mem_fraction:g}, its formula gives {null:g}"
-    if _apart(found.finest_p, 1 / (patients + 1)):
-        yield f"finest_p is {found.finest_p:g} with {patients} validation patients"
+    if _apart(found.reference_null, null):
+        yield f"reference_null is {found.reference_null:g}, its formula gives {null:g}"
+    if _apart(found.min_p, 1 / (patients + 1)):
+        yield f"min_p is {found.min_p:g} with {patients} validation patients"
     by_chance = math.floor(found.alpha * (patients + 1) * (1 + 1e-12)) / (patients + 1)
-    for name, expected in (
-        ("copies_expected_fraction", found.copies_expected_fraction),
-        ("exposed_expected_fraction", found.exposed_expected_fraction),
+    for protocol, key, formula in (
+        ("dar", "n_mem", null),
+        ("conformal", "copies", by_chance),
+        ("conformal", "exposed", by_chance),
     ):
-        if expected is not None and _apart(expected, by_chance):
-            yield f"{name} is {expected:g}, its formula gives {by_chance:g}"
-    able = math.ceil(m * found.finest_p / found.fdr * (1 - 1e-12)) <= m
+        record = checkpoint.measure(protocol, key)
+        if record is not None and record.null is not None and _apart(record.null, formula):
+            yield f"{protocol} {key} expects {record.null:g}, its formula gives {formula:g}"
+    able = math.ceil(m * found.min_p / found.fdr * (1 - 1e-12)) <= m
     if able != found.can_reject:
         yield f"can_reject is {found.can_reject}, its formula gives {able}"
     if found.n_copies and not able:
@@ -267,8 +295,12 @@ def _intervals(result: Result) -> Iterator[str]:
         count, n = table.get("count"), table.get("n")
         if count is not None and n and _apart(middle, count / n):
             yield f"{where}: {middle:g} is not {count} of {n}"
-    for checkpoint in result.judged:
-        found = checkpoint.protocols.conformal
+    for checkpoint in result.evaluated:
+        for name, record in _records(checkpoint):
+            low, high = record.interval or (-math.inf, math.inf)
+            if record.value is not None and not low - CLOSE <= record.value <= high + CLOSE:
+                yield f"{checkpoint.label}: {name} does not lie between {low:g} and {high:g}"
+        found = checkpoint.evidence
         rate, bound = found.copy_rate, found.copy_rate_upper_bound
         if rate is not None and bound is not None and bound < rate.estimate - CLOSE:
             yield f"{checkpoint.label}: the upper bound lies below the copy rate"
@@ -291,10 +323,10 @@ def _checkpoints(result: Result) -> Iterator[str]:
     steps = [c.step for c in result.checkpoints]
     if steps != sorted(set(steps)):
         yield f"the steps do not ascend: {steps}"
-    levels = {(c.protocols.conformal.alpha, c.protocols.conformal.fdr) for c in result.judged}
+    levels = {(c.evidence.alpha, c.evidence.fdr) for c in result.evaluated}
     if len(levels) > 1:
         yield f"several levels alpha and fdr: {sorted(levels)}"
-    bench = (result.asked or {}).get("bench", {})
+    bench = (result.request or {}).get("bench", {})
     asked = bench.get("alpha"), bench.get("fdr")
     if None not in asked and levels != {asked}:
         yield f"alpha and fdr are {sorted(levels)}, and {asked} was asked for"
@@ -314,87 +346,25 @@ def _apart(one: float, other: float) -> bool:
 
 NAME = "arrays.h5 gives the same numbers"
 
-_DAMAGED = (OSError, RuntimeError, MemoryError, KeyError, ValueError, TypeError, IndexError)
-"""What a file of another make may raise."""
-
 
 def recount(path: Path, result: Result) -> Check:
-    """Return whether the arrays give the numbers of a result.
-
-    From the nearest similarities of each image: tau, n_mem, n_copies and the validation images
-    called copies; from the counts above tau the number at equal sizes; from the p-values what is
-    flagged at the false discovery rate and at alpha, on both sides.
+    """Return whether the arrays give the numbers of a result; see `memtk.results.recount`.
 
     Args:
         path: `arrays.h5`; checkpoints that it does not hold are left out.
         result: the file beside it.
     """
+    from memtk.results.recount import DAMAGED, differences  # numpy, which results do without
+
     try:
-        held = [c for c in result.judged if has_arrays(path, c.label)]
+        held = [c for c in result.evaluated if has_arrays(path, c.label)]
         if not held:
             return Check(NAME, "failed", "it holds the arrays of no checkpoint")
         problems = [
             f"{c.label}: {problem}"
             for c in held
-            for problem in _problems(result, c, read_arrays(path, c.label))
+            for problem in differences(result, c, read_arrays(path, c.label))
         ]
-    except (UserError, *_DAMAGED) as error:
+    except (UserError, *DAMAGED) as error:
         return Check(NAME, "failed", f"it cannot be read: {one_line(error)[:200]}")
-    return check(NAME, f"{len(held)} of {len(result.judged)} checkpoints", problems)
-
-
-def _problems(
-    result: Result, checkpoint: Checkpoint, arrays: Mapping[str, np.ndarray]
-) -> Iterator[str]:
-    dar, matched = checkpoint.protocols.dar, checkpoint.protocols.dar_matched
-    found = checkpoint.protocols.conformal
-    n, m = result.used_training.images, checkpoint.n_synthetic
-    v = result.data.counts["validation"].images
-    for name, size in (("train_synthetic", n), ("synthetic_train", m), ("validation_train", v)):
-        if arrays[name].shape != (size,):
-            yield f"{name} has the shape {arrays[name].shape}, and {size} images were compared"
-            return
-    limit = float(np.percentile(1 - arrays["train_validation"], 5))
-    yield from _differs("dar tau", dar.tau, 1 - limit)
-    for name, said, similarity in (
-        ("dar n_mem", dar.n_mem, arrays["train_synthetic"]),
-        ("dar n_copies", dar.n_copies, arrays["synthetic_train"]),
-        ("validation called copies", dar.validation_called_copies, arrays["validation_train"]),
-    ):
-        yield from _differs(name, said, int((1 - similarity < limit).sum()))
-    if matched.n_mem is not None:
-        missed = [_missing(int(c), m, v) for c in arrays["train_synthetic_above"]]
-        yield from _differs("dar-matched n_mem", matched.n_mem, math.fsum(1 - x for x in missed))
-    p = arrays["copies_p"]
-    yield from _differs("conformal n_copies", found.n_copies, _flagged(p, found.fdr))
-    yield from _differs(
-        "copies_flagged_fraction", found.copies_flagged_fraction, float(np.mean(p <= found.alpha))
-    )
-    if found.n_mem is not None and found.exposed_flagged_fraction is not None:
-        p = arrays["exposure_p"]
-        yield from _differs("conformal n_mem", found.n_mem, _flagged(p, found.fdr))
-        share = float(np.mean(p <= found.alpha))
-        yield from _differs("exposed_flagged_fraction", found.exposed_flagged_fraction, share)
-    if result.data.counts["validation"].patients == v:
-        nearer = np.searchsorted(np.sort(arrays["validation_train"]), arrays["synthetic_train"])
-        again = (1 + v - nearer) / (v + 1)  # (M,)
-        if np.abs(again - arrays["copies_p"]).max() > CLOSE:
-            yield "copies_p does not follow from the similarities"
-
-
-def _missing(above: int, synthetic: int, drawn: int) -> float:
-    """Return the chance that none of `above` images is among `drawn` of `synthetic`."""
-    return math.comb(synthetic - above, drawn) / math.comb(synthetic, drawn)
-
-
-def _flagged(p: np.ndarray, fdr: float) -> int:
-    """Return how many Benjamini and Hochberg flag: the most k with k p-values up to k fdr / T."""
-    ranked = np.sort(p)
-    limits = np.arange(1, len(p) + 1) * fdr / len(p) * (1 + 1e-12)
-    passed = np.flatnonzero(ranked <= limits)
-    return int((p <= ranked[passed[-1]]).sum()) if len(passed) else 0
-
-
-def _differs(name: str, said: float, counted: float) -> Iterator[str]:
-    if abs(said - counted) > 1e-6:
-        yield f"{name} is {said:g}, the arrays give {counted:g}"
+    return check(NAME, f"{len(held)} of {len(result.evaluated)} checkpoints", problems)

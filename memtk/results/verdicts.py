@@ -9,7 +9,7 @@ from typing import Literal
 
 from memtk.results.audit import AuditVerdict, Policy
 from memtk.results.formats import apart, interval, many, part, share
-from memtk.results.protocols import Conformal, Protocols, Rate, SelfTest
+from memtk.results.protocols import Evidence, Rate, SelfTest
 from memtk.results.sample_sizes import (
     patients_for_bound,
     patients_to_flag,
@@ -31,12 +31,12 @@ class Verdict:
     Args:
         kind: "memorized", "signs" (something stands out, but it proves nothing), "inconclusive"
             (nothing could have been flagged) or "none" (nothing was flagged, but could have been).
-        fewest: images that must stand out before any can be flagged: training images, or
+        min_detectable: images that must stand out before any can be flagged: training images, or
             synthetic ones where the exposure was not tested. More than there are: none can be.
     """
 
     kind: Literal["memorized", "signs", "inconclusive", "none"]
-    fewest: int
+    min_detectable: int
 
     @property
     def title(self) -> str:
@@ -64,21 +64,20 @@ def verdict(result: Result) -> Verdict:
     """
     from scipy.special import bdtrc  # slow to import: what only reads results does without
 
-    found = result.last.protocols
-    conformal, dar, n = found.conformal, found.dar, result.used_training.images
-    tested = result.last.n_synthetic if conformal.n_mem is None else n
-    fewest = max(1, math.ceil(tested * conformal.finest_p / conformal.fdr * (1 - 1e-12)))
-    excess = bdtrc(dar.n_mem - 1, n, dar.expected_mem_fraction) < CHANCE
-    if conformal.n_mem or (conformal.n_mem is None and conformal.n_copies and excess):
-        return Verdict("memorized", fewest)
-    if conformal.n_copies or excess:
-        return Verdict("signs", fewest)
-    return Verdict("none" if conformal.can_reject else "inconclusive", fewest)
+    found, n = result.last.evidence, result.used_training.images
+    tested = result.last.n_synthetic if found.n_mem is None else n
+    detectable = max(1, math.ceil(tested * found.min_p / found.fdr * (1 - 1e-12)))
+    excess = bdtrc(found.reference_n_mem - 1, n, found.reference_null) < CHANCE
+    if found.n_mem or (found.n_mem is None and found.n_copies and excess):
+        return Verdict("memorized", detectable)
+    if found.n_copies or excess:
+        return Verdict("signs", detectable)
+    return Verdict("none" if found.can_reject else "inconclusive", detectable)
 
 
 def decide(
     policy: Policy,
-    protocols: Protocols,
+    evidence: Evidence,
     selftest: SelfTest | None,
     counts: Mapping[str, Counts],
     *,
@@ -102,12 +101,12 @@ def decide(
 
     Args:
         policy: what is tolerable.
-        protocols: what was found.
+        evidence: what was found.
         selftest: how well copies are found; None if it was not run.
         counts: images and patients of "training", "validation" and "synthetic".
         identical_images: synthetic images whose voxels are those of a training image.
     """
-    case = _Case(policy, protocols.conformal, selftest, counts, identical_images)
+    case = _Case(policy, evidence, selftest, counts, identical_images)
     failures = case.failures()
     if failures:
         return AuditVerdict(outcome="fail", reasons=failures)
@@ -117,22 +116,22 @@ def decide(
     return AuditVerdict(outcome="pass", reasons=case.grounds())
 
 
-def fewest_patients(found: Conformal, training: int) -> int:
+def min_detectable_patients(found: Evidence, training: int) -> int:
     """Return the fewest training patients that can be flagged; more than there are: none can be.
 
     Args:
-        found: whose `patients_fewest` is taken where it is there.
+        found: whose own number is taken where it is there.
         training: patients.
     """
-    if found.patients_fewest is not None:
-        return found.patients_fewest
-    return max(1, math.ceil(training * found.finest_p / found.fdr * (1 - 1e-12)))
+    if found.min_detectable_patients is not None:
+        return found.min_detectable_patients
+    return max(1, math.ceil(training * found.min_p / found.fdr * (1 - 1e-12)))
 
 
 @dataclass(frozen=True)
 class _Case:
     policy: Policy
-    found: Conformal
+    found: Evidence
     selftest: SelfTest | None
     counts: Mapping[str, Counts]
     identical: int
@@ -220,7 +219,7 @@ class _Case:
     def _unseen(self) -> list[str]:
         """Say whether more patients may be exposed without a flag than is tolerable."""
         limit = self.policy.max_unseen_patients
-        unseen = fewest_patients(self.found, self.training) - 1
+        unseen = min_detectable_patients(self.found, self.training) - 1
         if limit is None or self.found.patients_exposed is None or not self._patients_can_reject:
             return []
         if unseen / self.training <= limit:
@@ -239,7 +238,7 @@ class _Case:
     def _patients_can_reject(self) -> bool:
         if self.found.patients_can_reject is not None:
             return self.found.patients_can_reject
-        return fewest_patients(self.found, self.training) <= self.training
+        return min_detectable_patients(self.found, self.training) <= self.training
 
     def _weak(self) -> list[str]:
         """Say where copies might go unnoticed."""
@@ -325,7 +324,7 @@ class _Case:
         if self.selftest is None or not self.selftest.sensitivity.conformal.n:
             return "It needs the sensitivity that the self-test measures."
         alpha, sensitivity = self.found.alpha, self.selftest.sensitivity.conformal.rate
-        hoped = sensitivity if self.found.finest_p <= alpha else 0.9
+        hoped = sensitivity if self.found.min_p <= alpha else 0.9
         if hoped <= alpha:
             return (
                 "The self-test found planted copies no more often than chance: it needs a better "
@@ -340,7 +339,7 @@ class _Case:
     def grounds(self) -> list[str]:
         assert self.selftest is not None and self.found.copy_rate_upper_bound is not None
         sensitivity, exposed = self.selftest.sensitivity.conformal, self.found.patients_exposed or 0
-        fewest = fewest_patients(self.found, self.training)
+        fewest = min_detectable_patients(self.found, self.training)
         unseen = many(fewest - 1, "exposed patient")
         few = f" Up to {unseen} would have gone unnoticed at these sizes." if fewest > 1 else ""
         named = self.found.n_copies

@@ -31,7 +31,7 @@ from memtk.results import (
     Checkpoint,
     Components,
     Counts,
-    EmbedderSaw,
+    EmbedderTrainedOn,
     Reconstruction,
     RunFile,
     Suite,
@@ -140,13 +140,14 @@ def write_audit_run(
     audit = fakes.audit(
         test=None if noticed is None else test,
         given=given,
-        found=found.protocols,
+        found=found.evidence,
+        protocols=found.protocols,
         n=n,
         validation=sizes[1],
         m=m,
         similarity=fakes.used("pearson", "measures"),
         embedder=None if given else fakes.used("ntxent2d", "contrastive", weights="/home/x/net.pt"),
-        embedder_saw=EmbedderSaw(
+        embedder_trained_on=EmbedderTrainedOn(
             copies="given" if given else "training",
             exposure="none" if not exposure else "given" if given else "synthetic",
         ),
@@ -199,6 +200,7 @@ def _write_cell(
             Checkpoint(
                 step=step,
                 n_synthetic=count,
+                evidence=said.evidence,
                 protocols=said.protocols,
                 quality={"fid": 12.5 / (number + 1)},
             )
@@ -220,7 +222,7 @@ def _write_cell(
         timing={f"training {cell}": 75.0},
         training={"generator": {"diffusion": curve}, "embedder": {"training": curve}},
         reconstruction=Reconstruction(training_psnr=31.0, validation_psnr=24.0),
-        embedder_saw=EmbedderSaw(copies="training", exposure="synthetic"),
+        embedder_trained_on=EmbedderTrainedOn(copies="training", exposure="synthetic"),
         checkpoints=checkpoints,
     )
     write_result(home / "result.json", result)
@@ -241,7 +243,8 @@ def _evaluate(
     sets = EmbeddedSets(**{name: images.reshape(len(images), -1) for name, images in x.items()})
     similarity = open_registry().load("similarity", "pearson")()
     calibration = calibrate(sets, similarity, Patients(), planted)
-    return evaluate(sets, sets if exposure else None, calibration, Levels())
+    protocols = open_registry().entries("protocol")
+    return evaluate(sets, sets if exposure else None, calibration, Levels(), protocols=protocols)
 
 
 def _write_data(folder: Path, sets: Mapping[str, np.ndarray], spec: ImageSpec) -> None:

@@ -16,24 +16,23 @@ from memtk.results import (
     AuditVerdict,
     Checkpoint,
     Components,
-    Conformal,
     Counts,
-    Dar,
-    DarMatched,
     Data,
     Device,
-    EmbedderSaw,
+    EmbedderTrainedOn,
+    Evidence,
     Found,
+    MeasureRecord,
     Planted,
     Policy,
-    Protocols,
     Rate,
     RateInterval,
     Result,
     SelfTest,
-    Spared,
     Spec,
+    Specificity,
     Suite,
+    Tables,
     Used,
     decide,
 )
@@ -82,7 +81,7 @@ def data(shape: Sequence[int] = (8, 8), spacing: Sequence[float] = (), **images:
     )
 
 
-def protocols(
+def evidence(
     *,
     dar: int = 3,
     copies: int = 0,
@@ -90,9 +89,9 @@ def protocols(
     n: int = 64,
     m: int = 64,
     validation: int = 64,
-    **conformal: Any,
-) -> Protocols:
-    """Return the numbers of every protocol.
+    **fields: Any,
+) -> Evidence:
+    """Return what a verdict rests on.
 
     Args:
         dar: training images that the reference rule calls memorized, and copies of them.
@@ -101,38 +100,48 @@ def protocols(
         n: training images.
         m: synthetic images.
         validation: validation images.
-        conformal: further fields of the conformal record.
+        fields: further ones of the evidence.
     """
     p = 1 / (validation + 1)
-    tested = exposed is not None
-    return Protocols(
-        dar=Dar(
-            tau=0.9,
-            n_mem=dar,
-            n_copies=dar,
-            mem_fraction=dar / n,
-            copy_fraction=dar / m,
-            expected_mem_fraction=1 - 0.95 ** (m / validation),
-            validation_called_copies=min(3, validation),
-        ),
-        dar_matched=DarMatched(n_mem=float(dar), mem_fraction=dar / n),
-        conformal=Conformal(
-            **{
-                "alpha": 0.05,
-                "fdr": 0.1,
-                "copies_flagged_fraction": copies / m,
-                "copies_expected_fraction": 0.05,
-                "n_copies": copies,
-                "exposed_flagged_fraction": exposed / n if tested else None,
-                "exposed_expected_fraction": 0.05 if tested else None,
-                "n_mem": exposed,
-                "patients_exposed": exposed,
-                "finest_p": p,
-                "can_reject": p <= 0.1,
-                **conformal,
-            }
-        ),
-    )
+    made = {
+        "alpha": 0.05,
+        "fdr": 0.1,
+        "tau": 0.9,
+        "reference_n_mem": dar,
+        "reference_null": 1 - 0.95 ** (m / validation),
+        "n_copies": copies,
+        "n_mem": exposed,
+        "patients_exposed": exposed,
+        "patients_with_flagged_images": exposed,
+        "min_p": p,
+        "can_reject": p <= 0.1,
+    }
+    return Evidence(**made | fields)
+
+
+def tables(found: Evidence, n: int = 64, m: int = 64, validation: int = 64) -> Tables:
+    """Return tables of three protocols that say the same as the evidence."""
+    dar, called = found.reference_n_mem, min(3, validation)
+    conformal = {
+        "n_copies": share("copies flagged", "synthetic", found.n_copies, m),
+        "copies": share("synthetic images, p <= 0.05", "synthetic", found.n_copies, m, 0.05),
+    }
+    if found.n_mem is not None:
+        conformal["exposed"] = share("training images, p <= 0.05", "training", found.n_mem, n, 0.05)
+    return {
+        "conformal": conformal,
+        "dar": {
+            "n_mem": share("memorized, n_mem / N", "training", dar, n, found.reference_null),
+            "n_copies": share("copies, n_copies / M", "synthetic", dar, m, called / validation),
+            "validation_called_copies": share("called copies", "validation", called, validation),
+        },
+        "dar-matched": {"n_mem": share("at equal sizes", "training", float(dar), n, 0.05)},
+    }
+
+
+def share(title: str, side: Any, count: float, of: int, null: float | None = None) -> MeasureRecord:
+    """Return a measure of a protocol: a count of images."""
+    return MeasureRecord(value=count / of, title=title, side=side, count=count, of=of, null=null)
 
 
 def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said: Any) -> Result:
@@ -141,7 +150,7 @@ def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said:
     Args:
         shape: of the images.
         steps: of the checkpoints.
-        said: arguments of `protocols`, for every checkpoint, and fields of a result.
+        said: arguments of `evidence`, for every checkpoint, and fields of a result.
     """
     fields = {name: said.pop(name) for name in [*said] if name in Result.model_fields}
     n, m, validation = (said.get(name, 64) for name in ("n", "m", "validation"))
@@ -156,7 +165,13 @@ def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said:
         "versions": VERSIONS,
         "device": Device(name="cpu", processes=1),
         "checkpoints": [
-            Checkpoint(step=step, n_synthetic=m, protocols=protocols(**said)) for step in steps
+            Checkpoint(
+                step=step,
+                n_synthetic=m,
+                evidence=evidence(**said),
+                protocols=tables(evidence(**said), n, m, validation),
+            )
+            for step in steps
         ],
     }
     return Result(**values | fields)
@@ -167,9 +182,8 @@ def without_copy_rate(result: Result) -> Result:
     none = {"copy_rate": None, "copy_rate_upper_bound": None, "confidence": None}
     checkpoints = []
     for checkpoint in result.checkpoints:
-        found = checkpoint.protocols.conformal.model_copy(update=none)
-        every = checkpoint.protocols.model_copy(update={"conformal": found})
-        checkpoints.append(checkpoint.model_copy(update={"protocols": every}))
+        found = checkpoint.evidence.model_copy(update=none)
+        checkpoints.append(checkpoint.model_copy(update={"evidence": found}))
     return result.model_copy(update={"checkpoints": checkpoints})
 
 
@@ -205,7 +219,7 @@ def selftest(
         return Found(
             dar=rate(min(n, round(count + 0.03 * n)), n),
             conformal=rate(count, n, low),
-            finest=rate(round(0.9 * count), n),
+            min_p=rate(round(0.9 * count), n),
             exposure=None if exposure is None else rate(flagged, n),
             right_image=rate(round(0.97 * count), count),
             right_patient=rate(round(0.98 * count), count),
@@ -228,7 +242,7 @@ def selftest(
         "confidence": 0.95,
         "specificity_from": "validation",
         "sensitivity": seen(found, low),
-        "specificity": Spared(
+        "specificity": Specificity(
             dar=rate(54, 60), conformal=missed, exposure=None if exposure is None else missed
         ),
         "plants": plants,
@@ -242,7 +256,8 @@ def audit(
     policy: Policy | None = None,
     identical: int = 0,
     given: bool = False,
-    found: Protocols | None = None,
+    found: Evidence | None = None,
+    protocols: Tables | None = None,
     **said: Any,
 ) -> Audit:
     """Return an audit, of 100 synthetic images and 64 training patients by default; it passes.
@@ -251,8 +266,8 @@ def audit(
         test: its self-test, or what differs in it; None if none was run.
         identical: synthetic images whose voxels are those of a training image.
         given: whether embeddings were given, not images.
-        found: the numbers; by default they are made of `said`.
-        said: `estimate` and `low` of the copy rate, its `bound`, arguments of `protocols`, and
+        found: what the verdict rests on; by default it is made of `said`, and the tables of it.
+        said: `estimate` and `low` of the copy rate, its `bound`, arguments of `evidence`, and
             fields of an audit.
     """
     fields = {name: said.pop(name) for name in [*said] if name in Audit.model_fields}
@@ -266,21 +281,26 @@ def audit(
             "confidence": 0.95,
             "copy_rate": None if none else RateInterval(estimate=estimate, low=low, high=high),
             "copy_rate_upper_bound": bound,
-            "minimum_detectable_copy_rate": 0.06,
+            "min_detectable_copy_rate": 0.06,
         }
-        found = protocols(**measured | said)
+        found = evidence(**measured | said)
     if test is not None and not isinstance(test, SelfTest):
         test = selftest(**test)
     values = {
         "memtk_version": "0.2.0",
         "verdict": decide(policy, found, test, sets, identical_images=identical),
         "policy": policy,
-        "protocols": found,
+        "evidence": found,
+        "protocols": tables(found, said["n"], said["m"], said["validation"])
+        if protocols is None
+        else protocols,
         "selftest": test,
         "identical_images": identical,
         "counts": sets,
         "similarity": used(),
-        "embedder_saw": None if given else EmbedderSaw(copies="training", exposure="synthetic"),
+        "embedder_trained_on": None
+        if given
+        else EmbedderTrainedOn(copies="training", exposure="synthetic"),
         "data": None if given else data(training=said["n"], validation=said["validation"]),
         "seed": 0,
         "versions": VERSIONS,

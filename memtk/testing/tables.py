@@ -148,13 +148,10 @@ def _similarities() -> Similarities:
             arrays[f"{prefix}{a}_{b}_index"] = rng.integers(SIZES[b], size=SIZES[a])
             if not prefix and "synthetic" in (a, b):
                 arrays[f"{a}_{b}_above"] = rng.integers(SIZES[b], size=SIZES[a])
-    return Similarities.of_arrays(
-        arrays,
-        training_patients=[f"t{i // 2}" for i in range(SIZES["train"])],
-        validation_patients=[f"v{i // 2}" for i in range(SIZES["validation"])],
-        planted=rng.uniform(0.5, 1, 6),
-        planted_patients=[f"t{i}" for i in range(6)],
-    )
+    for name in ("training", "validation"):
+        count = SIZES["train" if name == "training" else name]
+        arrays[f"{name}_patient"] = np.arange(count) // 2
+    return Similarities.of_arrays(arrays | {"planted": rng.uniform(0.5, 1, 6)})
 
 
 PROTOCOL = (

@@ -26,7 +26,7 @@ class Dar:
         measures = {
             "n_mem": Measure(
                 found.mem_fraction,
-                "training images memorized",
+                "memorized, n_mem / N",
                 "training",
                 count=found.n_mem,
                 of=len(found.memorized),
@@ -34,7 +34,7 @@ class Dar:
             ),
             "n_copies": Measure(
                 found.copy_fraction,
-                "synthetic images called copies",
+                "copies, n_copies / M",
                 "synthetic",
                 count=found.n_copies,
                 of=len(found.copies),
@@ -47,6 +47,6 @@ class Dar:
                 count=called,
                 of=validation,
             ),
-            "tau": Measure(found.tau, "threshold on the similarity", "", better=""),
+            "tau": Measure(found.tau, "threshold tau", "", better=""),
         }
         return ProtocolTable(measures, {"training": found.memorized, "synthetic": found.copies})

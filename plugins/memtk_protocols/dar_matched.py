@@ -26,7 +26,7 @@ class DarMatched:
             value, count, note = found.mem_fraction, found.n_mem, found.reason
         measure = Measure(
             value,
-            "training images memorized, at equal sizes",
+            "memorized at equal sizes",
             "training",
             count=count,
             of=len(similarities.train_synthetic),

@@ -51,14 +51,14 @@ def test_copies_are_named_by_their_rows_with_the_rows_they_were_made_from(found)
 
 
 def test_what_was_found_is_there_as_attributes(found):
-    conformal = found.audit.protocols.conformal
+    conformal = found.audit.evidence
     assert found.outcome == "fail" and found.reasons == tuple(found.audit.verdict.reasons)
     assert found.copy_rate == conformal.copy_rate.estimate > 0.4
     low, high = found.copy_rate_interval
     assert low < found.copy_rate <= high <= 1
     assert found.copy_rate_upper_bound == conformal.copy_rate_upper_bound
     assert found.exposed_patients == conformal.patients_exposed >= COPIED
-    assert found.smallest_detectable_copy_rate == conformal.minimum_detectable_copy_rate
+    assert found.smallest_detectable_copy_rate == conformal.min_detectable_copy_rate
     assert 0 < found.sensitivity <= 1
     shown = [name for name in dir(found) if not name.startswith("_")]
     assert {"copies", "copy_rate", "exposed_patients", "outcome", "reasons"} < set(shown)

@@ -46,7 +46,7 @@ def audit(registry, tmp_path):
 
 def test_copies_among_given_embeddings_are_flagged_and_fail(file, audit):
     done = audit(file())
-    found = done.audit.protocols.conformal
+    found = done.audit.evidence
     assert done.audit.verdict.outcome == "fail"
     assert found.n_copies >= 20 and found.n_mem >= 20
     assert found.copy_rate.low <= 1 / 3 <= found.copy_rate.high
@@ -62,8 +62,8 @@ def test_one_embedding_is_said_to_serve_both_sides(file, audit):
 def test_the_exposure_is_read_from_the_second_file(file, audit):
     noise = np.random.default_rng(5).normal(size=SYNTHETIC.shape).astype(np.float32)
     done = audit(file(), other=file("other.npz", synthetic=noise))
-    assert done.audit.protocols.conformal.n_mem == 0
-    assert done.audit.protocols.conformal.n_copies >= 20
+    assert done.audit.evidence.n_mem == 0
+    assert done.audit.evidence.n_copies >= 20
 
 
 def test_planted_embeddings_measure_the_sensitivity(file, audit):
@@ -82,7 +82,7 @@ def test_patients_and_names_are_used_where_they_are_given(file, audit):
     done = audit(path)
     assert done.audit.counts["training"].patients == 30
     assert done.audit.counts["validation"].patients == 40
-    assert done.audit.protocols.conformal.finest_p == pytest.approx(1 / 41)
+    assert done.audit.evidence.min_p == pytest.approx(1 / 41)
     assert "scan-0,p0," in (done.folder / "exposed.csv").read_text()
     assert "scan-0" not in done.report.read_text()
     assert "scan-0" not in (done.folder / "audit.json").read_text()
@@ -169,7 +169,7 @@ def test_of_planted_embeddings_one_a_patient_counts_and_none_that_nothing_was_do
 def test_an_embedder_that_saw_the_training_images_leaves_the_exposure_out(file, audit):
     path = file(planted=PLANTED, planted_source=np.arange(20, 60))
     done = audit(path, exposure=False)
-    assert done.audit.protocols.conformal.patients_exposed is None
+    assert done.audit.evidence.patients_exposed is None
     assert not (done.folder / "exposed.csv").exists()
     assert not any("serves both" in note for note in done.audit.notes)
     with pytest.raises(UserError, match="holds another run"):

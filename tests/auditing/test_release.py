@@ -133,7 +133,7 @@ def test_images_identical_to_a_training_image_never_go_out(files, audited, tmp_p
     shutil.copy(files / "train" / "003.npy", tmp_path / "made" / "999.npy")
     data = {"source": str(manifest), "synthetic_source": str(tmp_path / "made")}
     done = audited(tmp_path / "run", data=data)
-    assert done.audit.protocols.conformal.n_copies == 0
+    assert done.audit.evidence.n_copies == 0
     assert np.flatnonzero(suspects(done.folder)).tolist() == [20]
 
 

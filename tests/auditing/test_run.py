@@ -34,21 +34,21 @@ def test_planted_images_are_flagged_and_named_and_strangers_are_not(failed, trut
 def test_copies_fail_the_audit_and_strangers_do_not(failed, clean):
     assert failed.audit.verdict.outcome == "fail"
     assert clean.audit.verdict.outcome in {"pass", "inconclusive"}
-    assert clean.audit.protocols.conformal.n_copies == 0
+    assert clean.audit.evidence.n_copies == 0
 
 
 def test_the_interval_of_the_copy_rate_holds_the_truth(failed, clean, truth):
-    rate = failed.audit.protocols.conformal.copy_rate
+    rate = failed.audit.evidence.copy_rate
     share = truth["copies"] / (truth["copies"] + truth["strangers"])
     assert rate.low <= share <= rate.high
-    assert clean.audit.protocols.conformal.copy_rate.low == 0
+    assert clean.audit.evidence.copy_rate.low == 0
 
 
 def test_the_patients_of_the_copies_are_exposed(failed, truth):
     arrays = read_arrays(failed.folder / "arrays.h5", "audit")
     exposed = np.flatnonzero(arrays["exposure_flagged"])
     assert set(exposed.tolist()) >= set(range(truth["copies"]))
-    assert failed.audit.protocols.conformal.patients_exposed == len(exposed)
+    assert failed.audit.evidence.patients_exposed == len(exposed)
 
 
 def test_the_self_test_counts_every_kind_of_planted_copy(failed):
@@ -147,14 +147,14 @@ def test_a_manifest_brings_patients_with_several_images(files, audited, tmp_path
     }
     done = audited(tmp_path / "run", data=data)
     assert done.audit.counts["training"].patients == 25
-    found = done.audit.protocols.conformal
-    assert found.finest_p == pytest.approx(1 / 26)
+    found = done.audit.evidence
+    assert found.min_p == pytest.approx(1 / 26)
     assert done.audit.selftest.sensitivity.conformal.n == 20
 
 
 def test_without_the_exposure_the_audit_says_so(audited, tmp_path):
     done = audited(tmp_path / "run", "clean", exposure=False)
-    assert done.audit.protocols.conformal.patients_exposed is None
+    assert done.audit.evidence.patients_exposed is None
     assert done.audit.verdict.outcome == "inconclusive"
     assert not (done.folder / "exposed.csv").exists()
 
@@ -162,7 +162,7 @@ def test_without_the_exposure_the_audit_says_so(audited, tmp_path):
 def test_without_plants_the_audit_says_that_nothing_corrects_the_rate(audited, tmp_path):
     done = audited(tmp_path / "run", "clean", plants=0)
     assert done.audit.selftest is None and done.audit.verdict.outcome == "inconclusive"
-    assert any("not corrected" in note for note in done.audit.protocols.conformal.notes)
+    assert any("not corrected" in note for note in done.audit.evidence.notes)
 
 
 def test_each_side_is_compared_by_an_embedder_that_saw_the_other(files, registry, tmp_path):
@@ -173,7 +173,7 @@ def test_each_side_is_compared_by_an_embedder_that_saw_the_other(files, registry
     steps = {"embedder": {"training": {"steps": 2}}}
     plan = make_audit_plan(registry, {"preset": "smoke", "plants": 3}, data=data, settings=steps)
     done = run_audit(plan, registry, policy=Policy(), out=tmp_path / "run", device="cpu")
-    saw = done.audit.embedder_saw
+    saw = done.audit.embedder_trained_on
     assert (saw.copies, saw.exposure) == ("training", "synthetic")
     assert done.audit.embedder.name == "ntxent2d"
     assert weights_in(str(done.folder)).is_file()
@@ -185,7 +185,7 @@ def test_each_side_is_compared_by_an_embedder_that_saw_the_other(files, registry
         settings=steps,
     )
     other = run_audit(given, registry, policy=Policy(), out=tmp_path / "given", device="cpu")
-    saw = other.audit.embedder_saw
+    saw = other.audit.embedder_trained_on
     assert (saw.copies, saw.exposure) == ("given", "none")
     assert any("was given" in note for note in other.audit.notes)
     # the same weights give the same likeness of the copies

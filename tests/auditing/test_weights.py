@@ -58,7 +58,7 @@ def test_an_embedder_that_saw_the_training_images_may_not_judge_them(trained, au
     with pytest.raises(UserError, match="these 30 synthetic images"):
         audit(next(trained.glob("exposure/training/checkpoints/*.pt")), "wrong")
     done = audit(trained, "copies", exposure=False)
-    assert done.audit.protocols.conformal.patients_exposed is None
+    assert done.audit.evidence.patients_exposed is None
 
 
 def test_a_self_test_may_use_weights_that_saw_the_training_images(

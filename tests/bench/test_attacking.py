@@ -67,7 +67,7 @@ def cells(run):
 
 def test_of_a_copycat_every_member_is_found_and_of_strangers_none(cells):
     copies, nothing = (cells[n].membership["gan-leaks"] for n in ("copycat", "independent"))
-    assert copies.auc.estimate > 0.99 and copies.few_alarms.rate.estimate > 0.9
+    assert copies.auc.estimate > 0.99 and copies.tpr_at_fpr.rate.estimate > 0.9
     assert nothing.auc.low < 0.5 < nothing.auc.high
     assert "in the embedding of the exposure side" in copies.how
 
@@ -83,7 +83,7 @@ def test_the_result_has_the_sizes_and_what_they_cannot_carry(cells):
     found = cells["monai2d"].membership["denoising-loss"]
     assert (found.member_images, found.member_patients) == (24, 24)
     assert (found.non_member_images, found.non_member_patients) == (24, 24)
-    assert "not measurable with 24 non-member patients" in found.few_alarms.reason
+    assert "not measurable with 24 non-member patients" in found.tpr_at_fpr.reason
     assert [used.name for used in cells["monai2d"].components.attacks] == [
         "gan-leaks",
         "denoising-loss",

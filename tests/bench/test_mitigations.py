@@ -70,7 +70,7 @@ def cells(side_by_side):
 
 
 def text_of(result, mitigation):
-    return " ".join(d.text for d in result.deeds if mitigation in d.mitigation)
+    return " ".join(d.text for d in result.mitigation_effects if mitigation in d.mitigation)
 
 
 def copies():
@@ -94,7 +94,7 @@ def test_release_filter_drops_copycats_copies(side_by_side, cells):
     for row in kept.read(range(len(kept))).flatten(1):
         assert (row == innocent).all(1).any()
     assert result.last is result.chosen and result.chosen.n_synthetic == len(kept)
-    assert result.chosen.protocols.conformal.n_copies == 0
+    assert result.chosen.evidence.n_copies == 0
 
 
 def test_what_is_left_is_judged_by_a_second_embedder(side_by_side, cells):
@@ -110,8 +110,8 @@ def test_what_is_left_is_judged_by_a_second_embedder(side_by_side, cells):
 def test_the_numbers_before_the_filter_stay_visible(cells):
     result = cells["copycat+release-filter"]
     before = cells["copycat"].checkpoints
-    assert result.checkpoints == before and before[0].protocols.conformal.n_copies >= 12
-    (deed,) = [d for d in result.deeds if d.kept is not None]
+    assert result.checkpoints == before and before[0].evidence.n_copies >= 12
+    (deed,) = [d for d in result.mitigation_effects if d.kept is not None]
     assert deed.of == COUNT and deed.kept == result.chosen.n_synthetic
     assert deed.text.startswith(f"{COUNT - deed.kept} of 24 synthetic images were held back.")
 
@@ -129,8 +129,8 @@ def test_distills_second_training_set_holds_no_training_image(side_by_side, cell
 def test_the_distilled_generator_is_judged_against_the_original_training_images(cells):
     result = cells["copycat+distill"]
     assert result.used_training.images == COUNT and result.chosen.n_synthetic == COUNT
-    assert result.chosen.protocols.conformal.n_copies == 0
-    assert cells["copycat"].last.protocols.conformal.n_copies >= 12
+    assert result.chosen.evidence.n_copies == 0
+    assert cells["copycat"].last.evidence.n_copies >= 12
     assert result.trainings == ["train: copycat+distill", "train: copycat"]
 
 
@@ -163,10 +163,10 @@ def test_what_only_chooses_is_not_trained_again(side_by_side, cells):
 def test_the_arrays_of_all_that_was_judged_lie_with_each_cell(side_by_side, cells):
     for name, result in cells.items():
         with h5py.File(side_by_side.folder / "cells" / name / "arrays.h5") as file:
-            for checkpoint in result.judged:
+            for checkpoint in result.evaluated:
                 found = file[checkpoint.label]
                 assert len(found["synthetic_train"]) == checkpoint.n_synthetic
-                assert found["copies_flagged"][:].sum() == checkpoint.protocols.conformal.n_copies
+                assert found["copies_flagged"][:].sum() == checkpoint.evidence.n_copies
 
 
 def test_a_smaller_generator_has_its_settings_told(cells):
@@ -178,9 +178,9 @@ def test_a_smaller_generator_has_its_settings_told(cells):
 
 def test_several_combine_and_each_says_what_it_did(cells):
     result = cells["monai2d+augment+early-stop+release-filter"]
-    names = [deed.mitigation for deed in result.deeds]
+    names = [deed.mitigation for deed in result.mitigation_effects]
     assert names == ["augment", "early-stop", "release-filter", "early-stop, release-filter"]
-    assert result.chosen is not None or "Nothing is left" in result.deeds[-1].text
+    assert result.chosen is not None or "Nothing is left" in result.mitigation_effects[-1].text
 
 
 def test_a_finished_comparison_is_read_and_a_lost_result_made_again(side_by_side, registry):
@@ -207,7 +207,10 @@ def test_images_that_are_all_flagged_leave_the_verdict_as_it_was(registry, tmp_p
     run = run_bench(make_plan(asked, registry), registry, out=tmp_path / "run", device="cpu")
     (result,) = run.results
     assert result.chosen is None and result.last.n_synthetic == COUNT
-    assert result.deeds[-1].kept == 0 and "Nothing is left to release" in result.deeds[-1].text
+    assert (
+        result.mitigation_effects[-1].kept == 0
+        and "Nothing is left to release" in result.mitigation_effects[-1].text
+    )
 
 
 def test_near_copies_among_the_training_images_are_left_out_of_the_training(registry, tmp_path):
@@ -229,7 +232,7 @@ def test_near_copies_among_the_training_images_are_left_out_of_the_training(regi
     assert result.used_training.images == 7
     with h5py.File(run.folder / "cells/copycat+deduplicate/arrays.h5") as file:
         assert file["training/index"][:].tolist() == [0, 1, 2, 3, 4, 6, 7]
-    assert "1 of 8 training images was left out" in result.deeds[0].text
+    assert "1 of 8 training images was left out" in result.mitigation_effects[0].text
 
 
 @pytest.mark.parametrize(

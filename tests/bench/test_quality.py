@@ -35,9 +35,11 @@ def measured(tmp_path_factory, run_small):
 def test_a_measure_of_features_is_never_without_its_extractors_name(measured):
     result = measured.results[0]
     assert set(result.last.quality) == {"fid[ntxent3d]", "authpct[ntxent3d]", "ms-ssim"}
-    found = result.last.measured["fid[ntxent3d]"]
+    found = result.last.measure_info["fid[ntxent3d]"]
     assert found.extractor == "ntxent3d" and found.better == "lower" and found.real is not None
-    assert result.components.extractor.name == "ntxent3d" and result.extractor_saw == "training"
+    assert (
+        result.components.extractor.name == "ntxent3d" and result.extractor_trained_on == "training"
+    )
 
 
 def test_features_are_those_that_the_copy_detector_made_already(measured):

@@ -49,7 +49,7 @@ def test_a_cell_comes_out_again_from_its_file_alone(stored, registry, tmp_path):
     assert {line.outcome for line in compare(stored, repeated, 0)} == {"equal"}
     assert (
         repeated.components == stored.components
-        and repeated.asked["bench"] == stored.asked["bench"]
+        and repeated.request["bench"] == stored.request["bench"]
     )
     assert changed_packages(stored, repeated) == []
 
@@ -72,13 +72,13 @@ def test_settings_that_a_mitigation_adjusted_are_not_adjusted_twice(stored, regi
     plain = {**asked, "mitigation": ()}
     [(_, before)] = make_plan(read_recipe(registry, plain), registry).generators.items()
     assert part.config != before.config  # or this shows nothing
-    asked = stored.asked["bench"] | {"generator": ["monai2d"], "mitigation": ["smaller"]}
+    asked = stored.request["bench"] | {"generator": ["monai2d"], "mitigation": ["smaller"]}
     used = {"name": "monai2d", "plugin": "monai", "distribution": "memtk", "version": "0"}
     parts = stored.components.model_dump() | {
         "generator": used | {"config": part.config.model_dump(mode="json")},
         "mitigations": [used | {"name": "smaller", "plugin": "mitigations"}],
     }
-    file = changed(stored, asked=stored.asked | {"bench": asked}, components=parts)
+    file = changed(stored, request=stored.request | {"bench": asked}, components=parts)
     [(again, repeated)] = plan_of(file, registry).generators.items()
     assert again == cell and repeated.config == part.config
 
@@ -88,7 +88,7 @@ def test_own_images_must_be_given_and_must_be_the_same(own, registry, tmp_path):
     [folder] = add(run, tmp_path / "all")
     stored = read_result(folder / "result.json")
     assert str(source.parent) not in (folder / "result.json").read_text()
-    assert stored.asked["data"]["source"] == HIDDEN
+    assert stored.request["data"]["source"] == HIDDEN
     with pytest.raises(UserError, match="--data PATH"):
         reproduce(stored, registry, out=tmp_path / "a")
     repeated = reproduce(stored, registry, out=tmp_path / "b", data=str(source), device="cpu")
@@ -102,19 +102,19 @@ def test_own_images_must_be_given_and_must_be_the_same(own, registry, tmp_path):
 
 def test_public_images_are_found_by_their_name(stored):
     public = {"source": "public:hippocampus", "patient_pattern": r"_(\d+)"}
-    assert recipe_of(changed(stored, asked=stored.asked | {"data": public})).data == public
+    assert recipe_of(changed(stored, request=stored.request | {"data": public})).data == public
 
 
 def test_places_of_own_images_are_hidden_and_those_of_public_ones_are_not(registry):
     from memtk.bench import make_plan, read_recipe
-    from memtk.bench.record import asked_of
+    from memtk.bench.record import request_of
 
     asked = {"generator": ("copycat",), "similarity": "ncc", "preset": "smoke"}
     pattern = r"data.patient_pattern=_(\d+)"
     for source, shown in (("public:hippocampus", True), ("mine/anna", False)):
         recipe = read_recipe(registry, asked, data=source, sets=[pattern])
         [part] = make_plan(recipe, registry).generators.values()
-        data = asked_of(recipe, part, [])["data"]
+        data = request_of(recipe, part, [])["data"]
         assert (data["source"], data["patient_pattern"]) == (
             (source, r"_(\d+)") if shown else (HIDDEN, HIDDEN)
         )
@@ -148,7 +148,7 @@ def test_a_component_that_is_not_installed_is_named_with_its_package(stored, reg
 
 def test_a_file_of_schema_1_says_what_it_lacks(stored):
     with pytest.raises(UserError, match="does not say how many checkpoints"):
-        recipe_of(changed(stored, asked=None))
+        recipe_of(changed(stored, request=None))
 
 
 def test_other_versions_are_told(stored):

@@ -23,26 +23,28 @@ def test_every_cell_leaves_a_result_that_can_be_read_again(finished):
 def test_every_checkpoint_is_judged_and_the_last_has_both_sides(finished):
     checkpoints = by_name(finished)["monai3d"].checkpoints
     assert [c.step for c in checkpoints] == [2, 4]
-    assert checkpoints[0].protocols.conformal.exposed_flagged_fraction is None
-    assert 0 <= checkpoints[1].protocols.conformal.exposed_flagged_fraction <= 1
+    assert checkpoints[0].protocols["conformal"]["exposed"].value is None
+    assert 0 <= checkpoints[1].protocols["conformal"]["exposed"].value <= 1
     assert all(c.n_synthetic == 20 for c in checkpoints)
 
 
 def test_copycat_is_caught_by_every_protocol(finished):
-    protocols = by_name(finished)["copycat"].checkpoints[-1].protocols
-    assert protocols.dar.n_mem == protocols.dar.n_copies == 20
-    assert protocols.dar_matched.n_mem == pytest.approx(20)
-    assert protocols.conformal.n_copies == protocols.conformal.n_mem == 20
-    assert protocols.conformal.patients_exposed == 20
+    last = by_name(finished)["copycat"].checkpoints[-1]
+    protocols, evidence = last.protocols, last.evidence
+    assert protocols["dar"]["n_mem"].count == protocols["dar"]["n_copies"].count == 20
+    assert protocols["dar-matched"]["n_mem"].count == pytest.approx(20)
+    assert evidence.n_copies == evidence.n_mem == 20
+    assert evidence.patients_exposed == 20
 
 
 def test_independent_gives_back_patients_whom_nobody_trained_on(finished):
-    protocols = by_name(finished)["independent"].checkpoints[-1].protocols
-    assert protocols.dar.mem_fraction < 0.5 and protocols.conformal.n_copies < 10
+    last = by_name(finished)["independent"].checkpoints[-1]
+    protocols, evidence = last.protocols, last.evidence
+    assert protocols["dar"]["n_mem"].value < 0.5 and evidence.n_copies < 10
 
 
 def test_the_result_says_what_each_embedder_saw(finished):
-    saw = by_name(finished)["monai3d"].embedder_saw
+    saw = by_name(finished)["monai3d"].embedder_trained_on
     assert (saw.copies, saw.exposure) == ("training", "synthetic")
 
 
@@ -107,9 +109,9 @@ def test_a_run_that_broke_off_ends_with_the_numbers_of_one_that_did_not(
 def test_images_themselves_can_be_compared_without_an_embedder(tmp_path, run_small):
     run = run_small(tmp_path / "run", ("copycat",), similarity="ncc")
     result = run.results[0]
-    assert result.components.embedder is None and result.embedder_saw is None
-    assert result.checkpoints[0].protocols.dar.n_mem == 20
-    assert result.checkpoints[0].protocols.conformal.n_mem == 20
+    assert result.components.embedder is None and result.embedder_trained_on is None
+    assert result.checkpoints[0].protocols["dar"]["n_mem"].count == 20
+    assert result.checkpoints[0].evidence.n_mem == 20
 
 
 def test_mitigations_are_named_in_the_cell_and_choose_its_training_patients(tmp_path, run_small):
@@ -124,7 +126,7 @@ def test_mitigations_are_named_in_the_cell_and_choose_its_training_patients(tmp_
     assert result.cell == "copycat+datasize"
     assert result.used_training.images == 10 and result.data.counts["training"].images == 20
     assert result.checkpoints[0].n_synthetic == 10
-    assert result.checkpoints[0].protocols.dar.n_mem == 10
+    assert result.checkpoints[0].protocols["dar"]["n_mem"].count == 10
 
 
 def test_augmentation_changes_what_is_learned(finished, tmp_path, run_small):

@@ -78,7 +78,7 @@ def test_json_on_stdout_is_one_object_and_nothing_else(named, tmp_path):
     assert set(tree["protocols"]["dar_matched"]) >= {"n_mem", "mem_fraction"}
     assert set(tree["protocols"]["conformal"]) >= {
         "alpha", "copies_flagged_fraction", "exposed_flagged_fraction", "fdr", "n_copies", "n_mem",
-        "patients_exposed", "copy_rate", "copy_rate_upper_bound", "minimum_detectable_copy_rate",
+        "patients_exposed", "copy_rate", "copy_rate_upper_bound", "min_detectable_copy_rate",
     }  # fmt: skip
     assert tree["selftest"] and tree["verdict"]["outcome"] == "fail" and done.exit_code == 3
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memtk.evaluation import Levels, Patients, calibrate, neighbours, tests_of
+from memtk.memorization import dar_matched
 from memtk.registry import open_registry
 
 
@@ -64,7 +65,11 @@ def found():
         tests = tests_of(arrays, calibration, Levels())
         return SimpleNamespace(
             dar=tests.dar,
-            matched=tests.matched,
+            matched=dar_matched(
+                arrays["train_synthetic_above"],
+                len(arrays["synthetic_train"]),
+                len(arrays["validation_train"]),
+            ),
             copies=tests.copies,
             exposure=tests.exposure,
             patients_exposed=tests.patients_with_flagged_images,

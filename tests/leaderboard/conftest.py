@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from memtk.leaderboard import collect
+from memtk.results.migrations import migrate
 
 REAL = Path(__file__).parents[1] / "results/result-schema-2.json"
 
@@ -35,7 +36,7 @@ def tree():
     Further: `plugin`, `config` of the generator, `copies`, `exposed`, `mitigations` (names),
     `quality`, and any other field of a result, laid over that of the file.
     """
-    real = json.loads(REAL.read_text())
+    real = migrate(json.loads(REAL.read_text()))
 
     def make(
         name="monai2d", *, rate=(0.1, 0.0, 0.2), plugin="monai", config=None, copies=0, exposed=0,
@@ -44,14 +45,17 @@ def tree():
         made = copy.deepcopy(real)
         made["checkpoints"] = made["checkpoints"][-1:]
         last = made["checkpoints"][0]
-        found = last["protocols"]["conformal"]
+        found, table = last["evidence"], last["protocols"]["conformal"]
         found["copy_rate"] = rate and dict(zip(("estimate", "low", "high"), rate, strict=True))
         found["copy_rate_upper_bound"] = rate and rate[2]
-        found |= {"n_copies": copies, "copies_flagged_fraction": copies / 20}
-        found |= {"n_mem": exposed, "exposed_flagged_fraction": exposed / 20}
-        found |= {"patients_exposed": exposed, "patients_with_flagged_images": exposed}
+        found |= {"n_copies": copies, "n_mem": exposed, "patients_exposed": exposed}
+        found["patients_with_flagged_images"] = exposed
+        for keys, count in ((("n_copies", "copies"), copies), (("n_mem", "exposed"), exposed)):
+            for key in keys:
+                table[key] |= {"count": count, "value": count / 20}
+        table["patients_exposed"] |= {"count": exposed, "value": exposed / 20}
         last["quality"] = quality or {}
-        last["measured"] = {}
+        last["measure_info"] = {}
         used = made["components"]["generator"]
         used |= {"name": name, "plugin": plugin} | ({} if config is None else {"config": config})
         made["components"]["mitigations"] = [

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from memtk.leaderboard import make_boards
+from memtk.leaderboard import collect, make_boards
 from memtk.leaderboard.conditions import differences
+
+OLD = Path(__file__).parents[1] / "results/result-schema-2.json"
 
 OTHER = {
     "benchmark": {"suite": {"name": "phantom2d", "version": "2"}},
     "images": {"data": {"fingerprint": "ff"}},
     "embedder": {"components": {"embedder": {"config": {"width": 64, "training": {"steps": 9}}}}},
-    "embedder trained on": {"embedder_saw": {"copies": "given"}},
+    "embedder trained on": {"embedder_trained_on": {"copies": "given"}},
     "similarity": {"components": {"similarity": {"name": "cosine"}}},
     "copies planted": {"selftest": None},
 }
@@ -38,23 +43,29 @@ def test_what_cannot_be_compared_is_kept_apart_and_says_why(runs, name):
 
 def test_sizes_keep_apart(runs, tree):
     fewer = {"used_training": {"images": 10, "patients": 10}}
-    made = tree()["checkpoints"][0]["protocols"]
-    made["dar"] |= {"n_mem": 1, "mem_fraction": 0.1}
-    made["dar_matched"] |= {"n_mem": 1.0, "mem_fraction": 0.1}
-    checkpoint = {**tree()["checkpoints"][0], "protocols": made}
+    checkpoint = tree()["checkpoints"][0]
+    checkpoint["evidence"]["reference_n_mem"] = 1
+    for table in checkpoint["protocols"].values():
+        for record in table.values():
+            if record["side"] == "training":
+                count = record["count"] and record["count"] / abs(record["count"])
+                record |= {"of": 10, "count": count, "value": count / 10}
     entries = (("monai2d", {}), ("monai2d", {**fewer, "checkpoints": [checkpoint]}))
     boards = make_boards(runs(*entries, truth=False))
     reasons = {reason.partition(":")[0] for board in boards for reason in board.reasons}
     assert len(boards) == 2 and reasons == {"sizes", "patients"}
 
 
-def test_older_files_and_other_levels_keep_apart(runs, tree):
+def test_older_files_and_other_levels_keep_apart(write, tree):
     made = tree()["checkpoints"][0]
-    made["protocols"]["conformal"]["confidence"] = 0.9
-    entries = (("a", {}), ("b", {"schema_version": 1}), ("c", {"checkpoints": [made]}))
-    boards = make_boards(runs(*entries, truth=False))
+    made["evidence"]["confidence"] = 0.9
+    folder = write(("a", {}), ("b", {}), ("c", {"checkpoints": [made]}), truth=False)
+    old = json.loads(OLD.read_text())
+    old["checkpoints"] = old["checkpoints"][-1:]
+    (folder / "01/result.json").write_text(json.dumps(old))
+    boards = make_boards(collect(folder).runs)
     names = {reason.partition(":")[0] for board in boards for reason in board.reasons}
-    assert len(boards) == 3 and names == {"schema of the files", "levels"}
+    assert len(boards) == 3 and {"schema of the files", "levels"} <= names
 
 
 def test_the_own_data_of_two_people_are_not_told_apart_from_each_other(runs):
@@ -102,10 +113,10 @@ def test_a_table_without_known_truth_says_so_and_how_to_add_it(runs):
 
 
 def test_the_remedy_of_own_data_leaves_their_place_to_the_reader(runs, tree):
-    asked = tree()["asked"] | {
+    asked = tree()["request"] | {
         "data": {"source": "(not shown)", "validation_source": "(not shown)"}
     }
-    own = {"suite": None, "asked": asked}
+    own = {"suite": None, "request": asked}
     [board] = make_boards(runs(("monai2d", own), truth=False))
     assert "--data YOUR_DATA" in board.remedy and "data.validation_source=..." in board.remedy
     assert "(not shown)" not in board.remedy

@@ -15,12 +15,12 @@ def test_what_is_invalid_is_refused_by_name_and_the_rest_goes_on(write):
     (folder / "torn").mkdir()
     (folder / "torn/result.json").write_text('{"schema_version": 2')
     tree = json.loads((folder / "00/result.json").read_text())
-    tree["checkpoints"][0]["protocols"]["dar"]["n_mem"] = 19
+    tree["checkpoints"][0]["protocols"]["dar"]["n_mem"]["count"] = 19
     (folder / "00/result.json").write_text(json.dumps(tree))
     found = collect(folder)
     assert {run.result.cell for run in found.runs} == {"copycat", "independent"}
     assert [refused.name for refused in found.refused] == ["00/result.json", "torn/result.json"]
-    assert "dar mem_fraction is 0.05, but 19 of 20" in found.refused[0].reason
+    assert "dar n_mem is 0.05, but 19 of 20" in found.refused[0].reason
     assert "no JSON" in found.refused[1].reason
 
 

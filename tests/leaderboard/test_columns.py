@@ -16,8 +16,8 @@ def test_a_single_seed_shows_what_was_counted_and_what_chance_would_give(runs):
     assert said["copies"] == ("25 %", "5 of 20")
     assert said["exposed"] == ("15 %", "3 of 20")
     assert said["patients"] == ("3", "of 20")
-    assert said["dar"] == ("5 %", "1 of 20; by chance 5 %")
-    assert said["dar_matched"] == ("5 %", "by chance 5 %")
+    assert said["dar:n_mem"] == ("5 %", "1 of 20; by chance 5 %")
+    assert said["dar-matched:n_mem"] == ("5 %", "by chance 5 %")
     assert said["seconds"] == ("2.5", "")
     rate = copy_rate(row)
     assert (rate.value, rate.text, rate.note) == (0.1, "10 %", "0 to 20 %")
@@ -28,15 +28,15 @@ def test_several_seeds_show_their_mean_and_range(runs):
     [board] = make_boards(runs(*entries))
     said, _ = texts(board, "monai2d")
     assert said["copies"] == ("20 %", "10 to 30 %")
-    assert said["dar"] == ("5 %", "by chance 5 %")  # all seeds the same
+    assert said["dar:n_mem"] == ("5 %", "by chance 5 %")  # all seeds the same
 
 
 def test_what_was_not_tested_is_no_zero(runs, tree):
     made = tree()["checkpoints"][0]
-    for key in ("n_mem", "exposed_flagged_fraction", "exposed_expected_fraction"):
-        made["protocols"]["conformal"][key] = None
-    for key in ("patients_exposed", "patients_with_flagged_images"):
-        made["protocols"]["conformal"][key] = None
+    for key in ("n_mem", "patients_exposed", "patients_with_flagged_images"):
+        made["evidence"][key] = None
+    for key in ("n_mem", "patients_exposed", "exposed"):
+        del made["protocols"]["conformal"][key]
     [board] = make_boards(runs(("monai2d", {"rate": None, "checkpoints": [made]})))
     said, row = texts(board, "monai2d")
     assert said["exposed"] == said["patients"] == ("–", "not tested")
@@ -45,7 +45,7 @@ def test_what_was_not_tested_is_no_zero(runs, tree):
 
 def test_quality_has_a_column_by_measure_with_what_real_images_score(runs, tree):
     made = tree(quality={"ms-ssim": 0.4, "fid[net]": 7.25})["checkpoints"][0]
-    made["measured"] = {"fid[net]": {"real": 1.5, "extractor": "net"}}
+    made["measure_info"] = {"fid[net]": {"real": 1.5, "extractor": "net"}}
     [board] = make_boards(runs(("monai2d", {"checkpoints": [made]}), ("other", {})))
     assert [c.label for c in board.columns if c.group == "quality"] == ["fid[net]", "ms-ssim"]
     said, _ = texts(board, "monai2d")
@@ -58,7 +58,7 @@ def test_what_real_images_score_is_a_range_over_the_seeds(runs, tree):
     entries = []
     for seed, real in enumerate((1.5, 0.25, 1.0)):
         made = tree(quality={"fid[net]": 7.25})["checkpoints"][0]
-        made["measured"] = {"fid[net]": {"real": real, "extractor": "net"}}
+        made["measure_info"] = {"fid[net]": {"real": real, "extractor": "net"}}
         entries.append(("monai2d", {"seed": seed, "checkpoints": [made]}))
     [board] = make_boards(runs(*entries))
     assert texts(board, "monai2d")[0]["quality fid[net]"] == ("7.25", "real images 0.25 to 1.5")

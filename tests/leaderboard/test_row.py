@@ -51,7 +51,7 @@ def test_only_the_controls_of_memtk_are_rows_of_known_truth(runs):
 
 
 def test_a_control_whose_images_were_picked_is_no_known_truth(runs, tree):
-    chosen = {**tree()["checkpoints"][0], "anew": True}
+    chosen = {**tree()["checkpoints"][0], "reevaluated": True}
     [row] = make_rows(
         runs(("copycat", {"plugin": "toy", "mitigations": ("screen",), "chosen": chosen}),
              truth=False)

@@ -164,5 +164,5 @@ def test_a_bench_judges_given_images_beside_a_control(tmp_path):
     asked = {"generator": ("images", "copycat"), "similarity": "ncc", "preset": "smoke"}
     recipe = read_recipe(registry, asked, sets=sets)
     run = run_bench(make_plan(recipe, registry), registry, out=tmp_path / "run", device="cpu")
-    found = [result.checkpoints[-1].protocols.dar.n_mem for result in run.results]
+    found = [result.checkpoints[-1].protocols["dar"]["n_mem"].count for result in run.results]
     assert found == [8, 8]

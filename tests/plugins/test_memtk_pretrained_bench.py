@@ -57,7 +57,7 @@ def test_nothing_is_trained_for_it(run):
 def test_it_serves_the_copies_and_the_exposure_alike(run):
     done, _ = run
     result = done.results[0]
-    assert result.embedder_saw.copies == result.embedder_saw.exposure == "given"
+    assert result.embedder_trained_on.copies == result.embedder_trained_on.exposure == "given"
     assert not (done.folder / "cells/copycat/exposure").exists()
     arrays = read_arrays(done.folder / "cells/copycat/arrays.h5", "step-000000")
     assert (arrays["exposure_train_synthetic"] == arrays["train_synthetic"]).all()
@@ -65,9 +65,11 @@ def test_it_serves_the_copies_and_the_exposure_alike(run):
 
 def test_it_finds_the_copies_and_is_the_extractor(run):
     result = run[0].results[0]
-    assert result.last.protocols.conformal.n_mem == result.last.protocols.conformal.n_copies == 20
-    assert result.extractor_saw == "given" and set(result.last.quality) == {"fid[medicalnet3d]"}
-    assert "20 images for 24 features" in result.last.measured["fid[medicalnet3d]"].note
+    assert result.last.evidence.n_mem == result.last.evidence.n_copies == 20
+    assert result.extractor_trained_on == "given" and set(result.last.quality) == {
+        "fid[medicalnet3d]"
+    }
+    assert "20 images for 24 features" in result.last.measure_info["fid[medicalnet3d]"].note
     assert "came trained" in run[0].report.read_text()
 
 
@@ -80,7 +82,9 @@ def test_it_may_be_the_extractor_beside_a_copy_detector_that_is_trained(
     )  # fmt: skip
     done = run_bench(plan, registry, out=tmp_path / "run", device="cpu")
     result = done.results[0]
-    assert set(result.last.quality) == {"kid[medicalnet3d]"} and result.extractor_saw == "given"
+    assert (
+        set(result.last.quality) == {"kid[medicalnet3d]"} and result.extractor_trained_on == "given"
+    )
     assert result.components.embedder.name == "ntxent3d"
     assert (done.folder / "extractor/real images.h5").exists()
     shown = describe_plan(plan, registry)

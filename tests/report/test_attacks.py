@@ -13,11 +13,11 @@ from memtk.report.figures import draw_attacks
 from memtk.report.terminal import summary
 from memtk.report.terminal_tables import attacks_table
 from memtk.results import (
-    FewAlarms,
     Membership,
     Privacy,
     PrivatePhase,
     RateInterval,
+    TprAtFpr,
     read_result,
     write_arrays,
     write_result,
@@ -41,7 +41,7 @@ def attacked(seed, patients=40):
         non_member_patients=patients,
         confidence=0.95,
         auc=interval(said.auc),
-        few_alarms=FewAlarms(asked=few.pop("requested"), **few | {"rate": interval(few["rate"])}),
+        tpr_at_fpr=TprAtFpr(asked=few.pop("requested"), **few | {"rate": interval(few["rate"])}),
         how="likeness to the nearest synthetic image",
     )
 

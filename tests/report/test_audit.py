@@ -59,10 +59,10 @@ def test_every_number_stands_with_its_interval_or_its_null(audited):
     shown, audit = text(audited), read_audit(audited / "audit.json")
     tiles = re.sub(r"<[^>]+>", " ", shown[shown.index('class="tiles"') :])
     tiles = " ".join(tiles[: tiles.index("Black tick")].split())
-    found, dar = audit.protocols.conformal, audit.protocols.dar
+    found, dar = audit.evidence, audit.protocols["dar"]
     assert f"{found.patients_exposed} of 24" in tiles and f"{found.n_copies} of 40" in tiles
-    assert f"{dar.n_mem} of 24" in tiles and "by chance about 7 %" in tiles
-    assert f"{dar.n_copies} synthetic images are called copies" in tiles
+    assert f"{dar['n_mem'].count} of 24" in tiles and "by chance about 7 %" in tiles
+    assert f"(dar) {dar['n_copies'].count} of 40" in tiles
     assert tiles.count("95 % interval") == 2 and "one-sided: at most" in tiles
     assert "78 of 80" in tiles and "needed: the lower end at 80 %" in tiles
 
@@ -123,7 +123,7 @@ def test_few_validation_patients_are_said_to_decide_nothing(page):
     shown = page(sizes=(24, 8, 30))
     assert "none could be flagged at these sizes" in shown and "none could be, at these" in shown
     assert "8 validation patients no single p-value can reach 0.05" in shown
-    assert "p ≤ 0.05: " not in shown
+    assert shown.count("No p-value can be as small as 0.05.") >= 1
 
 
 def test_the_policy_and_the_notes_are_on_the_page(page):
@@ -158,9 +158,8 @@ def test_the_bench_shows_its_self_test_and_copy_rate_where_they_were_computed(
         "patients_with_flagged_images": 13,
         "patients_exposed": 12,
     }
-    found = result.last.protocols.conformal.model_copy(update=changes)
-    both = result.last.protocols.model_copy(update={"conformal": found})
-    last = result.last.model_copy(update={"protocols": both})
+    found = result.last.evidence.model_copy(update=changes)
+    last = result.last.model_copy(update={"evidence": found})
     selftest = read_audit(audited / "audit.json").selftest
     changed = {"checkpoints": [*result.checkpoints[:-1], last], "selftest": selftest}
     write_result(path, result.model_copy(update=changed))

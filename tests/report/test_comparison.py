@@ -9,7 +9,14 @@ from memtk.report import build_report
 from memtk.report.bench import draw_side_by_side
 from memtk.report.quality import compare_cells
 from memtk.report.terminal_tables import comparison_table
-from memtk.results import Deed, Measured, RateInterval, read_run, write_arrays, write_result
+from memtk.results import (
+    MeasureInfo,
+    MitigationEffect,
+    RateInterval,
+    read_run,
+    write_arrays,
+    write_result,
+)
 
 RATE = RateInterval(estimate=0.4, low=0.2, high=0.61)
 
@@ -17,12 +24,12 @@ RATE = RateInterval(estimate=0.4, low=0.2, high=0.61)
 def with_rate(result, **changes):
     """A result with a copy rate, and whatever else."""
     last = result.last
-    test = last.protocols.conformal.model_copy(update={"copy_rate": RATE, "confidence": 0.95})
-    measured = {"fid": Measured(real=1.5, better="lower")}
+    test = last.evidence.model_copy(update={"copy_rate": RATE, "confidence": 0.95})
+    measured = {"fid": MeasureInfo(real=1.5, better="lower")}
     last = last.model_copy(
         update={
             "protocols": last.protocols.model_copy(update={"conformal": test}),
-            "measured": measured,
+            "measure_info": measured,
         }
     )
     changes = {"checkpoints": [*result.checkpoints[:-1], last], **changes}
@@ -53,7 +60,7 @@ def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
     one, two = found.rows
     assert (one.cell, one.rate, one.time) == ("monai+aug", "40 %", "1 min 15 s")
     assert one.bounds.startswith("95") and "20 to 61 %" in one.bounds
-    count = sides[0].last.protocols.conformal.n_mem
+    count = sides[0].last.evidence.n_mem
     assert one.exposed == f"{count} of 24" and one.judged == 24
     assert one.qualities == ("6.25",) and two.time == "-"
     assert found.measures == (("fid", "lower is better", "1.5"),)
@@ -87,10 +94,12 @@ def test_a_page_of_several_cells_shows_them_side_by_side(finished):
 def test_a_page_tells_what_mitigations_did_and_what_was_judged_anew(make_run, plain):
     folder = make_run(cells={"monai": 0.6})
     (result,) = read_run(folder).results
-    anew = result.last.model_copy(update={"anew": True, "n_synthetic": 24})
-    deed = Deed(mitigation="release-filter", text="9 of 24 were <held> back.", kept=15, of=24)
+    anew = result.last.model_copy(update={"reevaluated": True, "n_synthetic": 24})
+    deed = MitigationEffect(
+        mitigation="release-filter", text="9 of 24 were <held> back.", kept=15, of=24
+    )
     home = folder / "cells" / "monai"
-    changed = result.model_copy(update={"chosen": anew, "deeds": [deed]})
+    changed = result.model_copy(update={"chosen": anew, "mitigation_effects": [deed]})
     write_result(home / "result.json", changed)
     from memtk.results import read_arrays
 

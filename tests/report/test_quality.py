@@ -9,7 +9,7 @@ from memtk.report.figures import draw_quality
 from memtk.report.quality import features_word, quality_rows
 from memtk.report.terminal import summary
 from memtk.report.terminal_tables import compared, quality_table
-from memtk.results import Measured, Used
+from memtk.results import MeasureInfo, Used
 from memtk.results.formats import number
 
 
@@ -21,11 +21,11 @@ def measured(results):
         c.model_copy(
             update={
                 "quality": {"fid[medicalnet3d]": 3.25 / (i + 1), "old": 7.0},
-                "measured": {
-                    "fid[medicalnet3d]": Measured(
+                "measure_info": {
+                    "fid[medicalnet3d]": MeasureInfo(
                         real=1.5, better="lower", against="validation images", note="Few <images>."
                     ),
-                    "ct[medicalnet3d]": Measured(real=0.0, better="real", note="Not computed."),
+                    "ct[medicalnet3d]": MeasureInfo(real=0.0, better="real", note="Not computed."),
                 },
             }
         )
@@ -34,7 +34,7 @@ def measured(results):
     extractor = Used(name="medicalnet3d", plugin="pretrained", distribution="memtk", version="1")
     parts = result.components.model_copy(update={"extractor": extractor})
     return result.model_copy(
-        update={"checkpoints": checkpoints, "components": parts, "extractor_saw": "given"}
+        update={"checkpoints": checkpoints, "components": parts, "extractor_trained_on": "given"}
     )
 
 
@@ -64,7 +64,7 @@ def test_a_number_of_an_older_file_has_no_line(measured):
 
 def test_the_page_says_what_the_extractor_has_seen(measured, results):
     assert "came trained on other people" in features_word(measured)
-    seen = measured.model_copy(update={"extractor_saw": "training"})
+    seen = measured.model_copy(update={"extractor_trained_on": "training"})
     assert "too severe" in features_word(seen) and features_word(results[0]) == ""
 
 
@@ -119,7 +119,7 @@ def test_the_report_shows_notes_as_text_and_the_line(make_run, plain, measured):
     update = {
         "checkpoints": measured.checkpoints,
         "components": measured.components,
-        "extractor_saw": "training",
+        "extractor_trained_on": "training",
     }
     write_result(folder / "cells/monai/result.json", result.model_copy(update=update))
     html = build_report(folder).read_text()

@@ -5,7 +5,7 @@ import re
 from rich.console import Console
 
 from memtk.report.terminal import audit_summary, selftest_table, summary
-from memtk.results import Deed, RateInterval, read_audit
+from memtk.results import MitigationEffect, RateInterval, read_audit
 from memtk.testing.fakes import without_copy_rate
 
 
@@ -25,8 +25,8 @@ def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
     assert [line.split()[0] for line in lines[:3]] == ["100", "200", "100"]
     assert len(lines) == 4 and text.index("monai+aug") < text.index(lines[0])
     assert text.index(lines[1]) < text.index("independent") < text.index(lines[2])
-    dar = results[0].last.protocols.dar
-    assert f"{dar.n_mem} {100 * dar.mem_fraction:.0f}% [5%]" in lines[1]
+    dar = results[0].last.protocols["dar"]["n_mem"]
+    assert f"{dar.count} {100 * dar.value:.0f}% [5%]" in lines[1]
     assert " - " in lines[0] and " - " not in lines[1]  # the exposure was tested at the end
 
 
@@ -38,9 +38,9 @@ def test_the_sentence_of_every_generator_comes_last(results):
 
 
 def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twice(results):
-    deed = Deed(mitigation="augment", text="The images were changed anew.")
+    deed = MitigationEffect(mitigation="augment", text="The images were changed anew.")
     many = [
-        result.model_copy(update={"cell": f"{result.cell}{number}", "deeds": [deed]})
+        result.model_copy(update={"cell": f"{result.cell}{number}", "mitigation_effects": [deed]})
         for number in range(2)
         for result in results
     ]
@@ -58,18 +58,17 @@ def test_names_are_not_read_as_markup(results):
 
 def test_a_narrow_terminal_cuts_no_number(results):
     text = shown(results, width=80)
-    dar = results[0].last.protocols.dar
-    assert f"{100 * dar.mem_fraction:.0f}% [5%]" in text and "…" not in text
+    dar = results[0].last.protocols["dar"]["n_mem"]
+    assert f"{100 * dar.value:.0f}% [5%]" in text and "…" not in text
 
 
 def test_a_bench_with_a_copy_rate_says_it_with_its_interval(results):
     result = results[0]
     assert "copy rate" not in shown([without_copy_rate(result)])
     rate = RateInterval(estimate=0.4, low=0.2, high=0.61)
-    found = result.last.protocols.conformal
+    found = result.last.evidence
     found = found.model_copy(update={"copy_rate": rate, "confidence": 0.95})
-    both = result.last.protocols.model_copy(update={"conformal": found})
-    last = result.last.model_copy(update={"protocols": both})
+    last = result.last.model_copy(update={"evidence": found})
     text = " ".join(shown([result.model_copy(update={"checkpoints": [last]})]).split())
     assert text.endswith("Estimated copy rate 40%, 95% interval 20 to 61%.")
 
@@ -82,13 +81,13 @@ def test_an_audit_begins_with_its_outcome_and_reasons_and_ends_with_what_bounds_
     assert [line.strip(" -") for line in lines[1:3]] == [
         reason.replace(" %", "%") for reason in audit.verdict.reasons
     ]
-    found, dar = audit.protocols.conformal, audit.protocols.dar
+    found, dar = audit.evidence, audit.protocols["dar"]["n_mem"]
     rows = {line[:24].strip(): line for line in lines}
     assert f"{found.n_copies} of 40" in rows["copies named"]
     assert f"{found.patients_exposed} of 24" in rows["patients exposed"]
     assert f"{found.n_mem} of 24" in rows["training images exposed"]
-    assert f"{dar.n_mem} of 24" in rows["reference rule, n_mem"]
-    assert "chance about 7 %" in rows["reference rule, n_mem"]  # 1 - 0.95^(40/30) of 24
+    assert f"{dar.count} of 24" in rows["dar: memorized, n_mem /"]
+    assert "chance about 7 %" in rows["dar: memorized, n_mem /"]  # 1 - 0.95^(40/30) of 24
     assert "95% interval" in rows["copy rate"] and "at most" in rows["copy rate"]
     assert "78 of 80 planted copies noticed" in text and lines[-1].startswith("Nothing said")
 

@@ -26,15 +26,18 @@ def test_a_script_finds_every_number_that_was_promised(make_audit, tmp_path):
     write_audit(tmp_path / "audit.json", make_audit())
     tree = json.loads((tmp_path / "audit.json").read_text())
     promised = {
-        "dar": "tau n_mem n_copies mem_fraction copy_fraction expected_mem_fraction "
-        "validation_called_copies",
-        "dar_matched": "n_mem mem_fraction",
-        "conformal": "alpha copies_flagged_fraction exposed_flagged_fraction fdr n_copies n_mem "
-        "patients_exposed copy_rate copy_rate_upper_bound minimum_detectable_copy_rate",
+        "dar": "n_mem n_copies validation_called_copies",
+        "dar-matched": "n_mem",
+        "conformal": "n_copies copies exposed",
     }
     for protocol, names in promised.items():
         assert set(names.split()) <= set(tree["protocols"][protocol])
-    assert set(tree["protocols"]["conformal"]["copy_rate"]) == {"estimate", "low", "high"}
+        for name in names.split():
+            assert {"value", "count", "of", "null"} <= set(tree["protocols"][protocol][name])
+    names = "alpha fdr tau reference_n_mem reference_null n_copies n_mem patients_exposed "
+    names += "copy_rate copy_rate_upper_bound min_detectable_copy_rate"
+    assert set(names.split()) <= set(tree["evidence"])
+    assert set(tree["evidence"]["copy_rate"]) == {"estimate", "low", "high"}
     assert set(tree["verdict"]) == {"outcome", "reasons"} and tree["selftest"]["sensitivity"]
 
 

@@ -35,18 +35,18 @@ PROTOCOLS = ("checkpoints", 1, "protocols")
 def test_a_result_equals_itself():
     lines = compare(REAL, REAL)
     assert {line.outcome for line in lines} == {"equal"}
-    assert {"step-000020: dar n_mem", "step-000010: copy rate", "self-test dar found"} <= {
+    assert {"step-000020: dar n_mem", "step-000010: copy_rate", "self-test dar found"} <= {
         line.name for line in lines
     }
 
 
 @pytest.mark.parametrize(("tau", "said"), [(0.9353, "close"), (0.92, "differs")])
 def test_a_similarity_may_differ_by_the_tolerance(tau, said):
-    assert outcome("step-000020: dar tau", setter(tau, *PROTOCOLS, "dar", "tau")) == {said}
+    assert outcome("step-000020: dar tau", setter(tau, *PROTOCOLS, "dar", "tau", "value")) == {said}
 
 
 def test_a_count_may_differ_by_a_share_of_the_images():
-    change = setter(2, *PROTOCOLS, "dar", "n_copies")
+    change = setter(2, *PROTOCOLS, "dar", "n_copies", "count")
     assert outcome("step-000020: dar n_copies", change) == {"differs"}
     assert outcome("step-000020: dar n_copies", change, tolerance=0.05) == {"close"}
 
@@ -58,8 +58,8 @@ def test_a_quality_may_differ_by_a_share_of_itself(value, said):
 
 
 def test_a_number_that_only_one_of_them_has_differs():
-    change = setter(None, *PROTOCOLS, "conformal", "patients_exposed")
-    assert outcome("step-000020: patients exposed", change) == {"differs"}
+    change = setter(None, *PROTOCOLS, "dar-matched", "n_mem", "count")
+    assert outcome("step-000020: dar-matched n_mem", change) == {"differs"}
 
 
 def test_seconds_are_not_compared():

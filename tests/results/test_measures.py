@@ -2,25 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.results import Measured, RateInterval
+from memtk.results import MeasureInfo, RateInterval
 from memtk.results.measures import cost_of, tradeoff
 
 
 def with_quality(result, cell, quality, measured=None, rate=None):
     last = result.last
-    test = last.protocols.conformal.model_copy(update={"copy_rate": rate})
-    protocols = last.protocols.model_copy(update={"conformal": test})
+    test = last.evidence.model_copy(update={"copy_rate": rate})
     last = last.model_copy(
-        update={"quality": quality, "measured": measured or {}, "protocols": protocols}
+        update={"quality": quality, "measure_info": measured or {}, "evidence": test}
     )
     return result.model_copy(update={"cell": cell, "checkpoints": [last]})
 
 
 KNOWN = {
-    "fid[net]": Measured(real=1.0, better="lower"),
-    "vendi": Measured(better="higher"),
-    "ms-ssim": Measured(real=0.4, better="real"),
-    "odd": Measured(better="real"),
+    "fid[net]": MeasureInfo(real=1.0, better="lower"),
+    "vendi": MeasureInfo(better="higher"),
+    "ms-ssim": MeasureInfo(real=0.4, better="real"),
+    "odd": MeasureInfo(better="real"),
 }
 
 
@@ -62,15 +61,15 @@ def test_cells_stand_side_by_side_with_every_measure_that_any_has(make_result):
 
 def test_what_was_judged_anew_is_what_counts(make_result):
     result = with_quality(make_result(), "a", {"vendi": 1.0})
-    anew = result.last.model_copy(update={"quality": {"vendi": 5.0}, "anew": True})
+    anew = result.last.model_copy(update={"quality": {"vendi": 5.0}, "reevaluated": True})
     chosen = result.model_copy(update={"chosen": anew})
     assert tradeoff([chosen]).sides[0].quality == {"vendi": 5.0}
-    assert chosen.last is anew and chosen.judged == [*result.checkpoints, anew]
+    assert chosen.last is anew and chosen.evaluated == [*result.checkpoints, anew]
     assert result.last.label == f"step-{result.last.step:06d}" and anew.label == "chosen"
 
 
 def test_the_training_time_is_that_of_all_trainings_it_took(make_result):
     timing = {"training a": 2.0, "training first": 3.0, "sampling a": 9.0}
     assert make_result(timing=timing).training_seconds is None
-    both = make_result(timing=timing, trainings=["training a", "training first"])
+    both = make_result(timing=timing, training_stages=["training a", "training first"])
     assert both.training_seconds == 5.0

@@ -14,7 +14,6 @@ from memtk.results import (
     read_audit,
     read_record,
     read_result,
-    write_audit,
 )
 from memtk.results.migrations import MIGRATIONS, SCHEMA, migrate
 from memtk.results.study import StudyFile
@@ -54,28 +53,58 @@ def test_a_file_of_each_kind_that_an_old_memtk_wrote_is_read(kind):
 
 
 def test_an_audit_of_an_old_memtk_says_what_one_of_today_says():
-    old, new = (read_audit(HERE / f"audit-schema-{version}.json") for version in (1, 2))
-    assert old.protocols == new.protocols and old.verdict == new.verdict
+    first, *others = (read_audit(HERE / f"audit-schema-{v}.json") for v in range(1, SCHEMA + 1))
+    for other in others:
+        assert (first.protocols, first.evidence) == (other.protocols, other.evidence)
+        assert first.verdict == other.verdict
 
 
 def test_patients_with_a_flagged_image_are_not_taken_for_patients_that_were_tested():
-    found = read_result(FILES[0]).last.protocols.conformal
+    found = read_result(FILES[0]).last.evidence
     assert (found.patients_exposed, found.patients_with_flagged_images) == (None, 25)
 
 
 def test_patients_that_were_tested_are_kept():
     before = read("result-schema-1.json")["checkpoints"][-1]["protocols"]["conformal"]
-    after = migrate(read("result-schema-1.json"))["checkpoints"][-1]["protocols"]["conformal"]
-    assert before == after and before["patients_exposed"] == 20
+    after = migrate(read("result-schema-1.json"))["checkpoints"][-1]
+    assert before["patients_exposed"] == 20 == after["evidence"]["patients_exposed"]
+    table = after["protocols"]["conformal"]["patients_exposed"]
+    assert (table["count"], table["of"], table["value"]) == (20, 20, 1.0)
 
 
-def test_an_audit_is_migrated_as_a_result_is(tmp_path, make_audit):
-    write_audit(tmp_path / "audit.json", make_audit(exposed=3))
-    tree = json.loads((tmp_path / "audit.json").read_text()) | {"schema_version": 1}
-    del tree["protocols"]["conformal"]["patients_with_flagged_images"]
+def test_an_audit_is_migrated_as_a_result_is(tmp_path):
+    tree = read("audit-schema-1.json")
+    test = tree["protocols"]["conformal"]
+    exposed = test["patients_exposed"]
+    test.pop("patients_with_flagged_images", None)
     (tmp_path / "audit.json").write_text(json.dumps(tree))
-    found = read_audit(tmp_path / "audit.json").protocols.conformal
-    assert (found.patients_exposed, found.patients_with_flagged_images) == (None, 3)
+    found = read_audit(tmp_path / "audit.json")
+    assert found.evidence.patients_exposed is None
+    assert found.evidence.patients_with_flagged_images == exposed is not None
+    assert "patients_exposed" not in found.protocols["conformal"]
+
+
+def test_what_an_old_file_says_becomes_tables_of_the_same_numbers():
+    before = read("result-schema-2.json")
+    after = read_result(HERE / "result-schema-2.json")
+    for old, new in zip(before["checkpoints"], after.checkpoints, strict=True):
+        dar, test = old["protocols"]["dar"], old["protocols"]["conformal"]
+        tables, found = new.protocols, new.evidence
+        assert tables["dar"]["n_mem"].count == dar["n_mem"] == found.reference_n_mem
+        assert tables["dar"]["n_mem"].value == dar["mem_fraction"]
+        assert tables["dar"]["n_mem"].null == dar["expected_mem_fraction"] == found.reference_null
+        assert tables["dar"]["tau"].value == dar["tau"] == found.tau
+        assert tables["conformal"]["copies"].value == test["copies_flagged_fraction"]
+        assert tables["conformal"]["n_copies"].count == test["n_copies"] == found.n_copies
+        assert ("exposed" in tables["conformal"]) == (test["n_mem"] is not None)
+        assert found.min_p == test["finest_p"] and found.notes == test["notes"]
+        assert found.min_detectable_copy_rate == test["minimum_detectable_copy_rate"]
+        matched = tables["dar-matched"]["n_mem"]
+        assert matched.count == old["protocols"]["dar_matched"]["n_mem"]
+    assert after.request == before.get("asked") and after.components.protocols == []
+    assert [e.text for e in after.mitigation_effects] == [
+        d["text"] for d in before.get("deeds", [])
+    ]
 
 
 def test_steps_follow_each_other_and_leave_the_tree_as_it_is():
@@ -96,4 +125,4 @@ def test_what_is_not_old_is_left_alone(version):
 @pytest.mark.parametrize("odd", [[], 3, {"protocols": 3}, {"protocols": {"conformal": []}}])
 def test_a_damaged_tree_is_left_to_the_reader(odd):
     tree = {"schema_version": 1, "checkpoints": [odd], "protocols": None}
-    assert migrate(tree) == tree | {"schema_version": 2}
+    assert migrate(tree) == tree | {"schema_version": SCHEMA}

@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from memtk.evaluation import EmbeddedSets, Levels, Patients, calibrate, evaluate
+from memtk.evaluation import EmbeddedSets, Patients, calibrate, evaluate
+from memtk.interfaces import Levels
 from memtk.registry import open_registry
 from memtk.results import Checkpoint, Counts, write_arrays
 from memtk.results.validate import recount
@@ -22,16 +23,18 @@ def evaluation():
     sets = EmbeddedSets(training, rng.normal(size=(V, 8)), synthetic)
     similarity = open_registry().load("similarity", "cosine")()
     patients = Patients([str(i) for i in range(N)], [str(i) for i in range(V)])
-    return evaluate(sets, sets, calibrate(sets, similarity, patients), Levels())
+    calibration = calibrate(sets, similarity, patients)
+    protocols = open_registry().entries("protocol")
+    return evaluate(sets, sets, calibration, Levels(), protocols=protocols)
 
 
 @pytest.fixture
 def counted(make_result, evaluation, tmp_path):
     """`counted(change)`: the recount after `change(arrays)`, of 30 training, 40 synthetic images"""
-    protocols = evaluation.protocols
+    found, protocols = evaluation.evidence, evaluation.protocols
     base = make_result(n=N, m=M, validation=V)
-    last = Checkpoint(step=7, n_synthetic=M, protocols=protocols)
-    assert protocols.conformal.n_copies and protocols.conformal.n_mem  # something is flagged
+    last = Checkpoint(step=7, n_synthetic=M, evidence=found, protocols=protocols)
+    assert found.n_copies and found.n_mem  # something is flagged
 
     def run(change=lambda arrays: None, **update):
         arrays = {name: value.copy() for name, value in evaluation.arrays.items()}
@@ -43,7 +46,7 @@ def counted(make_result, evaluation, tmp_path):
     return run
 
 
-def test_the_arrays_of_a_evaluation_give_its_numbers(counted):
+def test_the_arrays_of_an_evaluation_give_its_numbers(counted):
     said = counted()
     assert (said.outcome, said.detail) == ("ok", "1 of 1 checkpoints")
 
@@ -59,8 +62,8 @@ def test_several_images_of_a_patient_are_no_reason_to_doubt(counted, make_result
     [
         ("train_synthetic", 0.0, "dar n_mem"),
         ("synthetic_train", 0.0, "dar n_copies"),
-        ("validation_train", 1.0, "validation called copies"),
-        ("train_validation", 0.99, "dar tau"),
+        ("validation_train", 1.0, "dar validation_called_copies"),
+        ("train_validation", 0.99, "tau is"),
         ("train_synthetic_above", 9, "dar-matched n_mem"),
         ("copies_p", 1.0, "conformal n_copies"),
         ("exposure_p", 1.0, "conformal n_mem"),

@@ -37,7 +37,7 @@ def test_an_unknown_key_is_refused_at_any_depth(make_result):
 
 
 def test_a_fraction_above_one_is_refused(make_result):
-    with pytest.raises(ValidationError, match="mem_fraction"):
+    with pytest.raises(ValidationError, match="a share lies between 0 and 1"):
         make_result(dar=65)
 
 
@@ -48,7 +48,7 @@ def test_a_result_cannot_be_changed(make_result):
 
 def test_a_result_of_memtk_0_1_0_is_read_as_what_it_said():
     result = read_result(Path(__file__).parent / "result-memtk-0.1.0.json")
-    found = result.last.protocols.conformal
+    found = result.last.evidence
     assert (found.n_mem, found.patients_with_flagged_images, found.n_copies) == (27, 25, 30)
     assert found.copy_rate is None and found.patients_exposed is None
     assert result.selftest is None

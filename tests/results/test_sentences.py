@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from memtk.results import EmbedderSaw, explain
+from memtk.results import EmbedderTrainedOn, explain
 
 SAYS = [
     ({}, "these images pass", "cannot"),
@@ -19,8 +19,12 @@ SAYS = [
     ({}, "No training patient was flagged as exposed", "not tested"),
     ({}, "Of 100 copies that we made ourselves", "too few to rely on"),
     ({}, "it noticed 96 (96 %).", "embeddings"),
-    ({"patients_fewest": 10}, "up to 9 exposed patients would have gone unnoticed", "10 exposed"),
-    ({"patients_fewest": 1}, "was flagged as exposed.", "unnoticed at these"),
+    (
+        {"min_detectable_patients": 10},
+        "up to 9 exposed patients would have gone unnoticed",
+        "10 exposed",
+    ),
+    ({"min_detectable_patients": 1}, "was flagged as exposed.", "unnoticed at these"),
     ({"exposed": 7}, "7 of 64 training patients (10.9 %) are exposed", "No training patient"),
     ({"exposed": 1}, "1 of 64 training patients (1.6 %) is exposed", "these images pass"),
     ({"exposed": None}, "was not tested", "No training patient"),
@@ -39,7 +43,7 @@ SAYS = [
     ({"test": {"exposure": 96}, "exposed": None}, "it noticed 96 (96 %).", "other comparison"),
     ({"given": True}, "embeddings that were given", "brought along"),
     ({"given": True}, "that were given along with the embeddings", "made ourselves"),
-    ({"bound": None, "minimum_detectable_copy_rate": None}, "can neither pass", "four times"),
+    ({"bound": None, "min_detectable_copy_rate": None}, "can neither pass", "four times"),
 ]
 
 
@@ -50,8 +54,8 @@ def test_every_branch_says_what_is_true_and_not_what_is_not(make_audit, figures,
 
 
 def test_an_embedder_that_was_brought_along_is_said_to_be(make_audit):
-    saw = EmbedderSaw(copies="given", exposure="given")
-    text = explain(make_audit().model_copy(update={"embedder_saw": saw}))
+    saw = EmbedderTrainedOn(copies="given", exposure="given")
+    text = explain(make_audit().model_copy(update={"embedder_trained_on": saw}))
     assert "The embedder was brought along" in text and "not with images" not in text
 
 

@@ -9,8 +9,8 @@ from scipy import stats
 
 from memtk.errors import UserError
 from memtk.results import Counts, RunFile, write_result, write_run_file
-from memtk.results.measures import measure
-from memtk.results.schema import Measured
+from memtk.results.measures import main_measures, measures_of
+from memtk.results.schema import MeasureInfo
 from memtk.results.seeds import (
     paired_difference,
     qualities,
@@ -44,7 +44,7 @@ def study(make_result, tmp_path):
             last = result.last.model_copy(
                 update={
                     "quality": {"fid[net]": 10.0 + seed},
-                    "measured": {"fid[net]": Measured(real=2.0, better="lower")},
+                    "measure_info": {"fid[net]": MeasureInfo(real=2.0, better="lower")},
                 }
             )
             used = Counts(images=64 if size == "1" else 32 + seed, patients=30)
@@ -58,12 +58,12 @@ def test_seeds_of_one_setting_are_one_group_even_if_their_sizes_differ_a_little(
     settings = settings_of(*study)
     assert [s.label for s in settings] == ["datasize 0.5", "datasize 1"]
     assert [len(s.findings) for s in settings] == [3, 3]
-    assert settings[0].count("dar_mem").values == (30, 32, 37)
-    assert settings[0].share("dar_mem").mean == pytest.approx(33 / 64)
-    assert settings[0].null("dar_mem") == pytest.approx(0.05)
+    assert settings[0].count("dar:n_mem").values == (30, 32, 37)
+    assert settings[0].value("dar:n_mem").mean == pytest.approx(33 / 64)
+    assert settings[0].null("dar:n_mem") == pytest.approx(0.05)
     assert settings[0].quality("fid[net]").low == 10 and settings[0].real("fid[net]") == 2
     assert qualities(settings) == ["fid[net]"] and settings[0].steps() == (900,)
-    assert settings[0].share("dar_mem", 900) == settings[0].share("dar_mem")
+    assert settings[0].value("dar:n_mem", 900) == settings[0].value("dar:n_mem")
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -76,22 +76,32 @@ def test_the_interval_of_a_mean_is_students():
 
 def test_two_settings_are_compared_seed_by_seed(study):
     small, large = settings_of(*study)
-    found = paired_difference(large, small, "dar_mem")
+    found = paired_difference(large, small, "dar:n_mem")
     assert found.difference.values == pytest.approx([-20 / 64, -24 / 64, -28 / 64])
     expected = stats.ttest_1samp(found.difference.values, 0).confidence_interval(0.95)
     assert found.difference.interval == pytest.approx((expected.low, expected.high))
-    assert found.clear and not paired_difference(small, small, "dar_mem").clear
+    assert found.clear and not paired_difference(small, small, "dar:n_mem").clear
     assert paired_difference(small, large, "copy_rate") is None  # it was not computed
 
 
-def test_what_was_not_computed_is_none_and_a_blunt_test_has_no_null(make_result):
-    result = make_result(exposed=None, validation=4)
-    assert measure("conformal_mem").of(result, result.last) is None
-    copied = measure("conformal_copies").of(result, result.last)
-    assert copied.null is None and copied.share == 0
-    assert measure("copy_rate").of(result, result.last) is None
-    blunt = make_result(exposed=2, validation=4)
-    assert measure("conformal_mem").of(blunt, blunt.last).share == 2 / 64
+def test_what_was_not_computed_is_no_measure_and_what_is_said_twice_is_shown_once(make_result):
+    result = make_result(exposed=None)
+    names = [each.name for each in measures_of(result, result.last)]
+    assert names[0] == "n_copies" and not {"copy_rate", "n_mem", "patients_exposed"} & {*names}
+    assert "conformal:copies" in names and "conformal:exposed" not in names
+    assert "conformal:n_copies" not in names, "the verdict rests on it: it is shown once"
+
+
+def test_what_is_compared_with_chance_is_shown_where_there_is_little_room(make_result):
+    result = make_result()
+    table = {"a": result.last.protocols["dar"]["validation_called_copies"], "b": None}
+    table["b"] = table["a"]
+    last = result.last.model_copy(update={"protocols": result.last.protocols | {"own": table}})
+    shown = [each.name for each in main_measures(measures_of(result, last))]
+    assert shown == [
+        "conformal:copies", "conformal:exposed", "dar:n_mem", "dar:n_copies", "dar-matched:n_mem",
+        "own:a",
+    ]  # fmt: skip
 
 
 def test_counts_have_the_interval_of_as_many_trials_as_patients(make_result):
@@ -104,20 +114,23 @@ def test_counts_have_the_interval_of_as_many_trials_as_patients(make_result):
 
     def with_patients(patients):
         used = Counts(images=64, patients=patients)
-        return measure("dar_mem").of(result.model_copy(update={"used_training": used}), last)
+        changed = result.model_copy(update={"used_training": used})
+        [found] = measures_of(changed, last, "dar:n_mem")
+        return found.record
 
     one_each, pairs = with_patients(64), with_patients(32)
-    assert (one_each.low, one_each.high) == bounds(9, 64)
-    assert pairs.share == one_each.share and pairs.low < one_each.low
-    assert pairs.high > one_each.high
-    copies = measure("dar_copies").of(result, last)
-    assert (copies.low, copies.high) == bounds(last.protocols.dar.n_copies, last.n_synthetic)
+    assert one_each.interval == bounds(9, 64)
+    assert pairs.value == one_each.value and pairs.interval[0] < one_each.interval[0]
+    assert pairs.interval[1] > one_each.interval[1]
+    [copies] = measures_of(result, last, "dar:n_copies")
+    assert copies.record.interval == bounds(copies.record.count, last.n_synthetic)
 
 
 def test_the_table_says_everything_in_words_of_csv(study):
     rows = list(csv.DictReader(io.StringIO(study_csv(*study))))
     assert len(rows) == 6 and rows[0]["mitigation.datasize"] == "0.5" and rows[1]["seed"] == "1"
-    assert float(rows[0]["dar_mem_count"]) == 30 and rows[0]["copy_rate"] == ""
+    assert float(rows[0]["dar:n_mem_count"]) == 30 and float(rows[0]["dar:n_mem_null"]) < 0.06
+    assert float(rows[0]["dar:n_mem"]) == 30 / 64 and "copy_rate" not in rows[0]
     assert float(rows[0]["quality:fid[net]"]) == 10 and float(rows[0]["real:fid[net]"]) == 2
     assert study_rows(*study)[0]["last"] is True
     assert study_csv(study[0], []) == "\n"

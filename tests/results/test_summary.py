@@ -8,7 +8,7 @@ from memtk.results import headline, percent
 
 
 def test_memorized_names_images_patients_and_the_null(make_result):
-    text = headline(make_result(dar=29, copies=30, exposed=27, patients_exposed=20))
+    text = headline(make_result(dar=29, copies=30, exposed=27, patients_with_flagged_images=20))
     assert text == (
         "27 of 64 training images (42 %), from 20 patients, came out of the generator again; the "
         "reference rule counts 29 (45 %), where a generator that has memorized nothing would score "

@@ -35,9 +35,9 @@ def test_a_high_reference_count_is_no_sign_where_the_null_is_as_high(make_result
 
 
 def test_the_fewest_that_can_be_flagged_follow_from_the_sizes(make_result):
-    assert verdict(make_result()).fewest == 10  # 64 / 65 / 0.1 = 9.8
-    assert verdict(make_result(validation=8)).fewest == 72  # more than there are: none
-    assert verdict(make_result(exposed=None, m=200)).fewest == 31  # of the synthetic images
+    assert verdict(make_result()).min_detectable == 10  # 64 / 65 / 0.1 = 9.8
+    assert verdict(make_result(validation=8)).min_detectable == 72  # more than there are: none
+    assert verdict(make_result(exposed=None, m=200)).min_detectable == 31  # of the synthetic images
 
 
 def test_every_kind_has_a_title_and_none_speaks_of_safety(make_result):

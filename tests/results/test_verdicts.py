@@ -6,7 +6,7 @@ import re
 import pytest
 
 from memtk.results import Policy
-from memtk.results.verdicts import fewest_patients
+from memtk.results.verdicts import min_detectable_patients
 
 INEXACT = 1e-9
 
@@ -76,10 +76,10 @@ def test_every_condition_that_is_missing_is_a_reason(make_audit):
 
 
 def test_a_pass_states_all_three_of_its_grounds_and_what_went_unseen(make_audit):
-    audit = make_audit(patients_fewest=10)
+    audit = make_audit(min_detectable_patients=10)
     assert len(audit.verdict.reasons) == 3
     assert "Up to 9 exposed patients would have gone unnoticed" in audit.verdict.reasons[1]
-    assert "unnoticed" not in " ".join(make_audit(patients_fewest=1).verdict.reasons)
+    assert "unnoticed" not in " ".join(make_audit(min_detectable_patients=1).verdict.reasons)
 
 
 def test_a_copy_rate_at_less_confidence_than_asked_cannot_fail(make_audit):
@@ -91,9 +91,9 @@ def test_a_copy_rate_at_less_confidence_than_asked_cannot_fail(make_audit):
 
 def test_without_a_test_of_patients_the_sizes_tell_whether_any_could_be_flagged(make_audit):
     assert said(make_audit(validation=8, can_reject=True))[0] == "inconclusive"
-    found = make_audit().protocols.conformal
-    assert fewest_patients(found, 64) == 10  # 64 / 65 / 0.1 = 9.8
-    assert fewest_patients(found.model_copy(update={"patients_fewest": 3}), 64) == 3
+    found = make_audit().evidence
+    assert min_detectable_patients(found, 64) == 10  # 64 / 65 / 0.1 = 9.8
+    assert min_detectable_patients(found.model_copy(update={"min_detectable_patients": 3}), 64) == 3
 
 
 def test_the_number_of_validation_patients_that_would_do_is_given(make_audit):
@@ -131,18 +131,18 @@ def test_no_reason_promises_anonymity_or_safety(make_audit):
 
 def test_how_many_exposed_patients_may_go_unseen_is_asked_only_where_the_policy_says(make_audit):
     strict = Policy(max_unseen_patients=0.1)  # 6.4 of 64
-    assert said(make_audit(patients_fewest=10))[0] == "pass"
-    outcome, text = said(make_audit(patients_fewest=10, policy=strict))
+    assert said(make_audit(min_detectable_patients=10))[0] == "pass"
+    outcome, text = said(make_audit(min_detectable_patients=10, policy=strict))
     assert outcome == "inconclusive"
     assert "Up to 9 of 64 training patients (14.1 %) may be exposed" in text
-    assert said(make_audit(patients_fewest=7, policy=strict))[0] == "pass"  # six may
+    assert said(make_audit(min_detectable_patients=7, policy=strict))[0] == "pass"  # six may
 
 
 def test_as_many_validation_patients_as_are_named_would_let_fewer_go_unseen(make_audit):
     for limit in (0.0, 0.02, 0.1):
         policy = Policy(max_unseen_patients=limit)
-        _, text = said(make_audit(patients_fewest=40, validation=10, policy=policy))
+        _, text = said(make_audit(min_detectable_patients=40, validation=10, policy=policy))
         needed = int(re.search(r"About (\d+) validation patients instead of 10", text)[1])
-        fdr = make_audit().protocols.conformal.fdr
+        fdr = make_audit().evidence.fdr
         unseen = [math.ceil(64 / (fdr * (v + 1)) - 1e-9) - 1 for v in (needed, needed - 1)]
         assert unseen[0] <= limit * 64 < unseen[1]

@@ -35,7 +35,7 @@ class Seen(StudyDisplay):
 
 
 def shares(study):
-    return {f.cell: f.result.last.protocols.dar.mem_fraction for f in study.findings}
+    return {f.cell: f.result.last.protocols["dar"]["n_mem"].value for f in study.findings}
 
 
 def test_a_study_finds_the_known_truth_in_every_cell(finished):

@@ -26,7 +26,7 @@ from memtk.results import Found, Planted, Rate, SelfTest
 _CURVES: tuple[tuple[str, str, str, str, Callable[[Found], Rate]], ...] = (
     ("conformal, p ≤ α", OTHER, "o", "-", lambda found: found.conformal),
     ("reference rule", SYNTHETIC, "s", "-", lambda found: found.dar),
-    ("nearer than every validation image", LAST, "^", "-", lambda found: found.finest),
+    ("nearer than every validation image", LAST, "^", "-", lambda found: found.min_p),
     ("of those found: the right training image", INK, "D", ":", lambda found: found.right_image),
 )
 _STEP = 0.09

@@ -18,8 +18,8 @@ from memtk.report.figures.style import (
     panels,
     quiet,
 )
-from memtk.results.measures import MEASURES, Measure
-from memtk.results.seeds import Setting
+from memtk.results.measures import main_measures
+from memtk.results.seeds import Setting, measures_in
 from memtk.results.study import SEED, StudyAxis, StudyFile
 
 
@@ -177,16 +177,16 @@ def steps_panel(settings: Sequence[Setting], get: Get, title: str, *, share: boo
     return Panel(title, tuple(lines), share)
 
 
-def measure_points(measure: Measure) -> Get:
-    """Return what finds the point of a memorization measure."""
+def measure_points(name: str) -> Get:
+    """Return what finds the point of a measure of memorization."""
 
     def get(setting: Setting, step: int | None) -> Point | None:
-        values = setting.measured(measure.key, step)
+        values = setting.measured(name, step)
         if not values:
             return None
-        intervals = [(v.low, v.high) for v in values if v.low is not None and v.high is not None]
-        null = None if measure.key == "copy_rate" else setting.null(measure.key, step)
-        return Point(0, tuple(v.share for v in values), null, tuple(intervals))
+        intervals = tuple(v.interval for v in values if v.interval is not None)
+        null = setting.null(name, step) or None  # a line at 0 is the axis
+        return Point(0, tuple(v.value for v in values if v.value is not None), null, intervals)
 
     return get
 
@@ -201,10 +201,15 @@ def quality_points(name: str) -> Get:
     return get
 
 
-def measure_titles() -> list[tuple[Measure, str]]:
-    """Return the measures with titles that say of which images they are."""
-    of = {"memorized": "Training images", "copies": "Synthetic images"}
-    return [(measure, f"{of[measure.side]}: {measure.title}") for measure in MEASURES]
+def measure_titles(settings: Sequence[Setting]) -> list[tuple[str, str]]:
+    """Return the copy rate and the main measures, by name, with titles that name the protocol."""
+    known = measures_in(settings)
+    shown = [m for m in known.values() if m.name == "copy_rate"] + main_measures(known.values())
+    return [
+        (m.name, f"{m.protocol}: {m.record.title}".removeprefix(": ").replace("<=", "≤"))
+        for m in shown
+        if m.record.of
+    ]
 
 
 def _moved(point: Point, x: float) -> Point:

@@ -22,7 +22,8 @@ from memtk.report.figures.style import (
     quiet,
 )
 from memtk.report.quality import QualityRow
-from memtk.results import Checkpoint, Conformal
+from memtk.results import Result
+from memtk.results.measures import main_measures, measures_of, named_measures
 from memtk.results.schema import Losses
 
 
@@ -40,63 +41,45 @@ class Curve:
     null: float | None
 
 
-def draw_checkpoints(checkpoints: Sequence[Checkpoint], training: int) -> str | None:
+def draw_checkpoints(result: Result) -> str | None:
     """Return the figure as a `data:` URI; None for a single checkpoint, which has no course.
 
     Left: share of the training images memorized by each protocol. Right: share of the synthetic
     images that are copies. Dashed, in the same colour: what a generator that has memorized nothing
     would score.
-
-    Args:
-        checkpoints: in the order of their steps.
-        training: N.
     """
+    checkpoints = result.checkpoints
     if len(checkpoints) < 2:
         return None
-    steps = [c.step for c in checkpoints]
     with quiet():
         figure = panels(2)
-        for axes, title, curves in (
-            (figure.axes[0], "Training images memorized", _memorized(checkpoints, training)),
-            (figure.axes[1], "Synthetic images that are copies", _copies(checkpoints)),
+        for axes, title, side in (
+            (figure.axes[0], "Training images memorized", "training"),
+            (figure.axes[1], "Synthetic images that are copies", "synthetic"),
         ):
-            _draw_shares(axes, steps, curves)
+            _draw_shares(axes, [c.step for c in checkpoints], curves_of(result, side))
             label(axes, title, "training steps")
         return as_uri(figure)
 
 
-def _memorized(checkpoints: Sequence[Checkpoint], training: int) -> list[Curve]:
-    dar = [c.protocols.dar for c in checkpoints]
-    tests = [c.protocols.conformal for c in checkpoints]
-    matched = [c.protocols.dar_matched.mem_fraction for c in checkpoints]
-    reference = [d.mem_fraction for d in dar]
-    flagged = [None if t.n_mem is None else t.n_mem / training for t in tests]
-    curves = [
-        Curve("reference rule", SYNTHETIC, reference, dar[-1].expected_mem_fraction),
-        _conformal(tests[-1], [t.exposed_flagged_fraction for t in tests], flagged),
-    ]
-    if any(m is not None and abs(m - r) > 1e-6 for m, r in zip(matched, reference, strict=True)):
-        curves.insert(1, Curve("at equal sizes", OTHER, matched, 0.05))
+def curves_of(result: Result, side: str) -> list[Curve]:
+    """Return a curve for each main measure of one side, over the checkpoints."""
+    found = [{m.name: m for m in measures_of(result, c)} for c in result.checkpoints]
+    known = named_measures((result, c) for c in result.checkpoints)
+    shown = [m for m in main_measures(known.values()) if m.record.side == side and m.record.of]
+    curves = []
+    for number, measure in enumerate(shown):
+        records = [each[measure.name].record if measure.name in each else None for each in found]
+        nulls = [record.null for record in records if record and record.null is not None]
+        curves.append(
+            Curve(
+                f"{measure.protocol}: {measure.record.title.replace('<=', '≤')}",
+                SERIES[number % len(SERIES)],
+                [record.value if record else None for record in records],
+                nulls[-1] if nulls else None,
+            )
+        )
     return curves
-
-
-def _copies(checkpoints: Sequence[Checkpoint]) -> list[Curve]:
-    tests = [c.protocols.conformal for c in checkpoints]
-    reference = [c.protocols.dar.copy_fraction for c in checkpoints]
-    flagged = [c.protocols.conformal.n_copies / c.n_synthetic for c in checkpoints]
-    return [
-        Curve("reference rule", SYNTHETIC, reference, None),
-        _conformal(tests[-1], [t.copies_flagged_fraction for t in tests], flagged),
-    ]
-
-
-def _conformal(
-    test: Conformal, shares: Sequence[float | None], flagged: Sequence[float | None]
-) -> Curve:
-    """Draw the share with p <= alpha; what is flagged where no p-value can be that small."""
-    if test.finest_p > test.alpha:
-        return Curve("conformal, flagged", LAST, flagged, None)
-    return Curve(f"conformal, p ≤ {test.alpha:g}", LAST, shares, test.copies_expected_fraction)
 
 
 def _draw_shares(axes: Axes, steps: list[int], curves: list[Curve]) -> None:
@@ -118,24 +101,23 @@ def _draw_shares(axes: Axes, steps: list[int], curves: list[Curve]) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(0, 0.99))
 
 
-def draw_quality(checkpoints: Sequence[Checkpoint], rows: Sequence[QualityRow]) -> str | None:
+def draw_quality(result: Result, rows: Sequence[QualityRow]) -> str | None:
     """Return the figure as a `data:` URI; None for a single checkpoint, or without measures.
 
-    First panel: share of the training images that are memorized and of the synthetic images that
-    are copies by the reference rule, and the estimated copy rate. Then one panel a measure; dashed,
-    what real images score.
+    First panel: the first main measure of either side, and the estimated copy rate. Then one panel
+    a measure; dashed, what real images score.
 
     Args:
-        checkpoints: in the order of their steps.
+        result: of a cell.
         rows: the measures, by checkpoint.
     """
-    steps = [c.step for c in checkpoints]
+    steps = [c.step for c in result.checkpoints]
     drawn = [row for row in rows if len(_points(steps, row)) > 1]
     if not drawn:
         return None
     with quiet():
         figure = panels(len(drawn) + 1, width=3.45, height=2.3, columns=3)
-        _memorization(figure.axes[0], steps, checkpoints)
+        _memorization(figure.axes[0], steps, result)
         for axes, row in zip(figure.axes[1:], drawn, strict=False):
             _measure(axes, steps, row)
         for axes in figure.axes[: len(drawn) + 1]:
@@ -143,17 +125,11 @@ def draw_quality(checkpoints: Sequence[Checkpoint], rows: Sequence[QualityRow]) 
         return as_uri(figure)
 
 
-def _memorization(axes: Axes, steps: list[int], checkpoints: Sequence[Checkpoint]) -> None:
-    protocols = [c.protocols for c in checkpoints]
-    curves: list[tuple[str, str, list[float | None]]] = [
-        ("memorized", SYNTHETIC, [p.dar.mem_fraction for p in protocols]),
-        ("copies", OTHER, [p.dar.copy_fraction for p in protocols]),
-        (
-            "copy rate, estimated",
-            LAST,
-            [p.conformal.copy_rate.estimate if p.conformal.copy_rate else None for p in protocols],
-        ),
-    ]
+def _memorization(axes: Axes, steps: list[int], result: Result) -> None:
+    rates = [c.evidence.copy_rate for c in result.checkpoints]
+    curves = [(c.name, c.color, c.shares) for c in curves_of(result, "training")[:1]]
+    curves += [(c.name, OTHER, c.shares) for c in curves_of(result, "synthetic")[:1]]
+    curves.append(("copy rate, estimated", LAST, [r.estimate if r else None for r in rates]))
     for name, color, shares in curves:
         points = [(s, 100 * v) for s, v in zip(steps, shares, strict=True) if v is not None]
         if points:

@@ -36,7 +36,7 @@ def test_every_kind_has_a_panel_with_its_rates_and_intervals(audited, drawn):
     names = {
         "conformal, p ≤ α": "conformal",
         "reference rule": "dar",
-        "nearer than every validation image": "finest",
+        "nearer than every validation image": "min_p",
         "of those found: the right training image": "right_image",
     }
     for name, field in names.items():

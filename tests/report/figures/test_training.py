@@ -15,7 +15,7 @@ def drawn(monkeypatch):
     monkeypatch.setattr(training, "as_uri", lambda f: kept.append(f) or "data:")
 
     def draw(result):
-        draw_checkpoints(result.checkpoints, result.used_training.images)
+        draw_checkpoints(result)
         curves = [
             {line.get_label(): list(line.get_ydata()) for line in axes.lines}
             for axes in kept[-1].axes
@@ -36,44 +36,35 @@ def result_of(folder):
 def test_curves_are_the_shares_and_dashes_their_nulls(make_run, drawn):
     result = result_of(make_run())
     (memorized, copies), (left, right) = drawn(result)
-    dar = [c.protocols.dar for c in result.checkpoints]
-    tests = [c.protocols.conformal for c in result.checkpoints]
-    assert memorized["reference rule"] == [100 * d.mem_fraction for d in dar]
-    assert memorized["conformal, p ≤ 0.05"] == [100 * tests[-1].exposed_flagged_fraction]
-    assert copies["conformal, p ≤ 0.05"] == [100 * t.copies_flagged_fraction for t in tests]
-    assert left == pytest.approx([4, 5]) and right == pytest.approx([4])
-    assert "at equal sizes" not in memorized  # M = V: it is the reference rule itself
+    tables = [c.protocols for c in result.checkpoints]
+    shares = [100 * t["dar"]["n_mem"].value for t in tables]
+    assert memorized["dar: memorized, n_mem / N"] == shares
+    assert memorized["dar-matched: memorized at equal sizes"] == pytest.approx(shares)  # M = V
+    exposed = [100 * tables[-1]["conformal"]["exposed"].value]
+    assert memorized["conformal: training images, p ≤ 0.05"] == exposed
+    near = [100 * t["conformal"]["copies"].value for t in tables]
+    assert copies["conformal: synthetic images, p ≤ 0.05"] == near
+    assert left == pytest.approx([4, 5, 5])
+    assert right == pytest.approx(sorted([4, 100 * tables[-1]["dar"]["n_copies"].null]))
 
 
-def test_at_unequal_sizes_the_matched_share_is_a_curve_of_its_own(make_run, drawn):
+def test_a_protocol_of_a_stranger_has_a_curve_too(make_run, drawn):
     result = result_of(make_run())
+    record = result.last.protocols["dar"]["n_mem"].model_copy(
+        update={"title": "own rule", "value": 0.25, "null": None}
+    )
     changed = [
-        c.model_copy(
-            update={
-                "protocols": c.protocols.model_copy(
-                    update={
-                        "dar_matched": c.protocols.dar_matched.model_copy(
-                            update={"mem_fraction": 0.25}
-                        )
-                    }
-                )
-            }
-        )
+        c.model_copy(update={"protocols": c.protocols | {"mine": {"share": record}}})
         for c in result.checkpoints
     ]
     (memorized, _), _ = drawn(result.model_copy(update={"checkpoints": changed}))
-    assert memorized["at equal sizes"] == [25, 25]
-
-
-def test_where_no_p_value_can_reach_alpha_the_flagged_share_is_drawn(make_run, drawn):
-    result = result_of(make_run(count=12, cells={"monai": 1.0}))
-    (memorized, copies), _ = drawn(result)
-    assert memorized["conformal, flagged"] == [100 * result.last.protocols.conformal.n_mem / 12]
-    assert len(copies["conformal, flagged"]) == 2
+    assert memorized["mine: own rule"] == [25, 25]
 
 
 def test_a_single_checkpoint_has_no_course(make_run):
-    assert draw_checkpoints(result_of(make_run()).checkpoints[:1], 24) is None
+    result = result_of(make_run())
+    one = result.model_copy(update={"checkpoints": result.checkpoints[:1]})
+    assert draw_checkpoints(one) is None
 
 
 @pytest.fixture
