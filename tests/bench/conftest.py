@@ -15,6 +15,7 @@ SMALL = (
     "monai3d.diffusion.steps=4",
     "monai3d.sampling_steps=3",
     "embedder.training.steps=4",
+    "bench.plants=5",
 )
 
 
