@@ -29,7 +29,7 @@ def test_cells_in_processes_give_the_numbers_of_those_in_this_one(begun, registr
     plan = make_study(base(), ["seed=0,1"], registry)
     study = run_study(plan, registry, out=begun, device="cpu", jobs=2).study
     assert not study.missing, study.failed
-    found = [f.result.last.protocols.dar for f in study.findings]
+    found = [f.result.last.protocols["dar"] for f in study.findings]
     assert found[0] == found[1]
     assert [f.result.seed for f in study.findings] == [0, 1]
 

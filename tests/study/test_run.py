@@ -48,9 +48,8 @@ def test_a_study_finds_the_known_truth_in_every_cell(finished):
 def test_the_table_has_a_row_for_every_checkpoint_of_every_cell(finished):
     rows = list(csv.DictReader((finished.study.folder / "study.csv").open()))
     assert [row["copycat.rate"] for row in rows] == ["0", "0.5", "1"]
-    assert float(rows[2]["dar_mem_share"]) == 1 and float(rows[2]["dar_mem_null"]) == pytest.approx(
-        0.05
-    )
+    assert float(rows[2]["dar:n_mem"]) == 1
+    assert float(rows[2]["dar:n_mem_null"]) == pytest.approx(0.05)
 
 
 def test_a_cell_is_the_bench_of_its_settings_with_a_shared_detector(tmp_path, registry, base):
