@@ -67,7 +67,7 @@ class ReportFigure:
         image: of matplotlib, or the bytes of an SVG or a PNG file.
         alt: what it shows, for readers who do not see it.
         caption: how to read it.
-        width: on the page in CSS pixels; 0 for all of it.
+        width: on the page in CSS pixels; 0 for all of it, of matplotlib for the figure's own.
     """
 
     image: Figure | bytes

@@ -112,9 +112,10 @@ def embed(figure: ReportFigure) -> Figure:
     Raises:
         Exception: if it is neither a figure nor an image, or a text in it may name somebody.
     """
-    image = figure.image
+    image, width = figure.image, figure.width
     if not isinstance(image, bytes):
         _require_harmless(text.get_text() for text in image.findobj(Text))
+        width = width or round(96 * image.get_figwidth())  # CSS has 96 pixels to the inch
         with quiet():
             uri = as_uri(image)
     elif image.startswith(_PNG):
@@ -128,7 +129,7 @@ def embed(figure: ReportFigure) -> Figure:
         svg = _Svg(image.decode())
         _require_harmless(svg.texts)
         uri = f"data:image/svg+xml;base64,{base64.b64encode(image).decode()}"
-    return Figure(uri, _plain(figure.alt), _plain(figure.caption), figure.width)
+    return Figure(uri, _plain(figure.alt), _plain(figure.caption), width)
 
 
 def clean(html: str) -> Markup:
