@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memtk.report import build_study_report
     from memtk.report.audit import build_audit_report
     from memtk.report.bench import build_report
+    from memtk.report.study import build_study_report
 
 __all__ = ["build_audit_report", "build_report", "build_study_report"]
 

@@ -49,22 +49,18 @@ def pairs_section(pairs: Pairs | None, data: Data, tau: float) -> Section:
 
 def selftest_section(selftest: SelfTest) -> Section:
     """Return what was found of copies that were planted, and of strangers."""
-    uri = draw_planted(selftest)
-    planted = Figure(
-        uri,
-        "Share of the planted copies that are found, by kind and strength of the change, with "
-        "intervals",
-        f"Bars: {share(selftest.confidence)} Clopper-Pearson intervals. On grey ground: changed "
-        "more than what the mixed copies use. Of copies that are found, the training image named "
-        "as their source should be the right one.",
-    )
-    return make_section(
-        "selftest",
-        "Would copies be noticed?",
-        "selftest.html",
-        selftest=selftest,
-        planted=planted if uri else None,
-    )
+    uri, planted = draw_planted(selftest), None
+    if uri:
+        planted = Figure(
+            uri,
+            "Share of the planted copies that are found, by kind and strength of the change, with "
+            "intervals",
+            f"Bars: {share(selftest.confidence)} Clopper-Pearson intervals. On grey ground: "
+            "changed more than what the mixed copies use. Of copies that are found, the training "
+            "image named as their source should be the right one.",
+        )
+    title = "Would copies be noticed?"
+    return make_section("selftest", title, "selftest.html", selftest=selftest, planted=planted)
 
 
 def provenance_section(origin: Provenance, command: str = "") -> Section:
