@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from memtk.data.public.catalogue import PREFIX
+from memtk.imaging.axes import MOST_VOXELS
 from memtk.interfaces import ComponentConfig
+
+MOST_PATIENTS = 1_000_000
+"""Of a split of phantoms: their numbers do not overlap up to here."""
 
 PHANTOMS = {"phantom2d": 2, "phantom3d": 3}
 """Sources that are made rather than read, and their number of spatial axes."""
@@ -41,10 +46,12 @@ class LimitConfig(ComponentConfig):
 class PhantomConfig(ComponentConfig):
     """How many phantoms are made."""
 
-    training: int = Field(64, ge=0, description="training patients")
-    validation: int = Field(64, ge=0, description="validation patients")
-    held_out: int = Field(0, ge=0, description="patients that nobody trains on or calibrates with")
-    images_per_patient: int = Field(1, ge=1, description="images of each patient")
+    training: int = Field(64, ge=0, le=MOST_PATIENTS, description="training patients")
+    validation: int = Field(64, ge=0, le=MOST_PATIENTS, description="validation patients")
+    held_out: int = Field(
+        0, ge=0, le=MOST_PATIENTS, description="patients that nobody trains on or calibrates with"
+    )
+    images_per_patient: int = Field(1, ge=1, le=1000, description="images of each patient")
     size: int = Field(32, ge=8, le=512, description="voxels along each axis")
     seed: int = Field(0, ge=0, description="of the patients' anatomies")
 
@@ -119,15 +126,23 @@ class DataConfig(ComponentConfig):
     @field_validator("shape")
     @classmethod
     def _shape_is_positive(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if value is not None and (len(value) not in (2, 3) or min(value) < 1):
-            raise ValueError("two or three positive numbers of voxels are needed, e.g. 32,48,32")
+        if value is not None and (len(value) not in (2, 3) or min(value) < 2):
+            raise ValueError(
+                "two or three positive numbers of voxels are needed, from 2 on, e.g. 32,48,32"
+            )
+        if value is not None and math.prod(value) > MOST_VOXELS:
+            raise ValueError(f"an image of more than {MOST_VOXELS:,} voxels is not taken")
         return value
 
     @field_validator("spacing")
     @classmethod
     def _spacing_is_positive(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is not None and (len(value) not in (2, 3) or min(value) <= 0):
-            raise ValueError("two or three positive sizes in mm are needed, e.g. 1,1,1")
+        if value is not None and (
+            len(value) not in (2, 3) or not all(1e-4 <= size <= 1e4 for size in value)
+        ):
+            raise ValueError(
+                "two or three positive sizes in mm are needed, 0.0001 to 10,000, e.g. 1,1,1"
+            )
         return value
 
     @field_validator("percentiles")

@@ -16,11 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtk.errors import PluginError, UserError, one_line
+from memtk.imaging.axes import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
-
-MOST_VOXELS = 2**29
-"""An image may have as many voxels, channels included: 512 x 512 x 2048."""
 
 GROWTH, FLOOR = 200, 2**26
 """What is read out of a file may be 64 MiB, or as many times the file's size: nothing that shows

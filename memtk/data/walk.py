@@ -77,9 +77,9 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
         raise UserError(f"{top} is a folder of the system, and holds no images")
     for place, folders, names in os.walk(top, onerror=_lost(found), followlinks=True):
         here = Path(place)
-        hidden = [name for name in (*folders, *names) if _is_hidden(name)]
+        hidden = sorted(name for name in (*folders, *names) if _is_hidden(name))
         found.left_out["hidden files or folders"] += [_below(here / n, top) for n in hidden]
-        labelled = [f for f in folders if not keep_labels and names_labels(f, folder=True)]
+        labelled = [f for f in sorted(folders) if not keep_labels and names_labels(f, folder=True)]
         for folder in (f for f in labelled if f not in hidden):
             count = sum(len(files) for _, _, files in os.walk(here / folder))
             found.left_out[LABELS].append(f"{_below(here / folder, top)}/ ({count} files)")

@@ -15,6 +15,9 @@ from memtk.errors import UserError
 CHANNELS = 4
 """Up to so many entries of the first of four axes are channels; more are images or time points."""
 
+MOST_VOXELS = 2**29
+"""An image may have as many voxels, channels included: 512 x 512 x 2048."""
+
 EXPECTED = "(H, W), (H, W, 3), (3, H, W), (D, H, W) or (C, D, H, W) with up to 4 channels"
 
 

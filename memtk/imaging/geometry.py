@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from memtk.errors import UserError
+from memtk.imaging.axes import MOST_VOXELS
 from memtk.interfaces import Volume
 
 
@@ -62,6 +64,7 @@ class Geometry:
                 )
             image = _orient(image)
         if self.spacing is not None:
+            _check_size(image, self.spacing, name)
             image = _resample(image, self.spacing, self.anti_aliasing)
         spacing = tuple(
             float(s) for s in np.linalg.norm(image.affine[:dims, :dims].numpy(), axis=0)
@@ -110,6 +113,18 @@ def _orient(image: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a default of labels in a later MONAI
         return Orientation(axcodes="RAS")(image)
+
+
+def _check_size(image: Any, spacing: tuple[float, ...], name: str) -> None:
+    """Refuse voxels so small, or so large, that an image of this size makes no sense of them."""
+    dims = len(spacing)
+    stored = np.linalg.norm(image.affine[:dims, :dims].numpy(), axis=0)
+    sizes = [
+        float(n * now / to) for n, now, to in zip(image.shape[1:], stored, spacing, strict=True)
+    ]
+    if not math.prod(sizes) <= MOST_VOXELS or min(sizes) < 1:
+        size = " x ".join(f"{n:.3g}" for n in sizes)
+        raise UserError(f"data.spacing = {_plain(spacing)} would make {name} {size} voxels large")
 
 
 def _resample(image: Any, spacing: tuple[float, ...], anti_aliasing: bool) -> Any:

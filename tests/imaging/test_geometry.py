@@ -123,3 +123,10 @@ def test_fine_texture_becomes_gray_and_not_noise():
     volume = Volume(x.astype(np.float32), (1.0, 1.0))
     plain, smooth = (Geometry(spacing=(5.0, 5.0), anti_aliasing=a)(volume).voxels for a in (0, 1))
     assert np.abs(smooth[0, 2:-2, 2:-2]).max() < 0.01 < 0.5 < np.abs(plain).max()
+
+
+@pytest.mark.parametrize("spacing", [(0.001, 0.001, 0.001), (900.0, 1.0, 1.0)])
+def test_a_voxel_size_that_no_image_can_have_is_refused_before_it_is_made(spacing):
+    volume = Volume(np.zeros((1, 20, 20, 20), np.float32), (1.0, 1.0, 1.0))
+    with pytest.raises(UserError, match=r"data.spacing = .* would make a.nii .* voxels large"):
+        Geometry(spacing=spacing)(volume, "a.nii")

@@ -1,0 +1,316 @@
+"""What a file says about its pixels is applied, or refused by name; axes go by one rule."""
+
+from __future__ import annotations
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageOps
+
+from memtk.errors import UserError
+from memtk.imaging.axes import as_image
+
+
+def corr(a, b):
+    return float(np.corrcoef(np.ravel(a).astype(float), np.ravel(b).astype(float))[0, 1])
+
+
+# pictures
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_whose_zero_is_white_is_read_as_viewers_show_it(tmp_path, image, read, dtype):
+    top = np.iinfo(dtype).max
+    px = image(3, top=top, dtype=dtype)
+    tifffile.imwrite(tmp_path / "a.tif", top - px, photometric="miniswhite")
+    assert np.array_equal(read(tmp_path / "a.tif").voxels[0], px)
+
+
+def test_pages_whose_zero_is_white_are_inverted_by_one_constant(tmp_path, image, read):
+    px = np.stack([image(i) for i in range(4)])
+    tifffile.imwrite(tmp_path / "a.tif", 255 - px, photometric="miniswhite")
+    assert np.array_equal(read(tmp_path / "a.tif").voxels[0], px)
+
+
+def test_floats_whose_zero_is_white_are_refused(tmp_path, image, read):
+    tifffile.imwrite(tmp_path / "a.tif", image(3).astype(np.float32), photometric="miniswhite")
+    with pytest.raises(UserError, match="a negative"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_a_palette_is_looked_up(tmp_path, image, read, suffix):
+    picture = Image.fromarray(image(3)).convert("P")
+    picture.putpalette([v for i in range(255, -1, -1) for v in (i, i, i)])
+    picture.save(tmp_path / f"a.{suffix}")
+    shown = np.asarray(Image.open(tmp_path / f"a.{suffix}").convert("L"))
+    x = read(tmp_path / f"a.{suffix}").voxels
+    assert x.shape == (1, 32, 32) and corr(x[0], shown) > 0.9999
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_cmyk_is_converted_as_viewers_do(tmp_path, image, read, suffix):
+    px = image(3)
+    ink = np.dstack([255 - px] * 3 + [np.full_like(px, 100)])
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(ink, "CMYK").save(path, **({"quality": 100} if suffix == "jpg" else {}))
+    shown = np.asarray(Image.open(path).convert("L"))
+    assert corr(read(path).voxels[0], shown) > 0.999
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "lzw.tif"])
+def test_the_tag_that_says_how_a_picture_is_turned_is_applied(
+    tmp_path, image, read, name, orientation
+):
+    path, px, exif = tmp_path / name, image(1, (32, 40)), Image.Exif()
+    exif[274] = orientation
+    if name == "a.tif":
+        tifffile.imwrite(path, px, extratags=[(274, "H", 1, orientation, True)])
+    else:
+        how = {"compression": "tiff_lzw"} if name == "lzw.tif" else {}
+        Image.fromarray(px).save(path, exif=exif, **how)
+    Image.fromarray(px).save(tmp_path / "known.png", exif=exif)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "known.png")))
+    x = read(path).voxels[0]
+    assert x.shape == shown.shape
+    assert corr(x, shown) > 0.99 if name == "a.jpg" else np.array_equal(x, shown)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB"])
+def test_compressed_tiff_is_read_or_its_decoder_is_named(tmp_path, image, read, compression, mode):
+    px = image(1, top=60_000, dtype=np.uint16) if mode == "I;16" else image(1)
+    picture = Image.fromarray(px) if mode != "RGB" else Image.fromarray(px).convert("RGB")
+    picture.save(tmp_path / "a.tif", compression=compression)
+    try:
+        assert np.array_equal(read(tmp_path / "a.tif").voxels[0], px)
+    except UserError as error:
+        assert "pip install imagecodecs" in str(error)
+
+
+def test_a_picture_that_is_transparent_in_part_is_refused(tmp_path, image, read):
+    Image.fromarray(image(1)).save(tmp_path / "a.png", transparency=3)
+    with pytest.raises(UserError, match="transparent"):
+        read(tmp_path / "a.png")
+
+
+def test_an_animation_is_no_picture(tmp_path, image, read):
+    frames = [Image.fromarray(image(i)) for i in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match="3 pictures in a file"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("axes", ["TYX", "CYX"])
+def test_pages_that_are_times_or_channels_are_no_volume(tmp_path, image, read, axes):
+    pages = np.stack([image(i) for i in range(4)])
+    tifffile.imwrite(tmp_path / "a.tif", pages, ome=True, metadata={"axes": axes})
+    with pytest.raises(UserError, match=f"its axes {axes}"):
+        read(tmp_path / "a.tif")
+
+
+# NIfTI
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("micron", 1e-3), ("meter", 1e3), ("mm", 1)])
+def test_the_unit_of_length_of_nifti_is_applied(tmp_path, image, read, unit, factor):
+    scan = nibabel.Nifti1Image(image(1, (8, 9, 7)), np.diag([2.0, 3.0, 4.0, 1.0]))
+    scan.header.set_xyzt_units(unit)
+    nibabel.save(scan, tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    assert np.allclose(volume.spacing, np.array([2, 3, 4]) * factor)
+    assert np.allclose(np.diag(volume.affine)[:3], np.array([2, 3, 4]) * factor)
+
+
+def test_a_qform_stands_in_for_a_sform_of_zeros(tmp_path, image, read):
+    scan = nibabel.Nifti1Image(image(1, (8, 9, 7)), np.diag([-2.0, 3.0, 4.0, 1.0]))
+    scan.header.set_qform(np.diag([-2.0, 3.0, 4.0, 1.0]), code=1)
+    nibabel.save(scan, tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[280:328] = bytes(48)  # srow_x, srow_y, srow_z, whose code still says that they are there
+    (tmp_path / "a.nii").write_bytes(data)
+    volume = read(tmp_path / "a.nii")
+    assert np.allclose(np.diag(volume.affine), [-2, 3, 4, 1]) and volume.spacing == (2, 3, 4)
+
+
+def test_a_sform_and_a_qform_that_contradict_each_other_are_refused(tmp_path, image, read):
+    scan = nibabel.Nifti1Image(image(1, (8, 9, 7)), np.diag([-2.0, 3.0, 4.0, 1.0]))
+    scan.header.set_qform(np.diag([2.0, 3.0, 4.0, 1.0]), code=1)
+    nibabel.save(scan, tmp_path / "a.nii")
+    with pytest.raises(UserError, match="sform says LAS and its qform RAS"):
+        read(tmp_path / "a.nii")
+
+
+def test_labels_that_say_so_in_the_header_are_refused(tmp_path, image, read):
+    scan = nibabel.Nifti1Image(image(1, (8, 9, 7)), np.eye(4))
+    scan.header.set_intent("label")
+    nibabel.save(scan, tmp_path / "a.nii")
+    with pytest.raises(UserError, match="header says that it holds labels"):
+        read(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 1), (1, 20, 30), (20, 1, 30)])
+def test_a_volume_of_one_slice_is_a_picture(tmp_path, image, nii, read, shape):
+    px = image(1, (20, 30))
+    volume = read(nii(tmp_path / "a.nii", px.reshape(shape), np.diag([2.0, 3.0, 4.0, 1.0])))
+    assert np.array_equal(volume.voxels, px[None]) and len(volume.spacing) == 2
+
+
+# arrays
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [((5, 20, 30), "(5, 20, 30)"), ((20, 30), "(20, 30)"), ((1, 20, 30), "(20, 30)"),
+     ((20, 30, 1), "(20, 30)"), ((1, 5, 20, 30), "(5, 20, 30)"), ((5, 1, 20, 30), "(5, 20, 30)")],
+)  # fmt: skip
+def test_an_axis_of_one_is_no_depth(shape, layout):
+    x = np.random.default_rng(0).normal(size=shape)
+    assert str(as_image(x, "x").shape[1:]) == layout
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_three_channels_at_either_end_are_colour(axis):
+    x = np.random.default_rng(0).integers(0, 255, (3, 20, 30), dtype=np.uint8)
+    assert np.array_equal(as_image(np.moveaxis(x, 0, axis), "x"), x)
+
+
+def test_an_opaque_fourth_channel_is_left_out():
+    x = np.random.default_rng(0).integers(0, 255, (20, 30, 4), dtype=np.uint8)
+    x[..., 3] = 255
+    assert as_image(x, "x").shape == (3, 20, 30)
+    x[0, 0, 3] = 0
+    with pytest.raises(UserError, match="transparent"):
+        as_image(x, "x")
+
+
+def save(path, array):
+    if path.suffix == ".npz":
+        np.savez(path, images=array)
+    else:
+        with h5py.File(path, "w") as file:
+            file["images"] = array
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.h5"])
+@pytest.mark.parametrize("move", [(), (1,), (-1,)])
+def test_rows_of_one_channel_are_pictures(tmp_path, image, check, name, move):
+    x = np.stack([image(i) for i in range(6)])
+    x = np.expand_dims(x, move[0]) if move else x
+    groups, _ = check(save(tmp_path / name, x), validation=0)
+    assert groups["training"].images == 6 and groups["training"].shapes == ((32, 32),)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.h5"])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_rows_of_three_channels_are_in_colour(tmp_path, image, check, name, axis):
+    x = np.stack([np.stack([image(i), image(i + 9), image(i + 99)]) for i in range(4)])
+    found = check(save(tmp_path / name, np.moveaxis(x, 1, axis)), validation=0)[1]
+    assert found["images are gray"].outcome == "refused"
+
+
+@pytest.mark.parametrize(("name", "count"), [("a.npy", 0), ("a.npz", 0), ("rgb.npz", 12)])
+def test_many_samples_in_one_array_are_read_or_the_way_is_said(tmp_path, image, png, check, name,
+                                                              count):  # fmt: skip
+    for part, first in (("train", 0), ("val", 50)):
+        for i in range(4):
+            png(tmp_path / part / f"{i}.png", first + i)
+    x = np.stack([image(200 + i) for i in range(12)])
+    if name == "a.npy":
+        np.save(tmp_path / name, x)
+    else:
+        np.savez(tmp_path / name, np.stack([x] * 3, -1) if count else x)
+    groups, found = check(
+        tmp_path / "train", validation_source=str(tmp_path / "val"),
+        synthetic_source=str(tmp_path / name),
+    )  # fmt: skip
+    if count:
+        assert groups["synthetic"].images == count
+    else:
+        way = found["all images have one size"].way_out
+        assert "Many images in one array are called images" in way
+
+
+def test_rows_in_fortrans_order_take_no_longer(tmp_path, image, registry):
+    import time
+
+    from memtk.data.config import DataConfig
+    from memtk.data.sources import open_source
+
+    x, seconds = np.tile(image(1, (64, 64)), (300, 1, 1)), {}
+    for name, array in (("C", x), ("Fortran", np.asfortranarray(x))):
+        np.savez_compressed(tmp_path / f"{name}.npz", images=array)
+        source = open_source(DataConfig(source=str(tmp_path / f"{name}.npz")), registry)
+        start = time.process_time()
+        for sample in source.samples:
+            source.load(sample)
+        seconds[name] = time.process_time() - start
+    assert seconds["Fortran"] < 5 * seconds["C"] + 0.2
+
+
+# what is claimed and not there
+
+
+def npy_header(shape, descr="<f4"):
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (64 - (10 + len(text) + 1) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000, 28, 28)", "(3, 1000000, 1000000)"])
+def test_arrays_that_are_declared_and_not_there_are_refused_at_once(tmp_path, check, shape):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("images.npy", npy_header(shape) + bytes(100))
+    (tmp_path / "b.npy").write_bytes(npy_header("(100000, 100000)") + bytes(100))
+    found = check(tmp_path)[1]["images are found"]
+    assert found.outcome == "refused" and "a.npz" in found.found
+    found = check(tmp_path / "b.npy", validation=0)[1]["images can be read"]
+    assert "more than memtk takes" in found.found
+
+
+def test_hdf5_that_was_never_filled_is_refused(tmp_path, check):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", (10**9, 64, 64), "f4", chunks=(1, 64, 64))
+    found = check(tmp_path / "a.h5")[1]["images are found"]
+    assert found.outcome == "refused" and "claims" in found.found
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("images", (10, 64, 64), "f4", chunks=(1, 64, 64))
+    assert "never filled" in check(tmp_path / "b.h5")[1]["images are found"].found
+
+
+def test_a_nifti_header_that_claims_too_much_is_refused(tmp_path, image, nii, read):
+    data = bytearray(nii(tmp_path / "a.nii", image(1, (8, 9, 7))).read_bytes())
+    data[42:48] = np.array([2000, 2000, 2000], "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(data)
+    with pytest.raises(UserError, match="cannot read .*a.nii"):
+        read(tmp_path / "a.nii")
+
+
+def test_a_png_that_claims_too_much_is_refused(tmp_path, image, png, read):
+    import zlib
+
+    data = bytearray(png(tmp_path / "a.png", 1).read_bytes())
+    data[16:24] = (100_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(UserError, match="cannot read .*a.png"):
+        read(tmp_path / "a.png")
+
+
+def test_a_dicom_header_that_claims_too_much_is_refused(tmp_path, image, dcm, read):
+    path = dcm(tmp_path / "a.dcm", image(1), Rows=65_000, Columns=65_000)
+    with pytest.raises(UserError, match="cannot read .*a.dcm"):
+        read(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 500), (1, 1, 500)])
+def test_a_line_of_voxels_is_no_image(tmp_path, read, shape):
+    np.save(tmp_path / "a.npy", np.arange(500.0).reshape(shape))
+    with pytest.raises(UserError, match="cannot read .*a.npy"):
+        read(tmp_path / "a.npy")
