@@ -90,9 +90,13 @@ def figure_section(name: str, title: str, *figures: Figure, note: str = "") -> S
 def write_page(folder: Path, page: Page) -> Path:
     """Write `folder/report.html` and return its path. The same page gives the same bytes."""
     path = folder / "report.html"
-    css = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
-    write_text(path, render("page.html", page=page, css=css, version=__version__))
+    write_text(path, render("page.html", page=page, css=style(), version=__version__))
     return path
+
+
+def style() -> Markup:
+    """Return the style sheet of all pages."""
+    return Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
 
 
 def render(template: str, **values: Any) -> str:
@@ -102,13 +106,14 @@ def render(template: str, **values: Any) -> str:
         template: its file name.
         values: what it shows; texts are escaped.
     """
-    return _environment().get_template(template).render(**values)
+    return open_templates().get_template(template).render(**values)
 
 
 @cache
-def _environment() -> Environment:
+def open_templates(*folders: Path) -> Environment:
+    """Return the templates of some folders, then those of the report, with its filters."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([*folders, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

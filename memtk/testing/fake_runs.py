@@ -31,6 +31,7 @@ from memtk.results import (
     Checkpoint,
     Components,
     Counts,
+    Data,
     EmbedderTrainedOn,
     Reconstruction,
     RunFile,
@@ -151,7 +152,7 @@ def write_audit_run(
             copies="given" if given else "training",
             exposure="none" if not exposure else "given" if given else "synthetic",
         ),
-        data=None if given else fakes.data(shape, _spec(shape).spacing, **counts),
+        data=None if given else _data(_spec(shape), **counts),
         seed=3,
         timing={"searching": 75.0},
         notes=["Nothing said whose the images are."],
@@ -216,7 +217,7 @@ def _write_cell(
             similarity=fakes.used("pearson", "measures"),
             mitigations=[fakes.used("augment", "mitigations")],
         ),
-        data=fakes.data(spec.shape, spec.spacing, training=count, validation=count),
+        data=_data(spec, training=count, validation=count),
         used_training=Counts(images=count, patients=count),
         seed=3,
         timing={f"training {cell}": 75.0},
@@ -230,6 +231,12 @@ def _write_cell(
 
 def _spec(shape: Sequence[int]) -> ImageSpec:
     return ImageSpec(tuple(shape), 1, (1.0, 2.0, 3.0)[-len(shape) :])
+
+
+def _data(spec: ImageSpec, **images: int) -> Data:
+    """Return what is stored of the images, with a recipe that no report may show."""
+    recipe = {"intensity": "percentiles 0.5 to 99.5", "pattern": r"(PAT-\d+)_.*"}
+    return fakes.data(spec.shape, spec.spacing, **images).model_copy(update={"recipe": recipe})
 
 
 def _near(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:

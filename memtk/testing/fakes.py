@@ -6,6 +6,7 @@ image is of a patient of its own. Whole folders are made up by `memtk.testing.fa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -76,7 +77,6 @@ def data(shape: Sequence[int] = (8, 8), spacing: Sequence[float] = (), **images:
         fingerprint=FINGERPRINT,
         source="manifest",
         spec=Spec(shape=list(shape), channels=1, spacing=list(spacing)),
-        recipe={"intensity": "percentiles 0.5 to 99.5", "pattern": r"(PAT-\d+)_.*"},
         counts=counts(**images),
     )
 
@@ -122,14 +122,17 @@ def evidence(
 def tables(found: Evidence, n: int = 64, m: int = 64, validation: int = 64) -> Tables:
     """Return tables of three protocols that say the same as the evidence."""
     dar, called = found.reference_n_mem, min(3, validation)
-    conformal = {
-        "n_copies": share("copies flagged", "synthetic", found.n_copies, m),
-        "copies": share("synthetic images, p <= 0.05", "synthetic", found.n_copies, m, 0.05),
-    }
-    if found.n_mem is not None:
-        conformal["exposed"] = share("training images, p <= 0.05", "training", found.n_mem, n, 0.05)
+    null = math.floor(found.alpha / found.min_p) * found.min_p  # of the share of p-values <= alpha
+    conformal = {"n_copies": share("copies flagged", "synthetic", found.n_copies, m)}
+    near = {"copies": share("synthetic images, p <= 0.05", "synthetic", found.n_copies, m, null)}
+    if found.n_mem is not None and found.patients_exposed is not None:
+        conformal |= {
+            "n_mem": share("training images flagged", "training", found.n_mem, n),
+            "patients_exposed": share("exposed patients", "training", found.patients_exposed, n),
+        }
+        near["exposed"] = share("training images, p <= 0.05", "training", found.n_mem, n, null)
     return {
-        "conformal": conformal,
+        "conformal": conformal | near,
         "dar": {
             "n_mem": share("memorized, n_mem / N", "training", dar, n, found.reference_null),
             "n_copies": share("copies, n_copies / M", "synthetic", dar, m, called / validation),

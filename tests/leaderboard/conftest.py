@@ -1,17 +1,15 @@
-"""Results for tables, made from a real one by the numbers that matter."""
+"""Made-up results for tables, by the numbers that matter."""
 
 from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 
 from memtk.leaderboard import collect
-from memtk.results.migrations import migrate
-
-REAL = Path(__file__).parents[1] / "results/result-schema-2.json"
+from memtk.results import Components, EmbedderTrainedOn, Suite
+from memtk.testing import fakes
 
 TRUTH = {
     "copycat": {"rate": (1.0, 0.9, 1.0), "plugin": "toy", "copies": 20, "exposed": 20},
@@ -29,40 +27,53 @@ def merge(tree, changes):
     return tree
 
 
+ASKED = {
+    "bench": {
+        "generator": ["monai/monai2d"], "embedder": "ntxent2d", "similarity": "pearson",
+        "mitigation": [], "quality": ["ms-ssim"], "preset": "smoke", "checkpoints": 2,
+        "batch_size": 16, "seed": 0, "alpha": 0.05, "fdr": 0.1, "plants": 64, "exposure": "last",
+    },
+    "data": {"source": "phantom2d", "phantom": {"training": 20, "validation": 20, "size": 32}},
+    "settings": {},
+}  # fmt: skip
+"""The recipe of the made-up results."""
+
+EMBEDDER = {"width": 4, "training": {"steps": 20, "batch_size": 8}}
+GENERATOR = {"channels": [8, 16], "diffusion": {"steps": 20, "clip_norm": 1.0}}
+
+
 @pytest.fixture(scope="session")
 def tree():
     """`tree("monai2d", rate=(0.1, 0.0, 0.2), seed=1, ...)`: a valid result as JSON reads it.
 
     Further: `plugin`, `config` of the generator, `copies`, `exposed`, `mitigations` (names),
-    `quality`, and any other field of a result, laid over that of the file.
+    `quality`, and any other field of a result, laid over it.
     """
-    real = migrate(json.loads(REAL.read_text()))
 
     def make(
         name="monai2d", *, rate=(0.1, 0.0, 0.2), plugin="monai", config=None, copies=0, exposed=0,
         mitigations=(), quality=None, **changes,
     ):  # fmt: skip
-        made = copy.deepcopy(real)
-        made["checkpoints"] = made["checkpoints"][-1:]
-        last = made["checkpoints"][0]
-        found, table = last["evidence"], last["protocols"]["conformal"]
-        found["copy_rate"] = rate and dict(zip(("estimate", "low", "high"), rate, strict=True))
-        found["copy_rate_upper_bound"] = rate and rate[2]
-        found |= {"n_copies": copies, "n_mem": exposed, "patients_exposed": exposed}
-        found["patients_with_flagged_images"] = exposed
-        for keys, count in ((("n_copies", "copies"), copies), (("n_mem", "exposed"), exposed)):
-            for key in keys:
-                table[key] |= {"count": count, "value": count / 20}
-        table["patients_exposed"] |= {"count": exposed, "value": exposed / 20}
-        last["quality"] = quality or {}
-        last["measure_info"] = {}
-        used = made["components"]["generator"]
-        used |= {"name": name, "plugin": plugin} | ({} if config is None else {"config": config})
-        made["components"]["mitigations"] = [
-            {**used, "name": m, "plugin": "mitigations", "config": {}} for m in mitigations
-        ]
-        made["cell"] = "+".join([name, *mitigations])
-        made["timing"] = {"training": 2.5}
+        interval = rate and dict(zip(("estimate", "low", "high"), rate, strict=True))
+        made = fakes.result(
+            (32, 32),
+            **{"dar": 1, "copies": copies, "exposed": exposed, "n": 20, "m": 20, "validation": 20},
+            **{"copy_rate": interval, "copy_rate_upper_bound": rate and rate[2]},
+            confidence=0.95,
+            cell="+".join([name, *mitigations]),
+            suite=Suite(name="phantom2d", version="1"),
+            request=ASKED,
+            components=Components(
+                generator=fakes.used(name, plugin, **(GENERATOR if config is None else config)),
+                embedder=fakes.used("ntxent2d", "contrastive", **EMBEDDER),
+                similarity=fakes.used("pearson", "measures"),
+                mitigations=[fakes.used(m, "mitigations") for m in mitigations],
+            ),
+            embedder_trained_on=EmbedderTrainedOn(copies="training", exposure="synthetic"),
+            selftest=fakes.selftest(10, 20, exposure=14),
+            timing={"training": 2.5},
+        ).model_dump(mode="json")
+        made["checkpoints"][0]["quality"] = quality or {}
         return merge(made, changes)
 
     return make
