@@ -199,5 +199,5 @@ def test_the_result_file_reads_as_what_was_returned(failed):
         update={"timing": {}}
     )
     tree = json.loads((failed.folder / "audit.json").read_text())
-    assert set(tree["protocols"]["conformal"]["copy_rate"]) == {"estimate", "low", "high"}
+    assert set(tree["evidence"]["copy_rate"]) == {"estimate", "low", "high"}
     assert set(tree["verdict"]) == {"outcome", "reasons"}
