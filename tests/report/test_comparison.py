@@ -28,7 +28,7 @@ def with_rate(result, **changes):
     measured = {"fid": MeasureInfo(real=1.5, better="lower")}
     last = last.model_copy(
         update={
-            "protocols": last.protocols.model_copy(update={"conformal": test}),
+            "evidence": test,
             "measure_info": measured,
         }
     )
@@ -40,7 +40,7 @@ def with_rate(result, **changes):
 def sides(results):
     first, second = results
     return (
-        with_rate(first, timing={"training a": 75.0}, trainings=["training a"]),
+        with_rate(first, timing={"training a": 75.0}, training_stages=["training a"]),
         with_rate(second, cell="monai+smaller"),
     )
 

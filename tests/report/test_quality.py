@@ -102,12 +102,13 @@ def test_a_run_without_measures_has_no_table(results):
 
 def test_the_figure_shows_each_measure_over_the_checkpoints(measured):
     rows = quality_rows(measured)
-    picture = draw_quality(measured.checkpoints, rows)
+    picture = draw_quality(measured, rows)
     assert picture is not None and picture.startswith("data:image/svg+xml")
-    assert picture == draw_quality(measured.checkpoints, rows)
+    assert picture == draw_quality(measured, rows)
     without = [r for r in rows if r.name.startswith("ct")]
-    assert draw_quality(measured.checkpoints, without) is None
-    assert draw_quality(measured.checkpoints[:1], rows) is None
+    assert draw_quality(measured, without) is None
+    first = measured.model_copy(update={"checkpoints": measured.checkpoints[:1]})
+    assert draw_quality(first, rows) is None
 
 
 def test_the_report_shows_notes_as_text_and_the_line(make_run, plain, measured):
