@@ -25,6 +25,7 @@ def results() -> None:
       memtk results show runs/NAME/cells/monai2d/result.json
       memtk results validate runs/NAME
       memtk results rerun runs/NAME/cells/monai2d/result.json
+      memtk results recompute runs/NAME --protocol my-rule
       memtk results add runs/NAME benchmarks/results
     """
 
@@ -187,6 +188,58 @@ def add(run: Path, into: Path, report: bool) -> None:
 
     for folder in collect(run, into, report=report):
         click.echo(f"added: {folder}")
+
+
+@results.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--protocol",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="Protocol to apply; repeatable. all: every one that is installed.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the tables and change no file.")
+def recompute(run: Path, names: tuple[str, ...], dry_run: bool) -> None:
+    """Apply protocols to the finished RUN, from its arrays, without training.
+
+    RUN is the folder of a bench or an audit, a result.json, or a folder that is searched for such
+    files. The table of each protocol is put into the result files, in place of one of the same
+    name; the verdict, which rests on no protocol, stays. `memtk report RUN` then shows it.
+
+    \b
+    Examples:
+      memtk results recompute runs/NAME --protocol my-rule
+      memtk results recompute runs/NAME --protocol all --dry-run
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from memtk.registry import open_registry
+
+    registry = open_registry()
+    every = registry.entries("protocol")
+    entries = every if "all" in names else [registry.find("protocol", n) for n in names]
+    with open_terminal().loading():
+        from memtk.evaluation.recompute import recompute as apply
+    from memtk.report.terminal_tables import brief
+
+    console, shown = Console(), ""
+    for found in apply(run, entries, write=not dry_run):
+        if str(found.path) != shown:
+            shown = str(found.path)
+            console.print(Text(shown, style="bold"))
+        table = plain_table(
+            "protocol", "measure", "found, in brackets by chance", title=found.label
+        )
+        for protocol, measures in found.tables.items():
+            for record in measures.values():
+                row = (protocol, record.title, brief(record))
+                table.add_row(*map(Text, row))
+        console.print(table)
+    said = "no file was changed" if dry_run else f"memtk report {run} makes its report again"
+    console.print(said, highlight=False)
 
 
 @click.command()
