@@ -146,7 +146,7 @@ def copy_rate(
 def _rules(strangers: PatientGroup, planted: PatientGroup, alpha: float) -> list[ThresholdRule]:
     """Return the rule of alpha and, if that is another, the finest."""
     validation = strangers.similarity
-    p = p_values(validation, validation, strangers.owner)
+    p = p_values(validation, validation, strangers.owner.tolist())
     room = max(alpha * (len(strangers.sizes) + 1) - 1, 0.0)
     wide = ThresholdRule(float(validation[p > alpha].max()), room, strangers, planted)
     top = float(validation.max())
@@ -191,7 +191,7 @@ class PatientGroup:
     @cached_property
     def others(self) -> np.ndarray:
         """The weight of the other patients that reach each image, (n,); see `left_out`."""
-        return left_out(self.similarity, self.owner)
+        return left_out(self.similarity, self.owner.tolist())
 
     def counts(self, flags: np.ndarray) -> np.ndarray:
         """Return how many images of each patient are flagged, (P,), for flags (n,)."""

@@ -310,6 +310,8 @@ def _merged(parts: list[Neighbours]) -> Neighbours:
     order = np.lexsort((last, -similarity), axis=1)[:, : parts[0].top_index.shape[1]]  # (n, k)
     similarity = np.take_along_axis(similarity, order, axis=1)
     index = np.take_along_axis(index, order, axis=1)
-    ties = sum(np.where(part.similarity == similarity[:, 0], part.ties, 0) for part in parts)
+    tied = [np.where(part.similarity == similarity[:, 0], part.ties, 0) for part in parts]
     counts = [part.above for part in parts if part.above is not None]
-    return Neighbours(similarity, index, ties, np.sum(counts, axis=0) if counts else None)
+    return Neighbours(
+        similarity, index, np.sum(tied, axis=0), np.sum(counts, axis=0) if counts else None
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from memtk.results.audit import Audit
 from memtk.results.protocols import Evidence, MeasureRecord, RateInterval, Table, Tables
@@ -89,11 +90,12 @@ def _measures(
             null=0.0,
             interval=(rate.low, rate.high),
         )
-    for key, title, side, count, of in (
+    counted: tuple[tuple[str, str, Literal["training", "synthetic"], int | None, int], ...] = (
         ("n_copies", "copies flagged", "synthetic", found.n_copies, synthetic),
         ("n_mem", "training images flagged", "training", found.n_mem, training.images),
         ("patients_exposed", "exposed patients", "training", found.patients_exposed, patients),
-    ):
+    )
+    for key, title, side, count, of in counted:
         if count is not None:
             own[key] = MeasureRecord(
                 value=count / max(1, of), title=title, side=side, count=count, of=of

@@ -45,8 +45,7 @@ def from_2(tree: Tree) -> Tree:
     counts = _table(_table(tree, "data"), "counts") or _table(tree, "counts")
     training = _table(tree, "used_training") or _table(counts, "training")
     synthetic = _table(counts, "synthetic").get("images")
-    checkpoints = tree.get("checkpoints") if isinstance(tree.get("checkpoints"), list) else []
-    for holder in [tree, tree.get("chosen"), *checkpoints]:
+    for holder in [tree, tree.get("chosen"), *_list(tree, "checkpoints")]:
         if isinstance(holder, dict) and "protocols" in holder:
             total = holder.get("n_synthetic", synthetic)
             with suppress(ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
@@ -69,13 +68,20 @@ def from_2(tree: Tree) -> Tree:
         _rename(attack, {"few_alarms": "tpr_at_fpr"})
         _rename(_table(attack, "tpr_at_fpr"), {"asked": "requested"})
     selftest = _table(tree, "selftest")
-    plants = selftest.get("plants") if isinstance(selftest.get("plants"), list) else []
-    for found in [_table(selftest, "sensitivity"), *(_table(plant, "found") for plant in plants)]:
+    for found in [
+        _table(selftest, "sensitivity"),
+        *(_table(plant, "found") for plant in _list(selftest, "plants")),
+    ]:
         _rename(found, {"finest": "min_p"})
     return tree
 
 
-def _tables(protocols: Tree, training: Tree, synthetic: int, validation: int) -> Tree:
+def _list(tree: Tree, key: str) -> list[Any]:
+    found = tree.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _tables(protocols: Tree, training: Tree, synthetic: Any, validation: int) -> Tree:
     """Return the evidence, and the tables of the three protocols, in the words of schema 3."""
     dar, matched, test = (protocols[name] for name in ("dar", "dar_matched", "conformal"))
     n, called = training["images"], dar["validation_called_copies"]

@@ -27,8 +27,8 @@ class MeasureRecord(StoredRecord):
     value: float | None
     title: str
     side: Literal["training", "synthetic", "validation", ""]
-    count: int | float | None = Field(None, ge=0)
-    of: int | None = Field(None, ge=0)
+    count: int | float | None = Field(default=None, ge=0)
+    of: int | None = Field(default=None, ge=0)
     null: float | None = None
     interval: tuple[float, float] | None = None
     better: Literal["lower", "higher", ""] = "lower"

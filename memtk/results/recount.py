@@ -60,11 +60,11 @@ def differences(
         yield from _differs(name, own, again)
     for (protocol, key), number in counted.items():
         record = checkpoint.measure(protocol, key)
-        yield from _differs(f"{protocol} {key}", record and record.count, number)
+        yield from _differs(f"{protocol} {key}", record.count if record else None, number)
     if result.data.counts["validation"].patients == v:
         nearer = np.searchsorted(np.sort(arrays["validation_train"]), arrays["synthetic_train"])
-        again = (1 + v - nearer) / (v + 1)  # (M,)
-        if np.abs(again - arrays["copies_p"]).max() > 1e-9:
+        p = (1 + v - nearer) / (v + 1)  # (M,)
+        if np.abs(p - arrays["copies_p"]).max() > 1e-9:
             yield "copies_p does not follow from the similarities"
 
 

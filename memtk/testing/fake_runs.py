@@ -247,7 +247,8 @@ def _near(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
 def _evaluate(
     x: Mapping[str, np.ndarray], exposure: bool, planted: PlantedSimilarity | None = None
 ) -> Evaluation:
-    sets = EmbeddedSets(**{name: images.reshape(len(images), -1) for name, images in x.items()})
+    rows = {name: images.reshape(len(images), -1) for name, images in x.items()}
+    sets = EmbeddedSets(rows["training"], rows["validation"], rows["synthetic"])
     similarity = open_registry().load("similarity", "pearson")()
     calibration = calibrate(sets, similarity, Patients(), planted)
     protocols = open_registry().entries("protocol")

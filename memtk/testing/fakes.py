@@ -157,7 +157,7 @@ def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said:
     """
     fields = {name: said.pop(name) for name in [*said] if name in Result.model_fields}
     n, m, validation = (said.get(name, 64) for name in ("n", "m", "validation"))
-    values = {
+    values: dict[str, Any] = {
         "memtk_version": "0.1.0",
         "cell": "toy",
         "preset": "smoke",
@@ -177,7 +177,7 @@ def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said:
             for step in steps
         ],
     }
-    return Result(**values | fields)
+    return Result.model_validate(values | fields)
 
 
 def without_copy_rate(result: Result) -> Result:
@@ -241,7 +241,7 @@ def selftest(
         if kind in kinds
     ]
     missed = rate(57, 60)
-    values = {
+    values: dict[str, Any] = {
         "confidence": 0.95,
         "specificity_from": "validation",
         "sensitivity": seen(found, low),
@@ -250,7 +250,7 @@ def selftest(
         ),
         "plants": plants,
     }
-    return SelfTest(**values | fields)
+    return SelfTest.model_validate(values | fields)
 
 
 def audit(
@@ -278,18 +278,18 @@ def audit(
     sets = counts(training=said["n"], validation=said["validation"], synthetic=said["m"])
     if found is None:
         estimate, low, bound = (said.pop(name) for name in ("estimate", "low", "bound"))
-        high = None if estimate is None else min(1.0, estimate + 0.05)
-        none = estimate is None
         measured = {
             "confidence": 0.95,
-            "copy_rate": None if none else RateInterval(estimate=estimate, low=low, high=high),
+            "copy_rate": estimate
+            if estimate is None
+            else RateInterval(estimate=estimate, low=low, high=min(1.0, estimate + 0.05)),
             "copy_rate_upper_bound": bound,
             "min_detectable_copy_rate": 0.06,
         }
         found = evidence(**measured | said)
     if test is not None and not isinstance(test, SelfTest):
         test = selftest(**test)
-    values = {
+    values: dict[str, Any] = {
         "memtk_version": "0.2.0",
         "verdict": decide(policy, found, test, sets, identical_images=identical),
         "policy": policy,
@@ -309,19 +309,22 @@ def audit(
         "versions": VERSIONS,
         "device": Device(name="cpu", processes=1),
     }
-    return Audit(**values | fields)
+    return Audit.model_validate(values | fields)
 
 
 def hostile_result() -> dict[str, Any]:
     """Return a cell's result as JSON reads it, with `SCRIPT` in every name and `PATH` within."""
-    components = {name: _hostile(name) for name in ("generator", "embedder", "similarity")}
     made = result(
         steps=(1, 2),
         cell=f"gen {SCRIPT}",
         suite=Suite(name=f"suite {SCRIPT}", version="1"),
         preset=f"smoke {SCRIPT}",
         components=Components(
-            **components, mitigations=[_hostile("mitigation")], quality=[_hostile("quality")]
+            generator=_hostile("generator"),
+            embedder=_hostile("embedder"),
+            similarity=_hostile("similarity"),
+            mitigations=[_hostile("mitigation")],
+            quality=[_hostile("quality")],
         ),
         **_hostile_fields(),
     )

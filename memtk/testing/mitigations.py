@@ -223,9 +223,8 @@ def _sets(case: Case) -> tuple[MemoryImages, MemoryImages, MemoryImages]:
 def _found(case: Case) -> tuple[MemoryImages, dict[str, np.ndarray]]:
     """Return synthetic images and what is found in them, as the core hands it over."""
     training, validation, synthetic = _sets(case)
-    rows = EmbeddedSets(
-        *(PixelDetector().embed(images) for images in (training, validation, synthetic))
-    )
+    embed = PixelDetector().embed
+    rows = EmbeddedSets(embed(training), embed(validation), embed(synthetic))
     calibration = calibrate(rows, NegativeDistance(), Patients(training.patients))
     found = evaluate(rows, rows, calibration, Levels(fdr=0.5))
     identical = np.arange(len(synthetic)) < 4
