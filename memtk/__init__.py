@@ -7,7 +7,8 @@ from memtk.errors import PluginError, UserError
 from memtk.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from memtk.api import AuditResult, Policy, audit
+    from memtk.api import AuditResult, Policy
+    from memtk.api.audit import audit
 
 __version__ = "0.1.0"
 
