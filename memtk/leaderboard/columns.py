@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from memtk.leaderboard.row import Row
+from memtk.leaderboard.rows import Row
 from memtk.results import MeasureRecord, Result
 from memtk.results.formats import share
 from memtk.results.measures import measures_of

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from markupsafe import Markup
+
+from memtk import __version__
 from memtk.errors import UserError
 from memtk.files import explain, replacing, write_text
-from memtk.leaderboard.board import Board, make_boards
+from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Run
 from memtk.leaderboard.columns import OWN, columns_of, copy_rate, shown
-from memtk.leaderboard.conditions import conditions
-from memtk.leaderboard.known import command
-from memtk.leaderboard.markdown import RULE, markdown
-from memtk.leaderboard.rendering import render
-from memtk.leaderboard.row import make_rows
-from memtk.leaderboard.spreadsheet import spreadsheet
+from memtk.leaderboard.rows import make_rows
+from memtk.leaderboard.tables import RULE, markdown, spreadsheet
+from memtk.report.page import open_templates, style
 from memtk.report.provenance import provenance_of
 from memtk.results import Result
 from memtk.results.collect import REPORT
@@ -123,3 +126,32 @@ def _strangers(out: Path) -> Iterator[Path]:
 def _copy(source: Path, target: Path) -> None:
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
+
+
+_HERE = Path(__file__).parent
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page. What a template does not find among the values is an error.
+
+    Results come from strangers: all text is escaped, and the page's policy forbids the browser to
+    load anything or to run any script but ours.
+
+    Args:
+        template: its file name.
+        values: what it shows.
+    """
+    css = style() + Markup((_HERE / "site.css").read_text(encoding="utf-8"))
+    script = (_HERE / "site.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        open_templates(_HERE)
+        .get_template(template)
+        .render(
+            css=css,
+            script=Markup(script),
+            script_hash=f"sha256-{digest}",
+            version=__version__,
+            **values,
+        )
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memtk.leaderboard import collect, make_boards
-from memtk.leaderboard.conditions import differences
+from memtk.leaderboard.rows import differences
 
 OLD = Path(__file__).parents[1] / "results/result-schema-2.json"
 

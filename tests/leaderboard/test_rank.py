@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from memtk.leaderboard.rank import ranks
-from memtk.leaderboard.row import Interval
+from memtk.leaderboard.rows import Interval, ranks
 
 
 def test_rows_that_overlap_share_a_place_and_rows_that_do_not_are_apart():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memtk.leaderboard.row import make_rows
+from memtk.leaderboard.rows import make_rows
 
 
 def test_seeds_of_one_entry_are_one_row(runs):

@@ -1,14 +1,13 @@
-"""An entry of a table: one generator with its mitigations, over all of its seeds."""
+"""An entry of a table: one generator with its mitigations, over all of its seeds; its rank."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from memtk.leaderboard.collection import Run
-from memtk.leaderboard.conditions import differences
 from memtk.results import Result, Used
 from memtk.results.collect import key_of
 from memtk.results.verdicts import Verdict, verdict
@@ -174,3 +173,55 @@ def _at(tree: Any, key: str) -> str:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return "none" if tree is None else str(tree).lower() if isinstance(tree, bool) else str(tree)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys in which two configurations differ.
+
+    >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}, "d": 4})
+    ['a.b', 'd']
+    """
+    found: list[str] = []
+    for key in sorted({*one, *other}):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}")
+    return found
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The places that an entry may hold; `best` is 1 at the least."""
+
+    best: int
+    worst: int
+
+    def __str__(self) -> str:
+        """Return "2", or "1–3" where the numbers leave it open."""
+        return str(self.best) if self.best == self.worst else f"{self.best}–{self.worst}"
+
+
+def ranks(intervals: Sequence[Interval | None]) -> list[Rank | None]:
+    """Return the rank of each entry by its copy rate, lower being better; None has none.
+
+    An entry is behind another only if its interval lies wholly above the other's. Its best place
+    is one more than the number of entries that it is behind, its worst one the number of entries
+    that are not behind it. So two entries with overlapping intervals always share a place, and of
+    two that do not the one has the better best and the better worst place.
+
+    >>> [str(r) for r in ranks([Interval(0, 0, 0.1), Interval(0.2, 0.05, 0.4),
+    ...                         Interval(0.3, 0.2, 0.5)])]
+    ['1–2', '1–3', '2–3']
+    """
+    known = [each for each in intervals if each is not None]
+    found: list[Rank | None] = []
+    for own in intervals:
+        if own is None:
+            found.append(None)
+            continue
+        behind = sum(other.high < own.low for other in known)
+        ahead = sum(other.low > own.high for other in known)
+        found.append(Rank(behind + 1, len(known) - ahead))
+    return found

@@ -1,0 +1,253 @@
+"""A table of the leaderboard: entries that can be compared with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memtk.leaderboard.collection import Run
+from memtk.leaderboard.columns import Column, columns_of
+from memtk.leaderboard.rows import CONTROLS, Rank, Row, differences, make_rows, ranks
+from memtk.report.provenance import repeat_command
+from memtk.results import Result, Used
+from memtk.results.collect import key_of
+from memtk.results.formats import share
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table.
+
+    Args:
+        key: that stands for its conditions.
+        benchmark: suite and version, or somebody's own data.
+        images: what own data are, in somebody's words; empty if nobody says.
+        dims: "2D" or "3D".
+        conditions: what its numbers have in common.
+        reasons: why it stands apart from other tables of the suite.
+        rows: in the order of their copy rate.
+        ranks: of the rows; None of rows of known truth and of those without a copy rate.
+        columns: of numbers.
+        cautions: what a reader must know first: rows of known truth that are missing or wrong.
+        remedy: the command that adds the missing rows; empty if none are.
+    """
+
+    key: str
+    benchmark: str
+    images: str
+    dims: str
+    conditions: dict[str, str]
+    reasons: tuple[str, ...]
+    rows: tuple[Row, ...]
+    ranks: tuple[Rank | None, ...]
+    columns: tuple[Column, ...]
+    cautions: tuple[str, ...]
+    remedy: str
+
+    @property
+    def suite(self) -> str:
+        """The suite's name, or "own data"."""
+        return self.benchmark.partition(",")[0]
+
+    @property
+    def heading(self) -> str:
+        """What was benched."""
+        return f"{self.images} ({self.benchmark})" if self.images else self.benchmark
+
+    @property
+    def title(self) -> str:
+        """What tells it from others, in a line."""
+        embedder = self.conditions["embedder"].partition(" of ")[0].partition(":")[0]
+        presets = ", ".join(sorted({run.result.preset for row in self.rows for run in row.runs}))
+        images = self.conditions["images"].partition(", fingerprint")[0]
+        return f"{images} · {self.conditions['sizes']} · embedder {embedder} · preset {presets}"
+
+
+def make_boards(runs: Sequence[Run]) -> list[Board]:
+    """Sort runs into tables: what cannot be compared is kept apart, and says why.
+
+    Rows of known truth stand in the order of all others but have no rank. The order of the runs
+    does not matter.
+    """
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.digest):
+        groups.setdefault(tuple(conditions(run).values()), []).append(run)
+    firsts = [found[0] for _, found in sorted(groups.items())]
+    return [_board(found, firsts) for _, found in sorted(groups.items())]
+
+
+def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
+    first = runs[0]
+    others = [run for run in firsts if run is not first and _kind(run) == _kind(first)]
+    rows = sorted(make_rows(runs), key=_order)
+    ranked = iter(ranks([row.copy_rate for row in rows if not row.truth]))
+    absent, remedy = missing(rows)
+    said = {run.images for run in runs if run.result.suite is None} - {""}
+    return Board(
+        key=key_of(list(conditions(first).values())),
+        benchmark=benchmark(first),
+        images=min(said, default=""),
+        dims=dims(first),
+        conditions=conditions(first),
+        reasons=tuple(apart(first, others)),
+        rows=tuple(rows),
+        ranks=tuple(None if row.truth else next(ranked) for row in rows),
+        columns=tuple(columns_of(rows)),
+        cautions=(*absent, *(text for row in rows for text in strange(row))),
+        remedy=remedy,
+    )
+
+
+def _kind(run: Run) -> str:
+    """Return what tables share that a reader could take for each other."""
+    suite = run.result.suite
+    return benchmark(run) if suite is None else suite.name  # other versions of it are near
+
+
+def _order(row: Row) -> tuple[bool, float, float, str, str]:
+    rate = row.copy_rate
+    low, high = (rate.estimate, rate.high) if rate else (0.0, 0.0)
+    return rate is None, low, high, row.name, row.runs[0].digest
+
+
+def benchmark(run: Run) -> str:
+    """Return the name of what was benched: a suite with its version, or somebody's own data."""
+    suite = run.result.suite
+    if suite is not None:
+        return f"{suite.name}, version {suite.version}"
+    return f"own data, {run.result.data.fingerprint[:8]}"
+
+
+def dims(run: Run) -> str:
+    """Return "2D" or "3D"."""
+    return f"{len(run.result.data.spec.shape)}D"
+
+
+def conditions(run: Run) -> dict[str, str]:
+    """Return all that a table's numbers have in common, by what it is.
+
+    The preset is not among them: it changes the generator, which is the entry's own, and the sizes
+    and the embedder, which are here.
+    """
+    result = run.result
+    spec, test = result.data.spec, result.last.evidence
+    drawn = result.checkpoints[-1].n_synthetic  # a mitigation may let fewer of them out
+    counts, seen = result.data.counts["validation"], result.used_training
+    shape = " × ".join(map(str, spec.shape))
+    channels = f", {spec.channels} channels" if spec.channels > 1 else ""
+    saw = result.embedder_trained_on
+    confidence = "none" if test.confidence is None else f"{test.confidence:.0%}".replace("%", " %")
+    return {
+        "benchmark": benchmark(run),
+        "images": f"{dims(run)}, {shape}{channels}, fingerprint {result.data.fingerprint[:12]}",
+        "sizes": f"N {seen.images}, M {drawn}, V {counts.images}",
+        "patients": f"{seen.patients} training, {counts.patients} validation",
+        "embedder": _component(result.components.embedder) or "none: the images themselves",
+        "embedder trained on": "nothing" if saw is None else f"{saw.copies} images",
+        "similarity": _component(result.components.similarity),
+        "levels": f"alpha {test.alpha:g}, false discovery rate {test.fdr:g}, "
+        f"intervals of {confidence}",
+        "copies planted": "no: the copy rate is not corrected for copies that go unnoticed"
+        if result.selftest is None
+        else "yes: the copy rate is corrected by the sensitivity",
+        "schema of the files": str(run.schema),
+    }
+
+
+def apart(here: Run, elsewhere: list[Run]) -> list[str]:
+    """Return why a table stands apart from others of its kind, a sentence each.
+
+    Args:
+        here: a run of the table.
+        elsewhere: one of each other table that it could be taken for.
+    """
+    own, reasons = conditions(here), []
+    others = [conditions(run) for run in elsewhere]
+    for name, value in own.items():
+        different = sorted({other[name] for other in others} - {value})
+        if not different:
+            continue
+        more = f" and {len(different) - 2} more" if len(different) > 2 else ""
+        text = f"{name}: {value} here, {' or '.join(different[:2])}{more} elsewhere"
+        if name == "embedder":
+            text += _settings_apart(here, elsewhere)
+        reasons.append(text)
+    return reasons
+
+
+def _settings_apart(here: Run, elsewhere: list[Run]) -> str:
+    own = here.result.components.embedder
+    keys: set[str] = set()
+    for run in elsewhere:
+        other = run.result.components.embedder
+        if own and other and own.name == other.name:
+            keys |= set(differences(own.config, other.config))
+    more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
+    return f" ({', '.join(sorted(keys)[:4])}{more})" if keys else ""
+
+
+def _component(used: Used | None) -> str:
+    if used is None:
+        return ""
+    settings = f", settings {key_of(used.config)}" if used.config else ""
+    return f"{used.name} of {used.distribution} {used.version}{settings}"
+
+
+def missing(rows: Sequence[Row]) -> tuple[list[str], str]:
+    """Return which controls a table lacks, in words, and the command that adds them."""
+    there = {row.generator.name for row in rows if row.truth}
+    absent = [name for name in CONTROLS if name not in there]
+    if not absent:
+        return [], ""
+    names = " and ".join(absent)
+    are = "are" if len(absent) > 1 else "is"
+    text = (
+        f"{names} {are} missing: without rows of known truth nobody can tell whether this table "
+        "measures anything. This command makes them, and memtk results add RUN DIR adds them."
+    )
+    return [text], _command_for(rows, absent)
+
+
+def strange(row: Row) -> list[str]:
+    """Return, in words, that a control does not score as it must."""
+    rate = row.copy_rate
+    if not row.truth or rate is None:
+        return []
+    wrong = rate.high < 0.9 if row.generator.name == "copycat" else rate.low > 0.05
+    if not wrong:
+        return []
+    return [
+        f"{row.name} must have a copy rate of {row.truth} and has {share(rate.low)} to "
+        f"{share(rate.high)}: do not trust this table."
+    ]
+
+
+def _command_for(rows: Sequence[Row], generators: Sequence[str]) -> str:
+    result = rows[0].runs[0].result
+    asked = result.request or {}
+    parts = result.components
+    bench = dict(asked.get("bench", {}))
+    bench |= {
+        "generator": generators,
+        "preset": result.preset,
+        "similarity": parts.similarity.name,
+        "mitigation": [m.name for m in parts.mitigations] if _chosen(result) else [],
+        "quality": [q.name for q in parts.quality],
+        "seed": result.seed,
+    }
+    bench |= {"embedder": parts.embedder.name} if parts.embedder else {}
+    data = asked.get("data", {"source": "(not shown)"})
+    suite = result.suite.model_dump() if result.suite else None
+    shared = {"embedder", parts.similarity.name, bench.get("embedder")}
+    settings = {k: v for k, v in asked.get("settings", {}).items() if k in shared}
+    return command({"suite": suite, "bench": bench, "data": data, "settings": settings})
+
+
+def command(recipe: dict[str, object]) -> str:
+    """Return a `memtk bench` command; what a file hides is left for the reader to fill in."""
+    return repeat_command(recipe).replace("'(not shown)'", "...")
+
+
+def _chosen(result: Result) -> bool:
+    """Tell whether mitigations left training images out, as the controls must then do too."""
+    return result.used_training != result.data.counts["training"]
