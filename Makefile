@@ -2,15 +2,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: bench test check format docs leaderboard clean
+.PHONY: bench quick test check format docs leaderboard clean
 
 bench: $(READY)  ## the main job: train, sample, embed, search, judge, report
 	$(BIN)/memtk bench --generator monai3d --embedder ntxent3d
 
 # as many processes as there are cores: one thread each, and those that wait must not spin
-test: export OMP_NUM_THREADS := 1
-test: export OMP_WAIT_POLICY := PASSIVE
-test: export GOMP_SPINCOUNT := 0
+quick test: export OMP_NUM_THREADS := 1
+quick test: export OMP_WAIT_POLICY := PASSIVE
+quick test: export GOMP_SPINCOUNT := 0
+quick: $(READY)  ## what one runs between two changes: no training, no pictures, no coverage
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not slow" tests
+
 test: $(READY)  ## every test, with the coverage of memtk/
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95
 

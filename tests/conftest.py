@@ -15,11 +15,19 @@ HERE = Path(__file__).parent
 UNMEASURED = {"plugins", "skeleton", "test_docs.py", "test_docs_commands.py", "test_third_party.py"}
 """Tests of what is not in memtk/. Lines are counted at half again the time of the tests."""
 
+SLOW = frozenset((HERE / "slow.txt").read_text(encoding="utf-8").split())
+"""Files and folders whose tests train, start programs or draw: `make quick` leaves them out."""
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).parts[0] in UNMEASURED:
+        if not item.path.is_relative_to(HERE):
+            continue
+        place = item.path.relative_to(HERE)
+        if place.parts[0] in UNMEASURED:
             item.add_marker("no_cover")
+        if not SLOW.isdisjoint({place.as_posix(), *(p.as_posix() for p in place.parents)}):
+            item.add_marker("slow")
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def quick():
         patch.setattr("os.fsync", lambda file: None)
         patch.setattr("memtk.evaluation.dry_run.peak_memory", lambda model, phase: None)
         patch.setattr("memtk.bench.run.build_report", lambda folder, registry: folder)
-        for module in ("run", "given"):
+        for module in ("run", "embeddings"):
             draw = f"memtk.auditing.{module}.build_audit_report"
             patch.setattr(draw, lambda folder, registry: folder)
         yield

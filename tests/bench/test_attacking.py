@@ -148,7 +148,7 @@ def test_a_private_cell_has_its_epsilon_and_no_other_has_one(cells):
     counted = RDPAccountant()
     counted.history = [(2.0, p.sample_rate, p.steps) for p in privacy.phases]
     assert privacy.epsilon == pytest.approx(counted.get_epsilon(delta=privacy.delta))
-    said = [deed.text for deed in cells["monai2d+dp-sgd"].deeds]
+    said = [deed.text for deed in cells["monai2d+dp-sgd"].mitigation_effects]
     assert any(f"epsilon {privacy.epsilon:.3g}" in text for text in said)
 
 

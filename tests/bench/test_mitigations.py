@@ -131,7 +131,7 @@ def test_the_distilled_generator_is_judged_against_the_original_training_images(
     assert result.used_training.images == COUNT and result.chosen.n_synthetic == COUNT
     assert result.chosen.evidence.n_copies == 0
     assert cells["copycat"].last.evidence.n_copies >= 12
-    assert result.trainings == ["train: copycat+distill", "train: copycat"]
+    assert result.training_stages == ["train: copycat+distill", "train: copycat"]
 
 
 def test_early_stop_takes_a_checkpoint_and_judges_it_with_fresh_samples(side_by_side, cells):

@@ -31,9 +31,13 @@ def cases(sound, folder):
                 return Volume(np.zeros((1, 2, 3)), (1.0, 1.0))
 
     class Careless(sound.reader):
-        def head(self, path):
-            path.stat()
-            return super().head(path)
+        def records(self, path):
+            return super().records(path) if path.exists() else [Record(path)]
+
+        def read(self, record):
+            if record.path.exists():
+                return super().read(record)
+            return Volume(np.zeros((1, 2, 3)), (1.0, 1.0))
 
     return {
         "suffixes_fit_the_example": case(suffixes=("grid",)),
