@@ -49,8 +49,10 @@ def test_every_hook_is_of_a_kind_or_watches_runs():
 
 def test_the_public_face_of_the_package_is_small():
     assert set(memtk.__all__) == {
+        "AuditResult",
         "Component",
         "PluginError",
+        "Policy",
         "UserError",
         "__version__",
         "audit",
