@@ -268,5 +268,5 @@ def _write_data(folder: Path, sets: Mapping[str, np.ndarray], spec: ImageSpec) -
 
 def _finish(folder: Path, recipe: dict[str, Any], cells: list[str]) -> Path:
     write_run_file(folder, RunFile(recipe=recipe, cells=cells, created="today"))
-    (folder / "key").write_text("ab" * 32)
+    (folder / "key").write_text("ab" * 32, encoding="utf-8", newline="\n")
     return folder
