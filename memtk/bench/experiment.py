@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -217,7 +218,7 @@ class Preview:
     notes: tuple[str, ...] = ()
 
 
-class CellStage:
+class CellStage(ABC):
     """One stage of a cell: what is done, what is known of it before, and what it leaves.
 
     Class attributes:
@@ -228,13 +229,13 @@ class CellStage:
     name: ClassVar[Stage]
     shared: ClassVar[bool] = True
 
+    @abstractmethod
     def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
         """Do it, and return the state with what came of it; what is finished is read.
 
         Raises:
             UserError: if the data or settings do not suffice for it.
         """
-        raise NotImplementedError
 
     def preview(self, experiment: Experiment, preview: Preview) -> Preview:
         """Return what it will do, before anything is trained.
