@@ -18,12 +18,12 @@ from memtk.testing.case import Case
 from memtk.testing.embedders import EMBEDDER
 from memtk.testing.generators import GENERATOR
 from memtk.testing.mitigations import MITIGATION
+from memtk.testing.protocols import PROTOCOL
 from memtk.testing.quality import QUALITY
 from memtk.testing.readers import READER
 from memtk.testing.registration import REGISTRATION, check_its_class_is_of_its_kind
 from memtk.testing.sections import REPORT
 from memtk.testing.similarities import SIMILARITY
-from memtk.testing.tables import PROTOCOL
 
 Check = Callable[[Case], None]
 

@@ -196,13 +196,13 @@ class SoundAttack:
 
 
 class SoundProtocol:
-    """Counts the training images that have a synthetic image above 0.9."""
+    """Counts the training images that are nearer to a synthetic than any to a validation image."""
 
     def __call__(self, similarities, levels):
-        flagged = similarities.train_synthetic > 0.9
+        flagged = similarities.train_synthetic > similarities.train_validation.max()
         measure = Measure(
             float(flagged.mean()),
-            "training images above 0.9",
+            "training images with a copy",
             "training",
             count=int(flagged.sum()),
             of=len(flagged),

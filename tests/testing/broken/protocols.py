@@ -36,4 +36,19 @@ def cases(sound, folder):
         "only_the_copies_are_needed": case(
             lambda given: table(float(given.exposure_train_synthetic.max()))
         ),
+        "flags_go_with_their_images": case(
+            lambda given: replace(
+                table(0.0), flags={"training": np.arange(len(given.train_synthetic)) < 3}
+            )
+        ),
+        "more_copies_score_worse": case(
+            lambda given: table(float(given.train_synthetic.mean()), better="higher")
+        ),
+        "doubled_training_images_change_no_share": case(
+            lambda given: table(len(given.train_synthetic) / 100, of=100)
+        ),
+        # a fixed threshold: its null holds at one size alone
+        "nulls_are_what_strangers_score": case(
+            lambda given: table(float((given.synthetic_train > -4).mean()), of=40, null=0.05)
+        ),
     }
