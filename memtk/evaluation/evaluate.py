@@ -14,6 +14,7 @@ from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.protocols import apply_protocols
 from memtk.interfaces import Levels, Similarities
 from memtk.memorization import (
+    PatientGroup,
     Search,
     conformal,
     copy_rate,
@@ -224,10 +225,8 @@ def _evidence(
     copies, exposure, exposed = tests.copies, tests.exposure, tests.patients
     rate = copy_rate(
         back,
-        validation,
-        calibration.patients.validation,
-        calibration.found,
-        (),  # one planted copy a patient
+        PatientGroup(validation, calibration.patients.validation, "validation images"),
+        PatientGroup(calibration.found),  # one planted copy a patient
         alpha=levels.alpha,
         confidence=levels.confidence,
         seed=seed,

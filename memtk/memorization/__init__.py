@@ -1,28 +1,46 @@
 """What was memorized: pure functions of arrays."""
 
 from memtk.intervals import Interval, Share, clopper_pearson, share
+from memtk.memorization.at_least import AtLeast, at_least
 from memtk.memorization.conformal import (
     ConformalTest,
     benjamini_hochberg,
     conformal,
+    holm,
     left_out,
     p_values,
 )
-from memtk.memorization.copy_rate import CopyRate, copy_rate
+from memtk.memorization.copy_rate import CopyRate, best_threshold, copy_rate
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
 from memtk.memorization.duplicates import duplicates
-from memtk.memorization.exposure import PatientTest, exposed_patients
+from memtk.memorization.exchangeability import (
+    Exchangeability,
+    bulk_test,
+    energy_test,
+    likelihood_ratios,
+    weighted_p_values,
+)
+from memtk.memorization.exposure import (
+    ExposedInterval,
+    PatientTest,
+    Undetectable,
+    exposed_interval,
+    exposed_patients,
+    undetectable,
+)
 from memtk.memorization.membership import (
     Membership,
     Scores,
     TprAtFpr,
     auc,
+    epsilon_lower_bound,
     membership,
     roc,
     scores_of,
     tpr_at_fpr,
 )
-from memtk.memorization.power import minimum_detectable
+from memtk.memorization.patients import PatientGroup
+from memtk.memorization.power import minimum_detectable, tipping_point
 from memtk.memorization.rows import Source, pairwise
 from memtk.memorization.search import Execution, Neighbours, Search, search
 from memtk.memorization.selftest import (
@@ -32,18 +50,23 @@ from memtk.memorization.selftest import (
     score_planted,
     specificity,
 )
+from memtk.memorization.tail import TailTest, tail_test
 from memtk.memorization.withhold import IDENTICAL, withhold
 
 __all__ = [
+    "AtLeast",
     "ConformalTest",
     "CopyRate",
     "Dar",
+    "Exchangeability",
     "Execution",
+    "ExposedInterval",
     "IDENTICAL",
     "Interval",
     "Matched",
     "Membership",
     "Neighbours",
+    "PatientGroup",
     "PatientTest",
     "PlantedExposure",
     "PlantedScore",
@@ -52,9 +75,14 @@ __all__ = [
     "Share",
     "Source",
     "Specificity",
+    "TailTest",
     "TprAtFpr",
+    "Undetectable",
+    "at_least",
     "auc",
     "benjamini_hochberg",
+    "best_threshold",
+    "bulk_test",
     "clopper_pearson",
     "conformal",
     "copy_rate",
@@ -62,9 +90,14 @@ __all__ = [
     "dar",
     "dar_matched",
     "duplicates",
+    "energy_test",
+    "epsilon_lower_bound",
     "expected_fraction",
+    "exposed_interval",
     "exposed_patients",
+    "holm",
     "left_out",
+    "likelihood_ratios",
     "membership",
     "minimum_detectable",
     "p_values",
@@ -75,6 +108,10 @@ __all__ = [
     "search",
     "share",
     "specificity",
+    "tail_test",
+    "tipping_point",
     "tpr_at_fpr",
+    "undetectable",
+    "weighted_p_values",
     "withhold",
 ]

@@ -88,6 +88,20 @@ def benjamini_hochberg(p: np.ndarray, fdr: float = 0.1) -> np.ndarray:
     return np.asarray(false_discovery_control(p) <= fdr * (1 + 1e-12))
 
 
+def holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
+    """Return which of the p-values (T,) are rejected, bool (T,).
+
+    Those before the first `p_(k) > level / (T - k + 1)` in ascending order (Holm, Scand. J. Stat.
+    1979): with a probability of at least `1 - level` none of them is flagged wrongly.
+
+    >>> holm(np.array([0.01, 0.9, 0.02, 0.5]), level=0.05).tolist()
+    [True, False, False, False]
+    """
+    ranked = np.sort(np.asarray(p, dtype=np.float64))
+    failed = np.flatnonzero(ranked > level / np.arange(len(p), 0, -1) * (1 + 1e-12))
+    return p < ranked[failed[0]] if len(failed) else np.ones(len(p), dtype=bool)
+
+
 def conformal(
     test: np.ndarray,
     validation: np.ndarray,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from memtk.errors import UserError
 from memtk.memorization.conformal import left_out, p_values
-from memtk.memorization.patients import owners
+from memtk.memorization.patients import PatientGroup
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,11 @@ class CopyRate:
 
 def copy_rate(
     test: np.ndarray,
-    validation: np.ndarray,
-    validation_patients: Sequence[Hashable] | None,
-    found: np.ndarray,
-    found_patients: Sequence[Hashable] | None = None,
+    strangers: PatientGroup,
+    planted: PatientGroup,
     *,
     alpha: float = 0.05,
+    threshold: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
     draws: int = 10_000,
@@ -87,30 +85,35 @@ def copy_rate(
 
     Args:
         test: similarity of each synthetic image to its nearest training image, (M,).
-        validation: of each validation image to its nearest training image, (V,).
-        validation_patients: the patient of each, (V,); if None or empty, each is another.
-        found: similarity of each planted copy to its nearest training image, (K,).
-        found_patients: the patient of the image that each was made from, (K,); likewise.
+        strangers: of the validation images to theirs.
+        planted: of the planted copies to theirs; the patient is that of the image that each was
+            made from.
         alpha: level of a single test, in (0, 1).
+        threshold: the similarity above which an image is flagged, for interval and bound, in place
+            of alpha's; chosen before the synthetic images were looked at, see `best_threshold`.
         confidence: in (0, 1).
         seed: of the draws.
         draws: number of them.
 
     Raises:
-        UserError: if a set is empty or does not fit its patients, or a level is not between 0
-            and 1.
+        UserError: if there is no synthetic image, or a level is not between 0 and 1.
 
-    >>> strangers = np.linspace(0, 0.9, 99)
-    >>> rate = copy_rate(np.r_[np.full(20, 0.99), np.linspace(0, 0.9, 80)], strangers, None,
-    ...                  np.full(200, 0.99))
+    >>> strangers = PatientGroup(np.linspace(0, 0.9, 99))
+    >>> rate = copy_rate(np.r_[np.full(20, 0.99), np.linspace(0, 0.9, 80)], strangers,
+    ...                  PatientGroup(np.full(200, 0.99)))
     >>> round(rate.estimate, 2), 0.1 < rate.low < 0.2 < rate.high < 0.35
     (0.2, True)
     """
-    _check(test, found, alpha, confidence)
-    test, validation, found = (np.asarray(a, dtype=float) for a in (test, validation, found))
-    strangers = PatientGroup(validation, validation_patients, "validation images")
-    planted = PatientGroup(found, found_patients, "planted copies")
+    if not 0 < alpha < 1 or not 0 < confidence < 1:
+        raise UserError(
+            f"alpha = {alpha:g} and confidence = {confidence:g}: both must lie between 0 and 1."
+        )
+    if not len(test):
+        raise UserError("there are no synthetic images: at least one is needed.")
+    test = np.asarray(test, dtype=float)
     wide, *finer = _rules(strangers, planted, alpha)
+    if threshold is not None:
+        wide, finer = ThresholdRule(threshold, strangers, planted), []
     rng = np.random.default_rng(seed)
 
     def end(rule: ThresholdRule, level: float, count: int, *, above: bool) -> float:
@@ -139,7 +142,7 @@ def copy_rate(
         false_positive_rate=wide.false_positive_rate,
         level=wide.level,
         bound_level=best.level,
-        coarse=wide.level > alpha,
+        coarse=threshold is None and wide.level > alpha,
     )
 
 
@@ -148,78 +151,86 @@ def _rules(strangers: PatientGroup, planted: PatientGroup, alpha: float) -> list
     validation = strangers.similarity
     p = p_values(validation, validation, strangers.owner.tolist())
     room = max(alpha * (len(strangers.sizes) + 1) - 1, 0.0)
-    wide = ThresholdRule(float(validation[p > alpha].max()), room, strangers, planted)
+    wide = ThresholdRule(float(validation[p > alpha].max()), strangers, planted, room)
     top = float(validation.max())
-    return [wide, ThresholdRule(top, 0.0, strangers, planted)] if top > wide.threshold else [wide]
+    return [wide, ThresholdRule(top, strangers, planted)] if top > wide.threshold else [wide]
 
 
-def _check(
-    test: np.ndarray,
-    found: np.ndarray,
-    alpha: float,
-    confidence: float,
-) -> None:
-    if not 0 < alpha < 1 or not 0 < confidence < 1:
-        raise UserError(
-            f"alpha = {alpha:g} and confidence = {confidence:g}: both must lie between 0 and 1."
-        )
-    if not len(test) or not len(found):
-        raise UserError(
-            f"{len(test)} synthetic images and {len(found)} planted copies: a copy rate needs at "
-            "least one of each."
-        )
+def best_threshold(
+    strangers: PatientGroup,
+    planted: PatientGroup,
+    tested: int,
+    *,
+    confidence: float = 0.95,
+    rates: Sequence[float] = (0.0, 0.05, 0.2),
+    seed: int = 0,
+    draws: int = 2000,
+) -> float:
+    """Return the threshold for `copy_rate` that promises the shortest interval.
 
-
-class PatientGroup:
-    """Images that belong to patients.
+    At the level of 5 % most of an interval's width is doubt about the false positive rate; where
+    planted copies lie beyond the strangers, a higher threshold costs no sensitivity; with few
+    patients and hard copies a lower one finds more. The candidates are the nearest stranger, and
+    the levels of 5, 10 and 20 %; the width is that of the interval if as many of M images are
+    flagged as expected, the mean over `rates`. Another level than 5 % must promise a tenth less:
+    among equals chance would choose, and count strangers that lie low by chance as few. The
+    synthetic images have no say in it, so that the interval keeps its confidence.
 
     Args:
-        similarity: of each to its nearest training image, (n,).
-        patients: the patient of each, (n,); if None or empty, each is another.
+        strangers: see `copy_rate`.
+        planted: likewise.
+        tested: M, synthetic images.
+        confidence: of the interval.
+        rates: of copies, at which it should be short.
+        seed: of the draws.
+        draws: number of them.
 
-    >>> PatientGroup(np.array([0.2, 0.4, 0.6]), ["a", "b", "a"]).sizes.tolist()
-    [2.0, 1.0]
+    >>> strangers = PatientGroup(np.linspace(0, 0.9, 100))
+    >>> best_threshold(strangers, PatientGroup(np.full(100, 0.99)), 240)
+    0.9
     """
-
-    def __init__(
-        self, similarity: np.ndarray, patients: Sequence[Hashable] | None, name: str = "images"
-    ) -> None:
-        self.similarity = similarity
-        self.owner = owners(patients, len(similarity), name)  # (n,)
-        self.sizes = np.bincount(self.owner).astype(float)  # images of each patient, (P,)
-
-    @cached_property
-    def others(self) -> np.ndarray:
-        """The weight of the other patients that reach each image, (n,); see `left_out`."""
-        return left_out(self.similarity, self.owner.tolist())
-
-    def counts(self, flags: np.ndarray) -> np.ndarray:
-        """Return how many images of each patient are flagged, (P,), for flags (n,)."""
-        return np.bincount(self.owner, weights=flags)
-
-    def shares(self, flags: np.ndarray) -> np.ndarray:
-        """Return which share of the images of each patient is flagged, (P,), for flags (n,)."""
-        return self.counts(flags) / self.sizes
+    tail = (1 - confidence) / 2
+    ranked = np.sort(strangers.drawn_largest(1, 1, np.random.default_rng(seed))[0])[::-1]  # (P,)
+    best = (np.inf, 0.0)
+    for level in (0.05, 0.0, 0.1, 0.2):
+        place = max(int(level * (len(ranked) + 1) * (1 + 1e-9)) - 1, 0)
+        threshold = float(ranked[place]) if level else float(strangers.similarity.max())
+        rule = ThresholdRule(threshold, strangers, planted)
+        width = 0.0
+        for rate in rates:
+            flagged = rate * rule.sensitivity + (1 - rate) * rule.false_positive_rate
+            rng, count = np.random.default_rng(seed), round(flagged * tested)
+            low, high = (
+                rule.end(rng, count, tested, level=quantile, draws=draws, above=above)
+                for quantile, above in ((tail, False), (1 - tail, True))
+            )
+            width += high - low
+        best = min(best, (width * (0.9 if level == 0.05 else 1.0), threshold))
+    return best[1]
 
 
 class ThresholdRule:
     """The rule that flags what is above a threshold, and what is known of its errors.
 
     Args:
-        threshold: a similarity, that of a validation image.
-        room: the weight of validation images that may lie at or above a flagged image, where each
-            patient weighs 1; the threshold is the lowest that keeps to it.
+        threshold: a similarity.
         strangers: the validation images.
         planted: the planted copies.
+        room: the weight of validation images that may lie at or above a flagged image, where each
+            patient weighs 1; by default the weight of those above the threshold.
 
-    >>> strangers, planted = PatientGroup(np.arange(10) / 10, None), PatientGroup(np.ones(5), None)
-    >>> rule = ThresholdRule(0.8, 1.0, strangers, planted)
+    >>> strangers, planted = PatientGroup(np.arange(10) / 10), PatientGroup(np.ones(5))
+    >>> rule = ThresholdRule(0.8, strangers, planted)
     >>> rule.false_positive_rate == rule.level == 2 / 11, rule.sensitivity
     (True, 1.0)
     """
 
     def __init__(
-        self, threshold: float, room: float, strangers: PatientGroup, planted: PatientGroup
+        self,
+        threshold: float,
+        strangers: PatientGroup,
+        planted: PatientGroup,
+        room: float | None = None,
     ) -> None:
         self.threshold = threshold
         patients = len(strangers.sizes) + 1  # and one unseen
@@ -229,7 +240,8 @@ class ThresholdRule:
         self._sizes = planted.sizes
         self.level = float(1 + self._above.sum()) / patients
         # what the others of each patient make of it: exchangeable with what all make of a stranger
-        called = strangers.others <= room + 1e-9
+        room = float(self._above.sum()) if room is None else room
+        called = left_out(strangers.similarity, strangers.owner.tolist()) <= room + 1e-9
         self.false_positive_rate = float(strangers.shares(called).sum()) / patients
         self.sensitivity = float(self._found.sum() / self._sizes.sum())
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtk.errors import UserError
+from memtk.memorization.at_least import at_least
 from memtk.memorization.conformal import benjamini_hochberg
-from memtk.memorization.patients import owners
+from memtk.memorization.copy_rate import ThresholdRule, best_threshold
+from memtk.memorization.patients import PatientGroup
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class PatientTest:
         min_detectable: the smallest number of patients that can be flagged at these sizes; T + 1 if
             none.
         can_reject: whether any could have been flagged.
+        min_p: the smallest p-value of each that the numbers of images allow, (T,).
     """
 
     p: np.ndarray
@@ -33,6 +36,7 @@ class PatientTest:
     n_flagged: int
     min_detectable: int
     can_reject: bool
+    min_p: np.ndarray
 
 
 def exposed_patients(
@@ -80,15 +84,11 @@ def exposed_patients(
     """
     if not 0 < fdr < 1:
         raise UserError(f"fdr = {fdr:g}: it must lie between 0 and 1.")
-    names, own = _by_patient(np.asarray(test), patients, "training")
-    strangers = [
-        np.sort(rows)
-        for rows in _by_patient(np.asarray(validation), validation_patients, "validation")[1]
-    ]
-    largest = np.array([rows.max() for rows in own])  # (T,)
-    images = np.array([len(rows) for rows in own])
-    sizes = np.array([len(rows) for rows in strangers])
-    p, min_p = np.empty(len(own)), np.empty(len(own))
+    tested = PatientGroup(test, patients, "training images")
+    others = PatientGroup(validation, validation_patients, "validation images")
+    largest, images, sizes = tested.largest(), tested.sizes, others.sizes  # (T,), (T,), (P,)
+    strangers = [np.sort(others.similarity[others.owner == i]) for i in range(len(sizes))]
+    p, min_p = np.empty(len(images)), np.empty(len(images))
     for n in np.unique(images):
         chosen = images == n
         factor, group = _grouping(int(n), sizes)
@@ -105,25 +105,13 @@ def exposed_patients(
     able = np.flatnonzero(np.sort(min_p) <= limits)
     return PatientTest(
         p=p,
-        names=names,
+        names=tested.names,
         flagged=flagged,
         n_flagged=int(flagged.sum()),
         min_detectable=int(able[0]) + 1 if len(able) else len(p) + 1,
         can_reject=bool(len(able)),
+        min_p=min_p,
     )
-
-
-def _by_patient(
-    values: np.ndarray, patients: Sequence[Hashable] | None, kind: str
-) -> tuple[tuple[Hashable, ...], list[np.ndarray]]:
-    """Return the names of the patients and the values of each."""
-    if not len(values):
-        raise UserError(f"there is no {kind} image: a test of patients needs at least one.")
-    owner = owners(patients, len(values), f"{kind} images")
-    images = np.bincount(owner)
-    rows = np.split(values[np.argsort(owner, kind="stable")], np.cumsum(images)[:-1])
-    names = dict.fromkeys(range(len(values)) if patients is None or not len(patients) else patients)
-    return tuple(names), rows
 
 
 def _grouping(n: int, sizes: np.ndarray) -> tuple[int, int]:
@@ -140,3 +128,112 @@ def _min_p(factor: int, group: int, sizes: np.ndarray) -> float:
 def _reaching(m: int, n: int) -> np.ndarray:
     """Return the chance that a random n of m images hold one of k, for k = 0 ... m."""
     return np.array([1 - math.comb(m - k, n) / math.comb(m, n) for k in range(m + 1)])
+
+
+@dataclass(frozen=True)
+class Undetectable:
+    """How many patients a test cannot see, whatever their similarities.
+
+    Args:
+        most: so many may be exposed, every image of theirs verbatim, without one being flagged.
+        never: so many are not flagged even if all T are exposed.
+    """
+
+    most: int
+    never: int
+
+
+def undetectable(min_p: np.ndarray, fdr: float = 0.1) -> Undetectable:
+    """Return how many exposed patients Benjamini-Hochberg may miss in the worst case.
+
+    The worst m patients are those with the largest smallest p-values: those with many images, who
+    are compared with few validation patients. With the other T - m at p = 1 nothing is flagged
+    while no k-th smallest of the m is at most `k fdr / T`.
+
+    Args:
+        min_p: the smallest p-value of each patient, (T,); see `PatientTest`.
+        fdr: of Benjamini-Hochberg.
+
+    >>> undetectable(np.array([0.01] * 6 + [0.2] * 4))
+    Undetectable(most=4, never=4)
+    """
+    worst = -np.sort(-np.asarray(min_p))
+    low, high = 0, len(worst)  # one more makes no rejection undone
+    while low < high:
+        middle = (low + high + 1) // 2
+        alone = np.r_[worst[:middle], np.ones(len(worst) - middle)]
+        low, high = (low, middle - 1) if benjamini_hochberg(alone, fdr).any() else (middle, high)
+    return Undetectable(low, int(np.count_nonzero(~benjamini_hochberg(worst, fdr))))
+
+
+@dataclass(frozen=True)
+class ExposedInterval:
+    """Between `low` and `high` of `total` training patients are exposed.
+
+    Args:
+        low: at least so many.
+        high: at most so many, if exposed patients are as recognisable as the planted ones.
+        total: T.
+        confidence: that both are right.
+        threshold: e(x) above which a patient was counted for `high`.
+    """
+
+    low: int
+    high: int
+    total: int
+    confidence: float
+    threshold: float
+
+
+def exposed_interval(
+    tested: PatientGroup,
+    strangers: PatientGroup,
+    planted: PatientGroup,
+    *,
+    sure: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> ExposedInterval:
+    """Return how many training patients are exposed, at least and at most.
+
+    The lower end needs no model: `at_least`, or as many as are `sure` by name. The upper end is
+    that of the rate of exposed patients, as for the copy rate (Rogan and Gladen; melding, see
+    `copy_rate`): counted are the patients with an image above a threshold, which is chosen from
+    strangers and planted exposures alone; the sensitivity is that of planted exposures. It never
+    reaches zero: what no test could have seen is not excluded.
+
+    Of patients with several images the largest e counts. A stranger's is that of as many random
+    images as the training patient with the fewest has, so that fewer strangers are expected above
+    the threshold than there may be and the upper end errs upwards.
+
+    Args:
+        tested: e(x) of the training images and their patients.
+        strangers: e(v) of the validation images and theirs.
+        planted: e of training images whose planted copies are among the synthetic images, and the
+            patients of these.
+        sure: training patients that are exposed for certain, see `tail_test`.
+        confidence: of the interval; each end errs with half of what is missing.
+        seed: of the draws.
+
+    Raises:
+        UserError: if the confidence is not between 0 and 1.
+
+    >>> strangers = PatientGroup(np.linspace(0, 0.9, 99))
+    >>> tested = PatientGroup(np.r_[np.full(20, 0.99), np.linspace(0, 0.9, 80)])
+    >>> found = exposed_interval(tested, strangers, PatientGroup(np.full(100, 0.99)))
+    >>> found.low <= 20 <= found.high, found.total
+    (True, 100)
+    """
+    end = (1 + confidence) / 2
+    low = max(at_least(tested, strangers, confidence=end, seed=seed).count, sure)
+    rng = np.random.default_rng(seed)
+    fewest = int(tested.sizes.min())
+    few = strangers.largest()[strangers.sizes < fewest]
+    single = PatientGroup(np.r_[few, strangers.drawn_largest(fewest, 1, rng)[0]])
+    units = tested.largest()
+    threshold = best_threshold(single, planted, len(units), confidence=confidence, seed=seed)
+    rule = ThresholdRule(threshold, single, planted)
+    flagged = int(np.count_nonzero(units > threshold))
+    rate = rule.end(rng, flagged, len(units), level=end, draws=10_000, above=True)
+    high = max(low, int(rate * len(units) + 1e-9))
+    return ExposedInterval(low, high, len(units), confidence, threshold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
@@ -43,6 +44,91 @@ def owners(patients: Sequence[Hashable] | None, count: int, images: str) -> np.n
     if len(patients) != count:
         raise UserError(f"{count} {images} but {len(patients)} patients: name the patient of each.")
     return numbered(patients)[0]
+
+
+class PatientGroup:
+    """Similarities of images, and whose they are.
+
+    Args:
+        similarity: of each image to its nearest reference, (n,).
+        patients: the patient of each, (n,); if None or empty, each is another.
+        name: what the images are, in the plural, for messages.
+
+    Attributes:
+        owner: the patient of each image as a number from 0 to P - 1, (n,).
+        names: of the patients, (P,), in the order in which they first appear.
+        sizes: images of each patient, (P,).
+
+    Raises:
+        UserError: if there is no image, or not one patient for each.
+
+    >>> group = PatientGroup(np.array([0.2, 0.4, 0.6]), ["a", "b", "a"])
+    >>> group.sizes.tolist(), group.largest().tolist()
+    ([2, 1], [0.6, 0.4])
+    """
+
+    def __init__(
+        self,
+        similarity: np.ndarray,
+        patients: Sequence[Hashable] | None = None,
+        name: str = "images",
+    ) -> None:
+        self.similarity = np.asarray(similarity, dtype=np.float64)
+        if not len(self.similarity):
+            raise UserError(f"there are no {name}: at least one is needed.")
+        self.owner = owners(patients, len(self.similarity), name)
+        named = patients if patients is not None and len(patients) else self.owner.tolist()
+        self.names: tuple[Hashable, ...] = tuple(dict.fromkeys(named))
+        self.sizes = np.bincount(self.owner)
+
+    def counts(self, flags: np.ndarray) -> np.ndarray:
+        """Return how many images of each patient are flagged, (P,), for flags (n,)."""
+        return np.bincount(self.owner, weights=flags)
+
+    def shares(self, flags: np.ndarray) -> np.ndarray:
+        """Return which share of the images of each patient is flagged, (P,), for flags (n,)."""
+        return self.counts(flags) / self.sizes
+
+    def largest(self) -> np.ndarray:
+        """Return the largest similarity of each patient, (P,)."""
+        found = np.full(len(self.sizes), -np.inf)
+        np.maximum.at(found, self.owner, self.similarity)
+        return found
+
+    def drawn_largest(self, images: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the largest of b random images of each patient that has as many: (draws, P').
+
+        The r-th smallest of m images is the largest of b with chance C(r - 1, b - 1) / C(m, b).
+        """
+        able = np.flatnonzero(self.sizes >= images)
+        ranked = self.similarity[np.lexsort((self.similarity, self.owner))]
+        first = np.cumsum(self.sizes) - self.sizes
+        found = np.empty((draws, len(able)))
+        for size in np.unique(self.sizes[able]).tolist():
+            chance = [math.comb(r, images - 1) / math.comb(size, images) for r in range(size)]
+            which = self.sizes[able] == size
+            rank = rng.choice(size, (draws, int(which.sum())), p=np.array(chance) / sum(chance))
+            found[:, which] = ranked[first[able[which]] + rank]
+        return found
+
+
+def images_compared(tested: PatientGroup, strangers: PatientGroup, least: int = 1) -> int:
+    """Return of how many images b patients are compared, which their numbers of images decide.
+
+    A tested patient with n images counts as `ceil(n / b)` patients of b; strangers with fewer than
+    b images are left out. b makes the ratio of both the smallest, with at least `least` strangers
+    where that can be.
+
+    >>> three, one = PatientGroup(np.zeros(6), list("aaabbb")), PatientGroup(np.zeros(2))
+    >>> images_compared(three, three), images_compared(three, one)
+    (3, 1)
+    """
+
+    def cost(b: int) -> tuple[bool, float, int]:
+        able = int((strangers.sizes >= b).sum())
+        return able < least, float(np.ceil(tested.sizes / b).sum()) / (able + 1), b
+
+    return min({1, *tested.sizes.tolist(), *strangers.sizes.tolist()}, key=cost)
 
 
 DENSE = 1 / 16

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from memtk.errors import UserError
-from memtk.memorization import benjamini_hochberg, conformal, p_values
+from memtk.memorization import benjamini_hochberg, conformal, holm, p_values
 
 
 def by_definition(test, validation, patients):
@@ -110,3 +110,15 @@ def test_what_cannot_be_tested_is_refused():
         conformal(ok, ok[:0])
     with pytest.raises(UserError, match="3 validation images but 2 patients"):
         conformal(ok, ok, ["a", "b"])
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_both_procedures_are_those_of_statsmodels(level):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 10, 50):
+        for _ in range(40):
+            p = rng.choice([rng.random(count) ** 3, rng.integers(1, 8, count) / 100])
+            for ours, method in ((benjamini_hochberg, "fdr_bh"), (holm, "holm")):
+                expected = multitest.multipletests(p, level, method)[0]
+                np.testing.assert_array_equal(ours(p, level), expected)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from memtk.errors import UserError
-from memtk.memorization import benjamini_hochberg, exposed_patients, p_values
+from memtk.memorization import (
+    PatientGroup,
+    benjamini_hochberg,
+    exposed_interval,
+    exposed_patients,
+    p_values,
+    undetectable,
+)
 
 
 def people(sizes):
@@ -142,11 +149,71 @@ def test_what_cannot_be_tested_is_refused():
     ok = np.zeros(3)
     with pytest.raises(UserError, match="fdr = 1:"):
         exposed_patients(ok, None, ok, None, fdr=1)
-    with pytest.raises(UserError, match="no training image"):
+    with pytest.raises(UserError, match="no training images"):
         exposed_patients(ok[:0], None, ok, None)
-    with pytest.raises(UserError, match="no validation image"):
+    with pytest.raises(UserError, match="no validation images"):
         exposed_patients(ok, None, ok[:0], None)
     with pytest.raises(UserError, match="3 validation images but 2 patients"):
         exposed_patients(ok, None, ok, ["a", "b"])
     with pytest.raises(UserError, match="3 training images but 2 patients"):
         exposed_patients(ok, ["a", "b"], ok, None)
+
+
+def brute_undetectable(min_p, fdr):
+    """Every set of patients at its smallest p-values, the others at 1."""
+    unseen = [0]
+    for size in range(1, len(min_p) + 1):
+        for chosen in combinations(range(len(min_p)), size):
+            p = np.ones(len(min_p))
+            p[list(chosen)] = min_p[list(chosen)]
+            if not benjamini_hochberg(p, fdr).any():
+                unseen.append(size)
+    return max(unseen)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_worst_case_of_what_goes_unnoticed_is_that_of_every_set(seed):
+    rng = np.random.default_rng(seed)
+    min_p = rng.choice([0.01, 0.02, 0.04, 0.11, 0.3], 9)
+    found = undetectable(min_p, 0.1)
+    assert found.most == brute_undetectable(min_p, 0.1)
+    assert found.never == np.count_nonzero(~benjamini_hochberg(min_p, 0.1))
+
+
+def test_patients_with_many_images_count_among_those_that_go_unnoticed():
+    mine, theirs = np.repeat([1, 2, 10], [20, 12, 8]), np.repeat([1, 2, 10], [30, 18, 12])
+    rng = np.random.default_rng(0)
+    test, validation = np.zeros(mine.sum()), rng.random(theirs.sum()) / 2
+    said = exposed_patients(test, people(mine), validation, people(theirs))
+    unseen = undetectable(said.min_p)
+    assert unseen.never == 8 and unseen.most > said.min_detectable - 1
+    worst = np.argsort(-said.min_p, kind="stable")[: unseen.most]  # all of their images, verbatim
+    test[np.isin(people(mine), worst)] = 1.0
+    assert exposed_patients(test, people(mine), validation, people(theirs)).n_flagged == 0
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 2, 10]])
+@pytest.mark.parametrize("exposed", [0, 5, 30])
+def test_between_low_and_high_patients_are_exposed(sizes, exposed):
+    covered, above = [], []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        mine, theirs = rng.choice(sizes, 120), rng.choice(sizes, 60)
+        test, validation = alike(rng, mine, 0.6), alike(rng, theirs, 0.6)
+        for patient in range(exposed):
+            test[rng.choice(np.flatnonzero(people(mine) == patient))] += 8
+        said = exposed_interval(
+            PatientGroup(test, people(mine)),
+            PatientGroup(validation, people(theirs)),
+            PatientGroup(rng.normal(size=100) + 8),
+        )
+        assert said.total == 120 and said.low <= said.high
+        covered.append(said.low <= exposed <= said.high)
+        above.append(said.low > exposed)
+    assert np.mean(covered) >= 0.9 and np.mean(above) <= 0.1
+
+
+def test_the_sure_ones_are_exposed_at_least():
+    sides = PatientGroup(np.arange(40.0)), PatientGroup(np.arange(60.0)), PatientGroup(np.ones(9))
+    assert exposed_interval(*sides).low == 0
+    assert exposed_interval(*sides, sure=3).low == 3

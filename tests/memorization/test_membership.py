@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, mannwhitneyu
+from scipy.special import expit
+from scipy.stats import binom, binomtest, mannwhitneyu
 
 from memtk.errors import UserError
-from memtk.memorization import auc, membership, roc, scores_of, tpr_at_fpr
+from memtk.memorization import (
+    auc,
+    epsilon_lower_bound,
+    membership,
+    roc,
+    scores_of,
+    tpr_at_fpr,
+)
 
 
 def drawn(seed, p=30, q=25, shift=1.0, ties=False):
@@ -144,3 +152,67 @@ def test_rates_outside_of_zero_and_one_are_refused():
         membership(np.arange(3.0), np.arange(3.0), fpr=0.0)
     with pytest.raises(UserError, match="two of each"):
         auc(scores_of(np.arange(3.0)), scores_of(np.arange(3.0)), confidence=1.0)
+
+
+@pytest.mark.parametrize(("members", "others"), [(200, 36), (64, 36), (100, 200)])
+def test_without_a_signal_the_rate_is_its_chance_and_the_p_value_is_one(members, others):
+    rates, p = [], []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        found = membership(rng.normal(size=members), rng.normal(size=others)).tpr_at_fpr
+        rates.append(found.rate.estimate)
+        p.append(found.p)
+        assert found.chance.estimate == pytest.approx((found.reached * others + 1) / (others + 1))
+        assert found.chance.low < found.chance.estimate < found.chance.high
+    error = np.std(rates) / 20
+    assert abs(np.mean(rates) - found.chance.estimate) < 3.5 * error
+    assert np.mean(np.array(p) <= 0.05) <= 0.08
+
+
+def test_the_chance_of_a_rate_is_that_of_draws():
+    found = membership(np.r_[np.full(6, 9.0), np.zeros(24)], np.arange(20.0) / 3).tpr_at_fpr
+    rng = np.random.default_rng(0)
+    above = rng.binomial(30, rng.beta(found.reached * 20 + 1, 20 * (1 - found.reached), 200_000))
+    assert found.p == pytest.approx(np.mean(above >= 30 * found.rate.estimate), abs=0.004)
+
+
+def published(m, r, v, epsilon, delta):
+    """Steinke, Nasr and Jagielski, arXiv 2305.08846, appendix D."""
+    q = 1 / (1 + np.exp(-epsilon))
+    beta, alpha, total = binom.sf(v - 1, r, q), 0.0, 0.0
+    for i in range(1, v + 1):
+        total += binom.pmf(v - i, r, q)
+        alpha = max(alpha, total / i)
+    return min(beta + alpha * delta * 2 * m, 1)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1e-5, 1e-2])
+@pytest.mark.parametrize("right", [12, 16, 20])
+def test_the_bound_of_epsilon_is_the_published_one(delta, right):
+    members = np.r_[np.ones(100), np.zeros(100)].astype(bool)
+    scores = np.r_[np.full(10, 2.0), np.full(90, 1.0), np.full(90, 1.0), np.full(10, 0.0)]
+    members[: 20 - right] = False  # so many of the 20 guesses are wrong
+    found = epsilon_lower_bound(scores, members, guesses=[20], delta=delta)
+    if found:
+        assert published(200, 20, right, found, delta) == pytest.approx(0.05, rel=1e-6)
+    else:
+        assert published(200, 20, right, 0.0, delta) >= 0.05
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 2.0])
+def test_the_bound_exceeds_the_epsilon_of_randomised_response_in_one_of_twenty_at_most(epsilon):
+    bounds = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        members = rng.random(200) < 0.5
+        said = np.where(rng.random(200) < expit(epsilon), members, ~members)
+        bounds.append(epsilon_lower_bound(said + rng.random(200) / 2, members))
+    assert np.mean(np.array(bounds) > epsilon) <= 0.08
+    assert np.median(bounds) > epsilon / 4
+
+
+def test_the_bound_of_epsilon_refuses_what_it_cannot_be_had_from():
+    assert epsilon_lower_bound(np.arange(8.0), np.arange(8) % 2 == 0, guesses=[50]) == 0
+    for arguments in ((np.ones(1), np.ones(1)), (np.ones(3), np.ones(2))):
+        with pytest.raises(UserError, match="at least two"):
+            epsilon_lower_bound(*arguments)

@@ -1,0 +1,240 @@
+"""The gate before a verdict: are those compared alike but for what was memorized?"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from scipy.special import expit, log_expit
+
+from memtk.errors import UserError
+from memtk.memorization.patients import PatientGroup, owners
+
+MOST = 500
+"""Patients of each side that are compared, drawn at random of more: the distances of all are held
+in memory."""
+
+BULK = 0.3
+"""p-values above it are those of synthetic images that are no copies, nor nearly."""
+
+FOLDS = 5
+"""Parts of the patients; the odds of each come from a classifier that was fitted to the others."""
+
+
+@dataclass(frozen=True)
+class Exchangeability:
+    """Whether two groups are drawn alike.
+
+    Args:
+        p: p-value; small where they are not.
+        size: how far they are apart, in [0, 1]; 0 = not at all.
+    """
+
+    p: float
+    size: float
+
+
+def energy_test(
+    training: np.ndarray,
+    validation: np.ndarray,
+    training_patients: Sequence[Hashable] | None = None,
+    validation_patients: Sequence[Hashable] | None = None,
+    *,
+    permutations: int = 999,
+    seed: int = 0,
+) -> Exchangeability:
+    """Test whether training and validation patients come from one population.
+
+    Every comparison of training with validation images takes them to: a second scanner or site in
+    one of them makes its images nearer to each other, and looks like memorization. Both are real,
+    so this does not depend on what was memorized, if the embedder has seen neither or both.
+
+    The statistic is the energy distance `2 E|x - v| - E|x - x'| - E|v - v'|` (Szekely and Rizzo,
+    J. Stat. Plan. Inference 2013) of Euclidean distances, every patient counting once; its null
+    permutes patients. `size` is it divided by `2 E|x - v|`.
+
+    Args:
+        training: rows as the similarity compares them (of length 1 for a correlation), (N, D).
+        validation: likewise, (V, D).
+        training_patients: the patient of each, (N,); if None or empty, each is another.
+        validation_patients: likewise, (V,).
+        permutations: how many.
+        seed: of these, and of the 500 patients that stand for more.
+
+    Raises:
+        UserError: if a set is empty or does not fit its patients.
+
+    >>> rows = np.random.default_rng(0).normal(size=(80, 4))
+    >>> alike, apart = energy_test(rows[:40], rows[40:]), energy_test(rows[:40], rows[40:] + 1)
+    >>> alike.p > 0.05, apart.p < 0.01, alike.size < 0.05 < apart.size
+    (True, True, True)
+    """
+    rng = np.random.default_rng(seed)
+    sides = (
+        (training, training_patients, "training images"),
+        (validation, validation_patients, "validation images"),
+    )
+    rows, owner, counts = [], [], []
+    for values, patients, name in sides:
+        values = np.asarray(values, dtype=np.float64)
+        group = PatientGroup(np.zeros(len(values)), patients, name)
+        people = rng.permutation(len(group.sizes))[:MOST]
+        chosen = np.isin(group.owner, people)
+        rows.append(values[chosen])
+        owner.append(np.unique(group.owner[chosen], return_inverse=True)[1] + sum(counts))
+        counts.append(len(people))
+    everyone = np.concatenate(owner)
+    mean = np.zeros((sum(counts), len(everyone)))  # of the images of a patient, (P, n)
+    mean[everyone, np.arange(len(everyone))] = 1 / np.bincount(everyone)[everyone]
+    points = np.concatenate(rows)
+    apart = mean @ cdist(points, points) @ mean.T  # (P, P)
+    signs = np.repeat([1 / counts[0], -1 / counts[1]], counts)
+    drawn = np.array([rng.permutation(signs) for _ in range(permutations)])
+    statistic = -float(signs @ apart @ signs)
+    null = -((drawn @ apart) * drawn).sum(1)
+    between = float(apart[: counts[0], counts[0] :].mean())
+    p = (1 + np.count_nonzero(null >= statistic * (1 - 1e-12))) / (permutations + 1)
+    return Exchangeability(float(p), max(statistic, 0.0) / (2 * between) if between else 0.0)
+
+
+def bulk_test(
+    tested: PatientGroup, strangers: PatientGroup, *, draws: int = 2000, seed: int = 0
+) -> Exchangeability:
+    """Test whether synthetic images that are no copies are as near as strangers are.
+
+    A bland or blurred generator makes images that are nearer to all training images than real
+    strangers are, and a copy rate out of nothing. Copies have small p-values; those in (0.3, 1] are
+    of images that are none, and are uniform if these are like strangers. `size` is the largest
+    distance of their distribution from the uniform one (Kolmogorov and Smirnov). All p-values share
+    one set of V patients, so the null is not the usual one: by rank, m images fall into the gaps
+    between the patients with chances from Dirichlet(1, ..., 1), which is simulated.
+
+    Of a patient with several images one counts, drawn at random.
+
+    Args:
+        tested: similarity of each synthetic image to its nearest training image.
+        strangers: of the validation images to theirs.
+        draws: of the null.
+        seed: of these.
+
+    >>> strangers = PatientGroup(np.linspace(0, 1, 100))
+    >>> alike = bulk_test(PatientGroup(np.linspace(0, 1, 200)), strangers)
+    >>> apart = bulk_test(PatientGroup(np.linspace(0.2, 1, 200)), strangers)
+    >>> alike.p > 0.5, apart.p < 0.01
+    (True, True)
+    """
+    rng = np.random.default_rng(seed)
+    validation = np.sort(strangers.drawn_largest(1, 1, rng)[0])
+    gaps = len(validation) + 1
+    rank = gaps - np.searchsorted(validation, tested.similarity, side="left")  # 1 ... V + 1
+    first = int(BULK * gaps) + 1  # ranks from it on are p-values above 0.3
+    inside = rank[rank >= first] - first
+    count, wide = len(inside), gaps + 1 - first
+    if not count:
+        return Exchangeability(1.0, 0.0)
+    even = np.arange(1, wide + 1) / wide
+    size = float(np.abs(np.bincount(inside, minlength=wide).cumsum() / count - even).max())
+    null = rng.multinomial(count, rng.dirichlet(np.ones(wide), draws)).cumsum(1) / count
+    larger = np.count_nonzero(np.abs(null - even).max(1) >= size * (1 - 1e-12))
+    return Exchangeability(float((1 + larger) / (draws + 1)), size)
+
+
+def weighted_p_values(
+    tested: PatientGroup,
+    strangers: PatientGroup,
+    weights: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Return the p-value of each tested image where the strangers are others than they should be.
+
+    With w(x) how much more frequent an image like x is among the tested than among the strangers
+    (Tibshirani, Barber, Candes and Ramdas, arXiv 1904.06019),
+
+        p(x) = (w(x) + sum_v w(v) 1{e(v) >= e(x)}) / (w(x) + sum_v w(v));
+
+    the images of a patient share its weight. With equal weights it is `p_values`. It takes both to
+    have the same images, only not as often, and loses power by the weights' inequality.
+
+    Args:
+        tested: (T,) similarities.
+        strangers: (V,).
+        weights: of the tested (T,) and of the strangers (V,), positive; see `likelihood_ratios`.
+
+    Raises:
+        UserError: if there is not one weight for each, or one is not positive.
+
+    >>> group = PatientGroup(np.array([0.2, 0.5, 0.6, 0.7]))
+    >>> weighted_p_values(PatientGroup(np.array([0.65])), group, (np.ones(1), np.ones(4))).tolist()
+    [0.4]
+    """
+    mine, theirs = (np.asarray(part, dtype=np.float64) for part in weights)
+    fit = len(mine) == len(tested.similarity) and len(theirs) == len(strangers.similarity)
+    if not fit or not (mine > 0).all() or not (theirs > 0).all():
+        raise UserError("weighted p-values need a positive weight of each image.")
+    theirs = theirs / strangers.sizes[strangers.owner]
+    order = np.argsort(strangers.similarity)
+    reached = np.r_[np.cumsum(theirs[order][::-1])[::-1], 0.0]
+    at = np.searchsorted(strangers.similarity[order], tested.similarity, side="left")
+    return np.asarray((mine + reached[at]) / (mine + reached[0]))
+
+
+def likelihood_ratios(
+    tested: np.ndarray,
+    strangers: np.ndarray,
+    tested_patients: Sequence[Hashable] | None = None,
+    stranger_patients: Sequence[Hashable] | None = None,
+    *,
+    penalty: float = 1.0,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much more frequent each row is among the tested than among the strangers.
+
+    The odds of a logistic regression that tells both apart, divided by those of their numbers; the
+    patients are parted in five, and each part has its odds from the regression of the others, so
+    that no row speaks of itself. Columns are divided by their standard deviation.
+
+    Args:
+        tested: (T, D), what the groups differ by: embeddings, or a covariate such as the scanner.
+        strangers: (V, D).
+        tested_patients: the patient of each, (T,); if None or empty, each is another.
+        stranger_patients: likewise, (V,).
+        penalty: of the squared coefficients (ridge).
+        seed: of the parts.
+
+    Returns:
+        (T,) and (V,), about 1 where the groups are alike.
+
+    >>> rows = np.random.default_rng(0).normal(size=(400, 2))
+    >>> mine, theirs = likelihood_ratios(rows[:200] + [1, 0], rows[200:])
+    >>> bool(np.median(mine) > 1 > np.median(theirs))
+    True
+    """
+    rng = np.random.default_rng(seed)
+    sets = [np.asarray(part, dtype=np.float64) for part in (tested, strangers)]
+    rows = np.concatenate([part.reshape(len(part), -1) for part in sets])
+    spread = rows.std(0)
+    rows = (rows - rows.mean(0)) / np.where(spread > 0, spread, 1.0)
+    label = np.repeat([1.0, -1.0], [len(part) for part in sets])
+    named = ((tested_patients, "tested images"), (stranger_patients, "validation images"))
+    folds = []
+    for part, (patients, name) in zip(sets, named, strict=True):
+        owner = owners(patients, len(part), name)
+        folds.append(rng.permutation(owner.max() + 1)[owner] % FOLDS)
+    fold = np.concatenate(folds)
+    logits = np.zeros(len(rows))
+    for k in range(FOLDS):
+        x, y = rows[fold != k], label[fold != k]
+        balance = np.where(y > 0, 0.5 / max((y > 0).sum(), 1), 0.5 / max((y < 0).sum(), 1)) * len(y)
+
+        def loss(w: np.ndarray, x=x, y=y, balance=balance) -> tuple[float, np.ndarray]:
+            margin = y * (x @ w[1:] + w[0])
+            pull = -y * expit(-margin) * balance
+            value = -(log_expit(margin) * balance).sum() + penalty / 2 * w[1:] @ w[1:]
+            return float(value), np.r_[pull.sum(), pull @ x + penalty * w[1:]]
+
+        w = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B").x
+        logits[fold == k] = rows[fold == k] @ w[1:] + w[0]
+    ratios = np.exp(np.clip(logits, -20, 20))
+    return ratios[label > 0], ratios[label < 0]

@@ -1,0 +1,183 @@
+"""p-values finer than 1 / (V + 1), by a model of the strangers' tail: which images are copies."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from memtk.memorization.conformal import benjamini_hochberg, holm
+from memtk.memorization.patients import PatientGroup, images_compared
+
+SHARE = 0.3
+"""Share of the validation patients, the nearest, that a Pareto tail is fitted to: 8 to 100."""
+
+SHAPE = 0.2
+"""The least shape of a Pareto tail: few patients say little of it, and too heavy is on the safe
+side."""
+
+DRAWS = 200
+"""Resamples of the patients."""
+
+SOUND = 0.05
+"""p-value of the check of a model below which it is not used."""
+
+CHECKED = 200
+"""Validation patients, the nearest, that a model is checked with."""
+
+
+@dataclass(frozen=True)
+class TailTest:
+    """What is said of each of T tested units, images or patients.
+
+    Args:
+        p: of each, (T,), in (0, 1].
+        sure: which pass Holm at 5 %: with 95 % confidence none of them is a stranger. bool (T,).
+        suspect: which pass Benjamini-Hochberg at 10 %: of these about one in ten may be a stranger.
+            bool (T,).
+        names: of the units, (T,): the patients in the order in which they first appear, or indices.
+        model: that the p-values are by: "gumbel", "pareto", or "ranks" where no model holds.
+        check: p-value of the check of that model; None for ranks.
+        reason: why ranks were used; empty if a model was.
+    """
+
+    p: np.ndarray
+    sure: np.ndarray
+    suspect: np.ndarray
+    names: tuple[Hashable, ...]
+    model: Literal["gumbel", "pareto", "ranks"]
+    check: float | None
+    reason: str
+
+
+def tail_test(
+    tested: PatientGroup,
+    strangers: PatientGroup,
+    *,
+    scale: Literal["correlation", "distance"] = "correlation",
+    levels: tuple[float, float] = (0.05, 0.1),
+    seed: int = 0,
+) -> TailTest:
+    """Test each image, or patient, by how far beyond the strangers it lies, not by its rank alone.
+
+    Ranks cannot name copies at the sizes that hospitals have: a similarity of 0.9999 where the
+    nearest stranger has 0.83 gets the p-value of one of 0.84, 1 / (V + 1). Here the nearest
+    similarities of the V validation patients get a model on the scale z = artanh(r) (Fisher), and
+    the p-value is the upper end of the model's probability of lying beyond, patients resampled:
+
+    1. Of 40 patients on a Gumbel distribution, that of the largest of many: by moments,
+       `P(z > g) = 1 - exp(-exp(-(g - m) / b))`, b = sd sqrt(6) / pi; the upper 99 % end.
+    2. Of 20 patients on, or where that does not hold, a generalised Pareto tail beyond the value u
+       with k of V above it: `P(z > g) = k / V (1 + xi (g - u) / sigma)^(-1 / xi)` (Pickands, Ann.
+       Stat. 1975), by probability-weighted moments (Hosking and Wallis, Technometrics 1987) with a
+       shape xi of at least 0.2; the upper 95 % end.
+    3. Otherwise ranks.
+
+    **The assumption**: strangers nearer than all validation patients go on as these do. It is
+    checked: each validation patient gets a p-value from the model of the others, and these must not
+    be smaller than uniform ones (Simes, Biometrika 1986, at 5 %).
+
+    Of patients with several images the largest similarity counts. They are compared with b random
+    images of each validation patient that has as many, and the p-value of one with n images is
+    `ceil(n / b)` times as large (Bonferroni).
+
+    Args:
+        tested: the units: patients, or, without patients, images; each with its similarity to the
+            nearest reference.
+        strangers: the validation images and patients, with theirs to the same references.
+        scale: of the similarities: "correlation", at most 1, z = artanh(r); "distance", minus a
+            distance, z = -log(distance), which between vectors of length 1 differs by a constant
+            where they are close.
+        levels: of Holm (sure) and of Benjamini-Hochberg (suspect).
+        seed: of the resampling.
+
+    >>> strangers = PatientGroup(np.random.default_rng(0).normal(0.7, 0.05, 40))
+    >>> found = tail_test(PatientGroup(np.array([0.999, 0.75, 0.7])), strangers)
+    >>> found.sure.tolist(), found.suspect.tolist(), found.model
+    ([True, False, False], [True, False, False], 'gumbel')
+    """
+    images = images_compared(tested, strangers, MODELS[-1][2])
+    units = _z(tested.largest(), scale)  # (T,)
+    rng = np.random.default_rng(seed)
+    drawn = _z(strangers.drawn_largest(images, DRAWS, rng), scale)  # (draws, P)
+    model, check, p = "ranks", None, None
+    for name, fitted, fewest, upper in MODELS:
+        if drawn.shape[1] >= fewest and (sound := _check(fitted, drawn[0])) >= SOUND:
+            some = rng.integers(0, drawn.shape[1], drawn.shape)
+            tails = fitted(np.take_along_axis(drawn, some, 1))
+            parts = np.array_split(units, len(units) // 4096 + 1)
+            p = np.concatenate([np.quantile(tails.beyond(z), upper, axis=0) for z in parts])
+            model, check = name, sound
+            break
+    reason = ""
+    if p is None:
+        patients = drawn.shape[1]
+        reason = f"the nearest of the {patients} validation patients do not look like one tail"
+        if patients < (needed := MODELS[-1][2]):
+            reason = f"{patients} validation patients are too few to model their tail: {needed}"
+            reason += " are needed"
+        p = (1 + (drawn[0] >= units[:, None]).sum(1)) / (patients + 1)
+    p = np.minimum(p * np.ceil(tested.sizes / images), 1.0)
+    sure, suspect = holm(p, levels[0]), benjamini_hochberg(p, levels[1])
+    return TailTest(p, sure, suspect, tested.names, model, check, reason)
+
+
+def _z(similarity: np.ndarray, scale: str) -> np.ndarray:
+    """Return similarities on a scale without an end, on which equal images lie at 8.4 or 16."""
+    values = np.asarray(similarity, dtype=np.float64)
+    if scale == "distance":
+        return -np.log(np.maximum(-values, 1e-7))
+    return np.arctanh(np.clip(values, -1 + 1e-7, 1 - 1e-7))
+
+
+class _Gumbel:
+    """Gumbel distributions of samples (..., n)."""
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self.scale = np.maximum(samples.std(-1, ddof=1) * np.sqrt(6) / np.pi, 1e-12)
+        self.mode = samples.mean(-1) - np.euler_gamma * self.scale
+
+    def beyond(self, values: np.ndarray) -> np.ndarray:
+        """Return the probability of a value beyond each of (T,), (..., T)."""
+        steps = (values - self.mode[..., None]) / self.scale[..., None]
+        return -np.expm1(-np.exp(-np.maximum(steps, -700)))
+
+
+class _Pareto:
+    """Generalised Pareto tails of samples (..., n)."""
+
+    def __init__(self, samples: np.ndarray) -> None:
+        n = samples.shape[-1]
+        count = min(max(8, min(int(SHARE * n), 100)), n - 1)
+        ranked = -np.sort(-samples, axis=-1)[..., : count + 1]
+        self.share, self.threshold = count / n, ranked[..., -1]
+        excess = ranked[..., :-1] - self.threshold[..., None]
+        mean = excess.mean(-1)  # a_0
+        # a_1: of the excess times the share of the others that exceed it
+        second = (excess * np.arange(count)).mean(-1) / (count - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shape = np.nan_to_num(2 - mean / (mean - 2 * second), nan=SHAPE)
+        self.shape = np.clip(shape, SHAPE, 0.9)
+        self.scale = np.maximum(mean * (1 - self.shape), 1e-12)
+
+    def beyond(self, values: np.ndarray) -> np.ndarray:
+        """Return the same; 1 up to the threshold."""
+        shape, scale, threshold = (x[..., None] for x in (self.shape, self.scale, self.threshold))
+        tail = (1 + shape * np.maximum(values - threshold, 0) / scale) ** (-1 / shape)
+        return np.where(values <= threshold, 1.0, self.share * tail)
+
+
+MODELS = (("gumbel", _Gumbel, 40, 0.99), ("pareto", _Pareto, 20, 0.95))
+"""Each with the validation patients that it takes, and the quantile over resampled patients."""
+
+
+def _check(model: type[_Gumbel] | type[_Pareto], sample: np.ndarray) -> float:
+    """Return the p-value of Simes of the patients (n,), each by the model of the others."""
+    ranked = -np.sort(-sample)
+    rows = np.arange(min(len(ranked), CHECKED))
+    others = np.array([np.delete(ranked, row) for row in rows])  # (rows, n - 1)
+    fitted = model(others)
+    p = np.diagonal(fitted.beyond(ranked[rows]))
+    return float(min(1.0, (np.sort(p) * len(ranked) / (rows + 1)).min()))
