@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from memtk.bench.checkpoint import CheckpointEvaluator
 from memtk.bench.experiment import CellStage, Experiment, Preview, Run, Selection, State, given
 from memtk.components import ConfiguredComponent
-from memtk.data.images import StoredImages
 from memtk.errors import PluginError, UserError
-from memtk.evaluation.calibration import CONFIDENCE
 from memtk.evaluation.detector import Detector
+from memtk.evaluation.membership import Attacked, Pool
 from memtk.events import Event
-from memtk.interfaces import Generator, Images, ImageSpec, Stage, Target
-from memtk.memorization import Interval, membership, scores_of
-from memtk.results import (
-    Membership,
-    RateInterval,
-    TprAtFpr,
-    has_arrays,
-    read_record,
-    write_arrays,
-    write_record,
-)
+from memtk.interfaces import Generator, Images, Stage, Target
+from memtk.results import Membership, has_arrays, read_record, write_arrays, write_record
 from memtk.training.checkpoints import load_checkpoint
 from memtk.training.inference import scorer
 
@@ -38,7 +26,8 @@ class Attack(CellStage):
     """Membership attacks on the checkpoint that counts, on its weights or its samples.
 
     Members are the training images that the generator saw, non-members the validation images, of
-    other patients. Of a generator that lacks what an attack uses it says so.
+    other patients. Canaries that were held back are scored with them: their scores and those of the
+    canaries that took part bound epsilon. Of a generator that lacks what an attack uses it says so.
     """
 
     name = Stage.ATTACK
@@ -52,7 +41,13 @@ class Attack(CellStage):
             PluginError: if an attack does not give one finite score for each image.
         """
         selection, context = given(state.selection, Stage.STOP), run.context
-        made, validation = selection.generator, context.dataset.split("validation")
+        made, privacy = selection.generator, selection.generator.trained.privacy
+        attacked = Attacked.of(
+            made.training,
+            context.dataset.split("validation"),
+            state.canaries,
+            context.dataset.split("training"),
+        )
         folder = context.folder / experiment.home
         load_checkpoint(made.generator, selection.weights.path)
         found: dict[str, Membership] = {}
@@ -64,12 +59,14 @@ class Attack(CellStage):
                 continue
             lacks = lacking(part, type(made.generator))
             if lacks:
-                found[part.name] = _record(made.training, validation, reason=lacks)
+                found[part.name] = attacked.record(reason=lacks)
             else:
-                scores, how = _scores(experiment, part, selection, run)
-                found[part.name] = _judged(made.training, validation, scores, how)
+                scores, how = _scores(experiment, part, selection, attacked.pool, run)
+                arrays = attacked.arrays(scores)
+                delta = privacy.delta if privacy else 0.0
+                found[part.name] = attacked.judged(arrays, how, delta)
                 if context.devices.is_main:
-                    write_arrays(folder / "arrays.h5", group, scores)
+                    write_arrays(folder / "arrays.h5", group, arrays)
             if context.devices.is_main:
                 write_record(done, found[part.name])
             context.devices.wait()
@@ -115,39 +112,15 @@ def lacking(part: ConfiguredComponent, generator: type[Generator]) -> str:
     return f"this generator offers no {' and no '.join(lacks)}"
 
 
-class Pool:
-    """Members and non-members in one set, so that no attack is told which is which."""
-
-    def __init__(self, *parts: Images) -> None:
-        self._parts = parts
-
-    @property
-    def spec(self) -> ImageSpec:
-        """Shape of each image."""
-        return self._parts[0].spec
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self._parts)
-
-    def read(self, indices: Sequence[int]) -> Tensor:
-        """Return the images at `indices`, those of the second part after those of the first."""
-        rows = np.asarray(indices, dtype=np.int64)
-        x = torch.empty((len(rows), self.spec.channels, *self.spec.shape))
-        start = 0
-        for part in self._parts:
-            mine = (rows >= start) & (rows < start + len(part))
-            if mine.any():
-                x[torch.from_numpy(mine)] = part.read((rows[mine] - start).tolist())
-            start += len(part)
-        return x
-
-
 def _scores(
-    experiment: Experiment, part: ConfiguredComponent, selection: Selection, run: Run
-) -> tuple[dict[str, np.ndarray], str]:
-    """Return the scores of both sides, and what was compared."""
+    experiment: Experiment,
+    part: ConfiguredComponent,
+    selection: Selection,
+    pool: Pool,
+    run: Run,
+) -> tuple[np.ndarray, str]:
+    """Return the score of each image of the pool, and what was compared."""
     context, plan, made = run.context, experiment.plan, selection.generator
-    training, validation = made.training, context.dataset.split("validation")
     evaluator = CheckpointEvaluator(made, run.networks.first)
 
     @cache  # trained for the exposure already, unless that was not asked for
@@ -177,74 +150,14 @@ def _scores(
         similarity=plan.similarity.make() if plan.embedder else None,
         strangers=context.dataset.split("held_out") if own else None,
     )
-    scores = np.asarray(attack.score(target, Pool(training, validation)), dtype=np.float64)
-    count = len(training) + len(validation)
-    if scores.shape != (count,) or not np.isfinite(scores).all():
+    scores = np.asarray(attack.score(target, pool), dtype=np.float64)
+    if scores.shape != (len(pool),) or not np.isfinite(scores).all():
         raise PluginError(
             f"attack {part.name!r} gave scores of shape {scores.shape}, "
-            f"{int(np.isfinite(scores).sum())} of them finite, for {count} images"
+            f"{int(np.isfinite(scores).sum())} of them finite, for {len(pool)} images"
         )
     describe = getattr(attack, "describe", None)
-    sides = {"members": scores[: len(training)], "non_members": scores[len(training) :]}
-    for side, images in (("members", training), ("non_members", validation)):
-        # numbers in place of names, so that the curve can be drawn with patients as the unit
-        sides[f"{side}_patient"] = scores_of(sides[side], images.patients).owner
-    return sides, describe(target) if describe else ""
-
-
-def _judged(
-    training: StoredImages, validation: StoredImages, scores: Mapping[str, np.ndarray], how: str
-) -> Membership:
-    said = membership(
-        scores["members"],
-        scores["non_members"],
-        training.patients,
-        validation.patients,
-        confidence=CONFIDENCE,
-    )
-    few = said.tpr_at_fpr
-    return _record(
-        training,
-        validation,
-        auc=_interval(said.auc) if said.auc else None,
-        few=TprAtFpr(
-            requested=few.requested,
-            fpr=few.fpr,
-            reached=few.reached,
-            rate=_interval(few.rate),
-            reason=few.reason,
-        )
-        if few
-        else None,
-        how=how,
-        reason=said.reason,
-    )
-
-
-def _record(
-    training: StoredImages,
-    validation: StoredImages,
-    *,
-    auc: RateInterval | None = None,
-    few: TprAtFpr | None = None,
-    how: str = "",
-    reason: str = "",
-) -> Membership:
-    return Membership(
-        member_images=len(training),
-        member_patients=len(set(training.patients)),
-        non_member_images=len(validation),
-        non_member_patients=len(set(validation.patients)),
-        confidence=CONFIDENCE,
-        auc=auc,
-        tpr_at_fpr=few,
-        how=how,
-        reason=reason,
-    )
-
-
-def _interval(found: Interval) -> RateInterval:
-    return RateInterval(estimate=found.estimate, low=found.low, high=found.high)
+    return scores, describe(target) if describe else ""
 
 
 def _not_run(path: Path) -> bool:

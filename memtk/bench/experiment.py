@@ -14,6 +14,7 @@ from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector
+from memtk.evaluation.membership import CanaryPatients
 from memtk.interfaces import Generator, Stage
 from memtk.results import Checkpoint, Membership, MitigationEffect, Result, SelfTest
 from memtk.training.loop import Checkpoint as Weights
@@ -169,7 +170,8 @@ class State:
     """What an experiment has come to; each stage adds to it.
 
     Args:
-        training: the training images that the mitigations leave, N.
+        training: the training images that the mitigations and the canaries' coins leave, N.
+        canaries: training patients of whom coins held some back.
         lessons: the images that a first generator made for this one to learn from; None without.
         trainings: names of all trainings that it takes, its own first.
         trained: the generator; None before `train`.
@@ -183,6 +185,7 @@ class State:
     """
 
     training: StoredImages
+    canaries: CanaryPatients = CanaryPatients()
     lessons: StoredImages | None = None
     trainings: tuple[str, ...] = ()
     trained: TrainedGenerator | None = None
@@ -205,7 +208,7 @@ class Preview:
 
     Args:
         dataset: the images.
-        training: the training images that mitigations leave by their patients.
+        training: the training images that mitigations and coins leave by their patients.
         count: synthetic images of each checkpoint.
         labels: of the checkpoints.
         notes: what the mitigations add to the training of the generator, or spare of it.

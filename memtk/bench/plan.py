@@ -118,6 +118,11 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
             "a bench makes its synthetic images itself: leave out data.synthetic_source, or say "
             "memtk audit for images that are there already"
         )
+    if bench.canaries and not bench.attack:
+        raise UserError(
+            f"--canaries {bench.canaries} holds patients back for attacks, and none is asked for: "
+            "add one, e.g. --attack gan-leaks, or leave --canaries out"
+        )
     mitigations = tuple(_part(recipe, registry, "mitigation", n) for n in bench.mitigation)
     generators: dict[str, ConfiguredComponent] = {}
     applied: dict[str, tuple[ConfiguredComponent, ...]] = {}

@@ -38,6 +38,12 @@ class BenchOptions(ComponentConfig):
         (), description="measures of quality and diversity; all: every one that is installed"
     )
     attack: tuple[str, ...] = Field((), description="membership attacks on the last checkpoint")
+    canaries: int = Field(
+        0,
+        ge=0,
+        description="training patients who take part by fair coins, about half of them: attacks on "
+        "them bound epsilon; 0: none",
+    )
     extractor: str | None = Field(
         None, description="embedder whose features they compare; none: the copy detector"
     )
@@ -204,6 +210,8 @@ def read_recipe(
     # Other images are another benchmark: a suite's name stands for its own images alone.
     images = build(DataConfig, recipe.data, where="data")
     why = difference(definition, recipe.bench.preset, images, registry)
+    if not why and recipe.bench.canaries != definition.get("bench", {}).get("canaries", 0):
+        why = "canaries hold some of its training patients back"
     if not why:
         return recipe
     name = f"{recipe.suite.name} {recipe.suite.version}"

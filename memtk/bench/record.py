@@ -21,6 +21,7 @@ from memtk.evaluation.provenance import data_of, device_of, trained_on, used, ve
 from memtk.evaluation.quality import seen_by
 from memtk.interfaces import Images, Stage
 from memtk.results import (
+    Canaries,
     Components,
     Counts,
     Privacy,
@@ -91,6 +92,7 @@ def _result(
         ),
         data=data_of(context.dataset, plan.data),
         used_training=Counts(images=len(made.training), patients=len(set(made.training.patients))),
+        canaries=_canaries(state, run) if state.canaries.names else None,
         seed=recipe.bench.seed,
         versions=versions(),
         device=device_of(context.devices, {p: str(v) for p, v in made.trained.precision.items()}),
@@ -112,6 +114,16 @@ def _result(
         privacy=privacy_of(made.trained.privacy),
         selftest=selection.selftest,
         complete=True,
+    )
+
+
+def _canaries(state: State, run: Run) -> Canaries:
+    away = state.canaries.held_back
+    images = sum(name in away for name in run.context.dataset.split("training").patients)
+    return Canaries(
+        patients=len(state.canaries.names),
+        took_part=sum(state.canaries.took_part),
+        held_back_images=images,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from memtk.bench.experiment import Experiment, Networks, Run
 from memtk.bench.pipeline import finished_stages, preview_cells, run_cell
 from memtk.bench.plan import Plan
+from memtk.bench.subsets import available_training
 from memtk.evaluation.context import Context, RunFolder, open_context
 from memtk.evaluation.detector import Detector
 from memtk.evaluation.quality import extractor_of
@@ -107,7 +108,8 @@ def _networks(context: Context, plan: Plan) -> Networks:
 def train_detector(context: Context, plan: Plan, *, second: bool = False) -> Detector | None:
     """Return the copy detector of a run, trained on all training images; None in image space.
 
-    It is trained once, whatever the mitigations leave to the generators.
+    It is trained once, whatever the mitigations leave to the generators. It sees no canary that is
+    held back: mitigations that go by what it finds would tell of it.
 
     Args:
         second: another one of the same kind, of other weights and another order, which had no part
@@ -119,7 +121,7 @@ def train_detector(context: Context, plan: Plan, *, second: bool = False) -> Det
     return Detector(
         context,
         plan.embedder,
-        context.dataset.split("training"),
+        available_training(plan, context.dataset),
         folder / "second" if second else folder,
         f"the second embedder {name}" if second else f"the embedder {name}",
     )

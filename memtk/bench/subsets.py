@@ -14,7 +14,9 @@ from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
 from memtk.errors import UserError
 from memtk.evaluation.detector import CopyDetector
+from memtk.evaluation.membership import CanaryPatients, draw_canaries, largest_epsilon
 from memtk.interfaces import Stage
+from memtk.memorization import FEWEST_CANARIES
 from memtk.noise import derive
 from memtk.results import MitigationEffect
 
@@ -25,30 +27,63 @@ HOLD_BACK = (
 
 
 class Choose(CellStage):
-    """Mitigations choose among the training images by their patients."""
+    """Mitigations choose among the training images by their patients; coins hold canaries back.
+
+    The choice comes first and does not know the coins, so that of the canaries it leaves each is in
+    or out by a fair coin still.
+    """
 
     name = Stage.CHOOSE
 
     def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
-        """Leave what is chosen, and say how much it is."""
-        parts = experiment.taking_part(self.name)
+        """Leave what is chosen and not held back, and say how much was chosen."""
+        parts, plan = experiment.taking_part(self.name), experiment.plan
+        before, chosen = state.training, _chosen(state.training, parts, run.context.root)
+        canaries = canaries_of(plan, run.context.dataset).among(chosen.patients)
+        state = replace(state, training=_some(canaries.leave(chosen)), canaries=canaries)
         if not parts:
             return state
-        before, images = state.training, _chosen(state.training, parts, run.context.root)
-        patients = len(set(images.patients)), len(set(before.patients))
+        patients = len(set(chosen.patients)), len(set(before.patients))
         text = (
-            f"{len(images)} of {counted(len(before), 'training image')} were used, of "
+            f"{len(chosen)} of {counted(len(before), 'training image')} were used, of "
             f"{patients[0]} of {counted(patients[1], 'patient')}."
         )
         names = ", ".join(part.name for part in parts)
-        effect = MitigationEffect(mitigation=names, text=text, kept=len(images), of=len(before))
-        return replace(state, training=images).with_effects(effect)
+        effect = MitigationEffect(mitigation=names, text=text, kept=len(chosen), of=len(before))
+        return state.with_effects(effect)
 
     def preview(self, experiment: Experiment, preview: Preview) -> Preview:
-        """Choose: it takes the patients' names alone."""
-        parts = experiment.taking_part(self.name)
-        seed = experiment.plan.recipe.bench.seed
-        return replace(preview, training=_chosen(preview.training, parts, seed))
+        """Choose: it takes the patients' names alone.
+
+        Raises:
+            UserError: if so few canaries are left that they show nothing.
+        """
+        parts, plan = experiment.taking_part(self.name), experiment.plan
+        chosen = _chosen(preview.training, parts, plan.recipe.bench.seed)
+        drawn = canaries_of(plan, preview.dataset)
+        canaries = drawn.among(chosen.patients)
+        left = _some(canaries.leave(chosen))
+        notes = preview.notes
+        if drawn.names:
+            if len(canaries.names) < FEWEST_CANARIES:
+                raise UserError(
+                    f"{experiment.cell}: {', '.join(part.name for part in parts)} leaves "
+                    f"{len(canaries.names)} of {len(drawn.names)} canaries, "
+                    f"and at least {FEWEST_CANARIES} are needed to show anything: say a larger "
+                    "--canaries"
+                )
+            notes = (*notes, _expected(canaries, len(chosen) - len(left)))
+        return replace(preview, training=left, notes=notes)
+
+
+def _expected(canaries: CanaryPatients, images: int) -> str:
+    """Say what canaries cost, and what they could show at best."""
+    away = len(canaries.held_back)
+    return (
+        f"{len(canaries.names)} canaries: fair coins hold {counted(away, 'patient')} "
+        f"({counted(images, 'training image')}) back; if every guess were right, an attack would "
+        f"show an epsilon of at least {largest_epsilon(len(canaries.names)):.2f}"
+    )
 
 
 class Thin(CellStage):
@@ -82,13 +117,29 @@ class Thin(CellStage):
         return replace(preview, notes=(*preview.notes, *notes))
 
 
+def canaries_of(plan: Plan, dataset: Dataset) -> CanaryPatients:
+    """Return the canaries of a bench, the same for all of its cells and networks.
+
+    Raises:
+        UserError: if there are fewer training patients, or they could show nothing.
+    """
+    bench = plan.recipe.bench
+    return draw_canaries(dataset.split("training"), bench.canaries, bench.seed)
+
+
+def available_training(plan: Plan, dataset: Dataset) -> StoredImages:
+    """Return the training images without the canaries that are held back from every network."""
+    return canaries_of(plan, dataset).leave(dataset.split("training"))
+
+
 def chosen_training(plan: Plan, dataset: Dataset) -> StoredImages:
     """Return the training images that the mitigations of every generator of a plan choose.
 
     Raises:
         UserError: if they ask for more than there is, or leave nothing.
     """
-    return _chosen(dataset.split("training"), plan.mitigations, plan.recipe.bench.seed)
+    chosen = _chosen(dataset.split("training"), plan.mitigations, plan.recipe.bench.seed)
+    return _some(canaries_of(plan, dataset).leave(chosen))
 
 
 def learned_from(

@@ -58,6 +58,13 @@ RECIPE = together(
         text="Membership attack on the last checkpoint, e.g. gan-leaks; repeatable.",
     ),
     click.option(
+        "--canaries",
+        type=int,
+        metavar="N",
+        help="Let N training patients take part by fair coins, and bound epsilon by what the "
+        "attacks tell of them; half of them are lost for training.",
+    ),
+    click.option(
         "--suite",
         metavar="NAME|FILE",
         help="A versioned benchmark: phantom2d, phantom3d, hippocampus, chest-xray, mrnet; with "

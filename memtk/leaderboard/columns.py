@@ -68,7 +68,7 @@ def columns_of(rows: Iterable[Row]) -> list[Column]:
         *VERDICT,
         *(_protocol(name, key, results) for name, key in _first_measures(results)),
         *(_quality(name) for name in names),
-        *(_attack(name) for name in attacks),
+        *(column for name in attacks for column in _attack(name, results)),
         SECONDS,
     ]
 
@@ -188,7 +188,7 @@ def _protocol(name: str, key: str, results: Sequence[Result]) -> Column:
 SECONDS = Column("seconds", "seconds", "run", lambda r: sum(r.timing.values()) or None, "seconds")
 
 
-def _attack(name: str) -> Column:
+def _attack(name: str, results: Sequence[Result]) -> list[Column]:
     def auc(result: Result) -> float | None:
         found = result.membership.get(name)
         return found.auc.estimate if found and found.auc else None
@@ -197,10 +197,39 @@ def _attack(name: str) -> Column:
         found = result.membership.get(name)
         return f"{found.auc.low:.2f} to {found.auc.high:.2f}" if found and found.auc else ""
 
-    head = f"{name}, AUC"
-    return Column(
-        f"auc {name}", head, "attack", auc, "number", interval, "by chance", lambda r: 0.5
-    )
+    def epsilon(result: Result) -> float | None:
+        found = result.membership.get(name)
+        return found.epsilon.low if found and found.epsilon else None
+
+    def claimed(result: Result) -> float | None:
+        return result.privacy.epsilon if result.privacy else None
+
+    columns = [
+        Column(
+            f"auc {name}",
+            f"{name}, AUC",
+            "attack",
+            auc,
+            "number",
+            interval,
+            "by chance",
+            lambda r: 0.5,
+        )
+    ]
+    if any(epsilon(result) is not None for result in results):
+        head = f"{name}, epsilon at least"
+        columns.append(
+            Column(
+                f"epsilon {name}",
+                head,
+                "attack",
+                epsilon,
+                "number",
+                beside="accountant",
+                other=claimed,
+            )
+        )
+    return columns
 
 
 def _quality(name: str) -> Column:

@@ -13,6 +13,12 @@ from memtk.memorization.conformal import (
 from memtk.memorization.copy_rate import CopyRate, best_threshold, copy_rate
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
 from memtk.memorization.duplicates import duplicates
+from memtk.memorization.epsilon import (
+    FEWEST_CANARIES,
+    epsilon_lower_bound,
+    guesses_for,
+    right_guesses,
+)
 from memtk.memorization.exchangeability import (
     Exchangeability,
     bulk_test,
@@ -33,7 +39,6 @@ from memtk.memorization.membership import (
     Scores,
     TprAtFpr,
     auc,
-    epsilon_lower_bound,
     membership,
     roc,
     scores_of,
@@ -61,6 +66,7 @@ __all__ = [
     "Exchangeability",
     "Execution",
     "ExposedInterval",
+    "FEWEST_CANARIES",
     "IDENTICAL",
     "Interval",
     "Matched",
@@ -95,6 +101,7 @@ __all__ = [
     "expected_fraction",
     "exposed_interval",
     "exposed_patients",
+    "guesses_for",
     "holm",
     "left_out",
     "likelihood_ratios",
@@ -102,6 +109,7 @@ __all__ = [
     "minimum_detectable",
     "p_values",
     "pairwise",
+    "right_guesses",
     "roc",
     "score_planted",
     "scores_of",

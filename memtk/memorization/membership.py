@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import beta, betabinom, binom, norm
+from scipy.stats import beta, betabinom, norm
 
 from memtk.errors import UserError
 from memtk.intervals import Interval, of_rate
@@ -295,67 +295,6 @@ def _null(
     count = math.floor(rate * members.patients * (1 + 1e-9))
     p = float(betabinom.sf(count - 1, members.patients, a, b))
     return Interval(a / (a + b), low, high), p
-
-
-def epsilon_lower_bound(
-    scores: np.ndarray,
-    members: np.ndarray,
-    *,
-    guesses: Sequence[int] = (20, 60, 200),
-    delta: float = 0.0,
-    confidence: float = 0.95,
-) -> float:
-    """Return a lower confidence bound on the epsilon of a training, from one run of it.
-
-    Every one of m patients was put into the training set by a fair coin of its own. Of r guesses,
-    the r / 2 highest scores in and the r / 2 lowest out, v are right. If the training is
-    (epsilon, delta)-differentially private, with beta(v) = P(Bin(r, e^eps / (1 + e^eps)) >= v),
-
-        P(at least v right) <= beta(v) + 2 m delta max_i (beta(v - i) - beta(v)) / i
-
-    (Steinke, Nasr and Jagielski, arXiv 2305.08846). The bound is the largest epsilon for which that
-    is at most what is missing to `confidence`, divided by the number of r tried (Bonferroni), and
-    the largest over these. An accountant's epsilon below it shows a mistake in the training or in
-    the accountant; one above it shows nothing: another attack may find more.
-
-    Args:
-        scores: of each patient, higher = more likely in, (m,).
-        members: whether it was in, bool (m,).
-        guesses: r; those with fewer patients are left out, and m where none is left.
-        delta: of the privacy that is claimed.
-        confidence: in (0, 1).
-
-    Raises:
-        UserError: if there are fewer than two patients, the arrays do not fit, or a level is none.
-
-    >>> members = np.arange(200) % 2 == 0
-    >>> found = epsilon_lower_bound(members + np.linspace(0, 0.5, 200), members)
-    >>> round(found, 2), epsilon_lower_bound(np.arange(200.0), members)
-    (3.88, 0.0)
-    """
-    scores, members = np.asarray(scores, dtype=np.float64), np.asarray(members, dtype=bool)
-    m = len(scores)
-    if m < 2 or len(members) != m or not 0 < confidence < 1 or not 0 <= delta < 1:
-        raise UserError(
-            f"an epsilon from {m} scores of {len(members)} patients at confidence {confidence:g} "
-            f"and delta {delta:g}: at least two of each are needed, as many of both, a confidence "
-            "between 0 and 1, and a delta of at least 0 and less than 1."
-        )
-    order = np.argsort(-scores, kind="stable")
-    tried = [r for r in guesses if 2 <= r <= m] or [m]
-    level = (1 - confidence) / len(tried)
-    found = 0.0
-    for half in (r // 2 for r in tried):
-        right = int(members[order[:half]].sum() + (~members[order[-half:]]).sum())
-
-        def excess(epsilon: float, half: int = half, right: int = right) -> float:
-            chance = binom.sf(np.arange(right, -1, -1) - 1, 2 * half, expit(epsilon))
-            gain = ((chance[1:] - chance[0]) / np.arange(1, right + 1)).max(initial=0.0)
-            return float(chance[0] + 2 * m * delta * gain) - level
-
-        if excess(0.0) <= 0:
-            found = max(found, brentq(excess, 0.0, 50.0) if excess(50.0) > 0 else 50.0)
-    return float(found)
 
 
 def roc(members: Scores, others: Scores) -> tuple[np.ndarray, np.ndarray]:

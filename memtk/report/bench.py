@@ -33,7 +33,16 @@ from memtk.report.sections import (
     selftest_section,
     similarities_section,
 )
-from memtk.results import Result, Run, has_arrays, headline, read_arrays, read_run, verdict
+from memtk.results import (
+    Result,
+    Run,
+    contradiction,
+    has_arrays,
+    headline,
+    read_arrays,
+    read_run,
+    verdict,
+)
 from memtk.results.measures import main_measures, measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
 
@@ -159,6 +168,7 @@ def cell_section(
         result=result,
         verdict=verdict(result),
         headline=headline(result),
+        contradiction=contradiction(result.membership, result.privacy),
         measures=main_measures(measures_of(result, result.last)),
         paper=sentence(paper) if paper else "",
     )
@@ -296,13 +306,20 @@ def _attacks(result: Result, path: Path) -> Section | None:
     if not result.membership:
         return None
     title, figures = "Can it be told who was trained on?", attack_curves(result, path)
-    return make_section("attacks", title, "attacks.html", result=result, figures=figures)
+    return make_section(
+        "attacks",
+        title,
+        "attacks.html",
+        result=result,
+        figures=figures,
+        contradiction=contradiction(result.membership, result.privacy),
+    )
 
 
 def _privacy(result: Result) -> Section | None:
     if not result.privacy:
         return None
-    return make_section("privacy", "Differential privacy", "privacy.html", privacy=result.privacy)
+    return make_section("privacy", "Differential privacy", "privacy.html", result=result)
 
 
 def _training(result: Result) -> Section | None:

@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
-from memtk.results import MeasureRecord, Membership, Result, percent
+from memtk.results import (
+    MeasureRecord,
+    Membership,
+    Privacy,
+    Result,
+    TprAtFpr,
+    contradiction,
+    percent,
+)
 from memtk.results.formats import number, share
 from memtk.results.measures import Measured, tradeoff
 
@@ -146,18 +154,35 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
     """Return a line for each attack on each generator; None where there was none."""
     if not any(result.membership for result in results):
         return None
-    titles = ("membership attack", "on", "AUC [chance: 0.5]", "members found")
+    bounded = any(m.epsilon for result in results for m in result.membership.values())
+    titles = ["membership attack", "on", "AUC [chance: 0.5]", "members found [chance]"]
+    titles += ["epsilon [accountant]"] if bounded else []
     table = make_table(*titles, justify="left", gap=2)
     notes: list[str] = []
     for result in results:
         for name, found in result.membership.items():
-            table.add_row(name, Text(result.cell), *_attack(found))
+            shown = [*_attack(found), *([_epsilon(found, result.privacy)] if bounded else [])]
+            table.add_row(name, Text(result.cell), *shown)
             few = found.tpr_at_fpr
             if few and few.reason:
                 notes.append(few.reason)
-    legend = "members found: how many training images, at which false positive rate."
-    said = [Text(note, style="dim") for note in (legend, *dict.fromkeys(f"{n}." for n in notes))]
-    return Group(table, *said)
+    notes = [
+        "members found: how many training images, at which false positive rate; chance: the rate "
+        "that the threshold has on others, (k + 1) / (Q + 1) with k of Q non-member patients above "
+        "it",
+        *([EPSILON] if bounded else []),
+        *notes,
+    ]
+    said = [Text(f"{note}.", style="dim") for note in dict.fromkeys(notes)]
+    wrong = [(r.cell, contradiction(r.membership, r.privacy)) for r in results]
+    loud = [Text(f"{cell}: {why}", style="bold red") for cell, why in wrong if why]
+    return Group(table, *said, *loud)
+
+
+EPSILON = (
+    "epsilon: at least this, for this training run and this attack, by guesses at who of the "
+    "canaries took part (95 % confidence); a low bound proves nothing"
+)
 
 
 def _title(name: str, known: Sequence[Mapping[str, QualityRow]]) -> str:
@@ -175,9 +200,23 @@ def _number(row: QualityRow | None) -> Text:
 def _attack(found: Membership) -> tuple[str, str]:
     if found.auc is None or found.tpr_at_fpr is None:
         return "–", found.reason
-    auc, few = found.auc, found.tpr_at_fpr
+    auc, few, chance = found.auc, found.tpr_at_fpr, found.chance
     rate = f"{100 * few.rate.low:.0f} to {100 * few.rate.high:.0f}"
+    null = "" if chance is None else f" [{_null(few, chance)}]"
     return (
         f"{auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f})",
-        tight(f"{share(few.rate.estimate)} ({rate}) at {share(few.fpr)}"),
+        tight(f"{share(few.rate.estimate)} ({rate}) at {share(few.fpr)}{null}"),
     )
+
+
+def _null(few: TprAtFpr, chance: float) -> str:
+    if few.chance is None:  # of an older file
+        return share(chance)
+    return f"{share(chance)}, {100 * few.chance.low:.0f} to {100 * few.chance.high:.0f}"
+
+
+def _epsilon(found: Membership, privacy: Privacy | None) -> str:
+    if found.epsilon is None:
+        return "–"
+    claimed = "" if privacy is None else f" [{privacy.epsilon:.3g}]"
+    return f"≥ {found.epsilon.low:.2f}{claimed}, {found.epsilon.words}"

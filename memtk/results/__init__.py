@@ -10,11 +10,20 @@ from memtk.results.audit import (
     write_audit,
 )
 from memtk.results.formats import percent
+from memtk.results.privacy import (
+    Canaries,
+    EpsilonBound,
+    Guesses,
+    Membership,
+    Privacy,
+    PrivatePhase,
+    TprAtFpr,
+    contradiction,
+)
 from memtk.results.protocols import (
     Evidence,
     Found,
     MeasureRecord,
-    Membership,
     Planted,
     Rate,
     RateInterval,
@@ -22,7 +31,6 @@ from memtk.results.protocols import (
     Specificity,
     Table,
     Tables,
-    TprAtFpr,
 )
 from memtk.results.run import Run, RunFile, read_run, read_run_file, write_run_file
 from memtk.results.schema import (
@@ -34,8 +42,6 @@ from memtk.results.schema import (
     EmbedderTrainedOn,
     MeasureInfo,
     MitigationEffect,
-    Privacy,
-    PrivatePhase,
     Reconstruction,
     Result,
     Spec,
@@ -60,8 +66,10 @@ from memtk.results.verdicts import Verdict, decide, verdict
 __all__ = [
     "Audit",
     "AuditVerdict",
+    "Canaries",
     "Checkpoint",
     "Components",
+    "EpsilonBound",
     "Evidence",
     "Counts",
     "Data",
@@ -70,6 +78,7 @@ __all__ = [
     "EmbedderTrainedOn",
     "TprAtFpr",
     "Found",
+    "Guesses",
     "MeasureInfo",
     "Membership",
     "Planted",
@@ -92,6 +101,7 @@ __all__ = [
     "Used",
     "Verdict",
     "audit_schema",
+    "contradiction",
     "decide",
     "explain",
     "has_arrays",

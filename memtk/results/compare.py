@@ -61,6 +61,8 @@ def _numbers(result: Result) -> Numbers:
             found[f"{checkpoint.label}: {name}"] = value
     for name, attack in sorted(result.membership.items()):
         found[f"attack {name}, auc"] = attack.auc.estimate if attack.auc else None, 1.0
+        if attack.epsilon:
+            found[f"attack {name}, epsilon"] = attack.epsilon.low, attack.epsilon.largest
     if result.reconstruction:
         for name, psnr in result.reconstruction.model_dump().items():
             found[f"autoencoder {name}"] = psnr, abs(psnr)

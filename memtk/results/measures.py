@@ -131,7 +131,8 @@ def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, flo
     """Return what else is measured, by name: the number, and what it is compared with.
 
     Quality and diversity beside what real images score, and of what the verdict is about the area
-    under the curve of each membership attack beside 0.5, which is chance.
+    under the curve of each membership attack beside 0.5, which is chance, and the epsilon that it
+    shows at least beside that of the accountant.
     """
     found = {
         name: (
@@ -145,6 +146,12 @@ def others(result: Result, checkpoint: Checkpoint) -> dict[str, tuple[float, flo
             f"{name}, AUC": (attack.auc.estimate, 0.5)
             for name, attack in result.membership.items()
             if attack.auc is not None
+        }
+        claimed = result.privacy.epsilon if result.privacy else None
+        found |= {
+            f"{name}, epsilon": (attack.epsilon.low, claimed)
+            for name, attack in result.membership.items()
+            if attack.epsilon is not None
         }
     return found
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from memtk.results.migrations import SCHEMA
-from memtk.results.protocols import Evidence, MeasureRecord, Membership, SelfTest, Tables
+from memtk.results.privacy import Canaries, Membership, Privacy
+from memtk.results.protocols import Evidence, MeasureRecord, SelfTest, Tables
 from memtk.results.store import AGAIN, StoredRecord, read_record, write_record
 
 
@@ -30,59 +31,6 @@ class MeasureInfo(StoredRecord):
     against: str = ""
     extractor: str = ""
     note: str = ""
-
-
-class PrivatePhase(StoredRecord):
-    """One phase that saw the training images.
-
-    Args:
-        name: of the phase.
-        steps: noisy steps of its only turn.
-        sample_rate: the chance of each unit to be in a step.
-    """
-
-    name: str
-    steps: int = Field(ge=0)
-    sample_rate: float = Field(gt=0, le=1)
-
-
-class Privacy(StoredRecord):
-    """The guarantee that a generator was trained under: (epsilon, delta), over all its phases.
-
-    Adding or removing one unit changes the probability of any outcome of the training by at most
-    a factor exp(epsilon), but for a probability delta. It covers the weights and whatever is
-    sampled from them; not the embedder, the losses or this report, which saw the images plainly.
-
-    Args:
-        epsilon: by the accountant, for what was done.
-        delta: at which it was computed.
-        unit: "patient" (all images of one) or "image".
-        units: how many there are.
-        most_images: the most images of one patient.
-        noise_multiplier: spread of the noise of a step, in units of `max_grad_norm`.
-        max_grad_norm: largest norm of one unit's gradient.
-        steps: noisy steps in all.
-        phases: that saw the training images, in order.
-        accountant: "rdp" or "prv".
-        opacus_version: that counted.
-        secret: False if the noise follows from the run's seed: epsilon then holds only against
-            those who do not know it.
-        notes: sentences that bound what the epsilon says.
-    """
-
-    epsilon: float = Field(ge=0)
-    delta: float = Field(gt=0, lt=1)
-    unit: Literal["patient", "image"]
-    units: int = Field(ge=1)
-    most_images: int = Field(ge=1)
-    noise_multiplier: float = Field(gt=0)
-    max_grad_norm: float = Field(gt=0)
-    steps: int = Field(ge=0)
-    phases: list[PrivatePhase]
-    accountant: Literal["rdp", "prv"]
-    opacus_version: str
-    secret: bool
-    notes: list[str] = []
 
 
 Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
@@ -287,6 +235,7 @@ class Result(StoredRecord):
         components: with package, version and configuration.
         data: the images.
         used_training: the training images that the generator saw, after mitigations: N.
+        canaries: patients of whom coins held some back; None without any.
         seed: of the run.
         versions: of python and packages.
         device: what it ran on.
@@ -318,6 +267,7 @@ class Result(StoredRecord):
     components: Components
     data: Data
     used_training: Counts
+    canaries: Canaries | None = None
     seed: int
     versions: dict[str, str]
     device: Device

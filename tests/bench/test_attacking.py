@@ -13,8 +13,7 @@ from memtk.data.images import MemoryImages
 from memtk.errors import PluginError, UserError
 from memtk.memorization import auc, membership, scores_of
 from memtk.report.terminal import summary
-from memtk.results import read_arrays, read_record, read_result
-from memtk.results.protocols import Membership
+from memtk.results import Membership, read_arrays, read_record, read_result
 
 pytest.importorskip("opacus", reason="dp-sgd needs opacus")
 

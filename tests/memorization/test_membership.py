@@ -9,7 +9,9 @@ from memtk.errors import UserError
 from memtk.memorization import (
     auc,
     epsilon_lower_bound,
+    guesses_for,
     membership,
+    right_guesses,
     roc,
     scores_of,
     tpr_at_fpr,
@@ -209,6 +211,38 @@ def test_the_bound_exceeds_the_epsilon_of_randomised_response_in_one_of_twenty_a
         bounds.append(epsilon_lower_bound(said + rng.random(200) / 2, members))
     assert np.mean(np.array(bounds) > epsilon) <= 0.08
     assert np.median(bounds) > epsilon / 4
+
+
+@pytest.mark.parametrize("m", [10, 17, 40, 64, 200])
+def test_the_bound_is_the_largest_epsilon_that_so_many_right_guesses_speak_against(m):
+    rng = np.random.default_rng(m)
+    members = rng.random(m) < 0.5
+    scores = members + rng.normal(0, 0.3, m)
+    tried, grid = guesses_for(m), np.linspace(0, 6, 6001)
+    against = np.zeros(len(grid), dtype=bool)
+    for r in tried:
+        order = np.argsort(scores)
+        right = (~members[order[: r // 2]]).sum() + members[order[::-1][: r // 2]].sum()
+        assert right_guesses(scores, members, r) == right
+        against |= binom.sf(right - 1, r, np.exp(grid) / (1 + np.exp(grid))) <= 0.05 / len(tried)
+    brute = grid[against].max(initial=0.0)
+    assert epsilon_lower_bound(scores, members, guesses=tried) == pytest.approx(brute, abs=2e-3)
+
+
+def test_the_numbers_of_guesses_are_even_and_fit_and_of_both_kinds_there_are_as_many():
+    rng = np.random.default_rng(0)
+    for m in range(10, 400):
+        tried = guesses_for(m)
+        assert tried and all(r % 2 == 0 and 10 <= r <= m for r in tried)
+        assert len(set(tried)) == len(tried)
+    fits = [min(k, 100 - k) >= guesses_for(100)[0] / 2 for k in rng.binomial(100, 0.5, 4000)]
+    assert np.mean(fits) > 0.94
+
+
+def test_an_attack_that_tells_nobody_apart_shows_nothing_however_its_patients_are_listed():
+    for members in (np.arange(100) < 50, np.arange(100) >= 50):
+        assert epsilon_lower_bound(np.zeros(100), members, guesses=guesses_for(100)) == 0
+        assert 0.3 < right_guesses(np.zeros(100), members, 100) / 100 < 0.7
 
 
 def test_the_bound_of_epsilon_refuses_what_it_cannot_be_had_from():
