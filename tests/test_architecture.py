@@ -250,3 +250,42 @@ def test_every_module_of_memtk_has_a_test_that_is_named_after_it_or_its_package(
         elif path.parent != ROOT / "memtk":
             package = path.relative_to(ROOT / "memtk").parts[0]
             assert package in folders | {"suites"}, shown(path)
+
+
+MOST_ARGUMENTS = 7
+
+MANY_ARGUMENTS = {
+    "memtk/api/audit.py: audit",  # the one call of a notebook, each argument by its name
+    "memtk/memorization/copy_rate.py: copy_rate",
+    "memtk/memorization/search.py: search",
+    "memtk/memorization/selftest.py: score_planted",
+}
+"""Callables that may take more; nothing may be added."""
+
+
+def public_callables(body, owner=""):
+    """Functions and methods without an underscore, by name, with the number of arguments.
+
+    Commands of click take what their options say, and are called by nobody.
+    """
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_callables(node.body, f"{owner}{node.name}.")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            marks = [ast.unparse(mark) for mark in node.decorator_list]
+            command = any(".command(" in mark for mark in marks)
+            if command or (node.name.startswith("_") and not node.name.startswith("__")):
+                continue
+            given = node.args
+            count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs)
+            yield f"{owner}{node.name}", count - bool(owner and "staticmethod" not in marks)
+
+
+def test_no_public_callable_takes_more_than_seven_arguments():
+    found = {
+        f"{shown(path)}: {name}"
+        for path in [*CORE, *PLUGINS]
+        for name, count in public_callables(ast.parse(path.read_text(encoding="utf-8")).body)
+        if count > MOST_ARGUMENTS
+    }
+    assert found - MANY_ARGUMENTS == set()

@@ -4,7 +4,7 @@ from memtk.auditing.arrays import GivenEmbeddings, checked_embeddings, read_embe
 from memtk.auditing.dry_run import describe_audit
 from memtk.auditing.embeddings import EmbeddingAudit, audit_embeddings
 from memtk.auditing.plan import AuditPlan, make_audit_plan
-from memtk.auditing.release import Release, release
+from memtk.auditing.release import Release, ReleaseOptions, release
 from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.auditing.selftest import FinishedSelfTest, run_selftest
 
@@ -15,6 +15,7 @@ __all__ = [
     "FinishedSelfTest",
     "GivenEmbeddings",
     "Release",
+    "ReleaseOptions",
     "audit_embeddings",
     "checked_embeddings",
     "describe_audit",

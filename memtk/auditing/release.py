@@ -33,6 +33,23 @@ VOID = (
 
 
 @dataclass(frozen=True)
+class ReleaseOptions:
+    """By what images are taken away, and by what those that are left are judged.
+
+    Args:
+        policy: of the second audit.
+        drop: which are taken away; see `suspects`.
+        embedder: the second one; None: the same, trained from other weights in another order.
+        similarity: of the second audit; None: that of the first.
+    """
+
+    policy: Policy
+    drop: Literal["flagged", "alpha"] = "flagged"
+    embedder: str | None = None
+    similarity: str | None = None
+
+
+@dataclass(frozen=True)
 class Release:
     """What `release` leaves behind.
 
@@ -65,11 +82,8 @@ def suspects(
 def release(
     folder: Path,
     registry: Registry,
+    options: ReleaseOptions,
     *,
-    policy: Policy,
-    drop: Literal["flagged", "alpha"] = "flagged",
-    embedder: str | None = None,
-    similarity: str | None = None,
     out: Path | None = None,
     device: str = "auto",
     resume: bool = True,
@@ -82,9 +96,7 @@ def release(
 
     Args:
         folder: of a finished `memtk audit` of images.
-        drop: see `suspects`.
-        embedder: the second one.
-        similarity: of the second audit.
+        options: which images are taken away, and who judges the others.
         out: for the manifest and the second audit; by default `folder/release`.
 
     Returns:
@@ -102,8 +114,8 @@ def release(
             "copies.csv in it lists them, the most suspicious first."
         )
     plan = _first_plan(folder, registry)
-    options = _second_options(plan, registry, embedder, similarity)
-    chosen = suspects(folder, drop, plan.options.alpha)
+    second_options = _second_options(plan, registry, options.embedder, options.similarity)
+    chosen = suspects(folder, options.drop, plan.options.alpha)
     rows = [s for s in open_source(plan.data, registry).samples if s.split == "synthetic"]
     if len(rows) != len(chosen):
         raise UserError(
@@ -124,14 +136,14 @@ def release(
     devices.wait()
     second = make_audit_plan(
         registry,
-        {k: v for k, v in options.items() if v is not None},
+        {k: v for k, v in second_options.items() if v is not None},
         data=plan.data.model_dump(exclude_unset=True) | {"synthetic_source": str(manifest)},
-        settings=plan.settings if options["embedder"] == plan.options.embedder else {},
+        settings=plan.settings if second_options["embedder"] == plan.options.embedder else {},
     )
     finished = run_audit(
         second,
         registry,
-        policy=policy,
+        policy=options.policy,
         out=out / "audit",
         device=device,
         resume=resume,

@@ -267,16 +267,17 @@ def release(
     """
     terminal = open_terminal(json_file)
     with terminal.loading():
+        from memtk.auditing import ReleaseOptions
         from memtk.auditing import release as release_audit
         from memtk.auditing.release import VOID
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
 
-    policy = read_policy(policy_file)
+    chosen = ReleaseOptions(
+        read_policy(policy_file), drop, options.pop("embedder"), options.pop("similarity")
+    )
     with terminal.progress() as progress:
-        made = release_audit(
-            run, terminal.registry, policy=policy, drop=drop, watch=progress, **options
-        )
+        made = release_audit(run, terminal.registry, chosen, watch=progress, **options)
     if made is None:
         return
     second, console = made.audit, terminal.found

@@ -196,36 +196,32 @@ def _study(
     registry = terminal.registry
     base_keys = {key: options.pop(key) for key in ("suite", "data", "config")}
     sets, out, device = options.pop("settings"), options.pop("out"), options.pop("device")
-    ways = {key: options.pop(key) for key in ("jobs", "executor", "resume")}
+    executor, count, resume = (options.pop(key) for key in ("executor", "jobs", "resume"))
     slurm, dry_run = options.pop("parameters"), options.pop("dry_run")
     own = {key: options.pop(key, None) for key in ("seeds", "sizes", "equal_epochs")}
     with terminal.loading():
         from memtk.cli.study_display import TerminalDisplay
         from memtk.study import (
             Base,
-            check_way,
+            Jobs,
+            check_jobs,
             describe_study,
             make_study,
             parse_parameters,
             run_study,
         )
 
-        base, parameters = Base(asked(options), sets=sets, **base_keys), parse_parameters(slurm)
+        base = Base(asked(options), sets=sets, **base_keys)
+        jobs = Jobs(executor, count, parse_parameters(slurm))
         plan = make_study(base, vary, registry, kind=kind, **asked(own))
     if dry_run:
-        check_way(ways["executor"], parameters)
-        width = ways["jobs"] or (len(plan.runs) if ways["executor"] == "slurm" else 1)
+        check_jobs(jobs)
+        width = jobs.width(len(plan.runs))
         terminal.end(describe_study(plan, registry, out=out, device=device, width=width))
         return
     with TerminalDisplay(terminal.aside, registry.host) as display:
         finished = run_study(
-            plan,
-            registry,
-            out=out,
-            device=device,
-            parameters=parameters,
-            display=display,
-            **ways,
+            plan, registry, out=out, device=device, jobs=jobs, resume=resume, display=display
         )
     _finish(context, terminal, finished)
 

@@ -7,18 +7,19 @@ from memtk.study.epochs import at_equal_epochs
 from memtk.study.from_runs import study_of_runs
 from memtk.study.launchers import parse_parameters
 from memtk.study.plan import Base, StudyPlan, make_study
-from memtk.study.run import FinishedStudy, check_way, run_study, study_runs
+from memtk.study.run import FinishedStudy, Jobs, check_jobs, run_study, study_runs
 from memtk.study.tasks import Task
 
 __all__ = [
     "Axis",
     "Base",
     "FinishedStudy",
+    "Jobs",
     "StudyDisplay",
     "StudyPlan",
     "Task",
     "at_equal_epochs",
-    "check_way",
+    "check_jobs",
     "describe_study",
     "in_words",
     "make_study",

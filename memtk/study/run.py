@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,30 @@ _CONTENTS = ("shared", "cells", "failed", "jobs", "logs", "report.html", "study.
 
 
 @dataclass(frozen=True)
+class Jobs:
+    """Where the runs of a study are done, and how many at a time.
+
+    Args:
+        executor: "here", or submitit's "local" or "slurm".
+        count: runs at a time; None: 1 here, 1 of submitit's local executor, all on SLURM. More than
+            one here are processes of one thread each.
+        parameters: of submitit's jobs.
+    """
+
+    executor: Executor = "here"
+    count: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def width(self, runs: int) -> int:
+        """Return how many of so many runs are done at a time."""
+        return self.count or (max(1, runs) if self.executor == "slurm" else 1)
+
+
+HERE = Jobs()
+"""One run after the other, in this process."""
+
+
+@dataclass(frozen=True)
 class FinishedStudy:
     """What a study leaves behind.
 
@@ -54,9 +78,7 @@ def run_study(
     *,
     out: Path | None = None,
     device: str = "auto",
-    jobs: int | None = None,
-    executor: Executor = "here",
-    parameters: Mapping[str, Any] | None = None,
+    jobs: Jobs = HERE,
     resume: bool = True,
     display: StudyDisplay | None = None,
 ) -> FinishedStudy:
@@ -65,10 +87,7 @@ def run_study(
     Args:
         out: the study's folder; by default one that its settings determine.
         device: of each run.
-        jobs: runs at a time: 1 here, 1 of submitit's local executor, all on SLURM, by default.
-            More than one here are processes of one thread each.
-        executor: "here", or submitit's "local" or "slurm".
-        parameters: of submitit's jobs.
+        jobs: where runs are done, and how many at a time.
         resume: False throws away what is there.
         display: told of all that happens.
 
@@ -84,7 +103,7 @@ def run_study(
     folder, display = out or plan.default_folder(), display or StudyDisplay()
     with working_in(folder), explain(folder, FULL):
         file = open_study(folder, plan.file(device), resume=resume)
-        launcher = _launcher(folder, executor, jobs, parameters or {}, len(file.cells))
+        launcher = _launcher(folder, jobs, len(file.cells))
         _run(folder, file, registry, launcher, display)
         return _report(folder)
 
@@ -136,24 +155,21 @@ def _report(folder: Path) -> FinishedStudy:
     return FinishedStudy(study, report)
 
 
-def check_way(executor: Executor, parameters: Mapping[str, Any]) -> None:
+def check_jobs(jobs: Jobs) -> None:
     """Refuse parameters of a cluster's jobs where there are none.
 
     Raises:
         UserError: with the way out.
     """
-    if executor == "here" and parameters:
+    if jobs.executor == "here" and jobs.parameters:
         raise UserError("--slurm goes with --executor slurm, or --executor local to try it here")
 
 
-def _launcher(
-    folder: Path, executor: Executor, jobs: int | None, parameters: Mapping[str, Any], runs: int
-) -> Launcher | None:
-    check_way(executor, parameters)
-    if executor != "here":
-        width = jobs or (1 if executor == "local" else max(1, runs))
-        return Cluster(folder, executor, width, parameters)
-    return Processes(folder, jobs) if jobs and jobs > 1 else None
+def _launcher(folder: Path, jobs: Jobs, runs: int) -> Launcher | None:
+    check_jobs(jobs)
+    if jobs.executor != "here":
+        return Cluster(folder, jobs.executor, jobs.width(runs), jobs.parameters)
+    return Processes(folder, jobs.count) if jobs.count and jobs.count > 1 else None
 
 
 def _run(

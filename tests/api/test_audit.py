@@ -9,7 +9,7 @@ import torch
 
 import memtk
 from memtk import UserError
-from memtk.auditing import release
+from memtk.auditing import ReleaseOptions, release
 from memtk.interfaces import ImageSpec
 from memtk.registry import open_registry
 from memtk.results import Policy
@@ -238,7 +238,7 @@ def test_nothing_is_written_but_the_run_folder_and_release_says_why_it_cannot(fo
     assert [path.name for path in found.folder.parent.iterdir()] == ["run"]
     assert not list(found.folder.rglob("*.npy"))
     with pytest.raises(UserError, match="given to memtk.audit as an array"):
-        release(found.folder, open_registry(), policy=Policy(), similarity="pearson")
+        release(found.folder, open_registry(), ReleaseOptions(Policy(), similarity="pearson"))
 
 
 def test_images_that_are_read_piece_by_piece_are_never_held_whole(sets, found, tmp_path):

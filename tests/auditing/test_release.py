@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from memtk.auditing import release
+from memtk.auditing import ReleaseOptions, release
 from memtk.auditing.release import suspects
 from memtk.errors import UserError
 from memtk.results import Policy, read_arrays
@@ -26,9 +26,7 @@ def made(failed, registry, tmp_path, quick):
     return release(
         failed.folder,
         registry,
-        policy=Policy(),
-        embedder="ntxent2d",
-        similarity="pearson",
+        ReleaseOptions(Policy(), embedder="ntxent2d", similarity="pearson"),
         out=tmp_path / "out",
         device="cpu",
     )
@@ -78,12 +76,12 @@ def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
         device="cpu",
     )
     with pytest.raises(UserError, match=r"audit of embeddings.*copies\.csv"):
-        release(done.folder, registry, policy=Policy())
+        release(done.folder, registry, ReleaseOptions(Policy()))
 
 
 def test_a_folder_without_an_audit_is_told(registry, tmp_path):
     with pytest.raises(UserError, match=r"audit\.json"):
-        release(tmp_path, registry, policy=Policy())
+        release(tmp_path, registry, ReleaseOptions(Policy()))
 
 
 def test_images_that_came_or_went_are_noticed(audited, files, registry, tmp_path):
@@ -97,7 +95,7 @@ def test_images_that_came_or_went_are_noticed(audited, files, registry, tmp_path
     done = audited(tmp_path / "run", data=data)
     next(made.iterdir()).unlink()
     with pytest.raises(UserError, match="20 synthetic images, and there are 19 now"):
-        release(done.folder, registry, policy=Policy(), similarity="pearson")
+        release(done.folder, registry, ReleaseOptions(Policy(), similarity="pearson"))
 
 
 def copied(files, folder):
@@ -118,7 +116,7 @@ def test_images_that_changed_places_are_noticed(audited, files, registry, tmp_pa
     last.rename(first)
     (tmp_path / "x").rename(last)
     with pytest.raises(UserError, match="images have changed"):
-        release(done.folder, registry, policy=Policy(), similarity="pearson", device="cpu")
+        release(done.folder, registry, ReleaseOptions(Policy(), similarity="pearson"), device="cpu")
     assert not (done.folder / "release" / "release.csv").exists()
 
 
@@ -140,13 +138,14 @@ def test_images_identical_to_a_training_image_never_go_out(files, audited, tmp_p
 def test_the_score_that_chose_may_not_judge_what_is_left(failed, registry):
     for similarity in (None, "ncc"):
         with pytest.raises(UserError, match="compared the images themselves.*--second-embedder"):
-            release(failed.folder, registry, policy=Policy(), similarity=similarity)
+            release(failed.folder, registry, ReleaseOptions(Policy(), similarity=similarity))
 
 
 def test_a_list_is_not_written_beside_the_audit_of_another(
     failed, registry, tmp_path, quick, monkeypatch
 ):
-    asked = {"policy": Policy(), "embedder": "ntxent2d", "out": tmp_path / "out", "device": "cpu"}
+    asked = {"options": ReleaseOptions(Policy(), embedder="ntxent2d")}
+    asked |= {"out": tmp_path / "out", "device": "cpu"}
     made = release(failed.folder, registry, **asked)
     before = made.manifest.read_text()
 
@@ -165,4 +164,9 @@ def test_a_list_is_not_written_beside_the_audit_of_another(
 
 def test_the_folder_of_the_first_audit_is_not_written_over(failed, registry):
     with pytest.raises(UserError, match="the first audit is there"):
-        release(failed.folder, registry, policy=Policy(), embedder="ntxent2d", out=failed.folder)
+        release(
+            failed.folder,
+            registry,
+            ReleaseOptions(Policy(), embedder="ntxent2d"),
+            out=failed.folder,
+        )

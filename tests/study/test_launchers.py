@@ -10,7 +10,7 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.results.study import read_study_file
-from memtk.study import make_study, run_study
+from memtk.study import Jobs, make_study, run_study
 from memtk.study.launchers import Cluster, Job, Processes, parse_parameters
 from memtk.study.tasks import stages
 
@@ -27,7 +27,7 @@ def begun(tmp_path_factory, registry, base):
 
 def test_cells_in_processes_give_the_numbers_of_those_in_this_one(begun, registry, base):
     plan = make_study(base(), ["seed=0,1"], registry)
-    study = run_study(plan, registry, out=begun, device="cpu", jobs=2).study
+    study = run_study(plan, registry, out=begun, device="cpu", jobs=Jobs(count=2)).study
     assert not study.missing, study.failed
     found = [f.result.last.protocols["dar"] for f in study.findings]
     assert found[0] == found[1]
@@ -37,7 +37,7 @@ def test_cells_in_processes_give_the_numbers_of_those_in_this_one(begun, registr
 def test_cells_are_jobs_of_submitit(begun, registry, base):
     pytest.importorskip("submitit")
     plan = make_study(base(), ["seed=0,7"], registry)
-    study = run_study(plan, registry, out=begun, device="cpu", executor="local").study
+    study = run_study(plan, registry, out=begun, device="cpu", jobs=Jobs("local")).study
     assert not study.missing, study.failed
     assert list((begun / "logs" / "submitit").glob("*_log.out"))
 
@@ -128,7 +128,7 @@ def test_a_missing_submitit_and_parameters_without_a_cluster_are_refused(
         parse_parameters(("partition",))
     plan = make_study(base(), ["seed=0"], registry)
     with pytest.raises(UserError, match="--slurm goes with"):
-        run_study(plan, registry, out=tmp_path / "a", parameters={"partition": "gpu"})
+        run_study(plan, registry, out=tmp_path / "a", jobs=Jobs(parameters={"partition": "gpu"}))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install submitit"):
         Cluster(tmp_path, "slurm", 1, {})
