@@ -77,7 +77,8 @@ def energy_test(
         (training, training_patients, "training images"),
         (validation, validation_patients, "validation images"),
     )
-    rows, owner, counts = [], [], []
+    rows, owner = [], []
+    counts: list[int] = []
     for values, patients, name in sides:
         values = np.asarray(values, dtype=np.float64)
         group = PatientGroup(np.zeros(len(values)), patients, name)
@@ -228,7 +229,9 @@ def likelihood_ratios(
         x, y = rows[fold != k], label[fold != k]
         balance = np.where(y > 0, 0.5 / max((y > 0).sum(), 1), 0.5 / max((y < 0).sum(), 1)) * len(y)
 
-        def loss(w: np.ndarray, x=x, y=y, balance=balance) -> tuple[float, np.ndarray]:
+        def loss(
+            w: np.ndarray, x: np.ndarray = x, y: np.ndarray = y, balance: np.ndarray = balance
+        ) -> tuple[float, np.ndarray]:
             margin = y * (x @ w[1:] + w[0])
             pull = -y * expit(-margin) * balance
             value = -(log_expit(margin) * balance).sum() + penalty / 2 * w[1:] @ w[1:]

@@ -28,6 +28,10 @@ CHECKED = 200
 """Validation patients, the nearest, that a model is checked with."""
 
 
+Model = Literal["gumbel", "pareto", "ranks"]
+"""What p-values are by."""
+
+
 @dataclass(frozen=True)
 class TailTest:
     """What is said of each of T tested units, images or patients.
@@ -47,7 +51,7 @@ class TailTest:
     sure: np.ndarray
     suspect: np.ndarray
     names: tuple[Hashable, ...]
-    model: Literal["gumbel", "pareto", "ranks"]
+    model: Model
     check: float | None
     reason: str
 
@@ -102,7 +106,8 @@ def tail_test(
     units = _z(tested.largest(), scale)  # (T,)
     rng = np.random.default_rng(seed)
     drawn = _z(strangers.drawn_largest(images, DRAWS, rng), scale)  # (draws, P)
-    model, check, p = "ranks", None, None
+    model: Model = "ranks"
+    check, p = None, None
     for name, fitted, fewest, upper in MODELS:
         if drawn.shape[1] >= fewest and (sound := _check(fitted, drawn[0])) >= SOUND:
             some = rng.integers(0, drawn.shape[1], drawn.shape)
@@ -169,7 +174,10 @@ class _Pareto:
         return np.where(values <= threshold, 1.0, self.share * tail)
 
 
-MODELS = (("gumbel", _Gumbel, 40, 0.99), ("pareto", _Pareto, 20, 0.95))
+MODELS: tuple[tuple[Model, type[_Gumbel] | type[_Pareto], int, float], ...] = (
+    ("gumbel", _Gumbel, 40, 0.99),
+    ("pareto", _Pareto, 20, 0.95),
+)
 """Each with the validation patients that it takes, and the quantile over resampled patients."""
 
 
