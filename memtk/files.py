@@ -1,4 +1,4 @@
-"""Files written whole or not at all, their hashes, and the lock of a folder that is worked in."""
+"""Files written whole or not at all, and their hashes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,9 @@ _REASONS = {
 
 SPARE = 100_000
 """Bytes that are left free for a file's own structure."""
+
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""Names of the files that `replacing` writes first; a process that is killed may leave one."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What can only come of writing, whatever was going on."""
@@ -116,30 +119,53 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8 with "\\n" at line ends, whole or not at all."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write `text` to `path` as UTF-8 with "\\n" at line ends, whole or not at all.
+
+    Args:
+        private: nobody but its owner may read it, at no moment.
+    """
     with replacing(path) as temporary:
+        if private:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-@contextmanager
-def working_in(folder: Path) -> Iterator[None]:
-    """Make `folder` and hold its lock, which the system gives back when the process dies.
+def check_output(path: Path, ours: Callable[[str], bool]) -> None:
+    """See that a file that a person named for an output holds nothing of somebody else's.
+
+    Args:
+        ours: tells whether a text is one that memtk writes there.
 
     Raises:
-        UserError: if another process holds it, or the folder cannot be written.
+        UserError: if it does, or is a folder.
     """
-    from filelock import FileLock, Timeout
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file")
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        known = ours(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        known = False
+    if not known:
+        raise UserError(f"{path} is there, and memtk did not write it: name another file")
 
-    lock = FileLock(folder / ".lock", timeout=0)
-    with explain(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            held = lock.acquire()
-        except Timeout as error:
-            raise UserError(f"another memtk is working in {folder}: wait, or use --out") from error
-    with held:
-        yield
+
+def write_output(path: Path, text: str, ours: Callable[[str], bool]) -> None:
+    """Write what a person asked for to the file that they named, whole or not at all.
+
+    What is no plain file, such as /dev/stdout or a pipe, is written to as it is.
+
+    Raises:
+        UserError: if a file is there that memtk did not write, or it cannot be written.
+    """
+    check_output(path, ours)
+    if path.exists() and not path.is_file():
+        with explain(path), open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    else:
+        write_text(path, text)
 
 
 def file_digest(path: Path) -> str:

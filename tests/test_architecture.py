@@ -20,7 +20,7 @@ LAYERS = (
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
-    {"hookspecs", "component", "errors", "events", "files"},
+    {"hookspecs", "component", "errors", "events", "files", "folders"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -35,6 +35,7 @@ SIBLINGS = {
     "progress": {"plugins"},
     "hookspecs": {"component", "events"},
     "files": {"errors", "events"},
+    "folders": {"errors", "files"},
 }
 """What a part may import of its own layer."""
 

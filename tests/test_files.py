@@ -4,8 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -18,7 +16,6 @@ from memtk.files import (
     reason_of,
     replacing,
     require_space,
-    working_in,
     write_text,
 )
 
@@ -152,53 +149,6 @@ def test_a_file_that_cannot_fit_is_refused_before_it_is_begun(tmp_path):
     require_space(tmp_path / "a.h5", 1000)
     with pytest.raises(UserError, match=r"a\.h5: it needs 1\.0 ZB and"):
         require_space(tmp_path / "a.h5", 10**21)
-
-
-def test_a_folder_that_is_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(UserError, match="there is a file of that name"),
-        working_in(tmp_path / "file"),
-    ):
-        pass
-
-
-def test_two_processes_do_not_work_in_one_folder(tmp_path):
-    with (
-        working_in(tmp_path / "run"),
-        pytest.raises(UserError, match="another memtk is working"),
-        working_in(tmp_path / "run"),
-    ):
-        pass
-
-
-def test_a_folder_below_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(UserError, match="a part of the path is a file"),
-        working_in(tmp_path / "file" / "run"),
-    ):
-        pass
-
-
-def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
-    code = f"""
-import os, pathlib, signal
-from memtk.files import working_in
-with working_in(pathlib.Path({str(tmp_path)!r})):
-    print("held", flush=True)
-    input()
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="another memtk is working"), working_in(tmp_path):
-            pass
-        other.kill()
-        other.wait()
-        with working_in(tmp_path):
-            assert (tmp_path / ".lock").exists()
 
 
 def test_a_file_has_the_digest_of_its_bytes_and_another_when_they_change(tmp_path):

@@ -21,6 +21,7 @@ from memtk.errors import UserError
 from memtk.evaluation.context import prepared
 from memtk.events import Watch, ignore
 from memtk.files import write_text
+from memtk.folders import claim, sweep
 from memtk.registry import Registry
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
 from memtk.training.devices import open_devices
@@ -185,7 +186,8 @@ def _write_manifest(path: Path, kept: Sequence[Sample], *, resume: bool) -> None
     Raises:
         UserError: if there is another list with its audit.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    claim(path.parent, "release")
+    sweep(path.parent, deep=False)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "item", "split"))

@@ -14,6 +14,7 @@ from memtk.data.config import is_name
 from memtk.data.prepare import prepare
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
+from memtk.folders import claim
 from memtk.registry import Registry
 from memtk.results import Result, Used
 from memtk.results.redact import HIDDEN
@@ -96,6 +97,7 @@ def reproduce(
     """
     plan = plan_of(result, registry, data=data, sets=sets)
     if not plan.data.is_phantom:
+        claim(out)
         found = prepare(plan.data, out / "data", registry, watch).fingerprint
         if found != result.data.fingerprint:
             raise UserError(

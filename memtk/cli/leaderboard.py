@@ -20,10 +20,19 @@ from memtk.errors import UserError
 @click.option(
     "--csv", "table", type=click.Path(path_type=Path), metavar="FILE", help="Numbers, a line each."
 )
-def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path | None) -> None:
+@click.option(
+    "--with-pictures",
+    is_flag=True,
+    help="Copy the reports beside the results into the site too. They show images of training "
+    "patients, up to 60 a run: are these public, and may they be shown?",
+)
+def leaderboard(
+    folder: Path, out: Path | None, text: Path | None, table: Path | None, with_pictures: bool
+) -> None:
     """Make tables of every result.json in DIR and below: a site, Markdown, CSV.
 
-    The site is a folder of pages that work offline. What is not valid is named and left out. What
+    The site is a folder of pages that work offline, and shows no picture of a patient unless
+    --with-pictures is said. What is not valid is named and left out. What
     cannot be compared (suite, images, sizes, embedder, levels, schema) is kept apart and says why.
     A setting that a file is too old to name stands for its default, if the component is installed.
     Rows are ordered by copy rate; a rank is a range where intervals overlap. The same results give
@@ -34,7 +43,7 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
       memtk leaderboard runs/
       memtk leaderboard benchmarks/results --markdown benchmarks/LEADERBOARD.md
     """
-    from memtk.files import write_text
+    from memtk.files import check_output, write_output
     from memtk.leaderboard import (
         collect,
         completed,
@@ -43,7 +52,12 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
         spreadsheet,
         write_site,
     )
+    from memtk.leaderboard.tables import is_markdown, is_spreadsheet
+    from memtk.results.formats import many
 
+    for path, ours in ((text, is_markdown), (table, is_spreadsheet)):
+        if path is not None:
+            check_output(path, ours)
     terminal = open_terminal()
     collection, aside = completed(collect(folder), terminal.registry), terminal.aside
     for refused in collection.refused:
@@ -58,10 +72,18 @@ def leaderboard(folder: Path, out: Path | None, text: Path | None, table: Path |
         for caution in board.cautions:
             aside.print(f"[yellow]{board.benchmark}:[/] {caution}", highlight=False)
     if text is not None:
-        write_text(text, markdown(boards, collection.refused))
+        write_output(text, markdown(boards, collection.refused), is_markdown)
         click.echo(f"tables: {text}")
     if table is not None:
-        write_text(table, spreadsheet(boards))
+        write_output(table, spreadsheet(boards), is_spreadsheet)
         click.echo(f"numbers: {table}")
     if out is not None or (text is None and table is None):
-        click.echo(f"site: {write_site(collection, out or Path('leaderboard'))}")
+        page = write_site(collection, out or Path("leaderboard"), with_pictures=with_pictures)
+        click.echo(f"site: {page}")
+        reports = sum(run.report is not None for run in collection.runs)
+        if reports and not with_pictures:
+            aside.print(
+                f"{many(reports, 'report')} left out, with pictures of training images: "
+                "--with-pictures takes them along",
+                highlight=False,
+            )

@@ -61,12 +61,16 @@ def open_terminal(json_file: str | None = None) -> Terminal:
             because stdout is for JSON.
 
     Raises:
-        UserError: if it is a folder, before anything is done.
+        UserError: if it is a folder or a file of somebody else's, before anything is done.
     """
     if json_file is not None and Path(json_file).is_dir():
         raise UserError(
             f"--json {json_file or repr('')}: it is a folder; name a file, or - for stdout"
         )
+    if json_file not in (None, "-"):
+        from memtk.files import check_output
+
+        check_output(Path(json_file), _is_record)
     from rich.console import Console
 
     from memtk.registry import open_registry
@@ -82,9 +86,17 @@ def write_json(text: str, where: str | None) -> None:
     if where == "-":
         click.echo(text)
     elif where is not None:
-        from memtk.files import write_text
+        from memtk.files import write_output
 
-        write_text(Path(where), text + "\n")
+        write_output(Path(where), text + "\n", _is_record)
+
+
+def _is_record(text: str) -> bool:
+    """Tell whether a text is JSON that memtk writes."""
+    import json
+
+    tree = json.loads(text)
+    return isinstance(tree, dict) and not tree.keys().isdisjoint({"memtk_version", "plants"})
 
 
 def plain_table(*columns: str, title: str | None = None, **style: Any) -> Table:

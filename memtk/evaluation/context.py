@@ -17,7 +17,8 @@ from memtk.data.prepare import Dataset, prepare
 from memtk.errors import UserError
 from memtk.evaluation.folder import check_apart, open_run
 from memtk.events import Watch, ignore
-from memtk.files import FULL, explain, working_in, write_text
+from memtk.files import FULL, explain, write_text
+from memtk.folders import working_in
 from memtk.interfaces import ImageSpec
 from memtk.noise import derive, seeded
 from memtk.registry import Registry

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from memtk.errors import UserError
 from memtk.files import write_text
+from memtk.folders import claim, remove, sweep
 from memtk.results import RunFile, read_run_file, write_run_file
 
 _CONTENTS = (
@@ -54,37 +55,30 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
     """Make the folder of a run, or go on in it.
 
     Args:
-        folder: held by `working_in`.
+        folder: held by `memtk.folders.working_in`.
         identity: all that the numbers depend on, `Plan.identity()`.
         cells: the names of its cells.
         resume: False throws away what is there.
 
     Raises:
-        UserError: if it holds another run, naming what differs, or things that are not a run's.
+        UserError: if it holds another run, naming what differs, or things that memtk did not write.
     """
-    for stale in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
-        stale.unlink(missing_ok=True)
-    if (folder / "run.json").exists():
-        if resume:
-            differences = _differences(read_run_file(folder).recipe, identity)
-            if differences and any((folder / name).exists() for name in _WORK):
-                raise UserError(
-                    f"{folder} holds another run: {'; '.join(differences[:4])}.\n"
-                    "Choose another folder with --out, or throw that run away with --no-resume."
-                )
-            if not differences:
-                return  # and what was refused before any work is forgotten
-    elif strangers := [p.name for p in folder.iterdir() if not _ours(p.name)]:
-        raise UserError(f"{folder} is no run folder ({strangers[0]} is in it): use another --out")
-    for name in _CONTENTS:  # run.json last: without it, nothing here is taken for a run's
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    write_text(folder / "key", secrets.token_hex(32))
+    claim(folder)
+    sweep(folder)
+    if (folder / "run.json").exists() and resume:
+        differences = _differences(read_run_file(folder).recipe, identity)
+        if differences and any((folder / name).exists() for name in _WORK):
+            raise UserError(
+                f"{folder} holds another run: {'; '.join(differences[:4])}.\n"
+                "Choose another folder with --out, or throw that run away with --no-resume."
+            )
+        if not differences:
+            with suppress(OSError):  # runs of older versions; a file system without modes
+                (folder / "key").chmod(0o600)
+            return  # and what was refused before any work is forgotten
+    remove(folder, _CONTENTS)  # run.json last: without it, nothing here is taken for a run's
+    write_text(folder / "key", secrets.token_hex(32), private=True)
     write_run_file(folder, RunFile(recipe=dict(identity), cells=cells))
-
-
-def _ours(name: str) -> bool:
-    return name in _CONTENTS or name == ".lock" or name.endswith(".tmp")
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from memtk import __version__
-from memtk.errors import UserError
-from memtk.files import explain, replacing, write_text
+from memtk.files import replacing, write_text
+from memtk.folders import claim, remove, sweep
 from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Run
 from memtk.leaderboard.columns import OWN, columns_of, copy_rate, shown
@@ -31,12 +30,16 @@ from memtk.results.verdicts import verdict
 INDEX, TEXT, TABLE, RUNS = "index.html", "LEADERBOARD.md", "leaderboard.csv", "runs"
 
 
-def write_site(collection: Collection, out: Path) -> Path:
+def write_site(collection: Collection, out: Path, *, with_pictures: bool = False) -> Path:
     """Write the site and return its first page. The same results give the same bytes.
 
-    `index.html` with every table, `runs/ID/index.html` with the numbers of a run, its
-    `result.json` and, if one lay beside it, its report; `LEADERBOARD.md` and `leaderboard.csv`.
-    What an earlier call left of `runs` is removed.
+    `index.html` with every table, `runs/ID/index.html` with the numbers of a run and its
+    `result.json`; `LEADERBOARD.md` and `leaderboard.csv`. What an earlier call left of `runs` is
+    removed.
+
+    Args:
+        with_pictures: copy the reports that lie beside results too, as they are. They show
+            training images, and are whatever their authors made of them.
 
     Raises:
         UserError: if the folder holds something else, or cannot be written.
@@ -45,10 +48,11 @@ def write_site(collection: Collection, out: Path) -> Path:
     _clear(Path(out))
     for run in collection.runs:
         folder = Path(out) / RUNS / run.id
-        write_text(folder / INDEX, run_page(run))
+        report = run.report if with_pictures else None
+        write_text(folder / INDEX, run_page(run, report=REPORT if report else ""))
         _copy(run.path, folder / FILE)
-        if run.report is not None:
-            _copy(run.report, folder / REPORT)
+        if report is not None:
+            _copy(report, folder / REPORT)
     write_text(Path(out) / TEXT, markdown(boards, collection.refused))
     write_text(Path(out) / TABLE, spreadsheet(boards))
     write_text(Path(out) / INDEX, index_page(boards, collection))
@@ -74,8 +78,12 @@ def index_page(boards: list[Board], collection: Collection) -> str:
     )
 
 
-def run_page(run: Run) -> str:
-    """Return the page of one run: its numbers, where they come from, how to repeat them."""
+def run_page(run: Run, report: str = "") -> str:
+    """Return the page of one run: its numbers, where they come from, how to repeat them.
+
+    Args:
+        report: the file beside it with the run's report; empty for none.
+    """
     result = run.result
     [row] = make_rows([run])
     suite = result.suite.model_dump() if result.suite else None
@@ -95,7 +103,7 @@ def run_page(run: Run) -> str:
         copy_rate=copy_rate,
         provenance=provenance_of(result),
         asked=asked,
-        report=REPORT if run.report else "",
+        report=report,
         file=FILE,
         up="../../",
     )
@@ -109,18 +117,9 @@ def _shown(result: Result) -> list[Measured]:
 
 def _clear(out: Path) -> None:
     """Make the folder, or empty it of an earlier site."""
-    with explain(out):
-        out.mkdir(parents=True, exist_ok=True)
-        strangers = [path.name for path in _strangers(out)]
-        if strangers and not (out / TABLE).exists():
-            raise UserError(
-                f"{out} is no leaderboard ({sorted(strangers)[0]} is in it): choose another --out"
-            )
-        shutil.rmtree(out / RUNS, ignore_errors=True)
-
-
-def _strangers(out: Path) -> Iterator[Path]:
-    yield from (path for path in out.iterdir() if not path.name.startswith("."))
+    claim(out, "leaderboard")
+    sweep(out)
+    remove(out, [RUNS])
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -87,6 +87,16 @@ def _text(text: str) -> str:
     return " ".join(text.split())
 
 
+def is_markdown(text: str) -> bool:
+    """Tell whether a file of this text is one that `markdown` made."""
+    return text.startswith(MADE)
+
+
+def is_spreadsheet(text: str) -> bool:
+    """Tell whether a file of this text is one that `spreadsheet` made."""
+    return text.startswith(f"{','.join(_FIXED[:4])},")
+
+
 _FIXED = (
     *("table", "benchmark", "images", "dims", "N", "M", "V", "embedder", "similarity"),
     *("generator", "package", "version", "mitigations", "remarks", "preset", "truth"),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,38 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
     for cell, result in zip(done, found.results, strict=True):
         shown = Result.model_validate_json(json.dumps(redact(json.loads(result.model_dump_json()))))
         folder = Path(into) / place_of(shown)
-        write_result(folder / FILE, shown)
-        (folder / ARRAYS).unlink(missing_ok=True)
-        _copy_arrays(found.folder / "cells" / cell / ARRAYS, folder / ARRAYS, shown)
-        if wrong := validate(folder / FILE).failed:
-            raise UserError(f"{folder / FILE} is not valid: {wrong[0].name}: {wrong[0].detail}")
+        _check_free(folder)
+        with tempfile.TemporaryDirectory() as made:
+            write_result(Path(made) / FILE, shown)
+            _copy_arrays(found.folder / "cells" / cell / ARRAYS, Path(made) / ARRAYS, shown)
+            if wrong := validate(Path(made) / FILE).failed:
+                raise UserError(f"{cell} of {run} is not valid: {wrong[0].name}: {wrong[0].detail}")
+            (folder / ARRAYS).unlink(missing_ok=True)
+            for name in (FILE, ARRAYS):
+                if (Path(made) / name).exists():
+                    _copy(Path(made) / name, folder / name)
         if report:
-            with replacing(folder / REPORT) as temporary:
-                shutil.copyfile(found.folder / REPORT, temporary)
+            _copy(found.folder / REPORT, folder / REPORT)
         folders.append(folder)
     return folders
+
+
+def _check_free(folder: Path) -> None:
+    """See that a place in a collection is new, or holds a result of memtk's.
+
+    Raises:
+        UserError: if something else is there.
+    """
+    there = [name for name in (FILE, ARRAYS, REPORT) if (folder / name).exists()]
+    if there and (FILE not in there or not validate(folder / FILE).schema):
+        raise UserError(
+            f"{folder / there[0]} is there, and memtk did not write it: name another collection"
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def place_of(result: Result) -> Path:

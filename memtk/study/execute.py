@@ -13,7 +13,8 @@ from memtk.errors import UserError, one_line
 from memtk.evaluation.context import Context, StageTimer, prepared
 from memtk.evaluation.folder import open_run
 from memtk.events import Watch, ignore
-from memtk.files import explain, replacing, working_in, write_text
+from memtk.files import explain, replacing, write_text
+from memtk.folders import working_in
 from memtk.registry import Registry, open_registry
 from memtk.results.store import write_record
 from memtk.results.study import Failure, StudyFile, cell_folder, failure_path, read_study_file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Literal
 
 from memtk.errors import UserError
 from memtk.evaluation.folder import named_folder
-from memtk.files import FULL, explain, working_in
+from memtk.files import FULL, explain
+from memtk.folders import claim, remove, working_in
 from memtk.registry import Registry
 from memtk.report import build_study_report
 from memtk.results.store import write_record
@@ -101,7 +101,7 @@ def run_study(
             "--jobs or --executor"
         )
     folder, display = out or plan.default_folder(), display or StudyDisplay()
-    with working_in(folder), explain(folder, FULL):
+    with working_in(folder, "study"), explain(folder, FULL):
         file = open_study(folder, plan.file(device), resume=resume)
         launcher = _launcher(folder, jobs, len(file.cells))
         _run(folder, file, registry, launcher, display)
@@ -115,7 +115,7 @@ def study_runs(file: StudyFile, *, out: Path | None = None, resume: bool = True)
         UserError: for a folder that cannot be used.
     """
     folder = out or named_folder("study-iterations", {"runs": file.runs})
-    with working_in(folder):
+    with working_in(folder, "study"):
         open_study(folder, file, resume=resume)
         return _report(folder)
 
@@ -127,23 +127,19 @@ def open_study(folder: Path, file: StudyFile, *, resume: bool = True) -> StudyFi
     are, new ones are added. A run whose settings have changed refuses to go on by itself.
 
     Args:
-        folder: held by `memtk.files.working_in`.
+        folder: held by `memtk.folders.working_in`.
         file: what is asked.
         resume: False throws away what is there.
 
     Raises:
         UserError: if the folder holds something else.
     """
-    there = {path.name for path in folder.iterdir()} - {".lock"}
-    if STUDY not in there and (strangers := there - set(_CONTENTS)):
-        raise UserError(f"{folder} is no study ({min(strangers)} is in it): use another --out")
+    claim(folder, "study")
     created = file.created
-    if STUDY in there and resume:
+    if (folder / STUDY).exists() and resume:
         created = read_study_file(folder).created
     elif not resume:
-        for name in _CONTENTS:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove(folder, _CONTENTS)
     file = file.model_copy(update={"created": created})
     write_study_file(folder, file)
     return file

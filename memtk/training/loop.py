@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memtk.errors import PluginError, UserError
 from memtk.events import Watch, ignore
+from memtk.folders import sweep
 from memtk.interfaces import Images, Phase, Trainable
 from memtk.training.accounting import PrivacyGuarantee
 from memtk.training.blocks import check_blocks
@@ -91,8 +92,7 @@ def train(
     model.to(devices.device)
     devices.wait()  # nobody writes before everybody has read
     if devices.is_main:
-        for leftover in folder.rglob(".*.tmp"):  # of a call that was killed while it wrote
-            leftover.unlink()
+        sweep(folder)
     for phase in phases[: state.progress.phase]:
         job.events(phase).tell("skip", steps_of(phase), steps_of(phase))
     if saved is not None and state.progress.phase == len(phases):

@@ -77,6 +77,10 @@ def test_a_submission_becomes_a_leaderboard(bench, tmp_path):
     text = run("results", "add", bench, tmp_path / "all", "--report")
     assert text.count("added: ") == 2
     text = run("leaderboard", tmp_path / "all", "--out", tmp_path / "site")
+    assert "2 reports left out, with pictures of training images: --with-pictures" in text
+    assert not list((tmp_path / "site").rglob("report.html"))
+    pictures = ("--out", tmp_path / "site", "--with-pictures")
+    text = run("leaderboard", tmp_path / "all", *pictures)
     assert f"site: {tmp_path / 'site/index.html'}" in text and "missing" not in text
     assert len(list((tmp_path / "site").rglob("report.html"))) == 2
     text = run(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
 
 from memtk.errors import UserError
 from memtk.evaluation.folder import check_apart, named_folder, open_run
+from memtk.folders import claim
 
 ONE, TWO = {"bench": {"seed": 0}}, {"bench": {"seed": 2}}
 
@@ -51,9 +53,18 @@ def test_a_folder_with_other_things_in_it_is_no_run_folder(tmp_path):
 
 
 def test_a_run_killed_while_its_folder_was_made_goes_on(tmp_path):
+    claim(tmp_path)
     (tmp_path / "key").write_text("half")
     open_run(tmp_path, ONE, ["a"], resume=True)
     assert (tmp_path / "run.json").exists()
+
+
+def test_nobody_else_may_read_the_key(tmp_path):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / "key").chmod(0o644)  # of an older version
+    for _ in range(2):
+        open_run(tmp_path, ONE, ["a"], resume=True)
+        assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
 def test_cells_that_lost_their_run_file_are_never_taken_for_another_runs(tmp_path):

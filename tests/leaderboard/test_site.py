@@ -26,7 +26,7 @@ def site(write, tmp_path):
     (folder / "00/report.html").write_text("a report")
     (folder / "torn").mkdir()
     (folder / "torn/result.json").write_text("{")
-    return write_site(collect(folder), tmp_path / "site")
+    return write_site(collect(folder), tmp_path / "site", with_pictures=True)
 
 
 def test_every_link_of_every_page_leads_to_a_file(site):
@@ -50,6 +50,16 @@ def test_a_page_has_the_numbers_the_report_and_the_commands(site):
     assert (folder / "result.json").read_text().startswith("{")
 
 
+def test_a_site_has_no_picture_unless_it_is_asked_for(write, tmp_path):
+    folder = write(*ENTRIES)
+    (folder / "00/report.html").write_text('<img src="data:image/png;base64,iVBOR">')
+    write_site(collect(folder), tmp_path / "site", with_pictures=True)
+    write_site(collect(folder), tmp_path / "site")
+    assert len(list((tmp_path / "site/runs").iterdir())) == 4
+    for name, content in files(tmp_path / "site").items():
+        assert "report" not in name and b"<img" not in content and b"report.html" not in content
+
+
 def test_the_site_is_a_folder_of_valid_results(site):
     assert len(collect(site.parent).runs) == 4 and not collect(site.parent).refused
 
@@ -62,7 +72,7 @@ def test_the_same_results_give_the_same_bytes_wherever_they_lie(site, write, tmp
     before = files(site.parent)
     folder = tmp_path / "results"
     moved = folder.rename(tmp_path / "elsewhere")
-    write_site(collect(moved), tmp_path / "again")
+    write_site(collect(moved), tmp_path / "again", with_pictures=True)
     assert files(tmp_path / "again") == before
     assert not any(str(tmp_path).encode() in content for content in before.values())
 

@@ -333,7 +333,7 @@ def test_a_loss_that_couples_rows_is_not_split(toy, run, tmp_path):
 
 
 def test_what_a_killed_call_left_half_written_is_removed(toy, run, tmp_path):
-    (tmp_path / ".state.pt.0123.tmp").write_bytes(b"half")
+    (tmp_path / ".state.pt.01234567.tmp").write_bytes(b"half")
     run(toy.make(toy.Small))
     assert not list(tmp_path.rglob("*.tmp"))
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import tarfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from memtk.data.public.catalogue import DONE, PublicFile, PublicSet, need_pooch
-from memtk.errors import UserError, one_line
+from memtk.data.public.unpack import unpack
+from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import explain, require_space, write_text
 
@@ -21,12 +20,12 @@ ARCHIVES = "archives"
 CHECKSUMS = "checksums.json"
 """File of a set's folder: checksums of first downloads, whose publisher gives none."""
 
+FETCHED = ".fetched"
+"""File beside the archives with the names of those that memtk fetched, a line each."""
+
 CHUNK = 1 << 20
 TIMEOUT = 60
 """Seconds without a byte after which a connection counts as lost."""
-
-GROWTH = 100
-"""What is unpacked may be as many times as large as the archive, and 100 MB more."""
 
 
 def get_public(public: PublicSet, home: Path, *, keep: bool = False, watch: Watch = ignore) -> Path:
@@ -57,7 +56,7 @@ def get_public(public: PublicSet, home: Path, *, keep: bool = False, watch: Watc
     with explain(archives):
         archives.mkdir(parents=True, exist_ok=True)
     require_space(folder / DONE, _missing(public, archives))
-    paths = [fetch(file, archives, folder, watch) for file in public.files]
+    paths = [_fetched(file, archives, folder, watch) for file in public.files]
     if public.unpack:
         _unpack_all(public, paths, folder, watch)
     if not (folder / public.top).exists():
@@ -67,7 +66,7 @@ def get_public(public: PublicSet, home: Path, *, keep: bool = False, watch: Watc
         )
     write_text(folder / DONE, f"{public.name}\n")
     if public.unpack and not keep:
-        shutil.rmtree(archives, ignore_errors=True)
+        _discard(archives)
     return folder / public.top
 
 
@@ -75,6 +74,31 @@ def target(public: PublicSet, home: Path) -> Path:
     """Return the folder in which the published files of a set are looked for."""
     folder = public.folder(home)
     return folder / ARCHIVES if public.unpack else folder
+
+
+def _fetched(file: PublicFile, archives: Path, folder: Path, watch: Watch) -> Path:
+    """Fetch one file, and note it as memtk's own if it was not there."""
+    given = (archives / file.name).exists()
+    path = fetch(file, archives, folder, watch)
+    if not given:
+        write_text(archives / FETCHED, "".join(f"{n}\n" for n in {*_own(archives), file.name}))
+    return path
+
+
+def _own(archives: Path) -> list[str]:
+    """Return the names of the archives that were fetched, and not put there by a person."""
+    try:
+        return (archives / FETCHED).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _discard(archives: Path) -> None:
+    """Delete the archives that were fetched; those that a person put there stay."""
+    for name in (*_own(archives), FETCHED):
+        (archives / Path(name).name).unlink(missing_ok=True)
+    with suppress(OSError):
+        archives.rmdir()
 
 
 def fetch(file: PublicFile, folder: Path, ledger: Path, watch: Watch = ignore) -> Path:
@@ -181,94 +205,6 @@ class Resuming:
                 have += len(chunk)
                 self._watch(Event("step", stage, have, total or have))
         self._watch(Event("end", stage, have, have))
-
-
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack a tar (compressed or not) or zip file into `folder`; return the number of files.
-
-    Nothing lands outside the folder, no link, no device; of an archive that is refused nothing is
-    left. macOS's own files (`._name`) are left out.
-
-    Raises:
-        UserError: naming the archive, if it is damaged or of another format, if a member would
-            land outside the folder, is a link or encrypted, if it grows beyond `GROWTH`, or if the
-            folder cannot be written.
-    """
-    scratch = folder / ".unpacking"
-    try:
-        with explain(folder):
-            shutil.rmtree(scratch, ignore_errors=True)  # of a call that was killed
-            scratch.mkdir(parents=True)
-            if tarfile.is_tarfile(archive):
-                with tarfile.open(archive) as tar:
-                    tar.extractall(scratch, filter=_Plain(archive))
-            elif zipfile.is_zipfile(archive):
-                _unzip(archive, scratch)
-            else:
-                raise UserError(
-                    f"{archive} is neither a tar nor a zip file: delete it and get it once more"
-                )
-            return _move_in(scratch, folder)
-    except UserError:
-        raise
-    except tarfile.FilterError as error:
-        raise _unsafe(archive, str(error)) from error
-    except Exception as error:  # what the libraries say of damage is of many kinds
-        raise UserError(
-            f"{archive} is damaged ({one_line(error)}): delete it and get it once more"
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-class _Plain:
-    """Takes plain files and folders of a tar file, as a filter of `tarfile`, up to `GROWTH`."""
-
-    def __init__(self, archive: Path) -> None:
-        self._archive, self._size = archive, 0
-
-    def __call__(self, member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        self._size += member.size
-        _check_growth(self._archive, self._size)
-        if member.issym() or member.islnk():
-            raise _unsafe(self._archive, f"{member.name} is a link")
-        return tarfile.data_filter(member, folder) if _wanted(member.name) else None
-
-
-def _unzip(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as file:
-        members = [member for member in file.infolist() if _wanted(member.filename)]
-        _check_growth(archive, sum(member.file_size for member in members))
-        for member in members:
-            name = PurePosixPath(member.filename)
-            if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
-                raise _unsafe(archive, f"{member.filename} would land outside the folder")
-            if member.flag_bits & 1:
-                raise UserError(f"{archive} is not unpacked: {member.filename} is encrypted")
-        file.extractall(folder, members)
-
-
-def _move_in(scratch: Path, folder: Path) -> int:
-    files = [path for path in scratch.rglob("*") if path.is_file()]
-    for path in files:
-        target = folder / path.relative_to(scratch)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-    return len(files)
-
-
-def _wanted(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" not in parts and not (parts and parts[-1].startswith("._"))
-
-
-def _check_growth(archive: Path, size: int) -> None:
-    if size > GROWTH * (archive.stat().st_size + 1_000_000):
-        raise _unsafe(archive, f"it would grow to more than {GROWTH} times its size")
-
-
-def _unsafe(archive: Path, why: str) -> UserError:
-    return UserError(f"{archive} is not unpacked, because it is not to be trusted: {why}")
 
 
 def _why(error: Exception) -> str:

@@ -55,6 +55,15 @@ def test_a_set_that_is_there_is_not_fetched_again(offered, tmp_path, site):
     assert len(site.asked) == 1
 
 
+def test_an_archive_that_a_person_put_there_stays(offered, tmp_path, site, body):
+    there = target(offered, tmp_path)
+    there.mkdir(parents=True)
+    (there / "t.tar").write_bytes(body)
+    (there / "notes.txt").write_text("mine")
+    get_public(offered, tmp_path)
+    assert not site.asked and sorted(p.name for p in there.iterdir()) == ["notes.txt", "t.tar"]
+
+
 def test_a_wrong_checksum_leaves_nothing_behind(offered, tmp_path, site, body):
     site.files["t.tar"] = body + b"x"
     with pytest.raises(UserError, match="not the known one.*\nIt is not kept"):

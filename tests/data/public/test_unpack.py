@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from memtk.data.public.download import unpack
+from memtk.data.public.unpack import unpack
 from memtk.errors import UserError
 
 
@@ -119,6 +119,71 @@ def test_names_that_no_file_can_have_are_one_sentence(pack, place, name):
         unpack(archive, folder)
     assert str(archive) in str(caught.value) and len(str(caught.value).splitlines()) == 1
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", ".", "a" * 300, "a/" + "b" * 300, "a\nb", "\x1b[2J"])
+def test_names_that_no_file_can_have_are_one_sentence_of_a_zip_file_too(tmp_path, name):
+    path = tmp_path / "archive"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("t/whole", "1")
+        file.writestr(zipfile.ZipInfo("x"), "1")
+        file.infolist()[1].filename = name
+    with pytest.raises(UserError, match="no file can be called") as caught:
+        unpack(path, tmp_path / "out")
+    assert len(str(caught.value).splitlines()) == 1 and "\x1b" not in str(caught.value)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_folder_that_was_packed_is_no_member(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a").write_text("1")
+    with tarfile.open(tmp_path / "archive", "w") as file:
+        file.add(tmp_path / "in", ".")
+    assert unpack(tmp_path / "archive", tmp_path / "out") == 1
+
+
+@pytest.mark.parametrize(("kind", "said"), [(b"9", "not to be trusted"), (b"6", "not to be")])
+def test_members_of_unknown_kinds_are_refused(pack, place, kind, said):
+    archive, folder = place(pack({"t/a": b"1", "a": link("a", "", kind)}))
+    with pytest.raises(UserError, match=said):
+        unpack(archive, folder)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o120777, 0o020666, 0o010666])
+def test_links_and_devices_in_a_zip_file_are_refused(tmp_path, mode):
+    info = zipfile.ZipInfo("t/a")
+    info.external_attr, info.create_system = mode << 16, 3
+    with zipfile.ZipFile(tmp_path / "archive", "w") as file:
+        file.writestr("t/b", "1")
+        file.writestr(info, "/etc/passwd")
+    with pytest.raises(UserError, match="a link or a device"):
+        unpack(tmp_path / "archive", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_compression_that_nobody_knows_is_said(tmp_path):
+    path = tmp_path / "archive"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("t/a", "1")
+    content = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(mark) + at] = 77
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="archive is damaged .*compression"):
+        unpack(path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_file_that_is_there_is_not_replaced_by_one_of_an_archive(pack, place):
+    archive, folder = place(pack({"a": b"1", "b": b"2"}))
+    folder.mkdir(parents=True)
+    (folder / "b").write_text("mine")
+    with pytest.raises(UserError, match="b is there, and the archive has another"):
+        unpack(archive, folder)
+    assert [p.name for p in folder.iterdir()] == ["b"] and (folder / "b").read_text() == "mine"
+    (folder / "b").write_text("2")  # of a call that was killed while it moved the files
+    assert unpack(archive, folder) == 2
 
 
 def test_an_encrypted_member_is_named(tmp_path):

@@ -1,0 +1,48 @@
+"""What the commands read: images, embeddings, an audit, a bench, a collection of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+from memtk.results.collect import add
+from memtk.testing.fake_runs import write_run
+
+
+def small_audit(folder):
+    """Audit a few phantoms by comparing the images themselves; return the run folder."""
+    sizes = ("--training", "8", "--validation", "8", "--size", "16", "--copies", "0.25")
+    made = ("data", "make", "phantom2d", str(folder / "made"), "--as", "audit", *sizes)
+    assert CliRunner().invoke(cli, made).exit_code == 0
+    sources = [("--train", "train"), ("--val", "validation"), ("--synthetic", "synthetic")]
+    words = [word for option, name in sources for word in (option, str(folder / "made" / name))]
+    how = ("--similarity", "ncc", "--plants", "2", "--out", str(folder / "audit"))
+    done = CliRunner().invoke(cli, ["audit", *words, *how])
+    assert done.exit_code in (0, 3, 4), done.output
+    return folder / "audit"
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """What the commands read."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "images").mkdir()
+    for name in "ab":
+        np.save(folder / f"images/{name}.npy", np.zeros((8, 8), np.float32))
+    rng = np.random.default_rng(0)
+    sets = {k: rng.normal(size=(6, 4)) for k in ("train", "validation", "synthetic")}
+    np.savez(folder / "embeddings.npz", **sets)
+    made = {
+        "images": folder / "images",
+        "embeddings": folder / "embeddings.npz",
+        "audit": small_audit(folder),
+        "result": Path(__file__).parents[1] / "results/result-schema-3.json",
+        "results": write_run(folder / "results", steps=(100,)),
+        "all": folder / "all",
+    }
+    add(made["results"], made["all"])
+    return made

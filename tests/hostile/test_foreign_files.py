@@ -1,0 +1,124 @@
+"""Nothing that memtk did not write is deleted or overwritten, whatever it is called."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+from memtk.results.collect import add
+
+NAMES = (
+    *("data/scan.h5", "cells/a.json", "report.html", "copies.csv", "key", "run.json", "arrays.h5"),
+    *(
+        "notes.tmp",
+        ".notes.0123abcd.tmp",
+        ".lock",
+        "release.csv",
+        "audit/audit.json",
+        "runs/1.html",
+    ),
+    *("index.html", "leaderboard.csv", "study.csv", "shared/a", "logs/a.txt", "result.json"),
+)
+"""Files of somebody else, called as memtk calls its own."""
+
+BENCH = ("--generator", "copycat", "--suite", "phantom2d", "--preset", "smoke")
+DATA = ("--data", "phantom2d", "--set", "data.phantom.training=8")
+WRITERS = {
+    "bench": ("bench", *BENCH, "--out"),
+    "bench again": ("bench", *BENCH, "--no-resume", "--out"),
+    "audit": (
+        "audit",
+        "--train",
+        "{images}",
+        "--val",
+        "{images}",
+        "--synthetic",
+        "{images}",
+        "--out",
+    ),
+    "audit of embeddings": ("audit", "--embeddings", "{embeddings}", "--out"),
+    "selftest": ("selftest", *DATA, "--out"),
+    "study": ("study", "iterations", *BENCH, "--out"),
+    "study again": ("study", "iterations", *BENCH, "--no-resume", "--out"),
+    "release": ("release", "{audit}", "--second-similarity", "cosine", "--out"),
+    "leaderboard": ("leaderboard", "{all}", "--out"),
+    "rerun": ("results", "rerun", "{result}", "--out"),
+    "plugins new": ("plugins", "new", "my-model"),
+    "data make": ("data", "make", "phantom2d", "--training", "2"),
+    "data make, as audit": ("data", "make", "phantom2d", "--as", "audit", "--training", "2"),
+}
+"""Every command that writes a folder, up to the folder's name."""
+
+REFUSED = "what memtk did not write|is not empty|is there already"
+
+
+def held(folder):
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_folder_of_somebody_else_stays_as_it_was(command, world, tmp_path):
+    for name in NAMES:
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text(f"mine: {name}")
+    before = held(tmp_path / "mine")
+    words = [word.format(**world) for word in WRITERS[command]]
+    done = CliRunner().invoke(cli, [*words, str(tmp_path / "mine")])
+    assert done.exit_code == 2 and re.search(REFUSED, " ".join(done.output.split())), done.output
+    assert held(tmp_path / "mine") == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_file_of_somebody_else_is_enough(name, tmp_path):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    done = CliRunner().invoke(cli, ["bench", *BENCH, "--no-resume", "--out", str(tmp_path)])
+    assert done.exit_code == 2 and "what memtk did not write" in " ".join(done.output.split())
+    assert held(tmp_path) == {name: b"mine"}
+
+
+@pytest.mark.parametrize("name", ["result.json", "arrays.h5", "report.html"])
+def test_a_collection_keeps_what_lies_where_a_result_would_go(name, world, tmp_path):
+    [folder] = add(world["results"], tmp_path)
+    for there in folder.iterdir():
+        there.unlink()
+    (folder / name).write_text("mine")
+    done = CliRunner().invoke(cli, ["results", "add", str(world["results"]), str(tmp_path)])
+    assert done.exit_code == 2 and "memtk did not write it" in " ".join(done.output.split())
+    assert held(tmp_path) == {(folder / name).relative_to(tmp_path).as_posix(): b"mine"}
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--csv"])
+def test_a_table_replaces_a_table_and_no_other_file(option, world, tmp_path):
+    words = ["leaderboard", str(world["all"]), option, str(tmp_path / "file")]
+    for _ in range(2):
+        assert CliRunner().invoke(cli, words).exit_code == 0
+    (tmp_path / "file").write_text("mine")
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2 and (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["mine", "[]", '{"mine": 1}', "\ud800"])
+def test_json_replaces_json_of_memtk_and_no_other_file(content, world, tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text(content, errors="surrogatepass")
+    before = path.read_bytes()
+    for command in ("audit", "selftest", "check"):
+        done = CliRunner().invoke(cli, [command, *DATA, "--json", str(path)])
+        assert done.exit_code == 2 and "did not write it" in done.output, done.output
+    assert path.read_bytes() == before
+    path.write_text(json.dumps({"memtk_version": "0.1"}))
+    done = CliRunner().invoke(cli, ["check", *DATA, "--json", str(path)])
+    assert "did not write it" not in done.output
+
+
+def test_json_goes_into_a_device_as_it_is():
+    done = CliRunner().invoke(cli, ["check", *DATA, "--json", "/dev/null"])
+    assert done.exit_code in (0, 2) and "cannot write" not in done.output
+    assert Path("/dev/null").is_char_device()
