@@ -31,11 +31,27 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, without tabs and line ends, and what turns the direction of a text."""
+
+
+def printable(text: str) -> str:
+    """Return a text that does nothing to a terminal or a page but stand there.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\ufffd[2Jb'
+    """
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 def one_line(error: BaseException) -> str:
     """Return kind and text of an error in one line.
 
     >>> one_line(ValueError("no\\n  good"))
     'ValueError: no good'
     """
-    text = re.sub(r"\s+", " ", str(error)).strip()
+    try:
+        text = printable(re.sub(r"\s+", " ", str(error)).strip())
+    except Exception:  # of a stranger's class
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -10,7 +10,8 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from memtk.errors import one_line
+from memtk.console import column
+from memtk.errors import one_line, printable
 from memtk.events import Event
 from memtk.plugins import Host
 
@@ -34,11 +35,11 @@ class Progress:
         self._shown = 0.0
         self._task: rich.progress.TaskID | None = None
         self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
+            column("{task.description}"),
             rich.progress.BarColumn(bar_width=24),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
-            rich.progress.TextColumn("[dim]{task.fields[values]}"),
+            column("{task.fields[values]}", "dim"),
             console=console,
             transient=True,
         )
@@ -86,7 +87,7 @@ class Progress:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             total = event.total or None
-            self._task = self._bar.add_task(event.stage, total=total, values="")
+            self._task = self._bar.add_task(printable(event.stage), total=total, values="")
             self._bar.update(self._task, completed=event.step)
 
     def _step(self, event: Event) -> None:

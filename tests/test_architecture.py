@@ -20,7 +20,7 @@ LAYERS = (
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
-    {"hookspecs", "component", "errors", "events", "files", "folders"},
+    {"hookspecs", "component", "errors", "events", "files", "folders", "console"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -36,6 +36,7 @@ SIBLINGS = {
     "hookspecs": {"component", "events"},
     "files": {"errors", "events"},
     "folders": {"errors", "files"},
+    "console": {"errors"},
 }
 """What a part may import of its own layer."""
 

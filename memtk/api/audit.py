@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from memtk.api.messages import speaking_python, watching_in_python
 from memtk.api.result import AuditResult
@@ -22,6 +21,7 @@ from memtk.auditing import (
 )
 from memtk.auditing.plan import AuditOptions
 from memtk.config import build
+from memtk.console import open_console
 from memtk.data.arrays import array_images, as_numpy
 from memtk.data.patients import patient_names
 from memtk.errors import UserError
@@ -156,7 +156,7 @@ def is_path(value: Any) -> bool:
 
 
 def _shown(registry: Registry) -> Progress:
-    return Progress(Console(stderr=True), registry.host)
+    return Progress(open_console(stderr=True), registry.host)
 
 
 def _policy(asked: Policy | Mapping[str, Any] | str | Path | None) -> Policy:

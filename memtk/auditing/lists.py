@@ -12,6 +12,7 @@ import numpy as np
 
 from memtk.files import write_text
 from memtk.report.identity import read_key, short_hash
+from memtk.results.untrusted import inert
 
 COPIES, EXPOSED = "copies.csv", "exposed.csv"
 """The lists: of all synthetic and of all training images, the most suspicious first."""
@@ -32,9 +33,9 @@ class Names:
     patients: Sequence[str]
 
     def of(self, kind: str, row: int) -> str:
-        """Return the name of one image, or whose it is."""
+        """Return the name of one image, or whose it is, such that no program runs it."""
         names: Sequence[str] = getattr(self, kind)
-        return names[row] if names else ("" if kind == "patients" else str(row))
+        return inert(names[row]) if names else ("" if kind == "patients" else str(row))
 
 
 def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from memtk.events import Watch, ignore
 from memtk.folders import claim
 from memtk.registry import Registry
 from memtk.results import Result, Used
-from memtk.results.redact import HIDDEN
+from memtk.results.redact import HIDDEN, names_something
 
 
 def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = ()) -> Recipe:
@@ -48,11 +50,12 @@ def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = 
         )
     tables: dict[str, Any] = {
         "bench": result.request.get("bench", {}),
-        "data": result.request.get("data", {}) | ({"source": data} if own else {}),
+        "data": {k: v for k, v in result.request.get("data", {}).items() if k != "source"},
         **_settings(result),
     }
     tables = _filled(tables, sets)
     bench, images = tables.pop("bench"), tables.pop("data")
+    images = images | {"source": data if own else result.request["data"]["source"]}
     suite = result.suite.model_dump() if result.suite else None
     return build(Recipe, {"suite": suite, "bench": bench, "data": images, "settings": tables})
 
@@ -132,13 +135,20 @@ def _settings(result: Result) -> dict[str, Any]:
         field: getattr(parts, field) for field in ("generator", "embedder", "extractor")
     }
     others = (parts.similarity, *parts.mitigations, *parts.quality, *parts.attacks)
-    tables |= {used.name: used for used in others}
+    tables |= {used.name: used for used in others if used.name not in ("bench", "data")}
     return {table: used.config for table, used in tables.items() if used and used.config}
 
 
 def _filled(tables: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
-    """Put in what the file hides; refuse to change anything else."""
-    hidden = {key for key, value in _flat(tables, "") if value == HIDDEN}
+    """Put in what the file hides or opens; refuse to change anything else.
+
+    The file is a stranger's: no path of its own is opened, on a machine that it does not know.
+    """
+    hidden = {
+        key
+        for key, value in _flat(tables, "")
+        if value == HIDDEN or (not key.startswith("bench.") and _may_be_a_place(key, value))
+    }
     given: dict[str, Any] = {}
     for text in sets:
         key = text.partition("=")[0].strip()
@@ -151,8 +161,21 @@ def _filled(tables: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
         given = merge(given, parse_set(text))
     if hidden:
         keys = " ".join(f"--set {key}=..." for key in sorted(hidden))
-        raise UserError(f"the file hides where something lies: say {keys}")
+        raise UserError(f"the file does not say where something lies here: say {keys}")
     return merge(tables, given)
+
+
+def _may_be_a_place(key: str, value: Any) -> bool:
+    """Tell whether a setting could be a file or folder that is opened."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return any(_may_be_a_place(key, each) for each in value)
+    if not isinstance(value, str) or not value:
+        return False
+    if key == "data.patient_pattern" or (key.startswith("data.") and is_name(value)):
+        return False
+    with suppress(OSError, ValueError):
+        return names_something(value) or os.path.lexists(value)
+    return True
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:

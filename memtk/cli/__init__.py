@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from memtk import __version__
-from memtk.errors import UserError
+from memtk.errors import UserError, printable
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -48,6 +48,9 @@ class _Refusal(click.ClickException):
 
     exit_code = 2
 
+    def __init__(self, error: UserError) -> None:
+        super().__init__(printable(str(error)))
+
 
 class _Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -64,7 +67,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            raise _Refusal(str(error)) from error
+            raise _Refusal(error) from error
         except KeyboardInterrupt as error:
             raise _Stopped from error
 

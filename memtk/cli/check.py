@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memtk.data.checks.findings import Finding, Report
     from memtk.data.config import DataConfig
 
-MARKS = {"accepted": "[green]✓[/]", "note": "[yellow]note[/]", "refused": "[red]✗[/]"}
+MARKS = {"accepted": ("✓", "green"), "note": ("note", "yellow"), "refused": ("✗", "red")}
 
 FDR = 0.1
 """False discovery rate of what an audit flags, if nothing else is asked."""
@@ -137,7 +137,7 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
         text = Text(finding.found)
         if finding.way_out:
             text.append("\n" + finding.way_out.replace("\n", " "), style="italic")
-        table.add_row(finding.check, MARKS[finding.outcome], text)
+        table.add_row(finding.check, Text(*MARKS[finding.outcome]), text)
     if report.groups:
         console.print(counts)
     console.print(table)

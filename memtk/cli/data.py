@@ -42,8 +42,9 @@ def list_data(out: Path | None, every: bool) -> None:
     """Show the public data sets: what they are, how large, under which licence, and if they are
     there.
     """
-    from rich.console import Console
+    from rich.text import Text
 
+    from memtk.console import open_console
     from memtk.data.public.catalogue import FAMILY, PUBLIC, medmnist_sets
 
     home, family = _home(out), medmnist_sets()
@@ -59,9 +60,9 @@ def list_data(out: Path | None, every: bool) -> None:
             f"{public.patients:,}" if public.patients else "not said",
             _size(public),
             public.licence,
-            "[green]yes[/]" if public.is_there(home) else "no",
+            Text("yes", "green") if public.is_there(home) else "no",
         )
-    Console().print(table)
+    open_console().print(table)
     if not every:
         click.echo(
             f"{FAMILY}NAME: {len(family)} more, memtk data list --all"

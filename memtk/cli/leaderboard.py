@@ -43,6 +43,7 @@ def leaderboard(
       memtk leaderboard runs/
       memtk leaderboard benchmarks/results --markdown benchmarks/LEADERBOARD.md
     """
+    from memtk.console import marked
     from memtk.files import check_output, write_output
     from memtk.leaderboard import (
         collect,
@@ -61,7 +62,7 @@ def leaderboard(
     terminal = open_terminal()
     collection, aside = completed(collect(folder), terminal.registry), terminal.aside
     for refused in collection.refused:
-        aside.print(f"[yellow]refused:[/] {refused.name}: {refused.reason}", highlight=False)
+        aside.print(marked("refused:", "yellow", f"{refused.name}: {refused.reason}"))
     if not collection.runs:
         raise UserError(
             f"no result in {folder} is valid, so nothing is written: "
@@ -70,7 +71,7 @@ def leaderboard(
     boards = make_boards(collection.runs)
     for board in boards:
         for caution in board.cautions:
-            aside.print(f"[yellow]{board.benchmark}:[/] {caution}", highlight=False)
+            aside.print(marked(f"{board.benchmark}:", "yellow", caution))
     if text is not None:
         write_output(text, markdown(boards, collection.refused), is_markdown)
         click.echo(f"tables: {text}")

@@ -25,11 +25,12 @@ FAILED = 3
 """Exit code if a check failed or none could be run; 2 is a mistake in the command, 0 all well."""
 
 MARKS = {
-    "passed": "[green]passed[/]",
-    "failed": "[red]failed[/]",
-    "known": "[yellow]known[/]",
-    "skipped": "[dim]skipped[/]",
+    "passed": "green",
+    "failed": "red",
+    "known": "yellow",
+    "skipped": "dim",
 }
+"""Colours of what came of a check."""
 
 
 @click.command()
@@ -80,6 +81,7 @@ def test(
     console = terminal.found
     with terminal.loading("torch and the conformance kit"):
         from memtk.config import merge, parse_set
+        from memtk.console import marked
         from memtk.testing.checks import find_check
         from memtk.testing.installed import Found, cases_of, find
 
@@ -100,7 +102,7 @@ def test(
         console.print(_table(case, done), "")
         outcomes += done
     for complaint in found.complaints:
-        console.print(f"[red]failed[/] {complaint}", highlight=False)
+        console.print(marked("failed", "red", complaint))
     counts = Counter[str](outcome.status for outcome in outcomes)
     counts["failed"] += len(found.complaints)
     said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])
@@ -110,13 +112,15 @@ def test(
     )
     nothing_ran = bool(outcomes) and counts["skipped"] == len(outcomes)
     if nothing_ran:
-        console.print("[red]no check could be run, so nothing is shown to be right[/]")
+        console.print("no check could be run, so nothing is shown to be right", style="red")
     if counts["failed"] or nothing_ran:
         ctx.exit(FAILED)
 
 
 def _run(case: Case, names: Sequence[str], status: Console) -> list[Outcome]:
     """Run the checks of a case, those of `names` if there are any, and show how far it is."""
+    from rich.text import Text
+
     from memtk.testing.checks import Outcome, checks_of, run_check, unknown_known
 
     done: list[Outcome] = []
@@ -125,7 +129,7 @@ def _run(case: Case, names: Sequence[str], status: Console) -> list[Outcome]:
     with status.status("") as shown:
         for check in checks_of(case.kind):
             if not names or check in names:
-                shown.update(f"{case.title}: {check.replace('_', ' ')}")
+                shown.update(Text(f"{case.title}: {check.replace('_', ' ')}"))
                 done.append(run_check(case, check))
     return done
 
@@ -148,7 +152,8 @@ def _table(case: Case, outcomes: Sequence[Outcome]) -> Table:
         why = Text(
             "the same" if again else outcome.why, "" if outcome.status == "failed" else "dim"
         )
-        table.add_row(MARKS[outcome.status], outcome.check.replace("_", " "), why)
+        status = Text(outcome.status, MARKS[outcome.status])
+        table.add_row(status, outcome.check.replace("_", " "), why)
     return table
 
 

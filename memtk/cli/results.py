@@ -45,13 +45,13 @@ def validate(context: click.Context, files: tuple[Path, ...]) -> None:
 
     Exit status: 0 all is well, 3 something is wrong, 2 a file cannot be read.
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from memtk.console import open_console
     from memtk.results.validate import find_results
     from memtk.results.validate import validate as look_at
 
-    console, wrong = Console(), 0
+    console, wrong = open_console(), 0
     found = [path for file in files for path in find_results(file)]
     for path in found:
         said = look_at(path)
@@ -123,12 +123,12 @@ def rerun(
 
 def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) -> int:
     """Print both results side by side; return the exit status."""
-    from rich.console import Console
     from rich.text import Text
 
+    from memtk.console import open_console
     from memtk.results.compare import compare
 
-    console, lines = Console(), compare(stored, repeated, tolerance)
+    console, lines = open_console(), compare(stored, repeated, tolerance)
     table = plain_table("number", "stored", "repeated", "", title=stored.cell, overflow="fold")
     words = {"equal": "equal", "close": "within tolerance", "differs": "differs"}
     colours = {"equal": "green", "close": "yellow", "differs": "bold red"}
@@ -150,14 +150,13 @@ def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) ->
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def show(file: Path) -> None:
     """Show a result FILE as tables: what was found, with what, on which images."""
-    from rich.console import Console
-
+    from memtk.console import open_console
     from memtk.report.provenance import provenance_of
     from memtk.report.terminal import summary
     from memtk.results import read_result
 
     result = read_result(file, WAY_OUT)
-    console = Console()
+    console = open_console()
     console.print(summary([result]))
     origin = provenance_of(result)
     table = plain_table("", "", "package", overflow="fold")
@@ -213,9 +212,9 @@ def recompute(run: Path, names: tuple[str, ...], dry_run: bool) -> None:
       memtk results recompute runs/NAME --protocol my-rule
       memtk results recompute runs/NAME --protocol all --dry-run
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from memtk.console import open_console
     from memtk.registry import open_registry
 
     registry = open_registry()
@@ -225,7 +224,7 @@ def recompute(run: Path, names: tuple[str, ...], dry_run: bool) -> None:
         from memtk.evaluation.recompute import recompute as apply
     from memtk.report.terminal_tables import brief
 
-    console, shown = Console(), ""
+    console, shown = open_console(), ""
     for found in apply(run, entries, write=not dry_run):
         if str(found.path) != shown:
             shown = str(found.path)
@@ -294,8 +293,7 @@ def reference(data_set: str | None, system: str | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(content, indent=1))
         return
-    from rich.console import Console
-
+    from memtk.console import open_console
     from memtk.report.study_terminal import paper_table
 
-    Console().print(paper_table(rows), highlight=False)
+    open_console().print(paper_table(rows), highlight=False)

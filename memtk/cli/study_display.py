@@ -9,6 +9,7 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
+from memtk.console import column
 from memtk.events import Event
 from memtk.plugins import Host
 from memtk.progress import Progress
@@ -32,11 +33,11 @@ class TerminalDisplay(StudyDisplay):
         self._kind, self._total, self._done, self._width = "", 0, 0, 1
         self._spent: list[float] = []
         self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
+            column("{task.description}"),
             rich.progress.BarColumn(bar_width=24),
             rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn("{task.fields[left]}"),
-            rich.progress.TextColumn("[dim]{task.fields[inside]}"),
+            column("{task.fields[left]}"),
+            column("{task.fields[inside]}", "dim"),
             console=console,
             transient=True,
         )

@@ -71,14 +71,13 @@ def open_terminal(json_file: str | None = None) -> Terminal:
         from memtk.files import check_output
 
         check_output(Path(json_file), _is_record)
-    from rich.console import Console
-
+    from memtk.console import marked, open_console
     from memtk.registry import open_registry
 
-    registry, aside = open_registry(), Console(stderr=True)
+    registry, aside = open_registry(), open_console(stderr=True)
     for warning in registry.warnings:
-        aside.print(f"[yellow]warning:[/] {warning}", highlight=False)
-    return Terminal(registry, aside if json_file == "-" else Console(), aside)
+        aside.print(marked("warning:", "yellow", warning))
+    return Terminal(registry, aside if json_file == "-" else open_console(), aside)
 
 
 def write_json(text: str, where: str | None) -> None:

@@ -15,6 +15,7 @@ from memtk.errors import UserError
 from memtk.registry import Registry
 from memtk.results import Result, Used
 from memtk.results.collect import REPORT, slug
+from memtk.results.untrusted import read_bytes
 from memtk.results.validate import find_results, validate
 
 NAME = "IMAGES.txt"
@@ -112,8 +113,9 @@ def _images(path: Path, folder: Path) -> str:
     for place in path.parents:
         if not place.is_relative_to(folder):
             break
-        with suppress(OSError, UnicodeDecodeError):
-            return (place / NAME).read_text(encoding="utf-8").strip().partition("\n")[0][:80]
+        with suppress(OSError, UserError, UnicodeDecodeError):
+            line = read_bytes(place / NAME).decode("utf-8").strip().partition("\n")[0][:80]
+            return "".join(sign if sign.isprintable() else " " for sign in line)
     return ""
 
 
@@ -122,7 +124,8 @@ def _report(path: Path) -> Path | None:
     places = [path.with_name(REPORT)]
     if len(path.parents) > 2 and path.parents[1].name == "cells":
         places.append(path.parents[2] / REPORT)
-    return next((place for place in places if place.exists()), None)
+    plain = (place for place in places if place.is_file() and not place.is_symlink())
+    return next(plain, None)
 
 
 Version = tuple[str, str, str, str, str]

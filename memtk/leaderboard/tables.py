@@ -12,6 +12,7 @@ from memtk.leaderboard.collection import Refused
 from memtk.leaderboard.columns import OWN, copy_rate, shown
 from memtk.leaderboard.rows import Rank, Row
 from memtk.results.formats import many
+from memtk.results.untrusted import inert
 
 MADE = "<!-- made by `memtk leaderboard`; add results instead of changing it -->"
 
@@ -44,7 +45,7 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
         )
         if board.reasons:
             parts.append("Kept apart because of " + "; ".join(map(_text, board.reasons)) + ".")
-    names = [f"- `{_text(r.name)}`: {_text(r.reason)}" for r in refused]
+    names = [f"- {_text(r.name)}: {_text(r.reason)}" for r in refused]
     if names:
         parts += [f"## {many(len(names), 'file')} refused", "\n".join(names)]
     return "\n\n".join(parts) + "\n"
@@ -82,8 +83,9 @@ def _line(cells: Iterable[str]) -> str:
 
 def _text(text: str) -> str:
     """Keep a text of a file from being read as markup."""
-    for sign in "\\`|<>*_[]":
+    for sign in "\\`|<>*_[]#~$&":
         text = text.replace(sign, f"\\{sign}")
+    text = text.replace("://", ":\\/\\/").replace("www.", "www\\.").replace("@", "(at)")
     return " ".join(text.split())
 
 
@@ -113,7 +115,7 @@ def spreadsheet(boards: Sequence[Board]) -> str:
     not known is empty.
     """
     keys = list(dict.fromkeys(column.key for board in boards for column in board.columns))
-    names = [f"{key}{end}" for key in keys for end in ("", " min", " max", " null")]
+    names = [f"{inert(key)}{end}" for key in keys for end in ("", " min", " max", " null")]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*_FIXED, *names], restval="", lineterminator="\n")
     writer.writeheader()
@@ -136,19 +138,15 @@ def _numbers(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
         *(row.seeds, row.verdict.kind),
     ]
     line = {
-        name: _inert(value) if isinstance(value, str) else value
+        name: inert(value) if isinstance(value, str) else value
         for name, value in zip(_FIXED, values, strict=True)
     }
     for column in board.columns:
         found = row.values(column.value)
         if found:
-            line[column.key] = fmean(found)
-            line[f"{column.key} min"], line[f"{column.key} max"] = min(found), max(found)
+            line[inert(column.key)] = fmean(found)
+            low, high = (f"{inert(column.key)} {end}" for end in ("min", "max"))
+            line[low], line[high] = min(found), max(found)
         if nulls := row.values(column.other):
-            line[f"{column.key} null"] = fmean(nulls)
+            line[f"{inert(column.key)} null"] = fmean(nulls)
     return line
-
-
-def _inert(text: str) -> str:
-    """Keep a text of a file from being run as a formula by a spreadsheet program."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Used
 from memtk.results.formats import duration
 from memtk.results.redact import names_something, redact_settings
+from memtk.results.untrusted import KEY
 
 Rows = list[tuple[str, str]]
 
@@ -41,6 +43,12 @@ _AUDIT = ("embedder", "similarity", "preset", "plants", "alpha", "fdr", "seed")
 """Keys of the table `audit` that have an option of that name."""
 
 _SEPARATOR = " \\\n  "
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+,@=:/-]{0,199}")
+"""What an option of the recipe's table `bench` may be: names of components, numbers."""
+
+_TABLES = frozenset({"suite", "bench", "data", "audit", "embeddings"})
+"""Tables of a recipe that are no component's."""
 
 
 @dataclass(frozen=True)
@@ -209,18 +217,18 @@ def repeat_command(recipe: Mapping[str, Any]) -> str:
         recipe: of `run.json`: tables "suite", "bench", "data" and "settings".
     """
     parts = ["memtk bench"]
-    bench, data = dict(recipe.get("bench", {})), dict(recipe.get("data", {}))
+    bench, data = dict(recipe.get("bench") or {}), dict(recipe.get("data") or {})
     for key, option in _OPTIONS.items():
         value = bench.pop(key, None)
         values = value if isinstance(value, list | tuple) else [value]
-        parts += [f"{option} {shlex.quote(str(v))}" for v in values if v is not None]
+        parts += [f"{option} {_option(str(v))}" for v in values if v is not None]
     suite, source = recipe.get("suite"), data.pop("source", None)
     if suite:
         data = {}  # the suite and the preset say which; named beside, they make another benchmark
-        parts.append(f"--suite {_word(suite['name'])}")
+        parts.append(f"--suite {_option(str(suite.get('name')))}")
     elif source is not None:
         parts.append("--data YOUR_DATA")
-    parts += _sets({"bench": bench, "data": data, **recipe.get("settings", {})})
+    parts += _sets({"bench": bench, "data": data}, recipe)
     return _SEPARATOR.join(parts)
 
 
@@ -233,7 +241,7 @@ def repeat_audit(recipe: Mapping[str, Any], policy: Policy) -> str:
         policy: that was applied; without a file if it is the default one.
     """
     parts = ["memtk audit"]
-    audit, data = dict(recipe.get("audit", {})), dict(recipe.get("data", {}))
+    audit, data = dict(recipe.get("audit") or {}), dict(recipe.get("data") or {})
     if files := recipe.get("embeddings"):
         parts.append("--embeddings YOUR_EMBEDDINGS")
         parts += ["--exposure-embeddings YOUR_OTHER_EMBEDDINGS"] if files[1] else []
@@ -247,19 +255,31 @@ def repeat_audit(recipe: Mapping[str, Any], policy: Policy) -> str:
     parts += ["--weights YOUR_WEIGHTS"] if audit.pop("weights", None) else []
     parts += [] if audit.pop("exposure", True) else ["--no-exposure"]
     parts += [] if policy == Policy() else ["--policy YOUR_POLICY"]
-    parts += _sets({"audit": audit, "data": data, **recipe.get("settings", {})})
+    parts += _sets({"audit": audit, "data": data}, recipe)
     return _SEPARATOR.join(parts)
 
 
-def _sets(tables: Mapping[str, Any]) -> list[str]:
-    """Return tables of settings as options `--set`."""
-    data = dict(tables.get("data", {}))
+def _sets(tables: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
+    """Return tables of settings, and those of a recipe's components, as options `--set`.
+
+    A recipe may come from a stranger, and a reader types what stands here: what is no key of a
+    setting is left out, and a value is one word to a shell.
+    """
+    data = dict(tables["data"])
     data |= {"patient_pattern": "/"} if data.get("patient_pattern") else {}  # may hold a name
+    given = recipe.get("settings") or {}
+    others = {key: value for key, value in given.items() if key not in _TABLES}
     return [
         f"--set {key}={_word(text.replace(', ', ','))}"
-        for key, text in flatten({**tables, "data": data})
+        for key, text in flatten({**tables, "data": data, **others})
+        if all(KEY.fullmatch(part) for part in key.split("."))
     ]
 
 
+def _option(text: str) -> str:
+    return shlex.quote(text) if _WORD.fullmatch(text) else "..."
+
+
 def _word(text: str) -> str:
-    return "..." if names_something(text) else shlex.quote(text)
+    odd = not text.isprintable() or len(text) > 1000
+    return "..." if odd or names_something(text) else shlex.quote(text)

@@ -103,7 +103,7 @@ def slug(text: str) -> str:
     >>> slug("monai2d+augment"), slug("../a b")
     ('monai2d+augment', 'a-b')
     """
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip(".-") or "none"
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip(".-")[:120] or "none"
 
 
 def _identity(result: Result) -> Any:

@@ -42,8 +42,10 @@ def differences(
             ("validation_called_copies", "validation_train"),
         )
     }
-    missed = (_missing(int(c), m, v) for c in arrays["train_synthetic_above"]) if m >= v else ()
-    counted["dar-matched", "n_mem"] = math.fsum(1 - x for x in missed)
+    counted["dar-matched", "n_mem"] = 0.0
+    if m >= v:
+        missed = _missing(m, v)[arrays["train_synthetic_above"]]
+        counted["dar-matched", "n_mem"] = math.fsum(1 - missed)
     for near, flagged, name in (
         ("copies", "n_copies", "copies_p"),
         ("exposed", "n_mem", "exposure_p"),
@@ -68,9 +70,11 @@ def differences(
             yield "copies_p does not follow from the similarities"
 
 
-def _missing(above: int, synthetic: int, drawn: int) -> float:
-    """Return the chance that none of `above` images is among `drawn` of `synthetic`."""
-    return math.comb(synthetic - above, drawn) / math.comb(synthetic, drawn)
+def _missing(synthetic: int, drawn: int) -> np.ndarray:
+    """Return for 0 to all `synthetic` images the chance that none of so many is `drawn`."""
+    before = np.arange(synthetic)
+    factors = np.maximum(synthetic - drawn - before, 0) / (synthetic - before)
+    return np.concatenate([[1.0], np.cumprod(factors)])
 
 
 def _flagged(p: np.ndarray, fdr: float) -> int:

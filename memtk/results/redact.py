@@ -14,13 +14,12 @@ SETTINGS = frozenset({"config", "recipe", "settings"})
 """Keys below which settings stand: there any text with a slash may be a folder."""
 
 _ABSOLUTE = re.compile(r"(/|~|\.{1,2}/|[A-Za-z]:[\\/]|\\\\|file:).+")
-_BELOW = re.compile(r".*[/\\].*\.[A-Za-z]\w{0,4}")
 _FILE = re.compile(
     r".+\.(nii|gz|dcm|png|jpe?g|tiff?|csv|npz|npy|h5|hdf5|pt|pth|ckpt|safetensors|mha|mhd|nrrd|zip)",
     re.IGNORECASE,
 )
-_ENDING = re.compile(r".*\.[A-Za-z]\w{0,4}")
-_UID = re.compile(r"\d+(\.\d+){5,}")
+_ENDING = re.compile(r"\.[A-Za-z]\w{0,4}\Z")
+_UID = re.compile(r"(?<!\d)\d+(\.\d+){5,}")
 _NUMBER = re.compile(r"\d{6,}")
 _HASH = re.compile(r"[0-9a-f]{16,}")
 _PATIENT = re.compile(r"(patient|subject)_?(id|name|number)|mrn|accession\w*", re.IGNORECASE)
@@ -114,7 +113,7 @@ def _kind(value: Any, keys: tuple[str, ...]) -> str:
     words = value.split()
     if any(_is_place(word.strip("'\"(),;:")) for word in words):
         return "a path"
-    if SETTINGS & {*keys} and ("/" in value or "\\" in value or _ENDING.fullmatch(value)):
+    if SETTINGS & {*keys} and ("/" in value or "\\" in value or _ENDING.search(value)):
         return "a path"
     if any(_PATIENT.fullmatch(key) for key in keys):
         return "what may be a patient's number"
@@ -126,7 +125,9 @@ def _kind(value: Any, keys: tuple[str, ...]) -> str:
 def _is_place(word: str) -> bool:
     if re.match(r"https?://", word):
         return False
-    return any(kind.fullmatch(word) for kind in (_ABSOLUTE, _BELOW, _FILE))
+    ending = _ENDING.search(word)
+    below = ending is not None and any(sign in word[: ending.start()] for sign in "/\\")
+    return below or any(kind.fullmatch(word) for kind in (_ABSOLUTE, _FILE))
 
 
 def _is_number(word: str) -> bool:

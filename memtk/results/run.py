@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from memtk import __version__
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
 from memtk.results.schema import Result, read_result
 from memtk.results.store import StoredRecord, read_record, write_record
+from memtk.results.untrusted import FolderName
 
 
 def now() -> str:
@@ -38,8 +39,16 @@ class RunFile(StoredRecord):
     memtk_version: str = __version__
     command: list[str] | None = None
     recipe: dict[str, Any]
-    cells: list[str]
+    cells: list[FolderName]
     created: str = Field(default_factory=now)
+
+    @field_validator("recipe")
+    @classmethod
+    def _has_tables(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        for name in ("suite", "bench", "data", "settings", "audit"):
+            if not isinstance(recipe.get(name), dict | None):
+                raise ValueError(f"{name} is no table")
+        return recipe
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,15 @@ def read_run(folder: Path) -> Run:
     return Run(
         folder,
         file,
-        tuple(read_result(path) for path in paths.values() if path.exists()),
+        tuple(_result_of(cell, path) for cell, path in paths.items() if path.exists()),
         tuple(cell for cell, path in paths.items() if not path.exists()),
     )
+
+
+def _result_of(cell: str, path: Path) -> Result:
+    result = read_result(path)
+    if result.cell != cell:
+        raise UserError(
+            f"{path} is the result of a cell {result.cell!r}: somebody has moved or changed it"
+        )
+    return result

@@ -12,6 +12,7 @@ from memtk.results.migrations import SCHEMA
 from memtk.results.privacy import Canaries, Membership, Privacy
 from memtk.results.protocols import Evidence, MeasureRecord, SelfTest, Tables
 from memtk.results.store import AGAIN, StoredRecord, read_record, write_record
+from memtk.results.untrusted import FolderName
 
 
 class MeasureInfo(StoredRecord):
@@ -134,7 +135,7 @@ class Data(StoredRecord):
         counts: images and patients of each split: training, validation, held_out.
     """
 
-    fingerprint: str
+    fingerprint: FolderName
     source: str
     spec: Spec
     recipe: dict[str, Any] = {}
@@ -260,9 +261,9 @@ class Result(StoredRecord):
 
     schema_version: int = SCHEMA
     memtk_version: str
-    cell: str
+    cell: FolderName
     suite: Suite | None = None
-    request: dict[str, Any] | None = None
+    request: dict[str, dict[str, Any]] | None = None
     preset: str
     components: Components
     data: Data

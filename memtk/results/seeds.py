@@ -17,6 +17,7 @@ from memtk.results.measures import Measured, measures_of, named_measures, others
 from memtk.results.protocols import MeasureRecord
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.study import SEED, Finding, StudyFile
+from memtk.results.untrusted import inert
 
 
 @dataclass(frozen=True)
@@ -274,9 +275,10 @@ def study_csv(file: StudyFile, findings: Sequence[Finding]) -> str:
     """Return the same as CSV, with a line of column names; what was not computed is empty."""
     rows = study_rows(file, findings)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    lines = [list(rows[0]) if rows else [], *(list(row.values()) for row in rows)]
+    for line in lines:
+        writer.writerow([inert(cell) if isinstance(cell, str) else cell for cell in line])
     return text.getvalue()
 
 

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memtk.errors import UserError
 from memtk.files import replacing, require_space, write_text
 from memtk.results.migrations import SCHEMA, migrate
+from memtk.results.untrusted import parse, read_bytes
 
 if TYPE_CHECKING:
+    import h5py
     import numpy as np
 
 
@@ -56,14 +58,11 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         UserError: if the file is missing, damaged, or written by a newer memtk, naming it.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        tree = json.loads(text)
+        tree = parse(read_bytes(Path(path)))
     except FileNotFoundError as error:
         if not Path(path).parent.is_dir():
             raise UserError(f"there is no folder {Path(path).parent}") from error
         raise UserError(f"there is no {path}: the run has not come that far") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): {way_out}") from error
     version = tree.get("schema_version", SCHEMA) if isinstance(tree, dict) else SCHEMA
@@ -73,10 +72,10 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         )
     try:
         old = isinstance(tree, dict) and version != SCHEMA
-        return kind.model_validate_json(json.dumps(migrate(tree)) if old else text)
+        return kind.model_validate_json(json.dumps(migrate(tree) if old else tree))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:200]
         raise UserError(f"{path} does not fit: {where}: {first['msg']}: {way_out}") from error
 
 
@@ -121,13 +120,33 @@ def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
     import h5py
 
     with _open(Path(path)) as file:
-        found = file.get(group)
+        inside = isinstance(file.get(group, getlink=True), h5py.HardLink)
+        found = file.get(group) if inside else None
         if not isinstance(found, h5py.Group):
             raise UserError(f"{path} has no group {group!r}: it has {', '.join(file) or 'none'}")
+        size = Path(path).stat().st_size
         try:
-            return {name: dataset[()] for name, dataset in found.items()}
-        except (OSError, RuntimeError) as error:
+            return {name: _array(found, name, size) for name in found}
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise _damaged(Path(path)) from error
+
+
+def _array(group: h5py.Group, name: str, size: int) -> np.ndarray:
+    """Read one array that lies in the file itself, all of it.
+
+    Raises:
+        ValueError: if it is a link, lies in another file, or claims more than the file holds.
+    """
+    import h5py
+
+    inside = isinstance(group.get(name, getlink=True), h5py.HardLink)
+    dataset = group[name] if inside else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+        raise ValueError(f"{name} lies in another file")
+    if dataset.nbytes > size:
+        raise ValueError(f"{name} claims more than the file holds")
+    array: np.ndarray = dataset[()]
+    return array
 
 
 def has_arrays(path: Path, group: str) -> bool:
@@ -147,6 +166,8 @@ def _open(path: Path):  # type: ignore[no-untyped-def]  # h5py is imported on fi
 
     if not path.exists():
         raise UserError(f"there is no {path}: the run has not come that far")
+    if not path.is_file():
+        raise _damaged(path)
     try:
         return h5py.File(path, "r", locking=False)  # written whole, never changed
     except OSError as error:

@@ -15,6 +15,7 @@ from memtk.results.migrations import SCHEMA
 from memtk.results.run import now, read_run
 from memtk.results.schema import Result
 from memtk.results.store import StoredRecord, read_record, write_record
+from memtk.results.untrusted import FolderName
 
 STUDY = "study.json"
 """The file of a study in its folder."""
@@ -55,11 +56,11 @@ class StudyRun(StoredRecord):
             space.
     """
 
-    name: str
+    name: FolderName
     values: dict[str, str]
     recipe: dict[str, Any]
-    images: str
-    detector: str | None = None
+    images: FolderName
+    detector: FolderName | None = None
 
 
 class StudyFile(StoredRecord):

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from memtk.results.protocols import MeasureRecord
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.store import has_arrays, read_arrays
+from memtk.results.untrusted import odd_texts, parse, read_bytes
 
 FILE, ARRAYS = "result.json", "arrays.h5"
 """The names that results are found by."""
@@ -54,8 +56,8 @@ def validate(path: Path) -> Validation:
         UserError: if it cannot be read at all, naming it. What is wrong inside is a failed check.
     """
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
+        content = read_bytes(Path(path))
+    except FileNotFoundError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()
     result, schema, first = _fit(content)
@@ -76,8 +78,8 @@ def validate(path: Path) -> Validation:
 def _fit(content: bytes) -> tuple[Result | None, int, Check]:
     name = "fits the schema"
     try:
-        tree = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        tree = parse(content)
+    except ValueError as error:
         return None, 0, Check(name, "failed", f"it is no JSON: {str(error)[:200]}")
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -88,7 +90,9 @@ def _fit(content: bytes) -> tuple[Result | None, int, Check]:
     try:
         result = Result.model_validate_json(json.dumps(migrate(tree)))
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4]]
+        places = [ascii(".".join(map(str, e["loc"])))[1:-1][:200] for e in error.errors()[:4]]
+        said = [e["msg"] for e in error.errors()[:4]]
+        found = [f"{where}: {what}" for where, what in zip(places, said, strict=True)]
         return None, version, Check(name, "failed", "; ".join(found))
     old = f"version {version}" + (f", read as {SCHEMA}" if version < SCHEMA else "")
     return result, version, Check(name, "ok", old)
@@ -147,7 +151,8 @@ def check_result(result: Result) -> list[Check]:
         return [Check("sizes", "failed", "the data count no training or no validation images")]
     steps = ", ".join(str(c.step) for c in result.checkpoints)
     tables = ", ".join(result.last.protocols) or "no protocol"
-    suspects = named(result.model_dump(mode="json", exclude={"training", "timing"}))
+    tree = result.model_dump(mode="json")
+    suspects = named({k: v for k, v in tree.items() if k not in ("training", "timing")})
     return [
         check("sizes", sizes, _sizes(result)),
         check("counts within the sizes", sizes, _of_all(result, _counts)),
@@ -157,6 +162,7 @@ def check_result(result: Result) -> list[Check]:
         check("estimates within intervals", "every interval in the file", _intervals(result)),
         check("checkpoints", f"steps {steps}", _checkpoints(result)),
         check("names no path and no patient", "every text", (_told(s) for s in suspects)),
+        check("texts, names and keys", "every one", islice(odd_texts(tree), 5)),
     ]
 
 

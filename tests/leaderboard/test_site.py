@@ -93,7 +93,8 @@ def test_a_folder_of_other_things_is_left_alone(write, tmp_path):
 
 def test_what_a_stranger_writes_is_text(write, tmp_path):
     name = '<script>alert("x")</script>'
-    page = write_site(collect(write((name, {}), truth=False)), tmp_path / "site")
+    folder = write(("monai2d", {"quality": {name: 1.0}}), truth=False)
+    page = write_site(collect(folder), tmp_path / "site")
     for path in [page, *page.parent.glob("runs/*/index.html")]:
         text = path.read_text()
         assert "<script>alert" not in text and "&lt;script&gt;alert" in text

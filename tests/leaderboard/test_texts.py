@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from memtk.leaderboard import (
@@ -40,10 +41,12 @@ def test_markdown_shows_every_row_with_interval_null_and_seeds(runs):
 
 def test_markup_in_a_file_stays_text(runs):
     text = markdown(
-        make_boards(runs(("a|b<script>", {}), truth=False)), [Refused("x/`r`", "a | b\n# no")]
+        make_boards(runs(("monai2d", {"quality": {"a|b<script>": 1.0}}), truth=False)),
+        [Refused("x/`r`", "a | b\n# no"), Refused("y", "![x](https://a.b) www.c.d @me")],
     )
     assert "a\\|b\\<script\\>" in text and "<script>" not in text
-    assert "- `x/\\`r\\``: a \\| b # no" in text
+    assert "- x/\\`r\\`: a \\| b \\# no" in text
+    assert "https://" not in text and "www." not in text and "@" not in text
 
 
 def test_tables_apart_say_why(runs):
@@ -69,8 +72,18 @@ def test_csv_holds_plain_numbers(runs):
 
 
 def test_a_name_is_no_formula_for_a_spreadsheet_program(runs):
-    text = spreadsheet(make_boards(runs(("=cmd()", {}), truth=False)))
-    assert list(csv.DictReader(io.StringIO(text)))[0]["generator"] == "'=cmd()"
+    [run] = runs(("monai2d", {}), truth=False)
+    [checkpoint] = run.result.checkpoints
+    tables = {"=cmd()": checkpoint.protocols["dar"]}
+    changed = checkpoint.model_copy(update={"protocols": tables})
+    used = run.result.components.generator.model_copy(update={"version": "@SUM(1)"})
+    parts = run.result.components.model_copy(update={"generator": used})
+    update = {"checkpoints": [changed], "components": parts}
+    run = replace(run, result=run.result.model_copy(update=update), images="+1")
+    rows = list(csv.reader(io.StringIO(spreadsheet(make_boards([run])))))
+    cells = [cell for row in rows for cell in row]
+    assert {"'=cmd():n_mem", "'=cmd():n_mem null", "'@SUM(1)"} <= {*cells}
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "@")]
 
 
 def test_the_order_and_the_names_of_files_change_no_byte(write):
