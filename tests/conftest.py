@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import uuid
 from importlib.metadata import Distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
-from matplotlib.figure import Figure
+
+from memtk.registry import open_registry
 
 HERE = Path(__file__).parent
 
@@ -19,15 +22,76 @@ SLOW = frozenset((HERE / "slow.txt").read_text(encoding="utf-8").split())
 """Files and folders whose tests train, start programs or draw: `make quick` leaves them out."""
 
 
+def is_slow(path):
+    """Whether a file or folder stands in `tests/slow.txt`, or lies in one that does."""
+    place = path.relative_to(HERE)
+    return not SLOW.isdisjoint({place.as_posix(), *(p.as_posix() for p in place.parents)})
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Where no slow test is wanted their files aren't imported: it takes longer than the others."""
+    if config.getoption("markexpr") == "not slow" and is_slow(collection_path):
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
         if not item.path.is_relative_to(HERE):
             continue
-        place = item.path.relative_to(HERE)
-        if place.parts[0] in UNMEASURED:
+        if item.path.relative_to(HERE).parts[0] in UNMEASURED:
             item.add_marker("no_cover")
-        if not SLOW.isdisjoint({place.as_posix(), *(p.as_posix() for p in place.parents)}):
+        if is_slow(item.path):
             item.add_marker("slow")
+
+
+@pytest.fixture(scope="session")
+def registry():
+    """All installed components."""
+    return open_registry()
+
+
+@pytest.fixture(scope="session")
+def pearson(registry):
+    return registry.load("similarity", "pearson")()
+
+
+@pytest.fixture(scope="session")
+def euclidean(registry):
+    return registry.load("similarity", "euclidean")()
+
+
+@pytest.fixture(scope="session")
+def ncc(registry):
+    return registry.load("similarity", "ncc")()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+class Lazy:
+    """A set that can only be read slice by slice, and notes what is read."""
+
+    def __init__(self, rows):
+        self.rows, self.reads = rows, []
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, where):
+        assert isinstance(where, slice)
+        found = self.rows[where]
+        self.reads.append(len(found))
+        return found
+
+
+@pytest.fixture
+def lazy():
+    return Lazy
 
 
 @pytest.fixture
@@ -56,4 +120,15 @@ def write_plugin(tmp_path, monkeypatch):
 @pytest.fixture
 def blank_figures(monkeypatch):
     """Leave the figures of reports blank: drawing them takes half the time of a small run."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, file, **how: file.write(b"<svg/>"))
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, file, **how: file.write(b"<svg/>")
+    )
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder `MEMTK_DATA`; a test that asks for it is marked `data`, and skipped without it."""
+    folder = os.environ.get("MEMTK_DATA")
+    if not folder:
+        pytest.skip("MEMTK_DATA names no folder with real images")
+    return Path(folder)

@@ -5,12 +5,6 @@ import pytest
 from memtk.components import check_dims, find_component
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
-from memtk.registry import open_registry
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return open_registry()
 
 
 def test_settings_lie_above_those_of_the_preset(registry):

@@ -9,7 +9,6 @@ import pytest
 
 from memtk.auditing import make_audit_plan, run_audit
 from memtk.imaging.phantoms import phantom
-from memtk.registry import open_registry
 from memtk.results import Policy
 
 SIZE, PATIENTS, STRANGERS, COPIES = 24, 40, 20, 10
@@ -18,11 +17,6 @@ SIZE, PATIENTS, STRANGERS, COPIES = 24, 40, 20, 10
 @pytest.fixture(autouse=True)
 def _quick(blank_figures):
     """What the pages show is tested with the report."""
-
-
-@pytest.fixture(scope="session")
-def registry():
-    return open_registry()
 
 
 def image(patient):

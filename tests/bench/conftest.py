@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from memtk.bench import make_plan, read_recipe, run_bench
-from memtk.registry import open_registry
 
 SMALL = (
     "data.phantom.training=20",
@@ -22,11 +21,6 @@ SMALL = (
 @pytest.fixture(autouse=True)
 def _quick(blank_figures):
     """What the pages show is tested with the report."""
-
-
-@pytest.fixture(scope="session")
-def registry():
-    return open_registry()
 
 
 @pytest.fixture(scope="session")

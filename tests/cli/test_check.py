@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -139,9 +137,8 @@ def test_phantoms_can_be_checked():
     assert "phantom" not in output and "accepted" in output
 
 
-@pytest.mark.skipif("MEMTK_DATA" not in os.environ, reason="MEMTK_DATA names no real images")
-def test_the_leaky_chest_x_rays_are_refused_and_the_clean_ones_accepted():
-    folder = Path(os.environ["MEMTK_DATA"]) / "chest_xray_64"
+def test_the_leaky_chest_x_rays_are_refused_and_the_clean_ones_accepted(real_data):
+    folder = real_data / "chest_xray_64"
     text = words(check("--data", folder / "manifest_leaky.csv", code=2).output)
     assert "✗ 30 of 264 patients are in more than one split (14 in training and validation" in text
     assert "✗" not in check("--data", folder / "manifest.csv").output

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -10,20 +7,6 @@ import pytest
 from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.data.prepare import prepare
-from memtk.registry import open_registry
-
-
-@pytest.fixture(scope="session")
-def registry():
-    return open_registry()
-
-
-@pytest.fixture(scope="session")
-def real_data():
-    folder = os.environ.get("MEMTK_DATA")
-    if not folder:
-        pytest.skip("MEMTK_DATA names no folder with real images")
-    return Path(folder)
 
 
 @pytest.fixture

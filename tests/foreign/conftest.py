@@ -17,14 +17,8 @@ from memtk.config import build
 from memtk.data.checks.examination import examine
 from memtk.data.config import DataConfig
 from memtk.data.sources import open_source
-from memtk.registry import open_registry
 
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
-
-
-@pytest.fixture(scope="session")
-def registry():
-    return open_registry()
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,6 @@ from memtk.leaderboard import collect, completed, make_boards
 from memtk.registry import open_registry
 
 
-@pytest.fixture(scope="module")
-def registry():
-    return open_registry()
-
-
 @pytest.fixture
 def aged(write):
     """`aged(change)`: a result as it was written, and one of another seed that `change` altered."""

@@ -20,11 +20,6 @@ from memtk_files.nifti import NiftiReader
 from memtk_files.picture import PictureReader
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def one(reader, path):
     (record,) = reader.records(path)
     return reader.read(record)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,6 @@ from memtk.data.readers import reading
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk_files.dicom import DicomReader
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 def one(path):
@@ -181,10 +175,8 @@ def test_a_damaged_file_is_an_error_that_names_it(damage, tmp_path, rng):
     refused(path)
 
 
-def test_real_series_agree_with_pydicom():
-    if not os.environ.get("MEMTK_DATA"):
-        pytest.skip("MEMTK_DATA names no folder with real images")
-    folders = sorted((Path(os.environ["MEMTK_DATA"]) / "dicom_series").iterdir())
+def test_real_series_agree_with_pydicom(real_data):
+    folders = sorted((real_data / "dicom_series").iterdir())
     assert len(folders) == 3
     for folder in folders:
         slices = [pydicom.dcmread(path) for path in folder.iterdir()]

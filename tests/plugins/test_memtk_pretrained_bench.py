@@ -8,7 +8,6 @@ from monai.networks.nets import ResNet
 
 from memtk.bench import describe_plan, make_plan, read_recipe, run_bench
 from memtk.errors import UserError
-from memtk.registry import open_registry
 from memtk.results import read_arrays
 
 
@@ -31,11 +30,6 @@ def plan_of(registry, weights, *sets, **asked):
     asked = {"generator": ("copycat",), "preset": "smoke"} | asked
     sets = (*small, "bench.plants=4", f"medicalnet3d.weights={weights}", *sets)
     return make_plan(read_recipe(registry, asked, sets=sets), registry)
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return open_registry()
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,7 @@ import pytest
 
 from memtk.component import KINDS
 from memtk.errors import UserError
-from memtk.registry import open_registry
 from memtk.skeleton.write import NOUNS, USES, write_skeleton
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return open_registry()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.registry import open_registry
 from memtk.study import Base, make_study, run_study
 
 SIZES = (
@@ -25,11 +24,6 @@ def undrawn(patch):
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     undrawn(monkeypatch)
-
-
-@pytest.fixture(scope="session")
-def registry():
-    return open_registry()
 
 
 @pytest.fixture(scope="session")
