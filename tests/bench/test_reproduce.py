@@ -54,16 +54,6 @@ def test_a_cell_comes_out_again_from_its_file_alone(stored, registry, tmp_path):
     assert changed_packages(stored, repeated) == []
 
 
-def test_a_trained_cell_of_a_bench_of_three_is_planned_as_it_was(finished, registry):
-    stored = finished.results[0]
-    plan = plan_of(stored, registry)
-    [(cell, part)] = plan.generators.items()
-    assert cell == stored.cell == "monai3d"
-    assert part.config.model_dump(mode="json") == stored.components.generator.config
-    assert plan.embedder.config.model_dump(mode="json") == stored.components.embedder.config
-    assert plan.recipe.suite.name == stored.suite.name and plan.recipe.bench.checkpoints == 2
-
-
 def test_settings_that_a_mitigation_adjusted_are_not_adjusted_twice(stored, registry):
     from memtk.bench import make_plan, read_recipe
 

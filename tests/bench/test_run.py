@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from memtk.bench.reproduce import plan_of
 from memtk.errors import UserError
 from memtk.results import read_result
 
@@ -211,3 +212,13 @@ def test_planted_copies_of_all_kinds_share_one_progress_bar(run_small, tmp_path)
     assert {e.kind for e in planted} == {"start", "step", "end"}
     assert [e.step for e in planted if e.kind == "step"][-1] == planted[-1].total > 10
     assert not [e for e in events if "planted copies " in e.stage]
+
+
+def test_a_trained_cell_of_a_bench_of_three_is_planned_as_it_was(finished, registry):
+    stored = finished.results[0]
+    plan = plan_of(stored, registry)
+    [(cell, part)] = plan.generators.items()
+    assert cell == stored.cell == "monai3d"
+    assert part.config.model_dump(mode="json") == stored.components.generator.config
+    assert plan.embedder.config.model_dump(mode="json") == stored.components.embedder.config
+    assert plan.recipe.suite.name == stored.suite.name and plan.recipe.bench.checkpoints == 2

@@ -12,6 +12,7 @@ SCRIPT = """
 import sys
 from dataclasses import fields
 import numpy as np
+from memtk.errors import UserError
 from memtk.memorization import Execution, search
 from memtk.registry import open_registry
 from memtk.training.devices import open_devices
@@ -33,19 +34,7 @@ for case, more in (("all", {}), ("patients", {"patients": names})):
         one = getattr(found, side)
         arrays |= {f"{side}_{f.name}": getattr(one, f.name) for f in fields(one)}
     np.savez(f"{folder}/{case}{devices.rank}.npz", **arrays)
-devices.wait()
-"""
 
-REFUSED = """
-import sys
-import numpy as np
-from memtk.errors import UserError
-from memtk.memorization import Execution, search
-from memtk.registry import open_registry
-from memtk.training.devices import open_devices
-
-devices = open_devices("cpu")
-pearson = open_registry().load("similarity", "pearson")()
 rows = np.random.default_rng(0).normal(size=(20, 8))
 broken = rows.copy()
 if devices.rank == 1:
@@ -54,38 +43,42 @@ try:
     shared = Execution(rank=devices.rank, world=2, gather=devices.collect)
     search(rows, broken, pearson, execution=shared)
 except UserError as error:
-    with open(f"{sys.argv[1]}/told{devices.rank}", "w") as file:
+    with open(f"{folder}/told{devices.rank}", "w") as file:
         file.write(str(error))
 devices.wait()
 """
 
 
-def torchrun(script, folder):
-    (folder / "script.py").write_text(script)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(folder / "script.py"), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-@pytest.fixture
-def sets(rng):
+@pytest.fixture(scope="module")
+def sets():
+    rng = np.random.default_rng(0)
     q, r = rng.normal(size=(150, 8)), rng.normal(size=(130, 8))
     r[[3, 70, 129]] = q[[0, 0, 5]]  # the same in both shares
     q[149] = q[2]
     return q, r
 
 
-def test_two_processes_of_torchrun_give_the_bits_of_one(pearson, sets, tmp_path):
-    q, r = sets
+@pytest.fixture(scope="module")
+def folder(sets, tmp_path_factory):
+    """What both processes wrote."""
+    folder = tmp_path_factory.mktemp("processes")
     for name, rows in zip("qr", sets, strict=True):
-        np.save(tmp_path / f"{name}.npy", rows)
-    torchrun(SCRIPT, tmp_path)
+        np.save(folder / f"{name}.npy", rows)
+    (folder / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(folder / "script.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_two_processes_of_torchrun_give_the_bits_of_one(pearson, sets, folder):
+    q, r = sets
     names = np.arange(150) % 75, np.arange(130) % 75
     for case, more in (("all", {}), ("patients", {"patients": names})):
         alone = search(q, r, pearson, threshold=0.3, top=5, **more)
         for rank in range(2):
-            found = dict(np.load(tmp_path / f"{case}{rank}.npz"))
+            found = dict(np.load(folder / f"{case}{rank}.npz"))
             assert len(found) == 8
             for name, array in found.items():
                 side, _, field = name.partition("_")
@@ -94,7 +87,6 @@ def test_two_processes_of_torchrun_give_the_bits_of_one(pearson, sets, tmp_path)
                 np.testing.assert_array_equal(array, expected)
 
 
-def test_what_one_process_refuses_is_told_by_both_and_neither_waits(tmp_path):
-    torchrun(REFUSED, tmp_path)
-    told = [(tmp_path / f"told{rank}").read_text() for rank in range(2)]
+def test_what_one_process_refuses_is_told_by_both_and_neither_waits(folder):
+    told = [(folder / f"told{rank}").read_text() for rank in range(2)]
     assert told[0] == told[1] and "row 3 is constant" in told[0]

@@ -134,12 +134,11 @@ def test_a_finished_training_is_not_trained_again(toy, run):
 def test_sigkill_changes_nothing(toy, tmp_path):
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
 
-    def command(folder, pause):
-        return [sys.executable, toy.__file__, str(tmp_path / folder), "12", str(pause)]
-
-    (tmp_path / "killed").mkdir()
-    straight = subprocess.Popen(command("straight", 0), env=env)
-    process = subprocess.Popen(command("killed", 0.25), env=env)
+    command = [sys.executable, toy.__file__, str(tmp_path / "killed"), "12", "0.25"]
+    for name in ("straight", "killed"):
+        (tmp_path / name).mkdir()
+    process = subprocess.Popen(command, env=env)
+    toy.main(tmp_path / "straight", 12, 0)
     half = tmp_path / "killed" / "checkpoints" / "step-000006.pt"
     deadline = time.monotonic() + 200
     while not half.exists() and time.monotonic() < deadline:
@@ -147,8 +146,7 @@ def test_sigkill_changes_nothing(toy, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert half.exists() and not (tmp_path / "killed" / "found-0.json").exists()
-    subprocess.run(command("killed", 0), env=env, check=True)
-    assert straight.wait() == 0
+    toy.main(tmp_path / "killed", 12, 0)
     for name in ("step-000006.pt", "step-000012.pt"):
         one, other = (
             torch.load(tmp_path / f / "checkpoints" / name, weights_only=True)["model"]

@@ -15,31 +15,32 @@ STEPS = 12
 
 @pytest.fixture(scope="module")
 def found(toy, tmp_path_factory):
-    """What one process found, and each of two."""
+    """What one process found (this one), and each of two."""
     folder = tmp_path_factory.mktemp("processes")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
 
-    def start(name, rank, world):
+    def start(rank):
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         ranks = {k: str(rank) for k in ("RANK", "LOCAL_RANK")}
-        worlds = {k: str(world) for k in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")}
-        extra = {**shared, **ranks, **worlds} if world > 1 else {}
-        (folder / name).mkdir(exist_ok=True)
+        worlds = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
         return subprocess.Popen(
-            [sys.executable, toy.__file__, str(folder / name), str(STEPS), "0"],
-            env={**env, **extra},
+            [sys.executable, toy.__file__, str(folder / "two"), str(STEPS), "0"],
+            env={**env, **shared, **ranks, **worlds},
         )
 
-    running = [start("one", 0, 1), start("two", 0, 2), start("two", 1, 2)]
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+    running = [start(0), start(1)]
     try:
+        toy.main(folder / "one", STEPS, 0)
         codes = [process.wait(timeout=240) for process in running]
     finally:
         for process in running:
             process.kill()
-    assert codes == [0, 0, 0]
+    assert codes == [0, 0]
     paths = [folder / "one/found-0.json", folder / "two/found-0.json", folder / "two/found-1.json"]
     return [json.loads(path.read_text()) for path in paths], folder
 
