@@ -31,16 +31,16 @@ try:
 except MemoryError:
     pass
 q, r = (np.load(f"{sys.argv[1]}/{name}.npy", mmap_mode="r") for name in "qr")
-found = search(q, r, pearson, execution=Execution(tile=(64, 128)), top=2)
+found = search(q, r, pearson, execution=Execution(tile=(512, 1024)), top=2)
 print(json.dumps([found.queries.top_index.tolist(), found.references.index.tolist()]))
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_DATA of Linux")
 def test_mapped_sets_larger_than_memory_are_searched(tmp_path, rng):
-    width, room = 16384, 64 * 2**20
-    q, r = (rng.standard_normal((n, width), dtype=np.float32) for n in (800, 600))
-    r[7], r[590] = q[790], q[3]
+    width, room = 16384, 160 * 2**20
+    q, r = (rng.standard_normal((n, width), dtype=np.float32) for n in (2000, 1500))
+    r[7], r[1400] = q[1900], q[3]
     for name, rows in zip("qr", (q, r), strict=True):
         np.save(tmp_path / f"{name}.npy", rows)
     assert q.nbytes + r.nbytes > 1.3 * room
@@ -48,7 +48,7 @@ def test_mapped_sets_larger_than_memory_are_searched(tmp_path, rng):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     top, back = map(np.array, json.loads(done.stdout))
-    assert top[790, 0] == 7 and top[3, 0] == 590 and back[7] == 790 and back[590] == 3
+    assert top[1900, 0] == 7 and top[3, 0] == 1400 and back[7] == 1900 and back[1400] == 3
     for rows in (q, r):
         rows -= rows.mean(1, keepdims=True)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
