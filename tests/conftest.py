@@ -15,22 +15,25 @@ from memtk.registry import open_registry
 
 HERE = Path(__file__).parent
 
-UNMEASURED = {"plugins", "skeleton", "test_docs.py", "test_docs_commands.py", "test_third_party.py"}
-"""Tests of what is not in memtk/. Lines are counted at half again the time of the tests."""
-
 SLOW = frozenset((HERE / "slow.txt").read_text(encoding="utf-8").split())
 """Files and folders whose tests train, start programs or draw: `make quick` leaves them out."""
 
+UNMEASURED = frozenset((HERE / "unmeasured.txt").read_text(encoding="utf-8").split())
+"""Those that go through no line of memtk/ that others don't: counting lines takes half as long
+again as the tests themselves."""
 
-def is_slow(path):
-    """Whether a file or folder stands in `tests/slow.txt`, or lies in one that does."""
+
+def stands_in(path, places):
+    """Whether a file or folder is one of some places below this folder, or lies in one of them."""
+    if not path.is_relative_to(HERE):
+        return False
     place = path.relative_to(HERE)
-    return not SLOW.isdisjoint({place.as_posix(), *(p.as_posix() for p in place.parents)})
+    return not places.isdisjoint({place.as_posix(), *(p.as_posix() for p in place.parents)})
 
 
 def pytest_ignore_collect(collection_path, config):
     """Where no slow test is wanted their files aren't imported: it takes longer than the others."""
-    if config.getoption("markexpr") == "not slow" and is_slow(collection_path):
+    if config.getoption("markexpr") == "not slow" and stands_in(collection_path, SLOW):
         return True
     return None
 
@@ -39,12 +42,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("data")
-        if not item.path.is_relative_to(HERE):
-            continue
-        if item.path.relative_to(HERE).parts[0] in UNMEASURED:
-            item.add_marker("no_cover")
-        if is_slow(item.path):
+        if stands_in(item.path, SLOW):
             item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Count no lines in the tests of `UNMEASURED`, nor in the fixtures that they set up."""
+    plugin = item.config.pluginmanager.get_plugin("_cov")
+    counter = getattr(plugin, "cov_controller", None)
+    if counter is None or not stands_in(item.path, UNMEASURED):
+        return (yield)
+    counter.pause()
+    try:
+        return (yield)
+    finally:
+        counter.resume()
 
 
 @pytest.fixture(scope="session")
