@@ -15,7 +15,6 @@ from memtk.bench.experiment import (
     State,
     TrainedGenerator,
     Weights,
-    counted,
     given,
 )
 from memtk.data.images import (
@@ -81,9 +80,8 @@ class Sample(CellStage):
         drawn, kept = (
             len(open_images(made.folder / x / f"{label}.h5")) for x in ("drawn", "synthetic")
         )
-        text = f"{kept} of {counted(drawn, 'synthetic image')} of the last checkpoint were let out."
         names = ", ".join(part.name for part in parts)
-        return [MitigationEffect(mitigation=names, text=text, kept=kept, of=drawn)]
+        return [MitigationEffect(mitigation=names, did="released", kept=kept, of=drawn)]
 
     def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
         """Return the images of every checkpoint."""

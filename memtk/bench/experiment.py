@@ -275,8 +275,3 @@ def counted(count: int, noun: str) -> str:
     ('1 image', '3 images')
     """
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def was(count: int) -> str:
-    """Return the verb after a number."""
-    return "was" if count == 1 else "were"

@@ -18,12 +18,11 @@ from memtk.bench.experiment import (
     Run,
     State,
     TrainedGenerator,
-    counted,
     given,
 )
 from memtk.bench.plan import BY_SCORE, Plan
 from memtk.bench.posthoc import Reevaluate, Screen, Stop
-from memtk.bench.record import Record, privacy_of
+from memtk.bench.record import Record
 from memtk.bench.subsets import HOLD_BACK, Choose, Thin, learned_from
 from memtk.components import ConfiguredComponent
 from memtk.data.prepare import Dataset
@@ -45,15 +44,7 @@ class Adjust(CellStage):
 
     def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
         """Say what was changed."""
-        return state.with_effects(
-            *(
-                MitigationEffect(
-                    mitigation=name, text=f"The generator's settings were changed: {said}."
-                )
-                for cell, name, said in experiment.plan.changes
-                if cell == experiment.cell
-            )
-        )
+        return state.with_effects(*experiment.plan.changes.get(experiment.cell, ()))
 
 
 class Teach(CellStage):
@@ -82,20 +73,19 @@ class Teach(CellStage):
         for part in parts:
             choice = part.make().teach(synthetic, found)
             kept = np.intersect1d(kept, choice.indices)
-            text = (
-                f"A first generator was trained on the training images; of "
-                f"{counted(len(synthetic), 'image')} that it made, {len(choice.indices)} taught "
-                f"the one that is judged. {choice.why}"
-            ).strip()
             effects.append(
                 MitigationEffect(
-                    mitigation=part.name, text=text, kept=len(choice.indices), of=len(synthetic)
+                    mitigation=part.name,
+                    did="taught",
+                    kept=len(choice.indices),
+                    of=len(synthetic),
+                    why=choice.why,
                 )
             )
         if not len(kept):
             raise UserError(
                 f"{experiment.cell}: of the {len(synthetic)} images of the first generator none is "
-                f"left to learn from. {effects[-1].text}\n"
+                f"left to learn from. {effects[-1].why}\n"
                 f"Leave {parts[-1].name} out for this generator."
             )
         lessons = synthetic.subset(kept.tolist())
@@ -196,26 +186,17 @@ def augmented(experiment: Experiment) -> list[MitigationEffect]:
     """Say what changes the images, and how often a phase with a frozen encoder sees it anew."""
     values = [value for _, value in experiment.generator.config]
     variants = sorted({v.variants for v in values if isinstance(v, PhaseSettings)})
-    many = ""
-    if variants:
-        many = "changed versions of each, as many as its setting `variants` says"
-        many = f"{variants[0]} changed versions of each" if len(variants) == 1 else many
-        many = f"; a phase with a frozen encoder drew from {many}"
-    text = f"The training images were changed anew each time they were shown{many}."
     parts = [part for part in experiment.mitigations if _augments(part.cls)]
-    return [MitigationEffect(mitigation=part.name, text=text) for part in parts]
+    return [
+        MitigationEffect(mitigation=part.name, did="augmented", variants=variants) for part in parts
+    ]
 
 
 def _private(experiment: Experiment, made: TrainedGenerator) -> list[MitigationEffect]:
-    """Say what guarantee the generator was trained under."""
-    privacy = privacy_of(made.trained.privacy)
-    if privacy is None:
+    """Say who trained it under a guarantee, which stands in the result."""
+    if made.trained.privacy is None:
         return []
-    text = (
-        f"Trained with differential privacy: epsilon {privacy.epsilon:.3g} at delta "
-        f"{privacy.delta:.2g} for each {privacy.unit}, over {privacy.steps:,} noisy steps."
-    )
-    return [MitigationEffect(mitigation=_asking(experiment)[0].name, text=text)]
+    return [MitigationEffect(mitigation=_asking(experiment)[0].name, did="private")]
 
 
 def _asking(experiment: Experiment) -> list[ConfiguredComponent]:

@@ -15,6 +15,7 @@ from memtk.errors import UserError, did_you_mean
 from memtk.evaluation.folder import named_folder
 from memtk.interfaces import ImageSpec, Stage
 from memtk.registry import Entry, Registry
+from memtk.results import MitigationEffect, SettingChange
 
 AMONG_SAMPLES = frozenset({Stage.STOP, Stage.SCREEN})
 """Stages that choose among samples: the training, the samples and their evaluation stay."""
@@ -33,7 +34,7 @@ class Plan:
         mitigations: those that every generator gets.
         applied: all those of each cell, in order, by the cell's name.
         attacks: membership attacks on the last checkpoint of every cell.
-        changes: what they changed in the generator's settings: cell, mitigation, sentence.
+        changes: what they changed in the generator's settings, by cell.
         extractor: the embedder whose features the quality metrics compare; None where none does.
         protocols: all that are installed; each measures every checkpoint.
     """
@@ -47,7 +48,7 @@ class Plan:
     quality: tuple[ConfiguredComponent, ...]
     extractor: ConfiguredComponent | None = None
     applied: Mapping[str, tuple[ConfiguredComponent, ...]] = field(default_factory=dict)
-    changes: tuple[tuple[str, str, str], ...] = ()
+    changes: Mapping[str, tuple[MitigationEffect, ...]] = field(default_factory=dict)
     attacks: tuple[ConfiguredComponent, ...] = ()
     protocols: tuple[Entry, ...] = ()
 
@@ -126,7 +127,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
     mitigations = tuple(_part(recipe, registry, "mitigation", n) for n in bench.mitigation)
     generators: dict[str, ConfiguredComponent] = {}
     applied: dict[str, tuple[ConfiguredComponent, ...]] = {}
-    changes: list[tuple[str, str, str]] = []
+    changes: dict[str, tuple[MitigationEffect, ...]] = {}
     for name, names in cells_of(bench):
         try:
             part = _part(recipe, registry, "generator", name, data)
@@ -140,8 +141,12 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
         if cell in generators:
             raise UserError(f"{'cell' if parts else 'generator'} {cell!r} is asked for twice")
         for mitigation in parts if adjust else ():
-            part, said = adjusted_by(mitigation, part, cell)
-            changes += [(cell, mitigation.name, said)] if said else []
+            part, changed = adjusted_by(mitigation, part, cell)
+            if changed:
+                effect = MitigationEffect(
+                    mitigation=mitigation.name, did="settings", changes=list(changed)
+                )
+                changes[cell] = (*changes.get(cell, ()), effect)
         generators[cell], applied[cell] = part, parts
     similarity = _part(recipe, registry, "similarity", bench.similarity)
     needs_embedder = similarity.cls.space == "embedding"
@@ -162,7 +167,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
         quality=quality,
         extractor=_extractor(recipe, registry, quality, embedder),
         applied=applied,
-        changes=tuple(changes),
+        changes=changes,
         attacks=tuple(_part(recipe, registry, "attack", n) for n in dict.fromkeys(bench.attack)),
         protocols=tuple(registry.entries("protocol")),
     )
@@ -281,7 +286,7 @@ def cell_name(generator: ConfiguredComponent, mitigations: Sequence[ConfiguredCo
 
 def adjusted_by(
     mitigation: ConfiguredComponent, part: ConfiguredComponent, cell: str
-) -> tuple[ConfiguredComponent, str]:
+) -> tuple[ConfiguredComponent, tuple[SettingChange, ...]]:
     """Return a generator as a mitigation leaves its settings, and what was changed."""
     before = part.config.model_dump()
     try:
@@ -289,17 +294,13 @@ def adjusted_by(
     except UserError as error:
         raise UserError(f"{cell}: {error}") from error
     config = build(part.cls.Config, adjusted, where=part.name)
-    after = config.model_dump()
-    said = [
-        f"{key} {_shown(value)} became {_shown(after[key])}"
-        for key, value in before.items()
-        if value != after[key]
-    ]
-    return replace(part, config=config), "; ".join(said)
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    was, now = part.config.model_dump(mode="json"), config.model_dump(mode="json")
+    changes = tuple(
+        SettingChange(key=key, before=value, after=now[key])
+        for key, value in was.items()
+        if value != now[key]
+    )
+    return replace(part, config=config), changes
 
 
 def check_applied(

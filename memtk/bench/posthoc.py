@@ -16,9 +16,7 @@ from memtk.bench.experiment import (
     Run,
     Selection,
     State,
-    counted,
     given,
-    was,
 )
 from memtk.bench.plan import BY_SCORE
 from memtk.errors import PluginError
@@ -51,7 +49,7 @@ class Stop(CellStage):
             selection = Selection(made, weights, weights.path.stem, synthetic, synthetic)
             return replace(state, selection=selection)
         left, effects = list(range(len(state.checkpoints))), []
-        steps = ", ".join(f"{c.step:,}" for c in state.checkpoints)
+        steps = [checkpoint.step for checkpoint in state.checkpoints]
         for part in parts:
             choice = part.make().stop([scores_of(state.checkpoints[i]) for i in left])
             if len(choice.indices) != 1 or not 0 <= choice.indices[0] < len(left):
@@ -60,9 +58,15 @@ class Stop(CellStage):
                     "checkpoints; it chooses one"
                 )
             left = [left[int(choice.indices[0])]]
-            step = state.checkpoints[left[0]].step
-            text = f"Of the checkpoints at the steps {steps}, step {step:,} was taken. {choice.why}"
-            effects.append(MitigationEffect(mitigation=part.name, text=text.strip()))
+            effects.append(
+                MitigationEffect(
+                    mitigation=part.name,
+                    did="checkpoint",
+                    step=steps[left[0]],
+                    of_steps=steps,
+                    why=choice.why,
+                )
+            )
         own, weights = made.of_cell(), made.trained.checkpoints[left[0]]
         synthetic = draw(own, weights, FRESH, "sample anew")
         selection = Selection(own, weights, FRESH, synthetic, synthetic)
@@ -92,12 +96,13 @@ class Screen(CellStage):
         for part in parts:
             choice = part.make().screen(synthetic, found)
             kept = np.intersect1d(kept, choice.indices)
-            held = count - len(choice.indices)
-            text = f"{held} of {counted(count, 'synthetic image')} {was(held)} held back. "
-            text = f"{text}{choice.why}".strip()
             effects.append(
                 MitigationEffect(
-                    mitigation=part.name, text=text, kept=len(choice.indices), of=count
+                    mitigation=part.name,
+                    did="screened",
+                    kept=len(choice.indices),
+                    of=count,
+                    why=choice.why,
                 )
             )
         left = replace(selection, kept=synthetic.subset(kept.tolist()))
@@ -125,9 +130,8 @@ class Reevaluate(CellStage):
                 experiment.taking_part(Stage.SCREEN)[-1].name,
             )
             weights, last = made.trained.checkpoints[-1], state.samples[-1]
-            text = "Nothing is left to release: the verdict is on the images as they were."
             effect = MitigationEffect(
-                mitigation=name, text=text, kept=0, of=len(selection.synthetic)
+                mitigation=name, did="nothing left", kept=0, of=len(selection.synthetic)
             )
             before = Selection(
                 made, weights, weights.path.stem, last, last, selftest=state.selftest
@@ -139,14 +143,12 @@ class Reevaluate(CellStage):
         evaluator = CheckpointEvaluator(own, second, run.networks.extractor)
         exposure = experiment.plan.recipe.bench.exposure != "none"
         found, selftest = evaluator(kept, selection.weights, CHOSEN, exposure=exposure, last=True)
-        fresh = ["fresh samples"] if selection.label == FRESH else []
-        anew = ["a second embedder, trained anew"] if second and not second.given else []
-        by = " and ".join(fresh + anew) or "the same eyes: read it as no test"
-        text = (
-            "What was chosen by a score cannot be tested by that score again. The verdict rests on "
-            f"a new judgement, with {by}."
+        effect = MitigationEffect(
+            mitigation=", ".join(part.name for part in parts),
+            did="reevaluated",
+            fresh_samples=selection.label == FRESH,
+            second_embedder=second is not None and not second.given,
         )
-        effect = MitigationEffect(mitigation=", ".join(part.name for part in parts), text=text)
         selection = Selection(own, selection.weights, CHOSEN, kept, kept, found, selftest)
         return replace(state, selection=selection).with_effects(effect)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memtk.bench.experiment import CellStage, Experiment, Preview, Run, State, counted, was
+from memtk.bench.experiment import CellStage, Experiment, Preview, Run, State, counted
 from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
@@ -43,13 +43,14 @@ class Choose(CellStage):
         state = replace(state, training=_some(canaries.leave(chosen)), canaries=canaries)
         if not parts:
             return state
-        patients = len(set(chosen.patients)), len(set(before.patients))
-        text = (
-            f"{len(chosen)} of {counted(len(before), 'training image')} were used, of "
-            f"{patients[0]} of {counted(patients[1], 'patient')}."
+        effect = MitigationEffect(
+            mitigation=", ".join(part.name for part in parts),
+            did="patients",
+            kept=len(chosen),
+            of=len(before),
+            kept_patients=len(set(chosen.patients)),
+            of_patients=len(set(before.patients)),
         )
-        names = ", ".join(part.name for part in parts)
-        effect = MitigationEffect(mitigation=names, text=text, kept=len(chosen), of=len(before))
         return state.with_effects(effect)
 
     def preview(self, experiment: Experiment, preview: Preview) -> Preview:
@@ -99,11 +100,12 @@ class Thin(CellStage):
             before = state.training
             choice = part.make().thin(before, validation, detector)
             images = before.subset(choice.indices.tolist())
-            gone = len(before) - len(images)
-            text = f"{gone} of {counted(len(before), 'training image')} {was(gone)} left out."
-            text = f"{text} {choice.why}".strip()
             effect = MitigationEffect(
-                mitigation=part.name, text=text, kept=len(images), of=len(before)
+                mitigation=part.name,
+                did="thinned",
+                kept=len(images),
+                of=len(before),
+                why=choice.why,
             )
             state = replace(state, training=_some(images)).with_effects(effect)
         return state

@@ -11,6 +11,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ReportRun
 from memtk.memorization import roc, scores_of
 from memtk.registry import Registry
+from memtk.report.effects import effects_in_words
 from memtk.report.figures import (
     Spot,
     View,
@@ -261,7 +262,7 @@ def _mitigations(result: Result) -> Section | None:
     title = "What the mitigations did"
     if not result.mitigation_effects:
         return None
-    return make_section("mitigations", title, "mitigations.html", result=result)
+    return make_section("mitigations", title, "mitigations.html", effects=effects_in_words(result))
 
 
 def _checkpoints(result: Result) -> Section:

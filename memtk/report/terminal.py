@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.effects import effects_in_words
 from memtk.report.terminal_tables import (
     FEW,
     attacks_table,
@@ -58,18 +59,18 @@ def summary(results: Sequence[Result]) -> RenderableType:
         *([comparison_table(results)] if several else []),
         *([quality] if quality is not None else []),
         *([attacks] if attacks is not None else []),
-        *_deeds(results),
+        *_effects(results),
         Text(),
         *_verdicts(results),
     )
 
 
-def _deeds(results: Sequence[Result]) -> list[Text]:
+def _effects(results: Sequence[Result]) -> list[Text]:
     """Return what the mitigations did; what several did in the same words is said once."""
     by: dict[str, list[str]] = {}
     for result in results:
-        for deed in result.mitigation_effects:
-            by.setdefault(deed.text, []).append(f"{result.cell}, {deed.mitigation}")
+        for mitigation, text in effects_in_words(result):
+            by.setdefault(text, []).append(f"{result.cell}, {mitigation}")
     return [Text(f"{'; '.join(names)}: {text}", style="dim") for text, names in by.items()]
 
 

@@ -171,20 +171,65 @@ class EmbedderTrainedOn(StoredRecord):
     exposure: str
 
 
+class SettingChange(StoredRecord):
+    """A setting of the generator that a mitigation changed."""
+
+    key: str
+    before: Any
+    after: Any
+
+
 class MitigationEffect(StoredRecord):
-    """What a mitigation did.
+    """What a mitigation did, in facts; reports make a sentence of them.
 
     Args:
-        mitigation: its name.
-        text: in plain sentences. They name no file and no patient.
+        mitigation: its name; several names where it is of all of them together.
+        did: "settings": changed the generator's; "patients": chose among the training images by
+            patient, "thinned" by how they look; "augmented": changed them at each step; "private":
+            trained under the guarantee that is the result's `privacy`; "taught": chose what a first
+            generator teaches; "checkpoint": took one; "released": held synthetic images back
+            unseen, "screened" by what was found in them; "nothing left": of these, so that the
+            verdict is on all; "reevaluated": what was chosen by a score. Empty in older files.
         kept: images that it left, where it chose among any.
         of: how many there were.
+        kept_patients: whose images these are, and `of_patients` of how many.
+        changes: of settings.
+        variants: changed versions of each image that a phase with a frozen encoder draws from, as
+            far as the phases differ.
+        step: of the checkpoint that was taken, and `of_steps` those of all.
+        fresh_samples: whether new ones were drawn to evaluate.
+        second_embedder: whether another one was trained for it.
+        why: the mitigation's own reason. It names no file and no patient.
+        text: the sentence that an older memtk wrote in place of facts.
     """
 
     mitigation: str
-    text: str
+    did: Literal[
+        "",
+        "settings",
+        "patients",
+        "thinned",
+        "augmented",
+        "private",
+        "taught",
+        "checkpoint",
+        "released",
+        "screened",
+        "nothing left",
+        "reevaluated",
+    ] = ""
     kept: int | None = Field(default=None, ge=0)
     of: int | None = Field(default=None, ge=0)
+    kept_patients: int | None = Field(default=None, ge=0)
+    of_patients: int | None = Field(default=None, ge=0)
+    changes: list[SettingChange] = []
+    variants: list[int] = []
+    step: int | None = Field(default=None, ge=0)
+    of_steps: list[int] = []
+    fresh_samples: bool | None = None
+    second_embedder: bool | None = None
+    why: str = ""
+    text: str = ""
 
 
 class Checkpoint(StoredRecord):

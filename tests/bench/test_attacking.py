@@ -12,6 +12,7 @@ from memtk.bench.record import privacy_of
 from memtk.data.images import MemoryImages
 from memtk.errors import PluginError, UserError
 from memtk.memorization import auc, membership, scores_of
+from memtk.report.effects import effects_in_words
 from memtk.report.terminal import summary
 from memtk.results import Membership, read_arrays, read_record, read_result
 
@@ -147,8 +148,8 @@ def test_a_private_cell_has_its_epsilon_and_no_other_has_one(cells):
     counted = RDPAccountant()
     counted.history = [(2.0, p.sample_rate, p.steps) for p in privacy.phases]
     assert privacy.epsilon == pytest.approx(counted.get_epsilon(delta=privacy.delta))
-    said = [deed.text for deed in cells["monai2d+dp-sgd"].mitigation_effects]
-    assert any(f"epsilon {privacy.epsilon:.3g}" in text for text in said)
+    [(name, said)] = effects_in_words(cells["monai2d+dp-sgd"])
+    assert name == "dp-sgd" and f"epsilon {privacy.epsilon:.3g}" in said
 
 
 def test_nothing_private_asks_for_nothing():

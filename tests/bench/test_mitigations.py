@@ -12,6 +12,7 @@ import torch
 from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.data.images import StoredImages, open_images
 from memtk.errors import UserError
+from memtk.report.effects import effects_in_words
 from memtk.results import read_arrays, read_result
 
 COUNT = 24
@@ -70,7 +71,7 @@ def cells(side_by_side):
 
 
 def text_of(result, mitigation):
-    return " ".join(d.text for d in result.mitigation_effects if mitigation in d.mitigation)
+    return " ".join(text for names, text in effects_in_words(result) if mitigation in names)
 
 
 def copies():
@@ -111,9 +112,10 @@ def test_the_numbers_before_the_filter_stay_visible(cells):
     result = cells["copycat+release-filter"]
     before = cells["copycat"].checkpoints
     assert result.checkpoints == before and before[0].evidence.n_copies >= 12
-    (deed,) = [d for d in result.mitigation_effects if d.kept is not None]
-    assert deed.of == COUNT and deed.kept == result.chosen.n_synthetic
-    assert deed.text.startswith(f"{COUNT - deed.kept} of 24 synthetic images were held back.")
+    (effect,) = [e for e in result.mitigation_effects if e.kept is not None]
+    assert effect.of == COUNT and effect.kept == result.chosen.n_synthetic
+    said = text_of(result, "release-filter")
+    assert said.startswith(f"{COUNT - effect.kept} of 24 synthetic images were held back. ")
 
 
 def test_distills_second_training_set_holds_no_training_image(side_by_side, cells):
@@ -178,9 +180,9 @@ def test_a_smaller_generator_has_its_settings_told(cells):
 
 def test_several_combine_and_each_says_what_it_did(cells):
     result = cells["monai2d+augment+early-stop+release-filter"]
-    names = [deed.mitigation for deed in result.mitigation_effects]
+    names = [effect.mitigation for effect in result.mitigation_effects]
     assert names == ["augment", "early-stop", "release-filter", "early-stop, release-filter"]
-    assert result.chosen is not None or "Nothing is left" in result.mitigation_effects[-1].text
+    assert result.chosen is not None or "Nothing is left" in text_of(result, "release")
 
 
 def test_a_finished_comparison_is_read_and_a_lost_result_made_again(side_by_side, registry):
@@ -207,10 +209,8 @@ def test_images_that_are_all_flagged_leave_the_verdict_as_it_was(registry, tmp_p
     run = run_bench(make_plan(asked, registry), registry, out=tmp_path / "run", device="cpu")
     (result,) = run.results
     assert result.chosen is None and result.last.n_synthetic == COUNT
-    assert (
-        result.mitigation_effects[-1].kept == 0
-        and "Nothing is left to release" in result.mitigation_effects[-1].text
-    )
+    assert result.mitigation_effects[-1].kept == 0
+    assert "Nothing is left to release" in effects_in_words(result)[-1][1]
 
 
 def test_near_copies_among_the_training_images_are_left_out_of_the_training(registry, tmp_path):
@@ -232,7 +232,7 @@ def test_near_copies_among_the_training_images_are_left_out_of_the_training(regi
     assert result.used_training.images == 7
     with h5py.File(run.folder / "cells/copycat+deduplicate/arrays.h5") as file:
         assert file["training/index"][:].tolist() == [0, 1, 2, 3, 4, 6, 7]
-    assert "1 of 8 training images was left out" in result.mitigation_effects[0].text
+    assert "1 of 8 training images was left out" in text_of(result, "deduplicate")
 
 
 @pytest.mark.parametrize(

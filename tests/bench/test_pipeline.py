@@ -149,15 +149,11 @@ def test_the_seconds_of_a_cell_are_kept_by_stage_and_name(plan, registry, tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "variants", "said"),
-    [
-        ("monai2d", (5, 5, 5), "drew from 5 changed versions of each"),
-        ("monai2d", (8, 8, 3), "as many as its setting `variants` says"),
-        ("copycat", (), ""),
-    ],
+    [("monai2d", (5, 5, 5), [5]), ("monai2d", (8, 8, 3), [3, 8]), ("copycat", (), [])],
 )
 def test_it_is_said_how_often_augmentation_is_new(plan, name, variants, said):
     phases = ("autoencoder", "adversarial", "diffusion")
     sets = [f"{name}.{phase}.variants={n}" for phase, n in zip(phases, variants, strict=False)]
     made = plan(*sets, generator=(name,), mitigation=("augment",))
     [effect] = pipeline.augmented(Experiment.of(made, f"{name}+augment"))
-    assert said in effect.text and ("frozen encoder" in effect.text) == bool(said)
+    assert (effect.did, effect.variants) == ("augmented", said)

@@ -95,11 +95,11 @@ def test_a_page_tells_what_mitigations_did_and_what_was_judged_anew(make_run, pl
     folder = make_run(cells={"monai": 0.6})
     (result,) = read_run(folder).results
     anew = result.last.model_copy(update={"reevaluated": True, "n_synthetic": 24})
-    deed = MitigationEffect(
+    effect = MitigationEffect(  # the sentence of an older file
         mitigation="release-filter", text="9 of 24 were <held> back.", kept=15, of=24
     )
     home = folder / "cells" / "monai"
-    changed = result.model_copy(update={"chosen": anew, "mitigation_effects": [deed]})
+    changed = result.model_copy(update={"chosen": anew, "mitigation_effects": [effect]})
     write_result(home / "result.json", changed)
     from memtk.results import read_arrays
 

@@ -38,14 +38,14 @@ def test_the_sentence_of_every_generator_comes_last(results):
 
 
 def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twice(results):
-    deed = MitigationEffect(mitigation="augment", text="The images were changed anew.")
+    effect = MitigationEffect(mitigation="augment", did="augmented")
     many = [
-        result.model_copy(update={"cell": f"{result.cell}{number}", "mitigation_effects": [deed]})
+        result.model_copy(update={"cell": f"{result.cell}{number}", "mitigation_effects": [effect]})
         for number in range(2)
         for result in results
     ]
     text = " ".join(shown(many).split())
-    assert text.count(deed.text) == 1
+    assert text.count("The training images were changed anew each time they were shown.") == 1
     assert "monai+aug0, augment; independent0, augment; monai+aug1, augment;" in text
     assert "Memorized: monai+aug0, monai+aug1 No evidence found: independent0, independent1" in text
     assert "in any case" not in text
