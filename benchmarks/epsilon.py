@@ -94,8 +94,10 @@ def main():
     parser.add_argument("--canaries", type=int, default=200, help="of randomised response")
     parser.add_argument("--runs", type=int, default=0, help="of the controls on phantoms")
     parser.add_argument("--patients", type=int, default=64, help="phantoms, all of them canaries")
-    parser.add_argument("--private", type=float, nargs="*", default=[], help="budgets of dp-sgd")
-    parser.add_argument("--steps", type=int, default=400, help="of the private diffusion model")
+    parser.add_argument(
+        "--private", type=float, nargs="*", help="train plainly, and with these budgets of dp-sgd"
+    )
+    parser.add_argument("--steps", type=int, default=400, help="of the diffusion model")
     args = parser.parse_args()
     table("randomised response, epsilon", "guesses", "P(bound > epsilon)", "median bound")
     for epsilon in (0.5, 1.0, 2.0):
@@ -117,7 +119,7 @@ def main():
                 low = np.array([each.low for each in found])
                 ends = (f"{x:.2f}" for x in (np.median(low), low.min(), low.max()))
                 line(name, args.runs, *ends, f"{found[0].largest:.2f}")
-        if args.private:
+        if args.private is not None:
             table("dp-sgd", "accountant", "attack", "AUC", "epsilon at least", "guesses right")
             for budget in (None, *args.private):
                 result = private(registry, home / f"private-{budget}", args, budget)
