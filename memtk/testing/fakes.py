@@ -316,7 +316,6 @@ def hostile_result() -> dict[str, Any]:
     """Return a cell's result as JSON reads it, with `SCRIPT` in every name and `PATH` within."""
     made = result(
         steps=(1, 2),
-        cell=f"gen {SCRIPT}",
         suite=Suite(name=f"suite {SCRIPT}", version="1"),
         preset=f"smoke {SCRIPT}",
         components=Components(
@@ -328,7 +327,7 @@ def hostile_result() -> dict[str, Any]:
         ),
         **_hostile_fields(),
     )
-    tree = made.model_dump(mode="json")
+    tree = made.model_dump(mode="json") | {"cell": f"gen {SCRIPT}"}  # no file may say that
     for checkpoint in tree["checkpoints"]:
         checkpoint["quality"] = {f"fid {SCRIPT}": 1.5}
     return tree

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+
+
+@pytest.fixture(autouse=True)
+def _quick():
+    """Figures are drawn: they need a place too."""
 
 
 @pytest.fixture
@@ -26,15 +33,14 @@ def small_disk(tmp_path):
 
     yield mount
     for path in mounted:
-        subprocess.run(["umount", str(path)], check=True)
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 @pytest.mark.parametrize("size", ["600k", "1500k"])
 def test_a_full_disk_is_told_and_leaves_nothing_half_written(small_disk, size):
     folder = small_disk(size)
-    command = [sys.executable, "-m", "memtk", "bench", "-g", "copycat", "--similarity", "ncc"]
-    command += ["--preset", "smoke", "--device", "cpu", "--out", str(folder / "run")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
+    command = ["bench", "-g", "copycat", "--similarity", "ncc", "--preset", "smoke"]
+    done = CliRunner().invoke(cli, [*command, "--device", "cpu", "--out", str(folder / "run")])
+    assert done.exit_code == 2, done.output
     assert "the disk is full: free some space" in done.stderr and "Traceback" not in done.stderr
     assert not list(folder.rglob("*.tmp"))

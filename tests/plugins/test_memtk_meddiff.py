@@ -276,10 +276,10 @@ def test_blocks_computed_again_give_the_same_gradients():
 
 
 def test_losses_fall_on_phantoms(tmp_path):
-    x = torch.stack([torch.from_numpy(phantom(0, i, dims=3, size=16)) for i in range(8)])
+    x = torch.stack([torch.from_numpy(phantom(0, i, dims=3, size=8)) for i in range(8)])
 
     class Phantoms:
-        spec = ImageSpec((16, 16, 16))
+        spec = ImageSpec((8, 8, 8))
 
         def __len__(self):
             return len(x)
@@ -287,8 +287,8 @@ def test_losses_fall_on_phantoms(tmp_path):
         def read(self, indices):
             return x[list(indices)]
 
-    longer = {"vqgan": {"steps": 60}, "diffusion": {"steps": 80}, "discriminator_start": 30}
-    model = make((16, 16, 16), PRESETS["smoke"], longer)
+    longer = {"vqgan": {"steps": 30}, "diffusion": {"steps": 80}, "discriminator_start": 15}
+    model = make((8, 8, 8), PRESETS["smoke"], longer)
     found = train(model, Phantoms(), seed=0, folder=tmp_path, devices=open_devices("cpu"))
     for phase, term, share in (("vqgan", "generator.l1", 0.7), ("diffusion", "l1", 0.9)):
         course = [values[term] for _, values in found.losses[phase]]

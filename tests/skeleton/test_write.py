@@ -47,10 +47,10 @@ def test_every_kind_passes_its_own_tests_once_installed(written):
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 200
 
 
-def test_the_generator_passes_on_the_command_line_and_its_entry_point_is_found(written):
-    done = python(written, "-m", "memtk", "plugins", "test", "stranger-generator")
+def test_a_package_passes_on_the_command_line_and_its_entry_point_is_found(written):
+    done = python(written, "-m", "memtk", "plugins", "test", "stranger-report")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("(generator of stranger-generator 0.1.0)") == 2
+    assert done.stdout.count("(report of stranger-report 0.1.0)") == 1
     assert "skipped  its name is its own" not in done.stdout
 
 
