@@ -176,7 +176,7 @@ class Membership:
     Args:
         members: their patients, P, and `non_members` theirs, Q.
         auc: 0.5 is chance; None where it cannot be had.
-        tpr_at_fpr: likewise; by chance its rate is its `fpr`.
+        tpr_at_fpr: likewise; its `chance` is.
         reason: why they cannot be had; empty if they can.
     """
 
@@ -273,8 +273,10 @@ def tpr_at_fpr(
     first = np.searchsorted(-ranked, -ranked, side="left")  # of its ties
     fits = above[first] <= used * (1 + 1e-9)
     threshold = float(ranked[fits].min())
-    reached = float(others.weights[others.values > threshold].sum())
-    rate = float(members.weights[members.values > threshold].sum())
+    reached, rate = (  # weights of a third each do not add up to 1 exactly
+        min(1.0, round(float(side.weights[side.values > threshold].sum()), 12))
+        for side in (others, members)
+    )
     found = of_rate(rate, members.patients, confidence)
     null = _null(rate, members, reached, others, confidence)
     return TprAtFpr(fpr, used, reached, found, reason, *null)

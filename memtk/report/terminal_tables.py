@@ -12,6 +12,7 @@ from rich.text import Text
 
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
 from memtk.results import (
+    EpsilonBound,
     MeasureRecord,
     Membership,
     Privacy,
@@ -166,6 +167,8 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
             few = found.tpr_at_fpr
             if few and few.reason:
                 notes.append(few.reason)
+            if found.epsilon:
+                notes.append(_possible(found.epsilon))
     notes = [
         "members found: how many training images, at which false positive rate; chance: the rate "
         "that the threshold has on others, (k + 1) / (Q + 1) with k of Q non-member patients above "
@@ -181,8 +184,12 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
 
 EPSILON = (
     "epsilon: at least this, for this training run and this attack, by guesses at who of the "
-    "canaries took part (95 % confidence); a low bound proves nothing"
+    "canaries took part, so many right; 95 % confidence; a low bound proves nothing"
 )
+
+
+def _possible(found: EpsilonBound) -> str:
+    return f"{found.patients} canaries could show an epsilon of {found.largest:.2f} at most"
 
 
 def _title(name: str, known: Sequence[Mapping[str, QualityRow]]) -> str:
@@ -219,4 +226,5 @@ def _epsilon(found: Membership, privacy: Privacy | None) -> str:
     if found.epsilon is None:
         return "–"
     claimed = "" if privacy is None else f" [{privacy.epsilon:.3g}]"
-    return f"≥ {found.epsilon.low:.2f}{claimed}, {found.epsilon.words}"
+    right = ", ".join(f"{each.right} of {each.count}" for each in found.epsilon.tried)
+    return f"≥ {found.epsilon.low:.2f}{claimed} ({right})"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from memtk.results.protocols import RateInterval
 from memtk.results.store import Fraction, StoredRecord
@@ -105,6 +105,12 @@ class Guesses(StoredRecord):
     count: int = Field(ge=2)
     right: int = Field(ge=0)
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.right > self.count:
+            raise ValueError(f"{self.right} of {self.count} guesses right")
+        return self
+
 
 class EpsilonBound(StoredRecord):
     """A lower bound on the epsilon of this very training, from one attack on its canaries.
@@ -128,14 +134,12 @@ class EpsilonBound(StoredRecord):
     took_part: int = Field(ge=0)
     tried: list[Guesses]
 
-    @property
-    def words(self) -> str:
-        """What the bound rests on."""
-        guesses = " and ".join(f"{each.right} of {each.count}" for each in self.tried)
-        return (
-            f"{guesses} guesses on {self.patients} canaries right; at most {self.largest:.2f} "
-            "could be shown"
-        )
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        most = max((each.count for each in self.tried), default=0)
+        if max(most, self.took_part) > self.patients or self.low > self.largest + 1e-6:
+            raise ValueError("more than its canaries, or their guesses, could show")
+        return self
 
 
 class Membership(StoredRecord):
@@ -190,6 +194,12 @@ class Canaries(StoredRecord):
     patients: int = Field(ge=0)
     took_part: int = Field(ge=0)
     held_back_images: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.took_part > self.patients:
+            raise ValueError(f"{self.took_part} of {self.patients} canaries took part")
+        return self
 
     @property
     def held_back(self) -> int:

@@ -78,3 +78,18 @@ def test_an_attack_has_a_column_with_its_interval(runs):
     [board] = make_boards(runs(("monai2d", {"membership": {"loss": found}}), ("other", {})))
     assert texts(board, "monai2d")[0]["auc loss"] == ("0.7", "0.60 to 0.80; by chance 0.5")
     assert texts(board, "other")[0]["auc loss"] == ("–", "")
+    assert not [key for key in texts(board, "monai2d")[0] if key.startswith("epsilon")]
+
+
+def test_a_bound_of_epsilon_has_a_column_beside_the_accountants(runs):
+    bound = {
+        "low": 1.25, "largest": 2.53, "delta": 0, "confidence": 0.95, "patients": 64,
+        "took_part": 30, "tried": [{"count": 48, "right": 40}],
+    }  # fmt: skip
+    found = {
+        "member_images": 5, "member_patients": 5, "non_member_images": 5, "non_member_patients": 5,
+        "confidence": 0.95, "epsilon": bound,
+    }  # fmt: skip
+    [board] = make_boards(runs(("monai2d", {"membership": {"loss": found}}), ("other", {})))
+    assert texts(board, "monai2d")[0]["epsilon loss"] == ("1.25", "")
+    assert texts(board, "other")[0]["epsilon loss"] == ("–", "")

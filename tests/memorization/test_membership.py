@@ -250,3 +250,9 @@ def test_the_bound_of_epsilon_refuses_what_it_cannot_be_had_from():
     for arguments in ((np.ones(1), np.ones(1)), (np.ones(3), np.ones(2))):
         with pytest.raises(UserError, match="at least two"):
             epsilon_lower_bound(*arguments)
+
+
+@pytest.mark.parametrize("patients", [3, 29, 49])
+def test_a_rate_of_all_members_is_one_whatever_their_number(patients):
+    found = tpr_at_fpr(scores_of(np.full(patients, 2.0)), scores_of(np.arange(40.0) / 40))
+    assert found.rate.estimate == 1
