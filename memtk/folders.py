@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,38 @@ def claim(folder: Path, kind: Kind = "run") -> None:
             )
         if not (folder / MARKER).is_file():
             write_text(folder / MARKER, f"memtk {kind}\n")
+
+
+@contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder`, which is new or empty, to fill; then it takes its place.
+
+    What a killed call left beside it is removed.
+
+    Raises:
+        UserError: if something is in `folder`, or it cannot be written.
+    """
+    folder = folder.absolute()
+    with explain(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir() and (there := next(folder.iterdir(), None)):
+            raise UserError(f"{folder} is not empty ({there.name} is in it): name a new folder")
+        for stale in folder.parent.glob(".*.tmp"):
+            if TEMPORARY.fullmatch(stale.name) and stale.name[1:-13] == folder.name:
+                shutil.rmtree(stale, ignore_errors=True)
+        made = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            made.mkdir()
+            yield made
+            if folder.is_dir() and not folder.is_symlink() and folder != Path.cwd():
+                folder.rmdir()
+            if folder.exists():  # this folder itself, or behind a link
+                for path in sorted(made.iterdir()):
+                    os.replace(path, folder / path.name)
+            else:
+                os.rename(made, folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def kind_of(folder: Path) -> str | None:

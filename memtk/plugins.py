@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 from memtk import hookspecs
-from memtk.errors import did_you_mean, one_line
+from memtk.errors import did_you_mean, one_line, printable
+from memtk.outputs import shielded
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint  # slow to import, and seldom there
@@ -115,7 +116,8 @@ def _described(info: str, guess: Distribution) -> Distribution:
     """Return name and version as the metadata spells them: "memtk-example", not "memtk_example"."""
     text = _read(os.path.join(info, "METADATA")) or _read(os.path.join(info, "PKG-INFO"))
     head = dict(line.split(": ", 1) for line in text.split("\n\n")[0].splitlines() if ": " in line)
-    return Distribution(head.get("Name", guess.name), head.get("Version", guess.version))
+    name, version = head.get("Name", guess.name), head.get("Version", guess.version)
+    return Distribution(printable(name), printable(version))
 
 
 def _section(text: str, group: str) -> Iterator[tuple[str, str]]:
@@ -227,8 +229,11 @@ def _stop(plugin: Plugin, status: str, reason: str) -> Plugin:
 def _register(manager: pluggy.PluginManager, point: EntryPoint | Point) -> str:
     """Import and register one plugin; return why it failed, or an empty string."""
     try:
-        module = point.load()
-    except (Exception, SystemExit) as error:
+        with shielded():
+            module = point.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return f"its import failed: {one_line(error)}"
     if not isinstance(module, ModuleType):
         return f"its entry point names {point.value!r}, which is not a module"
@@ -239,9 +244,12 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint | Point) -> str:
         if name.startswith("memtk_") and name not in known and _is_hook(vars(module)[name]):
             return f"there is no hook {name!r}.{did_you_mean(name, known)}"
     try:
-        manager.register(module, name=point.name)
-        manager.check_pending()
-    except Exception as error:
+        with shielded():
+            manager.register(module, name=point.name)
+            manager.check_pending()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         manager.unregister(name=point.name)
         return one_line(error)
     return ""

@@ -13,6 +13,7 @@ from rich.text import Text
 from memtk.console import column
 from memtk.errors import one_line, printable
 from memtk.events import Event
+from memtk.outputs import shielded
 from memtk.plugins import Host
 
 
@@ -69,8 +70,11 @@ class Progress:
         }[event.kind](event)
         for name, watcher in list(self._watchers.items()):
             try:
-                watcher(event=event)
-            except Exception as error:
+                with shielded():
+                    watcher(event=event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 del self._watchers[name]
                 of = self._plugins[name]
                 self._say(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from memtk.component import API, KINDS, Component
-from memtk.errors import PluginError, UserError, did_you_mean, one_line
+from memtk.errors import PluginError, UserError, did_you_mean, one_line, printable
+from memtk.outputs import shielded
 from memtk.plugins import Host, Plugin, load_plugins
+
+MOST = 1000
+"""Components that a hook may return."""
 
 
 class Entry(NamedTuple):
@@ -48,9 +53,15 @@ class Entry(NamedTuple):
             raise PluginError(f"{self.name} needs {', '.join(self.missing)}: {command}")
         module, _, attribute = component.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
+            with shielded():
+                found = getattr(importlib.import_module(module), attribute)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise PluginError(f"{origin} cannot be imported: {one_line(error)}") from error
+        if not callable(found):
+            raise PluginError(f"{origin}: {component.target} is no class")
+        return found
 
 
 class Registry:
@@ -73,17 +84,23 @@ class Registry:
         for implementation in getattr(self.host.manager.hook, hook).get_hookimpls():
             plugin = by_name[implementation.plugin_name]
             try:
-                components = list(implementation.function())
-            except (Exception, SystemExit) as error:
+                with shielded():
+                    components = list(islice(implementation.function(), MOST + 1))
+                    wrong = [_malformed(component) for component in components]
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.warnings.append(f"plugin {plugin.name!r}: {hook} failed: {one_line(error)}")
                 continue
-            for component in components:
-                if isinstance(component, Component):
+            if len(components) > MOST:
+                self.warnings.append(f"plugin {plugin.name!r}: {hook} returned more than {MOST}")
+                continue
+            if odd := [complaint for complaint in wrong if complaint]:
+                more = f", and {len(odd) - 1} more" if len(odd) > 1 else ""
+                self.warnings.append(f"plugin {plugin.name!r}: {hook} returned {odd[0]}{more}")
+            for component, complaint in zip(components, wrong, strict=True):
+                if not complaint:
                     yield Entry(kind, component, plugin)
-                else:
-                    self.warnings.append(
-                        f"plugin {plugin.name!r}: {hook} returned {component!r}, not a Component"
-                    )
 
     def entries(self, kind: str) -> list[Entry]:
         """Return the components of a kind, by name.
@@ -128,6 +145,23 @@ class Registry:
     def load(self, kind: str, name: str) -> Any:
         """Return the class of the component called `name`; see `find` and `Entry.load`."""
         return self.find(kind, name).load()
+
+
+def _malformed(component: object) -> str:
+    """Return what a hook returned in the place of a component; nothing of a component."""
+    if not isinstance(component, Component):
+        try:
+            shown = printable(repr(component))[:100]
+        except Exception:
+            shown = f"something of {type(component).__name__}"
+        return f"{shown}, not a Component"
+    fields = {"name": str, "target": str, "summary": str, "install": str, "cases": str, "api": int}
+    for field, kind in (fields | {"dims": frozenset, "needs": tuple}).items():
+        if not isinstance(getattr(component, field), kind):
+            return f"{component.name!r}, whose {field} is no {kind.__name__}"
+    if not all(isinstance(each, str) for each in component.needs):
+        return f"{component.name!r}, whose needs are no names of modules"
+    return ""
 
 
 def open_registry() -> Registry:

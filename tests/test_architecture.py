@@ -20,7 +20,7 @@ LAYERS = (
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
-    {"hookspecs", "component", "errors", "events", "files", "folders", "console"},
+    {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 

@@ -23,6 +23,7 @@ from memtk.events import Watch, ignore
 from memtk.files import write_text
 from memtk.folders import claim, sweep
 from memtk.registry import Registry
+from memtk.report.identity import read_key
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
 from memtk.training.devices import open_devices
 
@@ -134,6 +135,7 @@ def release(
     manifest = out / "release.csv"
     if devices.is_main:
         _write_manifest(manifest, kept, resume=resume)
+        write_text(out / "key", read_key(folder).hex(), private=True)
     devices.wait()
     second = make_audit_plan(
         registry,

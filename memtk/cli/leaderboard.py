@@ -35,8 +35,9 @@ def leaderboard(
     --with-pictures is said. What is not valid is named and left out. What
     cannot be compared (suite, images, sizes, embedder, levels, schema) is kept apart and says why.
     A setting that a file is too old to name stands for its default, if the component is installed.
-    Rows are ordered by copy rate; a rank is a range where intervals overlap. The same results give
-    the same bytes.
+    Rows are ordered by copy rate; a rank is a range where intervals overlap. What a rank rests on
+    is computed again from the arrays.h5 beside each result: without it there is no rank, and a file
+    that says something else is refused. The same results give the same bytes.
 
     \b
     Examples:
@@ -50,6 +51,7 @@ def leaderboard(
         completed,
         make_boards,
         markdown,
+        recomputed,
         spreadsheet,
         write_site,
     )
@@ -61,6 +63,8 @@ def leaderboard(
             check_output(path, ours)
     terminal = open_terminal()
     collection, aside = completed(collect(folder), terminal.registry), terminal.aside
+    with terminal.loading("the arrays, to compute again what a rank rests on"):
+        collection = recomputed(collection)
     for refused in collection.refused:
         aside.print(marked("refused:", "yellow", f"{refused.name}: {refused.reason}"))
     if not collection.runs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtk.errors import UserError
+from memtk.outputs import alone_on_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from memtk.progress import Progress
     from memtk.registry import Registry
+
+STDOUT = "memtk.stdout"
+"""Where a command with `--json -` keeps the standard output, which is for JSON alone."""
 
 EXITS = {"pass": 0, "fail": 3, "inconclusive": 4}
 """Exit status by outcome of an audit."""
@@ -71,6 +75,9 @@ def open_terminal(json_file: str | None = None) -> Terminal:
         from memtk.files import check_output
 
         check_output(Path(json_file), _is_record)
+    if json_file == "-":
+        context = click.get_current_context()
+        context.meta[STDOUT] = context.with_resource(alone_on_stdout())
     from memtk.console import marked, open_console
     from memtk.registry import open_registry
 
@@ -83,7 +90,7 @@ def open_terminal(json_file: str | None = None) -> Terminal:
 def write_json(text: str, where: str | None) -> None:
     """Write JSON to a file, or to stdout for "-"; nowhere for None."""
     if where == "-":
-        click.echo(text)
+        click.echo(text, file=click.get_current_context().meta[STDOUT])
     elif where is not None:
         from memtk.files import write_output
 

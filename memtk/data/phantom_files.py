@@ -14,7 +14,8 @@ import torch
 from memtk.data.config import PHANTOMS, PhantomConfig
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.files import explain, replacing, write_text
+from memtk.files import replacing, write_text
+from memtk.folders import making
 from memtk.imaging.phantoms import phantom
 from memtk.imaging.planted import mixed
 from memtk.noise import Noise, derive
@@ -81,7 +82,14 @@ def write_phantoms(
         UserError: for an unknown format, or a folder that is not empty or cannot be written.
     """
     file_format = check_format(name, file_format)
-    open_empty(folder)
+    with making(folder) as made:
+        table = _write_phantoms(name, made, config, file_format, watch)
+    return folder / table.name
+
+
+def _write_phantoms(
+    name: str, folder: Path, config: PhantomConfig, file_format: str, watch: Watch
+) -> Path:
     parts = [listed(config, split, getattr(config, split)) for split in _WORDS]
     images = [one for part in parts for one in part]
     if not images:
@@ -133,8 +141,14 @@ def write_audit(
         raise UserError(f"an audit is written in folders of single files, not as {file_format}")
     if not config.training or not config.validation:
         raise UserError("an audit needs --training and --validation patients")
-    suffix = SUFFIX[file_format]
-    open_empty(folder)
+    with making(folder) as made:
+        truth = _write_audit(name, made, config, copies, SUFFIX[file_format], watch)
+    return folder / truth.name
+
+
+def _write_audit(
+    name: str, folder: Path, config: PhantomConfig, copies: float, suffix: str, watch: Watch
+) -> Path:
     for split, word in (("training", "train"), ("validation", "validation")):
         images = listed(config, split, getattr(config, split))
         word_there = "train" if split == "training" else "val"
@@ -164,19 +178,6 @@ def check_format(name: str, file_format: str | None) -> str:
     if file_format is not None and file_format not in formats:
         raise UserError(f"{name} is written as {' or '.join(formats)}, not as {file_format}")
     return file_format or formats[0]
-
-
-def open_empty(folder: Path) -> None:
-    """Make a folder, or find it empty.
-
-    Raises:
-        UserError: if something is in it, or it cannot be made.
-    """
-    with explain(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    there = next((path.name for path in folder.iterdir()), None)
-    if there is not None:
-        raise UserError(f"{folder} is not empty ({there} is in it): name a new folder")
 
 
 def drawn(name: str, config: PhantomConfig, images: Sequence[Made]) -> Iterator[np.ndarray]:

@@ -85,7 +85,7 @@ def evaluate(
     """
     arrays = neighbours(copies, exposure, calibration, devices)
     tests = tests_of(arrays, calibration, levels)
-    evidence = _evidence(tests, arrays, calibration, levels, seed)
+    evidence = evidence_of(tests, arrays, calibration, levels, seed)
     tables, flags = apply_protocols(protocols, Similarities.of_arrays(arrays), levels)
     return Evaluation(evidence, tables, {**arrays, **tests.flags, **flags}, tests)
 
@@ -214,13 +214,14 @@ def tests_of(arrays: Mapping[str, np.ndarray], calibration: Calibration, levels:
     )
 
 
-def _evidence(
+def evidence_of(
     tests: Tests,
     arrays: Mapping[str, np.ndarray],
     calibration: Calibration,
     levels: Levels,
     seed: int,
 ) -> Evidence:
+    """Return what the verdict on one synthetic set rests on; see `evaluate`."""
     back, validation = arrays["synthetic_train"], arrays["validation_train"]
     copies, exposure, exposed = tests.copies, tests.exposure, tests.patients
     rate = copy_rate(

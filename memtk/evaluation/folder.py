@@ -12,7 +12,7 @@ from typing import Any
 
 from memtk.errors import UserError
 from memtk.files import write_text
-from memtk.folders import claim, remove, sweep
+from memtk.folders import claim, kind_of, remove, sweep
 from memtk.results import RunFile, read_run_file, write_run_file
 
 _CONTENTS = (
@@ -77,8 +77,20 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
                 (folder / "key").chmod(0o600)
             return  # and what was refused before any work is forgotten
     remove(folder, _CONTENTS)  # run.json last: without it, nothing here is taken for a run's
-    write_text(folder / "key", secrets.token_hex(32), private=True)
+    write_text(folder / "key", _new_key(folder), private=True)
     write_run_file(folder, RunFile(recipe=dict(identity), cells=cells))
+
+
+def _new_key(folder: Path) -> str:
+    """Return the key of a run: of the second audit of a release one that follows from the first's.
+
+    So a release that was killed and begun again calls its images what an undisturbed one does.
+    """
+    home = folder.absolute().parent
+    if kind_of(home) == "release" and (home / "key").is_file():
+        key = (home / "key").read_text(encoding="ascii")
+        return hashlib.sha256(f"{folder.name} of {key}".encode()).hexdigest()
+    return secrets.token_hex(32)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from memtk.errors import UserError
+from memtk.evaluation.calibration import Calibration, Patients
+from memtk.evaluation.evaluate import evidence_of, tests_of
+from memtk.evaluation.planted import MIXED, PlantedSimilarity
 from memtk.evaluation.protocols import apply_protocols, named_protocols, used_protocols
 from memtk.interfaces import Levels, Similarities
+from memtk.memorization import p_values
+from memtk.noise import derive
 from memtk.registry import Entry
 from memtk.results import (
     Audit,
@@ -18,6 +24,7 @@ from memtk.results import (
     Counts,
     Evidence,
     Result,
+    SelfTest,
     Tables,
     Used,
     has_arrays,
@@ -86,6 +93,53 @@ def recompute(run: Path, protocols: Sequence[Entry], *, write: bool = True) -> l
         else:
             write_result(path, record)
     return found
+
+
+def evidence_again(result: Result, arrays: Mapping[str, np.ndarray]) -> Evidence:
+    """Return what a verdict rests on, from the arrays of the last checkpoint of a cell alone.
+
+    No search is repeated, nor what was planted. The draws are those of the run.
+
+    Raises:
+        KeyError, ValueError, ...: where the arrays are of another make.
+    """
+    stated, label = result.last.evidence, result.last.label
+    levels = Levels(stated.alpha, stated.fdr, stated.confidence or Levels().confidence)
+    calibration = _calibration(result, arrays)
+    tests = tests_of(arrays, calibration, levels)
+    seed = derive(result.seed, "intervals", result.cell, label)
+    return evidence_of(tests, arrays, calibration, levels, seed)
+
+
+def sensitivity_again(result: Result, arrays: Mapping[str, np.ndarray]) -> int | None:
+    """Return how many planted copies have a p-value up to alpha; None where none are kept."""
+    if "planted" not in arrays:
+        return None
+    patients = _calibration(result, arrays).patients.validation
+    p = p_values(arrays["planted"], arrays["validation_train"], patients)
+    return int((p <= result.last.evidence.alpha).sum())
+
+
+def _calibration(result: Result, arrays: Mapping[str, np.ndarray]) -> Calibration:
+    def people(name: str) -> tuple[int, ...]:
+        return tuple(arrays[name].tolist()) if name in arrays else ()
+
+    patients = Patients(people("training_patient"), people("validation_patient"))
+    seed, planted = derive(result.seed, "detectable rate"), None
+    near = arrays.get("planted", _stated(result.selftest))
+    if near is not None:
+        index = np.arange(len(near))
+        planted = PlantedSimilarity(index, {MIXED: (near, index)})
+    similarity: Any = None  # nothing is compared
+    return Calibration(similarity, patients, dict(arrays), planted, seed)
+
+
+def _stated(selftest: SelfTest | None) -> np.ndarray | None:
+    """Return planted copies that are noticed as a file states, of which older arrays hold none."""
+    if selftest is None:
+        return None
+    noticed = selftest.sensitivity.conformal
+    return np.where(np.arange(noticed.n) < noticed.count, np.inf, -np.inf)
 
 
 def _checkpoints(

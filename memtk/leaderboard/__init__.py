@@ -2,6 +2,7 @@
 
 from memtk.leaderboard.boards import Board, make_boards
 from memtk.leaderboard.collection import Collection, Refused, Run, collect, collect_files, completed
+from memtk.leaderboard.recomputed import recomputed
 from memtk.leaderboard.site import write_site
 from memtk.leaderboard.tables import markdown, spreadsheet
 
@@ -15,6 +16,7 @@ __all__ = [
     "completed",
     "make_boards",
     "markdown",
+    "recomputed",
     "spreadsheet",
     "write_site",
 ]

@@ -26,7 +26,8 @@ class Board:
         conditions: what its numbers have in common.
         reasons: why it stands apart from other tables of the suite.
         rows: in the order of their copy rate.
-        ranks: of the rows; None of rows of known truth and of those without a copy rate.
+        ranks: of the rows; None of rows of known truth, and of those without a copy rate or
+            without arrays that give it.
         columns: of numbers.
         cautions: what a reader must know first: rows of known truth that are missing or wrong.
         remedy: the command that adds the missing rows; empty if none are.
@@ -80,7 +81,7 @@ def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
     first = runs[0]
     others = [run for run in firsts if run is not first and _kind(run) == _kind(first)]
     rows = sorted(make_rows(runs), key=_order)
-    ranked = iter(ranks([row.copy_rate for row in rows if not row.truth]))
+    ranked = iter(ranks([row.copy_rate for row in rows if _has_rank(row)]))
     absent, remedy = missing(rows)
     said = {run.images for run in runs if run.result.suite is None} - {""}
     return Board(
@@ -91,11 +92,16 @@ def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
         conditions=conditions(first),
         reasons=tuple(apart(first, others)),
         rows=tuple(rows),
-        ranks=tuple(None if row.truth else next(ranked) for row in rows),
+        ranks=tuple(next(ranked) if _has_rank(row) else None for row in rows),
         columns=tuple(columns_of(rows)),
         cautions=(*absent, *(text for row in rows for text in strange(row))),
         remedy=remedy,
     )
+
+
+def _has_rank(row: Row) -> bool:
+    """Tell whether a row is ranked: its numbers follow from its arrays, and it is no control."""
+    return not row.truth and not row.unproven
 
 
 def _kind(run: Run) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from memtk.config import merge
 from memtk.errors import UserError
 from memtk.registry import Registry
-from memtk.results import Result, Used
+from memtk.results import RateInterval, Result, Used
 from memtk.results.collect import REPORT, slug
 from memtk.results.untrusted import read_bytes
 from memtk.results.validate import find_results, validate
@@ -33,6 +33,9 @@ class Run:
         digest: SHA-256 of the file, in hexadecimal digits.
         report: the page beside it, or of the run folder in which it lies; None without one.
         images: what the collection calls its images; empty if it says nothing.
+        name: its path below the folder.
+        rate: the copy rate that its arrays give; None until it is recomputed.
+        unproven: why it has no rank; empty once its copy rate is recomputed.
     """
 
     path: Path
@@ -41,6 +44,9 @@ class Run:
     digest: str
     report: Path | None
     images: str = ""
+    name: str = ""
+    rate: RateInterval | None = None
+    unproven: str = "its copy rate was not recomputed"
 
     @property
     def id(self) -> str:
@@ -101,7 +107,7 @@ def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
             refused.append(Refused(name, reason))
             continue
         report, images = _report(path), _images(path, folder)
-        run = Run(path, said.result, said.schema, said.digest, report, images)
+        run = Run(path, said.result, said.schema, said.digest, report, images, name)
         first = runs.setdefault(said.digest, run)
         if first.report is None and run.report is not None:
             runs[said.digest] = run

@@ -79,6 +79,8 @@ class Row:
         said = []
         if self.variant:
             said.append(self.variant)
+        if self.unproven:
+            said.append(f"no rank: {self.unproven}")
         for result in (run.result for run in self.runs):
             said += [f"epsilon {result.privacy.epsilon:.3g}"] if result.privacy else []
             said += ["chosen by a score and judged anew"] if result.last.reevaluated else []
@@ -105,9 +107,14 @@ class Row:
         return ", ".join(sorted({run.result.preset for run in self.runs}))
 
     @property
+    def unproven(self) -> str:
+        """Why it has no rank; empty where the copy rate of every seed was recomputed."""
+        return next((run.unproven for run in self.runs if run.unproven), "")
+
+    @property
     def copy_rate(self) -> Interval | None:
-        """The copy rate; None where any of its seeds has none."""
-        rates = [run.result.last.evidence.copy_rate for run in self.runs]
+        """The copy rate, recomputed where it can be; None where any of its seeds has none."""
+        rates = [run.rate or run.result.last.evidence.copy_rate for run in self.runs]
         known = [rate for rate in rates if rate is not None]
         if not known or len(known) < len(rates):
             return None

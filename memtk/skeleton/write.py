@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
-import os
 import re
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from memtk.component import KINDS
 from memtk.errors import UserError, did_you_mean
+from memtk.folders import making
 from memtk.registry import Registry
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -71,16 +70,10 @@ def write_skeleton(
             f"memtk plugins new {name} FOLDER"
         )
     contents = _contents(name, kind)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            made = Path(temporary) / "made"  # the temporary folder itself is private to its owner
-            for path, text in contents.items():
-                (made / path).parent.mkdir(parents=True, exist_ok=True)
-                (made / path).write_text(text, encoding="utf-8", newline="\n")
-            os.rename(made, folder)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}") from error
+    with making(folder) as made:
+        for path, text in contents.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_text(text, encoding="utf-8", newline="\n")
     return tuple(folder / path for path in contents)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -212,10 +213,19 @@ def _last_words(log: Path) -> str:
 
 
 class Job:
-    """A task as submitit runs it. One that is preempted or out of time is queued again."""
+    """A task as submitit runs it. One that is preempted or out of time is queued again.
+
+    Args:
+        parent: the process without which it ends, on this machine; None on a cluster.
+    """
+
+    def __init__(self, parent: int | None = None) -> None:
+        self.parent = parent
 
     def __call__(self, folder: str, kind: str, name: str) -> None:
         """Do the task; it goes on where an earlier job stopped."""
+        if self.parent is not None:
+            threading.Thread(target=_end_with, args=(self.parent,), daemon=True).start()
         attempt(Path(folder), kind, name)
 
     def checkpoint(self, folder: str, kind: str, name: str) -> Any:
@@ -223,6 +233,15 @@ class Job:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, folder, kind, name)
+
+
+def _end_with(parent: int) -> None:
+    """Wait for the end of a process, and end this one."""
+    with suppress(ProcessLookupError, PermissionError):
+        while True:
+            os.kill(parent, 0)
+            time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Cluster:
@@ -249,6 +268,7 @@ class Cluster:
         here = where == "local"
         self.width, self.pause, self.patience = width, 0.1 if here else 2.0, 0.0 if here else 30.0
         self._folder, self._where = folder.absolute(), where
+        self._parent = os.getpid() if here else None
         logs = self._folder / "logs" / "submitit"
         try:
             self._executor = submitit.AutoExecutor(folder=logs, cluster=where)
@@ -277,7 +297,7 @@ class Cluster:
             job = self._known(note.read_text(encoding="utf-8").strip())
             if job is not None and not job.done():
                 return Submitted(job, note)
-        job = self._executor.submit(Job(), str(self._folder), task.kind, task.name)
+        job = self._executor.submit(Job(self._parent), str(self._folder), task.kind, task.name)
         write_text(note, job.job_id)
         return Submitted(job, note)
 

@@ -1,0 +1,99 @@
+"""Standard output and error while code of others runs: what it prints, and what it closes."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+
+class _Aside(io.TextIOBase):
+    """Gives on what is printed, and is never closed."""
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._to.encoding
+
+    def write(self, text: str) -> int:
+        with suppress(ValueError, OSError):  # closed, or full
+            self._to.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(ValueError, OSError):
+            self._to.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        return 2
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Print to stderr what the block prints, and open again what it closes of the outputs."""
+    before = sys.stdout, sys.stderr
+    kept = {}
+    for number in (1, 2):
+        with suppress(OSError):
+            kept[number] = os.dup(number)
+    sys.stdout = sys.stderr = _Aside(before[1])
+    try:
+        yield
+    finally:
+        for number, copy in kept.items():
+            with suppress(OSError):
+                if not _is_open(number):
+                    os.dup2(copy, number)
+                os.close(copy)
+        sys.stdout, sys.stderr = (_opened(file, n) for n, file in enumerate(before, 1))
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _opened(file: TextIO, number: int) -> TextIO:
+    """Return an output, made anew if it was closed."""
+    if file is None or not file.closed:
+        return file
+    return open(number, "w", encoding="utf-8", errors="replace", closefd=False)
+
+
+@contextmanager
+def alone_on_stdout() -> Iterator[TextIO]:
+    """Give the standard output to the block alone: what anybody else prints goes to stderr.
+
+    Also what a library prints past Python, where the output is a file of the system.
+    """
+    out, mine, kept = sys.stdout, sys.stdout, None
+    with suppress(OSError, ValueError, AttributeError):
+        out.flush()
+        mine = os.fdopen(os.dup(out.fileno()), "w", encoding="utf-8", errors="replace")
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    sys.stdout = _Aside(sys.stderr)
+    try:
+        yield mine
+    finally:
+        sys.stdout = out
+        if mine is not out:
+            with suppress(OSError):
+                mine.close()
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)

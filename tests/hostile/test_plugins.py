@@ -1,0 +1,135 @@
+"""A plugin that fails in any way is named, and every command works without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from memtk.errors import PluginError
+from memtk.plugins import load_plugins
+from memtk.registry import Registry
+
+GOOD = """
+@hookimpl
+def memtk_generators():
+    return [Component("{name}-ok", "json:JSONDecoder", "A model.")]
+"""
+
+
+def hook(body):
+    return f"@hookimpl\ndef memtk_generators():\n    {body}\n"
+
+
+IMPORTS = {
+    "exits": "raise SystemExit(0)",
+    "base": "class Odd(BaseException):\n    pass\nraise Odd('no')",
+    "generator-exit": "raise GeneratorExit",
+    "silent": "class Odd(Exception):\n    def __str__(self):\n        raise ValueError\nraise Odd",
+    "recursion": "def f():\n    f()\nf()",
+    "syntax": "def (",
+    "esc": "raise ValueError('\\x1b[2J')",
+}
+"""What fails when it is imported, and then is not there."""
+
+HOOKS = {
+    "nothing": hook("return None"),
+    "number": hook("return 3"),
+    "text": hook("return 'monai3d'"),
+    "classes": hook("return [int]"),
+    "endless": hook("return iter(int, 1)"),
+    "dims": hook("return [Component('d', 'a:B', 'A.', dims=3)]"),
+    "needs": hook("return [Component('d', 'a:B', 'A.', needs='torch')]"),
+    "summary": hook("return [Component('d', 'a:B', None)]"),
+    "exits-late": hook("raise SystemExit(0)"),
+    "base-late": hook("raise BaseException('no')"),
+    "yields-badly": hook("yield 1 / 0"),
+    "odd-repr": "class Odd:\n    def __repr__(self):\n        raise BaseException\n"
+    + GOOD.replace('[Component("{name}-ok", "json:JSONDecoder", "A model.")]', "[Odd()]"),
+}
+"""What fails when it is asked."""
+
+NOISY = {
+    "prints": "print('x')\n" + GOOD,
+    "writes": "import sys\nsys.stdout.write('x')\nsys.stdout.buffer if 0 else None\n" + GOOD,
+    "closes": "import sys\nsys.stdout.close()\nsys.__stdout__.close()\n" + GOOD,
+    "closes-files": "import os\nos.close(1)\n" + GOOD,
+    "replaces": "import sys\nsys.stdout = None\n" + GOOD,
+}
+"""What works, and disturbs the outputs."""
+
+
+def install(write_plugin, sources):
+    for name, source in sources.items():
+        write_plugin(name, source.replace("{name}", name))
+
+
+def command(tmp_path, *words):
+    path = os.pathsep.join([str(tmp_path / "site"), *sys.path])
+    return subprocess.run(
+        [sys.executable, "-m", "memtk", *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "300"},
+        cwd=tmp_path,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [*IMPORTS, *HOOKS])
+def test_a_plugin_that_fails_is_named_and_the_others_are_used(name, write_plugin):
+    points = [
+        write_plugin(name, (IMPORTS | HOOKS)[name]),
+        write_plugin("good", GOOD.replace("{name}", "good")),
+    ]
+    registry = Registry(load_plugins(points))
+    assert [entry.name for entry in registry.entries("generator")] == ["good-ok"]
+    [warning] = registry.warnings
+    assert f"plugin {name!r}" in warning and "\x1b" not in warning
+    assert len(warning.splitlines()) == 1
+
+
+@pytest.mark.parametrize("target", ["json:__version__", "math:pi", "json:nothing", "nothing:X"])
+def test_a_class_that_is_none_is_named_when_it_is_used(target, write_plugin):
+    source = GOOD.replace("{name}", "odd").replace("json:JSONDecoder", target)
+    registry = Registry(load_plugins([write_plugin("odd", source)]))
+    with pytest.raises(PluginError, match="generator 'odd-ok' of plugin 'odd'"):
+        registry.load("generator", "odd-ok")
+
+
+def test_with_all_of_them_every_command_works_and_json_is_json(write_plugin, tmp_path):
+    install(write_plugin, IMPORTS | HOOKS | NOISY)
+    listed = command(tmp_path, "list", "generator")
+    assert listed.returncode == 0, listed.stderr
+    assert "copycat" in listed.stdout and all(f"{name}-ok" in listed.stdout for name in NOISY)
+    assert all(f"'{name}'" in listed.stderr for name in (*IMPORTS, *HOOKS))
+    shown = command(tmp_path, "plugins")
+    assert shown.returncode == 0 and all(name in shown.stdout for name in IMPORTS)
+    size = ("--set", "data.phantom.training=8", "--set", "data.phantom.validation=8")
+    done = command(tmp_path, "check", "--data", "phantom2d", *size, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"] is True
+    done = command(tmp_path, "check", "--data", "phantom2d", *size, "--json", "out.json")
+    assert json.loads((tmp_path / "out.json").read_text())["accepted"] is True
+    assert "accepted" in done.stdout
+
+
+def test_what_a_plugin_prints_while_a_command_runs_stands_before_no_json(write_plugin, tmp_path):
+    source = """
+        import os, sys
+        @hookimpl
+        def memtk_run_event(event):
+            print("x")
+            os.write(1, b"x")
+            os.system("echo x")
+            raise BaseException("no")
+    """
+    write_plugin("watcher", source)
+    size = ("--set", "data.phantom.training=8", "--set", "data.phantom.validation=8")
+    done = command(tmp_path, "check", "--data", "phantom2d", *size, "--json", "-")
+    assert done.returncode == 0 and json.loads(done.stdout)["accepted"] is True, done.stderr
+    assert "memtk_run_event failed" in done.stderr and "x" in done.stderr

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+import sys
+
+from memtk.outputs import alone_on_stdout, shielded
+
+
+def test_what_a_block_prints_goes_to_stderr(capfd):
+    with shielded():
+        sys.stdout.write("a\n")
+        sys.stdout.close()
+        sys.stdout.write("b\n")
+    sys.stdout.write("c\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("c\n", "a\nb\n")
+
+
+def test_outputs_that_a_block_closes_are_opened_again(capfd):
+    with shielded():
+        os.close(1)
+    os.write(1, b"x")
+    assert capfd.readouterr().out == "x"
+
+
+def test_stdout_belongs_to_one_alone(capfd):
+    with alone_on_stdout() as mine:
+        sys.stdout.write("a\n")
+        os.write(1, b"b\n")
+        mine.write("{}\n")
+    os.write(1, b"d\n")
+    out, err = capfd.readouterr()
+    assert out == "{}\nd\n" and sorted(err.split()) == ["a", "b"]
