@@ -9,6 +9,7 @@ from rich.console import Console
 from memtk.bench import describe_plan, make_plan, read_recipe, run_bench
 from memtk.bench.subsets import available_training, canaries_of
 from memtk.errors import UserError
+from memtk.evaluation.membership import largest_epsilon
 from memtk.report import build_report
 from memtk.report.terminal import summary
 from memtk.results import (
@@ -198,3 +199,30 @@ def test_a_run_with_canaries_is_no_run_of_the_suite(registry):
     held = read_recipe(registry, {**asked, "canaries": 20}, suite="phantom2d")
     assert plain.suite is not None and held.suite is None
     assert "canaries hold some of its training patients back" in held.note
+
+
+def test_a_private_training_is_bounded_at_the_accountants_delta(registry, tmp_path):
+    pytest.importorskip("opacus", reason="dp-sgd needs opacus")
+    sets = (
+        "data.phantom.training=24",
+        "monai2d.channels=8,8",
+        "monai2d.autoencoder.steps=2",
+        "monai2d.adversarial.steps=0",
+        "monai2d.diffusion.steps=2",
+        "monai2d.sampling_steps=2",
+        "dp-sgd.noise_multiplier=2.0",
+        "dp-sgd.reproducible=true",
+    )
+    asked = {"generator": ("monai2d",), "mitigation": ("dp-sgd",), "canaries": 20}
+    asked["attack"] = ("gan-leaks", "denoising-loss")
+    found = recipe(registry, *sets, **asked)
+    run = run_bench(make_plan(found, registry), registry, out=tmp_path / "run", device="cpu")
+    (result,) = run.results
+    assert result.privacy.units == result.used_training.patients == 4 + result.canaries.took_part
+    for attack in result.membership.values():
+        assert attack.epsilon.delta == result.privacy.delta > 0
+        assert attack.epsilon.low <= attack.epsilon.largest < largest_epsilon(20)
+    assert contradiction(result.membership, result.privacy) == ""
+    low = result.membership["gan-leaks"].epsilon.low
+    assert f"≥ {low:.2f} [{result.privacy.epsilon:.3g}]" in text_of(summary(run.results))
+    assert "accountant's" in run.report.read_text()
