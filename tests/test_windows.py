@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +38,13 @@ def test_every_module_is_imported_without_what_only_posix_has():
     assert int(run.stdout) > 200
 
 
+@cache
 def _calls():
+    """Every call in the code: where it stands, and its node."""
+    return list(_found())
+
+
+def _found():
     for folder in ("memtk", "plugins"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
