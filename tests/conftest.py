@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import textwrap
 import uuid
@@ -19,8 +20,8 @@ SLOW = frozenset((HERE / "slow.txt").read_text(encoding="utf-8").split())
 """Files and folders whose tests train, start programs or draw: `make quick` leaves them out."""
 
 UNMEASURED = frozenset((HERE / "unmeasured.txt").read_text(encoding="utf-8").split())
-"""Those that go through no line of memtk/ that others don't: counting lines takes half as long
-again as the tests themselves."""
+"""Those in which no line of memtk/ is counted: others run the same lines, and counting takes half
+as long again as the tests themselves."""
 
 
 def stands_in(path, places):
@@ -44,6 +45,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker("data")
         if stands_in(item.path, SLOW):
             item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    """Modules and tests stay until the end: the collector needn't go through them each time."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
