@@ -94,14 +94,15 @@ def _run(
             watch(Event("skip", f"cell {cell}"))
             results.append(read_result(folder / experiment.home / "result.json"))
             continue
-        run = run or Run(context, _networks(context, plan))
+        run = run or Run(context, train_networks(context, plan))
         results.append(run_cell(experiment, run))
     return results
 
 
-def _networks(context: Context, plan: Plan) -> Networks:
-    first = train_detector(context, plan)
-    extractor = extractor_of(context, plan.extractor, plan.embedder, first)
+def train_networks(context: Context, plan: Plan) -> Networks:
+    """Return the networks that look at images. None of them sees a canary that is held back."""
+    first, training = train_detector(context, plan), available_training(plan, context.dataset)
+    extractor = extractor_of(context, plan.extractor, plan.embedder, first, training)
     return Networks(first, cache(lambda: train_detector(context, plan, second=True)), extractor)
 
 

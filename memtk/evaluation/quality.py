@@ -19,16 +19,18 @@ def extractor_of(
     part: ConfiguredComponent | None,
     embedder: ConfiguredComponent | None,
     detector: Detector | None,
+    training: Images,
 ) -> Detector | None:
     """Return the network whose features are compared; None where no metric asks for any.
 
     The run's own copy detector serves where no other embedder was named. Another one that does not
-    come trained is trained on the training images, as the copy detector is.
+    come trained is trained on the same images as the copy detector.
 
     Args:
         part: the extractor.
         embedder: that of the copy detector.
         detector: the copy detector; None in image space.
+        training: the images that it is trained on.
     """
     if part is None:
         return None
@@ -37,7 +39,7 @@ def extractor_of(
     return Detector(
         context,
         part,
-        context.dataset.split("training"),
+        training,
         context.folder / "extractor",
         f"the extractor {part.name}",
     )

@@ -1,13 +1,16 @@
 """Canaries in a bench: who is held back from what, and what is said of epsilon."""
 
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from memtk.bench import describe_plan, make_plan, read_recipe, run_bench
-from memtk.bench.subsets import available_training, canaries_of
+from memtk.bench.run import train_networks
+from memtk.bench.subsets import canaries_of
 from memtk.errors import UserError
 from memtk.evaluation.membership import largest_epsilon
 from memtk.report import build_report
@@ -98,11 +101,24 @@ def test_held_back_patients_are_neither_training_nor_validation_images(run, cell
     assert (found.member_patients, found.non_member_patients) == (len(used), 20)
 
 
-def test_the_copy_detector_learns_from_nobody_who_is_held_back(plan, dataset, registry):
-    away = canaries_of(plan, dataset).held_back
-    assert set(available_training(plan, dataset).patients) == (
-        set(dataset.split("training").patients) - away
-    )
+def test_no_network_learns_from_anybody_who_is_held_back(dataset, registry, monkeypatch):
+    shown = []
+
+    def record(context, part, images, folder, name):
+        shown.append((name, set(images.patients)))
+
+    for module in ("memtk.bench.run", "memtk.evaluation.quality"):
+        monkeypatch.setattr(f"{module}.Detector", record)
+    asked = {"similarity": "pearson", "embedder": "ntxent2d", "quality": ("fid",)}
+    found = recipe(registry, "extractor.training.steps=3", extractor="ntxent2d", **asked)
+    plan = make_plan(found, registry)
+    context = SimpleNamespace(dataset=dataset, folder=Path("run"))
+    train_networks(context, plan).second()
+    left = set(dataset.split("training").patients) - canaries_of(plan, dataset).held_back
+    assert len(left) < 64 and [patients for _, patients in shown] == [left] * 3
+    assert [name.split(" ntxent2d")[0] for name, _ in shown] == [
+        "the embedder", "the extractor", "the second embedder",
+    ]  # fmt: skip
 
 
 def test_the_bound_follows_from_the_arrays_that_are_kept(run, cells):
