@@ -25,6 +25,9 @@ _REASONS = {
     errno.EPERM: "no permission to write there: choose another folder with --out",
     errno.EEXIST: "there is a file of that name: choose another folder with --out",
     errno.ENOTDIR: "a part of the path is a file: choose another folder with --out",
+    errno.ENAMETOOLONG: "the name is too long: choose another folder with --out",
+    errno.ELOOP: "its links lead round in circles: choose another folder with --out",
+    errno.EFBIG: "a file may not be so large here (ulimit -f): raise that limit",
 }
 
 
@@ -34,7 +37,7 @@ SPARE = 100_000
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 """Names of the files that `replacing` writes first; a process that is killed may leave one."""
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What can only come of writing, whatever was going on."""
 
 

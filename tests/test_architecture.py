@@ -13,7 +13,7 @@ CORE = sorted((ROOT / "memtk").rglob("*.py"))
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = (
-    {"api", "cli", "__main__"},
+    {"api", "cli", "worker", "__main__"},
     {"leaderboard", "skeleton", "study", "testing"},
     {"auditing", "bench"},
     {"evaluation"},

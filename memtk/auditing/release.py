@@ -124,6 +124,8 @@ def release(
             f"the audit in {folder} was of {len(chosen)} synthetic images, and there are "
             f"{len(rows)} now: run the audit again"
         )
+    if devices.is_main:
+        sweep(folder / "data", deep=False)
     if prepared(plan.data, registry, folder, devices, watch).fingerprint != audit.data.fingerprint:
         raise UserError(f"the images have changed since the audit in {folder}: run it again")
     kept = [row for row, gone in zip(rows, chosen.tolist(), strict=True) if not gone]

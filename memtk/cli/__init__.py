@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from memtk import __version__
-from memtk.errors import UserError, printable
+from memtk.errors import UserError, one_line, printable
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -70,11 +71,23 @@ class _Group(click.Group):
             raise _Refusal(error) from error
         except KeyboardInterrupt as error:
             raise _Stopped from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads any more: click ends the program
+                raise
+            raise _Refusal(UserError(_told(error))) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _told(error: OSError) -> str:
+    """Return what the operating system says, about which file."""
+    what = error.strerror or one_line(error)
+    if error.filename is None:
+        return f"cannot write what was to be printed: {what}"
+    return f"{error.filename}: {what}"
 
 
 class _Stopped(click.ClickException):
@@ -106,6 +119,11 @@ def main() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    for number in (0, 1, 2):  # where one is closed, the next file would take its place
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of cp1252 shows "?" for what it lacks
             stream.reconfigure(errors="replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,12 +183,13 @@ def make(
             made = write_phantoms(source, folder, config, file_format=file_format, watch=progress)
     if audit:
         click.echo(f"which of the synthetic images are copies: {truth}")
-        parts = (f"--train {folder}/train", f"--val {folder}/validation")
-        click.echo(f"memtk audit {' '.join(parts)} --synthetic {folder}/synthetic")
+        sets = (("--train", "train"), ("--val", "validation"), ("--synthetic", "synthetic"))
+        parts = (f"{option} {shlex.quote(str(folder / name))}" for option, name in sets)
+        click.echo(f"memtk audit {' '.join(parts)}")
     else:
         flat = " --generator monai2d" if source == "phantom2d" else ""
         click.echo(f"manifest: {made}")
-        click.echo(f"memtk bench --data {made}{flat}")
+        click.echo(f"memtk bench --data {shlex.quote(str(made))}{flat}")
 
 
 def _home(out: Path | None) -> Path:
@@ -219,7 +221,8 @@ def _next(public: PublicSet, place: Path, out: Path | None) -> Sequence[str]:
     """Return what to type next."""
     from memtk.suites import suite_names
 
-    where: Any = f" --data {place}" if out else ""
+    there = shlex.quote(str(place))
+    where: Any = f" --data {there}" if out else ""
     if public.name in suite_names():
         return [f"memtk bench --suite {public.name}{where}"]
-    return [f"memtk bench --data {place if out else f'public:{public.name}'}"]
+    return [f"memtk bench --data {there if out else f'public:{public.name}'}"]

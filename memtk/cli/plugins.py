@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -114,7 +115,7 @@ def new(name: str, folder: Path | None, kind: str) -> None:
     place = folder or Path(name)
     component = next(path for path in files if path.name == f"{kind}.py")
     click.echo(f"wrote {len(files)} files into {place}; the {kind} is in {component}. Now:")
-    click.echo(f"  pip install --editable {place}")
+    click.echo(f"  pip install --editable {shlex.quote(str(place))}")
     click.echo(f"  memtk plugins test {name}")
     click.echo(f"  {USES[kind].format(name=name)}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memtk.errors import UserError
-from memtk.files import replacing
+from memtk.files import TEMPORARY, replacing
 from memtk.results.redact import redact
 from memtk.results.run import read_run
 from memtk.results.schema import Result, write_result
@@ -55,7 +55,7 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
             _copy_arrays(found.folder / "cells" / cell / ARRAYS, Path(made) / ARRAYS, shown)
             if wrong := validate(Path(made) / FILE).failed:
                 raise UserError(f"{cell} of {run} is not valid: {wrong[0].name}: {wrong[0].detail}")
-            (folder / ARRAYS).unlink(missing_ok=True)
+            _tidy(folder)
             for name in (FILE, ARRAYS):
                 if (Path(made) / name).exists():
                     _copy(Path(made) / name, folder / name)
@@ -63,6 +63,14 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
             _copy(found.folder / REPORT, folder / REPORT)
         folders.append(folder)
     return folders
+
+
+def _tidy(folder: Path) -> None:
+    """Take away the arrays of an earlier result, and what a killed call left half written."""
+    (folder / ARRAYS).unlink(missing_ok=True)
+    for path in folder.glob(".*.tmp"):
+        if TEMPORARY.fullmatch(path.name) and path.name[1:-13] in (FILE, ARRAYS, REPORT):
+            path.unlink(missing_ok=True)
 
 
 def _check_free(folder: Path) -> None:

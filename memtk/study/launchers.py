@@ -161,9 +161,9 @@ class Processes:
         with explain(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as file:
-                command = [sys.executable, "-m", "memtk.study", str(self._folder)]
+                command = [sys.executable, "-m", "memtk.worker", str(self._folder)]
                 process = subprocess.Popen(
-                    [*command, task.kind, task.name],
+                    [*command, task.kind, task.name, str(os.getpid())],
                     stdin=subprocess.PIPE,  # closes when this process is gone, however it went
                     stdout=file,
                     stderr=subprocess.STDOUT,

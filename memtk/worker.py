@@ -1,4 +1,4 @@
-"""`python -m memtk.study FOLDER KIND NAME`: one task, in a process that its parent started."""
+"""`python -m memtk.worker FOLDER KIND NAME PARENT`: one task, in a process of a study's own."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ def _end_with_the_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _killed_with_the_parent() -> None:
+def _killed_with_the_parent(parent: int) -> None:
     """Ask Linux to end this process with its parent, at once, whatever this process is doing."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has gone before it could be asked
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
-    _killed_with_the_parent()
+if __name__ == "__main__":  # and before anything is imported that takes seconds
+    _killed_with_the_parent(int(sys.argv[4]))
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
     from memtk.study.execute import attempt

@@ -1,0 +1,147 @@
+"""A command that is killed at any rename and said again leaves what an undisturbed one does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pathlib
+import re
+import secrets
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+
+COMMANDS = {
+    "release": ("release", "audit", "--second-similarity", "cosine"),
+    "audit": (
+        *("audit", "--train", "made/train", "--val", "made/validation", "--synthetic"),
+        *("made/synthetic", "--similarity", "ncc", "--plants", "2", "--out", "out"),
+    ),
+    "selftest": (
+        *("selftest", "--train", "made/train", "--val", "made/validation"),
+        *("--similarity", "ncc", "--plants", "2", "--out", "out"),
+    ),
+    "leaderboard": ("leaderboard", "all", "--out", "out"),
+    "results add": ("results", "add", "results", "out", "--report"),
+    "data make": ("data", "make", "phantom2d", "out", "--training", "1", "--validation", "1"),
+    "plugins new": ("plugins", "new", "my-model", "out"),
+}
+
+
+FAR = 10**9
+"""A rename that never comes."""
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of this process is done after it."""
+
+
+class Killer:
+    """Kills the process at its `number`th rename, before or after it; then nothing is tidied up."""
+
+    def __init__(self, monkeypatch, number, when):
+        self.left, self.when, self.dead = number, when, False
+        for module, name in ((os, "replace"), (os, "rename")):
+            monkeypatch.setattr(module, name, self._renaming(getattr(module, name)))
+        for module, name in ((os, "unlink"), (os, "rmdir"), (os, "remove"), (shutil, "rmtree")):
+            monkeypatch.setattr(module, name, self._tidying(getattr(module, name)))
+        monkeypatch.setattr(pathlib.Path, "unlink", self._tidying(pathlib.Path.unlink))
+
+    def _renaming(self, rename):
+        def renaming(*words, **how):
+            if self.dead:
+                return
+            self.left -= 1
+            if self.left == 0 and self.when == "before":
+                self._die()
+            rename(*words, **how)
+            if self.left == 0:
+                self._die()
+
+        return renaming
+
+    def _tidying(self, tidy):
+        def tidying(*words, **how):
+            if not self.dead:
+                tidy(*words, **how)
+
+        return tidying
+
+    def _die(self):
+        self.dead = True
+        raise Killed
+
+
+def content(path):
+    """What a file says, without clocks."""
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            found = {}
+            file.visititems(
+                lambda name, each: (
+                    found.update({name: repr(np.asarray(each[()]).tolist())})
+                    if isinstance(each, h5py.Dataset)
+                    else None
+                )
+            )
+            return found
+    if path.suffix == ".json":
+        tree = json.loads(path.read_text())
+        return {k: v for k, v in tree.items() if k not in ("timing", "created")}
+    return path.read_bytes()
+
+
+CLOCKS = ("timing.json", "contents.json", "report.html")
+"""Files that say how long something took; the report's pictures stand in its lists."""
+
+
+def held(folder):
+    paths = [p for p in folder.rglob("*") if p.is_file() and p.name != ".lock"]
+    return {
+        p.relative_to(folder).as_posix(): None if p.name in CLOCKS else content(p) for p in paths
+    }
+
+
+@pytest.fixture
+def place(world, tmp_path, monkeypatch, blank_figures):
+    """A folder in which the commands find what they read; its key is always the same."""
+    shutil.copytree(world["audit"].parent / "made", tmp_path / "made")
+    shutil.copytree(world["audit"], tmp_path / "audit")
+    for name in ("all", "results"):
+        shutil.copytree(world[name], tmp_path / name)
+    (tmp_path / "results/report.html").write_text("report")
+    tree = json.loads((tmp_path / "audit/run.json").read_text())
+    text = json.dumps(tree).replace(str(world["audit"].parent), str(tmp_path))
+    (tmp_path / "audit/run.json").write_text(text)
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "ab" * size)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_killed_command_said_again_leaves_what_an_undisturbed_one_does(name, place, monkeypatch):
+    before = place.with_name(f"{place.name}-before")
+    shutil.copytree(place, before)
+    with monkeypatch.context() as patch:
+        counted = Killer(patch, FAR, "before")
+        assert CliRunner().invoke(cli, COMMANDS[name]).exit_code in (0, 3, 4)
+    whole, renames = held(place), FAR - counted.left
+    numbers = sorted({1, renames // 2, renames - 1, renames} & {*range(1, renames + 1)})
+    for number, when in itertools.product(numbers, ("before", "after")):
+        os.chdir(before)
+        shutil.rmtree(place)
+        shutil.copytree(before, place)
+        os.chdir(place)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            Killer(patch, number, when)
+            CliRunner().invoke(cli, COMMANDS[name])
+        done = CliRunner().invoke(cli, COMMANDS[name])
+        finished = number == renames and re.search("is there already|is not empty", done.output)
+        assert done.exit_code in (0, 3, 4) or finished, (number, when, done.output)
+        assert held(place) == whole, (number, when)

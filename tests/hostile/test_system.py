@@ -1,0 +1,107 @@
+"""Names, streams and limits of the operating system: a sentence, or the right thing."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+
+REAL = Path(__file__).parents[1] / "results/result-schema-3.json"
+SHOW = f"results show {shlex.quote(str(REAL))}"
+
+
+def shell(line, folder, **environment):
+    """Run a line in which `memtk` is the program; return exit status, stdout and stderr."""
+    program = f"{shlex.quote(sys.executable)} -m memtk"
+    return subprocess.run(
+        ["bash", "-c", line.replace("memtk", program, 1)],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+STREAMS = {
+    f"memtk {SHOW} > /dev/full": 2,
+    "memtk list > /dev/full": 2,
+    "memtk reference --json > /dev/full": 2,
+    f"memtk {SHOW} >&-": 0,
+    f"memtk {SHOW} <&- 2>&-": 0,
+    f"memtk {SHOW} | head -c 1 > /dev/null": 0,
+    "(ulimit -f 4; memtk data make phantom3d made --training 2)": 2,
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("line", STREAMS)
+def test_a_stream_that_cannot_be_written_is_a_sentence(line, tmp_path):
+    done = shell(line, tmp_path)
+    assert done.returncode == STREAMS[line], done.stderr
+    assert b"Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_shows_what_it_can(encoding, tmp_path):
+    done = shell(f"memtk {SHOW}", tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert done.returncode == 0 and b"monai2d" in done.stdout, done.stderr
+
+
+NAMES = (b"x" * 300, b"line\nbreak", b"[red]x[/red]", b"[/x]", b"\x1b[2J", b"a;b", b"-x")
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:12]))
+def test_any_name_of_a_folder_is_used_or_refused_in_a_sentence(name, world, tmp_path):
+    place = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+    for words in (
+        ("data", "make", "phantom2d", place, "--training", "1"),
+        ("leaderboard", str(world["all"]), "--out", place + "-site"),
+        ("results", "add", str(world["results"]), place + "-all"),
+        ("check", "--data", place + "/manifest.csv"),
+    ):
+        done = CliRunner().invoke(cli, words)
+        assert isinstance(done.exception, SystemExit | None), (words, done.exception)
+        assert done.exit_code in (0, 2, 3) and "\x1b" not in done.stderr
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_written(tmp_path):
+    done = shell("memtk data make phantom2d $'no \\xff' --training 1", tmp_path)
+    assert done.returncode == 0 and b"manifest: no ?" in done.stdout, done.stderr
+    assert [os.fsencode(path.name) for path in tmp_path.iterdir()] == [b"no \xff"]
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/dev/null/x", "/dev/null"])
+def test_places_in_which_nothing_can_be_are_a_sentence(place, world):
+    bench = ("--generator", "copycat", "--suite", "phantom2d", "--preset", "smoke")
+    for words in (
+        ("bench", *bench, "--out", place),
+        ("data", "make", "phantom2d", place, "--training", "1"),
+        ("leaderboard", str(world["all"]), "--out", place),
+        ("plugins", "new", "my-model", place),
+        ("check", "--data", place),
+    ):
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 2 and isinstance(done.exception, SystemExit), (words, done)
+
+
+@pytest.mark.parametrize("name", [b"\xff.npy", b"\x1b[a].npy"])
+def test_images_of_any_name_are_read(name, tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for number in range(2):
+            place = os.fsencode(tmp_path / split) + f"/{split}{number}".encode() + name
+            with open(place, "wb") as file:
+                np.save(file, np.random.default_rng(number).normal(size=(16, 16)))
+    words = ("--train", str(tmp_path / "train"), "--val", str(tmp_path / "val"))
+    done = CliRunner().invoke(cli, ["check", *words])
+    assert isinstance(done.exception, SystemExit | None) and done.exit_code in (0, 2)
+    assert "\x1b" not in done.output
