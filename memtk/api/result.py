@@ -18,7 +18,7 @@ from memtk.results import Audit, Evidence
 from memtk.results.formats import interval, many, part, share
 from memtk.results.sentences import explain as in_words
 
-TITLES = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
+TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class Pair:
         nearest: the same of the nearest image on the other side.
         patient: whose the training image is.
         similarity: of the two.
-        p: conformal p-value.
-        flagged: whether it is named at the false discovery rate of the audit.
+        p: p-value, by the tail of the strangers.
+        named: "sure", "suspect" at the false discovery rate of the audit, or empty.
+        at_least: of it and all that are more suspicious so many are copies, or exposed, at least.
     """
 
     image: int | str
@@ -39,7 +40,8 @@ class Pair:
     patient: str
     similarity: float
     p: float
-    flagged: bool
+    named: str
+    at_least: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +76,7 @@ class AuditResult:
     @property
     def copies(self) -> list[Pair]:
         """The synthetic images that are named as copies, the most suspicious first."""
-        return [pair for pair in self.synthetic_images if pair.flagged]
+        return [pair for pair in self.synthetic_images if pair.named]
 
     @property
     def synthetic_images(self) -> list[Pair]:
@@ -84,7 +86,7 @@ class AuditResult:
     @property
     def exposed_images(self) -> list[Pair]:
         """The training images that are flagged as exposed, the most suspicious first."""
-        return [pair for pair in self.training_images if pair.flagged]
+        return [pair for pair in self.training_images if pair.named]
 
     @property
     def training_images(self) -> list[Pair]:
@@ -95,9 +97,10 @@ class AuditResult:
         return self._pairs(EXPOSED, "training", "nearest_synthetic")
 
     @property
-    def exposed_patients(self) -> int | None:
-        """How many training patients are flagged as exposed; None if exposure was not tested."""
-        return self._found.patients_exposed
+    def exposed_patients(self) -> tuple[int, int] | None:
+        """Between how many and how many training patients are exposed; None if not tested."""
+        exposed = self._found.exposed
+        return (exposed.low, exposed.high) if exposed else None
 
     @property
     def copy_rate(self) -> float | None:
@@ -118,11 +121,6 @@ class AuditResult:
     def copy_rate_upper_bound(self) -> float | None:
         """The largest copy rate that the numbers allow."""
         return self._found.copy_rate_upper_bound
-
-    @property
-    def smallest_detectable_copy_rate(self) -> float | None:
-        """The copy rate at which one image would be flagged in four audits of five; None: none."""
-        return self._found.min_detectable_copy_rate
 
     @property
     def sensitivity(self) -> float | None:
@@ -193,9 +191,9 @@ class AuditResult:
             )
         if found.copy_rate_upper_bound is not None:
             rows.append(("copy rate at most", share(found.copy_rate_upper_bound)))
-        if found.patients_exposed is not None:
-            patients = audit.counts["training"].patients
-            rows.append(("exposed", part(found.patients_exposed, patients, "training patient")))
+        if found.exposed is not None:
+            low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
+            rows.append(("exposed", f"{low} to {high} of {many(of, 'training patient')}"))
         if audit.selftest and audit.selftest.sensitivity.conformal.n:
             noticed = audit.selftest.sensitivity.conformal
             rows.append(("planted copies noticed", part(noticed.count, noticed.n, "planted copy")))
@@ -226,7 +224,8 @@ class AuditResult:
                 row["patient"],
                 float(row["similarity"]),
                 float(row["p"]),
-                row["flagged"] == "yes",
+                row["named"],
+                int(row["at_least"]),
             )
             for row in rows
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from memtk import __version__
 from memtk.auditing.arrays import GivenEmbeddings, rows_of
@@ -26,7 +27,7 @@ from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Levels, Similarity
-from memtk.memorization import search
+from memtk.memorization import energy_test, search
 from memtk.noise import derive
 from memtk.registry import Entry, Registry
 from memtk.report import build_audit_report
@@ -36,6 +37,7 @@ from memtk.results import (
     EmbedderTrainedOn,
     Policy,
     decide,
+    first_verdict,
     write_arrays,
     write_audit,
 )
@@ -137,8 +139,20 @@ def _run(
     people = given.texts("train_patient")
     patients = Patients(people, given.texts("validation_patient"))
     watch(Event("start", "searching", 0, 1))
-    planted, notes = _planted(given, similarity, plan.seed)
-    calibration = calibrate(copies, similarity, patients, planted, devices=devices, seed=plan.seed)
+    planted, notes = _planted(plan, similarity)
+    population = None
+    if plan.exposure:  # the view of an embedder that has seen neither
+        unseen = (plan.other or given).sets
+        population = energy_test(
+            _rows(unseen["training"], similarity),
+            _rows(unseen["validation"], similarity),
+            patients.training,
+            patients.validation,
+            seed=derive(plan.seed, "population"),
+        )
+    calibration = calibrate(
+        copies, similarity, patients, planted, population, devices=devices, seed=plan.seed
+    )
     seed = derive(plan.seed, "intervals")
     found = evaluate(
         copies,
@@ -149,7 +163,7 @@ def _run(
         devices=devices,
         seed=seed,
     )
-    selftest = self_test(calibration, levels, copies, devices=devices)
+    selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
     watch(Event("end", "searching", 1, 1))
     counts = _counts(given)
     identical = len(rows_of(given.sets["synthetic"]) & rows_of(given.sets["training"]))
@@ -157,6 +171,7 @@ def _run(
         memtk_version=__version__,
         verdict=decide(policy, found.evidence, selftest, counts),
         policy=policy,
+        first_verdict=first_verdict(folder / "audit.json", policy),
         evidence=found.evidence,
         protocols=found.protocols,
         applied=used_protocols(protocols),
@@ -188,8 +203,13 @@ def _sets(given: GivenEmbeddings) -> EmbeddedSets:
     return EmbeddedSets(sets["training"], sets["validation"], sets["synthetic"])
 
 
+def _rows(embeddings: np.ndarray, similarity: Similarity) -> np.ndarray:
+    """Return rows as the similarity compares them."""
+    return similarity.prepare(torch.from_numpy(np.asarray(embeddings, dtype=np.float32))).numpy()
+
+
 def _planted(
-    given: GivenEmbeddings, similarity: Similarity, seed: int
+    plan: EmbeddingAudit, similarity: Similarity
 ) -> tuple[PlantedSimilarity | None, list[str]]:
     """Find what is near the planted copies that came along, one a patient; None without any.
 
@@ -198,13 +218,14 @@ def _planted(
     Returns:
         What was found, and sentences on what was left out.
     """
+    given, other = plan.embeddings, plan.other or plan.embeddings
     if "planted" not in given.labels:
         return None, []
     copies, source = given.labels["planted"], given.labels["planted_source"]
     owners = given.texts("train_patient")
     changed = np.flatnonzero((copies != given.sets["training"][source]).any(axis=1))
     patients = [owners[i] if owners else str(i) for i in source[changed].tolist()]
-    rng = np.random.default_rng(derive(seed, "planted"))
+    rng = np.random.default_rng(derive(plan.seed, "planted"))
     chosen = changed[one_a_patient(patients, len(changed), len(changed), rng)]
     notes = []
     if same := len(copies) - len(changed):
@@ -218,7 +239,12 @@ def _planted(
         )
     names = ("planted copies", "training images")
     near = search(copies[chosen], given.sets["training"], similarity, names=names).queries
-    return PlantedSimilarity(source[chosen], {MIXED: (near.similarity, near.index)}), notes
+    seen = None
+    origin = other.labels.get("planted_source")
+    if plan.exposure and origin is not None and np.array_equal(origin, source):
+        seen = other.labels["planted"][chosen]
+    nearest = {MIXED: (near.similarity, near.index)}
+    return PlantedSimilarity(source[chosen], nearest, given=seen), notes
 
 
 def _counts(given: GivenEmbeddings) -> dict[str, Counts]:

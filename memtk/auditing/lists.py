@@ -41,7 +41,8 @@ class Names:
 def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) -> None:
     """Write `copies.csv` and, if the exposure was tested, `exposed.csv` into a run folder.
 
-    "report_name" is what the report calls an image.
+    "report_name" is what the report calls an image; "named" is "sure", "suspect" or empty;
+    "at_least" is how many of this row and all above are copies, or exposed, at the least.
 
     Args:
         arrays: see `memtk.evaluation.Evaluation`.
@@ -52,7 +53,7 @@ def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) ->
             names.of("synthetic", row),
             short_hash(key, "synthetic", row),
             f"{arrays['copies_p'][row]:.6g}",
-            _yes(arrays["copies_flagged"][row]),
+            *_named(arrays, "copies", row),
             _yes(arrays["copied"][row]),
             f"{arrays['synthetic_train'][row]:.6f}",
             names.of("training", near),
@@ -60,7 +61,7 @@ def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) ->
         )
         for row, near in _ranked(arrays, "copies_p", "synthetic_train")
     ]
-    header = ("synthetic", "report_name", "p", "flagged", "reference_rule", "similarity")
+    header = ("synthetic", "report_name", "p", "named", "at_least", "reference_rule", "similarity")
     write_text(folder / COPIES, _table((*header, "nearest_training", "patient"), copies))
     if "exposure_p" not in arrays:
         return
@@ -70,15 +71,25 @@ def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) ->
             names.of("patients", row),
             short_hash(key, "training", row),
             f"{arrays['exposure_p'][row]:.6g}",
-            _yes(arrays["exposure_flagged"][row]),
+            *_named(arrays, "exposure", row),
+            _named(arrays, "exposure_patient", row)[0],
             _yes(arrays["memorized"][row]),
             f"{arrays['exposure_train_synthetic'][row]:.6f}",
             names.of("synthetic", near),
         )
         for row, near in _ranked(arrays, "exposure_p", "exposure_train_synthetic")
     ]
-    header = ("training", "patient", "report_name", "p", "flagged", "reference_rule")
-    write_text(folder / EXPOSED, _table((*header, "similarity", "nearest_synthetic"), exposed))
+    header = ("training", "patient", "report_name", "p", "named", "at_least", "patient_named")
+    rest = ("reference_rule", "similarity", "nearest_synthetic")
+    write_text(folder / EXPOSED, _table((*header, *rest), exposed))
+
+
+def _named(arrays: Mapping[str, np.ndarray], side: str, row: int) -> tuple[str, str]:
+    """Return how sure a name is, and how many of it and the more suspicious ones are right."""
+    name = "sure" if arrays[f"{side}_sure"][row] else ""
+    if not name and arrays[f"{side}_flagged"][row]:
+        name = "suspect"
+    return name, str(arrays[f"{side}_at_least"][row])
 
 
 def _ranked(arrays: Mapping[str, np.ndarray], p: str, similarity: str) -> list[tuple[int, int]]:

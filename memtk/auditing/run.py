@@ -19,6 +19,7 @@ from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
 from memtk.evaluation.evaluate import Evaluation, evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import Plants
+from memtk.evaluation.population import population_test
 from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.selftest import self_test
@@ -27,7 +28,16 @@ from memtk.interfaces import Images, Levels
 from memtk.memorization import IDENTICAL
 from memtk.registry import Registry
 from memtk.report import build_audit_report
-from memtk.results import Audit, Counts, Policy, SelfTest, decide, write_arrays, write_audit
+from memtk.results import (
+    Audit,
+    Counts,
+    Policy,
+    SelfTest,
+    decide,
+    first_verdict,
+    write_arrays,
+    write_audit,
+)
 from memtk.training.checkpoints import WAY_OUT
 from memtk.training.devices import Devices, open_devices
 
@@ -153,6 +163,7 @@ def _run(
             plan.similarity.make(),
             Patients(sets.training.patients, sets.validation.patients),
             Plants(context, sets.training, options.plants) if options.plants else None,
+            population_test(sets.training, sets.validation, context.seed("population")),
             devices=devices,
             seed=options.seed,
             kept=folder / "calibration.h5",
@@ -268,6 +279,7 @@ def _audit(
         memtk_version=__version__,
         verdict=decide(policy, found.evidence, selftest, counts, identical_images=identical),
         policy=policy,
+        first_verdict=first_verdict(context.folder / "audit.json", policy),
         evidence=found.evidence,
         protocols=found.protocols,
         applied=used_protocols(plan.protocols),

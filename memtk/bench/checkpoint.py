@@ -33,8 +33,10 @@ from memtk.evaluation.detector import (
     real_rows,
     sources_of,
 )
-from memtk.evaluation.evaluate import evaluate, neighbours, tests_of
+from memtk.evaluation.evaluate import evaluate, neighbours
+from memtk.evaluation.evidence import tests_of
 from memtk.evaluation.planted import Plants
+from memtk.evaluation.population import population_test
 from memtk.evaluation.quality import measure_quality
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event
@@ -210,6 +212,8 @@ class CheckpointEvaluator:
         copies, exposed = self._seen(synthetic, label, exposure)
         calibration, devices = self._calibrated(copies, weights), self._context.devices
         seed = self._context.seed("intervals", self._cell, label)
+        if last:
+            load_checkpoint(self._generator, weights.path)  # planted copies are made when read
         found = evaluate(
             copies,
             exposed,
@@ -221,7 +225,6 @@ class CheckpointEvaluator:
         )
         selftest = None
         if last:
-            load_checkpoint(self._generator, weights.path)  # planted copies are made when read
             selftest = self_test(
                 calibration, self._levels, copies, exposed, found.arrays, devices=devices
             )
@@ -259,7 +262,8 @@ class CheckpointEvaluator:
             copies, exposed = self._seen(synthetic, label, exposure)
             calibration = self._calibrated(copies)
             arrays = neighbours(copies, exposed, calibration, self._context.devices)
-            arrays |= tests_of(arrays, calibration, self._levels).flags
+            tests = tests_of(calibration.groups(arrays), self._levels, calibration.seed)
+            arrays |= tests.flags
             if self._context.devices.is_main:
                 write_arrays(path, label, arrays)
             self._context.devices.wait()
@@ -316,6 +320,7 @@ class CheckpointEvaluator:
             self._plan.similarity.make(),
             Patients(self._training.patients, self._validation.patients),
             plants,
+            population_test(self._training, self._validation, context.seed("population")),
             devices=context.devices,
             seed=context.root,
             kept=self._kept(),

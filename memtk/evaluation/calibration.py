@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
+from memtk.evaluation.evidence import Groups
 from memtk.evaluation.planted import PlantedSimilarity, Plants
 from memtk.interfaces import Similarity
-from memtk.memorization import Search, cutoff, minimum_detectable, p_values
+from memtk.memorization import Exchangeability, Search, cutoff
 from memtk.noise import derive
 from memtk.results import has_arrays, read_arrays, write_arrays
 from memtk.training.devices import Devices
 
 CONFIDENCE = 0.95
 """Of intervals and bounds where no policy says otherwise."""
-
-ALL_FOUND = np.full(10_000, np.inf)
-"""Similarity of planted copies where none were made: every copy is taken as found."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,8 @@ class Calibration:
         arrays: "train_validation" (N,) and "validation_train" (V,), the similarity of each image to
             its nearest of the other set, float64; with "_index" which one that is, int64.
         planted: what the detector sees of planted copies; None if none were made.
-        seed: of the simulation of the detectable rate, the same for every synthetic set.
+        seed: of the resampling of the validation patients, the same for every synthetic set.
+        population: whether training and validation patients are one population; None: not tested.
     """
 
     similarity: Similarity
@@ -49,17 +48,12 @@ class Calibration:
     arrays: dict[str, np.ndarray]
     planted: PlantedSimilarity | None = None
     seed: int = 0
-    _detectable: dict[tuple[int, float], float | None] = field(default_factory=dict, repr=False)
+    population: Exchangeability | None = None
 
     @property
     def tau(self) -> float:
         """The threshold of the reference rule; see `memtk.memorization.cutoff`."""
         return cutoff(self.arrays["train_validation"])
-
-    @property
-    def found(self) -> np.ndarray:
-        """Similarity of the planted copies that the sensitivity is measured with, (K,)."""
-        return ALL_FOUND if self.planted is None else self.planted.similarity
 
     def kept(self) -> dict[str, np.ndarray]:
         """Return the arrays, with all that protocols need beside them.
@@ -78,23 +72,10 @@ class Calibration:
                 found[name] = np.array(codes)
         return found if self.planted is None else found | {"planted": self.planted.similarity}
 
-    def min_detectable(self, synthetic: int, fdr: float) -> float | None:
-        """Return the smallest copy rate that would be noticed; `memorization.minimum_detectable`.
-
-        Args:
-            synthetic: images, M.
-            fdr: false discovery rate of what is flagged.
-        """
-        if (synthetic, fdr) not in self._detectable:
-            validation, patients = self.arrays["validation_train"], self.patients.validation
-            self._detectable[synthetic, fdr] = minimum_detectable(
-                p_values(self.found, validation, patients),
-                len(set(patients)) or len(validation),
-                synthetic,
-                fdr=fdr,
-                seed=self.seed,
-            )
-        return self._detectable[synthetic, fdr]
+    def groups(self, arrays: Mapping[str, np.ndarray]) -> Groups:
+        """Return the similarities of a synthetic set (see `neighbours`) with whose they are."""
+        people = self.patients
+        return Groups(arrays, people.training, people.validation, self.population)
 
 
 def calibrate(
@@ -102,6 +83,7 @@ def calibrate(
     similarity: Similarity,
     patients: Patients,
     planted: Plants | PlantedSimilarity | None = None,
+    population: Exchangeability | None = None,
     *,
     devices: Devices | None = None,
     seed: int = 0,
@@ -113,6 +95,7 @@ def calibrate(
         real: the training and validation images as the detector sees them; it has seen the training
             images alone, or none of these images.
         planted: how copies are planted, or what was seen of given ones; None leaves them out.
+        population: whether training and validation patients are one; see `population_test`.
         devices: that search; None: the CPU of this process.
         seed: of the run.
         kept: the file in the run folder where the outcome is kept, and read if it is there.
@@ -130,7 +113,7 @@ def calibrate(
         else:
             planted = planted.measure(real.detector, real.training, similarity)
             _keep(kept, "planted", planted.arrays(), devices)
-    return Calibration(similarity, patients, arrays, planted, derive(seed, "detectable rate"))
+    return Calibration(similarity, patients, arrays, planted, derive(seed, "tail"), population)
 
 
 def flat(a: str, b: str, found: Search, prefix: str = "") -> dict[str, np.ndarray]:

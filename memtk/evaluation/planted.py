@@ -80,6 +80,7 @@ class PlantedSimilarity:
             the index of that image, (K,) and (K,). `MIXED` is what the sensitivity is measured
             with.
         sets: by kind and strength, `MIXED` last; empty where embeddings of copies were given.
+        given: those embeddings as the embedder of the exposure sees them, (K, D); None without.
         name: under which their embeddings are kept.
     """
 
@@ -87,6 +88,7 @@ class PlantedSimilarity:
     nearest: Mapping[str, tuple[np.ndarray, np.ndarray]]
     sets: tuple[PlantSet, ...] = ()
     name: str = "planted copies"
+    given: np.ndarray | None = None
 
     @property
     def similarity(self) -> np.ndarray:
@@ -103,21 +105,20 @@ class PlantedSimilarity:
     def to_sources(self, seen: EmbeddedSets, similarity: Similarity) -> dict[str, np.ndarray]:
         """Return the similarity of each copied image to its copy by the set's label, (K,).
 
+        Empty where the embedder of the exposure cannot see the copies.
+
         Args:
             seen: the training images in the eyes of the embedder that saw the synthetic ones,
                 which embeds the copies too.
             similarity: of two rows.
         """
-        rows = sources_of(seen.detector, {s.label: s.images for s in self.sets}, self.name)
+        rows: Mapping[str, Source] = {} if self.given is None else {MIXED: self.given}
+        if self.sets:
+            rows = sources_of(seen.detector, {s.label: s.images for s in self.sets}, self.name)
+        names = ("planted copies", "training")
         return {
-            plant.label: pairwise(
-                rows[plant.label],
-                seen.training,
-                similarity,
-                chosen=self.sources,
-                names=("planted copies", "training"),
-            )
-            for plant in self.sets
+            label: pairwise(copies, seen.training, similarity, chosen=self.sources, names=names)
+            for label, copies in rows.items()
         }
 
 

@@ -9,9 +9,19 @@ import numpy as np
 
 from memtk.evaluation.calibration import Calibration
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
+from memtk.evaluation.evidence import SURE
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
 from memtk.interfaces import Levels
-from memtk.memorization import PlantedExposure, PlantedScore, Share, score_planted, specificity
+from memtk.memorization import (
+    PatientGroup,
+    PlantedExposure,
+    PlantedScore,
+    Share,
+    score_planted,
+    share,
+    specificity,
+    tail_test,
+)
 from memtk.results import Found, Planted, Rate, SelfTest, Specificity
 from memtk.training.devices import Devices
 
@@ -30,7 +40,7 @@ def self_test(
     Args:
         copies: what the embedder sees that saw the training images.
         exposure: what that sees that saw the synthetic images; None leaves that side out.
-        arrays: of `neighbours`; they are needed for the exposure alone.
+        arrays: of `neighbours`; without them nothing is said of the exposure and of names.
         devices: that search; None: the CPU of this process.
 
     Returns:
@@ -38,10 +48,11 @@ def self_test(
         and no other.
     """
     planted, arrays = calibration.planted, arrays or {}
+    tested = len(arrays.get("synthetic_train", ()))
     if planted is None:
         return None
-    back = None
-    if exposure is not None and planted.sets:
+    back: Mapping[str, np.ndarray] = {}
+    if exposure is not None:
         back = planted.to_sources(exposure, calibration.similarity)
     near, other = _strangers(copies, exposure, calibration, devices)
     validation = calibration.arrays["validation_train"]
@@ -52,20 +63,27 @@ def self_test(
         cutoff=calibration.tau,
         alpha=levels.alpha,
         confidence=levels.confidence,
-        exposure=None if back is None else (other, arrays["exposure_validation_synthetic"]),
+        exposure=None if not back else (other, arrays["exposure_validation_synthetic"]),
     )
     if left is None:
         return None
 
     def found(label: str) -> Found:
         seen = None
-        if back is not None:
+        if back:
             seen = PlantedExposure(
                 source=arrays["exposure_train_synthetic"][planted.sources],
                 copy=back[label],
                 validation=arrays["exposure_validation_synthetic"],
             )
-        return _found(_score(planted, label, calibration, levels, seen))
+        return _found(_score(planted, label, calibration, levels, seen), named(label))
+
+    def named(label: str) -> Rate | None:
+        if not tested:
+            return None
+        strangers = PatientGroup(validation, calibration.patients.validation)
+        p = tail_test(PatientGroup(planted.nearest[label][0]), strangers, seed=calibration.seed).p
+        return _rate(share(p <= SURE / tested, levels.confidence))
 
     return SelfTest(
         confidence=levels.confidence,
@@ -133,10 +151,11 @@ def _strangers(
     return near.queries.similarity, other.queries.similarity
 
 
-def _found(score: PlantedScore) -> Found:
+def _found(score: PlantedScore, named: Rate | None) -> Found:
     return Found(
         dar=_rate(score.dar),
         conformal=_rate(score.conformal),
+        named=named,
         min_p=_rate(score.beyond),
         exposure=_rate(score.exposure) if score.exposure else None,
         right_image=_rate(score.right_image),

@@ -15,7 +15,7 @@ from memtk.results.verdicts import Verdict, verdict
 CONTROLS = {"copycat": "about 100 %", "independent": "about 0 %"}
 """Generators whose truth is known, and what their copy rate must be."""
 
-_GRAVITY = ("none", "inconclusive", "signs", "memorized")
+_GRAVITY = ("none", "inconclusive", "memorized")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from memtk.memorization.conformal import (
     left_out,
     p_values,
 )
-from memtk.memorization.copy_rate import CopyRate, best_threshold, copy_rate
+from memtk.memorization.copy_rate import CopyRate, ThresholdRule, best_threshold, copy_rate
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
 from memtk.memorization.duplicates import duplicates
 from memtk.memorization.epsilon import (
@@ -20,6 +20,7 @@ from memtk.memorization.epsilon import (
     right_guesses,
 )
 from memtk.memorization.exchangeability import (
+    Bulk,
     Exchangeability,
     bulk_test,
     energy_test,
@@ -60,6 +61,7 @@ from memtk.memorization.withhold import IDENTICAL, withhold
 
 __all__ = [
     "AtLeast",
+    "Bulk",
     "ConformalTest",
     "CopyRate",
     "Dar",
@@ -82,6 +84,7 @@ __all__ = [
     "Source",
     "Specificity",
     "TailTest",
+    "ThresholdRule",
     "TprAtFpr",
     "Undetectable",
     "at_least",

@@ -37,6 +37,17 @@ class Exchangeability:
     size: float
 
 
+@dataclass(frozen=True)
+class Bulk(Exchangeability):
+    """Whether synthetic images that are no copies are as near as strangers are.
+
+    Args:
+        nearer: whether they are nearer to the training images than strangers, or farther.
+    """
+
+    nearer: bool
+
+
 def energy_test(
     training: np.ndarray,
     validation: np.ndarray,
@@ -103,7 +114,7 @@ def energy_test(
 
 def bulk_test(
     tested: PatientGroup, strangers: PatientGroup, *, draws: int = 2000, seed: int = 0
-) -> Exchangeability:
+) -> Bulk:
     """Test whether synthetic images that are no copies are as near as strangers are.
 
     A bland or blurred generator makes images that are nearer to all training images than real
@@ -135,12 +146,14 @@ def bulk_test(
     inside = rank[rank >= first] - first
     count, wide = len(inside), gaps + 1 - first
     if not count:
-        return Exchangeability(1.0, 0.0)
+        return Bulk(1.0, 0.0, False)
     even = np.arange(1, wide + 1) / wide
-    size = float(np.abs(np.bincount(inside, minlength=wide).cumsum() / count - even).max())
+    apart = np.bincount(inside, minlength=wide).cumsum() / count - even
+    size = float(np.abs(apart).max())
     null = rng.multinomial(count, rng.dirichlet(np.ones(wide), draws)).cumsum(1) / count
     larger = np.count_nonzero(np.abs(null - even).max(1) >= size * (1 - 1e-12))
-    return Exchangeability(float((1 + larger) / (draws + 1)), size)
+    nearer = bool(apart[np.abs(apart).argmax()] > 0)
+    return Bulk(float((1 + larger) / (draws + 1)), size, nearer)
 
 
 def weighted_p_values(

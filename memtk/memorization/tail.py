@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,9 @@ import numpy as np
 
 from memtk.memorization.conformal import benjamini_hochberg, holm
 from memtk.memorization.patients import PatientGroup, images_compared
+
+Model = Literal["gumbel", "pareto", "ranks"]
+"""What p-values are by."""
 
 SHARE = 0.3
 """Share of the validation patients, the nearest, that a Pareto tail is fitted to: 8 to 100."""
@@ -45,6 +48,7 @@ class TailTest:
         model: that the p-values are by: "gumbel", "pareto", or "ranks" where no model holds.
         check: p-value of the check of that model; None for ranks.
         reason: why ranks were used; empty if a model was.
+        strangers: validation patients that the units were compared with.
     """
 
     p: np.ndarray
@@ -54,13 +58,13 @@ class TailTest:
     model: Model
     check: float | None
     reason: str
+    strangers: int
 
 
 def tail_test(
     tested: PatientGroup,
     strangers: PatientGroup,
     *,
-    scale: Literal["correlation", "distance"] = "correlation",
     levels: tuple[float, float] = (0.05, 0.1),
     seed: int = 0,
 ) -> TailTest:
@@ -68,8 +72,10 @@ def tail_test(
 
     Ranks cannot name copies at the sizes that hospitals have: a similarity of 0.9999 where the
     nearest stranger has 0.83 gets the p-value of one of 0.84, 1 / (V + 1). Here the nearest
-    similarities of the V validation patients get a model on the scale z = artanh(r) (Fisher), and
-    the p-value is the upper end of the model's probability of lying beyond, patients resampled:
+    similarities of the V validation patients get a model on a scale without an end, z = artanh(r)
+    (Fisher) for a correlation and z = -log(d) for minus a distance (between vectors of length 1
+    they differ by a constant where they are close), and the p-value is the upper end of the model's
+    probability of lying beyond, patients resampled:
 
     1. Of 40 patients on a Gumbel distribution, that of the largest of many: by moments,
        `P(z > g) = 1 - exp(-exp(-(g - m) / b))`, b = sd sqrt(6) / pi; the upper 99 % end.
@@ -91,9 +97,6 @@ def tail_test(
         tested: the units: patients, or, without patients, images; each with its similarity to the
             nearest reference.
         strangers: the validation images and patients, with theirs to the same references.
-        scale: of the similarities: "correlation", at most 1, z = artanh(r); "distance", minus a
-            distance, z = -log(distance), which between vectors of length 1 differs by a constant
-            where they are close.
         levels: of Holm (sure) and of Benjamini-Hochberg (suspect).
         seed: of the resampling.
 
@@ -103,9 +106,10 @@ def tail_test(
     ([True, False, False], [True, False, False], 'gumbel')
     """
     images = images_compared(tested, strangers, MODELS[-1][2])
-    units = _z(tested.largest(), scale)  # (T,)
+    scale = _scale(strangers.similarity)
+    units = scale(tested.largest())  # (T,)
     rng = np.random.default_rng(seed)
-    drawn = _z(strangers.drawn_largest(images, DRAWS, rng), scale)  # (draws, P)
+    drawn = scale(strangers.drawn_largest(images, DRAWS, rng))  # (draws, P)
     model: Model = "ranks"
     check, p = None, None
     for name, fitted, fewest, upper in MODELS:
@@ -126,15 +130,16 @@ def tail_test(
         p = (1 + (drawn[0] >= units[:, None]).sum(1)) / (patients + 1)
     p = np.minimum(p * np.ceil(tested.sizes / images), 1.0)
     sure, suspect = holm(p, levels[0]), benjamini_hochberg(p, levels[1])
-    return TailTest(p, sure, suspect, tested.names, model, check, reason)
+    return TailTest(p, sure, suspect, tested.names, model, check, reason, drawn.shape[1])
 
 
-def _z(similarity: np.ndarray, scale: str) -> np.ndarray:
-    """Return similarities on a scale without an end, on which equal images lie at 8.4 or 16."""
-    values = np.asarray(similarity, dtype=np.float64)
-    if scale == "distance":
-        return -np.log(np.maximum(-values, 1e-7))
-    return np.arctanh(np.clip(values, -1 + 1e-7, 1 - 1e-7))
+def _scale(similarity: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what puts similarities on a scale without an end; equal images lie at 8.4 or 16."""
+    if similarity.max() <= 0:  # minus a distance
+        return lambda values: -np.log(np.maximum(-values, 1e-7))
+    if similarity.max() <= 1:  # a correlation
+        return lambda values: np.arctanh(np.clip(values, -1 + 1e-7, 1 - 1e-7))
+    return lambda values: values
 
 
 class _Gumbel:

@@ -21,7 +21,6 @@ from memtk.report.sections import (
 from memtk.results import Audit, explain, has_arrays, read_arrays, read_audit, read_run_file
 from memtk.results.formats import many
 from memtk.results.measures import audit_measures, main_measures
-from memtk.results.verdicts import min_detectable_patients
 
 ARRAYS = "audit"
 """The group of arrays.h5 with what the audit was computed from."""
@@ -79,7 +78,7 @@ def audit_section(
         UserError: if a file is damaged, naming it.
     """
     path, images = folder / "arrays.h5", audit_images(folder, audit)
-    tau, test = audit.evidence.tau, audit.evidence
+    tau = audit.evidence.tau
     arrays = read_arrays(path, ARRAYS) if has_arrays(path, ARRAYS) else None
     parts: list[Section] = []
     if arrays:
@@ -105,7 +104,6 @@ def audit_section(
         policy=audit.policy,
         sentence=_SENTENCES[audit.verdict.outcome],
         explanation=explain(audit),
-        fewest=min_detectable_patients(test, audit.counts["training"].patients),
         measures=main_measures(audit_measures(audit)),
     )
 

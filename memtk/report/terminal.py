@@ -25,7 +25,7 @@ from memtk.results import Audit, MeasureRecord, Rate, Result, SelfTest, headline
 from memtk.results.formats import interval, many, share
 from memtk.results.measures import audit_measures, main_measures, measures_of, named_measures
 
-_STYLES = {"memorized": "bold red", "signs": "yellow", "inconclusive": "dim", "none": "cyan"}
+_STYLES = {"memorized": "bold red", "inconclusive": "yellow", "none": "cyan"}
 _OUTCOMES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 
 
@@ -144,16 +144,25 @@ def _numbers(audit: Audit) -> Table:
             share(rate.estimate),
             tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
         )
-    smallest = found.min_detectable_copy_rate
-    table.add_row(
-        "smallest that is noticed", "none" if smallest is None else share(smallest), "power 80 %"
-    )
-    table.add_row("copies named", f"{found.n_copies} of {m.images}", "")
-    if found.patients_exposed is None:
+    for title, named, of in (
+        ("copies", found.copies, m.images),
+        ("training images exposed", found.training_images, n.images),
+    ):
+        if named is not None:
+            table.add_row(
+                title,
+                f"{named.sure} sure, {named.suspect} suspect of {of}",
+                f"named or not, at least {named.at_least}",
+            )
+    if found.exposed is None:
         table.add_row("patients exposed", "-", "not tested")
     else:
-        table.add_row("patients exposed", f"{found.patients_exposed} of {n.patients}", "")
-        table.add_row("training images exposed", f"{found.n_mem} of {n.images}", "")
+        exposed = found.exposed
+        table.add_row(
+            "patients exposed",
+            f"{exposed.low} to {exposed.high} of {exposed.of}",
+            f"{share(confidence)} interval",
+        )
     for each in main_measures(audit_measures(audit)):
         table.add_row(Text(f"{each.protocol}: {each.record.title}"), *_found(each.record))
     if audit.data is not None:

@@ -3,8 +3,10 @@
 from memtk.results.audit import (
     Audit,
     AuditVerdict,
+    FirstVerdict,
     Policy,
     audit_schema,
+    first_verdict,
     read_audit,
     read_policy,
     write_audit,
@@ -21,9 +23,13 @@ from memtk.results.privacy import (
     contradiction,
 )
 from memtk.results.protocols import (
+    Comparable,
     Evidence,
+    Exposed,
     Found,
+    GroupTest,
     MeasureRecord,
+    Named,
     Planted,
     Rate,
     RateInterval,
@@ -31,6 +37,7 @@ from memtk.results.protocols import (
     Specificity,
     Table,
     Tables,
+    ThresholdRates,
 )
 from memtk.results.run import Run, RunFile, read_run, read_run_file, write_run_file
 from memtk.results.schema import (
@@ -65,6 +72,13 @@ from memtk.results.store import (
 from memtk.results.verdicts import Verdict, decide, verdict
 
 __all__ = [
+    "first_verdict",
+    "FirstVerdict",
+    "ThresholdRates",
+    "Named",
+    "GroupTest",
+    "Exposed",
+    "Comparable",
     "Audit",
     "AuditVerdict",
     "Canaries",

@@ -29,14 +29,15 @@ class Policy(StoredRecord):
         default=0.0,
         ge=0,
         lt=1,
-        description="largest tolerable share of training patients that are exposed",
+        description="largest tolerable share of training patients that are shown to be exposed: a "
+        "lower end above it fails",
     )
-    max_unseen_patients: float | None = Field(
-        default=None,
+    max_unseen_patients: float = Field(
+        default=0.05,
         ge=0,
         lt=1,
-        description="largest tolerable share of training patients that may be exposed without any "
-        "being flagged, because too few could stand out; none: not asked",
+        description="largest tolerable share of training patients that are not excluded from being "
+        "exposed: an upper end above it cannot pass",
     )
     confidence: float = Field(
         default=0.95, ge=0.5, lt=1, description="of every interval and bound that decides"
@@ -87,6 +88,18 @@ class AuditVerdict(StoredRecord):
     reasons: list[str] = Field(min_length=1)
 
 
+class FirstVerdict(StoredRecord):
+    """What the policy said that was given before the results were known.
+
+    Args:
+        outcome: by that policy.
+        policy: itself.
+    """
+
+    outcome: Literal["pass", "fail", "inconclusive"]
+    policy: Policy
+
+
 class Audit(StoredRecord):
     """One audit, with all that it takes to repeat it. It names no path and no patient.
 
@@ -95,6 +108,7 @@ class Audit(StoredRecord):
         memtk_version: that wrote it.
         verdict: by the policy.
         policy: that was applied.
+        first_verdict: by the policy that came first, where another was applied afterwards.
         evidence: what the verdict rests on.
         protocols: what each protocol measured, by its name.
         applied: the protocols that did, with package and version; empty in files of schema 2.
@@ -117,6 +131,7 @@ class Audit(StoredRecord):
     memtk_version: str
     verdict: AuditVerdict
     policy: Policy
+    first_verdict: FirstVerdict | None = None
     evidence: Evidence
     protocols: Tables = {}
     applied: list[Used] = []
@@ -132,6 +147,19 @@ class Audit(StoredRecord):
     device: Device
     timing: dict[str, float] = {}
     notes: list[str] = []
+
+
+def first_verdict(path: Path, policy: Policy) -> FirstVerdict | None:
+    """Return the verdict that an audit file holds by another policy; None where it holds none.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    if not path.exists():
+        return None
+    audit = read_audit(path)
+    first = audit.first_verdict or FirstVerdict(outcome=audit.verdict.outcome, policy=audit.policy)
+    return None if first.policy == policy else first
 
 
 def write_audit(path: Path, audit: Audit) -> None:

@@ -61,6 +61,93 @@ class RateInterval(StoredRecord):
     high: Fraction
 
 
+class Named(StoredRecord):
+    """How many units are named, by how far beyond the strangers they lie; see `tail_test`.
+
+    Args:
+        of: units tested: synthetic images, training images or training patients.
+        sure: named so that with 95 % confidence none of them is a stranger (Holm, 5 %).
+        suspect: named at the false discovery rate.
+        at_least: at least so many are no strangers, named or not, without a model.
+        model: of the strangers' tail that the p-values are by; "ranks" where no model holds.
+        check: p-value of the check of that model.
+        reason: why ranks were used.
+    """
+
+    of: int = Field(ge=0)
+    sure: int = Field(ge=0)
+    suspect: int = Field(ge=0)
+    at_least: int = Field(ge=0)
+    model: Literal["gumbel", "pareto", "ranks"]
+    check: Fraction | None = None
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if max(self.sure, self.suspect, self.at_least) > self.of:
+            raise ValueError(f"more than the {self.of} units are named")
+        return self
+
+
+class Exposed(StoredRecord):
+    """Between `low` and `high` of `of` training patients are exposed."""
+
+    low: int = Field(ge=0)
+    high: int = Field(ge=0)
+    of: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low <= self.high <= self.of:
+            raise ValueError(f"{self.low} to {self.high} of {self.of} is no range")
+        return self
+
+
+class GroupTest(StoredRecord):
+    """Whether two groups are drawn alike.
+
+    Args:
+        p: small where they are not.
+        size: how far they are apart, in [0, 1]; 0: not at all.
+        nearer: of synthetic images that are no copies, whether they are nearer to the training
+            images than strangers; None of other groups.
+    """
+
+    p: Fraction
+    size: Fraction
+    nearer: bool | None = None
+
+
+class Comparable(StoredRecord):
+    """Whether those that are compared are alike but for what was memorized.
+
+    Args:
+        population: training against validation patients; None where it was not tested.
+        synthetic: synthetic images that are no copies against strangers.
+    """
+
+    population: GroupTest | None = None
+    synthetic: GroupTest | None = None
+
+
+class ThresholdRates(StoredRecord):
+    """The threshold that the copy rate rests on, chosen by strangers and planted copies alone.
+
+    Args:
+        similarity: above which a synthetic image counts.
+        flagged: synthetic images above it, and `flagged_high` the one-sided upper end of their
+            share (Clopper and Pearson).
+        false_positive_rate: expected share of strangers above it.
+        sensitivity: share of the planted copies above it.
+    """
+
+    similarity: float
+    flagged: int = Field(ge=0)
+    flagged_high: Fraction
+    false_positive_rate: Fraction
+    sensitivity: Fraction
+
+
 class Evidence(StoredRecord):
     """What the verdict rests on. memtk computes it itself: no protocol of a plugin enters it.
 
@@ -74,21 +161,27 @@ class Evidence(StoredRecord):
         tau: threshold of the reference rule (Dar et al., arXiv 2402.01054) on the similarity.
         reference_n_mem: training images that this rule counts as memorized, of N.
         reference_null: the share of a generator that has memorized nothing, by this rule.
-        n_copies: synthetic images flagged by the conformal test, of M.
-        n_mem: training images flagged by it, of N; None where the exposure was not tested.
-        patients_exposed: training patients flagged by a test of their own, at the false discovery
-            rate.
-        patients_with_flagged_images: training patients with at least one flagged image.
-        min_detectable_patients: the fewest training patients that can be flagged at these sizes:
-            fewer, however exposed, go unflagged.
-        patients_can_reject: whether any training patient could have been flagged.
-        min_p: smallest p-value that the validation patients allow, 1 / (patients + 1).
-        can_reject: whether any synthetic image could have been flagged at these sizes.
+        copies: the synthetic images that are named; None in files of older versions, whose counts
+            below rest on ranks.
+        training_images: the training images; None where the exposure was not tested.
+        patients: the training patients; likewise.
+        exposed: between how many and how many training patients are exposed, by all that is known.
+        comparable: whether those that are compared are alike but for what was memorized.
+        threshold: that the copy rate rests on.
+        n_copies: synthetic images that are suspect, of M.
+        n_mem: training images that are suspect, of N; None where the exposure was not tested.
+        patients_exposed: training patients that are suspect.
+        min_p: smallest p-value by rank that the validation patients allow, 1 / (patients + 1).
+        can_reject: whether any synthetic image could have been named at these sizes.
         copy_rate: share of the synthetic images that are copies, in excess of the null and
             corrected by the sensitivity that the self-test measured.
         copy_rate_upper_bound: the largest copy rate that the numbers allow, one-sided.
-        min_detectable_copy_rate: the smallest copy rate at which at least one synthetic image would
-            be flagged with a power of 80 %; None also where no rate would do.
+        patients_with_flagged_images: of older versions: training patients with at least one flagged
+            image.
+        min_detectable_patients: likewise: the fewest training patients that could be flagged.
+        patients_can_reject: likewise: whether any training patient could.
+        min_detectable_copy_rate: likewise: the smallest copy rate at which at least one synthetic
+            image would be flagged with a power of 80 %.
         notes: sentences that bound what the numbers show.
     """
 
@@ -98,6 +191,12 @@ class Evidence(StoredRecord):
     tau: float
     reference_n_mem: int = Field(ge=0)
     reference_null: Fraction
+    copies: Named | None = None
+    training_images: Named | None = None
+    patients: Named | None = None
+    exposed: Exposed | None = None
+    comparable: Comparable | None = None
+    threshold: ThresholdRates | None = None
     n_copies: int = Field(ge=0)
     n_mem: int | None = Field(None, ge=0)
     patients_exposed: int | None = Field(None, ge=0)
@@ -141,6 +240,8 @@ class Found(StoredRecord):
     Args:
         dar: similarity above the threshold of the reference rule.
         conformal: p <= alpha.
+        named: so far beyond the strangers that it alone would be sure among the synthetic images;
+            None in files of older versions.
         min_p: nearer to a training image than every validation image, the smallest p-value: what
             can be flagged by name even where copies are few.
         exposure: the training image's own p <= alpha once its copy is among the synthetic images;
@@ -151,6 +252,7 @@ class Found(StoredRecord):
 
     dar: Rate
     conformal: Rate
+    named: Rate | None = None
     min_p: Rate
     exposure: Rate | None = None
     right_image: Rate

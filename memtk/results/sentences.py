@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from memtk.results.audit import Audit
 from memtk.results.formats import interval, many, part, percent, share
+from memtk.results.protocols import Evidence, Named
 from memtk.results.schema import Result
-from memtk.results.verdicts import min_detectable_patients, verdict
+from memtk.results.verdicts import verdict
 
 
 def headline(result: Result) -> str:
@@ -15,86 +16,46 @@ def headline(result: Result) -> str:
     that has memorized nothing would score, and never speaks of anonymity or safety: that nothing
     was found is a statement about this embedder and these sizes.
     """
-    found = result.last.evidence
-    said = verdict(result)
+    found, said = result.last.evidence, verdict(result)
     reference = _reference(result)
-    if said.kind == "memorized" and found.n_mem:
+    if found.copies is None:
+        flagged = "" if found.n_mem is None else f"{found.n_mem} training images are flagged; "
+        return f"An older memtk evaluated this: {flagged}{reference}."
+    if said.kind == "memorized" and found.exposed:
+        low = part(found.exposed.low, found.exposed.of, "training patient")
+        return f"At least {low} came out of the generator again{_rate(found)}; {reference}."
+    if said.kind == "none" and found.exposed and found.copy_rate_upper_bound is not None:
         return (
-            f"{_of(found.n_mem, result.used_training.images, 'training image')}"
-            f"{_from_patients(found.patients_with_flagged_images)} came out of the generator "
-            f"again; {_reference(result, short=True)}."
+            f"No evidence of memorization: at most {share(found.copy_rate_upper_bound)} of the "
+            f"synthetic images are copies, at most {found.exposed.high} of {found.exposed.of} "
+            f"training patients are not excluded from being exposed, and {reference}."
         )
-    if said.kind == "memorized":
-        return f"{_near(result)}, which patients are exposed was not tested, and {reference}."
-    if said.kind == "signs" and found.n_copies:
-        back = "" if found.n_mem is None else ", but no training image stands out in return"
-        return (
-            f"{_near(result)}{back}: a few training images copied over and over look like this, "
-            f"and so do synthetic images that all look alike; {reference}."
-        )
-    if said.kind == "signs":
-        why = (
-            "the conformal test flags nothing"
-            if found.can_reject
-            else f"with {_strangers(result)} the conformal test can flag nothing"
-        )
-        return f"{reference[0].upper()}{reference[1:]}; {why}, so this is no proof."
-    if said.kind == "inconclusive":
-        return (
-            f"Nothing can be said: with {_strangers(result)} no image could have been flagged, "
-            f"however alike; {reference}."
-        )
-    what = "copies" if found.n_mem is None else "memorized images"
-    few = f"; up to {said.min_detectable - 1} {what} would have gone unnoticed in any case"
-    return (
-        f"No evidence of memorization: against {_strangers(result)} no image stands out, and "
-        f"{reference}{few if said.min_detectable > 1 else ''}."
-    )
+    return f"{said.reasons[0].removesuffix('.')}; {reference}."
 
 
-def _of(count: int, total: int, noun: str) -> str:
-    plural = noun if total == 1 else f"{noun}s"
-    return f"{count} of {total} {plural} ({percent(count / total)})"
-
-
-def _from_patients(count: int | None) -> str:
-    if count is None:
+def _rate(found: Evidence) -> str:
+    rate = found.copy_rate
+    if rate is None:
         return ""
-    return f", from {count} patient{'' if count == 1 else 's'},"
+    low, high = share(rate.low).removesuffix(" %"), share(rate.high)
+    return f", and {share(rate.estimate)} ({low} to {high}) of the synthetic images are copies"
 
 
-def _near(result: Result) -> str:
-    last = result.last
-    found = last.evidence
-    return (
-        f"{_of(found.n_copies, last.n_synthetic, 'synthetic image')} "
-        f"{'is' if found.n_copies == 1 else 'are'} nearer to a training image than images of "
-        "strangers are"
-    )
-
-
-def _strangers(result: Result) -> str:
-    count = result.data.counts["validation"].patients
-    return f"{count} validation patient{'' if count == 1 else 's'}"
-
-
-def _reference(result: Result, *, short: bool = False) -> str:
-    """Return the clause on the reference rule; short where the training images were named."""
+def _reference(result: Result) -> str:
+    """Return the clause on the reference rule."""
     found, n = result.last.evidence, result.used_training.images
-    counted = f"{found.reference_n_mem} ({percent(found.reference_n_mem / n)})"
-    if not short:
-        counted = f"{_of(found.reference_n_mem, n, 'training image')} as memorized"
+    count = found.reference_n_mem
     return (
-        f"the reference rule counts {counted}, where a generator that has memorized nothing would "
-        f"score about {percent(found.reference_null)}"
+        f"the reference rule counts {count} of {many(n, 'training image')} ({percent(count / n)}) "
+        "as memorized, where a generator that has memorized nothing would score about "
+        f"{percent(found.reference_null)}"
     )
 
 
 _OUTCOMES = {
-    "pass": "By rules that were fixed beforehand, these images pass.",
-    "fail": "By rules that were fixed beforehand, these images fail.",
-    "inconclusive": "By rules that were fixed beforehand, this audit can neither pass nor fail "
-    "these images.",
+    "pass": "these images are within the policy",
+    "fail": "these images fail",
+    "inconclusive": "this audit can neither pass nor fail these images",
 }
 
 
@@ -105,7 +66,7 @@ def explain(audit: Audit) -> str:
     nothing was found is a statement about this comparison and these sizes.
     """
     sentences = [
-        _OUTCOMES[audit.verdict.outcome],
+        rules(audit),
         *_copies(audit),
         _patients(audit),
         _noticed(audit),
@@ -117,6 +78,17 @@ def explain(audit: Audit) -> str:
     return " ".join(sentences)
 
 
+def rules(audit: Audit) -> str:
+    """Return the outcome with what it rests on: rules fixed beforehand, or changed since."""
+    outcome = _OUTCOMES[audit.verdict.outcome]
+    if audit.first_verdict is not None:
+        return (
+            "The policy was changed after the results were known (first verdict: "
+            f"{audit.first_verdict.outcome}). By the changed rules, {outcome}."
+        )
+    return f"By rules that were fixed beforehand, {outcome}."
+
+
 def _copies(audit: Audit) -> list[str]:
     found, total = audit.evidence, audit.counts["synthetic"].images
     sentences = []
@@ -126,75 +98,59 @@ def _copies(audit: Audit) -> list[str]:
             f"{part(same, total, 'synthetic image')} {'is' if same == 1 else 'are'} identical to a "
             "training image."
         )
-    rate, images = found.copy_rate, many(total, "synthetic image")
-    estimate = ""
-    if rate:
-        estimate = f"{share(rate.estimate)}, {interval(rate.low, rate.high, _sure(audit))}"
-    if found.n_copies:
+    if found.copies is not None:
+        sentences.append(_named(found.copies, "synthetic image", "copies", found.fdr))
+    if found.copy_rate:
+        rate = found.copy_rate
         sentences.append(
-            f"Among {images} {found.n_copies} {'is' if found.n_copies == 1 else 'are'} named as "
-            "copies: nearer to a training image than images of strangers are. Up to "
-            f"{share(found.fdr)} of such names are wrong, on average."
+            f"The estimated share of copies is {share(rate.estimate)}, "
+            f"{interval(rate.low, rate.high, _sure(audit))}, where a generator that has memorized "
+            "nothing has none."
         )
-        return sentences + ([f"The estimated share of copies is {estimate}."] if rate else [])
-    if rate and rate.low > 0:
-        sentences.append(
-            f"No single one of {images} could be named as a copy, but taken together they are "
-            f"nearer to the training images than images of strangers are: the estimated share of "
-            f"copies is {estimate}."
-        )
-        return sentences
-    if not found.can_reject:
-        strangers = many(audit.counts["validation"].patients, "validation patient")
-        sentences.append(
-            f"With {strangers} to compare with, no copy could have been named among {images}, so "
-            "that none was named says nothing."
-        )
-    elif audit.identical_images:
-        sentences.append("No synthetic image was named as a copy by its nearness.")
-    else:
-        sentences.append(f"Among {images} we found no evidence of copies.")
-    return sentences + _bounds(audit)
-
-
-def _bounds(audit: Audit) -> list[str]:
-    found, measured = audit.evidence, audit.selftest is not None
-    bound, smallest = found.copy_rate_upper_bound, found.min_detectable_copy_rate
-    kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
-    sentences = []
+    bound, measured = found.copy_rate_upper_bound, audit.selftest is not None
     if bound is not None:
+        kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
         sentences.append(
-            f"With {share(_sure(audit))} confidence at most {share(bound)} of them are copies "
-            f"{kinds}."
-        )
-    if smallest is not None:
-        sentences.append(
-            f"A share of such copies of {share(smallest)} would have been noticed four times in "
-            "five; a smaller one may go unnoticed."
+            f"With {share(_sure(audit))} confidence at most {share(bound)} of the synthetic images "
+            f"are copies {kinds}."
         )
     return sentences
 
 
+def _named(named: Named, noun: str, what: str, fdr: float) -> str:
+    """Say how many units are named, and how many there are at least."""
+    if not max(named.sure, named.suspect, named.at_least):
+        return f"Among {many(named.of, noun)} none stands out."
+    least = ""
+    if named.at_least:
+        least = f"; named or not, at least {named.at_least} of {named.of} are {what}"
+    if not max(named.sure, named.suspect):
+        return f"No single one of {many(named.of, noun)} could be named{least}."
+    return (
+        f"Of {many(named.of, noun)} {named.sure} {'is' if named.sure == 1 else 'are'} named for "
+        f"sure, and {named.suspect} {'is' if named.suspect == 1 else 'are'} suspect, of which up "
+        f"to {share(fdr)} are wrong on average{least}."
+    )
+
+
 def _patients(audit: Audit) -> str:
-    found, total = audit.evidence, audit.counts["training"].patients
-    exposed, fewest = found.patients_exposed, min_detectable_patients(found, total)
+    exposed, named = audit.evidence.exposed, audit.evidence.patients
     if exposed is None:
         return (
             "Whether the synthetic images lie nearer to patients of the training set than to "
             "strangers was not tested."
         )
-    if exposed:
+    who = f" {_named(named, 'training patient', 'exposed', audit.evidence.fdr)}" if named else ""
+    if exposed.low:
+        said = f"Between {exposed.low} and {exposed.high} of {many(exposed.of, 'training patient')}"
         return (
-            f"{part(exposed, total, 'training patient')} {'is' if exposed == 1 else 'are'} "
-            "exposed: the synthetic images lie nearer to their images than to those of strangers."
+            f"{said} are exposed: the synthetic images lie nearer to their images than to those of "
+            f"strangers.{who}"
         )
-    if fewest > total or found.patients_can_reject is False:
-        return "No training patient could have been flagged as exposed at these sizes."
-    unseen = (
-        f", but up to {many(fewest - 1, 'exposed patient')} would have gone unnoticed at these "
-        "sizes in any case"
+    return (
+        f"No training patient is shown to be exposed, and at most {exposed.high} of {exposed.of} "
+        f"are not excluded.{who}"
     )
-    return f"No training patient was flagged as exposed{unseen if fewest > 1 else ''}."
 
 
 def _noticed(audit: Audit) -> str:
@@ -212,7 +168,7 @@ def _noticed(audit: Audit) -> str:
     if found.low < audit.policy.min_sensitivity:
         measured = f"{measured}, too few to rely on: copies may have gone unnoticed"
     exposure = audit.selftest.sensitivity.exposure
-    if exposure is None or not exposure.n or audit.evidence.patients_exposed is None:
+    if exposure is None or not exposure.n or audit.evidence.exposed is None:
         return f"{measured}."
     weak = exposure.low < audit.policy.min_sensitivity
     return (

@@ -1,4 +1,4 @@
-"""From numbers to verdicts: on a cell of a bench, and pass, fail or inconclusive of an audit."""
+"""From numbers to verdicts: pass, fail or inconclusive, by one set of rules for bench and audit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from memtk.results.audit import AuditVerdict, Policy
 from memtk.results.formats import apart, interval, many, part, share
-from memtk.results.protocols import Evidence, Rate, SelfTest
+from memtk.results.protocols import Evidence, GroupTest, Rate, SelfTest
 from memtk.results.sample_sizes import (
     patients_for_bound,
     patients_to_flag,
@@ -18,10 +18,12 @@ from memtk.results.sample_sizes import (
 )
 from memtk.results.schema import Counts, Result
 
-CHANCE = 0.001
-"""The reference count is called more than chance below this binomial probability. Counts of
-training images that share a synthetic set vary more than a binomial, so it is strict, and it
-never decides alone: it can only turn "no evidence" into "signs"."""
+ALIKE = 0.05
+"""p-value up to which training and validation patients are taken for two populations."""
+
+BLUR = 0.01
+"""p-value up to which synthetic images that are no copies are called nearer, or farther, than
+strangers are."""
 
 
 @dataclass(frozen=True)
@@ -29,50 +31,47 @@ class Verdict:
     """What the numbers of the last checkpoint allow to say.
 
     Args:
-        kind: "memorized", "signs" (something stands out, but it proves nothing), "inconclusive"
-            (nothing could have been flagged) or "none" (nothing was flagged, but could have been).
-        min_detectable: images that must stand out before any can be flagged: training images, or
-            synthetic ones where the exposure was not tested. More than there are: none can be.
+        kind: "memorized", "inconclusive", or "none": no evidence was found, and copies or exposed
+            patients in any number that matters would have been.
+        reasons: why, a sentence each.
     """
 
-    kind: Literal["memorized", "signs", "inconclusive", "none"]
-    min_detectable: int
+    kind: Literal["memorized", "inconclusive", "none"]
+    reasons: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """The verdict in a few words."""
         return {
             "memorized": "Memorized",
-            "signs": "Signs of memorization",
             "inconclusive": "Inconclusive",
             "none": "No evidence found",
         }[self.kind]
 
 
+_KINDS: Mapping[str, Literal["memorized", "inconclusive", "none"]] = {
+    "fail": "memorized",
+    "inconclusive": "inconclusive",
+    "pass": "none",
+}
+
+
 def verdict(result: Result) -> Verdict:
-    """Return the verdict on a cell.
+    """Return the verdict on a cell: that of `decide` by the default policy.
 
-    - "memorized": the conformal test flags training images (exposure). Both sides of that
-      comparison are real images, so neither blur nor blandness of the synthetic ones brings it
-      about. If nothing was memorized, the chance of any flag is at most the false discovery rate.
-      Where the exposure was not tested: it flags copies, and the reference count is more than
-      chance as well.
-    - "signs": copies are flagged or the reference count is more than chance, without the above.
-      Synthetic images that all look alike do this too.
-    - "inconclusive": with so few validation patients nothing could have been flagged.
-    - "none" otherwise. It means that no evidence was found, never that there is none.
+    What an older memtk evaluated has named by ranks: there, training images that are flagged are
+    memorized, and all else is inconclusive.
     """
-    from scipy.special import bdtrc  # slow to import: what only reads results does without
-
-    found, n = result.last.evidence, result.used_training.images
-    tested = result.last.n_synthetic if found.n_mem is None else n
-    detectable = max(1, math.ceil(tested * found.min_p / found.fdr * (1 - 1e-12)))
-    excess = bdtrc(found.reference_n_mem - 1, n, found.reference_null) < CHANCE
-    if found.n_mem or (found.n_mem is None and found.n_copies and excess):
-        return Verdict("memorized", detectable)
-    if found.n_copies or excess:
-        return Verdict("signs", detectable)
-    return Verdict("none" if found.can_reject else "inconclusive", detectable)
+    found = result.last.evidence
+    if found.copies is None:
+        old = "An older memtk evaluated this run: evaluate it anew with `memtk results recompute`."
+        return Verdict("memorized" if found.n_mem else "inconclusive", (old,))
+    counts = result.data.counts | {
+        "training": result.used_training,
+        "synthetic": Counts(images=result.last.n_synthetic, patients=result.last.n_synthetic),
+    }
+    said = decide(Policy(), found, result.selftest, counts)
+    return Verdict(_KINDS[said.outcome], tuple(said.reasons))
 
 
 def decide(
@@ -85,17 +84,18 @@ def decide(
 ) -> AuditVerdict:
     """Return what a policy says of the numbers. The rules are fixed before anything is computed.
 
-    - **fail** if a synthetic image is identical to a training image; or the lower end of the copy
-      rate's interval exceeds `max_copy_rate`; or the share of training patients that are flagged as
-      exposed exceeds `max_exposed_patients`. An interval of less than the policy's `confidence`
-      fails nothing.
-    - **pass** only if all of this holds: the exposure was tested; the self-test was run, and the
-      lower end of the interval of its sensitivity reaches `min_sensitivity`, for the copies and,
-      where it was measured, for the training images that were copied; the upper bound of the copy
-      rate is at most `max_copy_rate`; images and patients could have been flagged at all; the
-      share of patients that may be exposed without any being flagged is at most
-      `max_unseen_patients`, where that is asked; and nothing was computed at less than the
-      policy's `confidence`.
+    - **fail** if a synthetic image is identical to a training image; or the lower end of the
+      exposed patients exceeds `max_exposed_patients`; or the lower end of the copy rate exceeds
+      `max_copy_rate` and some patient is exposed: blur, too, makes synthetic images nearer than
+      strangers are, but not the images of those who were trained on. Nothing but identical images
+      fails where training and validation patients are no one population. An interval of less than
+      the policy's `confidence` fails nothing.
+    - **pass** only if all of this holds: training and validation patients look like one population;
+      the exposure was tested; the self-test was run, and the lower end of the interval of its
+      sensitivity reaches `min_sensitivity`, for the copies and, where it was measured, for the
+      training images that were copied; no synthetic image is named for sure; the upper bound of the
+      copy rate is at most `max_copy_rate`; the upper end of the exposed patients is at most
+      `max_unseen_patients`; and nothing was computed at less than the policy's `confidence`.
     - **inconclusive** otherwise: each condition that does not hold is a reason, with what would
       change it.
 
@@ -116,16 +116,17 @@ def decide(
     return AuditVerdict(outcome="pass", reasons=case.grounds())
 
 
-def min_detectable_patients(found: Evidence, training: int) -> int:
-    """Return the fewest training patients that can be flagged; more than there are: none can be.
+def tipping_point(found: Evidence, limit: float) -> float | None:
+    """Return the least sensitivity to the generator's own copies at which a pass holds.
 
-    Args:
-        found: whose own number is taken where it is there.
-        training: patients.
+    s* = f + (q - f) / limit, of the false positive rate f and the upper end q of the flagged share;
+    see `memtk.memorization.tipping_point`. None where it was not computed.
     """
-    if found.min_detectable_patients is not None:
-        return found.min_detectable_patients
-    return max(1, math.ceil(training * found.min_p / found.fdr * (1 - 1e-12)))
+    rule = found.threshold
+    if rule is None or limit <= 0:
+        return None
+    f = rule.false_positive_rate
+    return max(0.0, f + (rule.flagged_high - f) / limit)
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,18 @@ class _Case:
     def confidence(self) -> float:
         return self.found.confidence or self.policy.confidence
 
+    @property
+    def apart(self) -> GroupTest | None:
+        """The test of training against validation patients, where it rejects."""
+        test = self.found.comparable and self.found.comparable.population
+        return test if test and test.p <= ALIKE else None
+
+    @property
+    def blurred(self) -> GroupTest | None:
+        """The test of the other synthetic images, where these are nearer than strangers are."""
+        test = self.found.comparable and self.found.comparable.synthetic
+        return test if test and test.p <= BLUR and test.nearer else None
+
     def failures(self) -> list[str]:
         reasons, limit = [], self.policy.max_copy_rate
         if self.identical:
@@ -166,34 +179,39 @@ class _Case:
                 f"{many(self.identical, 'synthetic image')} {are} identical to a training image, "
                 "voxel for voxel."
             )
-        rate = self.found.copy_rate
-        if rate and self.sure and rate.low > limit:
+        exposed, rate = self.found.exposed, self.found.copy_rate
+        if self.apart or not self.sure or exposed is None or not exposed.low:
+            return reasons
+        if exposed.low / self.training > self.policy.max_exposed_patients:
+            named = self.found.patients.sure if self.found.patients else 0
+            by_name = f", {named} of them by name" if named else ""
+            reasons.append(
+                f"At least {part(exposed.low, self.training, 'training patient')} "
+                f"{'is' if exposed.low == 1 else 'are'} exposed{by_name}: the synthetic images lie "
+                "nearer to their images than to those of strangers. Tolerable is "
+                f"{_at_most(self.policy.max_exposed_patients)}."
+            )
+        if rate and rate.low > limit:
             reasons.append(
                 f"The copy rate is at least {apart(rate.low, limit)} (estimate "
                 f"{share(rate.estimate)}, {interval(rate.low, rate.high, self.confidence)}); "
                 f"tolerable is {_at_most(limit)}."
             )
-        exposed = self.found.patients_exposed
-        if exposed and exposed / self.training > self.policy.max_exposed_patients:
-            are = "is" if exposed == 1 else "are"
-            reasons.append(
-                f"{part(exposed, self.training, 'training patient')} {are} exposed: their images "
-                "are nearer to the synthetic ones than those of strangers are; tolerable is "
-                f"{_at_most(self.policy.max_exposed_patients)}. Were no patient exposed, any would "
-                f"be flagged in at most {share(self.found.fdr)} of such audits."
-            )
         return reasons
 
     def missing(self) -> list[str]:
         reasons = [] if self.sure else [self._unsure()]
-        if self.found.patients_exposed is None:
+        reasons += self._two_populations()
+        if self.found.exposed is None:
             reasons.append(
                 "Whether training patients are exposed was not tested. It needs an embedder that "
                 "has not seen the training images: one trained on the synthetic images, or on "
                 "images of other patients altogether."
             )
-        reasons += self._unable()
-        reasons += self._unseen()
+        if self.apart:  # all that follows compares them
+            return reasons
+        reasons += self._alone()
+        reasons += self._not_excluded()
         reasons += self._weak()
         return [*reasons, *self._loose()]
 
@@ -203,42 +221,71 @@ class _Case:
             "that the policy asks for: run the audit again with this policy."
         )
 
-    def _unable(self) -> list[str]:
-        """Say where nothing could have been flagged, on either side."""
-        blind = [] if self.found.can_reject else ["synthetic image"]
-        if self.found.patients_exposed is not None and not self._patients_can_reject:
-            blind.append("training patient")
-        if not blind:
+    def _two_populations(self) -> list[str]:
+        test = self.apart
+        if test is None:
             return []
         return [
-            f"With {many(self.validation, 'validation patient')} no {' and no '.join(blind)} could "
-            f"have been flagged, however alike. At least {patients_to_flag(self.found.fdr)} "
-            "validation patients are needed."
+            "The training and the validation patients do not look like one population "
+            f"(p = {test.p:.3g}, {share(test.size)} of the largest possible distance): another "
+            "site, scanner or preparation looks like memorization, and hides it. Take validation "
+            "patients from where the training patients come from, or compare within a column of "
+            "the manifest that tells the groups apart (--stratify site)."
         ]
 
-    def _unseen(self) -> list[str]:
-        """Say whether more patients may be exposed without a flag than is tolerable."""
-        limit = self.policy.max_unseen_patients
-        unseen = min_detectable_patients(self.found, self.training) - 1
-        if limit is None or self.found.patients_exposed is None or not self._patients_can_reject:
+    def _alone(self) -> list[str]:
+        """Say where synthetic images stand out, and no patient in return."""
+        copies, rate, exposed = self.found.copies, self.found.copy_rate, self.found.exposed
+        if exposed is not None and exposed.low:
             return []
-        if unseen / self.training <= limit:
+        blur = "which blur also causes"
+        if test := self.blurred:
+            blur = (
+                "which blur also causes, and those that are no copies are nearer too "
+                f"(p = {test.p:.3g}, shifted by {share(test.size)})"
+            )
+        reasons = []
+        if copies and copies.sure:
+            reasons.append(
+                f"{part(copies.sure, copies.of, 'synthetic image')} "
+                f"{'is' if copies.sure == 1 else 'are'} named as copies for sure, and no patient "
+                "is shown to be exposed in return. Look at the pairs in the report, and hold these "
+                "images back: memtk release."
+            )
+        if rate and rate.low > self.policy.max_copy_rate and self.sure:
+            reasons.append(
+                f"The copy rate is at least {share(rate.low)}: synthetic images are nearer to the "
+                f"training images than strangers are, {blur}. No patient is shown to be exposed in "
+                "return, so this alone fails nothing."
+            )
+        return reasons
+
+    def _not_excluded(self) -> list[str]:
+        """Say whether more patients may be exposed than is tolerable."""
+        exposed, limit = self.found.exposed, self.policy.max_unseen_patients
+        if exposed is None or exposed.high / self.training <= limit:
             return []
-        # the fewest that can be flagged: T / (fdr (V + 1))
-        spared = math.floor(limit * self.training) + 1
-        needed = math.ceil(self.training / (self.found.fdr * spared)) - 1
+        said = (
+            f"Up to {part(exposed.high, self.training, 'training patient')} are not excluded from "
+            f"being exposed; tolerable is {_at_most(limit)}."
+        )
+        if limit == 0:
+            return [f"{said} That no patient at all is exposed cannot be shown."]
+        fewest = self.training * (1 - ((1 - self.confidence) / 2) ** (1 / self.training))
+        if fewest / self.training > limit:
+            return [
+                f"{said} With {many(self.training, 'training patient')} no fewer than "
+                f"{math.ceil(fewest)} can be excluded, whatever is found."
+            ]
+        if exposed.high == self.training:
+            return [
+                f"{said} No planted copy shows how well exposed patients would be seen: the "
+                "self-test does so."
+            ]
         return [
-            f"Up to {part(unseen, self.training, 'training patient')} may be exposed without any "
-            f"being flagged; tolerable is {_at_most(limit)}. About "
-            f"{many(max(needed, self.validation + 1), 'validation patient')} instead of "
-            f"{self.validation} would change that."
+            f"{said} More validation patients than {self.validation}, or an embedder that sees "
+            "more of the planted copies, would bring that down."
         ]
-
-    @property
-    def _patients_can_reject(self) -> bool:
-        if self.found.patients_can_reject is not None:
-            return self.found.patients_can_reject
-        return min_detectable_patients(self.found, self.training) <= self.training
 
     def _weak(self) -> list[str]:
         """Say where copies might go unnoticed."""
@@ -250,7 +297,7 @@ class _Case:
             ]
         sides = {"noticed": self.selftest.sensitivity.conformal}
         exposure = self.selftest.sensitivity.exposure
-        if exposure and self.found.patients_exposed is not None:
+        if exposure and self.found.exposed is not None:
             sides["saw the training image exposed by"] = exposure
         return [reason for did, found in sides.items() for reason in self._missed(did, found)]
 
@@ -338,24 +385,45 @@ class _Case:
 
     def grounds(self) -> list[str]:
         assert self.selftest is not None and self.found.copy_rate_upper_bound is not None
-        sensitivity, exposed = self.selftest.sensitivity.conformal, self.found.patients_exposed or 0
-        fewest = min_detectable_patients(self.found, self.training)
-        unseen = many(fewest - 1, "exposed patient")
-        few = f" Up to {unseen} would have gone unnoticed at these sizes." if fewest > 1 else ""
+        exposed, sensitivity = self.found.exposed, self.selftest.sensitivity.conformal
+        assert exposed is not None
+        limit = self.policy.max_copy_rate
         named = self.found.n_copies
         verb = "is" if named == 1 else "are"
-        copies = f" {many(named, 'synthetic image')} {verb} named as copies all the same."
+        suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
+        least = tipping_point(self.found, limit)
+        holds = (
+            f" This holds as long as at least {share(min(least, 1.0))} of the generator's copies "
+            "are as recognisable as ours."
+            if least is not None
+            else ""
+        )
         return [
             f"With {share(self.confidence)} confidence the copy rate is at most "
-            f"{share(self.found.copy_rate_upper_bound)}; tolerable is "
-            f"{_at_most(self.policy.max_copy_rate)}.{copies if named else ''}",
-            f"{part(exposed, self.training, 'training patient')} "
-            f"{'is' if exposed == 1 else 'are'} flagged as exposed; tolerable is "
-            f"{_at_most(self.policy.max_exposed_patients)}.{few}",
+            f"{share(self.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."
+            f"{suspects if named else ''}{holds}",
+            f"At most {part(exposed.high, self.training, 'training patient')} "
+            f"{'is' if exposed.high == 1 else 'are'} not excluded from being exposed; tolerable is "
+            f"{_at_most(self.policy.max_unseen_patients)}.",
             f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
             f"{share(self.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
-            f"the policy asks for {share(self.policy.min_sensitivity)}.",
+            f"the policy asks for {share(self.policy.min_sensitivity)}.{self._hardest()}",
         ]
+
+    def _hardest(self) -> str:
+        """Say of which planted copies the fewest were noticed, beside the mixed ones."""
+        assert self.selftest is not None
+        plants = [p for p in self.selftest.plants if p.nominal and p.found.conformal.n]
+        if not plants:
+            return ""
+        weakest = min(plants, key=lambda p: p.found.conformal.rate)
+        strength = f" of {weakest.strength:g} {weakest.unit}".rstrip() if weakest.strength else ""
+        said = f" Of the hardest kind, {weakest.kind}{strength}, it noticed "
+        said += f"{weakest.found.conformal.count} of {weakest.found.conformal.n}"
+        trip = next((p.found.conformal for p in plants if p.kind == "autoencoder"), None)
+        if trip is not None and weakest.kind != "autoencoder":
+            said += f", and through the generator's own autoencoder {trip.count} of {trip.n}"
+        return f"{said}."
 
 
 def _at_most(limit: float) -> str:

@@ -79,9 +79,9 @@ def test_distances_have_a_scale_of_their_own():
     rows = rng.normal(size=(200, 16))
     away = np.sqrt(((rows[100:, None] - rows[None, :100]) ** 2).sum(2)).min(1)
     away[60:63] *= 0.01
-    said = tail_test(PatientGroup(-away[50:]), PatientGroup(-away[:50]), scale="distance")
+    said = tail_test(PatientGroup(-away[50:]), PatientGroup(-away[:50]))
     assert np.flatnonzero(said.sure).tolist() == [10, 11, 12]
-    exact = tail_test(PatientGroup(np.zeros(1)), PatientGroup(-away[:50]), scale="distance")
+    exact = tail_test(PatientGroup(np.zeros(1)), PatientGroup(-away[:50]))
     assert 0 < exact.p[0] < 1e-3
 
 

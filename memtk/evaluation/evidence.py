@@ -1,0 +1,335 @@
+"""From the nearest similarities of one synthetic set to what the verdict rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from memtk.interfaces import Levels
+from memtk.memorization import (
+    AtLeast,
+    Dar,
+    Exchangeability,
+    PatientGroup,
+    TailTest,
+    ThresholdRule,
+    at_least,
+    benjamini_hochberg,
+    best_threshold,
+    bulk_test,
+    clopper_pearson,
+    copy_rate,
+    dar,
+    exposed_interval,
+    holm,
+    tail_test,
+)
+from memtk.results import (
+    Comparable,
+    Evidence,
+    Exposed,
+    GroupTest,
+    Named,
+    RateInterval,
+    ThresholdRates,
+)
+from memtk.results.verdicts import ALIKE, BLUR
+
+SURE = 0.05
+"""Level of the names that are sure (Holm)."""
+
+ALL_FOUND = np.full(10_000, np.inf)
+"""Similarity of planted copies where none were made: every copy is taken as found."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The tests of one kind of unit: synthetic images, training images or training patients.
+
+    Args:
+        test: p-values and names, by the tail of the strangers.
+        least: how many are no strangers, at least, of all and of the most alike.
+    """
+
+    test: TailTest
+    least: AtLeast
+
+    def named(self) -> Named:
+        """Return the counts for the record."""
+        test = self.test
+        return Named(
+            of=len(test.p),
+            sure=int(test.sure.sum()),
+            suspect=int(test.suspect.sum()),
+            at_least=self.least.count,
+            model=test.model,
+            check=test.check,
+            reason=test.reason,
+        )
+
+    def at_least(self) -> np.ndarray:
+        """Return for each unit how many of it and the more alike ones are no strangers, (T,)."""
+        found = np.empty(len(self.test.p), dtype=np.int64)
+        found[self.least.order] = self.least.of_top
+        return found
+
+    def without_names(self, kept: np.ndarray | None = None) -> Side:
+        """Return the same with the names of those `kept` alone, bool (T,); None: of no unit."""
+        kept = np.zeros(len(self.test.p), dtype=bool) if kept is None else kept
+        test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
+        return replace(self, test=test)
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What is tested and flagged in one synthetic set.
+
+    Args:
+        dar: by the reference method.
+        copies: the synthetic images.
+        exposure: the training images; None without an exposure side.
+        patients: the training patients; None likewise.
+        people: the patient of each training image, (N,).
+        comparable: whether those compared are alike but for what was memorized.
+    """
+
+    dar: Dar
+    copies: Side
+    exposure: Side | None
+    patients: Side | None
+    people: Sequence[Hashable]
+    comparable: Comparable
+
+    @property
+    def flags(self) -> dict[str, np.ndarray]:
+        """What is flagged, by name.
+
+        "memorized" (N,) and "copied" (M,) by the reference rule, bool. Of the copies, (M,):
+        "copies_p"; "copies_sure" and "copies_flagged" (sure or suspect), bool; "copies_at_least",
+        how many of it and the more alike ones are copies. With an exposure side the same of the
+        training images, "exposure_...", (N,), and of the patient of each, "exposure_patient_...".
+        """
+        flags = {"memorized": self.dar.memorized, "copied": self.dar.copies}
+        flags |= _flags("copies", self.copies)
+        if self.exposure is None or self.patients is None:
+            return flags
+        row = {name: i for i, name in enumerate(self.patients.test.names)}
+        whose = np.array([row[name] for name in self.people])
+        people = {k: v[whose] for k, v in _flags("exposure_patient", self.patients).items()}
+        return flags | _flags("exposure", self.exposure) | people
+
+
+def _flags(name: str, side: Side) -> dict[str, np.ndarray]:
+    return {
+        f"{name}_p": side.test.p,
+        f"{name}_sure": side.test.sure,
+        f"{name}_flagged": side.test.suspect | side.test.sure,
+        f"{name}_at_least": side.at_least(),
+    }
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The similarities of one synthetic set, with whose they are.
+
+    Args:
+        arrays: of `memtk.evaluation.neighbours`.
+        training: the patient of each training image, (N,); if empty, each is another.
+        validation: likewise, (V,).
+        population: whether training and validation patients are one population; None: not tested.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    training: Sequence[Hashable] = ()
+    validation: Sequence[Hashable] = ()
+    population: Exchangeability | None = None
+
+    @property
+    def has_exposure(self) -> bool:
+        """Whether there is a side of the training images."""
+        return "exposure_train_synthetic" in self.arrays
+
+    def strangers(self, name: str) -> PatientGroup:
+        """Return the validation images with the similarities `name`."""
+        return PatientGroup(self.arrays[name], self.validation, "validation images")
+
+    @property
+    def planted(self) -> PatientGroup:
+        """The planted copies, one a patient."""
+        return PatientGroup(self.arrays.get("planted", ALL_FOUND))
+
+
+def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
+    """Test one synthetic set by every rule.
+
+    Names are given where the comparison allows them. Where training and validation patients are no
+    one population (p <= `ALIKE`) nobody is named. Where synthetic images that are no copies are
+    nearer to the training images than strangers are, as blurred or bland ones are, only those are
+    named whose training image is exposed too: both sides of that comparison are real.
+
+    Args:
+        levels: `fdr` is that of the suspects; those that are sure have `SURE` (Holm).
+        seed: of the resampling.
+    """
+    arrays = groups.arrays
+    made, back = arrays["train_synthetic"], arrays["synthetic_train"]
+    strangers = groups.strangers("validation_train")
+    tested = PatientGroup(back, name="synthetic images")
+    copies = _side(tested, strangers, levels, seed)
+    exposure = patients = None
+    if groups.has_exposure:
+        seen, unseen = (
+            arrays["exposure_train_synthetic"],
+            groups.strangers("exposure_validation_synthetic"),
+        )
+        exposure = _side(PatientGroup(seen, name="training images"), unseen, levels, seed)
+        people = PatientGroup(seen, groups.training, "training images")
+        patients = _side(people, unseen, levels, seed)
+    bulk = bulk_test(tested, strangers, seed=seed)
+    population = groups.population
+    if population is not None and population.p <= ALIKE:
+        copies = copies.without_names()
+        exposure = exposure and exposure.without_names()
+        patients = patients and patients.without_names()
+    elif bulk.p <= BLUR and bulk.nearer:
+        kept = None
+        if exposure is not None:
+            kept = exposure.test.suspect[_nearest(arrays)]
+        copies = copies.without_names(kept)
+    return Tests(
+        dar=dar(arrays["train_validation"], made, back, arrays["validation_train"]),
+        copies=copies,
+        exposure=exposure,
+        patients=patients,
+        people=groups.training or range(len(made)),
+        comparable=Comparable(
+            population=GroupTest(**asdict(population)) if population else None,
+            synthetic=GroupTest(**asdict(bulk)),
+        ),
+    )
+
+
+def _nearest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return which training image each synthetic image shows, in the eyes of the exposure, (M,)."""
+    found: np.ndarray = arrays["exposure_synthetic_train_index"]
+    return found
+
+
+def _side(tested: PatientGroup, strangers: PatientGroup, levels: Levels, seed: int) -> Side:
+    test = tail_test(tested, strangers, levels=(SURE, levels.fdr), seed=seed)
+    return Side(test, at_least(tested, strangers, confidence=levels.confidence, seed=seed))
+
+
+def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> Evidence:
+    """Return what the verdict on one synthetic set rests on.
+
+    Args:
+        tests: of the same groups.
+        seed: of the draws that intervals rest on.
+    """
+    copies, exposure, patients = tests.copies, tests.exposure, tests.patients
+    strangers = groups.strangers("validation_train")
+    return Evidence(
+        alpha=levels.alpha,
+        fdr=levels.fdr,
+        confidence=levels.confidence,
+        tau=tests.dar.tau,
+        reference_n_mem=tests.dar.n_mem,
+        reference_null=tests.dar.expected_mem_fraction,
+        copies=copies.named(),
+        training_images=exposure.named() if exposure else None,
+        patients=patients.named() if patients else None,
+        exposed=_exposed(tests, groups, levels, seed),
+        comparable=tests.comparable,
+        n_copies=int(copies.test.suspect.sum()),
+        n_mem=int(exposure.test.suspect.sum()) if exposure else None,
+        patients_exposed=int(patients.test.suspect.sum()) if patients else None,
+        min_p=1 / (len(strangers.sizes) + 1),
+        can_reject=_can_name(copies.test, levels.fdr),
+        **_rates(tests, groups, levels, seed),
+        notes=_notes(tests, groups),
+    )
+
+
+def _can_name(test: TailTest, fdr: float) -> bool:
+    """Return whether any unit could have been named: by ranks few patients forbid it."""
+    smallest = 1 / (1 + test.strangers)
+    return test.model != "ranks" or bool(benjamini_hochberg(np.full(len(test.p), smallest), fdr)[0])
+
+
+def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str, Any]:
+    """Return the copy rate by the threshold that strangers and planted copies choose.
+
+    Where synthetic images that are no copies lie farther from the training images than strangers
+    do, strangers tell nothing of how many of them lie above the threshold: the upper ends then take
+    it that none does.
+    """
+    back = groups.arrays["synthetic_train"]
+    strangers, planted = groups.strangers("validation_train"), groups.planted
+    chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
+    rate = copy_rate(
+        back, strangers, planted, threshold=chosen, confidence=levels.confidence, seed=seed
+    )
+    high, bound = rate.high, rate.upper_bound
+    bulk = tests.comparable.synthetic
+    if bulk is not None and bulk.p <= BLUR and not bulk.nearer:
+        nobody = PatientGroup(np.full(len(strangers.sizes), -np.inf))
+        alone = copy_rate(
+            back, nobody, planted, threshold=chosen, confidence=levels.confidence, seed=seed
+        )
+        high, bound = max(high, alone.high), max(bound, alone.upper_bound)
+    rule, flagged = ThresholdRule(chosen, strangers, planted), int((back > chosen).sum())
+    return {
+        "copy_rate": RateInterval(estimate=rate.estimate, low=rate.low, high=high),
+        "copy_rate_upper_bound": bound,
+        "threshold": ThresholdRates(
+            similarity=chosen,
+            flagged=flagged,
+            flagged_high=clopper_pearson(flagged, len(back), 2 * levels.confidence - 1).high,
+            false_positive_rate=rule.false_positive_rate,
+            sensitivity=rule.sensitivity,
+        ),
+    }
+
+
+def _exposed(tests: Tests, groups: Groups, levels: Levels, seed: int) -> Exposed | None:
+    """Return between how many and how many training patients are exposed.
+
+    Each end errs with half of what is missing to the confidence; names (Holm) raise the lower one,
+    with half of that again.
+    """
+    if tests.patients is None:
+        return None
+    of = len(tests.patients.test.p)
+    population = tests.comparable.population
+    if population is not None and population.p <= ALIKE:
+        return Exposed(low=0, high=of, of=of)
+    level = (1 - levels.confidence) / 4
+    sure = int(holm(tests.patients.test.p, level).sum())
+    if "exposure_planted" not in groups.arrays:
+        return Exposed(low=max(sure, tests.patients.least.count), high=of, of=of)
+    found = exposed_interval(
+        PatientGroup(groups.arrays["exposure_train_synthetic"], groups.training),
+        groups.strangers("exposure_validation_synthetic"),
+        PatientGroup(groups.arrays["exposure_planted"]),
+        sure=sure,
+        confidence=levels.confidence,
+        seed=seed,
+    )
+    return Exposed(low=found.low, high=found.high, of=of)
+
+
+def _notes(tests: Tests, groups: Groups) -> list[str]:
+    notes = []
+    if tests.copies.test.model == "ranks":
+        notes.append(
+            f"Names rest on ranks alone: {tests.copies.test.reason}. Few copies can be named then."
+        )
+    if "planted" not in groups.arrays:
+        notes.append(
+            "No copies were planted: the copy rate is not corrected for copies that go unnoticed."
+        )
+    return notes
