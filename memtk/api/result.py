@@ -15,10 +15,9 @@ from memtk.files import explain, write_text
 from memtk.report.page import render
 from memtk.report.terminal import audit_summary
 from memtk.results import Audit, Evidence
-from memtk.results.formats import interval, many, part, share
+from memtk.results.formats import many, part, share
+from memtk.results.sentences import TITLES, copy_rate, exposed_range
 from memtk.results.sentences import explain as in_words
-
-TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class AuditResult:
 
     @property
     def exposed_images(self) -> list[Pair]:
-        """The training images that are flagged as exposed, the most suspicious first."""
+        """The training images that are named as exposed, the most suspicious first."""
         return [pair for pair in self.training_images if pair.named]
 
     @property
@@ -182,18 +181,23 @@ class AuditResult:
         """Return the numbers that matter, with what they are."""
         audit, found = self.audit, self._found
         n, m = audit.counts["training"].images, audit.counts["synthetic"].images
-        sure = found.confidence or audit.policy.confidence
-        rows = [("named as copies", part(found.n_copies, m, "synthetic image"))]
-        if found.copy_rate:
-            rate = found.copy_rate
-            rows.append(
-                ("copy rate", f"{share(rate.estimate)}, {interval(rate.low, rate.high, sure)}")
-            )
+        rows = [
+            ("copy rate", copy_rate(found) or "not computed"),
+            ("patients", exposed_range(found) or "not tested"),
+        ]
         if found.copy_rate_upper_bound is not None:
             rows.append(("copy rate at most", share(found.copy_rate_upper_bound)))
-        if found.exposed is not None:
-            low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
-            rows.append(("exposed", f"{low} to {high} of {many(of, 'training patient')}"))
+        named = found.copies
+        if named is None:
+            rows.append(("flagged as copies", part(found.n_copies, m, "synthetic image")))
+        else:
+            rows.append(
+                (
+                    "named as copies",
+                    f"{named.sure} for sure, {named.suspect} suspect of "
+                    f"{many(m, 'synthetic image')}; named or not, at least {named.at_least}",
+                )
+            )
         if audit.selftest and audit.selftest.sensitivity.conformal.n:
             noticed = audit.selftest.sensitivity.conformal
             rows.append(("planted copies noticed", part(noticed.count, noticed.n, "planted copy")))

@@ -153,6 +153,9 @@ def conditions(run: Run) -> dict[str, str]:
         "similarity": _component(result.components.similarity),
         "levels": f"alpha {test.alpha:g}, false discovery rate {test.fdr:g}, "
         f"intervals of {confidence}",
+        "who is named": "by ranks (an older memtk)"
+        if test.copies is None
+        else "by how far beyond strangers they lie",
         "copies planted": "no: the copy rate is not corrected for copies that go unnoticed"
         if result.selftest is None
         else "yes: the copy rate is corrected by the sensitivity",

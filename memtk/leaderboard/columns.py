@@ -13,7 +13,7 @@ from memtk.results.formats import share
 from memtk.results.measures import measures_of
 
 OWN = ("verdict", "quality", "attack", "run")
-"""Groups of columns that are no protocol's. What the verdict rests on comes first."""
+"""Groups of columns that are no protocol's. The copy rate and the exposed patients stand first."""
 
 Value = Callable[[Result], float | None]
 Text = Callable[[Result], str]
@@ -38,7 +38,7 @@ class Column:
     label: str
     group: str
     value: Value
-    unit: Literal["share", "count", "number", "seconds"]
+    unit: Literal["share", "number", "seconds"]
     count: Text = lambda result: ""
     beside: str = ""
     other: Value = lambda result: None
@@ -65,7 +65,6 @@ def columns_of(rows: Iterable[Row]) -> list[Column]:
     names = sorted({name for result in results for name in result.last.quality})
     attacks = sorted({name for result in results for name in result.membership})
     return [
-        *VERDICT,
         *(_protocol(name, key, results) for name, key in _first_measures(results)),
         *(_quality(name) for name in names),
         *(column for name in attacks for column in _attack(name, results)),
@@ -77,7 +76,7 @@ def shown(column: Column, row: Row) -> Shown:
     """Return what a row says in a column."""
     values = row.values(column.value)
     if not values:
-        return Shown(None, "–", "not tested" if column.group == "verdict" else "")
+        return Shown(None, "–")
     notes = []
     if len(row.runs) == 1:
         notes.append(column.count(row.runs[0].result))
@@ -99,13 +98,11 @@ def _range(values: Sequence[float], unit: str) -> str:
 def written(value: float, unit: str) -> str:
     """Return a number for a reader.
 
-    >>> written(0.453, "share"), written(3.0, "count"), written(0.32095, "number")
-    ('45.3 %', '3', '0.321')
+    >>> written(0.453, "share"), written(12.7, "seconds"), written(0.32095, "number")
+    ('45.3 %', '13', '0.321')
     """
     if unit == "share":
         return share(min(max(value, 0.0), 1.0))
-    if unit == "count":
-        return f"{value:g}" if value == round(value) else f"{value:.1f}"
     return f"{value:.0f}" if unit == "seconds" and value >= 10 else f"{value:.3g}"
 
 
@@ -118,39 +115,12 @@ def copy_rate(row: Row) -> Shown:
     return Shown(rate.estimate, share(rate.estimate), f"{low} to {high}")
 
 
-def _exposed(result: Result) -> float | None:
-    found = result.last.evidence.n_mem
-    return None if found is None else found / max(1, result.used_training.images)
-
-
-VERDICT = (
-    Column(
-        "copies",
-        "copies flagged",
-        "verdict",
-        lambda r: r.last.evidence.n_copies / r.last.n_synthetic,
-        "share",
-        lambda r: f"{r.last.evidence.n_copies} of {r.last.n_synthetic}",
-    ),
-    Column(
-        "exposed",
-        "training images flagged",
-        "verdict",
-        _exposed,
-        "share",
-        lambda r: f"{r.last.evidence.n_mem} of {r.used_training.images}",
-    ),
-    Column(
-        "patients",
-        "exposed patients",
-        "verdict",
-        lambda r: r.last.evidence.patients_exposed,
-        "count",
-        beside="of",
-        other=lambda r: r.used_training.patients,
-    ),
-)
-"""The columns that every table has, beside the copy rate."""
+def exposed(row: Row) -> Shown:
+    """Return between how many and how many training patients are exposed."""
+    found = row.exposed
+    if found is None:
+        return Shown(None, "–", "not tested")
+    return Shown(found.low / max(1, found.of), f"{found.low} to {found.high}", f"of {found.of}")
 
 
 def _first_measures(results: Sequence[Result]) -> list[tuple[str, str]]:

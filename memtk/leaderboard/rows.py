@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from memtk.leaderboard.collection import Run
-from memtk.results import Result, Used
+from memtk.results import Exposed, Result, Used
 from memtk.results.collect import key_of
 from memtk.results.verdicts import Verdict, verdict
 
@@ -123,6 +123,19 @@ class Row:
             min(rate.low for rate in known),
             max(rate.high for rate in known),
         )
+
+    @property
+    def exposed(self) -> Exposed | None:
+        """The exposed patients, from the lowest lower end of its seeds to the highest upper one.
+
+        None where any of its seeds has none, or they are of other numbers of patients.
+        """
+        found = [run.result.last.evidence.exposed for run in self.runs]
+        known = [each for each in found if each is not None]
+        if not known or len(known) < len(found) or len({each.of for each in known}) > 1:
+            return None
+        low, high = min(each.low for each in known), max(each.high for each in known)
+        return Exposed(low=low, high=high, of=known[0].of)
 
     def values(self, of: Callable[[Result], float | None]) -> list[float]:
         """Return a number of every seed that has it."""

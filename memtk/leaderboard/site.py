@@ -15,7 +15,7 @@ from memtk.files import replacing, write_text
 from memtk.folders import claim, remove, sweep
 from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Run
-from memtk.leaderboard.columns import OWN, columns_of, copy_rate, shown
+from memtk.leaderboard.columns import OWN, columns_of, copy_rate, exposed, shown
 from memtk.leaderboard.rows import make_rows
 from memtk.leaderboard.tables import RULE, markdown, spreadsheet
 from memtk.report.page import open_templates, style
@@ -74,6 +74,7 @@ def index_page(boards: list[Board], collection: Collection) -> str:
         rule=RULE,
         shown=shown,
         copy_rate=copy_rate,
+        exposed=exposed,
         up="",
     )
 
@@ -101,6 +102,7 @@ def run_page(run: Run, report: str = "") -> str:
         checkpoints=[(c, {m.name: m for m in measures_of(result, c)}) for c in result.evaluated],
         shown=shown,
         copy_rate=copy_rate,
+        exposed=exposed,
         provenance=provenance_of(result),
         asked=asked,
         report=report,

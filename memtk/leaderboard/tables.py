@@ -9,7 +9,7 @@ from statistics import fmean
 
 from memtk.leaderboard.boards import Board
 from memtk.leaderboard.collection import Refused
-from memtk.leaderboard.columns import OWN, copy_rate, shown
+from memtk.leaderboard.columns import OWN, copy_rate, exposed, shown
 from memtk.leaderboard.rows import Rank, Row
 from memtk.results.formats import many
 from memtk.results.untrusted import inert
@@ -53,7 +53,15 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
 
 
 def _table(board: Board) -> str:
-    heads = ["rank", "generator", "package", "mitigations", "copy rate", "interval"]
+    heads = [
+        "rank",
+        "generator",
+        "package",
+        "mitigations",
+        "copy rate",
+        "interval",
+        "exposed patients",
+    ]
     # a protocol's numbers share no column with another's
     heads += [c.label if c.group in OWN else f"{c.group}: {c.label}" for c in board.columns]
     heads += ["seeds", "verdict"]
@@ -64,7 +72,7 @@ def _table(board: Board) -> str:
 
 
 def _cells(board: Board, row: Row, rank: Rank | None) -> list[str]:
-    used, rate = row.generator, copy_rate(row)
+    used, rate, people = row.generator, copy_rate(row), exposed(row)
     name = f"{used.name} ({row.remarks})" if row.remarks else used.name
     place = f"truth: {row.truth}" if row.truth else "–" if rank is None else str(rank)
     numbers = []
@@ -74,6 +82,7 @@ def _cells(board: Board, row: Row, rank: Rank | None) -> list[str]:
     package = f"{used.distribution} {used.version}"
     return [
         *(place, name, package, row.mitigations or "–", rate.text, rate.note),
+        f"{people.text} {people.note}" if row.exposed else "not tested",
         *(*numbers, row.seeds, row.verdict.title),
     ]
 
@@ -104,7 +113,7 @@ _FIXED = (
     *("table", "benchmark", "images", "dims", "N", "M", "V", "embedder", "similarity"),
     *("generator", "package", "version", "mitigations", "remarks", "preset", "truth"),
     *("rank_best", "rank_worst", "copy_rate", "copy_rate_low", "copy_rate_high"),
-    *("seeds", "verdict"),
+    *("exposed_low", "exposed_high", "training_patients", "seeds", "verdict"),
 )
 
 
@@ -128,6 +137,7 @@ def spreadsheet(boards: Sequence[Board]) -> str:
 
 def _numbers(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
     result, rate, used = row.runs[0].result, row.copy_rate, row.generator
+    people = row.exposed
     values: list[object] = [
         *(board.key, board.benchmark, board.images, board.dims, result.used_training.images),
         *(result.last.n_synthetic, result.data.counts["validation"].images),
@@ -136,7 +146,8 @@ def _numbers(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
         *(row.presets, row.truth),
         *((rank.best, rank.worst) if rank else ("", "")),
         *((rate.estimate, rate.low, rate.high) if rate else ("", "", "")),
-        *(row.seeds, row.verdict.kind),
+        *((people.low, people.high) if people else ("", "")),
+        *(result.used_training.patients, row.seeds, row.verdict.kind),
     ]
     line = {
         name: inert(value) if isinstance(value, str) else value

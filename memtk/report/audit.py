@@ -12,6 +12,7 @@ from memtk.report.pictures import find_pairs
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of_audit, repeat_audit
 from memtk.report.sections import (
+    names_section,
     pairs_section,
     provenance_section,
     reading_section,
@@ -21,13 +22,13 @@ from memtk.report.sections import (
 from memtk.results import Audit, explain, has_arrays, read_arrays, read_audit, read_run_file
 from memtk.results.formats import many
 from memtk.results.measures import audit_measures, main_measures
+from memtk.results.sentences import TITLES, copy_rate, exposed_range
 
 ARRAYS = "audit"
 """The group of arrays.h5 with what the audit was computed from."""
 
 _SENTENCES = {
-    "pass": "Nothing was found that the policy does not tolerate, by an audit that could have "
-    "found it.",
+    "pass": "What was found, and what could not be excluded, is within the policy.",
     "fail": "More was found than the policy tolerates.",
     "inconclusive": "Nothing was found that fails, but what a pass needs could not be shown.",
 }
@@ -88,9 +89,11 @@ def audit_section(
         pairs = None
         if arrays and images:
             pairs = find_pairs(arrays, images["training"], images["synthetic"], key, "synthetic")
-        parts.append(pairs_section(pairs, audit.data, tau))
+        parts.append(pairs_section(pairs, audit.data, tau, arrays))
     if audit.selftest:
         parts.append(selftest_section(audit.selftest))
+    if names := names_section(audit.evidence):
+        parts.append(names)
     parts.append(make_section("policy", "The policy", "policy.html", policy=audit.policy))
     parts = plugins.among(parts, lambda: run_of("audit", audit, path, [ARRAYS], images, {}, key))
     parts.append(provenance_section(provenance_of_audit(audit), command))
@@ -102,6 +105,8 @@ def audit_section(
         css="only audit",
         audit=audit,
         policy=audit.policy,
+        badge=TITLES[audit.verdict.outcome],
+        numbers=(copy_rate(audit.evidence), exposed_range(audit.evidence)),
         sentence=_SENTENCES[audit.verdict.outcome],
         explanation=explain(audit),
         measures=main_measures(audit_measures(audit)),

@@ -28,6 +28,7 @@ from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of, repeat_command
 from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of
 from memtk.report.sections import (
+    names_section,
     pairs_section,
     provenance_section,
     reading_section,
@@ -46,6 +47,7 @@ from memtk.results import (
 )
 from memtk.results.measures import main_measures, measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
+from memtk.results.sentences import copy_rate, exposed_range
 
 
 def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
@@ -106,9 +108,10 @@ def draw_side_by_side(comparison: Comparison) -> list[Figure]:
             if quality is not None and rate is not None:
                 rates.append(Spot(side.cell, quality, rate.estimate, (rate.low, rate.high)))
             if quality is not None and side.exposed is not None:
-                shares.append(Spot(side.cell, quality, side.exposed))
+                ends = side.exposed.low / side.exposed.of, side.exposed.high / side.exposed.of
+                shares.append(Spot(side.cell, quality, ends[0], ends))
         drawn = draw_comparison(
-            [View("Copy rate", rates), View("Training images exposed", shares)],
+            [View("Copy rate", rates), View("Training patients exposed", shares)],
             [side.cell for side in found.sides],
             name,
             way_of(found.better[name]),
@@ -116,8 +119,9 @@ def draw_side_by_side(comparison: Comparison) -> list[Figure]:
         )
         if drawn is not None:
             caption = (
-                "Lines: intervals of the copy rate. Cells whose intervals overlap cannot be told "
-                f"apart by these numbers. Dotted: what real images score in {name}."
+                "Lines: intervals; the dot of the exposed patients is the lower end. Cells whose "
+                "intervals overlap cannot be told apart by these numbers. Dotted: what real "
+                f"images score in {name}."
             )
             return [Figure(drawn, f"Memorization of every cell against {name}", caption)]
     return []
@@ -147,14 +151,15 @@ def cell_section(
     tau, validation = result.last.evidence.tau, result.data.counts["validation"].images
     paper, images = counterpart(result), cell_images(folder, result)
     parts = [_mitigations(result), _checkpoints(result), _quality(result)]
-    if path.exists():
-        arrays = read_arrays(path, result.last.label)
+    arrays = read_arrays(path, result.last.label) if path.exists() else None
+    if arrays:
         parts.append(similarities_section(arrays, tau, result.last.n_synthetic, validation))
     parts += [
         _attacks(result, path),
         _privacy(result),
-        pairs_section(_pairs(result, path, images, key), result.data, tau),
+        pairs_section(_pairs(result, path, images, key), result.data, tau, arrays),
         selftest_section(result.selftest) if result.selftest else None,
+        names_section(result.last.evidence),
         _training(result),
     ]
     shown = plugins.among(
@@ -170,6 +175,7 @@ def cell_section(
         verdict=verdict(result),
         headline=headline(result),
         contradiction=contradiction(result.membership, result.privacy),
+        numbers=(copy_rate(result.last.evidence), exposed_range(result.last.evidence)),
         measures=main_measures(measures_of(result, result.last)),
         paper=sentence(paper) if paper else "",
     )

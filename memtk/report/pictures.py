@@ -142,8 +142,9 @@ class Pair:
         similarity: of the two.
         stranger: similarity of the training image to its nearest validation image.
         memorized: whether the reference rule flags the training image.
-        exposed: whether the conformal test does; None where it was not tested.
-        copy: whether the conformal test flags the synthetic image.
+        exposed: how sure the training image is named as exposed: "sure", "suspect" or empty; None
+            where it was not tested.
+        copy: the same of the synthetic image as a copy.
         names: short keyed hashes of the training and the synthetic image.
         training: the planes shown, and so `synthetic` and `difference`.
     """
@@ -152,8 +153,8 @@ class Pair:
     similarity: float
     stranger: float
     memorized: bool
-    exposed: bool | None
-    copy: bool
+    exposed: str | None
+    copy: str
     names: tuple[str, str]
     training: tuple[Picture, ...]
     synthetic: tuple[Picture, ...]
@@ -221,7 +222,7 @@ def find_pairs(
     window, spec = window_of(np.stack([ours, theirs])), training.spec
     size = 102 if spec.dims == 3 else 150  # CSS pixels
     rank = np.argsort(np.argsort(-arrays["train_synthetic"], kind="stable"))  # (N,), 0 = most alike
-    exposed = arrays.get("exposure_flagged")
+    tested = "exposure_flagged" in arrays
     pairs = []
     for row, partner, one, other in zip(rows, partners, ours, theirs, strict=True):
         shown = [
@@ -241,8 +242,8 @@ def find_pairs(
                 similarity=float(arrays["train_synthetic"][row]),
                 stranger=float(arrays["train_validation"][row]),
                 memorized=bool(arrays["memorized"][row]),
-                exposed=None if exposed is None else bool(exposed[row]),
-                copy=bool(arrays["copies_flagged"][partner]),
+                exposed=_named(arrays, "exposure", row) if tested else None,
+                copy=_named(arrays, "copies", partner),
                 names=(
                     short_hash(key, "training", int(training.indices[row])),
                     short_hash(key, label, int(synthetic.indices[partner])),
@@ -260,3 +261,10 @@ def find_pairs(
         pixelated=max(spec.shape) < 128,
         reduced=any(p.reduced for pair in pairs for p in pair.training),
     )
+
+
+def _named(arrays: Mapping[str, np.ndarray], side: str, row: int) -> str:
+    """Return how sure an image is named; an older memtk knew suspects alone."""
+    if f"{side}_sure" in arrays and arrays[f"{side}_sure"][row]:
+        return "sure"
+    return "suspect" if arrays[f"{side}_flagged"][row] else ""

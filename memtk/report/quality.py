@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtk.results import Result
+from memtk.results import Exposed, Result
 from memtk.results.formats import duration, interval, number, share
 from memtk.results.measures import Side, Tradeoff, tradeoff
 
@@ -92,7 +92,7 @@ class ComparedCell:
     Args:
         cell: its name.
         rate: its copy rate, and `bounds` the interval; empty where not computed.
-        exposed: training images flagged.
+        exposed: training patients, from the lower to the upper end.
         judged: synthetic images that the verdict is about; `anew`: they were chosen by a score, and
             judged again.
         qualities: in the order of the measures.
@@ -141,6 +141,10 @@ def way_of(better: str | None) -> str:
     return BETTER.get(better or "", "which way is better is not known")
 
 
+def _range(exposed: Exposed) -> str:
+    return f"{exposed.low} to {exposed.high} of {exposed.of}"
+
+
 def _compared(side: Side, found: Tradeoff) -> ComparedCell:
     result, rate = side.result, side.copy_rate
     test, seconds = result.last.evidence, result.training_seconds
@@ -148,7 +152,7 @@ def _compared(side: Side, found: Tradeoff) -> ComparedCell:
         cell=side.cell,
         rate=share(rate.estimate) if rate else "",
         bounds=interval(rate.low, rate.high, test.confidence) if rate and test.confidence else "",
-        exposed="-" if test.n_mem is None else f"{test.n_mem} of {result.used_training.images}",
+        exposed="-" if side.exposed is None else _range(side.exposed),
         judged=result.last.n_synthetic,
         anew=result.last.reevaluated,
         qualities=tuple(number(side.quality[name]) for name in found.measures),

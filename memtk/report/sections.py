@@ -10,8 +10,9 @@ from memtk.report.figures import draw_planted, draw_similarities
 from memtk.report.page import Figure, Section, figure_section, make_section
 from memtk.report.pictures import Pairs
 from memtk.report.provenance import Provenance
-from memtk.results import Data, SelfTest
+from memtk.results import Data, Evidence, SelfTest
 from memtk.results.formats import share
+from memtk.results.verdicts import ALIKE, BLUR
 
 
 def similarities_section(
@@ -41,10 +42,72 @@ def similarities_section(
     return figure_section("similarities", "How near the nearest image is", figure)
 
 
-def pairs_section(pairs: Pairs | None, data: Data, tau: float) -> Section:
-    """Return the nearest pairs, or that the images are no longer there."""
+def pairs_section(
+    pairs: Pairs | None, data: Data, tau: float, arrays: Mapping[str, np.ndarray] | None = None
+) -> Section:
+    """Return the nearest pairs, or that the images are no longer there.
+
+    Args:
+        tau: threshold of the reference rule.
+        arrays: of the synthetic set, for how many of the most alike are copies; None without.
+    """
     real = not data.source.startswith("phantom")
-    return make_section("pairs", "The nearest pairs", "pairs.html", pairs=pairs, real=real, tau=tau)
+    return make_section(
+        "pairs",
+        "The nearest pairs",
+        "pairs.html",
+        pairs=pairs,
+        real=real,
+        tau=tau,
+        least=at_least(arrays or {}),
+    )
+
+
+def at_least(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Say how many of the most alike images are copies or exposed; nothing where none must be."""
+    said = []
+    for side, images, are in (
+        ("copies", "synthetic images", "copies"),
+        ("exposure", "training images", "exposed"),
+    ):
+        least = arrays.get(f"{side}_at_least")
+        if least is None or not least.max(initial=0):
+            continue
+        ranked = np.sort(least)  # it grows along the list
+        first = int(np.searchsorted(ranked, ranked[-1])) + 1
+        said.append(
+            f"of the first {first} {images}, the most alike first, at least {ranked[-1]} are {are}"
+        )
+    return said
+
+
+def names_section(evidence: Evidence) -> Section | None:
+    """Return what the names, and the copy rate, rest on; None for what an older memtk evaluated."""
+    if evidence.copies is None:
+        return None
+    units = (
+        ("synthetic images", evidence.copies),
+        ("training images", evidence.training_images),
+        ("training patients", evidence.patients),
+    )
+    return make_section(
+        "names",
+        "What the names rest on",
+        "names.html",
+        evidence=evidence,
+        units=units,
+        models=MODELS,
+        alike=ALIKE,
+        blur=BLUR,
+    )
+
+
+MODELS = {
+    "gumbel": "Gumbel distribution",
+    "pareto": "generalised Pareto",
+    "ranks": "none: ranks alone",
+}
+"""Models of the strangers' tail, for a reader."""
 
 
 def selftest_section(selftest: SelfTest) -> Section:
@@ -73,7 +136,7 @@ def reading_section(fdr: float, alpha: float | None = None) -> Section:
     """Return how the numbers are to be read.
 
     Args:
-        fdr: false discovery rate of the conformal test.
-        alpha: its level, for the page of an audit, whose outcome follows other rules.
+        fdr: false discovery rate of the suspects.
+        alpha: level of a single test, for the page of an audit, whose outcome follows other rules.
     """
     return make_section("reading", "How to read this", "reading.html", fdr=fdr, alpha=alpha)

@@ -83,7 +83,7 @@ _FIGURES = {
     ),
     "tradeoff": (
         "Memorization against quality",
-        "Share of memorized training images against quality measures, one dot a setting",
+        "Share of exposed training patients against quality measures, one dot a setting",
         "Last checkpoint. Dashed: nothing memorized. Dotted: real images. A generator that gives "
         "its training images back has the best quality: read the two together.",
     ),
@@ -303,9 +303,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _tradeoff(settings: Sequence[Setting], names: Sequence[str]) -> str | None:
-    """Draw what is flagged against quality: of training images where all settings have it."""
-    tested = all(setting.measured("n_mem") for setting in settings)
-    measure = "n_mem" if tested else "n_copies"
+    """Draw memorization against quality: the exposed patients where all settings have them."""
+    tested = all(setting.measured("exposed") for setting in settings)
+    measure = "exposed" if tested else "n_copies"
     drawn = []
     for name in names:
         places = []
@@ -323,7 +323,7 @@ def _tradeoff(settings: Sequence[Setting], names: Sequence[str]) -> str | None:
         real = next((r for s in settings if (r := s.real(name)) is not None), None)
         drawn.append((name, places, real))
     return draw_tradeoff(
-        drawn, up="training images flagged" if tested else "copies flagged", null=None
+        drawn, up="patients exposed, at least" if tested else "copies named", null=None
     )
 
 

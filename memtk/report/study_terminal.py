@@ -23,14 +23,15 @@ def study_summary(study: Study) -> RenderableType:
     names = qualities(settings)
     measures = main_measures(measures_in(settings).values())
     titles = [f"{m.protocol}\n{m.key}" for m in measures]
-    memorized = make_table("setting", "seeds", "N", *titles, "copy rate", whole=True)
+    memorized = make_table("setting", "seeds", "N", "copy rate", "exposed", *titles, whole=True)
     for setting in settings:
         memorized.add_row(
             Text(setting.label),
             str(len(setting.findings)),
             str(setting.first.used_training.images),
-            *(Text(_measured(setting, m.name)) for m in measures),
             Text(_rate(setting)),
+            Text(_exposed(setting)),
+            *(Text(_measured(setting, m.name)) for m in measures),
         )
     quality = [_quality_table(settings, names[: ABREAST - 1], timed=True)]
     for start in range(ABREAST - 1, len(names), ABREAST):
@@ -79,8 +80,9 @@ _KINDS = {"main": "", "augmentation": "augmented", "datasize": "by data size"}
 
 _LEGEND = (
     "Last checkpoint, mean of the seeds and their range; copy rate: the outermost ends of the "
-    "seeds' 95 % intervals; training: time of one generator.\n[in brackets: a generator that has "
-    "memorized nothing; of a quality measure: real images]"
+    "seeds' 95 % intervals; exposed: training patients, from the lowest lower to the highest upper "
+    "end; training: time of one generator.\n[in brackets: a generator that has memorized nothing; "
+    "of a quality measure: real images]"
 )
 
 
@@ -105,6 +107,16 @@ def _rate(setting: Setting) -> str:
         end(v.interval[i] for v in values if v.interval) for i, end in enumerate((min, max))
     )
     return f"{tight(share(mean))}{_range(tight(share(low)), tight(share(high)))}"
+
+
+def _exposed(setting: Setting) -> str:
+    """Return between how many and how many patients are exposed, over the seeds."""
+    found = [r.last.evidence.exposed for r in setting.results]
+    known = [each for each in found if each is not None]
+    if not known:
+        return "-"
+    low, high = min(each.low for each in known), max(each.high for each in known)
+    return f"{low}-{high}\nof {max(each.of for each in known)}"
 
 
 def _quality(setting: Setting, name: str) -> str:

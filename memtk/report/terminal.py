@@ -21,12 +21,26 @@ from memtk.report.terminal_tables import (
     short,
     tight,
 )
-from memtk.results import Audit, MeasureRecord, Rate, Result, SelfTest, headline, percent, verdict
+from memtk.results import (
+    Audit,
+    Comparable,
+    Evidence,
+    GroupTest,
+    MeasureRecord,
+    Rate,
+    Result,
+    SelfTest,
+    headline,
+    percent,
+    verdict,
+)
 from memtk.results.formats import interval, many, share
 from memtk.results.measures import audit_measures, main_measures, measures_of, named_measures
+from memtk.results.sentences import TITLES, two_numbers
+from memtk.results.verdicts import ALIKE, BLUR
 
 _STYLES = {"memorized": "bold red", "inconclusive": "yellow", "none": "cyan"}
-_OUTCOMES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_OUTCOMES = {"pass": "bold cyan", "fail": "bold red", "inconclusive": "bold yellow"}
 
 
 def summary(results: Sequence[Result]) -> RenderableType:
@@ -95,7 +109,10 @@ def audit_summary(audit: Audit) -> RenderableType:
         reasons.add_row(" -", Text(tight(reason)))
     notes = [*audit.evidence.notes, *audit.notes]
     return Group(
-        Text(outcome.upper(), style=_OUTCOMES[outcome]),
+        Text.assemble(
+            (TITLES[outcome].upper(), _OUTCOMES[outcome]),
+            f": {tight(two_numbers(audit.evidence))}",
+        ),
         reasons,
         _numbers(audit),
         *([_noticed(audit.selftest)] if audit.selftest else []),
@@ -144,16 +161,6 @@ def _numbers(audit: Audit) -> Table:
             share(rate.estimate),
             tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
         )
-    for title, named, of in (
-        ("copies", found.copies, m.images),
-        ("training images exposed", found.training_images, n.images),
-    ):
-        if named is not None:
-            table.add_row(
-                title,
-                f"{named.sure} sure, {named.suspect} suspect of {of}",
-                f"named or not, at least {named.at_least}",
-            )
     if found.exposed is None:
         table.add_row("patients exposed", "-", "not tested")
     else:
@@ -161,13 +168,46 @@ def _numbers(audit: Audit) -> Table:
         table.add_row(
             "patients exposed",
             f"{exposed.low} to {exposed.high} of {exposed.of}",
-            f"{share(confidence)} interval",
+            f"{share(confidence)} interval; chance gives 0",
+        )
+    for title, named, of in (
+        ("copies named", found.copies, m.images),
+        ("training images named", found.training_images, n.images),
+    ):
+        if named is not None:
+            table.add_row(
+                title,
+                f"{named.sure} sure, {named.suspect} suspect of {of}",
+                f"named or not, at least {named.at_least}",
+            )
+    if found.copies is not None:
+        check = found.copies.check
+        table.add_row(
+            "strangers' tail",
+            found.copies.model,
+            found.copies.reason if check is None else f"check: p = {check:.3g}",
+        )
+    for title, group, limit in _groups(found):
+        table.add_row(
+            title,
+            "alike" if group.p > limit else "not alike",
+            f"p = {group.p:.3g}, {tight(share(group.size))} apart",
         )
     for each in main_measures(audit_measures(audit)):
         table.add_row(Text(f"{each.protocol}: {each.record.title}"), *_found(each.record))
     if audit.data is not None:
         table.add_row("identical images", f"{audit.identical_images} of {m.images}", "")
     return table
+
+
+def _groups(found: Evidence) -> list[tuple[str, GroupTest, float]]:
+    """Return what was asked of those that are compared, with the p-value up to which it is no."""
+    tests = found.comparable or Comparable()
+    asked = (
+        ("training and validation patients", tests.population, ALIKE),
+        ("other synthetic images and strangers", tests.synthetic, BLUR),
+    )
+    return [(title, group, limit) for title, group, limit in asked if group is not None]
 
 
 def _found(record: MeasureRecord) -> tuple[str, str]:
@@ -210,17 +250,6 @@ def _line(result: Result) -> Text:
         (said.title, _STYLES[said.kind]),
         "  ",
         (result.cell, "bold"),
-        ": ",
+        f": {tight(two_numbers(result.last.evidence))}. ",
         headline(result),
-        _rate(result),
     )
-
-
-def _rate(result: Result) -> str:
-    """Return a sentence on the copy rate of the last checkpoint, where it was computed."""
-    found = result.last.evidence
-    rate = found.copy_rate
-    if rate is None or found.confidence is None:
-        return ""
-    measured = interval(rate.low, rate.high, found.confidence)
-    return tight(f" Estimated copy rate {share(rate.estimate)}, {measured}.")

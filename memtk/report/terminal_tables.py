@@ -108,7 +108,7 @@ def comparison_table(results: Sequence[Result]) -> RenderableType:
         rate = "–" if ends is None else f"{row.rate} [{100 * ends.low:.0f}-{100 * ends.high:.0f}]"
         cells = (tight(rate), row.exposed, *row.qualities[:COMPARED], row.time)
         table.add_row(Text(side.cell), *map(Text, cells))
-    note = "copy rate: conformal, beyond chance [interval in %]; exposed: training images flagged"
+    note = "copy rate: beyond chance [interval in %]; exposed: training patients, low to high"
     said = [
         f"{name}: {way}{'' if real == '–' else f', real images {real}'}"
         for name, way, real in measures

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from memtk.config import build, load_toml
 from memtk.errors import UserError
@@ -35,7 +35,7 @@ class Policy(StoredRecord):
     max_unseen_patients: float = Field(
         default=0.05,
         ge=0,
-        lt=1,
+        le=1,
         description="largest tolerable share of training patients that are not excluded from being "
         "exposed: an upper end above it cannot pass",
     )
@@ -49,6 +49,12 @@ class Policy(StoredRecord):
         description="share of the planted copies that must be found at the least, at the lower end "
         "of its interval",
     )
+
+    @field_validator("max_unseen_patients", mode="before")
+    @classmethod
+    def _unasked(cls, value: Any) -> Any:
+        """Read None, which asked for nothing in files of older versions, as 1."""
+        return 1.0 if value is None else value
 
 
 def read_policy(path: Path | None) -> Policy:

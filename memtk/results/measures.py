@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from memtk.results.audit import Audit
-from memtk.results.protocols import Evidence, MeasureRecord, RateInterval, Table, Tables
+from memtk.results.protocols import (
+    Evidence,
+    Exposed,
+    MeasureRecord,
+    RateInterval,
+    Table,
+    Tables,
+)
 from memtk.results.schema import Checkpoint, Counts, Result
 
 
@@ -17,7 +24,7 @@ class Measured:
 
     Args:
         protocol: its name; empty for what the verdict rests on, which comes first: the copy rate,
-            what is flagged, and the exposed patients.
+            the exposed patients, and who is suspect.
         key: unique within the protocol.
         record: its numbers. A share has an interval: its own, or that of a binomial proportion for
             the validation images as they are, whose own chance is not in it.
@@ -90,10 +97,23 @@ def _measures(
             null=0.0,
             interval=(rate.low, rate.high),
         )
+    if (exposed := found.exposed) is not None:
+        own["exposed"] = MeasureRecord(
+            value=exposed.low / max(1, exposed.of),
+            title="patients exposed, at least",
+            side="training",
+            count=exposed.low,
+            of=exposed.of,
+            null=0.0,
+            interval=(exposed.low / max(1, exposed.of), exposed.high / max(1, exposed.of)),
+        )
+    titles = ("synthetic images suspect", "training images suspect", "patients suspect")
+    if found.copies is None:  # of an older memtk, by ranks
+        titles = ("copies flagged", "training images flagged", "exposed patients")
     counted: tuple[tuple[str, str, Literal["training", "synthetic"], int | None, int], ...] = (
-        ("n_copies", "copies flagged", "synthetic", found.n_copies, synthetic),
-        ("n_mem", "training images flagged", "training", found.n_mem, training.images),
-        ("patients_exposed", "exposed patients", "training", found.patients_exposed, patients),
+        ("n_copies", titles[0], "synthetic", found.n_copies, synthetic),
+        ("n_mem", titles[1], "training", found.n_mem, training.images),
+        ("patients_exposed", titles[2], "training", found.patients_exposed, patients),
     )
     for key, title, side, count, of in counted:
         if count is not None:
@@ -176,10 +196,9 @@ class Side:
         return self.result.last.evidence.copy_rate
 
     @property
-    def exposed(self) -> float | None:
-        """Share of the training images that are flagged as exposed; None where not tested."""
-        count = self.result.last.evidence.n_mem
-        return None if count is None else count / self.result.used_training.images
+    def exposed(self) -> Exposed | None:
+        """Between how many and how many training patients are exposed; None where not tested."""
+        return self.result.last.evidence.exposed
 
 
 @dataclass(frozen=True)

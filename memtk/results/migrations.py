@@ -67,6 +67,8 @@ def from_2(tree: Tree) -> Tree:
     for attack in _table(tree, "membership").values():
         _rename(attack, {"few_alarms": "tpr_at_fpr"})
         _rename(_table(attack, "tpr_at_fpr"), {"asked": "requested"})
+    if isinstance(tree.get("policy"), dict):  # no policy asked for it
+        tree["policy"].setdefault("max_unseen_patients", None)
     selftest = _table(tree, "selftest")
     for found in [
         _table(selftest, "sensitivity"),

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from memtk.results.protocols import Comparable, Evidence
 from memtk.results.schema import Checkpoint, Result
+from memtk.results.verdicts import ALIKE, BLUR
 
 DAMAGED = (OSError, RuntimeError, MemoryError, KeyError, ValueError, TypeError, IndexError)
 """What arrays of another make may raise."""
@@ -21,8 +23,9 @@ def differences(
 
     What the verdict rests on, and the tables of `dar`, `dar-matched` and `conformal`, are counted
     again: from the nearest similarities tau and what is above it, from the counts above tau the
-    number at equal sizes, from the p-values what is flagged at the false discovery rate and at
-    alpha, on both sides.
+    number at equal sizes, from the p-values who is suspect at the false discovery rate, on both
+    sides; and where every validation image is of another patient, the p-values by rank from the
+    similarities, and what is flagged by these.
 
     Raises:
         one of `DAMAGED`: where the arrays are of another make.
@@ -46,28 +49,64 @@ def differences(
     if m >= v:
         missed = _missing(m, v)[arrays["train_synthetic_above"]]
         counted["dar-matched", "n_mem"] = math.fsum(1 - missed)
-    for near, flagged, name in (
-        ("copies", "n_copies", "copies_p"),
-        ("exposed", "n_mem", "exposure_p"),
+    single = result.data.counts["validation"].patients == v
+    suspect = _suspects(arrays, found)
+    for near, flagged, name, tested, strangers in (
+        ("copies", "n_copies", "copies", "synthetic_train", "validation_train"),
+        (
+            "exposed",
+            "n_mem",
+            "exposure",
+            "exposure_train_synthetic",
+            "exposure_validation_synthetic",
+        ),
     ):
-        if name in arrays:
-            counted["conformal", near] = int((arrays[name] <= found.alpha).sum())
-            counted["conformal", flagged] = _flagged(arrays[name], found.fdr)
+        if f"{name}_p" not in arrays:
+            continue
+        p = arrays[f"{name}_p"]
+        if single:
+            ranks = _by_rank(arrays[tested], arrays[strangers])
+            counted["conformal", near] = int((ranks <= found.alpha * (1 + 1e-12)).sum())
+            counted["conformal", flagged] = int(_mask(ranks, found.fdr).sum())
+        old = found.copies is None or (found.copies.model == "ranks" and name == "copies")
+        if old and single and np.abs(p - _by_rank(arrays[tested], arrays[strangers])).max() > 1e-9:
+            yield f"{name}_p does not follow from the similarities"
     for name, own, again in (
         ("tau", found.tau, 1 - limit),
         ("reference n_mem", found.reference_n_mem, counted["dar", "n_mem"]),
-        ("n_copies", found.n_copies, counted["conformal", "n_copies"]),
-        ("n_mem", found.n_mem, counted.get(("conformal", "n_mem"))),
+        ("n_copies", found.n_copies, suspect.get("n_copies")),
+        ("n_mem", found.n_mem, suspect.get("n_mem")),
     ):
         yield from _differs(name, own, again)
     for (protocol, key), number in counted.items():
         record = checkpoint.measure(protocol, key)
         yield from _differs(f"{protocol} {key}", record.count if record else None, number)
-    if result.data.counts["validation"].patients == v:
-        nearer = np.searchsorted(np.sort(arrays["validation_train"]), arrays["synthetic_train"])
-        p = (1 + v - nearer) / (v + 1)  # (M,)
-        if np.abs(p - arrays["copies_p"]).max() > 1e-9:
-            yield "copies_p does not follow from the similarities"
+
+
+def _by_rank(tested: np.ndarray, strangers: np.ndarray) -> np.ndarray:
+    """Return the p-value of each tested image among strangers of a patient each, (T,)."""
+    nearer = np.searchsorted(np.sort(strangers), tested)
+    found: np.ndarray = (1 + len(strangers) - nearer) / (len(strangers) + 1)
+    return found
+
+
+def _suspects(arrays: Mapping[str, np.ndarray], found: Evidence) -> dict[str, int]:
+    """Return how many are suspect by the p-values, less those whose names the gate takes away."""
+    masks = {
+        side: _mask(arrays[f"{side}_p"], found.fdr)
+        for side in ("copies", "exposure")
+        if f"{side}_p" in arrays
+    }
+    tests = found.comparable or Comparable()
+    if tests.population is not None and tests.population.p <= ALIKE:
+        masks = {side: np.zeros_like(mask) for side, mask in masks.items()}
+    elif tests.synthetic is not None and tests.synthetic.p <= BLUR and tests.synthetic.nearer:
+        shown = np.zeros_like(masks["copies"])
+        if "exposure" in masks:
+            shown = masks["exposure"][arrays["exposure_synthetic_train_index"]]
+        masks["copies"] = masks["copies"] & shown
+    names = {"copies": "n_copies", "exposure": "n_mem"}
+    return {names[side]: int(mask.sum()) for side, mask in masks.items()}
 
 
 def _missing(synthetic: int, drawn: int) -> np.ndarray:
@@ -77,12 +116,13 @@ def _missing(synthetic: int, drawn: int) -> np.ndarray:
     return np.concatenate([[1.0], np.cumprod(factors)])
 
 
-def _flagged(p: np.ndarray, fdr: float) -> int:
-    """Return how many Benjamini and Hochberg flag: the most k with k p-values up to k fdr / T."""
+def _mask(p: np.ndarray, fdr: float) -> np.ndarray:
+    """Return what Benjamini and Hochberg flag: the most k with k p-values up to k fdr / T."""
     ranked = np.sort(p)
     limits = np.arange(1, len(p) + 1) * fdr / len(p) * (1 + 1e-12)
     passed = np.flatnonzero(ranked <= limits)
-    return int((p <= ranked[passed[-1]]).sum()) if len(passed) else 0
+    found: np.ndarray = p <= (ranked[passed[-1]] if len(passed) else -1.0)
+    return found
 
 
 def _differs(name: str, said: float | None, counted: float | None) -> Iterator[str]:

@@ -8,6 +8,44 @@ from memtk.results.protocols import Evidence, Named
 from memtk.results.schema import Result
 from memtk.results.verdicts import verdict
 
+TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
+"""Outcomes of an audit as a reader sees them: a pass is a statement about a policy, no more."""
+
+
+def copy_rate(found: Evidence) -> str:
+    """Return the copy rate with its interval, in a few words; empty where it was not computed."""
+    rate = found.copy_rate
+    if rate is None:
+        return ""
+    ends = f"{share(rate.low).removesuffix(' %')} to {share(rate.high)}"
+    if found.confidence is not None:
+        ends = interval(rate.low, rate.high, found.confidence)
+    return f"{share(rate.estimate)}, {ends}; chance gives 0"
+
+
+def exposed_range(found: Evidence) -> str:
+    """Return between how many and how many patients are exposed; empty where not tested.
+
+    >>> from memtk.testing.fakes import evidence
+    >>> exposed_range(evidence(exposed=(2, 9)))
+    'between 2 and 9 of 64 training patients exposed'
+    """
+    if found.exposed is None:
+        return ""
+    low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
+    return f"between {low} and {high} of {many(of, 'training patient')} exposed"
+
+
+def two_numbers(found: Evidence) -> str:
+    """Return what stands above all else: the copy rate, and the exposed patients."""
+    rate = copy_rate(found)
+    return "; ".join(
+        [
+            f"copy rate {rate}" if rate else "copy rate not computed",
+            exposed_range(found) or "exposed patients not tested",
+        ]
+    )
+
 
 def headline(result: Result) -> str:
     """Return one sentence on the last checkpoint of a cell.
@@ -98,7 +136,12 @@ def _copies(audit: Audit) -> list[str]:
             f"{part(same, total, 'synthetic image')} {'is' if same == 1 else 'are'} identical to a "
             "training image."
         )
-    if found.copies is not None:
+    if found.copies is None:
+        sentences.append(
+            f"An older memtk evaluated this, and flagged {found.n_copies} of "
+            f"{many(total, 'synthetic image')} by ranks: run the audit anew."
+        )
+    else:
         sentences.append(_named(found.copies, "synthetic image", "copies", found.fdr))
     if found.copy_rate:
         rate = found.copy_rate

@@ -220,6 +220,14 @@ def _counts(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
     flagged, whose = found.n_mem, found.patients_with_flagged_images
     if flagged is not None and whose is not None and not (flagged > 0) <= (whose > 0) <= flagged:
         yield f"{flagged} flagged training images of {whose} patients"
+    for name, units, size in (
+        ("copies", found.copies, m),
+        ("training images", found.training_images, n),
+        ("patients", found.patients, patients),
+        ("exposed", found.exposed, patients),
+    ):
+        if units is not None and units.of != size:
+            yield f"{name} are of {units.of}, and there are {size}"
     validation = result.data.counts["validation"]
     sizes = {
         "training": {n, patients},
@@ -260,9 +268,18 @@ def _evidence(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
         ("conformal", "n_mem", found.n_mem),
         ("conformal", "patients_exposed", found.patients_exposed),
     ):
+        if protocol == "conformal" and found.copies is not None:
+            continue  # the verdict rests on ranks in files of older versions alone
         record = checkpoint.measure(protocol, key)
         if record is not None and record.count != said:
             yield f"{key} is {said}, and {record.count} in the table of {protocol}"
+    for what, units, suspect in (
+        ("copies", found.copies, found.n_copies),
+        ("training images", found.training_images, found.n_mem),
+        ("patients", found.patients, found.patients_exposed),
+    ):
+        if units is not None and units.suspect != suspect:
+            yield f"{units.suspect} {what} are suspect, and {suspect}"
 
 
 def _nulls(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
@@ -284,6 +301,7 @@ def _nulls(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
         if record is not None and record.null is not None and _apart(record.null, formula):
             yield f"{protocol} {key} expects {record.null:g}, its formula gives {formula:g}"
     able = math.ceil(m * found.min_p / found.fdr * (1 - 1e-12)) <= m
+    able |= found.copies is not None and found.copies.model != "ranks"
     if able != found.can_reject:
         yield f"can_reject is {found.can_reject}, its formula gives {able}"
     if found.n_copies and not able:

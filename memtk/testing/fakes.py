@@ -16,14 +16,18 @@ from memtk.results import (
     Audit,
     AuditVerdict,
     Checkpoint,
+    Comparable,
     Components,
     Counts,
     Data,
     Device,
     EmbedderTrainedOn,
     Evidence,
+    Exposed,
     Found,
+    GroupTest,
     MeasureRecord,
+    Named,
     Planted,
     Policy,
     Rate,
@@ -34,6 +38,7 @@ from memtk.results import (
     Specificity,
     Suite,
     Tables,
+    ThresholdRates,
     Used,
     decide,
 )
@@ -84,8 +89,8 @@ def data(shape: Sequence[int] = (8, 8), spacing: Sequence[float] = (), **images:
 def evidence(
     *,
     dar: int = 3,
-    copies: int = 0,
-    exposed: int | None = 0,
+    copies: int | Named | None = 0,
+    exposed: int | tuple[int, int] | None = 0,
     n: int = 64,
     m: int = 64,
     validation: int = 64,
@@ -95,28 +100,58 @@ def evidence(
 
     Args:
         dar: training images that the reference rule calls memorized, and copies of them.
-        copies: synthetic images that are flagged.
-        exposed: training images that are flagged, and patients; None where it was not tested.
+        copies: synthetic images that are named for sure.
+        exposed: training images, and patients, that are named for sure, where three more are not
+            excluded; or between how many and how many are exposed; None where it was not tested.
         n: training images.
         m: synthetic images.
         validation: validation images.
         fields: further ones of the evidence.
     """
     p = 1 / (validation + 1)
-    made = {
+    if not isinstance(copies, Named):
+        copies = named(copies or 0, m, validation=validation)
+    made: dict[str, Any] = {
         "alpha": 0.05,
         "fdr": 0.1,
         "tau": 0.9,
         "reference_n_mem": dar,
         "reference_null": 1 - 0.95 ** (m / validation),
-        "n_copies": copies,
-        "n_mem": exposed,
-        "patients_exposed": exposed,
-        "patients_with_flagged_images": exposed,
+        "copies": copies,
+        "comparable": Comparable(
+            population=GroupTest(p=0.4, size=0.01),
+            synthetic=GroupTest(p=0.5, size=0.05, nearer=False),
+        ),
+        "n_copies": copies.suspect,
         "min_p": p,
-        "can_reject": p <= 0.1,
+        "can_reject": copies.model != "ranks" or p <= 0.1,
     }
+    if exposed is not None:
+        low, high = (exposed, exposed + 3) if isinstance(exposed, int) else exposed
+        people = named(low, n, validation=validation)
+        made |= {
+            "training_images": people,
+            "patients": people,
+            "exposed": Exposed(low=low, high=min(n, high), of=n),
+            "n_mem": low,
+            "patients_exposed": low,
+        }
     return Evidence(**made | fields)
+
+
+def named(sure: int, of: int, *, validation: int = 64, **fields: Any) -> Named:
+    """Return how many units are named: all of them for sure, unless `fields` say otherwise."""
+    model: dict[str, Any] = {"model": "pareto", "check": 0.4}
+    if validation < 20:
+        few = f"{validation} validation patients are too few to model their tail: 20 are needed"
+        model = {"model": "ranks", "reason": few}
+    return Named(**{"of": of, "sure": sure, "suspect": sure, "at_least": sure} | model | fields)
+
+
+def by_ranks(found: Evidence) -> Evidence:
+    """Return evidence as an older memtk wrote it, which named by ranks."""
+    new = ("copies", "training_images", "patients", "exposed", "comparable", "threshold")
+    return found.model_copy(update=dict.fromkeys(new))
 
 
 def tables(found: Evidence, n: int = 64, m: int = 64, validation: int = 64) -> Tables:
@@ -284,7 +319,13 @@ def audit(
             if estimate is None
             else RateInterval(estimate=estimate, low=low, high=min(1.0, estimate + 0.05)),
             "copy_rate_upper_bound": bound,
-            "min_detectable_copy_rate": 0.06,
+            "threshold": ThresholdRates(
+                similarity=0.92,
+                flagged=1,
+                flagged_high=0.03,
+                false_positive_rate=0.01,
+                sensitivity=0.96,
+            ),
         }
         found = evidence(**measured | said)
     if test is not None and not isinstance(test, SelfTest):

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from memtk.errors import UserError
-from memtk.results import Rate, audit_schema, read_audit, write_audit
+from memtk.results import Policy, Rate, audit_schema, first_verdict, read_audit, write_audit
 
 SCHEMA = Path(__file__).parents[2] / "docs/reference/audit.schema.json"
 
@@ -35,10 +35,27 @@ def test_a_script_finds_every_number_that_was_promised(make_audit, tmp_path):
         for name in names.split():
             assert {"value", "count", "of", "null"} <= set(tree["protocols"][protocol][name])
     names = "alpha fdr tau reference_n_mem reference_null n_copies n_mem patients_exposed "
-    names += "copy_rate copy_rate_upper_bound min_detectable_copy_rate"
+    names += "copy_rate copy_rate_upper_bound copies training_images patients exposed comparable "
+    names += "threshold"
     assert set(names.split()) <= set(tree["evidence"])
     assert set(tree["evidence"]["copy_rate"]) == {"estimate", "low", "high"}
+    for name in ("copies", "training_images", "patients"):
+        assert {"of", "sure", "suspect", "at_least", "model", "check"} <= {*tree["evidence"][name]}
+    assert set(tree["evidence"]["exposed"]) == {"low", "high", "of"}
     assert set(tree["verdict"]) == {"outcome", "reasons"} and tree["selftest"]["sensitivity"]
+
+
+def test_the_verdict_of_the_first_policy_is_kept_through_any_number_of_others(make_audit, tmp_path):
+    path, first = tmp_path / "audit.json", Policy()
+    assert first_verdict(path, first) is None
+    write_audit(path, make_audit(exposed=2))
+    assert first_verdict(path, first) is None  # the same again
+    lax, laxer = (Policy(max_exposed_patients=limit) for limit in (0.1, 0.2))
+    said = first_verdict(path, lax)
+    assert (said.outcome, said.policy) == ("fail", first)
+    write_audit(path, make_audit(exposed=2, policy=lax, first_verdict=said))
+    assert first_verdict(path, laxer) == said, "the first, not the last but one"
+    assert first_verdict(path, first) is None
 
 
 def test_an_audit_that_is_not_there_is_an_error_that_names_it(tmp_path):

@@ -55,7 +55,7 @@ def test_cells_stand_side_by_side_with_every_measure_that_any_has(make_result):
     assert found.better == {"fid[net]": "lower", "vendi": "higher"}
     assert found.real == {"fid[net]": 1.0, "vendi": None}
     one, two = found.sides
-    assert one.copy_rate == rate and one.exposed == 0.25 and one.quality["vendi"] is None
+    assert one.copy_rate == rate and one.exposed.low == 16 and one.quality["vendi"] is None
     assert two.copy_rate is None and two.exposed is None and two.quality["vendi"] == 3.0
 
 

@@ -23,10 +23,14 @@ def test_no_file_is_the_defaults():
     assert Policy().model_dump() == {
         "max_copy_rate": 0.05,
         "max_exposed_patients": 0.0,
-        "max_unseen_patients": None,
+        "max_unseen_patients": 0.05,
         "confidence": 0.95,
         "min_sensitivity": 0.8,
     }
+
+
+def test_a_policy_of_old_that_asked_for_no_upper_end_tolerates_any():
+    assert Policy.model_validate({"max_unseen_patients": None}).max_unseen_patients == 1
 
 
 def test_what_a_file_leaves_out_has_its_default(written):

@@ -9,7 +9,7 @@ import pytest
 from memtk.evaluation import EmbeddedSets, Patients, calibrate, evaluate
 from memtk.interfaces import Levels
 from memtk.registry import open_registry
-from memtk.results import Checkpoint, Counts, write_arrays
+from memtk.results import Checkpoint, Comparable, Counts, GroupTest, write_arrays
 from memtk.results.validate import recount
 
 N, M, V = 30, 40, 24
@@ -40,9 +40,10 @@ def counted(make_result, evaluation, tmp_path):
         arrays = {name: value.copy() for name, value in evaluation.arrays.items()}
         change(arrays)
         write_arrays(tmp_path / "arrays.h5", "step-000007", arrays)
-        result = base.model_copy(update={"checkpoints": [last], **update})
+        result = base.model_copy(update={"checkpoints": [last]} | update)
         return recount(tmp_path / "arrays.h5", result)
 
+    run.checkpoints, run.arrays = [last], evaluation.arrays
     return run
 
 
@@ -65,8 +66,10 @@ def test_several_images_of_a_patient_are_no_reason_to_doubt(counted, make_result
         ("validation_train", 1.0, "dar validation_called_copies"),
         ("train_validation", 0.99, "tau is"),
         ("train_synthetic_above", 9, "dar-matched n_mem"),
-        ("copies_p", 1.0, "conformal n_copies"),
-        ("exposure_p", 1.0, "conformal n_mem"),
+        ("copies_p", 1.0, "n_copies is 20, the arrays give 0"),
+        ("exposure_p", 1.0, "n_mem is"),
+        ("validation_train", 1.0, "conformal n_copies"),
+        ("exposure_validation_synthetic", 1.0, "conformal n_mem"),
     ],
 )
 def test_a_changed_array_is_named(counted, name, value, said):
@@ -77,11 +80,41 @@ def test_a_changed_array_is_named(counted, name, value, said):
     assert found.outcome == "failed" and said in found.detail
 
 
-def test_p_values_must_follow_from_the_similarities(counted):
+def test_p_values_by_rank_must_follow_from_the_similarities(counted):
     def change(arrays):
-        arrays["copies_p"][np.argmax(arrays["copies_p"])] -= 1e-3
+        arrays["copies_p"] = ranks.copy()
 
-    assert "copies_p does not follow" in counted(change).detail
+    def wrong(arrays):
+        change(arrays)
+        arrays["copies_p"][np.argmax(ranks)] -= 1e-3
+
+    [last] = counted.checkpoints
+    v, arrays = np.sort(counted.arrays["validation_train"]), counted.arrays
+    ranks = (1 + V - np.searchsorted(v, arrays["synthetic_train"])) / (V + 1)
+    few = last.evidence.copies.model_copy(update={"model": "ranks", "check": None})
+    found = last.evidence.model_copy(update={"copies": few})
+    by_ranks = [last.model_copy(update={"evidence": found})]
+    assert "does not follow" not in counted(change, checkpoints=by_ranks).detail
+    assert "copies_p does not follow" in counted(wrong, checkpoints=by_ranks).detail
+
+
+def test_names_that_the_gate_took_away_are_counted_without_it(counted):
+    [last] = counted.checkpoints
+    apart = GroupTest(p=0.01, size=0.4)
+    found = last.evidence.model_copy(
+        update={"n_copies": 0, "n_mem": 0, "comparable": Comparable(population=apart)}
+    )
+    taken = [last.model_copy(update={"evidence": found})]
+    assert counted(checkpoints=taken).outcome == "ok"
+    blurred = GroupTest(p=0.001, size=0.4, nearer=True)
+    found = last.evidence.model_copy(update={"comparable": Comparable(synthetic=blurred)})
+    blur = [last.model_copy(update={"evidence": found})]
+    assert counted(checkpoints=blur).outcome == "ok", "each has an exposed image in return"
+    assert "n_copies" in counted(_unexposed, checkpoints=blur).detail
+
+
+def _unexposed(arrays):
+    arrays["exposure_p"][:] = 1.0
 
 
 def test_arrays_of_other_sizes_are_refused(counted):

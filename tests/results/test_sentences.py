@@ -5,46 +5,49 @@ import re
 
 import pytest
 
-from memtk.results import EmbedderTrainedOn, explain
+from memtk.results import EmbedderTrainedOn, FirstVerdict, Policy, explain
+from memtk.testing import fakes
+from memtk.testing.fakes import named
 
 SAYS = [
-    ({}, "these images pass", "cannot"),
-    ({}, "Among 100 synthetic images we found no evidence of copies", "named as copies"),
-    ({}, "at most 3 % of them are copies of the kinds that were tried", "says nothing"),
-    (
-        {},
-        "A share of such copies of 6 % would have been noticed four times in five",
-        "not measured",
-    ),
-    ({}, "No training patient was flagged as exposed", "not tested"),
+    ({}, "these images are within the policy", "cannot"),
+    ({}, "Among 100 synthetic images none stands out", "named for sure"),
+    ({}, "at most 3 % of the synthetic images are copies of the kinds that were tried", "says no"),
+    ({}, "where a generator that has memorized nothing has none", "not measured"),
+    ({}, "No training patient is shown to be exposed, and at most 3 of 64 are not", "not tested"),
+    ({}, "Among 64 training patients none stands out", "named for sure"),
     ({}, "Of 100 copies that we made ourselves", "too few to rely on"),
     ({}, "it noticed 96 (96 %).", "embeddings"),
-    (
-        {"min_detectable_patients": 10},
-        "up to 9 exposed patients would have gone unnoticed",
-        "10 exposed",
-    ),
-    ({"min_detectable_patients": 1}, "was flagged as exposed.", "unnoticed at these"),
-    ({"exposed": 7}, "7 of 64 training patients (10.9 %) are exposed", "No training patient"),
-    ({"exposed": 1}, "1 of 64 training patients (1.6 %) is exposed", "these images pass"),
+    ({"exposed": 7}, "Between 7 and 10 of 64 training patients are exposed", "No training patient"),
+    ({"exposed": 7}, "Of 64 training patients 7 are named for sure", "none stands out. By"),
+    ({"exposed": 1}, "Between 1 and 4 of 64 training patients are exposed", "are within"),
     ({"exposed": None}, "was not tested", "No training patient"),
-    ({"copies": 5}, "5 are named as copies", "no evidence"),
-    ({"copies": 1}, "1 is named as copies", "no evidence"),
-    ({"low": 0.02, "estimate": 0.04}, "taken together they are nearer", "no evidence"),
-    ({"identical": 3}, "3 of 100 synthetic images (3 %) are identical", "no evidence"),
-    ({"can_reject": False}, "that none was named says nothing", "no evidence"),
-    ({"patients_can_reject": False}, "could have been flagged as exposed", "was flagged"),
+    ({"copies": 5}, "Of 100 synthetic images 5 are named for sure, and 5 are suspect", "100 synthe"
+        "tic images none"),
+    ({"copies": 5}, "up to 10 % are wrong on average; named or not, at least 5 of 100 are copies",
+        "could be named"),
+    ({"copies": 1}, "1 is named for sure, and 1 is suspect", "100 synthetic images none"),
+    ({"copies": named(0, 100, suspect=2)}, "0 are named for sure, and 2 are suspect", "not, at le"),
+    ({"copies": named(0, 100, at_least=6)}, "No single one of 100 synthetic images could be named; "
+        "named or not, at least 6 of 100 are copies", "named for sure"),
+    ({"identical": 3}, "3 of 100 synthetic images (3 %) are identical", "within the policy"),
     ({"test": None}, "would notice was not measured", "we made ourselves"),
     ({"test": None}, "are copies that this comparison can notice", "that were tried"),
     ({"test": {"found": 0, "n": 0, "low": 0.0}}, "could not be measured", "we made ourselves"),
-    ({"test": {"found": 60, "n": 100, "low": 0.5}}, "too few to rely on", "these images pass"),
+    ({"test": {"found": 60, "n": 100, "low": 0.5}}, "too few to rely on", "are within"),
     ({"test": {"exposure": 96}}, "saw 96 of the 100 images exposed whose", "rely on"),
     ({"test": {"exposure": 40}}, "these were (40 %), too few to rely on.", "may have gone"),
     ({"test": {"exposure": 96}, "exposed": None}, "it noticed 96 (96 %).", "other comparison"),
     ({"given": True}, "embeddings that were given", "brought along"),
     ({"given": True}, "that were given along with the embeddings", "made ourselves"),
-    ({"bound": None, "min_detectable_copy_rate": None}, "can neither pass", "four times"),
-]
+    ({"bound": None}, "can neither pass", "confidence at most"),
+    (
+        {"first_verdict": FirstVerdict(outcome="fail", policy=Policy())},
+        "The policy was changed after the results were known (first verdict: fail). By the changed "
+        "rules, these images are within the policy",
+        "fixed beforehand",
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("figures", "there", "absent"), SAYS, ids=[c[1] for c in SAYS])
@@ -59,11 +62,16 @@ def test_an_embedder_that_was_brought_along_is_said_to_be(make_audit):
     assert "The embedder was brought along" in text and "not with images" not in text
 
 
+def test_an_audit_of_old_is_told_as_one(make_audit):
+    audit = make_audit(copies=3)
+    old = audit.model_copy(update={"evidence": fakes.by_ranks(audit.evidence)})
+    assert "flagged 3 of 100 synthetic images by ranks: run the audit anew" in explain(old)
+
+
 def test_the_limits_are_said_in_every_case_and_nothing_is_promised(make_audit):
     choices = {
-        "exposed": (0, 3, None),
+        "exposed": (0, 3, (2, 40), None),
         "copies": (0, 4),
-        "can_reject": (True, False),
         "test": (None, {}, {"found": 10, "n": 100, "low": 0.05}),
         "estimate": (0.01, None),
         "identical": (0, 1),

@@ -30,6 +30,7 @@ from memtk.results.study import (
     read_study,
     write_study_file,
 )
+from memtk.testing import fakes
 
 AXES = [StudyAxis(key="mitigation.datasize", values=["0.5", "1"]), StudyAxis(key="seed", values=[])]
 
@@ -89,7 +90,17 @@ def test_what_was_not_computed_is_no_measure_and_what_is_said_twice_is_shown_onc
     names = [each.name for each in measures_of(result, result.last)]
     assert names[0] == "n_copies" and not {"copy_rate", "n_mem", "patients_exposed"} & {*names}
     assert "conformal:copies" in names and "conformal:exposed" not in names
-    assert "conformal:n_copies" not in names, "the verdict rests on it: it is shown once"
+    assert "conformal:n_copies" in names, "by ranks: the verdict rests on other numbers"
+    old = result.last.model_copy(update={"evidence": fakes.by_ranks(result.last.evidence)})
+    names = [each.name for each in measures_of(result, old)]
+    assert "conformal:n_copies" not in names, "the verdict rested on it: it is shown once"
+
+
+def test_the_exposed_patients_are_a_measure_from_the_lower_to_the_upper_end(make_result):
+    result = make_result(exposed=(4, 16))
+    [found] = measures_of(result, result.last, "exposed")
+    assert (found.record.count, found.record.of, found.record.null) == (4, 64, 0)
+    assert found.record.interval == (4 / 64, 16 / 64)
 
 
 def test_what_is_compared_with_chance_is_shown_where_there_is_little_room(make_result):

@@ -4,62 +4,73 @@ import re
 
 import pytest
 
-from memtk.results import headline, percent
+from memtk.results import RateInterval, headline, percent
+from memtk.results.sentences import two_numbers
+from memtk.testing import fakes
+
+RATE = RateInterval(estimate=0.42, low=0.3, high=0.5)
+WITHIN = {
+    "copy_rate": RateInterval(estimate=0.01, low=0.0, high=0.06),
+    "copy_rate_upper_bound": 0.03,
+    "confidence": 0.95,
+    "selftest": fakes.selftest(),
+}
 
 
-def test_memorized_names_images_patients_and_the_null(make_result):
-    text = headline(make_result(dar=29, copies=30, exposed=27, patients_with_flagged_images=20))
+def test_memorized_names_patients_the_copy_rate_and_the_null(make_result):
+    text = headline(make_result(dar=29, copies=30, exposed=27, copy_rate=RATE))
     assert text == (
-        "27 of 64 training images (42 %), from 20 patients, came out of the generator again; the "
-        "reference rule counts 29 (45 %), where a generator that has memorized nothing would score "
-        "about 5 %."
+        "At least 27 of 64 training patients (42.2 %) came out of the generator again, and 42 % "
+        "(30 to 50 %) of the synthetic images are copies; the reference rule counts 29 of 64 "
+        "training images (45 %) as memorized, where a generator that has memorized nothing would "
+        "score about 5 %."
     )
 
 
 def test_copies_without_an_exposure_test_say_that_it_is_missing(make_result):
-    text = headline(make_result(dar=29, copies=30, exposed=None))
-    assert "30 of 64 synthetic images (47 %) are nearer to a training image" in text
+    text = headline(make_result(dar=29, copies=30, exposed=None, **WITHIN))
     assert "was not tested" in text and "about 5 %" in text
 
 
-def test_copies_that_no_training_image_confirms_are_called_what_they_may_be(make_result):
-    text = headline(make_result(dar=3, copies=1, exposed=0))
-    assert "1 of 64 synthetic images (2 %) is nearer" in text
-    assert "no training image stands out in return" in text and "look alike" in text
-    assert "in return" not in headline(make_result(dar=3, copies=30, exposed=None))
+def test_copies_that_no_patient_confirms_are_said_so(make_result):
+    text = headline(make_result(copies=1, exposed=0, **WITHIN))
+    assert "1 of 64 synthetic images (1.6 %) is named as copies for sure" in text
+    assert "no patient is shown to be exposed in return" in text
 
 
-def test_a_reference_count_that_no_test_confirms_is_no_proof(make_result):
-    text = headline(make_result(dar=29))
-    assert text.startswith("The reference rule counts 29 of 64 training images (45 %)")
-    assert "the conformal test flags nothing" in text and "no proof" in text
-    text = headline(make_result(dar=64, validation=8))
-    assert "with 8 validation patients the conformal test can flag nothing" in text
+def test_no_evidence_names_what_is_not_excluded(make_result):
+    text = headline(make_result(exposed=(0, 2), **WITHIN))
+    assert text.startswith("No evidence of memorization: at most 3 % of the synthetic images are")
+    assert "at most 2 of 64 training patients are not excluded" in text
+    assert "3 of 64 training images (5 %)" in text
 
 
-def test_sizes_that_can_reject_nothing_are_said_so(make_result):
-    text = headline(make_result(dar=20, validation=8))
-    assert text.startswith("Nothing can be said: with 8 validation patients no image could have")
-    assert "about 34 %" in text  # 1 - 0.95 ** 8
+def test_what_an_older_memtk_evaluated_is_told_as_such(make_result):
+    result = make_result(exposed=7)
+    old = result.last.model_copy(update={"evidence": fakes.by_ranks(result.last.evidence)})
+    text = headline(result.model_copy(update={"checkpoints": [old]}))
+    assert text.startswith("An older memtk evaluated this: 7 training images are flagged; the ref")
 
 
-def test_no_evidence_names_what_would_have_gone_unnoticed(make_result):
-    text = headline(make_result(dar=3))
-    assert text.startswith("No evidence of memorization: against 64 validation patients no image")
-    assert "3 of 64 training images (5 %)" in text and "up to 9 memorized images would" in text
-    assert "up to 9 copies would" in headline(make_result(dar=3, exposed=None))
-    assert "unnoticed" not in headline(make_result(dar=3, validation=2000))
+def test_the_two_numbers_stand_with_their_intervals_and_what_chance_gives():
+    assert two_numbers(fakes.evidence(exposed=(2, 9), copy_rate=RATE, confidence=0.95)) == (
+        "copy rate 42 %, 95 % interval 30 to 50 %; chance gives 0; "
+        "between 2 and 9 of 64 training patients exposed"
+    )
+    assert two_numbers(fakes.evidence(exposed=None)) == (
+        "copy rate not computed; exposed patients not tested"
+    )
 
 
 @pytest.mark.parametrize("dar", [0, 3, 29, 64])
 @pytest.mark.parametrize("copies", [0, 1, 64])
-@pytest.mark.parametrize("exposed", [None, 0, 1, 64])
-@pytest.mark.parametrize("validation", [1, 64, 5000])
+@pytest.mark.parametrize("exposed", [None, 0, (0, 40), 1, 64])
+@pytest.mark.parametrize("measured", [{}, WITHIN])
 def test_it_is_one_sentence_with_its_null_and_never_a_promise(
-    make_result, dar, copies, exposed, validation
+    make_result, dar, copies, exposed, measured
 ):
-    text = headline(make_result(dar=dar, copies=copies, exposed=exposed, validation=validation))
-    assert text.endswith(".") and not re.search(r"[.!?]\s", text)
+    text = headline(make_result(dar=dar, copies=copies, exposed=exposed, **measured))
+    assert text.endswith(".")
     assert re.search(r"memorized nothing would score about [\d.]+ %", text)
     assert not re.search(r"(?i:anonym|safe|privacy|guarantee|no memorization)|None|nan", text)
 

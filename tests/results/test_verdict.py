@@ -2,46 +2,70 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.results import verdict
+from memtk.results import RateInterval, decide, verdict
+from memtk.results.audit import Policy
+from memtk.results.schema import Counts
+from memtk.testing import fakes
 
 CASES = [
-    # dar, copies, exposed, validation -> kind
-    (29, 30, 27, 64, "memorized"),
-    (3, 0, 12, 64, "memorized"),  # the exposure side decides, whatever the reference rule says
-    (29, 30, None, 64, "memorized"),  # not tested, but copies and reference count agree
-    (3, 30, None, 64, "signs"),  # copies alone: a bland set does this too
-    (29, 30, 0, 64, "signs"),  # copies, but no training image in return
-    (29, 0, 0, 64, "signs"),  # the protocols disagree
-    (64, 0, 0, 8, "signs"),  # the reference rule alone, and the test can flag nothing
-    (3, 0, 0, 8, "inconclusive"),
-    (3, 0, None, 8, "inconclusive"),
-    (3, 0, 0, 64, "none"),
-    (3, 0, None, 64, "none"),
-    (9, 0, 0, 64, "none"),  # 14 % against 5 %: no more than a count that varies
+    # copies, exposed, low end of the copy rate -> kind
+    (30, 27, 0.3, "memorized"),
+    (0, 12, 0.0, "memorized"),  # the exposure side decides
+    (0, (1, 4), 0.0, "memorized"),
+    (30, None, 0.3, "inconclusive"),  # not tested
+    (30, 0, 0.3, "inconclusive"),  # copies, but no training image in return
+    (0, (0, 9), 0.0, "inconclusive"),  # nine are not excluded
+    (0, 0, 0.0, "none"),
 ]
 
 
-@pytest.mark.parametrize(("dar", "copies", "exposed", "validation", "kind"), CASES)
-def test_the_verdict_claims_no_more_than_the_numbers(
-    make_result, dar, copies, exposed, validation, kind
-):
-    said = verdict(make_result(dar=dar, copies=copies, exposed=exposed, validation=validation))
+def measured(low):
+    """What a bench with a self-test and a copy rate adds to its numbers."""
+    return {
+        "copy_rate": RateInterval(estimate=low + 0.01, low=low, high=low + 0.05),
+        "copy_rate_upper_bound": low + 0.03,
+        "confidence": 0.95,
+        "selftest": fakes.selftest(),
+    }
+
+
+@pytest.mark.parametrize(("copies", "exposed", "low", "kind"), CASES)
+def test_the_verdict_claims_no_more_than_the_numbers(make_result, copies, exposed, low, kind):
+    said = verdict(make_result(copies=copies, exposed=exposed, **measured(low)))
+    assert said.kind == kind and said.reasons
+
+
+@pytest.mark.parametrize(("copies", "exposed", "low", "kind"), CASES)
+def test_a_bench_is_judged_as_an_audit_is(make_result, copies, exposed, low, kind):
+    result = make_result(copies=copies, exposed=exposed, m=80, **measured(low))
+    counts = result.data.counts | {"synthetic": Counts(images=80, patients=80)}
+    audited = decide(Policy(), result.last.evidence, result.selftest, counts)
+    named = {"fail": "memorized", "inconclusive": "inconclusive", "pass": "none"}
+    assert verdict(result).kind == named[audited.outcome]
+    assert verdict(result).reasons == tuple(audited.reasons)
+
+
+def test_without_a_self_test_nothing_can_be_ruled_out(make_result):
+    assert verdict(make_result()).kind == "inconclusive"
+    assert verdict(make_result(exposed=3)).kind == "memorized"
+
+
+@pytest.mark.parametrize(("flagged", "kind"), [(3, "memorized"), (0, "inconclusive")])
+def test_what_an_older_memtk_evaluated_asks_to_be_evaluated_anew(make_result, flagged, kind):
+    result = make_result(exposed=flagged)
+    old = result.last.model_copy(update={"evidence": fakes.by_ranks(result.last.evidence)})
+    said = verdict(result.model_copy(update={"checkpoints": [old]}))
     assert said.kind == kind
-
-
-def test_a_high_reference_count_is_no_sign_where_the_null_is_as_high(make_result):
-    assert verdict(make_result(dar=167, n=904, m=904, validation=226)).kind == "none"  # 18.5 %
-    assert verdict(make_result(dar=167, n=904, m=904, validation=904)).kind == "signs"
-
-
-def test_the_fewest_that_can_be_flagged_follow_from_the_sizes(make_result):
-    assert verdict(make_result()).min_detectable == 10  # 64 / 65 / 0.1 = 9.8
-    assert verdict(make_result(validation=8)).min_detectable == 72  # more than there are: none
-    assert verdict(make_result(exposed=None, m=200)).min_detectable == 31  # of the synthetic images
+    assert "evaluate it anew with `memtk results recompute`" in said.reasons[0]
 
 
 def test_every_kind_has_a_title_and_none_speaks_of_safety(make_result):
-    names = ("dar", "copies", "exposed", "validation")
-    made = [make_result(**dict(zip(names, case[:4], strict=True))) for case in CASES]
-    titles = {verdict(result).title for result in made}
-    assert titles == {"Memorized", "Signs of memorization", "Inconclusive", "No evidence found"}
+    made = [
+        make_result(copies=copies, exposed=exposed, **measured(low))
+        for copies, exposed, low, _ in CASES
+    ]
+    assert {verdict(result).title for result in made} == {
+        "Memorized",
+        "Inconclusive",
+        "No evidence found",
+    }

@@ -5,8 +5,11 @@ import re
 
 import pytest
 
-from memtk.results import Policy
-from memtk.results.verdicts import min_detectable_patients
+from memtk.intervals import clopper_pearson
+from memtk.memorization.power import tipping_point as oracle
+from memtk.results import Comparable, GroupTest, Policy
+from memtk.results.verdicts import tipping_point
+from memtk.testing.fakes import named
 
 INEXACT = 1e-9
 
@@ -15,12 +18,40 @@ def said(audit):
     return audit.verdict.outcome, " ".join(audit.verdict.reasons)
 
 
+def groups(population=0.4, synthetic=0.5, nearer=True):
+    """What is compared: p-values of the patients and of the other synthetic images."""
+    return Comparable(
+        population=GroupTest(p=population, size=0.2),
+        synthetic=GroupTest(p=synthetic, size=0.3, nearer=nearer),
+    )
+
+
+TWO_SITES = {"comparable": groups(population=0.01)}
+BLAND = {"comparable": groups(synthetic=0.001), "low": 0.2, "estimate": 0.3, "bound": 0.4}
+SOME = {"low": 0.06, "estimate": 0.1, "bound": 0.2}
+
 CASES = [
     ({}, "pass", "copy rate is at most 3 %"),
+    ({}, "pass", "At most 3 of 64 training patients (4.7 %) are not excluded"),
+    ({}, "pass", "as long as at least 41 % of the generator's copies are as recognisable as ours"),
+    ({"test": {"kinds": ("exact", "blur")}}, "pass", "Of the hardest kind, exact, it noticed 96"),
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
     ({"identical": 1}, "fail", "1 synthetic image is identical to a training image"),
-    ({"low": 0.06, "estimate": 0.1, "bound": 0.2}, "fail", "at least 6 % (estimate 10 %"),
-    ({"exposed": 1}, "fail", "1 of 64 training patients (1.6 %) is exposed"),
+    ({"identical": 1, **TWO_SITES}, "fail", "identical to a training image"),
+    ({"exposed": 1}, "fail", "1 of 64 training patients (1.6 %) is exposed, 1 of them by name"),
+    ({"exposed": (3, 9)}, "fail", "At least 3 of 64 training patients (4.7 %) are exposed"),
+    ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6 % (estimate 10 %"),
+    (SOME, "inconclusive", "nearer to the training images than strangers are, which blur also"),
+    (BLAND, "inconclusive", "those that are no copies are nearer too (p = 0.001, shifted by 30 %)"),
+    ({**TWO_SITES, "exposed": (40, 60)}, "inconclusive", "do not look like one population (p = 0"),
+    (TWO_SITES, "inconclusive", "--stratify site"),
+    ({"copies": 3}, "inconclusive", "3 of 100 synthetic images (3 %) are named as copies for sure"),
+    ({"exposed": (0, 4)}, "inconclusive", "Up to 4 of 64 training patients (6.2 %) are not"),
+    (
+        {"exposed": (0, 64), "policy": Policy(max_unseen_patients=0.1)},
+        "inconclusive",
+        "No planted copy shows how well exposed patients",
+    ),
     ({"exposed": None}, "inconclusive", "was not tested"),
     ({"test": None}, "inconclusive", "was not measured"),
     ({"test": {"found": 0, "n": 0, "low": 0.0}}, "inconclusive", "was not measured"),
@@ -35,12 +66,10 @@ CASES = [
         "inconclusive",
         "saw the training image exposed by 40 of 100 planted copies",
     ),
-    ({"test": {"exposure": 98}}, "pass", "tolerable is none"),
-    ({"copies": 3}, "pass", "3 synthetic images are named as copies all the same"),
+    ({"test": {"exposure": 98}}, "pass", "tolerable is at most 5 %"),
+    ({"n_copies": 3}, "pass", "3 synthetic images are suspect all the same"),
     ({"bound": 0.08}, "inconclusive", "may be as high as 8 %"),
     ({"bound": None}, "inconclusive", "could not be bounded"),
-    ({"can_reject": False}, "inconclusive", "no synthetic image could have been flagged"),
-    ({"patients_can_reject": False}, "inconclusive", "no training patient could have been"),
     ({"confidence": 0.9}, "inconclusive", "not computed at the 95 % confidence"),
     ({"test": {"confidence": 0.8}}, "inconclusive", "run the audit again"),
 ]
@@ -55,9 +84,10 @@ def test_one_figure_decides_and_is_named(make_audit, figures, outcome, words):
 def test_exactly_what_is_tolerable_is_tolerated(make_audit):
     assert said(make_audit(bound=0.05))[0] == "pass"
     assert said(make_audit(bound=0.05 + INEXACT))[0] == "inconclusive"
-    assert said(make_audit(low=0.05, estimate=0.06, bound=0.09))[0] == "inconclusive"
-    assert said(make_audit(low=0.05 + INEXACT, estimate=0.06, bound=0.09))[0] == "fail"
-    some = Policy(max_exposed_patients=2 / 64)
+    one = {"estimate": 0.06, "bound": 0.09, "exposed": (1, 4)}
+    some = Policy(max_exposed_patients=2 / 64, max_unseen_patients=0.2)
+    assert said(make_audit(**one, low=0.05, policy=some))[0] == "inconclusive"
+    assert said(make_audit(**one, low=0.05 + INEXACT, policy=some))[0] == "fail"
     assert said(make_audit(exposed=2, policy=some))[0] == "pass"
     assert said(make_audit(exposed=3, policy=some))[0] == "fail"
     assert said(make_audit(exposed=3, policy=some, validation=200))[0] == "fail"  # of 64
@@ -65,35 +95,83 @@ def test_exactly_what_is_tolerable_is_tolerated(make_audit):
     assert said(make_audit(test={"low": 0.8 - INEXACT}))[0] == "inconclusive"
 
 
+def test_what_is_not_excluded_decides_by_its_upper_end(make_audit):
+    policy = Policy(max_unseen_patients=0.1)  # 6.4 of 64
+    assert said(make_audit(exposed=(0, 6), policy=policy))[0] == "pass"
+    outcome, text = said(make_audit(exposed=(0, 7), policy=policy))
+    assert outcome == "inconclusive"
+    assert "Up to 7 of 64 training patients (10.9 %) are not excluded" in text
+    none = Policy(max_unseen_patients=0)
+    outcome, text = said(make_audit(exposed=(0, 1), policy=none))
+    assert outcome == "inconclusive" and "no patient at all is exposed cannot be shown" in text
+
+
+def test_what_no_audit_of_so_few_patients_can_exclude_is_told(make_audit):
+    outcome, text = said(make_audit(exposed=(0, 4)))
+    fewest = math.ceil(64 * (1 - 0.025 ** (1 / 64)))  # Clopper and Pearson's, of none of 64
+    assert f"no fewer than {fewest} can be excluded, whatever is found" in text
+    many = Policy(max_unseen_patients=0.07)
+    assert "or an embedder that sees more" in said(make_audit(exposed=(0, 5), policy=many))[1]
+
+
 def test_a_failure_is_never_hidden_by_what_could_not_be_shown(make_audit):
-    outcome, text = said(make_audit(exposed=5, test=None, bound=None, can_reject=False))
+    outcome, text = said(make_audit(exposed=5, test=None, bound=None))
     assert outcome == "fail" and "exposed" in text and "measured" not in text
 
 
 def test_every_condition_that_is_missing_is_a_reason(make_audit):
-    audit = make_audit(exposed=None, test=None, bound=0.5, can_reject=False, confidence=0.9)
+    audit = make_audit(exposed=None, test=None, bound=0.5, copies=1, confidence=0.9)
     assert audit.verdict.outcome == "inconclusive" and len(audit.verdict.reasons) == 5
 
 
-def test_a_pass_states_all_three_of_its_grounds_and_what_went_unseen(make_audit):
-    audit = make_audit(min_detectable_patients=10)
-    assert len(audit.verdict.reasons) == 3
-    assert "Up to 9 exposed patients would have gone unnoticed" in audit.verdict.reasons[1]
-    assert "unnoticed" not in " ".join(make_audit(min_detectable_patients=1).verdict.reasons)
+def test_neither_a_bland_generator_nor_two_sites_fail_whatever_the_copies_say(make_audit):
+    for copies in (0, 100):
+        for figures in (BLAND, {**TWO_SITES, "exposed": (64, 64)}):
+            assert said(make_audit(**figures, copies=copies))[0] == "inconclusive"
+
+
+def test_a_site_apart_is_the_one_reason_where_all_else_compares_the_two(make_audit):
+    audit = make_audit(**TWO_SITES, test=None, bound=None, copies=3)
+    assert len(audit.verdict.reasons) == 1
+
+
+def test_synthetic_images_farther_than_strangers_are_no_blur(make_audit):
+    far = groups(synthetic=0.001, nearer=False)
+    assert "those that are no copies" not in said(make_audit(**{**BLAND, "comparable": far}))[1]
+
+
+def test_sure_copies_forbid_a_pass_and_suspects_do_not(make_audit):
+    for sure, outcome in ((0, "pass"), (1, "inconclusive")):
+        copies = named(sure, 100, suspect=4, at_least=2)
+        assert said(make_audit(copies=copies))[0] == outcome
+
+
+def test_a_pass_states_its_three_grounds(make_audit):
+    assert len(make_audit().verdict.reasons) == 3
+
+
+def test_the_tipping_point_is_where_the_bound_meets_the_limit(make_audit):
+    found = make_audit().evidence
+    rule = found.threshold
+    high = clopper_pearson(rule.flagged, 100, 0.9).high  # one-sided, at 95 %
+    rule = rule.model_copy(update={"flagged_high": high})
+    found = found.model_copy(update={"threshold": rule})
+    for limit in (0.02, 0.05, 0.2):
+        least = tipping_point(found, limit)
+        expected = oracle(rule.flagged, 100, rule.false_positive_rate, limit)
+        assert least == pytest.approx(expected, abs=1e-12)
+        # at that sensitivity Rogan and Gladen's upper end is the limit
+        f, q = rule.false_positive_rate, rule.flagged_high
+        assert (q - f) / (least - f) == pytest.approx(limit)
+    assert tipping_point(found, 0) is None
+    assert tipping_point(found.model_copy(update={"threshold": None}), 0.05) is None
 
 
 def test_a_copy_rate_at_less_confidence_than_asked_cannot_fail(make_audit):
-    figures = {"low": 0.2, "estimate": 0.3, "bound": 0.4, "exposed": 0}
+    figures = {"low": 0.2, "estimate": 0.3, "bound": 0.4, "exposed": (1, 4)}
     assert said(make_audit(**figures))[0] == "fail"
     assert said(make_audit(**figures, confidence=0.5))[0] == "inconclusive"
     assert said(make_audit(**figures, confidence=0.99))[0] == "fail"
-
-
-def test_without_a_test_of_patients_the_sizes_tell_whether_any_could_be_flagged(make_audit):
-    assert said(make_audit(validation=8, can_reject=True))[0] == "inconclusive"
-    found = make_audit().evidence
-    assert min_detectable_patients(found, 64) == 10  # 64 / 65 / 0.1 = 9.8
-    assert min_detectable_patients(found.model_copy(update={"min_detectable_patients": 3}), 64) == 3
 
 
 def test_the_number_of_validation_patients_that_would_do_is_given(make_audit):
@@ -118,7 +196,6 @@ def test_more_patients_are_not_promised_to_help_where_they_would_not(make_audit)
     assert "needs a better embedder" in said(make_audit(bound=None, test=blind))[1]
     few = {"validation": 12, "bound": 0.9, "test": {"found": 0, "n": 100, "low": 0.0}}
     assert "at least 19 are needed" in said(make_audit(**few))[1]
-    assert "At least 9 validation patients" in said(make_audit(can_reject=False))[1]
 
 
 def test_no_reason_promises_anonymity_or_safety(make_audit):
@@ -127,22 +204,3 @@ def test_no_reason_promises_anonymity_or_safety(make_audit):
             assert reason[0].isupper() or reason[0].isdigit()
             assert reason.endswith(".") and "  " not in reason
             assert not re.search("anonym|safe|guarantee|proof|prove", reason, re.I)
-
-
-def test_how_many_exposed_patients_may_go_unseen_is_asked_only_where_the_policy_says(make_audit):
-    strict = Policy(max_unseen_patients=0.1)  # 6.4 of 64
-    assert said(make_audit(min_detectable_patients=10))[0] == "pass"
-    outcome, text = said(make_audit(min_detectable_patients=10, policy=strict))
-    assert outcome == "inconclusive"
-    assert "Up to 9 of 64 training patients (14.1 %) may be exposed" in text
-    assert said(make_audit(min_detectable_patients=7, policy=strict))[0] == "pass"  # six may
-
-
-def test_as_many_validation_patients_as_are_named_would_let_fewer_go_unseen(make_audit):
-    for limit in (0.0, 0.02, 0.1):
-        policy = Policy(max_unseen_patients=limit)
-        _, text = said(make_audit(min_detectable_patients=40, validation=10, policy=policy))
-        needed = int(re.search(r"About (\d+) validation patients instead of 10", text)[1])
-        fdr = make_audit().evidence.fdr
-        unseen = [math.ceil(64 / (fdr * (v + 1)) - 1e-9) - 1 for v in (needed, needed - 1)]
-        assert unseen[0] <= limit * 64 < unseen[1]

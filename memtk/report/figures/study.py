@@ -202,9 +202,10 @@ def quality_points(name: str) -> Get:
 
 
 def measure_titles(settings: Sequence[Setting]) -> list[tuple[str, str]]:
-    """Return the copy rate and the main measures, by name, with titles that name the protocol."""
+    """Return the copy rate, the exposed patients and the main measures, by name, with titles."""
     known = measures_in(settings)
-    shown = [m for m in known.values() if m.name == "copy_rate"] + main_measures(known.values())
+    shown = [known[name] for name in ("copy_rate", "exposed") if name in known]
+    shown += main_measures(known.values())
     return [
         (m.name, f"{m.protocol}: {m.record.title}".removeprefix(": ").replace("<=", "≤"))
         for m in shown
