@@ -76,11 +76,16 @@ class Side:
         found[self.least.order] = self.least.of_top
         return found
 
-    def without_names(self, kept: np.ndarray | None = None) -> Side:
-        """Return the same with the names of those `kept` alone, bool (T,); None: of no unit."""
+    def judged_by(self, kept: np.ndarray | None = None) -> Side:
+        """Return the same where the comparison shows little: no count, and no name.
+
+        Args:
+            kept: units whose names stay all the same, bool (T,).
+        """
         kept = np.zeros(len(self.test.p), dtype=bool) if kept is None else kept
         test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
-        return replace(self, test=test)
+        least = replace(self.least, count=0, of_top=np.zeros_like(self.least.of_top))
+        return Side(test, least)
 
 
 @dataclass(frozen=True)
@@ -165,10 +170,11 @@ class Groups:
 def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     """Test one synthetic set by every rule.
 
-    Names are given where the comparison allows them. Where training and validation patients are no
-    one population (p <= `ALIKE`) nobody is named. Where synthetic images that are no copies are
-    nearer to the training images than strangers are, as blurred or bland ones are, only those are
-    named whose training image is exposed too: both sides of that comparison are real.
+    Names and counts are given where the comparison allows them. Where training and validation
+    patients are no one population (p <= `ALIKE`) there are none. Where synthetic images that are no
+    copies are nearer to the training images than strangers are (p <= `BLUR`), as blurred or bland
+    ones are, only those are named whose training image is exposed too: both sides of that
+    comparison are real. Copies are counted where some patient is exposed, or that was not tested.
 
     Args:
         levels: `fdr` is that of the suspects; those that are sure have `SURE` (Holm).
@@ -188,17 +194,19 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
         exposure = _side(PatientGroup(seen, name="training images"), unseen, levels, seed)
         people = PatientGroup(seen, groups.training, "training images")
         patients = _side(people, unseen, levels, seed)
+        if not patients.least.count and not patients.test.sure.any():
+            copies = copies.judged_by(copies.test.suspect)
     bulk = bulk_test(tested, strangers, seed=seed)
     population = groups.population
     if population is not None and population.p <= ALIKE:
-        copies = copies.without_names()
-        exposure = exposure and exposure.without_names()
-        patients = patients and patients.without_names()
+        copies = copies.judged_by()
+        exposure = exposure and exposure.judged_by()
+        patients = patients and patients.judged_by()
     elif bulk.p <= BLUR and bulk.nearer:
         kept = None
         if exposure is not None:
             kept = exposure.test.suspect[_nearest(arrays)]
-        copies = copies.without_names(kept)
+        copies = copies.judged_by(kept)
     return Tests(
         dar=dar(arrays["train_validation"], made, back, arrays["validation_train"]),
         copies=copies,
@@ -263,9 +271,10 @@ def _can_name(test: TailTest, fdr: float) -> bool:
 def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
-    Where synthetic images that are no copies lie farther from the training images than strangers
-    do, strangers tell nothing of how many of them lie above the threshold: the upper ends then take
-    it that none does.
+    Strangers tell how many images that are no copies lie above the threshold. Where these are
+    nearer to the training images than strangers, or training and validation patients no one
+    population, more of them may: the lower end is 0 then. Where they are farther, fewer: the upper
+    ends take it that none does.
     """
     back = groups.arrays["synthetic_train"]
     strangers, planted = groups.strangers("validation_train"), groups.planted
@@ -273,17 +282,20 @@ def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str,
     rate = copy_rate(
         back, strangers, planted, threshold=chosen, confidence=levels.confidence, seed=seed
     )
-    high, bound = rate.high, rate.upper_bound
-    bulk = tests.comparable.synthetic
-    if bulk is not None and bulk.p <= BLUR and not bulk.nearer:
-        nobody = PatientGroup(np.full(len(strangers.sizes), -np.inf))
+    low, high, bound = rate.low, rate.high, rate.upper_bound
+    bulk, population = tests.comparable.synthetic, tests.comparable.population
+    unlike = bulk is not None and bulk.p <= BLUR
+    if (population and population.p <= ALIKE) or (unlike and bulk and bulk.nearer):
+        low = 0.0
+    elif unlike:
+        nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
         alone = copy_rate(
             back, nobody, planted, threshold=chosen, confidence=levels.confidence, seed=seed
         )
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
     rule, flagged = ThresholdRule(chosen, strangers, planted), int((back > chosen).sum())
     return {
-        "copy_rate": RateInterval(estimate=rate.estimate, low=rate.low, high=high),
+        "copy_rate": RateInterval(estimate=rate.estimate, low=low, high=high),
         "copy_rate_upper_bound": bound,
         "threshold": ThresholdRates(
             similarity=chosen,

@@ -21,7 +21,7 @@ from memtk.results.schema import Counts, Result
 ALIKE = 0.05
 """p-value up to which training and validation patients are taken for two populations."""
 
-BLUR = 0.01
+BLUR = 0.05
 """p-value up to which synthetic images that are no copies are called nearer, or farther, than
 strangers are."""
 
