@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memtk.cli.options import DEVICE, out_option, set_option
 from memtk.cli.terminal import open_terminal, plain_table
+
+if TYPE_CHECKING:
+    from memtk.results import Evidence
 
 WRONG = 3
 """Exit status where a result is not what it says, or did not come out again."""
@@ -195,23 +199,31 @@ def add(run: Path, into: Path, report: bool) -> None:
     "--protocol",
     "names",
     multiple=True,
-    required=True,
     metavar="NAME",
     help="Protocol to apply; repeatable. all: every one that is installed.",
 )
+@click.option(
+    "--evidence",
+    is_flag=True,
+    help="Test, bound and decide anew too, by the rules of this version of memtk.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the tables and change no file.")
-def recompute(run: Path, names: tuple[str, ...], dry_run: bool) -> None:
+def recompute(run: Path, names: tuple[str, ...], evidence: bool, dry_run: bool) -> None:
     """Apply protocols to the finished RUN, from its arrays, without training.
 
     RUN is the folder of a bench or an audit, a result.json, or a folder that is searched for such
     files. The table of each protocol is put into the result files, in place of one of the same
-    name; the verdict, which rests on no protocol, stays. `memtk report RUN` then shows it.
+    name. The verdict rests on no protocol and stays, unless --evidence lets it be found anew by the
+    rules of this version. `memtk report RUN` then shows it.
 
     \b
     Examples:
       memtk results recompute runs/NAME --protocol my-rule
       memtk results recompute runs/NAME --protocol all --dry-run
+      memtk results recompute runs/NAME --evidence
     """
+    if not names and not evidence:
+        raise click.UsageError("what is to be recomputed? --protocol NAME, --evidence, or both")
     from rich.text import Text
 
     from memtk.console import open_console
@@ -225,13 +237,16 @@ def recompute(run: Path, names: tuple[str, ...], dry_run: bool) -> None:
     from memtk.report.terminal_tables import brief
 
     console, shown = open_console(), ""
-    for found in apply(run, entries, write=not dry_run):
+    for found in apply(run, entries, evidence=evidence, write=not dry_run):
         if str(found.path) != shown:
             shown = str(found.path)
             console.print(Text(shown, style="bold"))
         table = plain_table(
             "protocol", "measure", "found, in brackets by chance", title=found.label
         )
+        if found.evidence is not None:
+            for title, said in _said(found.evidence):
+                table.add_row("", title, said)
         for protocol, measures in found.tables.items():
             for record in measures.values():
                 row = (protocol, record.title, brief(record))
@@ -239,6 +254,19 @@ def recompute(run: Path, names: tuple[str, ...], dry_run: bool) -> None:
         console.print(table)
     said = "no file was changed" if dry_run else f"memtk report {run} makes its report again"
     console.print(said, highlight=False)
+
+
+def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Return what was found anew, one a line."""
+    from memtk.results.formats import interval, share
+
+    if rate := evidence.copy_rate:
+        confidence = evidence.confidence or 0.95
+        yield "copy rate", f"{share(rate.estimate)}, {interval(rate.low, rate.high, confidence)}"
+    if named := evidence.copies:
+        yield "copies", f"{named.sure} sure, {named.suspect} suspect of {named.of}"
+    if exposed := evidence.exposed:
+        yield "patients exposed", f"{exposed.low} to {exposed.high} of {exposed.of}"
 
 
 @click.command()

@@ -1,21 +1,19 @@
-"""Protocols applied to finished runs, from their arrays: nothing is trained or searched anew."""
+"""Finished runs evaluated anew from their arrays: nothing is trained or searched again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from memtk.errors import UserError
-from memtk.evaluation.calibration import Calibration, Patients
-from memtk.evaluation.evaluate import evidence_of, tests_of
-from memtk.evaluation.planted import MIXED, PlantedSimilarity
+from memtk.evaluation.evidence import ALL_FOUND, Groups, evidence_of, tests_of
 from memtk.evaluation.protocols import apply_protocols, named_protocols, used_protocols
 from memtk.interfaces import Levels, Similarities
-from memtk.memorization import p_values
+from memtk.memorization import Exchangeability, PatientGroup, copy_rate, p_values
 from memtk.noise import derive
 from memtk.registry import Entry
 from memtk.results import (
@@ -23,14 +21,17 @@ from memtk.results import (
     Checkpoint,
     Counts,
     Evidence,
+    RateInterval,
     Result,
     SelfTest,
     Tables,
     Used,
+    decide,
     has_arrays,
     read_arrays,
     read_audit,
     read_result,
+    write_arrays,
     write_audit,
     write_result,
 )
@@ -48,21 +49,31 @@ class Recomputed:
         path: the result file.
         label: of the set: "step-000900", "chosen", "audit".
         tables: by protocol.
+        evidence: what the verdict rests on; None where it was not asked for anew.
+        flags: what it flags, for the arrays; likewise.
     """
 
     path: Path
     label: str
     tables: Tables
+    evidence: Evidence | None = None
+    flags: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def recompute(run: Path, protocols: Sequence[Entry], *, write: bool = True) -> list[Recomputed]:
-    """Apply protocols to all that was evaluated in a run, and put the tables into its result files.
+def recompute(
+    run: Path, protocols: Sequence[Entry], *, evidence: bool = False, write: bool = True
+) -> list[Recomputed]:
+    """Evaluate all synthetic sets of a run anew, and put what is found into its result files.
 
-    The levels are those of the run. What passed or failed stays as it was: no protocol decides it.
+    The levels are those of the run. No protocol decides what passes or fails.
 
     Args:
         run: folder of a bench or an audit, a result.json, or a folder with some below.
         protocols: their tables replace those of the same name; others stay.
+        evidence: test and bound by the rules of this version too, and let an audit's policy decide
+            again. What an older memtk did not keep stays as it was, or is said to be unknown: the
+            copy rate rests on the planted copies' similarities, and the upper end of the exposed
+            patients on those of the images that were planted.
         write: False leaves the files as they are.
 
     Raises:
@@ -74,19 +85,20 @@ def recompute(run: Path, protocols: Sequence[Entry], *, write: bool = True) -> l
     if (Path(run) / AUDIT).exists():
         path = Path(run) / AUDIT
         audit = read_audit(path)
-        tables = _apply(path, "audit", protocols, audit.evidence, audit.counts)
-        found.append(Recomputed(path, "audit", tables))
-        update = {
-            "protocols": audit.protocols | tables,
-            "applied": _used(audit.applied, protocols),
-        }
-        changed.append((path, audit.model_copy(update=update)))
+        seeds = derive(audit.seed, "tail"), derive(audit.seed, "intervals")
+        case = _Set(path, "audit", audit.evidence, audit.counts, seeds, audit.selftest)
+        found.append(case.again(protocols, evidence))
+        changed.append((path, _audit_with(audit, found[0], protocols)))
     else:
         for path in find_results(Path(run)):
             result = read_result(path)
-            sets = dict(_checkpoints(path, result, protocols))
-            found += [Recomputed(path, label, tables) for label, tables in sets.items()]
-            changed.append((path, _with(result, sets, protocols)))
+            sets = [case.again(protocols, evidence) for case in _sets(path, result)]
+            found += sets
+            changed.append((path, _with(result, {each.label: each for each in sets}, protocols)))
+    for each in found if write else ():
+        if each.evidence is not None:
+            arrays = each.path.with_name(ARRAYS)
+            write_arrays(arrays, each.label, read_arrays(arrays, each.label) | dict(each.flags))
     for path, record in changed if write else ():
         if isinstance(record, Audit):
             write_audit(path, record)
@@ -103,54 +115,129 @@ def evidence_again(result: Result, arrays: Mapping[str, np.ndarray]) -> Evidence
     Raises:
         KeyError, ValueError, ...: where the arrays are of another make.
     """
-    stated, label = result.last.evidence, result.last.label
-    levels = Levels(stated.alpha, stated.fdr, stated.confidence or Levels().confidence)
-    calibration = _calibration(result, arrays)
-    tests = tests_of(arrays, calibration, levels)
-    seed = derive(result.seed, "intervals", result.cell, label)
-    return evidence_of(tests, arrays, calibration, levels, seed)
+    stated, seeds = result.last.evidence, _seeds(result, result.last.label)
+    groups, levels = _groups(stated, arrays), _levels(stated)
+    found = evidence_of(tests_of(groups, levels, seeds[0]), groups, levels, seeds[1])
+    if stated.threshold is not None:
+        return found
+    return _by_alpha(found, groups, stated, seeds[1], result.selftest)
 
 
 def sensitivity_again(result: Result, arrays: Mapping[str, np.ndarray]) -> int | None:
     """Return how many planted copies have a p-value up to alpha; None where none are kept."""
     if "planted" not in arrays:
         return None
-    patients = _calibration(result, arrays).patients.validation
+    patients = arrays.get("validation_patient", np.zeros(0)).tolist()
     p = p_values(arrays["planted"], arrays["validation_train"], patients)
     return int((p <= result.last.evidence.alpha).sum())
 
 
-def _calibration(result: Result, arrays: Mapping[str, np.ndarray]) -> Calibration:
-    def people(name: str) -> tuple[int, ...]:
-        return tuple(arrays[name].tolist()) if name in arrays else ()
-
-    patients = Patients(people("training_patient"), people("validation_patient"))
-    seed, planted = derive(result.seed, "detectable rate"), None
-    near = arrays.get("planted", _stated(result.selftest))
-    if near is not None:
-        index = np.arange(len(near))
-        planted = PlantedSimilarity(index, {MIXED: (near, index)})
-    similarity: Any = None  # nothing is compared
-    return Calibration(similarity, patients, dict(arrays), planted, seed)
+def _levels(before: Evidence) -> Levels:
+    return Levels(before.alpha, before.fdr, before.confidence or Levels().confidence)
 
 
-def _stated(selftest: SelfTest | None) -> np.ndarray | None:
-    """Return planted copies that are noticed as a file states, of which older arrays hold none."""
-    if selftest is None:
-        return None
-    noticed = selftest.sensitivity.conformal
-    return np.where(np.arange(noticed.n) < noticed.count, np.inf, -np.inf)
+def _groups(before: Evidence, arrays: Mapping[str, np.ndarray]) -> Groups:
+    """Return the similarities of a set, with whose they are as the arrays say."""
+    known = before.comparable.population if before.comparable else None
+    return Groups(
+        arrays,
+        arrays.get("training_patient", np.zeros(0)).tolist(),
+        arrays.get("validation_patient", np.zeros(0)).tolist(),
+        Exchangeability(known.p, known.size) if known else None,
+    )
 
 
-def _checkpoints(
-    path: Path, result: Result, protocols: Sequence[Entry]
-) -> Iterator[tuple[str, Tables]]:
+def _by_alpha(
+    found: Evidence, groups: Groups, before: Evidence, seed: int, selftest: SelfTest | None
+) -> Evidence:
+    """Return the same with the copy rate of older versions, at the threshold of alpha.
+
+    Of planted copies their arrays may hold nothing: then the self-test says how many are noticed.
+    """
+    planted = PatientGroup(groups.arrays.get("planted", ALL_FOUND))
+    if "planted" not in groups.arrays and selftest is not None:
+        noticed = selftest.sensitivity.conformal
+        near = np.where(np.arange(noticed.n) < noticed.count, np.inf, -np.inf)
+        planted = PatientGroup(near)
+    levels = _levels(before)
+    rate = copy_rate(
+        groups.arrays["synthetic_train"],
+        groups.strangers("validation_train"),
+        planted,
+        alpha=levels.alpha,
+        confidence=levels.confidence,
+        seed=seed,
+    )
+    update = {
+        "copy_rate": RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high),
+        "copy_rate_upper_bound": rate.upper_bound,
+        "threshold": None,
+        "notes": before.notes,
+    }
+    return found.model_copy(update=update)
+
+
+def _seeds(result: Result, label: str) -> tuple[int, int]:
+    """Return the seeds of the tests and of the intervals of one set of a cell."""
+    return derive(result.seed, "tail"), derive(result.seed, "intervals", result.cell, label)
+
+
+def _sets(path: Path, result: Result) -> Iterator[_Set]:
     counts = result.data.counts | {"training": result.used_training}
     for checkpoint in result.evaluated:
-        yield (
-            checkpoint.label,
-            _apply(path, checkpoint.label, protocols, checkpoint.evidence, counts),
+        seeds = _seeds(result, checkpoint.label)
+        yield _Set(path, checkpoint.label, checkpoint.evidence, counts, seeds, result.selftest)
+
+
+@dataclass(frozen=True)
+class _Set:
+    """One synthetic set of a finished run.
+
+    Args:
+        path: the result file.
+        label: of the set.
+        before: what the verdict rested on.
+        counts: images and patients by split.
+        seeds: of the tests and of the intervals.
+        selftest: of the run.
+    """
+
+    path: Path
+    label: str
+    before: Evidence
+    counts: Mapping[str, Counts]
+    seeds: tuple[int, int]
+    selftest: SelfTest | None
+
+    def again(self, protocols: Sequence[Entry], evidence: bool) -> Recomputed:
+        """Return the tables of the protocols and, if asked for, the evidence."""
+        tables = _apply(self.path, self.label, protocols, self.before, self.counts)
+        if not evidence:
+            return Recomputed(self.path, self.label, tables)
+        arrays = _arrays(self.path, self.label, self.counts)
+        groups, levels = _groups(self.before, arrays), _levels(self.before)
+        tests = tests_of(groups, levels, self.seeds[0])
+        found = evidence_of(tests, groups, levels, self.seeds[1])
+        if "planted" not in arrays:
+            found = _by_alpha(found, groups, self.before, self.seeds[1], self.selftest)
+        return Recomputed(self.path, self.label, tables, found, tests.flags)
+
+
+def _audit_with(audit: Audit, found: Recomputed, protocols: Sequence[Entry]) -> Audit:
+    update: dict[str, Any] = {
+        "protocols": audit.protocols | found.tables,
+        "applied": _used(audit.applied, protocols),
+    }
+    if found.evidence is not None:
+        said = decide(
+            audit.policy,
+            found.evidence,
+            audit.selftest,
+            audit.counts,
+            identical_images=audit.identical_images,
         )
+        update |= {"evidence": found.evidence, "verdict": said}
+    return audit.model_copy(update=update)
 
 
 def _apply(
@@ -160,6 +247,27 @@ def _apply(
     evidence: Evidence,
     counts: Mapping[str, Counts],
 ) -> Tables:
+    kept = _arrays(path, label, counts)
+    try:
+        similarities = Similarities.of_arrays(kept)
+    except KeyError as error:
+        raise UserError(
+            f"{path.with_name(ARRAYS)} has no {error.args[0]} in {label}: it is damaged"
+        ) from error
+    levels = Levels(evidence.alpha, evidence.fdr, evidence.confidence or Levels().confidence)
+    tables, _ = apply_protocols(protocols, _read_only(similarities), levels)
+    for name, table in tables.items():
+        if "failed" in table:
+            raise UserError(f"protocol {name} failed on {label} of {path}: {table['failed'].note}")
+    return tables
+
+
+def _arrays(path: Path, label: str, counts: Mapping[str, Counts]) -> dict[str, np.ndarray]:
+    """Return the arrays of one set.
+
+    Raises:
+        UserError: if they are missing, or do not tell patients apart.
+    """
     arrays = path.with_name(ARRAYS)
     if not has_arrays(arrays, label):
         raise UserError(
@@ -174,16 +282,7 @@ def _apply(
                 f"{counts[name].images} images are of {counts[name].patients} patients: run its "
                 "command again into another folder"
             )
-    try:
-        similarities = Similarities.of_arrays(kept)
-    except KeyError as error:
-        raise UserError(f"{arrays} has no {error.args[0]} in {label}: it is damaged") from error
-    levels = Levels(evidence.alpha, evidence.fdr, evidence.confidence or Levels().confidence)
-    tables, _ = apply_protocols(protocols, _read_only(similarities), levels)
-    for name, table in tables.items():
-        if "failed" in table:
-            raise UserError(f"protocol {name} failed on {label} of {path}: {table['failed'].note}")
-    return tables
+    return kept
 
 
 def _read_only(similarities: Similarities) -> Similarities:
@@ -194,10 +293,13 @@ def _read_only(similarities: Similarities) -> Similarities:
     return similarities
 
 
-def _with(result: Result, sets: Mapping[str, Tables], protocols: Sequence[Entry]) -> Result:
+def _with(result: Result, sets: Mapping[str, Recomputed], protocols: Sequence[Entry]) -> Result:
     def changed(checkpoint: Checkpoint) -> Checkpoint:
-        tables = checkpoint.protocols | sets[checkpoint.label]
-        return checkpoint.model_copy(update={"protocols": tables})
+        found = sets[checkpoint.label]
+        update: dict[str, Any] = {"protocols": checkpoint.protocols | found.tables}
+        if found.evidence is not None:
+            update["evidence"] = found.evidence
+        return checkpoint.model_copy(update=update)
 
     components = result.components
     return result.model_copy(

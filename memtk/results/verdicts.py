@@ -64,7 +64,7 @@ def verdict(result: Result) -> Verdict:
     """
     found = result.last.evidence
     if found.copies is None:
-        old = "An older memtk evaluated this run: evaluate it anew with `memtk results recompute`."
+        old = "An older memtk evaluated this: `memtk results recompute RUN --evidence` does so anew."
         return Verdict("memorized" if found.n_mem else "inconclusive", (old,))
     counts = result.data.counts | {
         "training": result.used_training,
