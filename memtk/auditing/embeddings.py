@@ -108,6 +108,7 @@ def audit_embeddings(
     Raises:
         UserError: for a similarity or a folder that cannot be used.
     """
+    policy = policy.settled({"alpha": plan.alpha, "fdr": plan.fdr, "seed": plan.seed})
     devices = open_devices(device)
     part = find_component(registry, "similarity", plan.similarity, {}, "")
     if part.cls.space != "embedding":

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from memtk.auditing.screen import Screen
 from memtk.auditing.weights import digest_of, weights_in
 from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build, load_toml, merge, parse_set
@@ -65,6 +66,7 @@ class AuditPlan:
         settings: what was asked of the components beyond their preset.
         weights: the file that the option names; None where the embedder is trained.
         protocols: all that are installed; each measures the synthetic set.
+        screen: what a first audit took away; None without one.
     """
 
     options: AuditOptions
@@ -75,6 +77,7 @@ class AuditPlan:
     settings: dict[str, dict[str, Any]]
     weights: Path | None = None
     protocols: tuple[Entry, ...] = ()
+    screen: Screen | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
@@ -83,6 +86,7 @@ class AuditPlan:
         return {
             "audit": self.options.model_dump(mode="json"),
             **given,
+            **({"screen": self.screen.threshold} if self.screen else {}),
             "data": self.data.model_dump(mode="json", exclude_unset=True),
             "settings": self.settings,
             "components": {

@@ -6,15 +6,16 @@ import csv
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from memtk import memorization
 from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
 from memtk.auditing.run import FinishedAudit, run_audit
+from memtk.auditing.screen import Screen
 from memtk.data.config import DataConfig
 from memtk.data.sources import Sample, open_source
 from memtk.errors import UserError
@@ -22,6 +23,7 @@ from memtk.evaluation.context import prepared
 from memtk.events import Watch, ignore
 from memtk.files import write_text
 from memtk.folders import claim, sweep
+from memtk.memorization.withhold import Drop
 from memtk.registry import Registry
 from memtk.report.identity import read_key
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
@@ -68,9 +70,7 @@ class Release:
     audit: FinishedAudit
 
 
-def suspects(
-    folder: Path, drop: Literal["flagged", "alpha"] = "flagged", alpha: float = 0.05
-) -> np.ndarray:
+def suspects(folder: Path, drop: Drop = "flagged", alpha: float = 0.05) -> np.ndarray:
     """Return which synthetic images of an audit are taken away, bool (M,).
 
     See `memtk.memorization.withhold`, which `release-filter` of a bench goes by too.
@@ -94,7 +94,9 @@ def release(
     """Write the manifest of the synthetic images that are left, and audit those anew.
 
     The second audit uses an embedder that had no part in the choice: another one, if named, or the
-    same trained from other weights in another order.
+    same trained from other weights in another order, which cannot pass. Validation images and
+    planted copies that the first audit would have taken away are left out of the second; see
+    `Screen`.
 
     Args:
         folder: of a finished `memtk audit` of images.
@@ -145,8 +147,16 @@ def release(
         data=plan.data.model_dump(exclude_unset=True) | {"synthetic_source": str(manifest)},
         settings=plan.settings if second_options["embedder"] == plan.options.embedder else {},
     )
+    screen = Screen(
+        folder,
+        options.drop,
+        plan.options.alpha,
+        plan.similarity,
+        plan.embedder,
+        same=_design(plan) == _design(second),
+    )
     finished = run_audit(
-        second,
+        replace(second, screen=screen),
         registry,
         policy=options.policy,
         out=out / "audit",
@@ -155,6 +165,13 @@ def release(
         watch=watch,
     )
     return Release(manifest, len(kept), len(rows) - len(kept), finished) if finished else None
+
+
+def _design(plan: AuditPlan) -> tuple[str | None, str]:
+    """Return what tells designs apart: the embedder, or in image space the similarity."""
+    if plan.embedder is None:
+        return None, plan.similarity.entry.name
+    return plan.embedder.entry.name, ""
 
 
 def _second_options(

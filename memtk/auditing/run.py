@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memtk import __version__
@@ -29,6 +29,7 @@ from memtk.memorization import IDENTICAL
 from memtk.registry import Registry
 from memtk.report import build_audit_report
 from memtk.results import (
+    LEVELS,
     Audit,
     Counts,
     Policy,
@@ -38,6 +39,7 @@ from memtk.results import (
     write_arrays,
     write_audit,
 )
+from memtk.results.audit import Screened
 from memtk.training.checkpoints import WAY_OUT
 from memtk.training.devices import Devices, open_devices
 
@@ -82,6 +84,7 @@ def run_audit(
     Raises:
         UserError: for data, settings or a folder that cannot be used.
     """
+    policy = policy.settled(plan.options.model_dump(include=set(LEVELS)))
     devices = open_devices(device)
     folder = RunFolder(
         out or named_folder("audit", plan.identity()),
@@ -144,7 +147,9 @@ def _run(
     policy: Policy,
 ) -> Audit:
     context = open_images(plan, registry, folder, devices, watch)
-    options, sets = plan.options, _sets(context.dataset)
+    options, sets, screen = plan.options, _sets(context.dataset), plan.screen
+    if screen is not None:
+        sets = replace(sets, validation=screen.validation(sets.validation))
     strangers = {"validation": sets.validation, "held_out": sets.held_out}
     refuse_real({k.replace("_", "-"): v for k, v in strangers.items() if v}, sets.synthetic)
     check_unseen(plan.weights, sets.all(), exposure=options.exposure)
@@ -168,6 +173,9 @@ def _run(
             seed=options.seed,
             kept=folder / "calibration.h5",
         )
+        if screen is not None and calibration.planted is not None:
+            left = screen.planted(context, sets.training, calibration.planted)
+            calibration = replace(calibration, planted=left if len(left.sources) else None)
     with context.timer("evaluate"):
         found = evaluate(
             copies,
@@ -180,7 +188,9 @@ def _run(
         )
         selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
         same = identical_images(sets.training, sets.synthetic)
-        audit = _audit(context, plan, copies.detector, int(same.sum()), found, selftest, policy)
+        audit = _audit(
+            context, plan, copies.detector, sets, int(same.sum()), found, selftest, policy
+        )
     if devices.is_main:
         write_arrays(folder / "arrays.h5", "audit", found.arrays | {IDENTICAL: same})
         if calibration.planted:
@@ -269,21 +279,36 @@ def _audit(
     context: Context,
     plan: AuditPlan,
     detector: Detector | None,
+    sets: Sets,
     identical: int,
     found: Evaluation,
     selftest: SelfTest | None,
     policy: Policy,
 ) -> Audit:
     counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
+    screened: Screened | None = None
+    if plan.screen is not None:
+        screened = "same design" if plan.screen.same else "another design"
+        left = sets.validation
+        people = len(set(left.patients)) or len(left)
+        counts["validation"] = Counts(images=len(left), patients=people)
     return Audit(
         memtk_version=__version__,
-        verdict=decide(policy, found.evidence, selftest, counts, identical_images=identical),
+        verdict=decide(
+            policy,
+            found.evidence,
+            selftest,
+            counts,
+            identical_images=identical,
+            screened=screened,
+        ),
         policy=policy,
         first_verdict=first_verdict(context.folder / "audit.json", policy),
         evidence=found.evidence,
         protocols=found.protocols,
         applied=used_protocols(plan.protocols),
         selftest=selftest,
+        screened=screened,
         identical_images=identical,
         counts=counts,
         similarity=used(plan.similarity),

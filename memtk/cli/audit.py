@@ -95,8 +95,10 @@ def audit(
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
     policy = read_policy(policy_file)
+    given, asked = asked, policy.levels | asked
     if embeddings is not None:
-        _refuse_images(named, settings, config, asked, dry_run)
+        asked.pop("plants", None)
+        _refuse_images(named, settings, config, given, dry_run)
         if exposure_embeddings is not None and asked.get("exposure") is False:
             raise UserError("--exposure-embeddings and --no-exposure: give one of them")
         with terminal.progress() as progress:

@@ -36,7 +36,7 @@ from memtk.results import (
     RateInterval,
     ThresholdRates,
 )
-from memtk.results.verdicts import ALIKE, BLUR
+from memtk.results.reasons import ALIKE, BLUR
 
 SURE = 0.05
 """Level of the names that are sure (Holm)."""

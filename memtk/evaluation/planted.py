@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -38,6 +38,11 @@ class PlantedImages:
     def __init__(self, images: Images, sources: Sequence[int], change: Change, seed: int) -> None:
         self._images, self._sources = images, [int(i) for i in sources]
         self._change, self._seed = change, seed
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Which images are copied, (K,)."""
+        return np.array(self._sources)
 
     @property
     def spec(self) -> ImageSpec:
@@ -81,6 +86,7 @@ class PlantedSimilarity:
             with.
         sets: by kind and strength, `MIXED` last; empty where embeddings of copies were given.
         given: those embeddings as the embedder of the exposure sees them, (K, D); None without.
+        rows: which images of `sets` these are, where some are left out, (K,); None: all.
         name: under which their embeddings are kept.
     """
 
@@ -89,6 +95,7 @@ class PlantedSimilarity:
     sets: tuple[PlantSet, ...] = ()
     name: str = "planted copies"
     given: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     @property
     def similarity(self) -> np.ndarray:
@@ -115,11 +122,19 @@ class PlantedSimilarity:
         rows: Mapping[str, Source] = {} if self.given is None else {MIXED: self.given}
         if self.sets:
             rows = sources_of(seen.detector, {s.label: s.images for s in self.sets}, self.name)
-        names = ("planted copies", "training")
-        return {
-            label: pairwise(copies, seen.training, similarity, chosen=self.sources, names=names)
+        names, chosen = ("planted copies", "training"), self.sources
+        if self.rows is not None:
+            chosen = self.sets[-1].images.sources
+        found = {
+            label: pairwise(copies, seen.training, similarity, chosen=chosen, names=names)
             for label, copies in rows.items()
         }
+        return found if self.rows is None else {k: near[self.rows] for k, near in found.items()}
+
+    def left(self, rows: np.ndarray) -> PlantedSimilarity:
+        """Return some of the copies, by their place in `sources`."""
+        nearest = {k: (near[rows], which[rows]) for k, (near, which) in self.nearest.items()}
+        return replace(self, sources=self.sources[rows], nearest=nearest, rows=rows)
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,7 @@ def _audit_with(audit: Audit, found: Recomputed, protocols: Sequence[Entry]) -> 
             audit.selftest,
             audit.counts,
             identical_images=audit.identical_images,
+            screened=audit.screened,
         )
         update |= {"evidence": found.evidence, "verdict": said}
     return audit.model_copy(update=update)

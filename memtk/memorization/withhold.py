@@ -7,13 +7,16 @@ from typing import Literal
 
 import numpy as np
 
+Drop = Literal["flagged", "alpha"]
+"""What is withheld: what is named as a copy, sure or suspect, or all with p <= alpha."""
+
 IDENTICAL = "synthetic_identical"
 """Beside the arrays of a judgement: which synthetic images are a training image, bool (M,)."""
 
 
 def withhold(
     arrays: Mapping[str, np.ndarray],
-    drop: Literal["flagged", "alpha"] = "flagged",
+    drop: Drop = "flagged",
     alpha: float = 0.05,
 ) -> np.ndarray:
     """Return which synthetic images are withheld, bool (M,).

@@ -1,6 +1,7 @@
 """Results of a run: what they are, and how they lie on the disk. Nothing here imports torch."""
 
 from memtk.results.audit import (
+    LEVELS,
     Audit,
     AuditVerdict,
     FirstVerdict,
@@ -72,6 +73,7 @@ from memtk.results.store import (
 from memtk.results.verdicts import Verdict, decide, verdict
 
 __all__ = [
+    "LEVELS",
     "first_verdict",
     "FirstVerdict",
     "ThresholdRates",

@@ -15,6 +15,9 @@ from memtk.results.protocols import Evidence, SelfTest, Tables
 from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, Used
 from memtk.results.store import StoredRecord, read_record, write_record
 
+LEVELS = ("alpha", "fdr", "seed", "plants")
+"""Keys of a policy that are settings of the audit too: what could be tuned until it passes."""
+
 
 class Policy(StoredRecord):
     """What is tolerable, and how sure one must be. Table `[policy]` of a TOML file."""
@@ -49,6 +52,32 @@ class Policy(StoredRecord):
         description="share of the planted copies that must be found at the least, at the lower end "
         "of its interval",
     )
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="level of a test of a single image")
+    fdr: float = Field(default=0.1, gt=0, lt=1, description="false discovery rate of the suspects")
+    seed: int = Field(default=0, ge=0, description="all randomness follows from it")
+    plants: int = Field(default=100, ge=0, description="training patients whose images are planted")
+
+    @property
+    def levels(self) -> dict[str, Any]:
+        """The settings of the audit that were fixed here."""
+        return {key: getattr(self, key) for key in LEVELS if key in self.model_fields_set}
+
+    def settled(self, used: Mapping[str, Any]) -> Policy:
+        """Return the policy with the settings that an audit uses.
+
+        Args:
+            used: some of `LEVELS`.
+
+        Raises:
+            UserError: if another value was fixed here.
+        """
+        for key, value in used.items():
+            if self.levels.get(key, value) != value:
+                raise UserError(
+                    f"the policy says {key} = {self.levels[key]:g} and the audit {value:g}: the "
+                    "policy fixes it before anything is computed. Leave it out of one of them."
+                )
+        return Policy.model_validate(self.model_dump(exclude_unset=True) | dict(used))
 
     @field_validator("max_unseen_patients", mode="before")
     @classmethod
@@ -94,6 +123,9 @@ class AuditVerdict(StoredRecord):
     reasons: list[str] = Field(min_length=1)
 
 
+Screened = Literal["same design", "another design"]
+
+
 class FirstVerdict(StoredRecord):
     """What the policy said that was given before the results were known.
 
@@ -119,6 +151,8 @@ class Audit(StoredRecord):
         protocols: what each protocol measured, by its name.
         applied: the protocols that did, with package and version; empty in files of schema 2.
         selftest: how well copies are found; None if it was not run.
+        screened: of an audit of what a first one left: the design of the second detector beside
+            the first one's.
         identical_images: synthetic images whose voxels are those of a training image.
         counts: images and patients of training, validation, synthetic and, if there, held_out.
             Synthetic images have no patients: each counts as one.
@@ -142,6 +176,7 @@ class Audit(StoredRecord):
     protocols: Tables = {}
     applied: list[Used] = []
     selftest: SelfTest | None = None
+    screened: Screened | None = None
     identical_images: int = Field(0, ge=0)
     counts: dict[str, Counts]
     similarity: Used

@@ -1,0 +1,88 @@
+"""What a first audit took away: strangers and planted copies go through the same filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from memtk.auditing.weights import weights_in
+from memtk.components import ConfiguredComponent
+from memtk.data.images import StoredImages
+from memtk.evaluation.context import Context
+from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of
+from memtk.evaluation.planted import MIXED, PlantedSimilarity
+from memtk.interfaces import Images
+from memtk.memorization import withhold
+from memtk.memorization.withhold import Drop
+from memtk.results import read_arrays
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The filter that the synthetic images of a second audit have passed.
+
+    What is left of them after a first detector has taken away the nearest is less near than
+    strangers are, and what it overlooked is not what planted copies are like. So the validation
+    images and the planted copies that it would have taken away are left out too: the second audit
+    then says how well copies are found *that the first one overlooks*.
+
+    Args:
+        folder: of the first audit.
+        drop: what it took away; see `memtk.memorization.withhold`.
+        alpha: for "alpha".
+        similarity: that it compared with.
+        embedder: its detector; None where it compared the images themselves.
+        same: whether the second detector is of the same design: it shares the first one's blind
+            spots, and cannot pass what that one overlooked.
+    """
+
+    folder: Path
+    drop: Drop
+    alpha: float
+    similarity: ConfiguredComponent
+    embedder: ConfiguredComponent | None
+    same: bool
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return read_arrays(self.folder / "arrays.h5", "audit")
+
+    @cached_property
+    def threshold(self) -> float:
+        """The similarity to the nearest training image from which on it took images away."""
+        near = self._arrays["synthetic_train"][withhold(self._arrays, self.drop, self.alpha)]
+        return float(near.min()) if len(near) else np.inf
+
+    def validation(self, images: StoredImages) -> StoredImages:
+        """Return the validation images that it would have left."""
+        left = np.flatnonzero(self._arrays["validation_train"] < self.threshold)
+        return images.subset(left.tolist())
+
+    def planted(
+        self, context: Context, training: StoredImages, found: PlantedSimilarity
+    ) -> PlantedSimilarity:
+        """Return the planted copies that it would have left, by the mixed ones.
+
+        Args:
+            context: of the second audit.
+            training: the training images.
+            found: all planted copies of the second audit.
+        """
+        detector = None
+        if self.embedder is not None:
+            place, weights = context.folder / "first", weights_in(str(self.folder))
+            if context.devices.is_main:
+                place.mkdir(exist_ok=True)
+            context.devices.wait()
+            name = "the embedder of the first audit"
+            detector = Detector(context, self.embedder, training, place, name, weights)
+        images: dict[str, Images] = {"training": training, MIXED: found.sets[-1].images}
+        seen = sources_of(detector, images, "first audit")
+        names = ("planted copies", "training images")
+        near = nearest_both_ways(
+            context.devices, seen[MIXED], seen["training"], self.similarity.make(), names=names
+        ).queries
+        return found.left(np.flatnonzero(near.similarity < self.threshold))
