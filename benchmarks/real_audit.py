@@ -4,12 +4,13 @@
     MEMTK_DATA=... python benchmarks/real_audit.py hippocampus --splits 5
 
 At each split some validation patients are held back; their images and copies of training images
-(turned by up to 5 degrees, with other contrast, blurred; or changed in every way with --mixed) are
-the synthetic images. The audit is that of `memtk audit`, through files, embedder training and
-report. Printed per split: how many planted ones are flagged at a false discovery rate of 10 %, how
-many strangers, how often the right patient is named; and how many are found if one may look at the
-truth and lower the threshold until one in ten is wrong, which does not depend on how many
-validation patients there are.
+(turned by up to 5 degrees, with other contrast, blurred; or changed in every way with --mixed;
+--share 0: none) are the synthetic images. The audit is that of `memtk audit`, through files,
+embedder training and report. Printed per split: how many planted ones are sure and how many named
+at all, how many strangers, how often the right patient is named, between how many and how many
+patients are exposed, and the verdict; and how many are found if one may look at the truth and lower
+the threshold until one in ten is wrong, which does not depend on how many validation patients there
+are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from memtk.auditing import make_audit_plan, run_audit
 from memtk.data.config import DataConfig
@@ -61,9 +63,12 @@ def write_split(name, seed, folder, registry, change, share):
     patients = sorted(set(validation.patients))
     back = set(rng.choice(patients, held, replace=False).tolist())
     kept_back = [i for i, who in enumerate(validation.patients) if who in back]
-    count = max(1, round(share * len(kept_back) / (1 - share)))
+    count = round(share * len(kept_back) / (1 - share))
     sources = rng.choice(len(training), count, replace=False)
-    planted = change(training.read(sources.tolist()), Noise(derive(seed, "plant"), range(count)))
+    planted = torch.zeros(0, *training.spec.shape)
+    if count:
+        noise = Noise(derive(seed, "plant"), range(count))
+        planted = change(training.read(sources.tolist()), noise)
     made = folder / "made"
     made.mkdir(parents=True, exist_ok=True)
     images = [*planted.numpy(), *validation.read(kept_back).numpy()]
@@ -119,6 +124,7 @@ def audit_split(arguments, seed, registry):
         "patients": done.audit.counts["validation"].patients,
         "synthetic": len(flagged),
         "planted": planted,
+        "sure": int(arrays["copies_sure"][:planted].sum()),
         "flagged": int(flagged[:planted].sum()),
         "wrong": int(flagged[planted:].sum()),
         "right": int(np.sum(np.array(right)[flagged[:planted]])),
@@ -126,6 +132,9 @@ def audit_split(arguments, seed, registry):
         "realised": realised(arrays["synthetic_train"], planted),
         "named": int(np.sum(right)),
         "rate": f"{100 * found.copy_rate.low:.1f} to {100 * found.copy_rate.high:.1f}",
+        "at least": found.copies.at_least,
+        "exposed": f"{found.exposed.low} to {found.exposed.high}" if found.exposed else "",
+        "model": found.copies.model,
         "outcome": done.audit.verdict.outcome,
         "seconds": round(seconds),
     }
@@ -154,8 +163,8 @@ def main():
     total = {k: sum(row[k] for row in rows) for k in rows[0] if isinstance(rows[0][k], int)}
     planted, flagged = total["planted"], total["flagged"]
     print(
-        f"\nflagged {flagged} of {planted} planted ({100 * flagged / planted:.0f} %) and "
-        f"{total['wrong']} strangers; right patient for {total['right']} of {flagged} flagged, "
+        f"\nnamed {flagged} of {planted} planted ({100 * flagged / max(planted, 1):.0f} %) and "
+        f"{total['wrong']} strangers; right patient for {total['right']} of {flagged} named, "
         f"{total['named']} of all {planted}; nearer than every validation image: "
         f"{total['beyond']}; at a realised false discovery rate of 10 %: {total['realised']}"
     )

@@ -131,8 +131,8 @@ def shares(said):
         tests.dar.mem_fraction,
         tests.dar.copy_fraction,
         matched.value,
-        tests.copies.flagged_fraction,
-        tests.exposure.flagged_fraction if tests.exposure else None,
+        said.protocols["conformal"]["copies"].value,
+        said.protocols["conformal"]["exposed"].value if tests.exposure else None,
     ]
 
 
@@ -181,7 +181,7 @@ def rates(lab):
         planted = see(PlantedImages(training, sources, mixed, derive(lab.seed, "planted", rate)))
         fake = np.concatenate([planted, seen[2][: m - count]])
         said = lab.judged((seen[0], seen[1], fake), None, sensed)
-        test, flagged = said.evidence, said.tests.copies.flagged
+        test, flagged = said.evidence, said.arrays["copies_flagged"]
         nearest = said.arrays["synthetic_train_index"][:count]
         right = (nearest == np.array(sources))[flagged[:count]]
         found[str(rate)] = {
@@ -189,7 +189,9 @@ def rates(lab):
             "low": test.copy_rate.low,
             "high": test.copy_rate.high,
             "bound": test.copy_rate_upper_bound,
-            "detectable": test.min_detectable_copy_rate,
+            "sure": int(said.arrays["copies_sure"][:count].sum()),
+            "false sure": int(said.arrays["copies_sure"][count:].sum()),
+            "least": test.copies.at_least,
             "found": int(flagged[:count].sum()),
             "planted": count,
             "false": int(flagged[count:].sum()),
@@ -222,9 +224,10 @@ def show_null(lines):
 def show_rates(lines):
     print(
         "| planted | splits | mean estimate | interval covers | mean interval | bound holds | "
-        "smallest detectable | flagged of planted | flagged wrongly | right image |"
+        "sure of planted | any sure wrongly | named of planted | named wrongly | right image | "
+        "at least too many |"
     )
-    print("|" + "---|" * 10)
+    print("|" + "---|" * 12)
     for rate in lines[0]:
         rows = [line[rate] for line in lines]
         truth = rows[0]["planted"] / PLANTED[1]
@@ -241,10 +244,12 @@ def show_rates(lines):
         print(
             f"| {100 * truth:g} % | {len(rows)} | {mean('estimate'):.1f} % | {covers:.0f} % | "
             f"{mean('low'):.1f} to {mean('high'):.1f} % | {holds:.0f} % | "
-            f"{100 * np.mean([r['detectable'] or 1 for r in rows]):.1f} % | "
-            f"{100 * total('found') / total('planted'):.0f} % | "
+            f"{100 * total('sure') / max(1, total('planted')):.0f} % | "
+            f"{100 * np.mean([r['false sure'] > 0 for r in rows]):.0f} % | "
+            f"{100 * total('found') / max(1, total('planted')):.0f} % | "
             f"{100 * total('false') / max(1, flagged):.0f} % | "
-            f"{100 * total('right') / max(1, total('found')):.1f} % |"
+            f"{100 * total('right') / max(1, total('found')):.1f} % | "
+            f"{100 * np.mean([r['least'] > r['planted'] for r in rows]):.0f} % |"
         )
 
 

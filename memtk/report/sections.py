@@ -12,7 +12,7 @@ from memtk.report.pictures import Pairs
 from memtk.report.provenance import Provenance
 from memtk.results import Data, Evidence, SelfTest
 from memtk.results.formats import share
-from memtk.results.verdicts import ALIKE, BLUR
+from memtk.results.reasons import ALIKE, BLUR
 
 
 def similarities_section(

@@ -10,7 +10,7 @@ import numpy as np
 
 from memtk.results.protocols import Comparable, Evidence
 from memtk.results.schema import Checkpoint, Result
-from memtk.results.verdicts import ALIKE, BLUR
+from memtk.results.reasons import ALIKE, BLUR
 
 DAMAGED = (OSError, RuntimeError, MemoryError, KeyError, ValueError, TypeError, IndexError)
 """What arrays of another make may raise."""

@@ -8,7 +8,7 @@ import pytest
 from memtk.intervals import clopper_pearson
 from memtk.memorization.power import tipping_point as oracle
 from memtk.results import Comparable, GroupTest, Policy
-from memtk.results.verdicts import tipping_point
+from memtk.results.reasons import tipping_point
 from memtk.testing.fakes import named
 
 INEXACT = 1e-9
