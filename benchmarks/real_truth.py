@@ -55,7 +55,7 @@ SIDE = 64
 TRAINING = 180
 RATIOS = {1: (99, 99), 4: (59, 236), 16: (19, 304)}
 """M/V: (V, M). V + 1 is a multiple of 20, so that 5 % can be reached exactly."""
-RATES = (0.01, 0.05, 0.2, 0.5)
+RATES = (0.0, 0.01, 0.05, 0.2, 0.5)
 PLANTED = (99, 200)
 """V and M where copies are planted."""
 COLUMNS = ("dar n_mem", "dar n_copies", "dar-matched", "conformal copies", "conformal exposure")
@@ -178,7 +178,10 @@ def rates(lab):
     for rate in RATES:
         count = round(rate * m)
         sources = lab.rng.choice(TRAINING, count, replace=False).tolist()
-        planted = see(PlantedImages(training, sources, mixed, derive(lab.seed, "planted", rate)))
+        planted = seen[2][:0]
+        if sources:
+            made = PlantedImages(training, sources, mixed, derive(lab.seed, "planted", rate))
+            planted = see(made)
         fake = np.concatenate([planted, seen[2][: m - count]])
         said = lab.judged((seen[0], seen[1], fake), None, sensed)
         test, flagged = said.evidence, said.arrays["copies_flagged"]

@@ -13,6 +13,7 @@ from memtk.evaluation.evidence import Groups
 from memtk.evaluation.planted import PlantedSimilarity, Plants
 from memtk.interfaces import Similarity
 from memtk.memorization import Exchangeability, Search, cutoff
+from memtk.memorization.patients import numbered
 from memtk.noise import derive
 from memtk.results import has_arrays, read_arrays, write_arrays
 from memtk.training.devices import Devices
@@ -23,10 +24,16 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Patients:
-    """The patient of each training and of each validation image; if empty, each is another."""
+    """The patient of each training and of each validation image; if empty, each is another.
+
+    Args:
+        strata: of the training and of the validation images, such as their site or scanner: images
+            are compared within one. None: all with all.
+    """
 
     training: Sequence[Hashable] = ()
     validation: Sequence[Hashable] = ()
+    strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,9 @@ class Calibration:
         """Return the arrays, with all that protocols need beside them.
 
         "training_patient" (N,) and "validation_patient" (V,) hold a number for each patient, where
-        any has several images; "planted" (K,) the similarity of planted copies, where there are.
+        any has several images; "training_stratum" and "validation_stratum" one for each stratum,
+        where there are any; "planted" (K,) the similarity of planted copies and "planted_source"
+        the training images they were made of, where there are.
         """
         found = dict(self.arrays)
         for name, patients in (
@@ -70,7 +79,12 @@ class Calibration:
             codes = [numbers.setdefault(patient, len(numbers)) for patient in patients]
             if len(numbers) < len(codes):
                 found[name] = np.array(codes)
-        return found if self.planted is None else found | {"planted": self.planted.similarity}
+        if self.patients.strata is not None:
+            mine, theirs = numbered(*self.patients.strata)
+            found |= {"training_stratum": mine, "validation_stratum": theirs}
+        if self.planted is not None:
+            found |= {"planted": self.planted.similarity, "planted_source": self.planted.sources}
+        return found
 
     def groups(self, arrays: Mapping[str, np.ndarray]) -> Groups:
         """Return the similarities of a synthetic set (see `neighbours`) with whose they are."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from memtk.evaluation.sides import Side, levelled, side_of
 from memtk.interfaces import Levels
 from memtk.memorization import (
-    AtLeast,
     Dar,
     Exchangeability,
     PatientGroup,
     TailTest,
     ThresholdRule,
-    at_least,
     benjamini_hochberg,
     best_threshold,
     bulk_test,
@@ -25,67 +24,19 @@ from memtk.memorization import (
     dar,
     exposed_interval,
     holm,
-    tail_test,
 )
 from memtk.results import (
     Comparable,
     Evidence,
     Exposed,
     GroupTest,
-    Named,
     RateInterval,
     ThresholdRates,
 )
 from memtk.results.reasons import ALIKE, BLUR
 
-SURE = 0.05
-"""Level of the names that are sure (Holm)."""
-
 ALL_FOUND = np.full(10_000, np.inf)
 """Similarity of planted copies where none were made: every copy is taken as found."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """The tests of one kind of unit: synthetic images, training images or training patients.
-
-    Args:
-        test: p-values and names, by the tail of the strangers.
-        least: how many are no strangers, at least, of all and of the most alike.
-    """
-
-    test: TailTest
-    least: AtLeast
-
-    def named(self) -> Named:
-        """Return the counts for the record."""
-        test = self.test
-        return Named(
-            of=len(test.p),
-            sure=int(test.sure.sum()),
-            suspect=int(test.suspect.sum()),
-            at_least=self.least.count,
-            model=test.model,
-            check=test.check,
-            reason=test.reason,
-        )
-
-    def at_least(self) -> np.ndarray:
-        """Return for each unit how many of it and the more alike ones are no strangers, (T,)."""
-        found = np.empty(len(self.test.p), dtype=np.int64)
-        found[self.least.order] = self.least.of_top
-        return found
-
-    def judged_by(self, kept: np.ndarray | None = None) -> Side:
-        """Return the same where the comparison shows little: no count, and no name.
-
-        Args:
-            kept: units whose names stay all the same, bool (T,).
-        """
-        kept = np.zeros(len(self.test.p), dtype=bool) if kept is None else kept
-        test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
-        least = replace(self.least, count=0, of_top=np.zeros_like(self.least.of_top))
-        return Side(test, least)
 
 
 @dataclass(frozen=True)
@@ -145,6 +96,10 @@ class Groups:
         training: the patient of each training image, (N,); if empty, each is another.
         validation: likewise, (V,).
         population: whether training and validation patients are one population; None: not tested.
+
+    Attributes:
+        strata: of the training images (N,) and of the validation images (V,), by "..._stratum" of
+            the arrays; None where all are compared with all.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -162,9 +117,49 @@ class Groups:
         return PatientGroup(self.arrays[name], self.validation, "validation images")
 
     @property
-    def planted(self) -> PatientGroup:
-        """The planted copies, one a patient."""
-        return PatientGroup(self.arrays.get("planted", ALL_FOUND))
+    def strata(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """See above."""
+        if "training_stratum" not in self.arrays:
+            return None
+        return self.arrays["training_stratum"], self.arrays["validation_stratum"]
+
+    @property
+    def copy_strata(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The stratum of the training image nearest to each synthetic and validation image."""
+        if self.strata is None:
+            return None
+        near = (self.arrays[f"{name}_train_index"] for name in ("synthetic", "validation"))
+        synthetic, validation = (self.strata[0][index] for index in near)
+        return synthetic, validation
+
+    @property
+    def copies(self) -> tuple[np.ndarray, PatientGroup, PatientGroup]:
+        """The synthetic images, strangers and planted copies, on a scale that strata share."""
+        back, near = self.arrays["synthetic_train"], self.arrays["validation_train"]
+        planted = self.arrays.get("planted", ALL_FOUND)
+        if self.strata is not None and self.copy_strata is not None:
+            mine, theirs = self.copy_strata
+            if "planted" in self.arrays:
+                made = self.strata[0][self.arrays["planted_source"]]
+                planted = levelled(planted, made, near, theirs)
+            back, near = levelled(back, mine, near, theirs), levelled(near, theirs, near, theirs)
+        return back, PatientGroup(near, self.validation, "validation images"), PatientGroup(planted)
+
+    @property
+    def exposure(self) -> tuple[PatientGroup, PatientGroup, PatientGroup]:
+        """The training patients, strangers and planted exposures, on a scale that strata share."""
+        seen, near = (self.arrays[f"exposure_{n}_synthetic"] for n in ("train", "validation"))
+        planted = self.arrays["exposure_planted"]
+        if self.strata is not None:
+            mine, theirs = self.strata
+            made = mine[self.arrays["planted_source"]]
+            planted = levelled(planted, made, near, theirs)
+            seen, near = levelled(seen, mine, near, theirs), levelled(near, theirs, near, theirs)
+        return (
+            PatientGroup(seen, self.training, "training images"),
+            PatientGroup(near, self.validation, "validation images"),
+            PatientGroup(planted),
+        )
 
 
 def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
@@ -184,19 +179,21 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     made, back = arrays["train_synthetic"], arrays["synthetic_train"]
     strangers = groups.strangers("validation_train")
     tested = PatientGroup(back, name="synthetic images")
-    copies = _side(tested, strangers, levels, seed)
+    copies = side_of(tested, strangers, levels, seed, groups.copy_strata)
     exposure = patients = None
     if groups.has_exposure:
         seen, unseen = (
             arrays["exposure_train_synthetic"],
             groups.strangers("exposure_validation_synthetic"),
         )
-        exposure = _side(PatientGroup(seen, name="training images"), unseen, levels, seed)
+        alone = PatientGroup(seen, name="training images")
+        exposure = side_of(alone, unseen, levels, seed, groups.strata)
         people = PatientGroup(seen, groups.training, "training images")
-        patients = _side(people, unseen, levels, seed)
+        patients = side_of(people, unseen, levels, seed, groups.strata)
         if not patients.least.count and not patients.test.sure.any():
             copies = copies.judged_by(copies.test.suspect)
-    bulk = bulk_test(tested, strangers, seed=seed)
+    near, others, _ = groups.copies
+    bulk = bulk_test(PatientGroup(near), others, seed=seed)
     population = groups.population
     if population is not None and population.p <= ALIKE:
         copies = copies.judged_by()
@@ -224,11 +221,6 @@ def _nearest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return which training image each synthetic image shows, in the eyes of the exposure, (M,)."""
     found: np.ndarray = arrays["exposure_synthetic_train_index"]
     return found
-
-
-def _side(tested: PatientGroup, strangers: PatientGroup, levels: Levels, seed: int) -> Side:
-    test = tail_test(tested, strangers, levels=(SURE, levels.fdr), seed=seed)
-    return Side(test, at_least(tested, strangers, confidence=levels.confidence, seed=seed))
 
 
 def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> Evidence:
@@ -276,8 +268,7 @@ def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str,
     population, more of them may: the lower end is 0 then. Where they are farther, fewer: the upper
     ends take it that none does.
     """
-    back = groups.arrays["synthetic_train"]
-    strangers, planted = groups.strangers("validation_train"), groups.planted
+    back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
     rate = copy_rate(
         back, strangers, planted, threshold=chosen, confidence=levels.confidence, seed=seed
@@ -323,15 +314,9 @@ def _exposed(tests: Tests, groups: Groups, levels: Levels, seed: int) -> Exposed
     sure = int(holm(tests.patients.test.p, level).sum())
     if "exposure_planted" not in groups.arrays:
         return Exposed(low=max(sure, tests.patients.least.count), high=of, of=of)
-    found = exposed_interval(
-        PatientGroup(groups.arrays["exposure_train_synthetic"], groups.training),
-        groups.strangers("exposure_validation_synthetic"),
-        PatientGroup(groups.arrays["exposure_planted"]),
-        sure=sure,
-        confidence=levels.confidence,
-        seed=seed,
-    )
-    return Exposed(low=found.low, high=found.high, of=of)
+    found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
+    low = found.low if groups.strata is None else max(sure, tests.patients.least.count)
+    return Exposed(low=low, high=max(low, found.high), of=of)
 
 
 def _notes(tests: Tests, groups: Groups) -> list[str]:

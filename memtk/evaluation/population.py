@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
+
 import numpy as np
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -17,7 +19,12 @@ READ = 64
 """Images read at a time."""
 
 
-def population_test(training: Images, validation: Images, seed: int = 0) -> Exchangeability:
+def population_test(
+    training: Images,
+    validation: Images,
+    seed: int = 0,
+    strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+) -> Exchangeability:
     """Test whether the training and validation images are drawn from one population of patients.
 
     The images themselves are compared, averaged to at most 16 x 16 or 10 x 10 x 10 points: a
@@ -29,6 +36,8 @@ def population_test(training: Images, validation: Images, seed: int = 0) -> Exch
         training: with `patients`, if they are known.
         validation: likewise.
         seed: of the images and permutations.
+        strata: of the training and of the validation images: those of each stratum are compared,
+            and the smallest p-value counts, times their number (Bonferroni). None: there is one.
 
     >>> from memtk.data.images import MemoryImages
     >>> x = torch.rand(60, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -38,8 +47,28 @@ def population_test(training: Images, validation: Images, seed: int = 0) -> Exch
     (True, True)
     """
     rng = np.random.default_rng(seed)
-    mine, theirs = (_reduced(images, _one_each(images, rng)) for images in (training, validation))
-    return energy_test(mine, theirs, seed=seed)
+    sides: list[dict[Hashable, np.ndarray]] = []
+    for images, names in zip((training, validation), strata or ((), ()), strict=True):
+        chosen = _one_each(images, rng)
+        rows = _reduced(images, chosen)
+        own = np.array([names[i] if names else "" for i in chosen])
+        sides.append({name: rows[own == name] for name in np.unique(own).tolist()})
+    return tested_in(sides[0], sides[1], seed)
+
+
+def tested_in(
+    mine: Mapping[Hashable, np.ndarray], theirs: Mapping[Hashable, np.ndarray], seed: int = 0
+) -> Exchangeability:
+    """Test training against validation rows, (n, F), of each stratum that both have.
+
+    One stratum without validation rows is no difference: its images are compared with nobody.
+    """
+    both = [name for name in mine if name in theirs]
+    found = [energy_test(mine[name], theirs[name], seed=seed) for name in both]
+    if not found:
+        return Exchangeability(0.0, 1.0)
+    least = min(found, key=lambda each: each.p)
+    return Exchangeability(min(1.0, least.p * len(found)), least.size)
 
 
 def _one_each(images: Images, rng: np.random.Generator) -> list[int]:

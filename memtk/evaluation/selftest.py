@@ -9,8 +9,8 @@ import numpy as np
 
 from memtk.evaluation.calibration import Calibration
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
-from memtk.evaluation.evidence import SURE
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
+from memtk.evaluation.sides import SURE
 from memtk.interfaces import Levels
 from memtk.memorization import (
     PatientGroup,

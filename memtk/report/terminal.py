@@ -36,8 +36,8 @@ from memtk.results import (
 )
 from memtk.results.formats import interval, many, share
 from memtk.results.measures import audit_measures, main_measures, measures_of, named_measures
-from memtk.results.sentences import TITLES, two_numbers
 from memtk.results.reasons import ALIKE, BLUR
+from memtk.results.sentences import TITLES, two_numbers
 
 _STYLES = {"memorized": "bold red", "inconclusive": "yellow", "none": "cyan"}
 _OUTCOMES = {"pass": "bold cyan", "fail": "bold red", "inconclusive": "bold yellow"}

@@ -1,0 +1,160 @@
+"""One kind of unit tested: synthetic images, training images or training patients; in strata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from memtk.interfaces import Levels
+from memtk.memorization import (
+    AtLeast,
+    PatientGroup,
+    TailTest,
+    at_least,
+    benjamini_hochberg,
+    holm,
+    tail_test,
+)
+from memtk.memorization.tail import Model
+from memtk.results import Named
+
+SURE = 0.05
+"""Level of the names that are sure (Holm)."""
+
+FEWEST = 10
+"""Validation images of a stratum with which its similarities are brought to a common scale."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The tests of one kind of unit: synthetic images, training images or training patients.
+
+    Args:
+        test: p-values and names, by the tail of the strangers.
+        least: how many are no strangers, at least, of all and of the most alike.
+    """
+
+    test: TailTest
+    least: AtLeast
+
+    def named(self) -> Named:
+        """Return the counts for the record."""
+        test = self.test
+        return Named(
+            of=len(test.p),
+            sure=int(test.sure.sum()),
+            suspect=int(test.suspect.sum()),
+            at_least=self.least.count,
+            model=test.model,
+            check=test.check,
+            reason=test.reason,
+        )
+
+    def at_least(self) -> np.ndarray:
+        """Return for each unit how many of it and the more alike ones are no strangers, (T,)."""
+        found = np.empty(len(self.test.p), dtype=np.int64)
+        found[self.least.order] = self.least.of_top
+        return found
+
+    def judged_by(self, kept: np.ndarray | None = None) -> Side:
+        """Return the same where the comparison shows little: no count, and no name.
+
+        Args:
+            kept: units whose names stay all the same, bool (T,).
+        """
+        kept = np.zeros(len(self.test.p), dtype=bool) if kept is None else kept
+        test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
+        least = replace(self.least, count=0, of_top=np.zeros_like(self.least.of_top))
+        return Side(test, least)
+
+
+def side_of(
+    tested: PatientGroup,
+    strangers: PatientGroup,
+    levels: Levels,
+    seed: int = 0,
+    strata: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Side:
+    """Test units against strangers, or those of each stratum against the strangers of the same.
+
+    Within strata (Mondrian conformal prediction) a second site or scanner does no harm: images are
+    compared with those of strangers from the same one. Names are given over all strata together,
+    and counts add up, each stratum's at a confidence that makes all of them right at once. Units of
+    a stratum without strangers have p = 1.
+
+    Args:
+        tested: the units: patients, or, without patients, images.
+        strangers: the validation images and patients.
+        levels: see `tests_of`.
+        seed: of the resampling.
+        strata: the stratum of each tested image (n,) and of each validation image (V,); a patient's
+            is that of the first image. None: there is one.
+    """
+    if strata is None:
+        test = tail_test(tested, strangers, levels=(SURE, levels.fdr), seed=seed)
+        return Side(test, at_least(tested, strangers, confidence=levels.confidence, seed=seed))
+    first = np.unique(tested.owner, return_index=True)[1]
+    mine = strata[0][first]  # of each unit, (T,)
+    names = np.unique(mine).tolist()
+    confidence = 1 - (1 - levels.confidence) / len(names)
+    p, least = np.ones(len(first)), np.zeros(len(first), dtype=np.int64)
+    parts: list[TailTest] = []
+    for name in names:
+        rows = np.isin(tested.owner, np.flatnonzero(mine == name))
+        others = strata[1] == name
+        if not others.any():
+            continue
+        group = PatientGroup(tested.similarity[rows], tested.owner[rows].tolist())
+        unseen = PatientGroup(strangers.similarity[others], strangers.owner[others].tolist())
+        test = tail_test(group, unseen, seed=seed)
+        where = np.array(test.names)  # the units in the order of the test
+        p[where] = test.p
+        found = at_least(group, unseen, confidence=confidence, seed=seed)
+        steps = np.diff(found.of_top, prepend=0)  # what each more adds to the count of its stratum
+        least[where[found.order]] = steps
+        parts.append(test)
+    order = np.lexsort((-tested.largest(), p))
+    of_top = np.cumsum(least[order])
+    models: tuple[Model, ...] = ("gumbel", "pareto", "ranks")
+    model: Model = max((part.model for part in parts), key=models.index, default="ranks")
+    checks = [part.check for part in parts if part.check is not None]
+    return Side(
+        TailTest(
+            p=p,
+            sure=holm(p, SURE),
+            suspect=benjamini_hochberg(p, levels.fdr),
+            names=tested.names,
+            model=model,
+            check=min(checks, default=None),
+            reason=next((part.reason for part in parts if part.reason), ""),
+            strangers=len(strangers.sizes),
+        ),
+        AtLeast(int(of_top[-1]), of_top, order, levels.confidence),
+    )
+
+
+def levelled(
+    values: np.ndarray, mine: np.ndarray, strangers: np.ndarray, theirs: np.ndarray
+) -> np.ndarray:
+    """Return similarities by how far they lie from the strangers of the same stratum.
+
+    The median of these is taken away, and the rest divided by their median absolute deviation, so
+    that one threshold may serve all strata.
+
+    Args:
+        values: (n,), of the strata `mine` (n,).
+        strangers: similarities of the validation images (V,), of the strata `theirs` (V,).
+
+    >>> strangers, theirs = np.r_[np.arange(10.0), np.arange(10.0) + 100], np.repeat([0, 1], 10)
+    >>> levelled(np.array([4.5, 104.5, 107.0]), np.array([0, 1, 1]), strangers, theirs).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    found = np.array(values, dtype=np.float64)
+    for name in np.unique(mine).tolist():
+        own = strangers[theirs == name]
+        own = own if len(own) >= FEWEST else strangers
+        middle = np.median(own)
+        scale = max(float(np.median(np.abs(own - middle))), 1e-12)
+        found[mine == name] = (found[mine == name] - middle) / scale
+    return found
