@@ -48,7 +48,7 @@ class ReleaseOptions:
     """
 
     policy: Policy
-    drop: Literal["flagged", "alpha"] = "flagged"
+    drop: Drop = "flagged"
     embedder: str | None = None
     similarity: str | None = None
 

@@ -31,10 +31,6 @@ CHECKED = 200
 """Validation patients, the nearest, that a model is checked with."""
 
 
-Model = Literal["gumbel", "pareto", "ranks"]
-"""What p-values are by."""
-
-
 @dataclass(frozen=True)
 class TailTest:
     """What is said of each of T tested units, images or patients.
