@@ -125,7 +125,9 @@ def audit(
         )
         with terminal.progress() as progress:
             if dry_run:
-                shown = describe_audit(plan, registry, watch=progress, out=out, device=device)
+                shown = describe_audit(
+                    plan, registry, watch=progress, out=out, device=device, policy=policy
+                )
                 terminal.end(shown)
                 return
             finished = run_audit(

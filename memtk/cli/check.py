@@ -6,24 +6,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtk.cli.options import JSON, data_settings, image_options, set_option
+from memtk.cli.options import JSON, POLICY, data_settings, image_options, set_option
 from memtk.cli.terminal import open_terminal, write_json
 from memtk.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
     from rich.console import Console
 
-    from memtk.data.checks.findings import Finding, Report
+    from memtk.data.checks.findings import Finding, Outcome, Report
     from memtk.data.config import DataConfig
+    from memtk.data.sources import Sample
+    from memtk.evaluation.dry_run import Outlook
+    from memtk.evaluation.population import PopulationGatherer
+    from memtk.memorization import Exchangeability
+    from memtk.results import Policy
 
 MARKS = {"accepted": ("✓", "green"), "note": ("note", "yellow"), "refused": ("✗", "red")}
 
-FDR = 0.1
-"""False discovery rate of what an audit flags, if nothing else is asked."""
+PLANTS = 100
+"""Planted copies of an audit, if nothing else is asked."""
 
 
 @click.command()
 @image_options(synthetic=True)
+@POLICY
 @set_option("A setting of the data, e.g. data.shape=32,48,32.")
 @JSON
 @click.pass_context
@@ -31,13 +41,16 @@ def check(
     context: click.Context,
     settings: tuple[str, ...],
     json_file: str | None,
+    policy_file: Path | None,
     **sources: str | None,
 ) -> None:
     """Read and check all images, train nothing and leave nothing behind.
 
     Refuses what makes an audit meaningless: a patient in two splits, one image in two splits,
     images that cannot be read, are blank or differ in size, synthetic images that lie otherwise
-    than the real ones. Ends with 0 if the images are accepted, with 2 if not.
+    than the real ones. Says whether training and validation patients look like one population, how
+    many patients and images a pass takes, and how few copies would be told. Ends with 0 if the
+    images are accepted, with 2 if not.
 
     \b
     Examples:
@@ -48,12 +61,15 @@ def check(
     terminal = open_terminal(json_file)
     with terminal.loading("the readers"):
         from memtk.data.checks.examination import examine
+        from memtk.results import read_policy
 
-        config = _config(sources, settings)
+        config, policy = _config(sources, settings), read_policy(policy_file)
+    population = _Population()
     with terminal.progress() as progress:
-        report = examine(config, terminal.registry, progress)
-    findings = [*report.findings, *_power(report)]
-    write_json(_json(report, findings), json_file)
+        report = examine(config, terminal.registry, progress, population)
+    alike, expected = population.test(), _outlook(report, policy)
+    findings = [*report.findings, *population.findings(alike), *_sizes(expected, report)]
+    write_json(_json(report, findings, alike, expected), json_file)
     _show(terminal.found, report, findings)
     if not report.accepted:
         context.exit(2)
@@ -76,35 +92,75 @@ def _config(sources: dict[str, str | None], settings: tuple[str, ...]) -> DataCo
     return build(DataConfig, said, given, where="data")
 
 
-def _power(report: Report) -> list[Finding]:
-    """Say what as many validation patients allow: the finest p-value is 1 / (P + 1).
+class _Population:
+    """Gathers what the test of one population of patients needs, while the images are read."""
 
-    Benjamini and Hochberg's rule flags k of M images whose p-value is the finest if that is at
-    most `FDR k / M`.
-    """
-    import math
+    def __init__(self) -> None:
+        self._rows: dict[Sample, int] = {}
+        self._gatherer: PopulationGatherer | None = None
 
+    def begin(self, samples: Sequence[Sample]) -> None:
+        from memtk.evaluation.population import PopulationGatherer
+
+        own = {s: [x for x in samples if x.split == s] for s in ("training", "validation")}
+        self._rows = {x: row for group in own.values() for row, x in enumerate(group)}
+        training, validation = ([x.patient for x in group] for group in own.values())
+        self._gatherer = PopulationGatherer(training, validation)
+
+    def add(self, sample: Sample, voxels: np.ndarray) -> None:
+        if self._gatherer is not None and sample in self._rows:
+            self._gatherer.add(sample.split, self._rows[sample], voxels)
+
+    def test(self) -> Exchangeability | None:
+        return self._gatherer.test() if self._gatherer is not None else None
+
+    def findings(self, test: Exchangeability | None) -> list[Finding]:
+        from memtk.data.checks.findings import Finding
+        from memtk.results.formats import share
+        from memtk.results.verdicts import ALIKE
+
+        if test is None:
+            return []
+        title = "training and validation patients look like one population"
+        found = f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
+        if test.p > ALIKE:
+            return [Finding(title, "accepted", found)]
+        way = (
+            "Another site, scanner or preparation looks like memorization, and hides it: an audit "
+            "would be inconclusive. Take validation patients from where the training patients come "
+            "from, or compare within a column of the manifest that tells the groups apart "
+            f"(--stratify site). By chance alone this is said in {share(ALIKE)} of all cases"
+        )
+        return [Finding(title, "note", found, way)]
+
+
+def _outlook(report: Report, policy: Policy) -> Outlook | None:
+    """Return what an audit of as many images can show; None where there is none to audit."""
+    from memtk.evaluation.dry_run import outlook
+    from memtk.memorization import Sizes
+
+    counts = report.groups
+    if not report.accepted or not counts["training"].patients:
+        return None
+    training = counts["training"].patients
+    made = counts["synthetic"].images if "synthetic" in counts else training
+    sizes = Sizes(training, counts["validation"].patients, made, min(PLANTS, training))
+    return outlook(sizes, policy)
+
+
+def _sizes(expected: Outlook | None, report: Report) -> list[Finding]:
+    """Say what a pass takes, and how few copies would be told."""
     from memtk.data.checks.findings import Finding
 
-    title = "validation patients are enough"
-    patients = report.groups["validation"].patients if report.groups else 0
-    if not patients:
+    if expected is None:
         return []
-    text = f"{patients} of them: the smallest p-value is 1/{patients + 1}"
-    share = 1 / (FDR * (patients + 1))
-    level, least = f"{100 * FDR:g} %", math.ceil(1 / FDR) - 1
-    if share > 1:
-        text += f"; at a false discovery rate of {level} no synthetic image can be flagged"
-        way = f"At least {least} are needed; with more of them, fewer copies are enough"
-        return [Finding(title, "note", text, way)]
-    synthetic = report.groups.get("synthetic")
-    # share * M is often whole; rounding must not make it one more
-    fewest = math.ceil(share * synthetic.images * (1 - 1e-12)) if synthetic else 0
-    text += (
-        f", so at a false discovery rate of {level} copies can be flagged once they are "
-        f"{100 * share:.1f} % of the synthetic images" + (f" ({fewest})" if synthetic else "")
-    )
-    return [Finding(title, "accepted", text)]
+    first, needed, *others = expected.sentences()
+    if "synthetic" not in report.groups:
+        first += f" That is for {expected.sizes.synthetic} synthetic images: none are given."
+    found = " ".join([first, *others]).removesuffix(".")
+    way = needed.removesuffix(".")
+    outcome: Outcome = "accepted" if expected.best.likely_pass else "note"
+    return [Finding("an audit of these sizes can pass", outcome, found, way)]
 
 
 def _show(console: Console, report: Report, findings: list[Finding]) -> None:
@@ -147,7 +203,12 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
     console.print(said + (f"; notes: {notes}" if notes else ""), highlight=False)
 
 
-def _json(report: Report, findings: list[Finding]) -> str:
+def _json(
+    report: Report,
+    findings: list[Finding],
+    alike: Exchangeability | None,
+    expected: Outlook | None,
+) -> str:
     import json
     from dataclasses import asdict
 
@@ -158,5 +219,13 @@ def _json(report: Report, findings: list[Finding]) -> str:
         "accepted": report.accepted,
         "checks": [asdict(finding) for finding in findings],
         "groups": {name: asdict(group) for name, group in report.groups.items()},
+        "population": asdict(alike) if alike else None,
+        "outlook": {
+            "sizes": asdict(expected.sizes),
+            "policy": expected.policy.model_dump(),
+            **asdict(expected.best),
+        }
+        if expected
+        else None,
     }
     return json.dumps(said, indent=2, ensure_ascii=False)

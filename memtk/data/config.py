@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from memtk.data.public.catalogue import PREFIX
 from memtk.imaging.axes import MOST_VOXELS
@@ -112,6 +118,12 @@ class DataConfig(ComponentConfig):
         description="regular expression whose one group is the patient, searched in the file's "
         "name, or in its path below the folder if the expression has a slash",
     )
+    stratify: str | None = Field(
+        None,
+        min_length=1,
+        description="column of the manifest, such as site or scanner, that tells groups of "
+        "patients apart, who are then compared within their group; none: all with all",
+    )
     validation: float = Field(
         0.2, ge=0, lt=1, description="share of the patients, where the data say no split"
     )
@@ -166,6 +178,22 @@ class DataConfig(ComponentConfig):
                 f"it has {groups} groups in parentheses; one is needed, the patient, as in (\\d+)_"
             )
         return value
+
+    @field_validator("stratify")
+    @classmethod
+    def _column_is_a_further_one(cls, value: str | None) -> str | None:
+        name = value.strip().lower() if value else value
+        if name in {"", "path", "item", "patient_id", "split"}:
+            raise ValueError(
+                "a further column of the manifest is needed, which groups patients: site, scanner"
+            )
+        return name
+
+    @model_serializer(mode="wrap")
+    def _without_strata_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the key out where it says nothing: older runs keep their identity."""
+        found: dict[str, Any] = dump(self)
+        return found if self.stratify else {k: v for k, v in found.items() if k != "stratify"}
 
     @model_validator(mode="after")
     def _some_are_left_to_train(self) -> DataConfig:

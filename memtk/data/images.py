@@ -26,15 +26,21 @@ class MemoryImages:
         x: float32 (N, C, *S) in [-1, 1].
         patients: of each image; empty where there are none.
         spacing: in millimetres.
+        strata: of each image; empty where nothing tells groups of patients apart.
     """
 
     def __init__(
-        self, x: Tensor, patients: Sequence[str] = (), spacing: tuple[float, ...] = ()
+        self,
+        x: Tensor,
+        patients: Sequence[str] = (),
+        spacing: tuple[float, ...] = (),
+        strata: Sequence[str] = (),
     ) -> None:
-        if patients and len(patients) != len(x):
-            raise ValueError(f"{len(x)} images, but {len(patients)} patients")
+        for what, given in (("patients", patients), ("strata", strata)):
+            if given and len(given) != len(x):
+                raise ValueError(f"{len(x)} images, but {len(given)} {what}")
         self.x = x.detach().float().cpu()
-        self.patients = tuple(patients)
+        self.patients, self.strata = tuple(patients), tuple(strata)
         self.spec = ImageSpec(tuple(x.shape[2:]), int(x.shape[1]), spacing)
 
     def __len__(self) -> int:
@@ -47,8 +53,8 @@ class MemoryImages:
     def subset(self, indices: Sequence[int]) -> MemoryImages:
         """Return some of the images, in the order of `indices`."""
         rows = _checked(indices, len(self))
-        patients = [self.patients[row] for row in rows] if self.patients else ()
-        return MemoryImages(self.x[torch.as_tensor(rows)], patients, self.spec.spacing)
+        x, spacing = self.x[torch.as_tensor(rows)], self.spec.spacing
+        return MemoryImages(x, _some(self.patients, rows), spacing, _some(self.strata, rows))
 
 
 class StoredImages:
@@ -63,6 +69,7 @@ class StoredImages:
     Attributes:
         indices: int64 (N,), the rows of the file that these images are.
         patients: of each image; empty where there are none.
+        strata: of each image, the value of the column `data.stratify`; empty without.
 
     Raises:
         UserError: if the file is missing or damaged, naming it.
@@ -77,10 +84,8 @@ class StoredImages:
             spacing = tuple(float(value) for value in dataset.attrs["spacing"])
             self.spec = ImageSpec(tuple(dataset.shape[2:]), dataset.shape[1], spacing)
             self.indices: np.ndarray = np.arange(dataset.shape[0])
-            names = dataset.parent.get("patients")
-            self.patients: tuple[str, ...] = (
-                () if names is None else tuple(names.asstr()[:].tolist())
-            )
+            self.patients = _texts(dataset.parent, "patients")
+            self.strata = _texts(dataset.parent, "strata")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -114,7 +119,7 @@ class StoredImages:
         part = object.__new__(StoredImages)
         part.__dict__.update(self.__getstate__())
         part.indices = self.indices[rows]
-        part.patients = tuple(self.patients[row] for row in rows) if self.patients else ()
+        part.patients, part.strata = _some(self.patients, rows), _some(self.strata, rows)
         return part
 
     def _dataset(self) -> h5py.Dataset:
@@ -235,6 +240,16 @@ def _find(file: h5py.File, group: str, path: Path) -> h5py.Dataset:
     if not isinstance(dataset, h5py.Dataset) or not dataset.attrs.get("complete", False):
         raise _damaged(path)
     return dataset
+
+
+def _texts(group: h5py.Group, name: str) -> tuple[str, ...]:
+    """Return the text of each image that is stored as `name`; empty if none is."""
+    found = group.get(name)
+    return () if found is None else tuple(found.asstr()[:].tolist())
+
+
+def _some(texts: Sequence[str], rows: np.ndarray) -> tuple[str, ...]:
+    return tuple(texts[row] for row in rows) if texts else ()
 
 
 def _checked(indices: Sequence[int], count: int) -> np.ndarray:

@@ -36,7 +36,8 @@ class Dataset:
         config: what was asked.
 
     Attributes:
-        fingerprint: hash of the files' contents, the patients, the splits and the recipe.
+        fingerprint: hash of the files' contents, the patients, the splits, the strata if any, and
+            the recipe.
 
     Raises:
         UserError: if the file is damaged, naming it.
@@ -130,7 +131,8 @@ def _key(source: Source, recipe: dict[str, object], folder: Path, watch: Watch) 
     digest = hashlib.sha256(json.dumps([FORMAT, recipe], sort_keys=True).encode())
     contents = source.contents(folder, watch)
     for sample, content in zip(source.samples, contents, strict=True):
-        digest.update(json.dumps([content, sample.patient, sample.split]).encode())
+        stratum = [sample.stratum] if "stratify" in recipe else []
+        digest.update(json.dumps([content, sample.patient, sample.split, *stratum]).encode())
     return digest.hexdigest()[:32]
 
 
@@ -138,7 +140,7 @@ def _build(
     path: Path, source: Source, config: DataConfig, recipe: dict[str, object], watch: Watch
 ) -> None:
     """Write every image, or raise one error about all that is wrong with them."""
-    samples, examination = source.samples, Examination(config)
+    samples, examination = source.samples, Examination(config, source.unnamed)
     watch(Event("start", STAGE, 0, len(samples)))
     with h5py.File(path, "w") as file:
         datasets: dict[str, h5py.Dataset] = {}
@@ -147,7 +149,7 @@ def _build(
             made = examination.read(source, sample)
             if made is not None and examination.one_size:
                 if not datasets:
-                    datasets = _create(file, samples, made)
+                    datasets = _create(file, samples, made, strata=config.stratify is not None)
                 datasets[sample.split][filled[sample.split]] = made.voxels
                 filled[sample.split] += 1
             if (number + 1) % max(1, len(samples) // 200) == 0:
@@ -164,15 +166,24 @@ def _build(
             watch(Event("note", STAGE, text=finding.text()))
 
 
-def _create(file: h5py.File, samples: Sequence[Sample], first: Volume) -> dict[str, h5py.Dataset]:
-    """Make the groups of the splits, and of synthetic images if any, with each one's patient."""
+def _create(
+    file: h5py.File, samples: Sequence[Sample], first: Volume, *, strata: bool
+) -> dict[str, h5py.Dataset]:
+    """Make the groups of the splits, and of synthetic images if any, with each one's patient.
+
+    Args:
+        strata: whether the stratum of each is stored too.
+    """
     spec = ImageSpec(first.voxels.shape[1:], first.voxels.shape[0])
     require_space(Path(file.filename), 4 * len(samples) * first.voxels.size)
     datasets = {}
     there = {sample.split for sample in samples}
     for split in (group for group in GROUPS if group in SPLITS or group in there):
-        patients = [sample.patient for sample in samples if sample.split == split]
+        own = [sample for sample in samples if sample.split == split]
         group = file.create_group(split)
-        datasets[split] = create_images(group, len(patients), spec)
-        group.create_dataset("patients", data=patients, dtype=h5py.string_dtype())
+        datasets[split] = create_images(group, len(own), spec)
+        text = h5py.string_dtype()
+        group.create_dataset("patients", data=[sample.patient for sample in own], dtype=text)
+        if strata:
+            group.create_dataset("strata", data=[sample.stratum for sample in own], dtype=text)
     return datasets

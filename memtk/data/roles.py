@@ -11,11 +11,12 @@ from pathlib import Path
 from memtk.data.arrays import held_in
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
 from memtk.data.layouts import read_source
-from memtk.data.manifest import Manifest, Row
+from memtk.data.manifest import Manifest, Row, few
+from memtk.data.patients import MISSING
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers
 from memtk.data.splits import GROUPS, SPLITS, order_patients, said, split_patients
-from memtk.errors import UserError
+from memtk.errors import UserError, did_you_mean
 
 _WORDS = {"training": "train", "validation": "val", "held_out": "test"}
 """How a manifest marks the images of a split."""
@@ -133,6 +134,36 @@ def limited(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[st
         return kept, []
     counts = ", ".join(f"{sum(r.split == s for r in kept)} {said(s)}" for s in SPLITS)
     return kept, [f"data.limit: {len(kept)} of {len(rows)} images are used: {counts}"]
+
+
+def stratum_of(row: Row, column: str | None) -> str:
+    """Return what a row says in the column that tells groups of patients apart; "" if nothing."""
+    value = row.extra.get(column, "").strip() if column else ""
+    return "" if value.lower() in MISSING else value
+
+
+def check_strata(rows: Sequence[Row], column: str) -> None:
+    """Refuse training and validation images whose group of patients is not said.
+
+    Raises:
+        UserError: naming the column, or the first images.
+    """
+    real = [row for row in rows if row.split in ("training", "validation")]
+    if not any(column in row.extra for row in real):
+        there = sorted({name for row in real for name in row.extra})
+        has = f"the manifest has {', '.join(there)}" if there else "the images come without columns"
+        raise UserError(
+            f"data.stratify = {column}: there is no such column; {has}."
+            f"{did_you_mean(column, there)}\nName the images in a manifest (CSV) that has it "
+            "beside path, patient_id and split, or leave data.stratify out"
+        )
+    lack = [row for row in real if not stratum_of(row, column)]
+    if lack:
+        raise UserError(
+            f"data.stratify = {column}: {len(lack)} of {len(real)} training and validation images "
+            f"have no value there: {few([row.name for row in lack])}.\nFill the column (one word "
+            "for all that is unknown is a group too), or leave these images or data.stratify out"
+        )
 
 
 def _first(config: DataConfig) -> str:

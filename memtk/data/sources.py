@@ -13,7 +13,7 @@ from memtk.data.arrays import held_in
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Row
 from memtk.data.readers import Readers
-from memtk.data.roles import assign_splits, limited, list_sources
+from memtk.data.roles import assign_splits, check_strata, limited, list_sources, stratum_of
 from memtk.data.splits import SPLITS, said
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
@@ -38,6 +38,7 @@ class Sample:
         split: "training", "validation", "held_out" or "synthetic".
         record: where it lies; None for a phantom.
         number: a phantom's patient, and which `image` of that patient it is.
+        stratum: the value of the column `data.stratify`; "" where there is none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Sample:
     record: Record | None = None
     number: int = 0
     image: int = 0
+    stratum: str = ""
 
 
 class Source(Protocol):
@@ -88,6 +90,8 @@ class FileSource:
         listing = list_sources(config, self._readers)
         rows, notes = assign_splits(listing.rows, config)
         rows, left = limited(rows, config)
+        if config.stratify:
+            check_strata(rows, config.stratify)
         self.samples = tuple(_sample(row, listing.root, config) for row in rows)
         self.notes = (*listing.notes, *notes, *left)
         self.unnamed = listing.unnamed
@@ -130,6 +134,7 @@ class FileSource:
         color = {"refuse": "no colour images", "gray": {"to_gray": list(GRAY)}}
         return {
             "patients": _whose(self.unnamed),
+            **({"stratify": self._config.stratify} if self._config.stratify else {}),
             "order": ["readers", "color", "intensity", "orientation", "spacing", "shape"],
             "readers": {
                 f"{entry.plugin.name}/{entry.name}": entry.component.summary
@@ -155,6 +160,11 @@ class PhantomSource:
             raise UserError(
                 f"data.{group}_source is for images in files; data.source = {config.source} makes "
                 "all its splits: leave it out"
+            )
+        if config.stratify:
+            raise UserError(
+                f"data.stratify = {config.stratify} is a column of a manifest, and phantoms have "
+                "none: leave it out"
             )
         asked = {"shape": config.shape, "spacing": config.spacing}
         for key, value in asked.items():
@@ -219,14 +229,15 @@ def is_color(volume: Volume) -> bool:
 
 
 def _sample(row: Row, root: Path, config: DataConfig) -> Sample:
+    stratum = stratum_of(row, config.stratify)
     if held := held_in(config, str(row.record.path)):
         name = f"{held.name}[{int(row.record.item)}]"
-        return Sample(name, row.patient, row.split, row.record)
+        return Sample(name, row.patient, row.split, row.record, stratum=stratum)
     path, top = row.record.path.absolute(), root.absolute()
     near = path.is_relative_to(top) and top != Path(top.anchor)
     name = path.relative_to(top).as_posix() if near else str(row.record.path)
     name = f"{name} ({row.record.item})" if row.record.item else name
-    return Sample(name, row.patient, row.split, row.record)
+    return Sample(name, row.patient, row.split, row.record, stratum=stratum)
 
 
 def _whose(unnamed: Sequence[str]) -> str:

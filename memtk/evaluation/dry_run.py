@@ -1,14 +1,18 @@
-"""What a run would read and train, as tables for a dry run."""
+"""What a run would read, train and could show, for a dry run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.filesize import decimal
 from rich.table import Table
 
 from memtk.components import ConfiguredComponent
-from memtk.interfaces import ImageSpec, Trainable
+from memtk.interfaces import ImageSpec, Levels, Trainable
+from memtk.memorization import BestCase, Limits, Sizes, best_case
+from memtk.results import Policy
+from memtk.results.formats import many, part, share
 from memtk.training.footprint import describe, peak_memory
 
 
@@ -64,3 +68,132 @@ def add_model(
     if not plans:
         table.add_row(name, "comes trained")
     return bool(plans)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What an audit of some sizes can show, before anything is trained.
+
+    Args:
+        sizes: how many patients, images and planted copies there are.
+        policy: what is tolerable.
+        best: what can be shown at best, and what is likely.
+    """
+
+    sizes: Sizes
+    policy: Policy
+    best: BestCase
+
+    def sentences(self) -> tuple[str, ...]:
+        """Say what a pass takes, and how few copies and patients would be told."""
+        return (self._pass(), *self._needed(), *self._planted(), self._named(), self._counted())
+
+    def _pass(self) -> str:
+        best, policy = self.best, self.policy
+        tolerable = (
+            f"tolerable are {share(policy.max_copy_rate)} and {share(policy.max_unseen_patients)}"
+        )
+        patients = part(best.likely_unseen_patients, self.sizes.training, "training patient")
+        found = (
+            f"the copy rate would be bounded by {share(best.likely_copy_rate_bound)} or less, and "
+            f"at most {patients} not excluded from being exposed"
+        )
+        if best.likely_pass:
+            return (
+                "Of a generator that has memorized nothing, a pass is likely at these sizes: "
+                f"{found}; {tolerable}."
+            )
+        if best.can_pass:
+            return (
+                "Of a generator that has memorized nothing, a pass is possible at these sizes, but "
+                f"not likely: {found} (at best {share(best.copy_rate_bound)} and "
+                f"{best.unseen_patients}); {tolerable}."
+            )
+        return (
+            "No audit of these sizes can pass, whatever the generator: at best the copy rate is "
+            f"bounded by {share(best.copy_rate_bound)}, and "
+            f"{part(best.unseen_patients, self.sizes.training, 'training patient')} are not "
+            f"excluded from being exposed; {tolerable}."
+        )
+
+    def _needed(self) -> list[str]:
+        best, sizes = self.best, self.sizes
+        if best.likely_pass:
+            return [
+                f"About {many(best.validation_needed or 0, 'validation patient')} with as many "
+                f"synthetic images, or about {many(best.synthetic_needed or 0, 'synthetic image')} "
+                "with as many validation patients, would still make it likely."
+            ]
+        said, least = [], best.least
+        for word, have, needed in (
+            ("training patient", sizes.training, least.training),
+            ("validation patient", sizes.validation, least.validation),
+            ("synthetic image", sizes.synthetic, least.synthetic),
+            ("planted copy", sizes.planted, least.planted),
+        ):
+            if have < needed or not needed:
+                number = f"at least {many(needed, word)}" if needed else f"more than any {word}"
+                said.append(f"{number} (here {have})")
+        if said:
+            return [f"A pass takes {', '.join(said)}."]
+        ways = []
+        if best.validation_needed:
+            ways.append(f"{best.validation_needed} validation patients")
+        if best.synthetic_needed:
+            ways.append(f"{best.synthetic_needed} synthetic images")
+        if not ways:
+            return ["More validation patients and more synthetic images would make it likely."]
+        return [f"About {' or '.join(ways)} would make it likely, the rest as it is."]
+
+    def _planted(self) -> list[str]:
+        best, sizes, asked = self.best, self.sizes, self.policy.min_sensitivity
+        if not sizes.planted or not best.sensitivity_low:
+            return []
+        shown = "shows" if best.sensitivity_low >= asked else "does not show"
+        return [
+            f"If all {sizes.planted} planted copies are found, that {shown} the sensitivity of "
+            f"{share(asked)} that the policy asks for (at least {share(best.sensitivity_low)})."
+        ]
+
+    def _named(self) -> str:
+        copies, patients = self.best.copies, self.best.patients
+        if copies.names_by != "ranks":
+            return (
+                "A single copy can be named, and a single exposed patient, if they lie far enough "
+                "beyond the validation patients and these look like one tail; where they do not, "
+                f"{_fewest(copies.by_ranks, 'copies', 'at least')} or "
+                f"{_fewest(patients.by_ranks, 'exposed patients', 'at least')} can be suspected."
+            )
+        return (
+            f"With {many(self.sizes.validation, 'validation patient')} names rest on ranks alone: "
+            f"{_fewest(copies.by_ranks, 'copies', 'at least')} or "
+            f"{_fewest(patients.by_ranks, 'exposed patients', 'at least')} can be suspected; from "
+            "20 on a single one can be named."
+        )
+
+    def _counted(self) -> str:
+        copies, patients = self.best.copies.counted, self.best.patients.counted
+        return (
+            "That there are any, without names, is known from about "
+            f"{_fewest(copies, 'copies')} or {_fewest(patients, 'exposed patients')} on."
+        )
+
+
+def outlook(sizes: Sizes, policy: Policy, levels: Levels | None = None) -> Outlook:
+    """Return what an audit of these sizes can show, by a policy."""
+    levels = levels or Levels()
+    limits = Limits(
+        copy_rate=policy.max_copy_rate,
+        unseen_patients=policy.max_unseen_patients,
+        sensitivity=policy.min_sensitivity,
+        confidence=policy.confidence,
+        alpha=levels.alpha,
+        fdr=levels.fdr,
+    )
+    return Outlook(sizes, policy, best_case(sizes, limits))
+
+
+def _fewest(count: int | None, what: str, before: str = "") -> str:
+    if count is None:
+        return f"no number of {what}"
+    return f"{before} {count} {what}".strip()

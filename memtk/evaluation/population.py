@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
@@ -46,13 +47,15 @@ def population_test(
     >>> found.p > 0.05, other.p < 0.01
     (True, True)
     """
-    rng = np.random.default_rng(seed)
+    people = [
+        getattr(images, "patients", ()) or range(len(images)) for images in (training, validation)
+    ]
+    drawn, names = drawn_images(people[0], people[1], seed), strata or ((), ())
     sides: list[dict[Hashable, np.ndarray]] = []
-    for images, names in zip((training, validation), strata or ((), ()), strict=True):
-        chosen = _one_each(images, rng)
+    for images, chosen, own in zip((training, validation), drawn, names, strict=True):
         rows = _reduced(images, chosen)
-        own = np.array([names[i] if names else "" for i in chosen])
-        sides.append({name: rows[own == name] for name in np.unique(own).tolist()})
+        which = np.array([own[i] if len(own) else "" for i in chosen])
+        sides.append({name: rows[which == name] for name in np.unique(which).tolist()})
     return tested_in(sides[0], sides[1], seed)
 
 
@@ -71,12 +74,59 @@ def tested_in(
     return Exchangeability(min(1.0, least.p * len(found)), least.size)
 
 
-def _one_each(images: Images, rng: np.random.Generator) -> list[int]:
-    """Return one image of each of up to `MOST` patients, drawn at random."""
-    order = rng.permutation(len(images)).tolist()
-    patients = getattr(images, "patients", ())
-    named = {patients[i] if patients else i: i for i in order}
+def drawn_images(
+    training: Sequence[Hashable], validation: Sequence[Hashable], seed: int = 0
+) -> tuple[list[int], list[int]]:
+    """Return which images are compared: one of each of up to `MOST` patients of each side.
+
+    Args:
+        training: the patient of each image.
+        validation: likewise.
+        seed: of the draw.
+
+    >>> drawn_images(["a", "a"], ["b"])[1]
+    [0]
+    """
+    rng = np.random.default_rng(seed)
+    return _one_each(training, rng), _one_each(validation, rng)
+
+
+def _one_each(patients: Sequence[Hashable], rng: np.random.Generator) -> list[int]:
+    order = rng.permutation(len(patients)).tolist()
+    named = {patients[i]: i for i in order}
     return sorted(list(named.values())[:MOST])
+
+
+class PopulationGatherer:
+    """Does the same test on images that are read one after the other, once.
+
+    >>> gatherer = PopulationGatherer(["a"] * 2 + ["b"], ["c"])
+    >>> gatherer.test() is None  # none was read
+    True
+    """
+
+    def __init__(
+        self, training: Sequence[Hashable], validation: Sequence[Hashable], seed: int = 0
+    ) -> None:
+        self._seed = seed
+        chosen = drawn_images(training, validation, seed)
+        self._chosen = dict(zip(("training", "validation"), map(set, chosen), strict=True))
+        self._found: dict[str, list[np.ndarray]] = {split: [] for split in self._chosen}
+
+    def add(self, split: str, row: int, voxels: np.ndarray) -> None:
+        """Take the image (C, *S) that is the `row`-th of its split."""
+        if row in self._chosen.get(split, ()):
+            x = torch.from_numpy(np.ascontiguousarray(voxels, dtype=np.float32))[None]
+            self._found[split].append(_averaged(x).flatten().numpy())
+
+    def test(self) -> Exchangeability | None:
+        """Return the test; None where an image is missing, or they differ in size."""
+        sizes = {len(x) for found in self._found.values() for x in found}
+        there = all(len(self._found[s]) == len(chosen) for s, chosen in self._chosen.items())
+        if len(sizes) != 1 or not there or not all(self._chosen.values()):
+            return None
+        mine, theirs = (np.stack(found) for found in self._found.values())
+        return energy_test(mine, theirs, seed=self._seed)
 
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:

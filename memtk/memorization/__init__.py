@@ -2,6 +2,7 @@
 
 from memtk.intervals import Interval, Share, clopper_pearson, share
 from memtk.memorization.at_least import AtLeast, at_least
+from memtk.memorization.best_case import BestCase, Limits, Sizes, best_case
 from memtk.memorization.conformal import (
     ConformalTest,
     benjamini_hochberg,
@@ -61,6 +62,7 @@ from memtk.memorization.withhold import IDENTICAL, withhold
 
 __all__ = [
     "AtLeast",
+    "BestCase",
     "Bulk",
     "ConformalTest",
     "CopyRate",
@@ -71,6 +73,7 @@ __all__ = [
     "FEWEST_CANARIES",
     "IDENTICAL",
     "Interval",
+    "Limits",
     "Matched",
     "Membership",
     "Neighbours",
@@ -81,6 +84,7 @@ __all__ = [
     "Scores",
     "Search",
     "Share",
+    "Sizes",
     "Source",
     "Specificity",
     "TailTest",
@@ -90,6 +94,7 @@ __all__ = [
     "at_least",
     "auc",
     "benjamini_hochberg",
+    "best_case",
     "best_threshold",
     "bulk_test",
     "clopper_pearson",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from memtk.data.checks.brightness import BrightnessCheck
 from memtk.data.checks.findings import Finding, Group, Report
 from memtk.data.checks.headers import HeaderChecks
 from memtk.data.checks.orientation import OrientationCheck
-from memtk.data.checks.patients import split_findings
+from memtk.data.checks.patients import split_findings, stratum_findings
 from memtk.data.checks.voxels import VoxelChecks
 from memtk.data.config import DataConfig
 from memtk.data.labels import looks_like_labels
@@ -26,7 +28,24 @@ STAGE = "reading images"
 LISTED = "images are found"
 
 
-def examine(config: DataConfig, registry: Registry, watch: Watch = ignore) -> Report:
+class Gatherer(Protocol):
+    """Takes the images while they are read, for what is more than a check of the data."""
+
+    def begin(self, samples: Sequence[Sample]) -> None:
+        """Hear of all images, those of a split in the order in which they are stored."""
+        ...
+
+    def add(self, sample: Sample, voxels: np.ndarray) -> None:
+        """Take an image (C, *S) as it would be stored; not told of those that are of no use."""
+        ...
+
+
+def examine(
+    config: DataConfig,
+    registry: Registry,
+    watch: Watch = ignore,
+    gatherer: Gatherer | None = None,
+) -> Report:
     """Check all images that `config` asks for, to the last; write nothing.
 
     One image is in memory at a time. What `prepare` would refuse is refused here, all at once.
@@ -35,15 +54,20 @@ def examine(config: DataConfig, registry: Registry, watch: Watch = ignore) -> Re
         config: the sources of the images, and what would be done to them.
         registry: brings the readers.
         watch: told of the progress.
+        gatherer: given every image that is of use, so that nobody reads them twice.
     """
     try:
         source = open_source(config, registry)
     except UserError as error:
         return Report((Finding(LISTED, "refused", str(error)),), {})
-    examination, total = Examination(config), len(source.samples)
+    examination, total = Examination(config, source.unnamed), len(source.samples)
+    if gatherer is not None:
+        gatherer.begin(source.samples)
     watch(Event("start", STAGE, 0, total))
     for number, sample in enumerate(source.samples):
-        examination.read(source, sample)
+        made = examination.read(source, sample)
+        if gatherer is not None and made is not None:
+            gatherer.add(sample, made.voxels)
         if (number + 1) % max(1, total // 200) == 0:
             watch(Event("step", STAGE, number + 1, total))
     watch(Event("end", STAGE, total, total))
@@ -52,6 +76,7 @@ def examine(config: DataConfig, registry: Registry, watch: Watch = ignore) -> Re
     findings = [
         Finding(LISTED, "note" if notes else "accepted", found),
         *split_findings(source.samples, source.unnamed),
+        *stratum_findings(source.samples, config.stratify),
         *examination.findings(),
     ]
     return Report(tuple(findings), examination.groups(source))
@@ -62,11 +87,12 @@ class Examination:
 
     Args:
         config: what is asked of the images.
+        unnamed: groups of which nothing says whose the images are: see `Source.unnamed`.
     """
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: DataConfig, unnamed: Sequence[str] = ()) -> None:
         self._config = config
-        self._voxels, self._headers = VoxelChecks(), HeaderChecks(config)
+        self._voxels, self._headers = VoxelChecks(tuple(unnamed)), HeaderChecks(config)
         self._brightness, self._orientation = BrightnessCheck(), OrientationCheck()
         self._shapes: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
         self._count = 0

@@ -12,6 +12,7 @@ from memtk.data.sources import Sample
 from memtk.data.splits import SPLITS, said
 
 PATIENTS = "each patient is in one split"
+STRATA = "each group has training and validation patients"
 BOTH = "there are training and validation images"
 
 
@@ -32,6 +33,30 @@ def split_findings(samples: Sequence[Sample], unnamed: Sequence[str] = ()) -> li
         unnamed: groups of which nothing says whose the images are: see `Source.unnamed`.
     """
     return [_patients(real(samples), unnamed), _both_there(real(samples))]
+
+
+def stratum_findings(samples: Sequence[Sample], column: str | None) -> list[Finding]:
+    """Return how many training and validation patients each stratum has, if any are asked for."""
+    if column is None:
+        return []
+    people: dict[str, dict[str, set[str]]] = {}
+    for sample in samples:
+        if sample.split in ("training", "validation"):
+            splits = people.setdefault(sample.stratum, {"training": set(), "validation": set()})
+            splits[sample.split].add(sample.patient)
+    counts = {
+        stratum: (len(splits["training"]), len(splits["validation"]))
+        for stratum, splits in sorted(people.items())
+    }
+    found = "; ".join(f"{s}: {n} training, {v} validation" for s, (n, v) in counts.items())
+    alone = [stratum for stratum, pair in counts.items() if not all(pair)]
+    if not alone:
+        return [Finding(STRATA, "accepted", f"patients by {column}: {found}")]
+    way = (
+        f"Nothing can be compared within {few(alone)}: add patients of the missing split, or write "
+        f"one word for groups that may be compared with each other into the column {column}"
+    )
+    return [Finding(STRATA, "note", f"patients by {column}: {found}", way, tuple(alone))]
 
 
 def real(samples: Iterable[Sample]) -> list[Sample]:

@@ -17,6 +17,7 @@ from memtk.data.sources import Sample
 from memtk.data.splits import GROUPS, SPLITS, said
 
 ACROSS = "no image is in two splits"
+TWINS = "no two patients of a split have the same image"
 WITHIN = "no image is there twice"
 LABELS = "images are no label maps"
 COPIED = "no synthetic image is a real one, voxel by voxel"
@@ -27,8 +28,13 @@ SOME = 0.05
 
 @dataclass
 class VoxelChecks:
-    """What is found image by image. Lists hold texts that begin with the image's name."""
+    """What is found image by image. Lists hold texts that begin with the image's name.
 
+    Args:
+        unnamed: groups of which nothing says whose the images are: see `Source.unnamed`.
+    """
+
+    unnamed: tuple[str, ...] = ()
     unreadable: list[str] = field(default_factory=list)
     nonfinite: list[str] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
@@ -72,6 +78,7 @@ class VoxelChecks:
             self._labels(total),
             self._size(),
             self._across(),
+            self._twins(),
             self._within(),
             *self._copied(),
         ]
@@ -133,6 +140,41 @@ class VoxelChecks:
             "Leave them out of one: a training image among the validation images hides copies",
             tuple(s.name for g in groups for s in g),
         )
+
+    def _twins(self) -> Finding:
+        """Refuse one image under two patients of a split.
+
+        Two validation patients who are one halve every p-value, and one training patient counts as
+        two who are exposed. Which of the names is right a person says: merging them here would
+        take a file that was copied by mistake for a patient. Training images of nobody may be there
+        twice: only validation and held-out ones are the yardstick.
+        """
+        texts, names = [], []
+        for split in SPLITS:
+            nobody = {"real", split} & set(self.unnamed)
+            if nobody and split == "training":
+                continue
+            own = [[s for s in group if s.split == split] for group in self._hashes.values()]
+            twins = [group for group in own if len({s.patient for s in group}) > 1]
+            if twins:
+                shown = [
+                    " = ".join(
+                        s.name if nobody else f"{s.name} (patient {s.patient})" for s in group
+                    )
+                    for group in twins
+                ]
+                texts.append(
+                    f"identical images of different {said(split)} patients ({len(twins)}): "
+                    f"{few(shown, '; ')}"
+                )
+                names += [s.name for group in twins for s in group]
+        if not texts:
+            return Finding(TWINS, "accepted", "no two are identical")
+        way = (
+            "A patient who counts as two makes chance look like evidence. If they are one patient, "
+            "give both images one patient_id; if a file was copied by mistake, leave it out"
+        )
+        return Finding(TWINS, "refused", "; ".join(texts), way, tuple(names))
 
     def _within(self) -> Finding:
         texts, names = [], []
