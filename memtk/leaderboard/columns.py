@@ -119,7 +119,8 @@ def exposed(row: Row) -> Shown:
     """Return between how many and how many training patients are exposed."""
     found = row.exposed
     if found is None:
-        return Shown(None, "–", "not tested")
+        old = any(run.result.last.evidence.n_mem is not None for run in row.runs)
+        return Shown(None, "–", "not computed" if old else "not tested")
     return Shown(found.low / max(1, found.of), f"{found.low} to {found.high}", f"of {found.of}")
 
 

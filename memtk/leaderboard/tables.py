@@ -82,7 +82,7 @@ def _cells(board: Board, row: Row, rank: Rank | None) -> list[str]:
     package = f"{used.distribution} {used.version}"
     return [
         *(place, name, package, row.mitigations or "–", rate.text, rate.note),
-        f"{people.text} {people.note}" if row.exposed else "not tested",
+        f"{people.text} {people.note}" if row.exposed else people.note,
         *(*numbers, row.seeds, row.verdict.title),
     ]
 

@@ -61,7 +61,7 @@ def headline(result: Result) -> str:
         return f"An older memtk evaluated this: {flagged}{reference}."
     if said.kind == "memorized" and found.exposed:
         low = part(found.exposed.low, found.exposed.of, "training patient")
-        return f"At least {low} came out of the generator again{_rate(found)}; {reference}."
+        return f"At least {low} came out of the generator again; {reference}."
     if said.kind == "none" and found.exposed and found.copy_rate_upper_bound is not None:
         return (
             f"No evidence of memorization: at most {share(found.copy_rate_upper_bound)} of the "
@@ -69,14 +69,6 @@ def headline(result: Result) -> str:
             f"training patients are not excluded from being exposed, and {reference}."
         )
     return f"{said.reasons[0].removesuffix('.')}; {reference}."
-
-
-def _rate(found: Evidence) -> str:
-    rate = found.copy_rate
-    if rate is None:
-        return ""
-    low, high = share(rate.low).removesuffix(" %"), share(rate.high)
-    return f", and {share(rate.estimate)} ({low} to {high}) of the synthetic images are copies"
 
 
 def _reference(result: Result) -> str:

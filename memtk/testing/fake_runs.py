@@ -128,7 +128,9 @@ def write_audit_run(
     folder.mkdir(parents=True)
     share = 1.0 if noticed is None else noticed
     near = np.where(np.arange(80) < share * 80, 2.0, -2.0)  # similarity of each planted copy
-    planted = PlantedSimilarity(np.arange(80) % n, {MIXED: (near, np.arange(80) % n)})
+    sources = np.arange(80) % n
+    seen = x["training"][sources].reshape(80, -1)  # as they are, by the other comparison
+    planted = PlantedSimilarity(sources, {MIXED: (near, sources)}, given=seen)
     found = _evaluate(x, exposure, planted)
     test = fakes.selftest(
         round(share * 80),

@@ -44,6 +44,8 @@ def test_what_cannot_be_compared_is_kept_apart_and_says_why(runs, name):
 def test_sizes_keep_apart(runs, tree):
     fewer = {"used_training": {"images": 10, "patients": 10}}
     checkpoint = tree()["checkpoints"][0]
+    for name in ("training_images", "patients", "exposed"):
+        checkpoint["evidence"][name]["of"] = 10
     checkpoint["evidence"]["reference_n_mem"] = 1
     for table in checkpoint["protocols"].values():
         for record in table.values():
@@ -65,7 +67,7 @@ def test_older_files_and_other_levels_keep_apart(write, tree):
     (folder / "01/result.json").write_text(json.dumps(old))
     boards = make_boards(collect(folder).runs)
     names = {reason.partition(":")[0] for board in boards for reason in board.reasons}
-    assert len(boards) == 3 and {"schema of the files", "levels"} <= names
+    assert len(boards) == 3 and {"schema of the files", "levels", "who is named"} <= names
 
 
 def test_the_own_data_of_two_people_are_not_told_apart_from_each_other(runs):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from memtk.leaderboard import make_boards
-from memtk.leaderboard.columns import copy_rate, shown
+from memtk.leaderboard.columns import copy_rate, exposed, shown
 
 
 def texts(board, name):
@@ -13,34 +13,32 @@ def texts(board, name):
 def test_a_single_seed_shows_what_was_counted_and_what_chance_would_give(runs):
     [board] = make_boards(runs(("monai2d", {"copies": 5, "exposed": 3})))
     said, row = texts(board, "monai2d")
-    assert said["copies"] == ("25 %", "5 of 20")
-    assert said["exposed"] == ("15 %", "3 of 20")
-    assert said["patients"] == ("3", "of 20")
     assert said["dar:n_mem"] == ("5 %", "1 of 20; by chance 5 %")
     assert said["dar-matched:n_mem"] == ("5 %", "by chance 5 %")
     assert said["seconds"] == ("2.5", "")
     rate = copy_rate(row)
     assert (rate.value, rate.text, rate.note) == (0.1, "10 %", "0 to 20 %")
+    people = exposed(row)
+    assert (people.value, people.text, people.note) == (3 / 20, "3 to 6", "of 20")
 
 
 def test_several_seeds_show_their_mean_and_range(runs):
-    entries = [("monai2d", {"seed": s, "copies": c}) for s, c in ((0, 2), (1, 6))]
+    entries = [("monai2d", {"seed": s, "exposed": c}) for s, c in ((0, 2), (1, (4, 9)))]
     [board] = make_boards(runs(*entries))
-    said, _ = texts(board, "monai2d")
-    assert said["copies"] == ("20 %", "10 to 30 %")
+    said, row = texts(board, "monai2d")
+    assert exposed(row).text == "2 to 9", "the lowest lower and the highest upper end"
     assert said["dar:n_mem"] == ("5 %", "by chance 5 %")  # all seeds the same
 
 
 def test_what_was_not_tested_is_no_zero(runs, tree):
-    made = tree()["checkpoints"][0]
-    for key in ("n_mem", "patients_exposed", "patients_with_flagged_images"):
-        made["evidence"][key] = None
-    for key in ("n_mem", "patients_exposed", "exposed"):
-        del made["protocols"]["conformal"][key]
-    [board] = make_boards(runs(("monai2d", {"rate": None, "checkpoints": [made]})))
-    said, row = texts(board, "monai2d")
-    assert said["exposed"] == said["patients"] == ("–", "not tested")
-    assert copy_rate(row).text == "10 %"
+    untested = tree(exposed=None)["checkpoints"]
+    entries = [("monai2d", {"checkpoints": untested}), ("other", {}), ("other", {"seed": 1})]
+    entries[2][1]["checkpoints"] = untested
+    [board] = make_boards(runs(*entries))
+    for name, note in (("monai2d", "not tested"), ("other", "not computed")):  # of every seed
+        people = exposed(texts(board, name)[1])
+        assert (people.value, people.text, people.note) == (None, "–", note)
+    assert copy_rate(texts(board, "monai2d")[1]).text == "10 %"
 
 
 def test_quality_has_a_column_by_measure_with_what_real_images_score(runs, tree):

@@ -66,7 +66,7 @@ def test_csv_holds_plain_numbers(runs):
     assert (row["N"], row["M"], row["V"], row["dims"]) == ("20", "20", "20", "2D")
     assert (row["rank_best"], row["rank_worst"], row["seeds"]) == ("1", "1", "0, 1")
     assert float(row["copy_rate_low"]) == 0.1 and float(row["copy_rate_high"]) == 0.5
-    assert (float(row["copies min"]), float(row["copies max"])) == (0.2, 0.4)
+    assert (row["exposed_low"], row["exposed_high"], row["training_patients"]) == ("0", "3", "20")
     assert row["quality fid[x]"] == "" and float(rows[2]["quality fid[x]"]) == 3.5
     assert rows[0]["rank_best"] == "" and rows[0]["truth"] == "about 0 %"
     assert {row["table"] for row in rows} == {boards[0].key}

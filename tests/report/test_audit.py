@@ -5,6 +5,7 @@ import html
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from memtk.errors import UserError
@@ -13,11 +14,13 @@ from memtk.results import (
     Policy,
     RateInterval,
     explain,
+    read_arrays,
     read_audit,
     read_result,
     write_audit,
     write_result,
 )
+from memtk.results.sentences import TITLES, copy_rate, exposed_range
 from memtk.testing.fakes import without_copy_rate
 
 
@@ -52,7 +55,20 @@ def test_the_outcome_stands_first_then_its_reasons_then_plain_words(audited):
 )
 def test_each_outcome_has_its_badge_and_its_sentence(page, asked, outcome):
     shown = page(**asked)
-    assert f'class="verdict {outcome}"' in shown and f">{outcome.capitalize()}</span>" in shown
+    assert f'class="verdict {outcome}"' in shown and f">{TITLES[outcome]}</span>" in shown
+
+
+def test_no_word_of_the_page_of_a_pass_can_be_taken_for_a_promise(page):
+    shown = re.sub(r"<[^>]+>", " ", page(sizes=(60, 400, 400)))
+    assert "Within policy" in shown and not re.search("anonym|\\bsafe", shown, re.I)
+
+
+def test_the_two_numbers_stand_below_the_outcome(audited):
+    shown, found = text(audited), read_audit(audited / "audit.json").evidence
+    shown = shown[shown.index("Fail</span>") :]
+    for number in (copy_rate(found), exposed_range(found).removeprefix("between")):
+        assert number in shown[: shown.index("<ul")]
+    assert "chance gives 0" in copy_rate(found)
 
 
 def test_every_number_stands_with_its_interval_or_its_null(audited):
@@ -60,11 +76,34 @@ def test_every_number_stands_with_its_interval_or_its_null(audited):
     tiles = re.sub(r"<[^>]+>", " ", shown[shown.index('class="tiles"') :])
     tiles = " ".join(tiles[: tiles.index("Black tick")].split())
     found, dar = audit.evidence, audit.protocols["dar"]
-    assert f"{found.patients_exposed} of 24" in tiles and f"{found.n_copies} of 40" in tiles
+    assert f"{found.exposed.low} to {found.exposed.high} of 24" in tiles
+    assert f"{found.copies.sure} sure, {found.copies.suspect} suspect of 40" in tiles
+    assert f"named or not, at least {found.training_images.at_least}" in tiles
     assert f"{dar['n_mem'].count} of 24" in tiles and "by chance about 7 %" in tiles
     assert f"(dar) {dar['n_copies'].count} of 40" in tiles
     assert tiles.count("95 % interval") == 2 and "one-sided: at most" in tiles
     assert "78 of 80" in tiles and "needed: the lower end at 80 %" in tiles
+
+
+def test_what_the_names_rest_on_is_told(audited):
+    shown, found = text(audited), read_audit(audited / "audit.json").evidence
+    part = shown[shown.index("What the names rest on") :]
+    for named in (found.copies, found.training_images, found.patients):
+        assert f"p = {named.check:.4g}" in part
+    models = {"gumbel": "Gumbel distribution", "pareto": "generalised Pareto"}
+    assert models[found.copies.model] in part
+    assert f"above a similarity of {found.threshold.similarity:.3f}" in part
+    assert f"p = {found.comparable.synthetic.p:.4g}, shifted by" in part
+    assert "not tested" in part  # training against validation patients
+
+
+def test_how_many_of_the_most_alike_are_copies_stands_with_the_pairs(audited):
+    shown, arrays = text(audited), read_arrays(audited / "arrays.h5", "audit")
+    least = arrays["copies_at_least"]
+    most = least.max()
+    order = np.argsort(-arrays["synthetic_train"], kind="stable")
+    first = next(k for k in range(1, len(order) + 1) if least[order[:k]].max() == most)
+    assert f"of the first {first} synthetic images, the most alike first, at least {most}" in shown
 
 
 @pytest.mark.parametrize("shape", [(12, 12), (8, 10, 12)])
@@ -121,14 +160,19 @@ def test_what_was_not_tested_is_said_to_be_so(page):
 
 def test_few_validation_patients_are_said_to_decide_nothing(page):
     shown = page(sizes=(24, 8, 30))
-    assert "none could be flagged at these sizes" in shown and "none could be, at these" in shown
+    assert "8 validation patients are too few to model their tail" in shown
+    assert "none: ranks alone" in shown
     assert "8 validation patients no single p-value can reach 0.05" in shown
     assert shown.count("No p-value can be as small as 0.05.") >= 1
 
 
 def test_the_policy_and_the_notes_are_on_the_page(page):
     shown = page(policy=Policy(max_copy_rate=0.02, max_exposed_patients=0.1))
-    assert "2 %" in shown and "tolerable: at most 10 %" in shown and "--policy" in shown
+    assert (
+        "2 %" in shown
+        and "at most 10 % shown, at most 5 % not excluded" in shown
+        and "--policy" in shown
+    )
     assert "Nothing said whose the images are." in shown
 
 
@@ -150,13 +194,11 @@ def test_the_bench_shows_its_self_test_and_copy_rate_where_they_were_computed(
     result = read_result(path)
     write_result(path, without_copy_rate(result))
     before = text_of_bench(folder)
-    assert "Would copies be noticed?" not in before and "estimated copy rate" not in before
+    assert "Would copies be noticed?" not in before and "Copy rate not computed" in before
     changes = {
         "confidence": 0.95,
         "copy_rate": RateInterval(estimate=0.4, low=0.2, high=0.61),
         "copy_rate_upper_bound": 0.58,
-        "patients_with_flagged_images": 13,
-        "patients_exposed": 12,
     }
     found = result.last.evidence.model_copy(update=changes)
     last = result.last.model_copy(update={"evidence": found})
@@ -164,9 +206,10 @@ def test_the_bench_shows_its_self_test_and_copy_rate_where_they_were_computed(
     changed = {"checkpoints": [*result.checkpoints[:-1], last], "selftest": selftest}
     write_result(path, result.model_copy(update=changed))
     shown = text_of_bench(folder)
-    assert "Would copies be noticed?" in shown and "estimated copy rate 40 %" in shown
-    assert "from 13 of 24 patients; 12 flagged by a test of patients" in shown
-    assert "from 13 patients, came out" in shown
+    assert "Would copies be noticed?" in shown
+    assert "Copy rate 40 %, 95 % interval 20 to 61 %; chance gives 0" in shown
+    assert exposed_range(found).removeprefix("between") in shown
+    assert "What the names rest on" in shown
 
 
 def text_of_bench(folder):

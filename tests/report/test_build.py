@@ -28,7 +28,8 @@ def test_the_verdict_stands_before_everything_else(page):
 def test_several_generators_get_an_overview_first_and_a_section_each(finished):
     html = (finished / "report.html").read_text()
     overview = html[html.index('class="overview"') : html.index('<section class="cell')]
-    assert "Memorized" in overview and "No evidence found" in overview
+    assert "Memorized" in overview and "Inconclusive" in overview
+    assert "copy rate" in overview and "to 24 of 24" in overview
     anchors = re.findall(r'href="#([^"]+)"', overview)
     assert len(anchors) == 2 and all(f'id="{anchor}"' in html for anchor in anchors)
     assert html.count('<section class="cell') == 2
@@ -38,7 +39,7 @@ def test_every_number_stands_beside_its_null(finished):
     html = (finished / "report.html").read_text()
     row = html[html.index('<tr class="last">') :]
     row = re.sub(r"<[^>]+>", " ", row[: row.index("</tr>")]).replace("\u00a0", " ")
-    assert len(re.findall(r"\d+ % \[\d+ %\]", row)) == 6
+    assert len(re.findall(r"\d+ % \[\d+ %\]", row)) == 7
     assert "by chance about 5\u00a0%" in html
 
 
@@ -94,7 +95,7 @@ def test_without_the_images_the_numbers_are_still_reported(make_run, plain):
 
 def test_few_validation_patients_are_said_to_decide_nothing(page):
     html = page(count=6, cells={"independent": 0.0})
-    assert "Inconclusive" in html and "none could be, at these sizes" in html
+    assert "Inconclusive" in html and "none could be named at these sizes" in html
     assert "no single p-value can reach 0.05" in html
 
 

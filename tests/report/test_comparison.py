@@ -60,8 +60,8 @@ def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
     one, two = found.rows
     assert (one.cell, one.rate, one.time) == ("monai+aug", "40 %", "1 min 15 s")
     assert one.bounds.startswith("95") and "20 to 61 %" in one.bounds
-    count = sides[0].last.evidence.n_mem
-    assert one.exposed == f"{count} of 24" and one.judged == 24
+    exposed = sides[0].last.evidence.exposed
+    assert one.exposed == f"{exposed.low} to {exposed.high} of 24" and one.judged == 24
     assert one.qualities == ("6.25",) and two.time == "-"
     assert found.measures == (("fid", "lower is better", "1.5"),)
 

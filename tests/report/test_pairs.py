@@ -54,8 +54,9 @@ def test_a_pair_shows_the_training_image_with_its_nearest_synthetic_one(make_run
         assert pair.names[1] == short_hash(KEY, "monai/step-000200", partner)
         assert pair.similarity == arrays["train_synthetic"][row]
         assert pair.memorized == arrays["memorized"][row]
-        assert pair.exposed == arrays["exposure_flagged"][row]
-        assert pair.copy == arrays["copies_flagged"][partner]
+        for how, side, place in ((pair.exposed, "exposure", row), (pair.copy, "copies", partner)):
+            assert (how == "sure") == arrays[f"{side}_sure"][place]
+            assert bool(how) == arrays[f"{side}_flagged"][place]
     assert not any(pair.memorized for pair in found.near)
 
 
@@ -78,6 +79,16 @@ def test_where_the_exposure_was_not_tested_no_pair_says_anything_of_it(make_run)
     kept = {k: v for k, v in arrays.items() if not k.startswith("exposure")}
     write_arrays(path, "step-000200", kept)
     assert all(pair.exposed is None for pair in pairs_of(folder).top)
+
+
+def test_what_an_older_memtk_flagged_is_a_suspect(make_run):
+    folder = make_run()
+    path = folder / "cells/monai/arrays.h5"
+    arrays = read_arrays(path, "step-000200")
+    assert any(pair.copy == "sure" for pair in pairs_of(folder).top)
+    old = {k: v for k, v in arrays.items() if not k.endswith(("_sure", "_at_least"))}
+    write_arrays(path, "step-000200", old)
+    assert {pair.copy for pair in pairs_of(folder).top} <= {"suspect", ""}
 
 
 def test_without_images_there_are_no_pairs(make_run):

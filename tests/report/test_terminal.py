@@ -5,7 +5,8 @@ import re
 from rich.console import Console
 
 from memtk.report.terminal import audit_summary, selftest_table, summary
-from memtk.results import MitigationEffect, RateInterval, read_audit
+from memtk.results import AuditVerdict, MitigationEffect, RateInterval, read_audit
+from memtk.results.sentences import two_numbers
 from memtk.testing.fakes import without_copy_rate
 
 
@@ -32,9 +33,13 @@ def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
 
 def test_the_sentence_of_every_generator_comes_last(results):
     text = " ".join(shown(results).split())
-    assert "Memorized monai+aug:" in text and "No evidence found independent:" in text
-    assert "in any case. Estimated copy rate" in text
-    assert re.search(r"95% interval 0 to [\d.]+%\.$", text)
+    assert (
+        "Memorized monai+aug: copy rate" in text and "Inconclusive independent: copy rate" in text
+    )
+    assert re.search(
+        r"between \d+ and 24 of 24 training patients exposed\. At least \d+ of 24", text
+    )
+    assert text.endswith("would score about 5 %.")
 
 
 def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twice(results):
@@ -47,8 +52,8 @@ def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twi
     text = " ".join(shown(many).split())
     assert text.count("The training images were changed anew each time they were shown.") == 1
     assert "monai+aug0, augment; independent0, augment; monai+aug1, augment;" in text
-    assert "Memorized: monai+aug0, monai+aug1 No evidence found: independent0, independent1" in text
-    assert "in any case" not in text
+    assert "Memorized: monai+aug0, monai+aug1 Inconclusive: independent0, independent1" in text
+    assert "came out" not in text
 
 
 def test_names_are_not_read_as_markup(results):
@@ -64,28 +69,32 @@ def test_a_narrow_terminal_cuts_no_number(results):
 
 def test_a_bench_with_a_copy_rate_says_it_with_its_interval(results):
     result = results[0]
-    assert "copy rate" not in shown([without_copy_rate(result)])
+    assert "copy rate not computed; between" in shown([without_copy_rate(result)])
     rate = RateInterval(estimate=0.4, low=0.2, high=0.61)
     found = result.last.evidence
     found = found.model_copy(update={"copy_rate": rate, "confidence": 0.95})
     last = result.last.model_copy(update={"evidence": found})
     text = " ".join(shown([result.model_copy(update={"checkpoints": [last]})]).split())
-    assert text.endswith("Estimated copy rate 40%, 95% interval 20 to 61%.")
+    assert "monai+aug: copy rate 40%, 95% interval 20 to 61%; chance gives 0; between" in text
 
 
 def test_an_audit_begins_with_its_outcome_and_reasons_and_ends_with_what_bounds_it(audited):
     audit = read_audit(audited / "audit.json")
     text = printed(audit_summary(audit), 300)
     lines = text.splitlines()
-    assert lines[0].strip() == "FAIL"
+    found = audit.evidence
+    assert lines[0].strip() == f"FAIL: {two_numbers(found).replace(' %', '%')}"
     assert [line.strip(" -") for line in lines[1:3]] == [
         reason.replace(" %", "%") for reason in audit.verdict.reasons
     ]
-    found, dar = audit.evidence, audit.protocols["dar"]["n_mem"]
+    dar = audit.protocols["dar"]["n_mem"]
     rows = {line[:24].strip(): line for line in lines}
-    assert f"{found.n_copies} of 40" in rows["copies named"]
-    assert f"{found.patients_exposed} of 24" in rows["patients exposed"]
-    assert f"{found.n_mem} of 24" in rows["training images exposed"]
+    assert f"{found.copies.sure} sure, {found.n_copies} suspect of 40" in rows["copies named"]
+    assert f"named or not, at least {found.copies.at_least}" in rows["copies named"]
+    assert f"{found.exposed.low} to {found.exposed.high} of 24" in rows["patients exposed"]
+    assert f"{found.n_mem} suspect of 24" in rows["training images named"]
+    assert f"check: p = {found.copies.check:.3g}" in rows["strangers' tail"]
+    assert "alike" in rows["other synthetic images a"]
     assert f"{dar.count} of 24" in rows["dar: memorized, n_mem /"]
     assert "chance about 7 %" in rows["dar: memorized, n_mem /"]  # 1 - 0.95^(40/30) of 24
     assert "95% interval" in rows["copy rate"] and "at most" in rows["copy rate"]
@@ -96,7 +105,15 @@ def test_an_audit_with_little_to_say_says_what_is_missing(make_audit_run):
     folder = make_audit_run(given=True, exposure=False, noticed=None, sizes=(12, 6, 4))
     text = printed(audit_summary(read_audit(folder / "audit.json")))
     assert "INCONCLUSIVE" in text and "not tested" in text and "Self-test" not in text
-    assert "identical" not in text and "none" in text
+    assert "identical images" not in text and "exposed patients not tested" in text
+
+
+def test_a_pass_is_told_as_within_policy(make_audit_run):
+    audit = read_audit(make_audit_run(sizes=(90, 300, 300)) / "audit.json")
+    said = AuditVerdict(outcome="pass", reasons=["The copy rate is at most 3 %."])
+    text = printed(audit_summary(audit.model_copy(update={"verdict": said})))
+    assert text.startswith("WITHIN POLICY: copy rate")
+    assert not re.search(r"\bPASS\b|anonym|\bsafe", text, re.I)
 
 
 def test_a_self_test_is_a_table_of_kinds_and_strengths_with_intervals(audited):
