@@ -107,7 +107,7 @@ def run(case: Case, seed: int) -> dict[str, float]:
     plants = PlantedSimilarity(planted, {MIXED: (near.similarity, near.index)}, given=copies)
     sets = EmbeddedSets(train, val, made)
     alike = energy_test(centred(train), centred(val), seed=seed)
-    calibration = calibrate(sets, similarity, Patients(), plants, alike, seed=seed)
+    calibration = calibrate(sets, similarity, Patients(population=alike), plants, seed=seed)
     found = evaluate(sets, sets, calibration, Levels(), seed=seed)
     selftest = self_test(calibration, Levels(), sets, sets, found.arrays)
     sizes = {"training": case.n, "validation": case.v, "synthetic": case.m}

@@ -17,6 +17,7 @@ SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic
 
 OPTIONAL = (
     *("train_patient", "validation_patient", "train_id", "validation_id", "synthetic_id"),
+    *("train_stratum", "validation_stratum"),
     *("planted", "planted_source"),
 )
 """Further arrays: patients and names of the rows, and embeddings (K, D) of planted copies with the

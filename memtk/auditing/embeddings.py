@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from memtk.evaluation.detector import EmbeddedSets
 from memtk.evaluation.evaluate import evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
+from memtk.evaluation.population import tested_in
 from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
@@ -137,23 +138,10 @@ def _run(
     if plan.exposure:
         exposure = _sets(plan.other) if plan.other else copies
     levels = Levels(plan.alpha, plan.fdr, policy.confidence)
-    people = given.texts("train_patient")
-    patients = Patients(people, given.texts("validation_patient"))
+    people, patients = given.texts("train_patient"), _patients(plan, similarity)
     watch(Event("start", "searching", 0, 1))
     planted, notes = _planted(plan, similarity)
-    population = None
-    if plan.exposure:  # the view of an embedder that has seen neither
-        unseen = (plan.other or given).sets
-        population = energy_test(
-            _rows(unseen["training"], similarity),
-            _rows(unseen["validation"], similarity),
-            patients.training,
-            patients.validation,
-            seed=derive(plan.seed, "population"),
-        )
-    calibration = calibrate(
-        copies, similarity, patients, planted, population, devices=devices, seed=plan.seed
-    )
+    calibration = calibrate(copies, similarity, patients, planted, devices=devices, seed=plan.seed)
     seed = derive(plan.seed, "intervals")
     found = evaluate(
         copies,
@@ -202,6 +190,26 @@ def _run(
 def _sets(given: GivenEmbeddings) -> EmbeddedSets:
     sets = given.sets
     return EmbeddedSets(sets["training"], sets["validation"], sets["synthetic"])
+
+
+def _patients(plan: EmbeddingAudit, similarity: Similarity) -> Patients:
+    """Return whose the images are, and whether an embedder that saw neither takes them for one."""
+    given, unseen = plan.embeddings, (plan.other or plan.embeddings).sets
+    people = [given.texts(f"{name}_patient") for name in ("train", "validation")]
+    names = [given.texts(f"{name}_stratum") for name in ("train", "validation")]
+    if not plan.exposure:
+        return Patients(people[0], people[1], (names[0], names[1]) if all(names) else None)
+    rows = [_rows(unseen[name], similarity) for name in ("training", "validation")]
+    seed = derive(plan.seed, "population")
+    if not all(names):
+        tested = energy_test(rows[0], rows[1], people[0], people[1], seed=seed)
+        return Patients(people[0], people[1], population=tested)
+    sides: list[dict[Hashable, np.ndarray]] = [
+        {each: part[np.array(own) == each] for each in dict.fromkeys(own)}
+        for part, own in zip(rows, names, strict=True)
+    ]
+    tested = tested_in(sides[0], sides[1], seed)
+    return Patients(people[0], people[1], (names[0], names[1]), tested)
 
 
 def _rows(embeddings: np.ndarray, similarity: Similarity) -> np.ndarray:

@@ -19,7 +19,6 @@ from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
 from memtk.evaluation.evaluate import Evaluation, evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import Plants
-from memtk.evaluation.population import population_test
 from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.selftest import self_test
@@ -162,13 +161,13 @@ def _run(
         exposure = _seen(
             sets, open_detector(context, plan, sets.synthetic, "exposure", "synthetic")
         )
+    patients = Patients.of(sets.training, sets.validation, context.seed("population"))
     with context.timer("calibrate"):
         calibration = calibrate(
             copies,
             plan.similarity.make(),
-            Patients(sets.training.patients, sets.validation.patients),
+            patients,
             Plants(context, sets.training, options.plants) if options.plants else None,
-            population_test(sets.training, sets.validation, context.seed("population")),
             devices=devices,
             seed=options.seed,
             kept=folder / "calibration.h5",

@@ -36,7 +36,6 @@ from memtk.evaluation.detector import (
 from memtk.evaluation.evaluate import evaluate, neighbours
 from memtk.evaluation.evidence import tests_of
 from memtk.evaluation.planted import Plants
-from memtk.evaluation.population import population_test
 from memtk.evaluation.quality import measure_quality
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event
@@ -315,12 +314,12 @@ class CheckpointEvaluator:
                 self._generator.to(context.devices.device).eval()
             name = f"{self._cell} planted copies"
             plants = Plants(context, self._training, count, reconstruct, name)
+        patients = Patients.of(self._training, self._validation, context.seed("population"))
         made = calibrate(
             real,
             self._plan.similarity.make(),
-            Patients(self._training.patients, self._validation.patients),
+            patients,
             plants,
-            population_test(self._training, self._validation, context.seed("population")),
             devices=context.devices,
             seed=context.root,
             kept=self._kept(),

@@ -30,8 +30,8 @@ from memtk.errors import UserError
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
     help="In place of images: arrays train (N, D), validation (V, D), synthetic (M, D) of an "
-    "embedder of your own; and if you have them train_patient, validation_patient, train_id, "
-    "validation_id, synthetic_id, planted (K, D) with planted_source.",
+    "embedder of your own; and if you have them train_patient, validation_patient, train_stratum, "
+    "validation_stratum, train_id, validation_id, synthetic_id, planted (K, D) with planted_source.",
 )
 @click.option(
     "--exposure-embeddings",

@@ -117,7 +117,7 @@ class _Population:
     def findings(self, test: Exchangeability | None) -> list[Finding]:
         from memtk.data.checks.findings import Finding
         from memtk.results.formats import share
-        from memtk.results.verdicts import ALIKE
+        from memtk.results.reasons import ALIKE
 
         if test is None:
             return []

@@ -110,13 +110,20 @@ def image_options(*, synthetic: bool) -> Callable[[Command], Command]:
             click.option(flag, name, metavar="PATH", help=text)
             for flag, name, text in _IMAGES
             if synthetic or name != "synthetic"
-        )
+        ),
+        click.option(
+            "--stratify",
+            metavar="COLUMN",
+            help="Compare within the groups that this column of the manifest tells apart, such as "
+            "site or scanner.",
+        ),
     )
 
 
 def take_images(options: dict[str, Any]) -> dict[str, str | None]:
     """Take the options of `image_options` out of a command's options."""
-    return {name: options.pop(name) for _, name, _ in _IMAGES if name in options}
+    names = [name for _, name, _ in _IMAGES]
+    return {name: options.pop(name) for name in [*names, "stratify"] if name in options}
 
 
 def data_settings(
@@ -126,6 +133,7 @@ def data_settings(
     held_out: str | None,
     data: str | None,
     synthetic: str | None = None,
+    stratify: str | None = None,
 ) -> dict[str, str]:
     """Return the settings of `memtk.data.config.DataConfig` that the options mean.
 
@@ -144,5 +152,5 @@ def data_settings(
         )
     settings = {"source": train or data}
     settings |= {"validation_source": val, "held_out_source": held_out}
-    settings |= {"synthetic_source": synthetic}
+    settings |= {"synthetic_source": synthetic, "stratify": stratify}
     return {key: value for key, value in settings.items() if value is not None}

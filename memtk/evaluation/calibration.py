@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from memtk.data.images import StoredImages
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.evidence import Groups
 from memtk.evaluation.planted import PlantedSimilarity, Plants
+from memtk.evaluation.population import population_test
 from memtk.interfaces import Similarity
 from memtk.memorization import Exchangeability, Search, cutoff
 from memtk.memorization.patients import numbered
@@ -29,11 +31,24 @@ class Patients:
     Args:
         strata: of the training and of the validation images, such as their site or scanner: images
             are compared within one. None: all with all.
+        population: whether training and validation patients are one population; None: not tested.
     """
 
     training: Sequence[Hashable] = ()
     validation: Sequence[Hashable] = ()
     strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None
+    population: Exchangeability | None = None
+
+    @classmethod
+    def of(cls, training: StoredImages, validation: StoredImages, seed: int) -> Patients:
+        """Return those of prepared images, with their strata if they have any; tested.
+
+        Args:
+            seed: of `population_test`.
+        """
+        strata = (training.strata, validation.strata) if training.strata else None
+        tested = population_test(training, validation, seed, strata)
+        return cls(training.patients, validation.patients, strata, tested)
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,6 @@ class Calibration:
             its nearest of the other set, float64; with "_index" which one that is, int64.
         planted: what the detector sees of planted copies; None if none were made.
         seed: of the resampling of the validation patients, the same for every synthetic set.
-        population: whether training and validation patients are one population; None: not tested.
     """
 
     similarity: Similarity
@@ -55,7 +69,6 @@ class Calibration:
     arrays: dict[str, np.ndarray]
     planted: PlantedSimilarity | None = None
     seed: int = 0
-    population: Exchangeability | None = None
 
     @property
     def tau(self) -> float:
@@ -89,7 +102,7 @@ class Calibration:
     def groups(self, arrays: Mapping[str, np.ndarray]) -> Groups:
         """Return the similarities of a synthetic set (see `neighbours`) with whose they are."""
         people = self.patients
-        return Groups(arrays, people.training, people.validation, self.population)
+        return Groups(arrays, people.training, people.validation, people.population)
 
 
 def calibrate(
@@ -97,7 +110,6 @@ def calibrate(
     similarity: Similarity,
     patients: Patients,
     planted: Plants | PlantedSimilarity | None = None,
-    population: Exchangeability | None = None,
     *,
     devices: Devices | None = None,
     seed: int = 0,
@@ -109,7 +121,6 @@ def calibrate(
         real: the training and validation images as the detector sees them; it has seen the training
             images alone, or none of these images.
         planted: how copies are planted, or what was seen of given ones; None leaves them out.
-        population: whether training and validation patients are one; see `population_test`.
         devices: that search; None: the CPU of this process.
         seed: of the run.
         kept: the file in the run folder where the outcome is kept, and read if it is there.
@@ -127,7 +138,7 @@ def calibrate(
         else:
             planted = planted.measure(real.detector, real.training, similarity)
             _keep(kept, "planted", planted.arrays(), devices)
-    return Calibration(similarity, patients, arrays, planted, derive(seed, "tail"), population)
+    return Calibration(similarity, patients, arrays, planted, derive(seed, "tail"))
 
 
 def flat(a: str, b: str, found: Search, prefix: str = "") -> dict[str, np.ndarray]:

@@ -90,7 +90,7 @@ def at_least(
     ranks = RANKS[len(validation) >= RANKS]
     near = np.searchsorted(-units[order], -validation[ranks - 1], side="left")  # N_j, (J,)
     count = int(np.ceil(tested.sizes / images).sum())  # large patients are several strangers
-    urn = _Urn(near, count, len(validation), 1 - confidence, seed)
+    urn = Urn(near, count, len(validation), 1 - confidence, seed)
     longer = np.geomspace(EACH, max(EACH, len(units)), EACH).astype(int)
     of_top = np.zeros(len(units) + 1, dtype=np.int64)
     last = 0
@@ -104,7 +104,7 @@ def at_least(
     return AtLeast(int(of_top[-1]), of_top[1:], order, confidence)
 
 
-class _Urn:
+class Urn:
     """Tests whether sets of units are strangers.
 
     Args:

@@ -12,8 +12,7 @@ from scipy.stats import betabinom
 
 from memtk.errors import UserError
 from memtk.intervals import clopper_pearson
-from memtk.memorization.at_least import RANKS
-from memtk.memorization.at_least import _Urn as Urn
+from memtk.memorization.at_least import RANKS, Urn
 from memtk.memorization.copy_rate import ThresholdRule, best_threshold
 from memtk.memorization.patients import PatientGroup
 from memtk.memorization.tail import MODELS, Model
