@@ -31,7 +31,8 @@ from memtk.errors import UserError
     metavar="FILE.npz",
     help="In place of images: arrays train (N, D), validation (V, D), synthetic (M, D) of an "
     "embedder of your own; and if you have them train_patient, validation_patient, train_stratum, "
-    "validation_stratum, train_id, validation_id, synthetic_id, planted (K, D) with planted_source.",
+    "validation_stratum, train_id, validation_id, synthetic_id, planted (K, D) with its "
+    "planted_source.",
 )
 @click.option(
     "--exposure-embeddings",
