@@ -45,7 +45,9 @@ def test_copies_are_named_by_their_rows_with_the_rows_they_were_made_from(found)
     assert {(pair.image, pair.nearest) for pair in found.copies} >= {
         (row, row) for row in range(COPIED)
     }
-    assert all(pair.flagged and pair.p <= 0.05 for pair in found.copies)
+    assert all(pair.named in ("sure", "suspect") and pair.p <= 0.05 for pair in found.copies)
+    least = [pair.at_least for pair in found.synthetic_images]
+    assert least == sorted(least) and max(least) == found.audit.evidence.copies.at_least
     assert len(found.synthetic_images) == M and len(found.training_images) == N
     assert {pair.image for pair in found.exposed_images} >= set(range(COPIED))
 
@@ -57,8 +59,8 @@ def test_what_was_found_is_there_as_attributes(found):
     low, high = found.copy_rate_interval
     assert low < found.copy_rate <= high <= 1
     assert found.copy_rate_upper_bound == conformal.copy_rate_upper_bound
-    assert found.exposed_patients == conformal.patients_exposed >= COPIED
-    assert found.smallest_detectable_copy_rate == conformal.min_detectable_copy_rate
+    low, high = found.exposed_patients
+    assert (low, high) == (conformal.exposed.low, conformal.exposed.high) and high >= low > 0
     assert 0 < found.sensitivity <= 1
     shown = [name for name in dir(found) if not name.startswith("_")]
     assert {"copies", "copy_rate", "exposed_patients", "outcome", "reasons"} < set(shown)
@@ -114,6 +116,7 @@ def test_the_report_is_copied_and_the_record_written(found, tmp_path):
 
 def test_the_policy_decides(sets, found):
     keys = {"max_copy_rate": 0.99, "max_exposed_patients": 0.99, "min_sensitivity": 0.0}
+    keys["max_unseen_patients"] = 1.0
     for policy in (keys, Policy(**keys)):
         again = memtk.audit(*sets, out=found.folder, policy=policy, **QUICK)
         assert again.outcome != found.outcome

@@ -63,11 +63,13 @@ def test_the_self_test_counts_every_kind_of_planted_copy(failed):
 
 def test_the_lists_of_the_owner_name_the_files_the_most_suspicious_first(failed, truth):
     copies = rows(failed.folder / "copies.csv")
-    assert [r["flagged"] for r in copies[: truth["copies"]]] == ["yes"] * truth["copies"]
+    assert {r["named"] for r in copies[: truth["copies"]]} <= {"sure", "suspect"}
+    least = [int(r["at_least"]) for r in copies]
+    assert least == sorted(least) and least[-1] == failed.audit.evidence.copies.at_least
     for row in copies[: truth["copies"]]:
         assert row["synthetic"].replace("made", "train") == row["nearest_training"]
     exposed = rows(failed.folder / "exposed.csv")
-    assert len(exposed) == truth["patients"] and exposed[0]["flagged"] == "yes"
+    assert len(exposed) == truth["patients"] and exposed[0]["named"] in ("sure", "suspect")
     assert {r["training"] for r in exposed} == {
         f"train/{i:03d}.npy" for i in range(truth["patients"])
     }
@@ -96,7 +98,12 @@ def test_a_policy_changes_the_verdict_and_nothing_else(failed, audited):
     other = audited(failed.folder, policy=lenient)
     assert other.audit.verdict.outcome != "fail"
     assert other.audit.protocols == failed.audit.protocols
-    audited(failed.folder)  # as it was
+    first = other.audit.first_verdict
+    assert (first.outcome, first.policy) == ("fail", failed.audit.policy)
+    page = other.report.read_text()
+    assert "The policy was changed after the results were known (first verdict: fail)" in page
+    assert "fixed beforehand" not in page.replace("threshold was fixed", "")
+    assert audited(failed.folder).audit.first_verdict is None  # as it was
 
 
 def test_other_settings_in_the_same_folder_are_refused(failed, audited):

@@ -61,11 +61,12 @@ def test_what_shows_neither_is_inconclusive_with_exit_4(named, tmp_path):
 
 def test_a_policy_that_tolerates_it_passes_with_exit_0(named, tmp_path):
     (tmp_path / "p.toml").write_text(
-        "[policy]\nmax_copy_rate = 0.99\nmax_exposed_patients = 0.99\nmin_sensitivity = 0\n"
+        "[policy]\nmax_copy_rate = 0.99\nmax_exposed_patients = 0.99\n"
+        "max_unseen_patients = 1\nmin_sensitivity = 0\n"
     )
     done = run("audit", *named("clean"), "--policy", tmp_path / "p.toml", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
-    assert "PASS" in done.stdout
+    assert "WITHIN POLICY: copy rate" in done.stdout and "PASS" not in done.stdout
 
 
 def test_json_on_stdout_is_one_object_and_nothing_else(named, tmp_path):
@@ -78,7 +79,7 @@ def test_json_on_stdout_is_one_object_and_nothing_else(named, tmp_path):
     assert {protocol["name"] for protocol in tree["applied"]} >= set(tables)
     assert set(tree["evidence"]) >= {
         "alpha", "fdr", "n_copies", "n_mem", "patients_exposed", "copy_rate",
-        "copy_rate_upper_bound", "min_detectable_copy_rate",
+        "copy_rate_upper_bound", "copies", "exposed", "comparable", "threshold",
     }  # fmt: skip
     assert tree["selftest"] and tree["verdict"]["outcome"] == "fail" and done.exit_code == 3
 

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 
 from memtk.errors import UserError
 from memtk.evaluation import EmbeddedSets
-from memtk.memorization import conformal, dar_matched
+from memtk.memorization import PatientGroup, at_least, conformal, dar_matched, tail_test
 
 
 def sets(rng, n=60, v=50, m=80, planted=20, width=16):
@@ -37,7 +37,17 @@ def test_every_number_is_that_of_the_dense_matrices(found, pearson):
     seen, unseen = near(two.training, two.synthetic), near(two.validation, two.synthetic)
     exposure = conformal(seen.max(1), unseen.max(1), patients)
     np.testing.assert_array_equal(said.exposure.p, exposure.p)
-    assert said.patients_exposed == len({people[i] for i in np.flatnonzero(exposure.flagged)}) > 0
+    for side, tested, strangers, owners in (
+        (said.tests.copies, made.max(0), real.max(0), None),
+        (said.tests.exposure, seen.max(1), unseen.max(1), None),
+        (said.tests.patients, seen.max(1), unseen.max(1), people),
+    ):
+        tested, strangers = PatientGroup(tested, owners), PatientGroup(strangers, patients)
+        expected = tail_test(tested, strangers, seed=said.seed)
+        np.testing.assert_allclose(side.test.p, expected.p, rtol=1e-6)
+        np.testing.assert_array_equal(side.test.sure, expected.sure)
+        assert side.least.count == at_least(tested, strangers, seed=said.seed).count
+    assert said.tests.patients.test.sure.any()
     arrays = said.arrays
     np.testing.assert_allclose(arrays["train_validation"], real.max(1), atol=1e-13)
     np.testing.assert_allclose(arrays["validation_train"], real.max(0), atol=1e-13)
@@ -53,7 +63,7 @@ def test_every_number_is_that_of_the_dense_matrices(found, pearson):
 
 def test_without_an_embedder_for_the_exposure_it_is_left_out(found, pearson, rng):
     said = found(sets(rng), similarity=pearson)
-    assert said.exposure is None and said.patients_exposed is None
+    assert said.exposure is None and said.tests.patients is None
     assert not [name for name in said.arrays if name.startswith("exposure")]
 
 
@@ -66,7 +76,8 @@ def test_more_validation_than_synthetic_images_leave_the_matched_count_out(found
 def test_one_validation_image_is_enough_to_compute_and_too_few_to_reject(found, pearson, rng):
     said = found(sets(rng, v=1), similarity=pearson)
     assert said.copies.min_p == 0.5 and not said.copies.can_reject
-    assert said.copies.n_flagged == 0
+    assert said.copies.n_flagged == 0 and said.tests.copies.test.model == "ranks"
+    assert not said.tests.copies.test.suspect.any()
 
 
 def test_images_themselves_are_read_piece_by_piece_and_give_both_sides(found, ncc, rng, lazy):
@@ -86,7 +97,7 @@ def test_images_themselves_are_read_piece_by_piece_and_give_both_sides(found, nc
     expected = found(whole, whole, similarity=ncc)
     piecewise = found(slow, again, similarity=ncc)
     assert piecewise.dar.n_mem == expected.dar.n_mem
-    assert expected.patients_exposed == expected.exposure.n_flagged
+    assert len(expected.tests.patients.test.p) == 60  # each image is of another patient
     for name, array in expected.arrays.items():
         np.testing.assert_array_equal(piecewise.arrays[name], array, err_msg=name)
     assert not again.training.reads  # the training images were searched once

@@ -1,0 +1,101 @@
+"""Whole verdicts on sets of known truth: Gaussian patients, compared by their correlation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from memtk.evaluation import (
+    MIXED,
+    EmbeddedSets,
+    Levels,
+    Patients,
+    PlantedSimilarity,
+    calibrate,
+    evaluate,
+    self_test,
+)
+from memtk.memorization import energy_test, search
+from memtk.results import Counts, Policy, decide
+
+N, V, M, D = 200, 100, 300, 32
+
+
+@dataclass
+class World:
+    """Training, validation and synthetic rows, all drawn alike.
+
+    Args:
+        verbatim: training patients that are given back, each once.
+        site: standard deviations by which half of the training and synthetic patients lie apart.
+        detail: how much of the finer axes the synthetic images keep; less is bland.
+    """
+
+    seed: int = 0
+    verbatim: int = 0
+    site: float = 0.0
+    detail: float = 1.0
+
+    def verdict(self, similarity, policy=None):
+        """Return the evaluation and the verdict on it."""
+        rng = np.random.default_rng(self.seed)
+        training, validation, synthetic = (rng.normal(size=(n, D)) for n in (N, V, M))
+        for rows in (training, validation, synthetic):
+            rows[:, 8:] *= 0.7
+        synthetic[:, 8:] *= self.detail
+        training[::2, :4] += self.site
+        synthetic[::2, :4] += self.site
+        synthetic[: self.verbatim] = training[: self.verbatim]
+        sets = EmbeddedSets(training, validation, synthetic)
+        sources = np.arange(100, 200)
+        copies = training[sources] + 0.1 * rng.normal(size=(100, D))
+        near = search(copies, training, similarity).queries
+        planted = PlantedSimilarity(sources, {MIXED: (near.similarity, near.index)}, given=copies)
+        unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (training, validation)]
+        population = energy_test(*unit, seed=self.seed)
+        calibration = calibrate(sets, similarity, Patients(), planted, population)
+        found = evaluate(sets, sets, calibration, Levels())
+        test = self_test(calibration, Levels(), sets, sets, found.arrays)
+        counts = {
+            "training": Counts(images=N, patients=N),
+            "validation": Counts(images=V, patients=V),
+            "synthetic": Counts(images=M, patients=M),
+        }
+        return found, decide(policy or Policy(), found.evidence, test, counts)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_verbatim_patients_fail_and_are_named_each(pearson, seed):
+    found, said = World(seed, verbatim=15).verdict(pearson)
+    assert said.outcome == "fail" and "15 of them by name" in said.reasons[0]
+    assert found.arrays["copies_sure"][:15].all() and found.arrays["exposure_sure"][:15].all()
+    assert found.arrays["copies_sure"].sum() == 15 == found.evidence.patients.sure
+    assert found.evidence.exposed.low >= 15
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_the_same_without_them_passes_and_names_what_it_rests_on(pearson, seed):
+    found, said = World(seed).verdict(pearson)
+    assert said.outcome == "pass", said.reasons
+    assert "as recognisable as ours" in said.reasons[0]
+    high = found.evidence.exposed.high
+    assert found.evidence.exposed.low == 0 < high <= 0.05 * N
+    assert f"At most {high} of {N} training patients" in said.reasons[1]
+    tight = Policy(max_unseen_patients=(high - 1) / N)
+    assert World(seed).verdict(pearson, tight)[1].outcome == "inconclusive"
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_a_bland_generator_does_not_fail_by_its_copy_rate(pearson, seed):
+    found, said = World(seed, detail=0.3).verdict(pearson)
+    assert found.evidence.copy_rate.low > 0.05, "nearer to all than strangers are"
+    assert found.evidence.exposed.low == 0 and found.evidence.comparable.synthetic.p <= 0.01
+    assert said.outcome == "inconclusive" and "blur" in " ".join(said.reasons)
+
+
+def test_two_sites_never_fail_and_the_sites_are_the_reason(pearson):
+    for seed in range(3):
+        found, said = World(seed, site=1.5).verdict(pearson)
+        assert said.outcome == "inconclusive" and "one population" in said.reasons[0]
+        assert not found.arrays["copies_flagged"].any(), "nobody is named"
+        assert (found.evidence.exposed.low, found.evidence.exposed.high) == (0, N)
