@@ -45,8 +45,9 @@ def test_good_images_are_accepted_with_a_table(sources, folders):
     text = words(check(*sources, "--synthetic", folders / "made").output)
     assert "accepted; notes:" in text and "✗" not in text
     assert "synthetic 5 8 x 8" in text
-    assert "12 of them: the smallest p-value is 1/13, so at a false discovery rate of 10 %" in text
-    assert "once they are 76.9 % of the synthetic images (4)" in text
+    assert "No audit of these sizes can pass, whatever the generator" in text
+    assert "A pass takes at least" in text and "at least 19 validation patients (here 12)" in text
+    assert "names rest on ranks alone" in text
 
 
 def test_a_blank_image_is_refused_with_its_name(sources, folders):
@@ -56,12 +57,39 @@ def test_a_blank_image_is_refused_with_its_name(sources, folders):
     assert "refused by 1 of" in text
 
 
-def test_few_validation_patients_are_said_to_allow_no_flag(sources, folders):
-    for i in range(8):
-        (folders / f"val/{i:02d}.png").unlink()
-    text = words(check(*sources).output)
-    assert "the smallest p-value is 1/5; at a false discovery rate of 10 % no synthetic" in text
-    assert "At least 9 are needed" in text
+def test_a_policy_says_what_a_pass_takes(sources, folders):
+    strict = folders / "policy.toml"
+    strict.write_text("[policy]\nmax_copy_rate = 0.5\nmax_unseen_patients = 0.9\n")
+    text = words(check(*sources, "--policy", strict).output)
+    assert "tolerable are 50 % and 90 %" in text
+    assert "That is for 12 synthetic images: none are given" in text
+
+
+def test_another_site_is_a_note_with_a_way_out(sources, folders):
+    for file in sorted((folders / "val").iterdir()):
+        picture = imageio.imread(file)
+        imageio.imwrite(file, np.where(np.arange(8) < 4, picture // 8, picture).astype(np.uint8))
+    text = words(check(*sources, "--json", folders / "check.json").output)
+    assert "Another site, scanner or preparation looks like memorization" in text
+    assert "--stratify site" in text
+    assert json.loads((folders / "check.json").read_text())["population"]["p"] <= 0.05
+
+
+def test_each_image_is_read_once_for_the_same_test_as_in_an_audit(sources, folders, monkeypatch):
+    from memtk.data.config import DataConfig
+    from memtk.data.prepare import prepare
+    from memtk.data.sources import FileSource
+    from memtk.evaluation import population_test
+    from memtk.registry import open_registry
+
+    read, load = [], FileSource.load
+    monkeypatch.setattr(FileSource, "load", lambda s, x: read.append(x.name) or load(s, x))
+    check(*sources, "--json", folders / "check.json")
+    assert len(read) == len(set(read)) == 24
+    config = DataConfig(source=str(folders / "train"), validation_source=str(folders / "val"))
+    data = prepare(config, folders / "prepared", open_registry())
+    test = population_test(data.split("training"), data.split("validation"))
+    assert json.loads((folders / "check.json").read_text())["population"]["p"] == test.p
 
 
 def test_the_same_is_written_as_json(sources, folders):
