@@ -162,13 +162,14 @@ class Case:
         copies, rate, exposed = self.found.copies, self.found.copy_rate, self.found.exposed
         if exposed is not None and exposed.low:
             return []
-        blur = "which blur also causes"
-        if test := self.blurred:
-            blur = (
-                "which blur also causes, and those that are no copies are nearer too "
-                f"(p = {test.p:.3g}, shifted by {share(test.size)})"
-            )
         reasons = []
+        if test := self.blurred:
+            reasons.append(
+                "Synthetic images that are no copies are nearer to the training images than "
+                f"strangers are (p = {test.p:.3g}, shifted by {share(test.size)}): blurred or "
+                "bland images look like copies, and no lower end of the copy rate can be had. Sharper "
+                "images, or a detector that looks at what blur takes away, would change that."
+            )
         if copies and copies.sure:
             reasons.append(
                 f"{part(copies.sure, copies.of, 'synthetic image')} "
@@ -179,8 +180,8 @@ class Case:
         if rate and rate.low > self.policy.max_copy_rate and self.sure:
             reasons.append(
                 f"The copy rate is at least {share(rate.low)}: synthetic images are nearer to the "
-                f"training images than strangers are, {blur}. No patient is shown to be exposed in "
-                "return, so this alone fails nothing."
+                "training images than strangers are, which blur also causes. No patient is shown "
+                "to be exposed in return, so this alone fails nothing."
             )
         return reasons
 

@@ -79,13 +79,14 @@ def decide(
       strangers are, but not the images of those who were trained on. Nothing but identical images
       fails where training and validation patients are no one population. An interval of less than
       the policy's `confidence` fails nothing.
-    - **pass** only if all of this holds: training and validation patients look like one population;
-      the exposure was tested; the self-test was run, and the lower end of the interval of its
-      sensitivity reaches `min_sensitivity`, for the copies and, where it was measured, for the
-      training images that were copied; no detector of the same design chose these images before; no
-      synthetic image is named for sure; the upper bound of the
-      copy rate is at most `max_copy_rate`; the upper end of the exposed patients is at most
-      `max_unseen_patients`; and nothing was computed at less than the policy's `confidence`.
+    - **pass** only if all of this holds: training and validation patients look like one population,
+      and synthetic images that are no copies are not nearer than strangers; the exposure was
+      tested; the self-test was run, and the lower end of the interval of its sensitivity reaches
+      `min_sensitivity`, for the copies and, where it was measured, for the training images that
+      were copied; no detector of the same design chose these images before; no synthetic image is
+      named for sure; the upper bound of the copy rate is at most `max_copy_rate`; the upper end of
+      the exposed patients is at most `max_unseen_patients`; and nothing was computed at less than
+      the policy's `confidence`.
     - **inconclusive** otherwise: each condition that does not hold is a reason, with what would
       change it.
 

@@ -26,7 +26,20 @@ def test_no_file_is_the_defaults():
         "max_unseen_patients": 0.05,
         "confidence": 0.95,
         "min_sensitivity": 0.8,
+        "alpha": 0.05,
+        "fdr": 0.1,
+        "seed": 0,
+        "plants": 100,
     }
+
+
+def test_a_policy_fixes_the_levels_and_an_audit_with_others_is_refused():
+    policy = Policy(alpha=0.02)
+    assert policy.levels == {"alpha": 0.02}
+    settled = policy.settled({"alpha": 0.02, "fdr": 0.2, "plants": 7})
+    assert (settled.alpha, settled.fdr, settled.plants) == (0.02, 0.2, 7)
+    with pytest.raises(UserError, match=r"the policy says alpha = 0.02 and the audit 0.05"):
+        policy.settled({"alpha": 0.05})
 
 
 def test_a_policy_of_old_that_asked_for_no_upper_end_tolerates_any():

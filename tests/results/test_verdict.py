@@ -56,7 +56,7 @@ def test_what_an_older_memtk_evaluated_asks_to_be_evaluated_anew(make_result, fl
     old = result.last.model_copy(update={"evidence": fakes.by_ranks(result.last.evidence)})
     said = verdict(result.model_copy(update={"checkpoints": [old]}))
     assert said.kind == kind
-    assert "evaluate it anew with `memtk results recompute`" in said.reasons[0]
+    assert "`memtk results recompute RUN --evidence`" in said.reasons[0]
 
 
 def test_every_kind_has_a_title_and_none_speaks_of_safety(make_result):

@@ -42,7 +42,7 @@ CASES = [
     ({"exposed": (3, 9)}, "fail", "At least 3 of 64 training patients (4.7 %) are exposed"),
     ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6 % (estimate 10 %"),
     (SOME, "inconclusive", "nearer to the training images than strangers are, which blur also"),
-    (BLAND, "inconclusive", "those that are no copies are nearer too (p = 0.001, shifted by 30 %)"),
+    (BLAND, "inconclusive", "strangers are (p = 0.001, shifted by 30 %): blurred or bland"),
     ({**TWO_SITES, "exposed": (40, 60)}, "inconclusive", "do not look like one population (p = 0"),
     (TWO_SITES, "inconclusive", "--stratify site"),
     ({"copies": 3}, "inconclusive", "3 of 100 synthetic images (3 %) are named as copies for sure"),
