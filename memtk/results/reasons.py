@@ -167,8 +167,9 @@ class Case:
             reasons.append(
                 "Synthetic images that are no copies are nearer to the training images than "
                 f"strangers are (p = {test.p:.3g}, shifted by {share(test.size)}): blurred or "
-                "bland images look like copies, and no lower end of the copy rate can be had. Sharper "
-                "images, or a detector that looks at what blur takes away, would change that."
+                "bland images look like copies, and no lower end of the copy rate can be had. "
+                "Sharper images, or a detector that looks at what blur takes away, would change "
+                "that."
             )
         if copies and copies.sure:
             reasons.append(
