@@ -39,7 +39,7 @@ def memtk_mitigations() -> Iterable[Component]:
         Component(
             name="release-filter",
             target="memtk_mitigations.filters:ReleaseFilter",
-            summary="Holds back the synthetic images that are flagged.",
+            summary="Holds back the synthetic images that are named as copies.",
         ),
         Component(
             name="smaller",

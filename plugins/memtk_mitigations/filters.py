@@ -1,4 +1,4 @@
-"""Synthetic images that are flagged: held back, or kept from a second generator."""
+"""Synthetic images that are named: held back, or kept from a second generator."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class FilterConfig(ComponentConfig):
 
     drop: Literal["flagged", "alpha"] = Field(
         "flagged",
-        description="flagged: what the conformal test flags; alpha: all with p <= alpha, which "
-        "takes innocent ones along",
+        description="flagged: those that are named, sure or suspect; alpha: all with p <= alpha, "
+        "which takes innocent ones along",
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="for drop=alpha")
 
@@ -38,7 +38,7 @@ class ReleaseFilter(Mitigation):
     config: FilterConfig
 
     def screen(self, synthetic: Images, found: Mapping[str, np.ndarray]) -> Choice:
-        """Keep the synthetic images that are not flagged."""
+        """Keep the synthetic images that are not named."""
         return innocent(found, self.config)
 
 
@@ -46,7 +46,7 @@ def innocent(found: Mapping[str, np.ndarray], config: FilterConfig) -> Choice:
     """Choose what is not suspicious, of M synthetic images."""
     gone = withhold(found, config.drop, config.alpha)
     copies = int((found["copies_flagged"] & gone).sum())
-    how = "flagged as copies"
+    how = "named as copies"
     if config.drop == "alpha":
         copies = int((found["copies_p"] <= config.alpha).sum())
         how = f"nearer to a training image than chance allows (p <= {config.alpha:g})"
@@ -58,7 +58,7 @@ def innocent(found: Mapping[str, np.ndarray], config: FilterConfig) -> Choice:
 
 
 class Distill(Mitigation):
-    """Trains a fresh generator on the synthetic images of a first one, without those flagged.
+    """Trains a fresh generator on the synthetic images of a first one, without those named.
 
     The first generator is trained on the training images and sampled as often as the bench asks
     (`--samples`). Its copies are taken out by the run's copy detector, as `release-filter` does it,
@@ -76,5 +76,5 @@ class Distill(Mitigation):
     config: FilterConfig
 
     def teach(self, synthetic: Images, found: Mapping[str, np.ndarray]) -> Choice:
-        """Keep the first generator's images that are not flagged."""
+        """Keep the first generator's images that are not named."""
         return innocent(found, self.config)

@@ -32,7 +32,7 @@ def test_flagged_images_are_dropped_with_those_identical_or_nearest_to_exposed_o
     choose = mitigation.screen if cls is ReleaseFilter else mitigation.teach
     choice = choose(SYNTHETIC, found)
     assert choice.indices.tolist() == [2, 5]
-    assert choice.why.startswith("2 are flagged as copies; 2 more identical")
+    assert choice.why.startswith("2 are named as copies; 2 more identical")
 
 
 def test_all_below_alpha_are_dropped_where_it_is_asked(found):
@@ -43,7 +43,7 @@ def test_all_below_alpha_are_dropped_where_it_is_asked(found):
 def test_nothing_is_dropped_where_nothing_is_found():
     nothing = {"copies_flagged": np.zeros(6, dtype=bool), "copies_p": np.ones(6)}
     choice = ReleaseFilter(build(ReleaseFilter.Config)).screen(SYNTHETIC, nothing)
-    assert choice.indices.tolist() == list(range(6)) and choice.why == "None is flagged as copies."
+    assert choice.indices.tolist() == list(range(6)) and choice.why == "None is named as copies."
 
 
 def test_the_rule_is_that_of_memtk_release(found):
