@@ -140,7 +140,7 @@ def _outlook(report: Report, policy: Policy) -> Outlook | None:
     from memtk.memorization import Sizes
 
     counts = report.groups
-    if not report.accepted or not counts["training"].patients:
+    if not counts or not counts["training"].patients or not counts["validation"].patients:
         return None
     training = counts["training"].patients
     made = counts["synthetic"].images if "synthetic" in counts else training
