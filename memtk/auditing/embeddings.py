@@ -199,7 +199,7 @@ def _patients(plan: EmbeddingAudit, similarity: Similarity) -> Patients:
     names = [given.texts(f"{name}_stratum") for name in ("train", "validation")]
     if not plan.exposure:
         return Patients(people[0], people[1], (names[0], names[1]) if all(names) else None)
-    rows = [_rows(unseen[name], similarity) for name in ("training", "validation")]
+    rows = [_rows(unseen[name], similarity, name) for name in ("training", "validation")]
     seed = derive(plan.seed, "population")
     if not all(names):
         tested = energy_test(rows[0], rows[1], people[0], people[1], seed=seed)
@@ -212,9 +212,13 @@ def _patients(plan: EmbeddingAudit, similarity: Similarity) -> Patients:
     return Patients(people[0], people[1], (names[0], names[1]), tested)
 
 
-def _rows(embeddings: np.ndarray, similarity: Similarity) -> np.ndarray:
-    """Return rows as the similarity compares them."""
-    return similarity.prepare(torch.from_numpy(np.asarray(embeddings, dtype=np.float32))).numpy()
+def _rows(embeddings: np.ndarray, similarity: Similarity, name: str) -> np.ndarray:
+    """Return rows as the similarity compares them; `name` is that of their set."""
+    rows = torch.from_numpy(np.asarray(embeddings, dtype=np.float32))
+    try:
+        return similarity.prepare(rows).numpy()
+    except UserError as error:
+        raise UserError(f"{name} images: {error}") from error
 
 
 def _planted(

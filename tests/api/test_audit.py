@@ -45,7 +45,7 @@ def test_copies_are_named_by_their_rows_with_the_rows_they_were_made_from(found)
     assert {(pair.image, pair.nearest) for pair in found.copies} >= {
         (row, row) for row in range(COPIED)
     }
-    assert all(pair.named in ("sure", "suspect") and pair.p <= 0.05 for pair in found.copies)
+    assert all(pair.named in ("sure", "suspect") and pair.p <= 0.1 for pair in found.copies)
     least = [pair.at_least for pair in found.synthetic_images]
     assert least == sorted(least) and max(least) == found.audit.evidence.copies.at_least
     assert len(found.synthetic_images) == M and len(found.training_images) == N

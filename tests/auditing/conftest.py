@@ -38,7 +38,7 @@ def files(tmp_path_factory):
     """
     root = tmp_path_factory.mktemp("images")
     write(root / "train", range(PATIENTS))
-    write(root / "val", range(1000, 1000 + PATIENTS))
+    write(root / "val", range(1200, 1200 + PATIENTS))
     strangers = range(2000, 2000 + STRANGERS)
     write(root / "clean", strangers)
     rng = np.random.default_rng(0)

@@ -94,7 +94,7 @@ def test_an_audit_begins_with_its_outcome_and_reasons_and_ends_with_what_bounds_
     assert f"{found.exposed.low} to {found.exposed.high} of 24" in rows["patients exposed"]
     assert f"{found.n_mem} suspect of 24" in rows["training images named"]
     assert f"check: p = {found.copies.check:.3g}" in rows["strangers' tail"]
-    assert "alike" in rows["other synthetic images a"]
+    assert "alike" in rows["other synthetic images"]
     assert f"{dar.count} of 24" in rows["dar: memorized, n_mem /"]
     assert "chance about 7 %" in rows["dar: memorized, n_mem /"]  # 1 - 0.95^(40/30) of 24
     assert "95% interval" in rows["copy rate"] and "at most" in rows["copy rate"]
