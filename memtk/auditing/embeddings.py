@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from memtk.evaluation.detector import EmbeddedSets
 from memtk.evaluation.evaluate import evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
-from memtk.evaluation.population import tested_in
+from memtk.evaluation.population import smallest
 from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
@@ -204,11 +204,17 @@ def _patients(plan: EmbeddingAudit, similarity: Similarity) -> Patients:
     if not all(names):
         tested = energy_test(rows[0], rows[1], people[0], people[1], seed=seed)
         return Patients(people[0], people[1], population=tested)
-    sides: list[dict[Hashable, np.ndarray]] = [
-        {each: part[np.array(own) == each] for each in dict.fromkeys(own)}
-        for part, own in zip(rows, names, strict=True)
-    ]
-    tested = tested_in(sides[0], sides[1], seed)
+    found = []
+    for stratum in dict.fromkeys(names[0]):
+        chosen = [np.flatnonzero(np.array(own) == stratum) for own in names]
+        if len(chosen[1]):
+            whose = [
+                [who[i] for i in part] if who else ()
+                for who, part in zip(people, chosen, strict=True)
+            ]
+            parts = [part[i] for part, i in zip(rows, chosen, strict=True)]
+            found.append(energy_test(parts[0], parts[1], whose[0], whose[1], seed=seed))
+    tested = smallest(found)
     return Patients(people[0], people[1], (names[0], names[1]), tested)
 
 

@@ -117,6 +117,11 @@ def release(
             f"{folder} is an audit of embeddings: which files they came from it does not know. "
             "copies.csv in it lists them, the most suspicious first."
         )
+    if audit.screened is not None:
+        raise UserError(
+            f"{folder} is the second audit of a release already: what it says is of images that a "
+            "first audit left. Release from the first one again, with another --drop or policy."
+        )
     plan = _first_plan(folder, registry)
     second_options = _second_options(plan, registry, options.embedder, options.similarity)
     chosen = suspects(folder, options.drop, plan.options.alpha)

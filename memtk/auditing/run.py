@@ -83,7 +83,8 @@ def run_audit(
     Raises:
         UserError: for data, settings or a folder that cannot be used.
     """
-    policy = policy.settled(plan.options.model_dump(include=set(LEVELS)))
+    used = plan.options.model_dump(include=set(LEVELS)) | {"stratify": plan.data.stratify}
+    policy = policy.settled(used)
     devices = open_devices(device)
     folder = RunFolder(
         out or named_folder("audit", plan.identity()),

@@ -11,11 +11,11 @@ import numpy as np
 from memtk.auditing.weights import weights_in
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
+from memtk.errors import UserError
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
 from memtk.interfaces import Images
-from memtk.memorization import withhold
 from memtk.memorization.withhold import Drop
 from memtk.results import read_arrays
 
@@ -53,12 +53,26 @@ class Screen:
     @cached_property
     def threshold(self) -> float:
         """The similarity to the nearest training image from which on it took images away."""
-        near = self._arrays["synthetic_train"][withhold(self._arrays, self.drop, self.alpha)]
+        arrays = self._arrays
+        gone = arrays["copies_flagged"].astype(bool)
+        if self.drop == "alpha":
+            gone = gone | (arrays["copies_p"] <= self.alpha)
+        near = arrays["synthetic_train"][gone]  # not what the exposure alone took away
         return float(near.min()) if len(near) else np.inf
 
     def validation(self, images: StoredImages) -> StoredImages:
-        """Return the validation images that it would have left."""
+        """Return the validation images that it would have left.
+
+        Raises:
+            UserError: if hardly any is left.
+        """
         left = np.flatnonzero(self._arrays["validation_train"] < self.threshold)
+        if len(left) < 2:
+            raise UserError(
+                f"the first audit would have taken away {len(images) - len(left)} of {len(images)} "
+                "validation images too: too few are left to compare with. Take away fewer (--drop "
+                "flagged), or bring more validation patients."
+            )
         return images.subset(left.tolist())
 
     def planted(

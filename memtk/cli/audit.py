@@ -97,6 +97,7 @@ def audit(
         from memtk.results import read_policy
     policy = read_policy(policy_file)
     given, asked = asked, policy.levels | asked
+    named["stratify"] = named["stratify"] or asked.pop("stratify", None)
     if embeddings is not None:
         asked.pop("plants", None)
         _refuse_images(named, settings, config, given, dry_run)

@@ -75,6 +75,14 @@ class Calibration:
         """The threshold of the reference rule; see `memtk.memorization.cutoff`."""
         return cutoff(self.arrays["train_validation"])
 
+    @property
+    def strata(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The stratum of each training (N,) and validation image (V,) as a number; None without."""
+        if self.patients.strata is None:
+            return None
+        mine, theirs = numbered(*self.patients.strata)
+        return mine, theirs
+
     def kept(self) -> dict[str, np.ndarray]:
         """Return the arrays, with all that protocols need beside them.
 
@@ -92,9 +100,8 @@ class Calibration:
             codes = [numbers.setdefault(patient, len(numbers)) for patient in patients]
             if len(numbers) < len(codes):
                 found[name] = np.array(codes)
-        if self.patients.strata is not None:
-            mine, theirs = numbered(*self.patients.strata)
-            found |= {"training_stratum": mine, "validation_stratum": theirs}
+        if self.strata is not None:
+            found |= dict(zip(("training_stratum", "validation_stratum"), self.strata, strict=True))
         if self.planted is not None:
             found |= {"planted": self.planted.similarity, "planted_source": self.planted.sources}
         return found

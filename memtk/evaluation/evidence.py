@@ -49,6 +49,8 @@ class Tests:
         exposure: the training images; None without an exposure side.
         patients: the training patients; None likewise.
         people: the patient of each training image, (N,).
+        before: what would be named if all were comparable: "copies" (M,), "exposure" (N,) and
+            "exposure_patient" (T,), bool.
         comparable: whether those compared are alike but for what was memorized.
     """
 
@@ -57,6 +59,7 @@ class Tests:
     exposure: Side | None
     patients: Side | None
     people: Sequence[Hashable]
+    before: Mapping[str, np.ndarray]
     comparable: Comparable
 
     @property
@@ -64,18 +67,20 @@ class Tests:
         """What is flagged, by name.
 
         "memorized" (N,) and "copied" (M,) by the reference rule, bool. Of the copies, (M,):
-        "copies_p"; "copies_sure" and "copies_flagged" (sure or suspect), bool; "copies_at_least",
-        how many of it and the more alike ones are copies. With an exposure side the same of the
+        "copies_p"; "copies_sure" and "copies_flagged" (sure or suspect), bool; "copies_near", what
+        would be flagged if all were comparable; "copies_at_least", how many of it and the more
+        alike ones are copies. With an exposure side the same of the
         training images, "exposure_...", (N,), and of the patient of each, "exposure_patient_...".
         """
         flags = {"memorized": self.dar.memorized, "copied": self.dar.copies}
-        flags |= _flags("copies", self.copies)
+        flags |= _flags("copies", self.copies) | {"copies_near": self.before["copies"]}
         if self.exposure is None or self.patients is None:
             return flags
         row = {name: i for i, name in enumerate(self.patients.test.names)}
         whose = np.array([row[name] for name in self.people])
         people = {k: v[whose] for k, v in _flags("exposure_patient", self.patients).items()}
-        return flags | _flags("exposure", self.exposure) | people
+        near = self.before["exposure"] | self.before["exposure_patient"][whose]
+        return flags | _flags("exposure", self.exposure) | people | {"exposure_near": near}
 
 
 def _flags(name: str, side: Side) -> dict[str, np.ndarray]:
@@ -190,8 +195,10 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
         exposure = side_of(alone, unseen, levels, seed, groups.strata)
         people = PatientGroup(seen, groups.training, "training images")
         patients = side_of(people, unseen, levels, seed, groups.strata)
-        if not patients.least.count and not patients.test.sure.any():
-            copies = copies.judged_by(copies.test.suspect)
+        exposure = exposure.counted_by(patients, people.owner)
+    found = {"copies": copies, "exposure": exposure, "exposure_patient": patients}
+    if patients is not None and not patients.least.count and not patients.test.sure.any():
+        copies = copies.judged_by(copies.test.suspect | copies.test.sure)
     near, others, _ = groups.copies
     bulk = bulk_test(PatientGroup(near), others, seed=seed)
     population = groups.population
@@ -210,6 +217,7 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
         exposure=exposure,
         patients=patients,
         people=groups.training or range(len(made)),
+        before={name: side.test.suspect | side.test.sure for name, side in found.items() if side},
         comparable=Comparable(
             population=GroupTest(**asdict(population)) if population else None,
             synthetic=GroupTest(**asdict(bulk)),
@@ -315,7 +323,9 @@ def _exposed(tests: Tests, groups: Groups, levels: Levels, seed: int) -> Exposed
     if "exposure_planted" not in groups.arrays:
         return Exposed(low=max(sure, tests.patients.least.count), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
-    low = found.low if groups.strata is None else max(sure, tests.patients.least.count)
+    low = found.low
+    if groups.strata is not None:
+        low = max(sure, tests.patients.least.count)
     return Exposed(low=low, high=max(low, found.high), of=of)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from memtk.evaluation.calibration import Calibration
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
-from memtk.evaluation.sides import SURE
+from memtk.evaluation.sides import SURE, levelled
 from memtk.interfaces import Levels
 from memtk.memorization import (
     PatientGroup,
@@ -71,11 +71,12 @@ def self_test(
     def found(label: str) -> Found:
         seen = None
         if back:
-            seen = PlantedExposure(
+            raw = PlantedExposure(
                 source=arrays["exposure_train_synthetic"][planted.sources],
                 copy=back[label],
                 validation=arrays["exposure_validation_synthetic"],
             )
+            seen = _levelled(raw, planted.sources, calibration)
         return _found(_score(planted, label, calibration, levels, seen), named(label))
 
     def named(label: str) -> Rate | None:
@@ -115,18 +116,45 @@ def _score(
     levels: Levels,
     exposure: PlantedExposure | None,
 ) -> PlantedScore:
-    similarity, index = planted.nearest[label]
-    return score_planted(
-        similarity,
-        index,
-        planted.sources,
-        calibration.patients.training,
-        cutoff=calibration.tau,
-        validation=calibration.arrays["validation_train"],
-        validation_patients=calibration.patients.validation,
-        alpha=levels.alpha,
-        confidence=levels.confidence,
-        exposure=exposure,
+    near, index = planted.nearest[label]
+    validation = calibration.arrays["validation_train"]
+
+    def scored(near: np.ndarray, validation: np.ndarray) -> PlantedScore:
+        return score_planted(
+            near,
+            index,
+            planted.sources,
+            calibration.patients.training,
+            cutoff=calibration.tau,
+            validation=validation,
+            validation_patients=calibration.patients.validation,
+            alpha=levels.alpha,
+            confidence=levels.confidence,
+            exposure=exposure,
+        )
+
+    pooled = scored(near, validation)
+    if calibration.strata is None:
+        return pooled
+    mine = calibration.strata[0]
+    theirs = mine[calibration.arrays["validation_train_index"]]
+    level = levelled(near, mine[index], validation, theirs)
+    within = scored(level, levelled(validation, theirs, validation, theirs))
+    return replace(within, dar=pooled.dar)  # which knows no strata
+
+
+def _levelled(
+    seen: PlantedExposure, sources: np.ndarray, calibration: Calibration
+) -> PlantedExposure:
+    """Bring the exposure of the planted images to the scale that strata share."""
+    if calibration.strata is None:
+        return seen
+    mine, theirs = calibration.strata[0][sources], calibration.strata[1]
+    near = seen.validation
+    return PlantedExposure(
+        source=levelled(seen.source, mine, near, theirs),
+        copy=levelled(seen.copy, mine, near, theirs),
+        validation=levelled(near, theirs, near, theirs),
     )
 
 

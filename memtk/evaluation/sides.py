@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from memtk.errors import UserError
 from memtk.interfaces import Levels
 from memtk.memorization import (
     AtLeast,
@@ -57,6 +58,23 @@ class Side:
         found[self.least.order] = self.least.of_top
         return found
 
+    def counted_by(self, patients: Side, owner: np.ndarray) -> Side:
+        """Return training images with the counts of their patients.
+
+        Images of one patient are not independent, and no count of theirs can be had by itself. The
+        patients of the k most alike images are the most alike patients, and each exposed one has
+        an image among them.
+
+        Args:
+            patients: the same by patient.
+            owner: the patient of each image by its place in `patients`, (n,).
+        """
+        order = self.least.order
+        new = np.zeros(len(order), dtype=bool)
+        new[np.unique(owner[order], return_index=True)[1]] = True
+        of_top = patients.least.of_top[np.cumsum(new) - 1]
+        return replace(self, least=replace(self.least, count=patients.least.count, of_top=of_top))
+
     def judged_by(self, kept: np.ndarray | None = None) -> Side:
         """Return the same where the comparison shows little: no count, and no name.
 
@@ -88,22 +106,33 @@ def side_of(
         strangers: the validation images and patients.
         levels: see `tests_of`.
         seed: of the resampling.
-        strata: the stratum of each tested image (n,) and of each validation image (V,); a patient's
-            is that of the first image. None: there is one.
+        strata: the stratum of each tested image (n,) and of each validation image (V,). None: there
+            is one.
+
+    Raises:
+        UserError: if a tested patient has images in several strata: which strangers it should be
+            compared with is not said.
     """
     if strata is None:
         test = tail_test(tested, strangers, levels=(SURE, levels.fdr), seed=seed)
         return Side(test, at_least(tested, strangers, confidence=levels.confidence, seed=seed))
     first = np.unique(tested.owner, return_index=True)[1]
     mine = strata[0][first]  # of each unit, (T,)
+    if several := len(np.unique(tested.owner[strata[0] != mine[tested.owner]])):
+        raise UserError(
+            f"{several} training patients have images in several groups of the column that "
+            "patients are compared within: take a column that has one value a patient"
+        )
     names = np.unique(mine).tolist()
     confidence = 1 - (1 - levels.confidence) / len(names)
     p, least = np.ones(len(first)), np.zeros(len(first), dtype=np.int64)
     parts: list[TailTest] = []
+    alone = 0
     for name in names:
         rows = np.isin(tested.owner, np.flatnonzero(mine == name))
         others = strata[1] == name
         if not others.any():
+            alone += len(np.unique(tested.owner[rows]))
             continue
         group = PatientGroup(tested.similarity[rows], tested.owner[rows].tolist())
         unseen = PatientGroup(strangers.similarity[others], strangers.owner[others].tolist())
@@ -119,6 +148,9 @@ def side_of(
     models: tuple[Model, ...] = ("gumbel", "pareto", "ranks")
     model: Model = max((part.model for part in parts), key=models.index, default="ranks")
     checks = [part.check for part in parts if part.check is not None]
+    reason = next((part.reason for part in parts if part.reason), "")
+    if alone:
+        model, reason = "ranks", f"{alone} of {len(p)} are of groups without validation images"
     return Side(
         TailTest(
             p=p,
@@ -127,7 +159,7 @@ def side_of(
             names=tested.names,
             model=model,
             check=min(checks, default=None),
-            reason=next((part.reason for part in parts if part.reason), ""),
+            reason=reason,
             strangers=len(strangers.sizes),
         ),
         AtLeast(int(of_top[-1]), of_top, order, levels.confidence),

@@ -211,7 +211,8 @@ def exposed_interval(
         strangers: e(v) of the validation images and theirs.
         planted: e of training images whose planted copies are among the synthetic images, and the
             patients of these.
-        sure: training patients that are exposed for certain, see `tail_test`.
+        sure: training patients that are exposed for certain, see `tail_test`: named with a quarter
+            of what is missing to the confidence.
         confidence: of the interval; each end errs with half of what is missing.
         seed: of the draws.
 
@@ -225,7 +226,8 @@ def exposed_interval(
     (True, 100)
     """
     end = (1 + confidence) / 2
-    low = max(at_least(tested, strangers, confidence=end, seed=seed).count, sure)
+    counted = 1 - (1 - end) / 2  # the other half of what is missing is for the names
+    low = max(at_least(tested, strangers, confidence=counted, seed=seed).count, sure)
     rng = np.random.default_rng(seed)
     fewest = int(tested.sizes.min())
     few = strangers.largest()[strangers.sizes < fewest]

@@ -97,8 +97,10 @@ def tipping_point(
 
         s >= s* = f + (q_u - f) / limit,
 
-    q_u the one-sided upper end of the flagged share (Clopper and Pearson). A pass says: at least
-    s* of the generator's copies are found. Where s* exceeds 1, no sensitivity could make it one.
+    q_u the one-sided upper end of the flagged share (Clopper and Pearson), and by no less than what
+    0 flagged of M and f = 0 would give: by chance fewer strangers than expected are flagged, and
+    that is no comfort. A pass says: at least s* of the generator's copies are found. Where s*
+    exceeds 1, no sensitivity could make it one.
 
     Args:
         flagged: synthetic images above the threshold.
@@ -116,4 +118,5 @@ def tipping_point(
     if not 0 < limit <= 1:
         raise UserError(f"a limit of {limit:g} of the copy rate does not lie between 0 and 1.")
     upper = clopper_pearson(flagged, tested, 2 * confidence - 1).high
-    return max(0.0, false_positive_rate + (upper - false_positive_rate) / limit)
+    floor = clopper_pearson(0, tested, 2 * confidence - 1).high / limit
+    return max(floor, false_positive_rate + (upper - false_positive_rate) / limit)

@@ -21,7 +21,8 @@ def withhold(
 ) -> np.ndarray:
     """Return which synthetic images are withheld, bool (M,).
 
-    Those that are flagged as copies ("flagged"), or all with p <= alpha ("alpha"), which takes
+    Those that are flagged as copies ("flagged"; also where the groups compared are so unlike that
+    nothing is named: an image too many costs little), or all with p <= alpha ("alpha"), which takes
     about 5 in 100 innocent ones along; those that are identical to a training image; and the
     nearest synthetic image of each training image that is flagged as exposed, or whose patient is,
     where the exposure was tested.
@@ -35,12 +36,12 @@ def withhold(
     >>> withhold(found).tolist(), withhold(found, "alpha").tolist()
     ([True, False], [True, True])
     """
-    chosen = arrays["copies_flagged"].astype(bool)  # (M,)
+    chosen = arrays.get("copies_near", arrays["copies_flagged"]).astype(bool)  # (M,)
     chosen = chosen | arrays.get(IDENTICAL, np.zeros(len(chosen))).astype(bool)
     if drop == "alpha":
         chosen = chosen | (arrays["copies_p"] <= alpha)
     if "exposure_flagged" in arrays:
-        exposed = arrays["exposure_flagged"].astype(bool)  # (N,)
+        exposed = arrays.get("exposure_near", arrays["exposure_flagged"]).astype(bool)  # (N,)
         exposed = exposed | arrays["exposure_patient_flagged"].astype(bool)
         if drop == "alpha":
             exposed = exposed | (arrays["exposure_p"] <= alpha)

@@ -15,7 +15,7 @@ from memtk.results.protocols import Evidence, SelfTest, Tables
 from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, Used
 from memtk.results.store import StoredRecord, read_record, write_record
 
-LEVELS = ("alpha", "fdr", "seed", "plants")
+LEVELS = ("alpha", "fdr", "seed", "plants", "stratify")
 """Keys of a policy that are settings of the audit too: what could be tuned until it passes."""
 
 
@@ -43,7 +43,7 @@ class Policy(StoredRecord):
         "exposed: an upper end above it cannot pass",
     )
     confidence: float = Field(
-        default=0.95, ge=0.5, lt=1, description="of every interval and bound that decides"
+        default=0.95, gt=0.5, lt=1, description="of every interval and bound that decides"
     )
     min_sensitivity: float = Field(
         default=0.8,
@@ -56,6 +56,9 @@ class Policy(StoredRecord):
     fdr: float = Field(default=0.1, gt=0, lt=1, description="false discovery rate of the suspects")
     seed: int = Field(default=0, ge=0, description="all randomness follows from it")
     plants: int = Field(default=100, ge=0, description="training patients whose images are planted")
+    stratify: str | None = Field(
+        default=None, description="column of the manifest within which images are compared"
+    )
 
     @property
     def levels(self) -> dict[str, Any]:
@@ -74,7 +77,7 @@ class Policy(StoredRecord):
         for key, value in used.items():
             if self.levels.get(key, value) != value:
                 raise UserError(
-                    f"the policy says {key} = {self.levels[key]:g} and the audit {value:g}: the "
+                    f"the policy says {key} = {self.levels[key]} and the audit {value}: the "
                     "policy fixes it before anything is computed. Leave it out of one of them."
                 )
         return Policy.model_validate(self.model_dump(exclude_unset=True) | dict(used))

@@ -28,14 +28,19 @@ strangers are."""
 def tipping_point(found: Evidence, limit: float) -> float | None:
     """Return the least sensitivity to the generator's own copies at which a pass holds.
 
-    s* = f + (q - f) / limit, of the false positive rate f and the upper end q of the flagged share;
-    see `memtk.memorization.tipping_point`. None where it was not computed.
+    The bound b of the copy rate takes the sensitivity to be s, that to planted copies; with the
+    false positive rate f it grows as (s - f) / (s' - f) with another one s', and reaches the limit
+    at
+
+        s* = f + b (s - f) / limit.
+
+    None where it was not computed; see `memtk.memorization.tipping_point` for a bound from counts.
     """
-    rule = found.threshold
-    if rule is None or limit <= 0:
+    rule, bound = found.threshold, found.copy_rate_upper_bound
+    if rule is None or bound is None or limit <= 0:
         return None
     f = rule.false_positive_rate
-    return max(0.0, f + (rule.flagged_high - f) / limit)
+    return min(1.0, max(0.0, f + bound * (rule.sensitivity - f) / limit))
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ class Case:
             )
         if self.apart:  # all that follows compares them
             return reasons
+        reasons += self._by_ranks()
         reasons += self._alone()
         reasons += self._not_excluded()
         reasons += self._weak()
@@ -157,11 +163,20 @@ class Case:
             "the manifest that tells the groups apart (--stratify site)."
         ]
 
+    def _by_ranks(self) -> list[str]:
+        """Say where nobody could be named by how far they stand out, but by their rank alone."""
+        named = self.found.patients
+        if named is None or named.model != "ranks":
+            return []
+        return [
+            f"Exposed patients can be named by ranks alone: {named.reason}. A few that were given "
+            "back would go unnoticed."
+        ]
+
     def _alone(self) -> list[str]:
         """Say where synthetic images stand out, and no patient in return."""
         copies, rate, exposed = self.found.copies, self.found.copy_rate, self.found.exposed
-        if exposed is not None and exposed.low:
-            return []
+        supported = exposed is not None and exposed.low > 0
         reasons = []
         if test := self.blurred:
             reasons.append(
@@ -174,11 +189,11 @@ class Case:
         if copies and copies.sure:
             reasons.append(
                 f"{part(copies.sure, copies.of, 'synthetic image')} "
-                f"{'is' if copies.sure == 1 else 'are'} named as copies for sure, and no patient "
-                "is shown to be exposed in return. Look at the pairs in the report, and hold these "
-                "images back: memtk release."
+                f"{'is' if copies.sure == 1 else 'are'} named as copies for sure"
+                f"{'' if supported else ', and no patient is shown to be exposed in return'}. Look "
+                "at the pairs in the report, and hold these images back: memtk release."
             )
-        if rate and rate.low > self.policy.max_copy_rate and self.sure:
+        if rate and rate.low > self.policy.max_copy_rate and self.sure and not supported:
             reasons.append(
                 f"The copy rate is at least {share(rate.low)}: synthetic images are nearer to the "
                 "training images than strangers are, which blur also causes. No patient is shown "
@@ -323,13 +338,13 @@ class Case:
         named = self.found.n_copies
         verb = "is" if named == 1 else "are"
         suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
-        least = tipping_point(self.found, limit)
-        holds = (
-            f" This holds as long as at least {share(min(least, 1.0))} of the generator's copies "
-            "are as recognisable as ours."
-            if least is not None
-            else ""
-        )
+        least, rule = tipping_point(self.found, limit), self.found.threshold
+        holds = ""
+        if least is not None and rule is not None:
+            holds = (
+                f" This holds as long as the audit sees at least {share(least)} of the generator's "
+                f"own copies; of ours it sees {share(rule.sensitivity)}."
+            )
         return [
             f"With {share(self.confidence)} confidence the copy rate is at most "
             f"{share(self.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."

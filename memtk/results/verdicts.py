@@ -45,6 +45,9 @@ _KINDS: Mapping[str, Literal["memorized", "inconclusive", "none"]] = {
 def verdict(result: Result) -> Verdict:
     """Return the verdict on a cell: that of `decide` by the default policy.
 
+    What was chosen by a score is judged by a second detector of the same design: it cannot be said
+    that there is no evidence.
+
     What an older memtk evaluated has named by ranks: there, training images that are flagged are
     memorized, and all else is inconclusive.
     """
@@ -58,7 +61,8 @@ def verdict(result: Result) -> Verdict:
         "training": result.used_training,
         "synthetic": Counts(images=result.last.n_synthetic, patients=result.last.n_synthetic),
     }
-    said = decide(Policy(), found, result.selftest, counts)
+    screened: Screened | None = "same design" if result.last.reevaluated else None
+    said = decide(Policy(), found, result.selftest, counts, screened=screened)
     return Verdict(_KINDS[said.outcome], tuple(said.reasons))
 
 

@@ -77,7 +77,7 @@ def test_verbatim_patients_fail_and_are_named_each(pearson, seed):
 def test_the_same_without_them_passes_and_names_what_it_rests_on(pearson, seed):
     found, said = World(seed).verdict(pearson)
     assert said.outcome == "pass", said.reasons
-    assert "as recognisable as ours" in said.reasons[0]
+    assert "of the generator's own copies; of ours it sees" in said.reasons[0]
     high = found.evidence.exposed.high
     assert found.evidence.exposed.low == 0 < high <= 0.05 * N
     assert f"At most {high} of {N} training patients" in said.reasons[1]

@@ -5,8 +5,6 @@ import re
 
 import pytest
 
-from memtk.intervals import clopper_pearson
-from memtk.memorization.power import tipping_point as oracle
 from memtk.results import Comparable, GroupTest, Policy
 from memtk.results.reasons import tipping_point
 from memtk.testing.fakes import named
@@ -33,7 +31,7 @@ SOME = {"low": 0.06, "estimate": 0.1, "bound": 0.2}
 CASES = [
     ({}, "pass", "copy rate is at most 3 %"),
     ({}, "pass", "At most 3 of 64 training patients (4.7 %) are not excluded"),
-    ({}, "pass", "as long as at least 41 % of the generator's copies are as recognisable as ours"),
+    ({}, "pass", "of the generator's own copies; of ours it sees"),
     ({"test": {"kinds": ("exact", "blur")}}, "pass", "Of the hardest kind, exact, it noticed 96"),
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
     ({"identical": 1}, "fail", "1 synthetic image is identical to a training image"),
@@ -152,17 +150,12 @@ def test_a_pass_states_its_three_grounds(make_audit):
 
 def test_the_tipping_point_is_where_the_bound_meets_the_limit(make_audit):
     found = make_audit().evidence
-    rule = found.threshold
-    high = clopper_pearson(rule.flagged, 100, 0.9).high  # one-sided, at 95 %
-    rule = rule.model_copy(update={"flagged_high": high})
-    found = found.model_copy(update={"threshold": rule})
+    f, s = found.threshold.false_positive_rate, found.threshold.sensitivity
     for limit in (0.02, 0.05, 0.2):
         least = tipping_point(found, limit)
-        expected = oracle(rule.flagged, 100, rule.false_positive_rate, limit)
-        assert least == pytest.approx(expected, abs=1e-12)
-        # at that sensitivity Rogan and Gladen's upper end is the limit
-        f, q = rule.false_positive_rate, rule.flagged_high
-        assert (q - f) / (least - f) == pytest.approx(limit)
+        # with that sensitivity in place of the planted copies' the bound would be the limit
+        bound = found.copy_rate_upper_bound * (s - f) / (least - f)
+        assert bound == pytest.approx(limit) or (least == 1 and bound > limit)
     assert tipping_point(found, 0) is None
     assert tipping_point(found.model_copy(update={"threshold": None}), 0.05) is None
 
