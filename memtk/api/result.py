@@ -195,7 +195,7 @@ class AuditResult:
                 (
                     "named as copies",
                     f"{named.sure} for sure, {named.suspect} suspect of "
-                    f"{many(m, 'synthetic image')}; named or not, at least {named.at_least}",
+                    f"{many(m, 'synthetic image')}; without a model, at least {named.at_least}",
                 )
             )
         if audit.selftest and audit.selftest.sensitivity.conformal.n:

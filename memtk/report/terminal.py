@@ -178,7 +178,7 @@ def _numbers(audit: Audit) -> Table:
             table.add_row(
                 title,
                 f"{named.sure} sure, {named.suspect} suspect of {of}",
-                f"named or not, at least {named.at_least}",
+                f"without a model, at least {named.at_least}",
             )
     if found.copies is not None:
         check = found.copies.check

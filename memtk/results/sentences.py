@@ -158,7 +158,7 @@ def _named(named: Named, noun: str, what: str, fdr: float) -> str:
         return f"Among {many(named.of, noun)} none stands out."
     least = ""
     if named.at_least:
-        least = f"; named or not, at least {named.at_least} of {named.of} are {what}"
+        least = f"; without a model, at least {named.at_least} of {named.of} are {what}"
     if not max(named.sure, named.suspect):
         return f"No single one of {many(named.of, noun)} could be named{least}."
     return (

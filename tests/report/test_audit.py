@@ -78,7 +78,7 @@ def test_every_number_stands_with_its_interval_or_its_null(audited):
     found, dar = audit.evidence, audit.protocols["dar"]
     assert f"{found.exposed.low} to {found.exposed.high} of 24" in tiles
     assert f"{found.copies.sure} sure, {found.copies.suspect} suspect of 40" in tiles
-    assert f"named or not, at least {found.training_images.at_least}" in tiles
+    assert f"without a model, at least {found.training_images.at_least}" in tiles
     assert f"{dar['n_mem'].count} of 24" in tiles and "by chance about 7 %" in tiles
     assert f"(dar) {dar['n_copies'].count} of 40" in tiles
     assert tiles.count("95 % interval") == 2 and "one-sided: at most" in tiles

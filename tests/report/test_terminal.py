@@ -90,7 +90,7 @@ def test_an_audit_begins_with_its_outcome_and_reasons_and_ends_with_what_bounds_
     dar = audit.protocols["dar"]["n_mem"]
     rows = {line[:24].strip(): line for line in lines}
     assert f"{found.copies.sure} sure, {found.n_copies} suspect of 40" in rows["copies named"]
-    assert f"named or not, at least {found.copies.at_least}" in rows["copies named"]
+    assert f"without a model, at least {found.copies.at_least}" in rows["copies named"]
     assert f"{found.exposed.low} to {found.exposed.high} of 24" in rows["patients exposed"]
     assert f"{found.n_mem} suspect of 24" in rows["training images named"]
     assert f"check: p = {found.copies.check:.3g}" in rows["strangers' tail"]

@@ -24,12 +24,12 @@ SAYS = [
     ({"exposed": None}, "was not tested", "No training patient"),
     ({"copies": 5}, "Of 100 synthetic images 5 are named for sure, and 5 are suspect", "100 synthe"
         "tic images none"),
-    ({"copies": 5}, "up to 10 % are wrong on average; named or not, at least 5 of 100 are copies",
+    ({"copies": 5}, "up to 10 % are wrong on average; without a model, at least 5 of 100 are copies",
         "could be named"),
     ({"copies": 1}, "1 is named for sure, and 1 is suspect", "100 synthetic images none"),
     ({"copies": named(0, 100, suspect=2)}, "0 are named for sure, and 2 are suspect", "not, at le"),
     ({"copies": named(0, 100, at_least=6)}, "No single one of 100 synthetic images could be named; "
-        "named or not, at least 6 of 100 are copies", "named for sure"),
+        "without a model, at least 6 of 100 are copies", "named for sure"),
     ({"identical": 3}, "3 of 100 synthetic images (3 %) are identical", "within the policy"),
     ({"test": None}, "would notice was not measured", "we made ourselves"),
     ({"test": None}, "are copies that this comparison can notice", "that were tried"),
