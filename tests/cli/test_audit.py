@@ -25,7 +25,7 @@ def run(*arguments):
 def images(tmp_path_factory):
     """Folders of 2D phantoms: train, val, clean (strangers), made (training images again)."""
     root = tmp_path_factory.mktemp("images")
-    numbers = {"train": 0, "val": 1000, "clean": 2000, "made": 0}
+    numbers = {"train": 0, "val": 1200, "clean": 2000, "made": 0}
     for name, first in numbers.items():
         (root / name).mkdir()
         for row in range(24):

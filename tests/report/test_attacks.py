@@ -41,7 +41,9 @@ def attacked(seed, patients=40):
         non_member_patients=patients,
         confidence=0.95,
         auc=interval(said.auc),
-        tpr_at_fpr=TprAtFpr(**few | {"rate": interval(few["rate"])}),
+        tpr_at_fpr=TprAtFpr(
+            **few | {"rate": interval(few["rate"]), "chance": interval(few["chance"])}
+        ),
         how="likeness to the nearest synthetic image",
     )
 

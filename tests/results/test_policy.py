@@ -30,6 +30,7 @@ def test_no_file_is_the_defaults():
         "fdr": 0.1,
         "seed": 0,
         "plants": 100,
+        "stratify": None,
     }
 
 

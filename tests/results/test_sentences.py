@@ -24,7 +24,7 @@ SAYS = [
     ({"exposed": None}, "was not tested", "No training patient"),
     ({"copies": 5}, "Of 100 synthetic images 5 are named for sure, and 5 are suspect", "100 synthe"
         "tic images none"),
-    ({"copies": 5}, "up to 10 % are wrong on average; without a model, at least 5 of 100 are copies",
+    ({"copies": 5}, "10 % are wrong on average; without a model, at least 5 of 100 are copies",
         "could be named"),
     ({"copies": 1}, "1 is named for sure, and 1 is suspect", "100 synthetic images none"),
     ({"copies": named(0, 100, suspect=2)}, "0 are named for sure, and 2 are suspect", "not, at le"),
