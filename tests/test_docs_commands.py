@@ -125,8 +125,12 @@ def smaller(words):
     more = SMALL[name]
     if "--preset" in words:
         more = more.replace("--preset smoke", "")
-    named = {"data", "--data", "--suite", "--train"} & set(words)
-    return more if named else f"{more} {PHANTOMS}"
+    if {"data", "--data", "--suite", "--train"} & set(words):
+        return more
+    more = f"{more} {PHANTOMS}"
+    if "--canaries" in words:  # ten at least, of the patients that are trained on
+        more = f"{more.replace('training=6', 'training=24')} --canaries 12"
+    return more
 
 
 def run_python(words, variables=()):
@@ -138,7 +142,7 @@ def run_python(words, variables=()):
     source = file.read_text()
     needed = {name: f'environ["{name}"]' for name in variables}
     needed |= {word: f'"{word}"' for word in takewhile(lambda w: w[0] != "-", words[1:])}
-    needed |= {word: f'add_argument("{word}"' for word in words if word.startswith("--")}
+    needed |= {word: f'"{word}"' for word in words if word.startswith("--")}
     return ", ".join(
         f"{words[0]} has no {name}" for name, code in needed.items() if code not in source
     )

@@ -86,7 +86,7 @@ class AuditPlan:
         return {
             "audit": self.options.model_dump(mode="json"),
             **given,
-            **({"screen": self.screen.threshold} if self.screen else {}),
+            **({"screen": f"{self.screen.threshold:.9g}"} if self.screen else {}),
             "data": self.data.model_dump(mode="json", exclude_unset=True),
             "settings": self.settings,
             "components": {
