@@ -34,10 +34,10 @@ from memtk.evaluation.detector import (
     sources_of,
 )
 from memtk.evaluation.evaluate import evaluate, neighbours
-from memtk.evaluation.evidence import tests_of
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.quality import measure_quality
 from memtk.evaluation.selftest import self_test
+from memtk.evaluation.statistics import tests_of
 from memtk.events import Event
 from memtk.interfaces import Levels, Stage
 from memtk.memorization import IDENTICAL, Source

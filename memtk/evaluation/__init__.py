@@ -3,11 +3,11 @@
 from memtk.evaluation.calibration import CONFIDENCE, Calibration, Patients, calibrate
 from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets
 from memtk.evaluation.evaluate import Evaluation, evaluate, neighbours
-from memtk.evaluation.evidence import Groups, Tests, evidence_of, tests_of
 from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test
 from memtk.evaluation.protocols import apply_protocols, record_of, used_protocols
 from memtk.evaluation.selftest import self_test
+from memtk.evaluation.statistics import Groups, Tests, evidence_of, tests_of
 from memtk.interfaces import Levels
 
 __all__ = [

@@ -10,9 +10,9 @@ import numpy as np
 
 from memtk.data.images import StoredImages
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
-from memtk.evaluation.evidence import Groups
 from memtk.evaluation.planted import PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test
+from memtk.evaluation.statistics import Groups
 from memtk.interfaces import Similarity
 from memtk.memorization import Exchangeability, Search, cutoff
 from memtk.memorization.patients import numbered

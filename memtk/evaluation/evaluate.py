@@ -10,9 +10,9 @@ import numpy as np
 from memtk.errors import UserError
 from memtk.evaluation.calibration import Calibration, flat
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
-from memtk.evaluation.evidence import Tests, evidence_of, tests_of
 from memtk.evaluation.planted import MIXED
 from memtk.evaluation.protocols import apply_protocols
+from memtk.evaluation.statistics import Tests, evidence_of, tests_of
 from memtk.interfaces import Levels, Similarities
 from memtk.memorization import Search
 from memtk.registry import Entry
