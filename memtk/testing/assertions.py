@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -94,13 +95,8 @@ def check_no_global_randomness(what: str, call: Callable[[], Tensor]) -> Tensor:
     Raises:
         AssertionError: if a call moves one of them, or what it returns depends on them.
     """
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        first, second = (_seeded_call(what, call, seed) for seed in (1, 2))
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
+    with global_generators_kept():
+        first, second = (check_no_global_draw(what, call, seed) for seed in (1, 2))
     expect(
         first.shape == second.shape
         and bool(torch.isclose(first, second, rtol=0, atol=0, equal_nan=True).all()),
@@ -110,7 +106,24 @@ def check_no_global_randomness(what: str, call: Callable[[], Tensor]) -> Tensor:
     return second
 
 
-def _seeded_call(what: str, call: Callable[[], Tensor], seed: int) -> Tensor:
+@contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """Leave the global generators of torch, numpy and Python as they were before a block."""
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
+
+
+def check_no_global_draw(what: str, call: Callable[[], Tensor], seed: int) -> Tensor:
+    """Call under a global seed, within `global_generators_kept`; return a copy of what it gave.
+
+    Raises:
+        AssertionError: if the call moves the global generator of torch, numpy or Python.
+    """
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)

@@ -100,10 +100,16 @@ def _arguments(cls: type) -> list[str]:
     return [p.name for p in parameters if p.kind in plain and p.default is inspect.Parameter.empty]
 
 
-def make_trainable(cls: type[Trainable], config: Mapping[str, Any] | None, spec: ImageSpec) -> Any:
-    """Construct a generator or embedder: defaults, then the preset `smoke`, then `config`."""
+def make_trainable(
+    cls: type[Trainable], config: Mapping[str, Any] | None, spec: ImageSpec, seed: int = 0
+) -> Any:
+    """Construct a generator or embedder: defaults, then the preset `smoke`, then `config`.
+
+    Args:
+        seed: of torch's generator, which initial weights may come from.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # initial weights may come from it
+        torch.default_generator.manual_seed(seed)
         return cls(make_config(cls, config), spec)
 
 
@@ -270,10 +276,14 @@ class Case:
             if not self.lacking:
                 build_config(self.cls, self.config)
 
-    def make(self) -> Any:
-        """Construct it as memtk does: defaults, then the preset `smoke`, then `config`."""
+    def make(self, seed: int = 0) -> Any:
+        """Construct it as memtk does: defaults, then the preset `smoke`, then `config`.
+
+        Args:
+            seed: that the initial weights of a generator or embedder come from.
+        """
         if self.kind in ("generator", "embedder"):
-            return make_trainable(self.cls, self.config, self.shape)
+            return make_trainable(self.cls, self.config, self.shape, seed)
         if self.kind in CONFIGURED and hasattr(self.cls, "Config"):
             return self.cls(make_config(self.cls, self.config))
         return self.cls()

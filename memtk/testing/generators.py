@@ -56,6 +56,19 @@ def check_sampling_uses_no_global_random_state(case: Case) -> None:
     check_no_global_randomness(what, lambda: draw(case.model, list(range(SAMPLES))))
 
 
+def check_samples_follow_the_noise(case: Case) -> None:
+    """Other streams give other images: of another seed, or, from a list of images, of another row.
+
+    What goes by the place in the batch instead fails `batch_size_does_not_change_samples`.
+    """
+    rows = list(range(SAMPLES))
+    here, other = draw(case.model, rows), draw(case.model, rows, seed=1)
+    expect(
+        not torch.equal(here, here[:1].expand_as(here)) or not torch.equal(here, other),
+        f"{case.cls.__name__}.sample ignores its noise: it gives one image, whatever the stream",
+    )
+
+
 def check_batch_size_does_not_change_samples(case: Case) -> None:
     """Sample i depends on stream i alone, whatever batch it is drawn in."""
     what = f"{case.cls.__name__}.sample"
@@ -73,7 +86,7 @@ def check_state_dict_reproduces_samples(case: Case) -> None:
     indices = list(range(SAMPLES))
     want = draw(case.model, indices)
     expect(
-        torch.equal(draw(reload(case.model, case.make()), indices), want),
+        torch.equal(draw(reload(case.model, case.make(seed=1)), indices), want),
         f"{case.cls.__name__} gives other samples after its checkpoint was loaded into a fresh "
         "instance: what sampling needs must be a parameter or a buffer",
     )
@@ -105,9 +118,9 @@ def check_denoising_loss_has_one_value_an_image(case: Case) -> None:
 
 
 @torch.no_grad()
-def draw(model: Generator, indices: list[int]) -> Tensor:
+def draw(model: Generator, indices: list[int], seed: int = 0) -> Tensor:
     """Sample the model as the core does: (B, C, *S)."""
-    return model.eval().sample(Noise(0, indices))
+    return model.eval().sample(Noise(seed, indices))
 
 
 GENERATOR = (
@@ -116,6 +129,7 @@ GENERATOR = (
     check_it_says_how_many_samples_it_can_give,
     check_samples_are_images,
     check_sampling_uses_no_global_random_state,
+    check_samples_follow_the_noise,
     check_batch_size_does_not_change_samples,
     check_sampling_leaves_the_model_as_it_was,
     check_state_dict_reproduces_samples,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Adam
 
 from memtk.interfaces import Phase, Trainable, Turn
 from memtk.noise import Noise, derive
+from memtk.testing.assertions import check_no_global_draw, global_generators_kept
 
 STEPS = 2
 """Steps of each phase. The first may move a last layer alone that begins as zeros."""
@@ -28,6 +29,7 @@ class Step:
         unreached: the turn's own weights that the loss does not depend on.
         others: the weights that changed and are not its own.
         still: whether none of its own weights changed.
+        draws: how the loss is random beside its noise, in one sentence; empty if it is not.
     """
 
     where: str
@@ -36,6 +38,7 @@ class Step:
     unreached: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     still: bool = False
+    draws: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,13 @@ def record_training(model: Trainable, images: Tensor) -> ShortTraining:
                 made[phase.name] = len(rows)
             if phase.begin is not None:
                 phase.begin(iter(rows.split(2)))
+        draws = {turn.name: _draws(model, phase, turn, rows) for turn in phase.turns}
         model.train()
         adams = [_adam(turn) for turn in phase.turns]
         for number in range(1, STEPS + 1):
             for turn, adam in zip(phase.turns, adams, strict=True):
-                steps.append(_take(model, phase, turn, adam, rows, number))
+                step = _take(model, phase, turn, adam, rows, number)
+                steps.append(replace(step, draws=draws[turn.name]))
     model.zero_grad(set_to_none=True)
     for parameter in movable:
         parameter.requires_grad_(True)
@@ -84,6 +89,30 @@ def record_training(model: Trainable, images: Tensor) -> ShortTraining:
 def _adam(turn: Turn) -> Adam | None:
     parameters = list(dict.fromkeys(turn.parameters()))
     return Adam(parameters, turn.learning_rate, turn.betas) if parameters else None
+
+
+def _draws(model: Trainable, phase: Phase, turn: Turn, rows: Tensor) -> str:
+    """Return how a loss is random beside its noise, in one sentence; empty if it is not.
+
+    In eval mode, so without dropout, which the core seeds at each step. The model is left as it
+    was.
+    """
+    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    def call() -> Tensor:
+        noise = Noise(derive(0, phase.name, turn.name), range(len(rows)))
+        model(phase.name, turn.name, rows, noise)
+        return torch.zeros(0)
+
+    try:
+        with torch.no_grad(), global_generators_kept():
+            check_no_global_draw(f"the loss of turn {turn.name!r} of {phase.name!r}", call, 1)
+    except AssertionError as error:
+        return str(error)
+    finally:
+        for name, value in model.state_dict().items():
+            value.copy_(before.get(name, value))
+    return ""
 
 
 def _take(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +40,38 @@ def check_construction_is_reproducible(case: Case) -> None:
             f"two instances of {case.cls.__name__} that were made under one seed differ in "
             f"{name!r}: initial weights may come from torch's generator alone",
         )
+
+
+def check_random_tensors_are_parameters_or_buffers(case: Case) -> None:
+    """What is drawn in `__init__` is in the `state_dict`, which other instances are given."""
+    first, other = case.make(), case.make(seed=1)
+    other.load_state_dict(first.state_dict())
+    for (name, mine), (_, theirs) in zip(
+        first.named_modules(), other.named_modules(), strict=False
+    ):
+        for key, value in vars(mine).items():
+            whole = f"{name}.{key}".removeprefix(".")
+            if key.startswith("_") and key in vars(nn.Module()):
+                continue
+            same = zip(_arrays(value), _arrays(vars(theirs).get(key)), strict=False)
+            expect(
+                all(np.array_equal(a, b, equal_nan=True) for a, b in same),
+                f"{whole!r} of {case.cls.__name__} is drawn at random and no checkpoint keeps it: "
+                "make it a parameter, or a buffer (register_buffer)",
+            )
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    """Return the tensors and arrays of numbers in an attribute, and in lists and tables in it."""
+    if isinstance(value, Tensor) and value.dtype != torch.bfloat16:
+        yield value.detach().cpu().numpy()
+    elif isinstance(value, Tensor):
+        yield value.detach().float().cpu().numpy()
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiubc":
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _arrays(each)
 
 
 def check_phases_and_turns_have_names_of_their_own(case: Case) -> None:
@@ -131,6 +164,12 @@ def check_losses_are_finite_scalars(case: Case) -> None:
         expect(not step.complaint, step.complaint)
 
 
+def check_losses_draw_from_their_noise_alone(case: Case) -> None:
+    """A loss draws from `noise`, so that step, batch and processes change nothing; but dropout."""
+    for step in _steps(case):
+        expect(not step.draws, step.draws)
+
+
 def check_turns_reach_all_their_weights(case: Case) -> None:
     """A loss depends on every weight of its turn."""
     for step in _steps(case):
@@ -180,6 +219,7 @@ def _steps(case: Case) -> tuple[Step, ...]:
 
 LEARNING = (
     check_losses_are_finite_scalars,
+    check_losses_draw_from_their_noise_alone,
     check_turns_reach_all_their_weights,
     check_turns_move_their_weights,
     check_turns_leave_other_weights_alone,
@@ -303,6 +343,7 @@ def reload(model: Trainable, fresh: Any) -> Any:
 TRAINABLE = (
     *SETTINGS,
     check_construction_is_reproducible,
+    check_random_tensors_are_parameters_or_buffers,
     check_phases_and_turns_have_names_of_their_own,
     check_phases_say_what_they_do,
     check_turns_move_parameters_of_the_model,

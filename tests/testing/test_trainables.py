@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from torch import nn
 
 from memtk.interfaces import Phase, Turn
-from memtk.testing import check_generator
+from memtk.testing import Case, check_embedder, check_generator
 
 
 def broken(base, change):
@@ -141,6 +143,61 @@ def test_a_last_layer_that_begins_as_zeros_passes(sound_generator, spec):
 def test_dropout_from_the_global_generator_is_the_core_s_business(sound_generator, spec):
     class Dropping(sound_generator):
         def squeeze(self, x, noise):
-            return {"size": nn.functional.dropout(self.encode(x), 0.5).square().mean()}
+            kept = nn.functional.dropout(self.encode(x), 0.5, self.training)
+            return {"size": kept.square().mean()}
 
     check_generator(Dropping, spec=spec)
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(1), lambda: random.random()])
+def test_a_loss_that_draws_from_a_global_generator_is_told(sound_generator, spec, complaint, draw):
+    class Drawing(sound_generator):
+        def squeeze(self, x, noise):
+            return {"size": super().squeeze(x, noise)["size"] + draw()}
+
+    text = complaint(check_generator, Drawing, spec=spec)
+    assert text.startswith("the loss of turn 'down' of 'first' draws from the global generator of")
+
+
+def test_looking_for_randomness_in_a_loss_moves_no_buffer(sound_generator, spec):
+    class Counting(sound_generator):
+        def __init__(self, config, spec):
+            super().__init__(config, spec)
+            self.register_buffer("seen", torch.tensor(0))
+
+        def squeeze(self, x, noise):
+            self.seen += 1
+            return super().squeeze(x, noise)
+
+    case = Case(Counting, spec=spec)
+    steps = case.training.steps
+    assert int(case.model.seen) == sum("'down'" in step.where for step in steps)
+    assert [step.draws for step in steps if step.draws] == []
+
+
+def test_what_is_drawn_in_the_constructor_and_kept_nowhere_is_told(sound_embedder, spec, complaint):
+    class Projecting(sound_embedder):
+        def __init__(self, config, spec):
+            super().__init__(config, spec)
+            self.net.matrix = torch.randn(config.width)
+
+        def embed(self, x):
+            return super().embed(x) + self.net.matrix
+
+    assert "'net.matrix' of Projecting is drawn at random" in complaint(
+        check_embedder, Projecting, spec=spec
+    )
+
+    class Hidden(Projecting):
+        def __init__(self, config, spec):
+            super().__init__(config, spec)
+            matrix = self.net.matrix
+            self.shifted = lambda z: z + matrix
+            del self.net.matrix
+
+        def embed(self, x):
+            return self.shifted(self.net(x.flatten(1)))
+
+    assert "gives other embeddings after its checkpoint was loaded" in complaint(
+        check_embedder, Hidden, spec=spec
+    )

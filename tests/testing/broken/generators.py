@@ -31,6 +31,7 @@ def cases(sound, folder):
         "it_says_how_many_samples_it_can_give": case(most_samples=lambda self, images: "many"),
         "samples_are_images": sampled(lambda model, x: x * 0 + 2),
         "sampling_uses_no_global_random_state": sampled(lambda model, x: x * torch.rand(1)),
+        "samples_follow_the_noise": sampled(lambda model, x: x * 0),
         "batch_size_does_not_change_samples": sampled(lambda model, x: (x - x.mean(0)) / 2),
         "sampling_leaves_the_model_as_it_was": sampled(drift),
         "state_dict_reproduces_samples": Case(Forgetful, spec=sound.spec),

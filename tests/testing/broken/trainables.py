@@ -49,6 +49,11 @@ def cases(sound, folder):
             super().__init__(config, spec)
             self.spread.fill_(np.random.default_rng().random())
 
+    class Tabled(sound.generator):
+        def __init__(self, config, spec):
+            super().__init__(config, spec)
+            self.tables = {"shift": [torch.randn(config.width)]}
+
     class Growing(sound.generator):
         def measure(self, batches):
             super().measure(batches)
@@ -63,6 +68,7 @@ def cases(sound, folder):
 
     return {
         "construction_is_reproducible": Case(Unseeded, spec=sound.spec),
+        "random_tensors_are_parameters_or_buffers": Case(Tabled, spec=sound.spec),
         "phases_and_turns_have_names_of_their_own": phases(
             lambda model, first, second: (first, replace(second, name="first"))
         ),
@@ -76,6 +82,9 @@ def cases(sound, folder):
         "every_weight_is_moved_or_frozen": phases(lambda model, first, second: (first,)),
         "losses_are_finite_scalars": first_turn(
             loss=lambda model: lambda x, noise: {"l": model.encode(x).sum() * torch.nan}
+        ),
+        "losses_draw_from_their_noise_alone": first_turn(
+            loss=lambda model: lambda x, noise: {"l": model.encode(x + torch.rand(1)).mean()}
         ),
         "turns_reach_all_their_weights": first_turn(
             loss=lambda model: lambda x, noise: {"l": model.down.weight.sum()}
