@@ -20,7 +20,8 @@ LAYERS = (
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
-    {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"},
+    {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"}
+    | {"prefetch"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 

@@ -145,8 +145,7 @@ def _build(
     with h5py.File(path, "w") as file:
         datasets: dict[str, h5py.Dataset] = {}
         filled: Counter[str] = Counter()
-        for number, sample in enumerate(samples):
-            made = examination.read(source, sample)
+        for number, (sample, made) in enumerate(examination.read(source)):
             if made is not None and examination.one_size:
                 if not datasets:
                     datasets = _create(file, samples, made, strata=config.stratify is not None)

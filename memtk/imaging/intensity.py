@@ -30,15 +30,19 @@ class PercentileScaling:
         Raises:
             UserError: if the two percentiles are equal, as in an image that is nearly blank.
         """
-        exact = voxels.astype(np.float64)
-        bottom, top = np.percentile(exact, [self.low, self.high])
+        values, codes = _palette(voxels)
+        if codes is None:
+            bottom, top = np.percentile(values, [self.low, self.high])
+        else:
+            bottom, top = _percentiles(values, np.bincount(codes.reshape(-1)), self.low, self.high)
         if not top > bottom:
             raise UserError(
                 f"{name} is nearly blank: its percentiles {self.low:g} and {self.high:g} are both "
                 f"{bottom:g}"
             )
-        scaled = 2 * ((exact - bottom) / (top - bottom)) - 1
-        return np.clip(scaled, -1, 1).astype(np.float32)
+        scaled = 2 * ((values - bottom) / (top - bottom)) - 1
+        scaled = np.clip(scaled, -1, 1).astype(np.float32)
+        return scaled if codes is None else scaled[codes]
 
     def recipe(self) -> dict[str, object]:
         """Return what is done, for the result."""
@@ -88,3 +92,27 @@ def check_voxels(voxels: np.ndarray, name: str) -> None:
         raise UserError(f"{name} has {bad} NaN or infinite voxels of {voxels.size}")
     if is_constant(voxels):
         raise UserError(f"{name} is blank: every voxel is {voxels.flat[0]:g}")
+
+
+def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return float64 values and, for each voxel, which of them it has; None: the voxels themselves.
+
+    Whole numbers of a short range, as of 8-bit pictures: then scaling costs a look into a table.
+    """
+    if voxels.dtype.kind in "iu":
+        lowest, highest = int(voxels.min()), int(voxels.max())
+        if highest - lowest < min(voxels.size, 2**16):
+            codes = voxels if lowest == 0 else voxels.astype(np.int64) - lowest
+            return np.arange(lowest, highest + 1, dtype=np.float64), codes
+    return voxels.astype(np.float64), None
+
+
+def _percentiles(values: np.ndarray, counts: np.ndarray, *asked: float) -> list[float]:
+    """Return what `np.percentile` gives for `values` (K,) that occur `counts` (K,) times each."""
+    ends, found = np.cumsum(counts), []
+    for percentile in asked:
+        place = (int(ends[-1]) - 1) * (percentile / 100)
+        below = int(place)
+        pair = values[np.searchsorted(ends, [below, min(below + 1, ends[-1] - 1)], side="right")]
+        found.append(float(np.quantile(pair, place - below)))
+    return found

@@ -1,14 +1,10 @@
-"""Which samples a step sees and in which micro-batches; reading them while another is computed."""
+"""Which samples a step sees and in which micro-batches."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,14 +12,8 @@ from torch import Tensor
 from memtk.noise import Noise, derive
 from memtk.training.devices import shard
 
-K = TypeVar("K")
-T = TypeVar("T")
-
 Augment = Callable[[Tensor, Noise], Tensor]
 """`(x (B, C, *S), noise)` -> x, row i changed by stream i of `noise`."""
-
-DEPTH = 2
-"""Batches that are read ahead where nothing is set."""
 
 
 @dataclass(frozen=True)
@@ -109,28 +99,3 @@ class UnshuffledOrder(Order):
 @lru_cache(maxsize=4)
 def _permutation(seed: int, count: int) -> list[int]:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def prefetch(read: Callable[[K], T], keys: Sequence[K], depth: int = DEPTH) -> Generator[T]:
-    """Yield `read(key)` for each key, in order; a thread reads up to `depth` of them ahead.
-
-    One thread reads them one after the other, so that `read` sees the keys in their order too. An
-    error comes out when its key's turn has come. Closing the generator waits for the read that is
-    under way and drops those that are not: no thread outlives it.
-
-    Args:
-        depth: most results that are ready or being read and not yet yielded; 0: no thread.
-    """
-    if depth < 1:
-        yield from map(read, keys)
-        return
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memtk-prefetch")
-    coming, rest = deque[Future[T]](), iter(keys)
-    try:
-        coming.extend(pool.submit(read, key) for key in islice(rest, depth))
-        while coming:
-            ready = coming.popleft().result()
-            coming.extend(pool.submit(read, key) for key in islice(rest, 1))
-            yield ready
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

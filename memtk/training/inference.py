@@ -15,7 +15,7 @@ from memtk.events import StageEvents, Watch, ignore
 from memtk.interfaces import Embedder, Generator, Images
 from memtk.interfaces.attack import Work
 from memtk.noise import Noise, derive, seeded
-from memtk.training.batches import DEPTH, prefetch
+from memtk.prefetch import DEPTH, prefetch
 from memtk.training.devices import Devices
 
 

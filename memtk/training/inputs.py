@@ -17,13 +17,13 @@ from memtk.errors import UserError
 from memtk.files import replacing
 from memtk.interfaces import Images, Phase
 from memtk.noise import Noise, derive, seeded
+from memtk.prefetch import prefetch
 from memtk.training.batches import (
     Augment,
     MicroBatch,
     Order,
     UnshuffledOrder,
     micro_batches,
-    prefetch,
     whole_batch,
 )
 from memtk.training.inference import eval_mode, map_rows

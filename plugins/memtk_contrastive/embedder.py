@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -82,7 +83,10 @@ class Contrastive3d(Embedder):
         if self._comes_trained:
             return ()
         turn = Turn("embedder", self.parameters, self._loss, self.config.learning_rate)
-        return (Phase("training", self.config.training, (turn,), whole_batch=True),)
+        settings = self.config.training
+        # Reduced once, not at each step: training costs the same whatever the size of the images.
+        look = None if self.shape == tuple(self.spec.shape) else partial(reduce, shape=self.shape)
+        return (Phase("training", settings, (turn,), encode=look, whole_batch=True),)
 
     def blocks_of(self, phase: str) -> Iterable[nn.Module]:
         """Return the residual blocks of the encoder."""
@@ -121,7 +125,7 @@ class Contrastive3d(Embedder):
         return first, second
 
     def _loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
-        first, second = self._pair(reduce(x, self.shape), noise)
+        first, second = self._pair(x, noise)
         return {"ntxent": ntxent(first, second, self.config.temperature)}
 
 

@@ -22,6 +22,19 @@ def test_every_dtype_becomes_float32_within_the_range(dtype):
     assert y.dtype == np.float32 and y.min() == -1 and y.max() == 1
 
 
+@pytest.mark.parametrize("percentiles", [(0.5, 99.5), (0, 100), (33.3, 66.7), (1, 99)])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [(np.uint8, 0, 255), (np.uint8, 3, 9), (np.int16, -1024, 3000), (np.uint16, 0, 65535)]
+    + [(np.int32, -70000, 70000), (np.int64, 2**40, 2**40 + 50)],
+)
+def test_whole_numbers_are_scaled_to_the_bit_as_real_ones(dtype, low, high, percentiles):
+    for seed, shape in enumerate([(1, 16, 17), (1, 61, 63), (1, 300, 300)]):
+        x = np.random.default_rng(seed).integers(low, high, shape, endpoint=True).astype(dtype)
+        scale = PercentileScaling(*percentiles)
+        np.testing.assert_array_equal(scale(x), scale(x.astype(np.float64)))
+
+
 def test_scaling_does_not_change_with_the_scanners_gain_and_offset():
     x = np.random.default_rng(0).normal(size=(1, 8, 8))
     np.testing.assert_allclose(

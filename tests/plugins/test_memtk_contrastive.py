@@ -8,9 +8,12 @@ import torch
 from pytorch_metric_learning.losses import NTXentLoss
 
 from memtk.config import build
+from memtk.data.images import MemoryImages
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk.training.devices import open_devices
+from memtk.training.loop import train
 from memtk_contrastive.embedder import (
     Contrastive2d,
     Contrastive3d,
@@ -161,11 +164,31 @@ def test_a_detector_with_a_resolution_sees_reduced_images_only(cls, shape):
     same = make(cls, small, TINY)
     same.load_state_dict(model.state_dict())
     assert torch.equal(model.embed(x), same.embed(reduce(x, small)))
-    losses = [
-        m("training", "embedder", images, Noise(0, range(3)))["ntxent"]
-        for m, images in ((model, x), (same, reduce(x, small)))
-    ]
-    assert torch.equal(*losses)
+    (phase,), (there,) = model.phases(), same.phases()
+    assert torch.equal(phase.encode(x), reduce(x, small)) and there.encode is None
+
+
+class CountedImages(MemoryImages):
+    """Images that count how many of them were read."""
+
+    count = 0
+
+    def read(self, indices):
+        self.count += len(indices)
+        return super().read(indices)
+
+
+def test_training_reads_each_image_once_where_it_looks_at_reduced_ones(tmp_path):
+    x, weights = torch.rand(6, 1, 24, 32) * 2 - 1, []
+    small = reduced_shape((24, 32), 16)
+    for number, images in enumerate((CountedImages(x), CountedImages(reduce(x, small)))):
+        shape, steps = tuple(images.x.shape[2:]), {"training": {"steps": 5, "batch_size": 4}}
+        model = make(Contrastive2d, shape, TINY, {"resolution": 16}, steps)
+        model.load_state_dict(make(Contrastive2d, small, TINY).state_dict())
+        train(model, images, seed=0, folder=tmp_path / str(number), devices=open_devices("cpu"))
+        weights.append(torch.cat([w.flatten() for w in model.state_dict().values()]))
+        assert images.count == (6 if number == 0 else 5 * 4)
+    assert torch.equal(*weights)
 
 
 def test_with_mirror_a_flip_of_the_last_axis_changes_no_bit_and_without_it_does():

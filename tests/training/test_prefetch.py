@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from memtk.training.batches import prefetch
+from memtk.prefetch import prefetch
 
 
 def readers():

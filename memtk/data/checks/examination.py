@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +26,7 @@ from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.imaging.intensity import count_nonfinite, is_constant
 from memtk.interfaces import Volume
+from memtk.prefetch import prefetch
 from memtk.registry import Registry
 
 STAGE = "reading images"
@@ -64,8 +69,7 @@ def examine(
     if gatherer is not None:
         gatherer.begin(source.samples)
     watch(Event("start", STAGE, 0, total))
-    for number, sample in enumerate(source.samples):
-        made = examination.read(source, sample)
+    for number, (sample, made) in enumerate(examination.read(source)):
         if gatherer is not None and made is not None:
             gatherer.add(sample, made.voxels)
         if (number + 1) % max(1, total // 200) == 0:
@@ -102,48 +106,42 @@ class Examination:
         """Whether all images so far have one shape."""
         return len(self._voxels.sizes) == 1
 
-    def read(self, source: Source, sample: Sample) -> Volume | None:
-        """Read and transform one image: (C, *S); None if it is of no use, which is noted."""
-        self._count += 1
-        found = self._voxels
-        try:
-            stored = source.load(sample)
-        except UserError as error:
-            found.unreadable.append(str(error))
-            return None
-        if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
-            found.refused.append(f"{sample.name} has the shape {stored.voxels.shape}")
-            return None
-        bad = count_nonfinite(stored.voxels)
-        if bad:
-            found.nonfinite.append(f"{sample.name} ({bad} of {stored.voxels.size})")
-            return None
-        if is_constant(stored.voxels):
-            found.blank.append(f"{sample.name} (all {stored.voxels.flat[0]:g})")
-            return None
-        if self._config.labels != "keep" and looks_like_labels(stored.voxels):
-            found.labels.append(sample.name)
-        try:
-            made = source.transform(stored, sample.name)
-        except UserError as error:
-            found.refused.append(str(error))
-            return None
-        if is_color(made):
-            found.color.append(sample.name)
-            return None
-        if is_constant(made.voxels):
-            found.blank.append(f"{sample.name} (after cropping)")
-            return None
-        self._add(sample, stored, made)
-        return made
+    def read(
+        self, source: Source, workers: int | None = None
+    ) -> Iterator[tuple[Sample, Volume | None]]:
+        """Yield every image (C, *S), in order; None for one that is of no use, which is noted.
 
-    def _add(self, sample: Sample, stored: Volume, made: Volume) -> None:
-        voxels = np.ascontiguousarray(made.voxels, dtype=np.float32)
-        self._headers.add(sample, stored, made)
-        self._voxels.add_image(sample, voxels)
-        self._shapes[sample.split][voxels.shape[1:]] += 1
-        self._brightness.add(sample, voxels)
-        self._orientation.add(sample, voxels)
+        Threads read and transform those that come next.
+
+        Args:
+            workers: how many; None: as many as there are cores, 8 at most.
+        """
+        count = workers or min(os.cpu_count() or 1, 8)
+
+        def look(sample: Sample) -> _Look:
+            return _look(source, sample, self._config)
+
+        with warnings.catch_warnings():  # a reader's own block restores what others have set
+            coming = prefetch(look, source.samples, count + 1, count)
+            with closing(coming):
+                for sample, seen in zip(source.samples, coming, strict=True):
+                    yield sample, self._add(sample, seen)
+
+    def _add(self, sample: Sample, seen: _Look) -> Volume | None:
+        self._count += 1
+        if seen.labels:
+            self._voxels.labels.append(sample.name)
+        if seen.trouble is not None:
+            getattr(self._voxels, seen.trouble[0]).append(seen.trouble[1])
+        if seen.stored is None or seen.made is None:
+            return None
+        made = seen.made
+        self._headers.add(sample, seen.stored, made)
+        self._voxels.add_image(sample, made.voxels)
+        self._shapes[sample.split][made.voxels.shape[1:]] += 1
+        self._brightness.add(sample, made.voxels)
+        self._orientation.add(sample, made.voxels)
+        return made
 
     def spacing(self) -> tuple[float, ...]:
         """Return the voxel size of the real images in millimetres; () if it differs."""
@@ -177,3 +175,43 @@ class Examination:
             for group in GROUPS
             if group in SPLITS or by_group[group]
         }
+
+
+class _Look(NamedTuple):
+    """An image as it is stored and as it was made of that; or what is wrong with it.
+
+    Args:
+        trouble: the list of `VoxelChecks` that it belongs into, and the text.
+        labels: whether it looks like a label map.
+    """
+
+    stored: Volume | None = None
+    made: Volume | None = None
+    trouble: tuple[str, str] | None = None
+    labels: bool = False
+
+
+def _look(source: Source, sample: Sample, config: DataConfig) -> _Look:
+    """Read and transform one image; float32 (C, *S)."""
+    try:
+        stored = source.load(sample)
+    except UserError as error:
+        return _Look(trouble=("unreadable", str(error)))
+    if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
+        return _Look(trouble=("refused", f"{sample.name} has the shape {stored.voxels.shape}"))
+    bad = count_nonfinite(stored.voxels)
+    if bad:
+        return _Look(trouble=("nonfinite", f"{sample.name} ({bad} of {stored.voxels.size})"))
+    if is_constant(stored.voxels):
+        return _Look(trouble=("blank", f"{sample.name} (all {stored.voxels.flat[0]:g})"))
+    labels = config.labels != "keep" and looks_like_labels(stored.voxels)
+    try:
+        made = source.transform(stored, sample.name)
+    except UserError as error:
+        return _Look(trouble=("refused", str(error)), labels=labels)
+    if is_color(made):
+        return _Look(trouble=("color", sample.name), labels=labels)
+    if is_constant(made.voxels):
+        return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
+    voxels = np.ascontiguousarray(made.voxels, dtype=np.float32)
+    return _Look(stored, replace(made, voxels=voxels), labels=labels)

@@ -129,7 +129,7 @@ def test_an_image_without_voxels_or_of_strange_axes_is_refused(write_manifest, r
     source = open_source(config, registry)
     source.load = lambda sample: Volume(np.zeros((1, 0, 4) if "a" in sample.name else (4, 4)), ())
     examination = Examination(config)
-    assert [examination.read(source, sample) for sample in source.samples] == [None, None]
+    assert [made for _, made in examination.read(source)] == [None, None]
     (refused,) = [f for f in examination.findings() if f.outcome == "refused"]
     assert "a.png has the shape (1, 0, 4)\nb.png has the shape (4, 4)" in refused.found
     assert not examination.one_size
