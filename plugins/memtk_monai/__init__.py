@@ -1,4 +1,4 @@
-"""MONAI's latent diffusion model: KL autoencoder and diffusion U-Net, in 2D and 3D."""
+"""Models of MONAI's networks in 2D and 3D: latent diffusion, rectified flow, GAN, VAE; bundles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from memtk import Component, hookimpl
 
 @hookimpl
 def memtk_generators() -> Iterable[Component]:
-    """Bring the latent diffusion models."""
+    """Bring the models, and bundles that come trained."""
     needs = ("monai", "einops")
     return (
         Component(
             name="monai3d",
             target="memtk_monai.latent_diffusion:MonaiLatentDiffusion3d",
-            summary="MONAI's latent diffusion for volumes: KL autoencoder, diffusion U-Net.",
+            summary="MONAI's latent diffusion, or rectified flow, for volumes.",
             dims=frozenset({3}),
             needs=needs,
             install="pip install monai einops",
@@ -23,7 +23,7 @@ def memtk_generators() -> Iterable[Component]:
         Component(
             name="monai2d",
             target="memtk_monai.latent_diffusion:MonaiLatentDiffusion2d",
-            summary="The same model for 2D images.",
+            summary="MONAI's latent diffusion, or rectified flow, for 2D images.",
             dims=frozenset({2}),
             needs=needs,
             install="pip install monai einops",
@@ -34,5 +34,37 @@ def memtk_generators() -> Iterable[Component]:
             summary="A MONAI bundle of an unconditional latent diffusion model: trained.",
             needs=needs,
             install="pip install monai einops",
+        ),
+        Component(
+            name="gan3d",
+            target="memtk_monai.gan:MonaiGan3d",
+            summary="A GAN of MONAI's networks for volumes (R1, moved images).",
+            dims=frozenset({3}),
+            needs=("monai",),
+            install="pip install monai",
+        ),
+        Component(
+            name="gan2d",
+            target="memtk_monai.gan:MonaiGan2d",
+            summary="A GAN of MONAI's networks for 2D images (R1, moved images).",
+            dims=frozenset({2}),
+            needs=("monai",),
+            install="pip install monai",
+        ),
+        Component(
+            name="vae3d",
+            target="memtk_monai.vae:MonaiVae3d",
+            summary="MONAI's variational autoencoder of volumes, sampled from its prior.",
+            dims=frozenset({3}),
+            needs=("monai",),
+            install="pip install monai",
+        ),
+        Component(
+            name="vae2d",
+            target="memtk_monai.vae:MonaiVae2d",
+            summary="MONAI's variational autoencoder of 2D images, sampled from its prior.",
+            dims=frozenset({2}),
+            needs=("monai",),
+            install="pip install monai",
         ),
     )

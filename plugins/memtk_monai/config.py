@@ -63,6 +63,14 @@ class LatentDiffusionConfig(ComponentConfig):
     )
     unet_head_channels: int = Field(64, ge=1, description="channels of an attention head")
     unet_rate: float = Field(1e-5, gt=0, description="learning rate of the U-Net")
+    process: Literal["diffusion", "rectified-flow"] = Field(
+        "diffusion",
+        description="how latents become noise: by a schedule of betas, or along a straight line "
+        "(MONAI's RFlowScheduler), for which beta_*, prediction and sampler are not used",
+    )
+    flow_times: Literal["uniform", "logit-normal"] = Field(
+        "uniform", description="rectified-flow: how the times of training are drawn"
+    )
     timesteps: int = Field(1000, ge=2, description="steps T of the noising process")
     beta_schedule: Literal["linear_beta", "scaled_linear_beta", "sigmoid_beta", "cosine"] = Field(
         "scaled_linear_beta", description="course of the noise over T"

@@ -14,7 +14,7 @@ from memtk.noise import Noise
 from memtk_monai import autoencoding, networks, perceptual
 from memtk_monai.config import LatentDiffusionConfig
 from memtk_monai.presets import PRESETS_2D, PRESETS_3D
-from memtk_monai.schedule import Schedule
+from memtk_monai.schedule import Flow, Schedule
 
 
 class MonaiLatentDiffusion(Generator):
@@ -22,7 +22,8 @@ class MonaiLatentDiffusion(Generator):
 
     Three phases: `autoencoder` (L1, KL and, if asked for, a perceptual distance), `adversarial` (a
     discriminator besides), `diffusion` (on the latents of the frozen autoencoder, scaled to unit
-    spread over the whole training set).
+    spread over the whole training set). With `process=rectified-flow` the latter is a flow along
+    straight lines.
 
     References: Rombach et al., arXiv 2112.10752; Pinaya et al., arXiv 2209.07162; used by Dar et
     al., arXiv 2402.01054.
@@ -47,7 +48,8 @@ class MonaiLatentDiffusion(Generator):
         self.autoencoder.to(memory_format=self._format)  # type: ignore[call-overload]
         self.discriminator = networks.discriminator(config, spec)
         self.unet = networks.unet(config, spec)
-        self.schedule = Schedule(config)
+        flows = config.process == "rectified-flow"
+        self.schedule: Schedule | Flow = Flow(config) if flows else Schedule(config)
         self.register_buffer("latent_scale", torch.tensor(1.0))
         self.register_buffer("latent_low", torch.tensor(-1.0))
         self.register_buffer("latent_high", torch.tensor(1.0))
@@ -120,6 +122,8 @@ class MonaiLatentDiffusion(Generator):
         """Return the noising process of the scaled latents, and the noise that the U-Net finds."""
 
         def noise(x: Tensor, t: Tensor) -> Tensor:
+            if isinstance(self.schedule, Flow):  # of unit length elsewhere, not here
+                x = x * self.schedule.length(t, x)
             return self.schedule.split(x, self.unet(x, t).float(), t)[1]
 
         return Diffusion(
@@ -140,7 +144,8 @@ class MonaiLatentDiffusion(Generator):
         return x_0.clamp(self.latent_low, self.latent_high)
 
     def _ancestral(self, then: int) -> bool:
-        return self.config.sampler == "ddpm" and then >= 0
+        flows = isinstance(self.schedule, Flow)
+        return self.config.sampler == "ddpm" and then >= 0 and not flows
 
     def _round_trip(self, x: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
         posterior = self.encode(x)
@@ -195,7 +200,7 @@ class MonaiLatentDiffusion(Generator):
         self.latent_high.fill_(high * scale)
 
     def _diffusion_loss(self, posterior: Tensor, noise: Noise) -> dict[str, Tensor]:
-        t = noise.integers(self.config.timesteps)  # (B,)
+        t = self.schedule.draw(noise)  # (B,)
         return {"mse": self._errors(posterior, t, noise).mean()}
 
     def _errors(self, posterior: Tensor, t: Tensor, noise: Noise) -> Tensor:

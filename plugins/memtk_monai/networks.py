@@ -33,6 +33,21 @@ def check_shape(config: LatentDiffusionConfig, spec: ImageSpec) -> None:
         )
 
 
+def check_sides(name: str, spec: ImageSpec, unit: int) -> None:
+    """See that a network takes the images: every side is a multiple of `unit`.
+
+    Raises:
+        UserError: if not, with the nearest shape that is.
+    """
+    nearest = [unit * max(1, round(n / unit)) for n in spec.shape]
+    if list(spec.shape) != nearest:
+        asked, fits = ("x".join(map(str, shape)) for shape in (spec.shape, nearest))
+        raise UserError(
+            f"{name} cannot take images of {asked}: with these levels each side must be a multiple "
+            f"of {unit}.\nThe nearest shape that it takes is {fits}."
+        )
+
+
 def latent_shape(config: LatentDiffusionConfig, spec: ImageSpec) -> tuple[int, ...]:
     """Return the latents' shape (L, *s)."""
     factor = config.patch * 2 ** (len(config.channels) - 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from monai.networks.schedulers import DDPMScheduler
+from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 from torch import Tensor, nn
 
 from memtk.errors import UserError
+from memtk.noise import Noise
 from memtk_monai.config import LatentDiffusionConfig
 
 
@@ -26,11 +27,7 @@ class Schedule(nn.Module):
 
     def __init__(self, config: LatentDiffusionConfig) -> None:
         super().__init__()
-        if config.sampling_steps > config.timesteps:
-            raise UserError(
-                f"sampling_steps = {config.sampling_steps} is more than timesteps = "
-                f"{config.timesteps}: take {config.timesteps} at most"
-            )
+        _check_steps(config)
         ends: dict[str, Any] = {"beta_start": config.beta_start, "beta_end": config.beta_end}
         if config.beta_schedule == "cosine":
             ends = {}
@@ -38,6 +35,10 @@ class Schedule(nn.Module):
         self.prediction: Literal["epsilon", "v_prediction"] = config.prediction
         # Share of the signal's variance that is left at t = 0, ..., T - 1.
         self.register_buffer("kept", course.alphas_cumprod.float(), persistent=False)
+
+    def draw(self, noise: Noise) -> Tensor:
+        """Return a time (B,) for each row of a training step."""
+        return noise.integers(len(self.kept))
 
     def add_noise(self, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """Return x_t for each row's time `t` (B,)."""
@@ -90,3 +91,80 @@ class Schedule(nn.Module):
     def _amplitudes(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         kept = self.kept[t].reshape(-1, *[1] * (x.dim() - 1))
         return kept.sqrt(), (1 - kept).sqrt()
+
+
+class Flow(nn.Module):
+    """`x_t = (1 - s) x_0 + s eps` with s = t / T: the rectified flow of MONAI's RFlowScheduler.
+
+    The network predicts the velocity `x_0 - eps`, which is the same all along the line. Sampling
+    follows it in straight steps (Euler) from t = T, pure noise, to 0. Where `Schedule` has a share
+    of the variance, here both parts are weighted; divided by the length of the weights, x_t is the
+    same mixture with `kept = (1 - s)^2 / ((1 - s)^2 + s^2)`.
+
+    Reference: Liu et al., arXiv 2209.03003; times drawn by logit-normal: Esser et al., arXiv
+    2403.03206.
+    """
+
+    kept: Tensor
+
+    def __init__(self, config: LatentDiffusionConfig) -> None:
+        super().__init__()
+        _check_steps(config)
+        self._logit_normal = config.flow_times == "logit-normal"
+        self.steps = config.timesteps  # T
+        s = torch.arange(config.timesteps) / config.timesteps
+        self.register_buffer("kept", (1 - s) ** 2 / ((1 - s) ** 2 + s**2), persistent=False)
+
+    def draw(self, noise: Noise) -> Tensor:
+        """Return a time (B,) in [0, T) for each row of a training step."""
+        s = noise.normal().sigmoid() if self._logit_normal else noise.uniform()
+        return s * self.steps
+
+    def add_noise(self, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Return x_t for each row's time `t` (B,)."""
+        return self._monai().add_noise(x, eps, t.to(x.device))
+
+    def target(self, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Return the velocity, at any time."""
+        return x - eps
+
+    def split(self, x: Tensor, predicted: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Take x_t apart: return the predicted x_0 and eps."""
+        s = self._share(t, x)
+        return x + s * predicted, x - (1 - s) * predicted
+
+    def noise_in(self, x: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
+        """Return the eps that made x_t of `x_0`; t > 0."""
+        s = self._share(t, x)
+        return (x - (1 - s) * x_0) / s
+
+    def times(self, steps: int) -> list[int]:
+        """Return `steps` times, evenly spaced from T down."""
+        monai = self._monai()
+        monai.set_timesteps(steps)
+        return monai.timesteps.tolist()
+
+    def back(self, x_0: Tensor, eps: Tensor, now: int, then: int, fresh: Tensor | None) -> Tensor:
+        """Step along the line from time `now` to `then` < now; -1 is the clean image."""
+        s = max(then, 0) / self.steps
+        return (1 - s) * x_0 + s * eps
+
+    def length(self, t: Tensor, x: Tensor) -> Tensor:
+        """Return `sqrt((1 - s)^2 + s^2)`, shaped so that it multiplies x (B, ...)."""
+        s = self._share(t, x)
+        return ((1 - s) ** 2 + s**2).sqrt()
+
+    def _monai(self) -> RFlowScheduler:
+        # Made anew: it is a module that was never initialised, which no module can hold.
+        return RFlowScheduler(self.steps)
+
+    def _share(self, t: Tensor, x: Tensor) -> Tensor:
+        return (t.to(x) / self.steps).reshape(-1, *[1] * (x.dim() - 1))
+
+
+def _check_steps(config: LatentDiffusionConfig) -> None:
+    if config.sampling_steps > config.timesteps:
+        raise UserError(
+            f"sampling_steps = {config.sampling_steps} is more than timesteps = "
+            f"{config.timesteps}: take {config.timesteps} at most"
+        )

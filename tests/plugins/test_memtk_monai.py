@@ -3,18 +3,19 @@ from __future__ import annotations
 import pytest
 import torch
 from monai.losses import PatchAdversarialLoss
-from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
+from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, RFlowScheduler
 
 from memtk.config import build
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk.testing import check_generator
 from memtk.training.blocks import Blocks
 from memtk_monai.autoencoding import divergence, verdict
 from memtk_monai.config import LatentDiffusionConfig
 from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
-from memtk_monai.schedule import Schedule
+from memtk_monai.schedule import Flow, Schedule
 
 TINY = {
     "channels": (4, 8),
@@ -291,3 +292,77 @@ def test_with_batch_norm_the_adversarial_phase_is_never_split():
         model = make(MonaiLatentDiffusion2d, (16, 16), TINY, {"discriminator_norm": norm})
         assert model.phases()[1].whole_batch is whole
         assert any("running_mean" in key for key in model.state_dict()) is whole
+
+
+def flow(**asked):
+    layers = {"timesteps": 20, "sampling_steps": 5, "process": "rectified-flow"}
+    return Flow(build(LatentDiffusionConfig, layers, asked))
+
+
+def test_a_rectified_flow_goes_the_way_of_monai():
+    found, monai = flow(), RFlowScheduler(20)
+    monai.set_timesteps(5)
+    times = found.times(5)
+    assert times == monai.timesteps.tolist() == [20, 16, 12, 8, 4]
+    x = expected = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+    for now, then in zip(times, [*times[1:], -1], strict=True):
+        expected = monai.step(torch.sin(expected), now, expected, max(then, 0))[0]
+        x = found.back(*found.split(x, torch.sin(x), torch.full((3,), now)), now, then, None)
+    torch.testing.assert_close(x, expected)
+
+
+def test_what_a_rectified_flow_learns_leads_from_any_time_to_the_image():
+    found, t = flow(), torch.tensor([1.0, 7.5, 20.0])
+    x_0, eps = torch.randn(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
+    x = found.add_noise(x_0, eps, t)
+    torch.testing.assert_close(x[2], eps[2])
+    for part, true in zip(found.split(x, found.target(x_0, eps, t), t), (x_0, eps), strict=True):
+        torch.testing.assert_close(part, true, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.noise_in(x, x_0, t), eps, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("times", ["uniform", "logit-normal"])
+def test_the_times_of_a_flow_are_those_that_monai_draws(times):
+    torch.manual_seed(0)
+    drawn = flow(flow_times=times).draw(Noise(0, range(4000))) / 20
+    monai = RFlowScheduler(20, use_discrete_timesteps=False, sample_method=times)
+    theirs = monai.sample_timesteps(torch.zeros(4000, 1)) / 20
+    for share in (0.05, 0.25, 0.5, 0.75, 0.95):
+        assert abs(float(drawn.quantile(share) - theirs.quantile(share))) < 0.03
+
+
+def test_a_flow_shows_attacks_the_noise_of_a_process_of_unit_variance():
+    model = make(MonaiLatentDiffusion2d, (16, 16), TINY, {"patch": 2, "process": "rectified-flow"})
+    torch.nn.init.normal_(model.unet.out[2].conv.weight, std=0.1)
+    seen, t = model.diffusion(), torch.tensor([0, 300, 700, 999])
+    z, eps = (torch.randn(4, *model.latent_shape) for _ in range(2))
+    mixed = model.schedule.add_noise(z, eps, t)
+    length = model.schedule.length(t, z)
+    torch.testing.assert_close(seen.noised(z, eps, t), mixed / length, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        found = seen.noise(mixed / length, t)
+        velocity = model.unet(mixed, t)
+    s = (t / 1000).reshape(-1, 1, 1, 1)
+    torch.testing.assert_close(found, mixed - (1 - s) * velocity, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("clip", ["off", "range"])
+def test_a_rectified_flow_keeps_the_rules_of_generators(clip):
+    asked = {"process": "rectified-flow", "clip": clip}
+    check_generator(MonaiLatentDiffusion2d, asked, ImageSpec((32, 32)))
+
+
+def test_a_flow_learns_to_end_at_the_one_image_that_it_knows():
+    asked = {"process": "rectified-flow", "flow_times": "logit-normal", "latent_channels": 4}
+    model = make(MonaiLatentDiffusion2d, (16, 16), TINY, asked, {"sampling_steps": 20}).train()
+    z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).expand(8, -1, -1, -1)
+    posterior = torch.cat([z, torch.zeros_like(z)], 1)
+    adam = torch.optim.Adam(model.unet.parameters(), 5e-3)
+    for number in range(150):
+        adam.zero_grad()
+        model("diffusion", "unet", posterior, Noise(number, range(8)))["mse"].backward()
+        adam.step()
+    model.eval().decode = lambda x: x
+    with torch.no_grad():
+        ends = model.sample(Noise(0, range(4)))
+    assert float((ends - z[:4].clamp(-1, 1)).abs().mean()) < 0.2
