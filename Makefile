@@ -1,6 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+DEVELOP := .venv/.develop
+# what pip has to say to its own users would bury what memtk says to ours; errors are shown
+PIP := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 .PHONY: bench quick test check format docs leaderboard clean
 
@@ -11,22 +14,22 @@ bench: $(READY)  ## the main job: train, sample, embed, search, judge, report
 quick test: export OMP_NUM_THREADS := 1
 quick test: export OMP_WAIT_POLICY := PASSIVE
 quick test: export GOMP_SPINCOUNT := 0
-quick: $(READY)  ## what one runs between two changes: no training, no pictures, no coverage
+quick: $(DEVELOP)  ## what one runs between two changes: no training, no pictures, no coverage
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not slow" tests
 
-test: $(READY)  ## every test, with the coverage of memtk/
+test: $(DEVELOP)  ## every test, with the coverage of memtk/
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95
 
-check: $(READY)  ## lint, format and types
+check: $(DEVELOP)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy memtk plugins
 
-format: $(READY)
+format: $(DEVELOP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## the pages that are made from the code, and the site of all pages (build/site)
+docs: $(DEVELOP)  ## the pages that are made from the code, and the site of all pages (build/site)
 	$(BIN)/python docs/make_reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -36,8 +39,11 @@ leaderboard: $(READY)  ## the table of the results under benchmarks/results
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt  # what a bench needs
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint,docs]'
+	$(PIP) install --constraint constraints.txt --editable .
 	touch $(READY)
+
+$(DEVELOP): $(READY)  # the rest: tests, linters, pages
+	$(PIP) install --constraint constraints.txt --editable '.[test,lint,docs]'
+	touch $(DEVELOP)

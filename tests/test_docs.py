@@ -77,6 +77,17 @@ def test_the_readme_shows_both_commands():
     assert "make bench" in text and "make test" in text
 
 
+def test_a_bench_installs_what_it_needs_and_the_tests_the_rest():
+    def installs(target):
+        made = ["make", "--dry-run", "--always-make", target]
+        done = subprocess.run(made, cwd=ROOT, capture_output=True, text=True, check=True)
+        return re.findall(r"-m pip (.*) install .*--editable (\S+)", done.stdout)
+
+    quiet = "--disable-pip-version-check --quiet --quiet"  # errors are shown, warnings are not
+    assert installs("bench") == [(quiet, ".")]
+    assert installs("test") == [(quiet, "."), (quiet, "'.[test,lint,docs]'")]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_in_the_pages_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

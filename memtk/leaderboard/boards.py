@@ -25,9 +25,9 @@ class Board:
         dims: "2D" or "3D".
         conditions: what its numbers have in common.
         reasons: why it stands apart from other tables of the suite.
-        rows: in the order of their copy rate.
-        ranks: of the rows; None of rows of known truth, and of those without a copy rate or
-            without arrays that give it.
+        rows: in the order of their copy rate; last those whose images are unlike the data.
+        ranks: of the rows; None of rows of known truth, of those whose images are unlike the data,
+            and of those without a copy rate or without arrays that give it.
         columns: of numbers.
         cautions: what a reader must know first: rows of known truth that are missing or wrong.
         remedy: the command that adds the missing rows; empty if none are.
@@ -100,8 +100,11 @@ def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
 
 
 def _has_rank(row: Row) -> bool:
-    """Tell whether a row is ranked: its numbers follow from its arrays, and it is no control."""
-    return not row.truth and not row.unproven
+    """Tell whether a row is ranked.
+
+    Its numbers follow from its arrays, its images resemble the data, and it is no control.
+    """
+    return not (row.truth or row.unproven or row.unlike)
 
 
 def _kind(run: Run) -> str:
@@ -110,10 +113,10 @@ def _kind(run: Run) -> str:
     return benchmark(run) if suite is None else suite.name  # other versions of it are near
 
 
-def _order(row: Row) -> tuple[bool, float, float, str, str]:
+def _order(row: Row) -> tuple[bool, bool, float, float, str, str]:
     rate = row.copy_rate
     low, high = (rate.estimate, rate.high) if rate else (0.0, 0.0)
-    return rate is None, low, high, row.name, row.runs[0].digest
+    return bool(row.unlike), rate is None, low, high, row.name, row.runs[0].digest
 
 
 def benchmark(run: Run) -> str:

@@ -15,6 +15,9 @@ from memtk.results.measures import measures_of
 OWN = ("verdict", "quality", "attack", "run")
 """Groups of columns that are no protocol's. The copy rate and the exposed patients stand first."""
 
+FOLDED = {"quality": "quality", "attack": "membership attacks"}
+"""Groups of columns that a page shows when it is asked to, with their heads."""
+
 Value = Callable[[Result], float | None]
 Text = Callable[[Result], str]
 
@@ -51,12 +54,17 @@ class Shown:
     Args:
         value: the mean over the seeds, to sort by; None where there is none.
         text: the mean.
-        note: what belongs to it; of several seeds, the range.
+        notes: what belongs to it, a line each; of several seeds, the range first.
     """
 
     value: float | None
     text: str
-    note: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What belongs to it, in one line."""
+        return "; ".join(self.notes)
 
 
 def columns_of(rows: Iterable[Row]) -> list[Column]:
@@ -87,7 +95,7 @@ def shown(column: Column, row: Row) -> Shown:
     if len(values) < len(row.runs):
         notes.append(f"{len(values)} of {len(row.runs)} seeds")
     mean = fmean(values)
-    return Shown(mean, written(mean, column.unit), "; ".join(note for note in notes if note))
+    return Shown(mean, written(mean, column.unit), tuple(note for note in notes if note))
 
 
 def _range(values: Sequence[float], unit: str) -> str:
@@ -110,9 +118,9 @@ def copy_rate(row: Row) -> Shown:
     """Return the estimated copy rate with its interval."""
     rate = row.copy_rate
     if rate is None:
-        return Shown(None, "–", "not computed")
+        return Shown(None, "–", ("not computed",))
     low, high = share(rate.low).removesuffix(" %"), share(rate.high)
-    return Shown(rate.estimate, share(rate.estimate), f"{low} to {high}")
+    return Shown(rate.estimate, share(rate.estimate), (f"{low} to {high}",))
 
 
 def exposed(row: Row) -> Shown:
@@ -120,8 +128,8 @@ def exposed(row: Row) -> Shown:
     found = row.exposed
     if found is None:
         old = any(run.result.last.evidence.n_mem is not None for run in row.runs)
-        return Shown(None, "–", "not computed" if old else "not tested")
-    return Shown(found.low / max(1, found.of), f"{found.low} to {found.high}", f"of {found.of}")
+        return Shown(None, "–", ("not computed" if old else "not tested",))
+    return Shown(found.low / max(1, found.of), f"{found.low} to {found.high}", (f"of {found.of}",))
 
 
 def _first_measures(results: Sequence[Result]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from memtk.leaderboard.collection import Run
 from memtk.results import Exposed, Result, Used
 from memtk.results.collect import key_of
+from memtk.results.formats import share
 from memtk.results.verdicts import Verdict, verdict
 
 CONTROLS = {"copycat": "about 100 %", "independent": "about 0 %"}
@@ -79,8 +80,8 @@ class Row:
         said = []
         if self.variant:
             said.append(self.variant)
-        if self.unproven:
-            said.append(f"no rank: {self.unproven}")
+        if self.unproven or self.unlike:
+            said.append(f"no rank: {self.unproven or self.unlike}")
         for result in (run.result for run in self.runs):
             said += [f"epsilon {result.privacy.epsilon:.3g}"] if result.privacy else []
             said += ["chosen by a score and judged anew"] if result.last.reevaluated else []
@@ -110,6 +111,23 @@ class Row:
     def unproven(self) -> str:
         """Why it has no rank; empty where the copy rate of every seed was recomputed."""
         return next((run.unproven for run in self.runs if run.unproven), "")
+
+    @property
+    def unlike(self) -> str:
+        """Why its images are unlike the data, and it has no rank; empty of all others.
+
+        What resembles nothing cannot be a copy: a low copy rate is then no merit. A row of which
+        any seed is so is not ranked. What must be so of a control is no matter of quality.
+        """
+        for run in self.runs if not self.truth else ():
+            comparable = run.result.last.evidence.comparable
+            if comparable and (test := comparable.unlike):
+                return (
+                    "its images are unlike the data, farther from the training images than those "
+                    f"of strangers (p = {test.p:.2g}, {share(test.size)} of the largest possible "
+                    "distance): what resembles nothing cannot be a copy"
+                )
+        return ""
 
     @property
     def copy_rate(self) -> Interval | None:

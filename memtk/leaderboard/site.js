@@ -1,5 +1,5 @@
 
-// Without this script every table is there, in the order of the copy rate.
+// Without this script every table is there, unfolded, in the order of the copy rate.
 "use strict";
 const form = document.querySelector(".filters");
 const read = () => new URLSearchParams(location.hash.slice(1));
@@ -49,6 +49,12 @@ function apply() {
   for (const cell of document.querySelectorAll("[data-group]")) {
     off(cell, Boolean(protocol) && cell.dataset.group !== protocol);
   }
+  for (const box of form.querySelectorAll("[type=checkbox]")) {
+    box.checked = state.has(box.name);
+    for (const cell of document.querySelectorAll(`[data-fold="${box.name}"]`)) {
+      off(cell, !box.checked);
+    }
+  }
   const key = (state.get("sort") || "").replace(/^-/, "");
   const down = (state.get("sort") || "").startsWith("-");
   for (const table of document.querySelectorAll("table.board")) sort(table, key, down);
@@ -68,8 +74,9 @@ for (const table of document.querySelectorAll("table.board")) {
     head.append(button);
   }
 }
-for (const select of form.elements) {
-  select.addEventListener("change", () => change({[select.name]: select.value}));
+for (const input of form.elements) {
+  const value = () => input.type === "checkbox" ? input.checked && "shown" : input.value;
+  input.addEventListener("change", () => change({[input.name]: value()}));
 }
 form.hidden = false;
 window.addEventListener("hashchange", apply);

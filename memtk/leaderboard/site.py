@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from memtk.files import replacing, write_text
 from memtk.folders import claim, remove, sweep
 from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Run
-from memtk.leaderboard.columns import OWN, columns_of, copy_rate, exposed, shown
+from memtk.leaderboard.columns import FOLDED, OWN, columns_of, copy_rate, exposed, shown
 from memtk.leaderboard.rows import make_rows
 from memtk.leaderboard.tables import RULE, markdown, spreadsheet
 from memtk.report.page import open_templates, style
@@ -61,6 +62,7 @@ def write_site(collection: Collection, out: Path, *, with_pictures: bool = False
 
 def index_page(boards: list[Board], collection: Collection) -> str:
     """Return the page with every table."""
+    groups = {column.group for board in boards for column in board.columns}
     return render(
         "index.html",
         title="Leaderboard",
@@ -68,8 +70,9 @@ def index_page(boards: list[Board], collection: Collection) -> str:
         refused=collection.refused,
         suites=sorted({board.suite for board in boards}),
         dims=sorted({board.dims for board in boards}),
-        protocols=["verdict", *sorted({c.group for b in boards for c in b.columns} - {*OWN})],
+        protocols=["verdict", *sorted(groups - {*OWN})],
         own=OWN,
+        folded=[pair for pair in FOLDED.items() if pair[0] in groups],
         runs=len(collection.runs),
         rule=RULE,
         shown=shown,
@@ -145,14 +148,21 @@ def render(template: str, **values: Any) -> str:
     css = style() + Markup((_HERE / "site.css").read_text(encoding="utf-8"))
     script = (_HERE / "site.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        open_templates(_HERE)
-        .get_template(template)
-        .render(
-            css=css,
-            script=Markup(script),
-            script_hash=f"sha256-{digest}",
-            version=__version__,
-            **values,
-        )
+    environment = open_templates(_HERE)
+    environment.filters["breakable"] = breakable
+    return environment.get_template(template).render(
+        css=css,
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        version=__version__,
+        **values,
     )
+
+
+def breakable(name: str) -> Markup:
+    """Let a long name be broken where its parts meet, and nowhere else.
+
+    >>> str(breakable("fid[ntxent2d]"))
+    'fid<wbr>[ntxent2d]'
+    """
+    return Markup("<wbr>").join(re.split(r"(?<=[-+.,])|(?=\[)", name))

@@ -118,6 +118,10 @@ class GroupTest(StoredRecord):
     nearer: bool | None = None
 
 
+UNLIKE = 0.5
+"""Distance from which synthetic images are unlike the data, in [0, 1]: see `Comparable.unlike`."""
+
+
 class Comparable(StoredRecord):
     """Whether those that are compared are alike but for what was memorized.
 
@@ -128,6 +132,17 @@ class Comparable(StoredRecord):
 
     population: GroupTest | None = None
     synthetic: GroupTest | None = None
+
+    @property
+    def unlike(self) -> GroupTest | None:
+        """The test of the synthetic images, where these are unlike the data; None where not.
+
+        Those that are no copies are farther from the training images than strangers are, beyond
+        doubt (p <= 0.01), and by at least `UNLIKE` of the largest possible distance.
+        """
+        test = self.synthetic
+        far = test is not None and not test.nearer and test.p <= 0.01 and test.size >= UNLIKE
+        return test if far else None
 
 
 class ThresholdRates(StoredRecord):

@@ -48,12 +48,13 @@ def tree():
     """`tree("monai2d", rate=(0.1, 0.0, 0.2), seed=1, ...)`: a valid result as JSON reads it.
 
     Further: `plugin`, `config` of the generator, `copies`, `exposed`, `mitigations` (names),
-    `quality`, and any other field of a result, laid over it.
+    `quality`, `synthetic` (p, size, nearer: those that are no copies against strangers), and any
+    other field of a result, laid over it.
     """
 
     def make(
         name="monai2d", *, rate=(0.1, 0.0, 0.2), plugin="monai", config=None, copies=0, exposed=0,
-        mitigations=(), quality=None, **changes,
+        mitigations=(), quality=None, synthetic=None, **changes,
     ):  # fmt: skip
         interval = rate and dict(zip(("estimate", "low", "high"), rate, strict=True))
         made = fakes.result(
@@ -75,6 +76,9 @@ def tree():
             timing={"training": 2.5},
         ).model_dump(mode="json")
         made["checkpoints"][0]["quality"] = quality or {}
+        if synthetic is not None:
+            test = dict(zip(("p", "size", "nearer"), synthetic, strict=True))
+            made["checkpoints"][0]["evidence"]["comparable"] = {"synthetic": test}
         return merge(made, changes)
 
     return make

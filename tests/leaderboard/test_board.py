@@ -103,6 +103,39 @@ def test_rows_are_ordered_by_copy_rate_and_ties_not_ranked_apart(runs):
     ]
 
 
+FAR = (0.0005, 0.9, False)
+"""What the test of the synthetic images against strangers gives for noise."""
+
+
+def test_images_that_resemble_nothing_are_shown_last_and_not_ranked(runs):
+    entries = {
+        "noise": {"rate": (0.0, 0.0, 0.05), "synthetic": FAR},
+        "other": {"rate": (0.3, 0.2, 0.4), "synthetic": (0.0005, 0.9, True)},  # as blur is
+        "apart": {"rate": (0.1, 0.05, 0.15), "synthetic": (0.0005, 0.3, False)},
+        "some": {"rate": (0.5, 0.45, 0.6), "synthetic": (0.03, 0.9, False)},
+    }
+    [board] = make_boards(runs(*entries.items()))
+    assert [(row.name, str(rank)) for row, rank in zip(board.rows, board.ranks, strict=True)] == [
+        ("independent", "None"), ("apart", "1"), ("other", "2"), ("some", "3"),
+        ("copycat", "None"), ("noise", "None"),
+    ]  # fmt: skip
+    said = board.rows[-1].remarks
+    assert said.startswith("no rank: its images are unlike the data") and "90 %" in said
+
+
+def test_one_seed_that_resembles_nothing_keeps_a_row_from_a_rank(runs):
+    entries = (("gan", {}), ("gan", {"seed": 1, "synthetic": FAR}))
+    [board] = make_boards(runs(*entries))
+    assert [str(rank) for rank in board.ranks] == ["None"] * 3
+    assert board.rows[-1].seeds == "0, 1" and board.rows[-1].unlike
+
+
+def test_a_control_stays_what_it_is_whatever_its_images_resemble(runs):
+    control = {"plugin": "toy", "rate": (0.0, 0.0, 0.1), "synthetic": FAR}
+    [board] = make_boards(runs(("independent", control), truth=False))
+    assert not board.rows[0].unlike and board.rows[0].truth
+
+
 def test_a_table_without_known_truth_says_so_and_how_to_add_it(runs):
     [board] = make_boards(runs(("monai2d", {}), ("copycat", {"plugin": "toy", "rate": (1, 1, 1)}),
                                truth=False))  # fmt: skip

@@ -1,4 +1,4 @@
-"""The site as a reader uses it: sorted by a click, filtered, a run's page followed.
+"""The site as a reader uses it: sorted, filtered, unfolded, on a phone, in the dark.
 
 Chromium is driven by its own protocol over two pipes, so that nothing need be installed beside it.
 """
@@ -152,6 +152,7 @@ HEADS = "[...document.querySelectorAll('[aria-sort]')].map(h => h.getAttribute('
 def test_a_click_sorts_and_a_second_one_turns_round(browser, page):
     browser.open(page)
     browser.expect(ROWS, ["apart", "independent", "monai2d", "other", "copycat"])
+    browser.click("input[name=quality]")
     fid = "section:nth-of-type(2) th[data-key='quality fid'] button"
     browser.click(fid)
     browser.expect(ROWS, ["apart", "monai2d", "other", "independent", "copycat"])
@@ -187,6 +188,95 @@ def test_tables_are_filtered_by_suite_dimension_and_protocol(browser, page):
     browser.expect(groups, ["dar"])
 
 
+FOLDED = (
+    "[...document.querySelectorAll('[data-fold=quality]')]"
+    ".map(c => getComputedStyle(c).display === 'none').join()"
+)
+
+
+def test_quality_is_folded_until_it_is_asked_for(browser, page):
+    browser.open(page)
+    cells = browser.evaluate("document.querySelectorAll('[data-fold=quality]').length")
+    assert cells == 6  # two heads and four rows
+    browser.expect(FOLDED, ",".join(["true"] * cells))
+    browser.click("input[name=quality]")
+    browser.expect(FOLDED, ",".join(["false"] * cells))
+    browser.evaluate("location.hash = '#suite=phantom2d'")
+    browser.expect(FOLDED, ",".join(["true"] * cells))
+    assert not browser.evaluate("document.querySelector('input[name=attack]')")  # none was run
+
+
+@pytest.fixture
+def wide(write, browser, tmp_path):
+    """A page with many columns and long names, and the screen that it is seen on."""
+    quality = {f"measure{number}[ntxent2d]": 1 / (number + 3) for number in range(8)}
+    entries = (
+        ("monai2d", {"quality": quality, "mitigations": ("augment", "release-filter")}),
+        ("monai2d", {"seed": 1, "quality": quality, "mitigations": ("augment", "release-filter")}),
+        ("noise", {"synthetic": (0.0005, 0.9, False), "quality": quality}),
+    )
+    page = write_site(collect(write(*entries)), tmp_path / "wide")
+
+    def screen(width, scheme="light"):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser("Emulation.setDeviceMetricsOverride", **size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser("Emulation.setEmulatedMedia", features=features)
+        browser.open(page)
+        browser.evaluate("location.hash = '#quality=shown'")
+        browser.expect("document.querySelector('input[name=quality]').checked", True)
+
+    yield screen
+    browser("Emulation.clearDeviceMetricsOverride")
+    browser("Emulation.setEmulatedMedia", features=[])
+
+
+ALONGSIDE = (
+    "(() => { const s = document.querySelector('.scroll'); s.scrollLeft = 1e6;"
+    "const inside = c => { const r = c.getBoundingClientRect();"
+    "return r.left >= 0 && r.right <= innerWidth; };"
+    "return [s.scrollLeft > 0, ...[...s.querySelectorAll('tbody tr')].map("
+    "r => inside(r.cells[0]) && inside(r.cells[1]) && inside(r.cells[r.cells.length - 1]))]; })()"
+)
+TALLEST = (
+    "Math.max(...[...document.querySelectorAll('table.board tbody tr > *')].map("
+    "c => { const r = document.createRange(); r.selectNodeContents(c);"
+    "return Math.round(r.getBoundingClientRect().height"
+    " / parseFloat(getComputedStyle(c).lineHeight)); }))"
+)
+
+
+@pytest.mark.parametrize("width", [400, 1000, 1400])
+def test_rank_and_generator_stay_in_view_and_no_cell_has_five_lines(browser, wide, width):
+    wide(width)
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.evaluate(ALONGSIDE) == [True] * 5
+    assert browser.evaluate(TALLEST) <= 4
+
+
+BRIGHTNESS = (
+    "(() => { const light = c => { const [r, g, b] = c.match(/[\\d.]+/g);"
+    "return (0.3 * r + 0.6 * g + 0.1 * b) / 255; };"
+    "const style = e => getComputedStyle(document.querySelector(e));"
+    "return ['body', 'table.board tbody th', 'tr.truth td', '.filters'].map("
+    "e => [light(style(e).backgroundColor), light(style(e).color)]); })()"
+)
+
+
+@pytest.mark.parametrize("scheme", ["light"])
+def test_the_page_follows_the_light_of_the_system(browser, wide, scheme):
+    wide(1000, scheme)
+    for paper, ink in browser.evaluate(BRIGHTNESS):
+        assert (paper < 0.25 and ink > 0.6) if scheme == "dark" else (paper > 0.9 and ink < 0.3)
+
+
+def test_a_row_that_is_not_ranked_leads_to_its_reason(browser, wide):
+    wide(1400)
+    assert "unlike the data" in browser.evaluate("document.querySelector('tr.unlike').innerText")
+    browser.click("tr.unlike th a")
+    browser.expect("document.querySelector('p.note:target').innerText.includes('no rank')", True)
+
+
 def test_a_link_brings_back_what_was_seen(browser, page):
     browser.open(page)
     browser.evaluate("location.hash = '#suite=phantom2d&sort=-copy_rate'")
@@ -209,4 +299,5 @@ def test_without_the_script_every_table_is_there(browser, page):
     assert browser.evaluate("document.querySelectorAll('section.board').length") == 2
     assert browser.evaluate("document.querySelector('form').hidden")
     assert browser.evaluate("document.querySelectorAll('th button').length") == 0
+    assert "true" not in browser.evaluate(FOLDED)
     browser("Emulation.setScriptExecutionDisabled", value=False)
