@@ -12,11 +12,11 @@ from typing import Any
 from memtk.auditing.lists import COPIES, EXPOSED
 from memtk.errors import UserError
 from memtk.files import explain, write_text
+from memtk.report.counts import counts_of_audit
+from memtk.report.next_steps import NextStep, audit_steps
 from memtk.report.page import render
 from memtk.report.terminal import audit_summary
-from memtk.results import Audit, Evidence
-from memtk.results.formats import many, part, share
-from memtk.results.sentences import TITLES, copy_rate, exposed_range
+from memtk.results import Answer, Audit, Evidence, answer_audit
 from memtk.results.sentences import explain as in_words
 
 
@@ -157,60 +157,38 @@ class AuditResult:
             write_text(Path(path), text + "\n")
         return text
 
+    @property
+    def answer(self) -> Answer:
+        """The answer to "May these images be released?", its two numbers, and why."""
+        return answer_audit(self.audit)
+
+    @property
+    def next_steps(self) -> list[NextStep]:
+        """What can be done now, each with the whole command where one does it."""
+        return audit_steps(self.audit, self.folder, paths=True)
+
     def __rich__(self) -> Any:
         """Return what `rich` prints."""
-        return audit_summary(self.audit)
+        return audit_summary(self.audit, self.folder)
 
     def __repr__(self) -> str:
-        lines = [f"{TITLES[self.outcome]}: {self.reasons[0]}", *self.reasons[1:]]
-        lines += [f"{name}: {value}" for name, value in self._figures()]
+        said = self.answer
+        lines = [f"{said.badge}: {said.first}", *said.numbers, *(f"- {why}" for why in said.why)]
+        steps = self.next_steps
+        lines += ["What now:"] if steps else []
+        for step in steps:
+            lines += [f"- {step.said}", *(f"    {line}" for line in step.command.splitlines())]
         return "\n".join([*lines, f"report: {self.report()}"])
 
     def _repr_html_(self) -> str:
         """Return a card for a notebook. It names no file and no patient."""
         return render(
             "card.html",
-            outcome=self.outcome,
-            title=TITLES[self.outcome],
-            reasons=self.reasons,
-            figures=self._figures(),
+            said=self.answer,
+            steps=audit_steps(self.audit, self.folder, paths=False),
+            groups=counts_of_audit(self.audit),
             explanation=self.explanation,
         )
-
-    def _figures(self) -> list[tuple[str, str]]:
-        """Return the numbers that matter, with what they are."""
-        audit, found = self.audit, self._found
-        n, m = audit.counts["training"].images, audit.counts["synthetic"].images
-        rows = [
-            ("copy rate", copy_rate(found) or "not computed"),
-            ("patients", exposed_range(found) or "not tested"),
-        ]
-        if found.copy_rate_upper_bound is not None:
-            rows.append(("copy rate at most", share(found.copy_rate_upper_bound)))
-        named = found.copies
-        if named is None:
-            rows.append(("flagged as copies", part(found.n_copies, m, "synthetic image")))
-        else:
-            rows.append(
-                (
-                    "named as copies",
-                    f"{named.sure} for sure, {named.suspect} suspect of "
-                    f"{many(m, 'synthetic image')}; without a model, at least {named.at_least}",
-                )
-            )
-        if audit.selftest and audit.selftest.sensitivity.conformal.n:
-            noticed = audit.selftest.sensitivity.conformal
-            rows.append(("planted copies noticed", part(noticed.count, noticed.n, "planted copy")))
-        null = share(found.reference_null)
-        rows.append(
-            (
-                "reference rule (dar)",
-                f"{many(found.reference_n_mem, 'training image')} of {n} memorized "
-                f"({share(found.reference_n_mem / n)}; "
-                f"a generator that has memorized nothing scores about {null})",
-            )
-        )
-        return rows
 
     def _pairs(self, name: str, image: str, nearest: str) -> list[Pair]:
         path = self.folder / name

@@ -144,7 +144,7 @@ def audit(
     if finished is None:
         return
     write_json(finished.audit.model_dump_json(indent=1), json_file)
-    terminal.end(audit_summary(finished.audit), finished.report)
+    terminal.end(audit_summary(finished.audit, finished.folder), finished.report)
     context.exit(EXITS[finished.audit.verdict.outcome])
 
 
@@ -291,5 +291,5 @@ def release(
     left = f"{made.kept} synthetic images are left, {made.dropped} were taken away: {made.manifest}"
     console.print(left, highlight=False, soft_wrap=True)
     console.print(f"{VOID} This is the second audit:", style="yellow", highlight=False)
-    terminal.end(audit_summary(second.audit), second.report)
+    terminal.end(audit_summary(second.audit, second.folder), second.report)
     context.exit(EXITS[second.audit.verdict.outcome])

@@ -152,7 +152,7 @@ def bench(
     if dry_run:
         terminal.end(shown)
     elif run is not None:
-        terminal.end(summary(run.results), run.report)
+        terminal.end(summary(run.results, run.folder), run.report)
 
 
 def asked(options: dict[str, Any]) -> dict[str, Any]:

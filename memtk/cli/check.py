@@ -116,8 +116,8 @@ class _Population:
 
     def findings(self, test: Exchangeability | None) -> list[Finding]:
         from memtk.data.checks.findings import Finding
+        from memtk.results.case import ALIKE
         from memtk.results.formats import share
-        from memtk.results.reasons import ALIKE
 
         if test is None:
             return []

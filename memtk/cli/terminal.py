@@ -52,7 +52,7 @@ class Terminal:
 
     def end(self, shown: RenderableType, report: Path | None = None) -> None:
         """Print what was found, and where the page lies."""
-        self.found.print(shown)
+        self.found.print(shown, crop=False)
         if report is not None:
             self.found.print(f"report: {report}", highlight=False, soft_wrap=True)
 

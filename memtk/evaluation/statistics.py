@@ -33,7 +33,7 @@ from memtk.results import (
     RateInterval,
     ThresholdRates,
 )
-from memtk.results.reasons import ALIKE, BLUR
+from memtk.results.case import ALIKE, BLUR
 
 ALL_FOUND = np.full(10_000, np.inf)
 """Similarity of planted copies where none were made: every copy is taken as found."""

@@ -22,9 +22,9 @@ from memtk.leaderboard.tables import RULE, markdown, spreadsheet
 from memtk.report.page import open_templates, style
 from memtk.report.provenance import provenance_of
 from memtk.results import Result
+from memtk.results.answer import headline
 from memtk.results.collect import REPORT
 from memtk.results.measures import Measured, main_measures, measures_of, named_measures
-from memtk.results.sentences import headline
 from memtk.results.validate import FILE
 from memtk.results.verdicts import verdict
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from memtk.data.images import StoredImages
 from memtk.registry import Registry
+from memtk.report.counts import counts_of_audit
 from memtk.report.identity import read_key
+from memtk.report.next_steps import audit_steps
 from memtk.report.page import Page, Section, make_section, write_page
 from memtk.report.pictures import find_pairs
 from memtk.report.plugin_sections import PluginSections, run_of
@@ -19,19 +21,19 @@ from memtk.report.sections import (
     selftest_section,
     similarities_section,
 )
-from memtk.results import Audit, explain, has_arrays, read_arrays, read_audit, read_run_file
+from memtk.results import (
+    Audit,
+    answer_audit,
+    explain,
+    has_arrays,
+    read_arrays,
+    read_audit,
+    read_run_file,
+)
 from memtk.results.formats import many
-from memtk.results.measures import audit_measures, main_measures
-from memtk.results.sentences import TITLES, copy_rate, exposed_range
 
 ARRAYS = "audit"
 """The group of arrays.h5 with what the audit was computed from."""
-
-_SENTENCES = {
-    "pass": "What was found, and what could not be excluded, is within the policy.",
-    "fail": "More was found than the policy tolerates.",
-    "inconclusive": "Nothing was found that fails, but what a pass needs could not be shown.",
-}
 
 
 def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
@@ -88,7 +90,7 @@ def audit_section(
     if audit.data:
         pairs = None
         if arrays and images:
-            pairs = find_pairs(arrays, images["training"], images["synthetic"], key, "synthetic")
+            pairs = find_pairs(arrays, images, key, "synthetic")
         parts.append(pairs_section(pairs, audit.data, tau, arrays))
     if audit.selftest:
         parts.append(selftest_section(audit.selftest))
@@ -104,12 +106,10 @@ def audit_section(
         parts=parts,
         css="only audit",
         audit=audit,
-        policy=audit.policy,
-        badge=TITLES[audit.verdict.outcome],
-        numbers=(copy_rate(audit.evidence), exposed_range(audit.evidence)),
-        sentence=_SENTENCES[audit.verdict.outcome],
+        said=answer_audit(audit),
+        steps=audit_steps(audit, folder, paths=False),
+        groups=counts_of_audit(audit),
         explanation=explain(audit),
-        measures=main_measures(audit_measures(audit)),
     )
 
 

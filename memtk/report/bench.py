@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from memtk.data.images import StoredImages, open_images
@@ -11,6 +12,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ReportRun
 from memtk.memorization import roc, scores_of
 from memtk.registry import Registry
+from memtk.report.counts import counts_of_cell
 from memtk.report.effects import effects_in_words
 from memtk.report.figures import (
     Spot,
@@ -22,7 +24,16 @@ from memtk.report.figures import (
     draw_quality,
 )
 from memtk.report.identity import read_key
-from memtk.report.page import Figure, Page, Section, figure_section, make_section, write_page
+from memtk.report.next_steps import cell_steps
+from memtk.report.page import (
+    Figure,
+    Page,
+    Section,
+    figure_section,
+    figures_of,
+    make_section,
+    write_page,
+)
 from memtk.report.pictures import Pairs, find_pairs
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of, repeat_command
@@ -38,16 +49,15 @@ from memtk.report.sections import (
 from memtk.results import (
     Result,
     Run,
+    answer_cell,
+    answer_run,
     contradiction,
     has_arrays,
-    headline,
     read_arrays,
     read_run,
-    verdict,
 )
-from memtk.results.measures import main_measures, measures_of, named_measures
+from memtk.results.measures import measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
-from memtk.results.sentences import copy_rate, exposed_range
 
 
 def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
@@ -69,22 +79,26 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
             f"no cell of {run_folder} is finished, so there is nothing to report: "
             "run the same memtk bench command again"
         )
-    key, several = read_key(run.folder), len(run.results) > 1
-    command, plugins = repeat_command(run.file.recipe), PluginSections(registry)
-    cells = [
-        cell_section(run.folder, result, key, plugins, "" if number else command, several)
-        for number, result in enumerate(run.results)
-    ]
+    key, plugins = read_key(run.folder), PluginSections(registry)
+    cells = [cell_section(run, result, key, plugins) for result in run.results]
+    several = len(run.results) > 1
     comparison = [comparison_section(compare_cells(run.results))] if several else []
     fdr = run.results[0].last.evidence.fdr
-    sections = [overview_section(run, fdr), *comparison, *cells, reading_section(fdr)]
+    sections = [overview_section(run), *comparison, *cells, reading_section(fdr)]
     return write_page(run.folder, Page(_title(run), _lead(run), tuple(sections)))
 
 
-def overview_section(run: Run, fdr: float) -> Section:
+def overview_section(run: Run) -> Section:
     """Return what is not finished, and a line on each of several cells."""
-    cells = [(_anchor(result), result, verdict(result), headline(result)) for result in run.results]
-    return make_section("overview", "", "overview.html", cells=cells, missing=run.missing, fdr=fdr)
+    cells = [(_anchor(result), result, answer_cell(result)) for result in run.results]
+    return make_section(
+        "overview",
+        "",
+        "overview.html",
+        cells=cells,
+        missing=run.missing,
+        first=answer_run(run.results),
+    )
 
 
 def comparison_section(comparison: Comparison) -> Section:
@@ -110,43 +124,38 @@ def draw_side_by_side(comparison: Comparison) -> list[Figure]:
             if quality is not None and side.exposed is not None:
                 ends = side.exposed.low / side.exposed.of, side.exposed.high / side.exposed.of
                 shares.append(Spot(side.cell, quality, ends[0], ends))
-        drawn = draw_comparison(
+        draw = partial(
+            draw_comparison,
             [View("Copy rate", rates), View("Training patients exposed", shares)],
             [side.cell for side in found.sides],
             name,
             way_of(found.better[name]),
             found.real[name],
         )
-        if drawn is not None:
-            caption = (
-                "Lines: intervals; the dot of the exposed patients is the lower end. Cells whose "
-                "intervals overlap cannot be told apart by these numbers. Dotted: what real "
-                f"images score in {name}."
-            )
-            return [Figure(drawn, f"Memorization of every cell against {name}", caption)]
+        caption = (
+            "Lines: intervals; the dot of the exposed patients is the lower end. Cells whose "
+            "intervals overlap cannot be told apart by these numbers. Dotted: what real "
+            f"images score in {name}."
+        )
+        if figures := figures_of(draw, f"Memorization of every cell against {name}", caption):
+            return figures
     return []
 
 
-def cell_section(
-    folder: Path,
-    result: Result,
-    key: bytes,
-    plugins: PluginSections,
-    command: str = "",
-    several: bool = False,
-) -> Section:
+def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) -> Section:
     """Return all that the page shows of a cell.
 
     Args:
-        folder: of the run.
+        run: that it is of; the first of its cells shows the command that repeats it.
+        result: of the cell, which is called by its name where there are several.
         key: of the run.
         plugins: bring sections of their own.
-        command: that repeats the run; shown once a page.
-        several: whether it is one of several cells, and is called by its name.
 
     Raises:
         UserError: if a file is damaged, naming it.
     """
+    folder, several = run.folder, len(run.results) > 1
+    command = repeat_command(run.file.recipe) if result is run.results[0] else ""
     path = folder / "cells" / result.cell / "arrays.h5"
     tau, validation = result.last.evidence.tau, result.data.counts["validation"].images
     paper, images = counterpart(result), cell_images(folder, result)
@@ -172,11 +181,10 @@ def cell_section(
         parts=[*shown, provenance_section(provenance_of(result), command)],
         css="" if several else "only",
         result=result,
-        verdict=verdict(result),
-        headline=headline(result),
+        said=answer_cell(result),
+        steps=cell_steps(result, folder, run.file.recipe, paths=False),
+        groups=counts_of_cell(result),
         contradiction=contradiction(result.membership, result.privacy),
-        numbers=(copy_rate(result.last.evidence), exposed_range(result.last.evidence)),
-        measures=main_measures(measures_of(result, result.last)),
         paper=sentence(paper) if paper else "",
     )
 
@@ -240,7 +248,7 @@ def attack_curves(result: Result, path: Path) -> list[Figure]:
         "chance"
     )
     caption = "On grey ground: rates that the non-member patients are too few for."
-    return _figures(draw_attacks(curves, patients), alt, caption)
+    return figures_of(lambda: draw_attacks(curves, patients), alt, caption)
 
 
 def _pairs(
@@ -249,7 +257,7 @@ def _pairs(
     if not images:
         return None
     arrays = read_arrays(path, result.last.label)
-    return find_pairs(arrays, images["training"], images["synthetic"], key, _synthetic(result))
+    return find_pairs(arrays, images, key, _synthetic(result))
 
 
 def _run(result: Result, path: Path, images: Mapping[str, StoredImages], key: bytes) -> ReportRun:
@@ -285,7 +293,7 @@ def _checkpoints(result: Result) -> Section:
         result=result,
         rows=found,
         measures=list(known.values()),
-        figures=_figures(draw_checkpoints(result), alt),
+        figures=figures_of(lambda: draw_checkpoints(result), alt),
     )
 
 
@@ -297,7 +305,6 @@ def _quality(result: Result) -> Section | None:
         "Memorization, and every measure of quality with the line of real images, at each "
         "checkpoint"
     )
-    drawn = draw_quality(result, rows)
     return make_section(
         "quality",
         "Quality and diversity",
@@ -305,7 +312,11 @@ def _quality(result: Result) -> Section | None:
         result=result,
         measures=rows,
         features=features_word(result),
-        figures=_figures(drawn, alt, "Dashed: real images in the place of the synthetic ones."),
+        figures=figures_of(
+            lambda: draw_quality(result, rows),
+            alt,
+            "Dashed: real images in the place of the synthetic ones.",
+        ),
     )
 
 
@@ -330,7 +341,9 @@ def _privacy(result: Result) -> Section | None:
 
 
 def _training(result: Result) -> Section | None:
-    figures = _figures(draw_losses(result.training), "Loss curves of every training phase")
+    figures = figures_of(
+        lambda: draw_losses(result.training), "Loss curves of every training phase"
+    )
     note, r = "", result.reconstruction
     if r:
         note = (
@@ -339,10 +352,6 @@ def _training(result: Result) -> Section | None:
             "better says that the autoencoder itself has overfitted."
         )
     return figure_section("training", "Training", *figures, note=note) if figures or note else None
-
-
-def _figures(uri: str | None, alt: str, caption: str = "") -> list[Figure]:
-    return [] if uri is None else [Figure(uri, alt, caption)]
 
 
 def _anchor(result: Result) -> str:

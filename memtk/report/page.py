@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from memtk import __version__
 from memtk.files import write_text
-from memtk.results.formats import duration, interval, many, number, percent, share, unbroken
+from memtk.report.figures.style import narrow
+from memtk.results.formats import duration, interval, many, number, share, unbroken
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,12 +28,23 @@ class Figure:
         alt: what it shows, for readers who do not see it.
         caption: how to read it.
         width: on the page in CSS pixels; 0 for all of it.
+        narrow: the same for a phone; empty for none.
     """
 
     uri: str
     alt: str
     caption: str = ""
     width: int = 0
+    narrow: str = ""
+
+
+def figures_of(draw: Callable[[], str | None], alt: str, caption: str = "") -> list[Figure]:
+    """Return what is drawn as a figure, for wide pages and for phones; nothing of None."""
+    uri = draw()
+    if uri is None:
+        return []
+    with narrow():
+        return [Figure(uri, alt, caption, narrow=draw() or "")]
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,6 @@ def open_templates(*folders: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": lambda fraction: unbroken(percent(fraction)),
         "share": lambda fraction: unbroken(share(fraction)),
         "interval": lambda r, confidence: unbroken(interval(r.low, r.high, confidence)),
         "many": many,

@@ -135,7 +135,7 @@ def _picture(
 
 @dataclass(frozen=True)
 class Pair:
-    """A training image and the synthetic image nearest to it.
+    """A training image, the synthetic image nearest to it, and the stranger nearest to it.
 
     Args:
         rank: 1 for the pair most alike of all training images.
@@ -147,6 +147,7 @@ class Pair:
         copy: the same of the synthetic image as a copy.
         names: short keyed hashes of the training and the synthetic image.
         training: the planes shown, and so `synthetic` and `difference`.
+        real: those of its nearest validation image; none where that was not kept.
     """
 
     rank: int
@@ -159,6 +160,7 @@ class Pair:
     training: tuple[Picture, ...]
     synthetic: tuple[Picture, ...]
     difference: tuple[Picture, ...]
+    real: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,17 +200,16 @@ def choose(similarity: np.ndarray, memorized: np.ndarray) -> tuple[list[int], li
 
 def find_pairs(
     arrays: Mapping[str, np.ndarray],
-    training: StoredImages,
-    synthetic: StoredImages,
+    images: Mapping[str, StoredImages],
     key: bytes,
     label: str,
 ) -> Pairs:
-    """Return the pairs of a synthetic set.
+    """Return the pairs of a synthetic set, each with the stranger nearest to its training image.
 
     Args:
         arrays: what it was judged from, named as in `memtk.evaluation.Evaluation`.
-        training: the N training images that were judged.
-        synthetic: the M synthetic ones.
+        images: the N "training" images that were judged, the M "synthetic" ones, and the
+            "validation" images.
         key: of the run, for the short names.
         label: of the synthetic set in these names.
 
@@ -218,22 +219,26 @@ def find_pairs(
     top, near = choose(arrays["train_synthetic"], arrays["memorized"])
     rows = [*top, *near]
     partners = arrays["train_synthetic_index"][rows].tolist()
+    training, synthetic = images["training"], images["synthetic"]
     ours, theirs = training.read(rows).numpy(), synthetic.read(partners).numpy()  # (K, C, *S)
     window, spec = window_of(np.stack([ours, theirs])), training.spec
+    strangers = _strangers(arrays, rows, images.get("validation"))
     size = 102 if spec.dims == 3 else 150  # CSS pixels
     rank = np.argsort(np.argsort(-arrays["train_synthetic"], kind="stable"))  # (N,), 0 = most alike
     tested = "exposure_flagged" in arrays
     pairs = []
-    for row, partner, one, other in zip(rows, partners, ours, theirs, strict=True):
+    for number, (row, partner, one, other) in enumerate(
+        zip(rows, partners, ours, theirs, strict=True)
+    ):
+        pixels = plane_sizes(spec.spacing, spec.dims)
+        real = () if strangers is None else planes(strangers[number])
         shown = [
             (
                 show_image(a, window, mm, size),
                 show_image(b, window, mm, size),
                 show_difference(a, b, window, mm, size),
             )
-            for a, b, mm in zip(
-                planes(one), planes(other), plane_sizes(spec.spacing, spec.dims), strict=True
-            )
+            for a, b, mm in zip(planes(one), planes(other), pixels, strict=True)
         ]
         first, second, difference = zip(*shown, strict=True)
         pairs.append(
@@ -251,6 +256,9 @@ def find_pairs(
                 training=first,
                 synthetic=second,
                 difference=difference,
+                real=tuple(
+                    show_image(p, window, mm, size) for p, mm in zip(real, pixels, strict=False)
+                ),
             )
         )
     return Pairs(
@@ -261,6 +269,17 @@ def find_pairs(
         pixelated=max(spec.shape) < 128,
         reduced=any(p.reduced for pair in pairs for p in pair.training),
     )
+
+
+def _strangers(
+    arrays: Mapping[str, np.ndarray], rows: list[int], validation: StoredImages | None
+) -> np.ndarray | None:
+    """Return the validation image nearest to each training image, (K, C, *S); None if not kept."""
+    nearest = arrays.get("train_validation_index")
+    if nearest is None or validation is None or len(validation) != len(arrays["validation_train"]):
+        return None  # a release screens them, and their numbers are those of what is left
+    strangers: np.ndarray = validation.read(nearest[rows].tolist()).numpy()
+    return strangers
 
 
 def _named(arrays: Mapping[str, np.ndarray], side: str, row: int) -> str:

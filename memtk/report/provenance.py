@@ -32,10 +32,10 @@ _OPTIONS = {
 """Keys of the recipe's table `bench` that have an option of their own."""
 
 _SOURCES = {
-    "source": "--train YOUR_TRAINING_IMAGES",
-    "validation_source": "--val YOUR_VALIDATION_IMAGES",
-    "held_out_source": "--held-out YOUR_HELD_OUT_IMAGES",
-    "synthetic_source": "--synthetic YOUR_SYNTHETIC_IMAGES",
+    "source": ("--train", "YOUR_TRAINING_IMAGES"),
+    "validation_source": ("--val", "YOUR_VALIDATION_IMAGES"),
+    "held_out_source": ("--held-out", "YOUR_HELD_OUT_IMAGES"),
+    "synthetic_source": ("--synthetic", "YOUR_SYNTHETIC_IMAGES"),
 }
 """Keys of the recipe's table `data` that an audit has an option for."""
 
@@ -208,13 +208,13 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def repeat_command(recipe: Mapping[str, Any]) -> str:
+def repeat_command(recipe: Mapping[str, Any], *, paths: bool = False) -> str:
     """Return the command line that asks for the same run, one option a line.
-
-    What names a place of this machine is left for the reader to fill in: `--data YOUR_DATA`.
 
     Args:
         recipe: of `run.json`: tables "suite", "bench", "data" and "settings".
+        paths: names the places of this machine, for its owner alone; else they are left for the
+            reader to fill in: `--data YOUR_DATA`.
     """
     parts = ["memtk bench"]
     bench, data = dict(recipe.get("bench") or {}), dict(recipe.get("data") or {})
@@ -227,50 +227,63 @@ def repeat_command(recipe: Mapping[str, Any]) -> str:
         data = {}  # the suite and the preset say which; named beside, they make another benchmark
         parts.append(f"--suite {_option(str(suite.get('name')))}")
     elif source is not None:
-        parts.append("--data YOUR_DATA")
-    parts += _sets({"bench": bench, "data": data}, recipe)
+        parts.append(f"--data {shlex.quote(str(source)) if paths else 'YOUR_DATA'}")
+    parts += _sets({"bench": bench, "data": data}, recipe, paths)
     return _SEPARATOR.join(parts)
 
 
-def repeat_audit(recipe: Mapping[str, Any], policy: Policy) -> str:
+def repeat_audit(
+    recipe: Mapping[str, Any], policy: Policy, *, paths: bool = False, command: str = "audit"
+) -> str:
     """Return the command line that asks for the same audit, one option a line.
 
     Args:
         recipe: of `run.json`: tables "audit", "data" and "settings"; or "audit" and "embeddings",
             fingerprints of the files, the second None where there was one.
         policy: that was applied; without a file if it is the default one.
+        paths: see `repeat_command`.
+        command: "check" asks what can be shown with these images, and trains nothing.
     """
-    parts = ["memtk audit"]
+    parts = [f"memtk {command}"]
     audit, data = dict(recipe.get("audit") or {}), dict(recipe.get("data") or {})
     if files := recipe.get("embeddings"):
         parts.append("--embeddings YOUR_EMBEDDINGS")
         parts += ["--exposure-embeddings YOUR_OTHER_EMBEDDINGS"] if files[1] else []
-    sources = (
-        _SOURCES if data.get("validation_source") else _SOURCES | {"source": "--data YOUR_DATA"}
-    )
-    parts += [option for key, option in sources.items() if data.pop(key, None) is not None]
-    for key in _AUDIT:
-        value = audit.pop(key, None)
-        parts += [] if value is None else [f"--{key} {_word(str(value))}"]
-    parts += ["--weights YOUR_WEIGHTS"] if audit.pop("weights", None) else []
-    parts += [] if audit.pop("exposure", True) else ["--no-exposure"]
+    sources = dict(_SOURCES)
+    if not data.get("validation_source"):
+        sources["source"] = ("--data", "YOUR_DATA")
+    for key, (option, place) in sources.items():
+        if (source := data.pop(key, None)) is not None:
+            parts.append(f"{option} {shlex.quote(str(source)) if paths else place}")
+    if command == "audit":
+        for key in _AUDIT:
+            value = audit.pop(key, None)
+            parts += [] if value is None else [f"--{key} {_word(str(value))}"]
+        weights = audit.pop("weights", None)
+        place = shlex.quote(str(weights)) if paths else "YOUR_WEIGHTS"
+        parts += [f"--weights {place}"] if weights else []
+        parts += [] if audit.pop("exposure", True) else ["--no-exposure"]
+        parts += _sets({"audit": audit, "data": data}, recipe, paths)
+    else:
+        parts += _sets({"data": data}, {}, paths)
     parts += [] if policy == Policy() else ["--policy YOUR_POLICY"]
-    parts += _sets({"audit": audit, "data": data}, recipe)
     return _SEPARATOR.join(parts)
 
 
-def _sets(tables: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
+def _sets(tables: Mapping[str, Any], recipe: Mapping[str, Any], paths: bool = False) -> list[str]:
     """Return tables of settings, and those of a recipe's components, as options `--set`.
 
     A recipe may come from a stranger, and a reader types what stands here: what is no key of a
     setting is left out, and a value is one word to a shell.
     """
     data = dict(tables["data"])
-    data |= {"patient_pattern": "/"} if data.get("patient_pattern") else {}  # may hold a name
+    if data.get("patient_pattern") and not paths:  # may hold a name
+        data["patient_pattern"] = "/"
     given = recipe.get("settings") or {}
     others = {key: value for key, value in given.items() if key not in _TABLES}
+    word = shlex.quote if paths else _word
     return [
-        f"--set {key}={_word(text.replace(', ', ','))}"
+        f"--set {key}={word(text.replace(', ', ','))}"
         for key, text in flatten({**tables, "data": data, **others})
         if all(KEY.fullmatch(part) for part in key.split("."))
     ]

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from memtk.report.figures import draw_planted, draw_similarities
-from memtk.report.page import Figure, Section, figure_section, make_section
+from memtk.report.page import Section, figure_section, figures_of, make_section
 from memtk.report.pictures import Pairs
 from memtk.report.provenance import Provenance
 from memtk.results import Data, Evidence, SelfTest
+from memtk.results.case import ALIKE, BLUR
 from memtk.results.formats import share
-from memtk.results.reasons import ALIKE, BLUR
 
 
 def similarities_section(
@@ -32,14 +32,14 @@ def similarities_section(
             f"left-hand side because there are {synthetic} synthetic and {validation} validation "
             "images"
         )
-    figure = Figure(
-        draw_similarities(arrays, tau),
+    figures = figures_of(
+        lambda: draw_similarities(arrays, tau),
         "Histograms of nearest similarities for real and for synthetic images, with the threshold "
         "tau",
         f"If nothing was memorized, the orange outline follows the grey shape{moved}. What lies "
         "right of τ the reference rule calls memorized (left) or a copy (right).",
     )
-    return figure_section("similarities", "How near the nearest image is", figure)
+    return figure_section("similarities", "How near the nearest image is", *figures)
 
 
 def pairs_section(
@@ -112,16 +112,14 @@ MODELS = {
 
 def selftest_section(selftest: SelfTest) -> Section:
     """Return what was found of copies that were planted, and of strangers."""
-    uri, planted = draw_planted(selftest), None
-    if uri:
-        planted = Figure(
-            uri,
-            "Share of the planted copies that are found, by kind and strength of the change, with "
-            "intervals",
-            f"Bars: {share(selftest.confidence)} Clopper-Pearson intervals. On grey ground: "
-            "changed more than what the mixed copies use. Of copies that are found, the training "
-            "image named as their source should be the right one.",
-        )
+    planted = figures_of(
+        lambda: draw_planted(selftest),
+        "Share of the planted copies that are found, by kind and strength of the change, with "
+        "intervals",
+        f"Bars: {share(selftest.confidence)} Clopper-Pearson intervals. On grey ground: "
+        "changed more than what the mixed copies use. Of copies that are found, the training "
+        "image named as their source should be the right one.",
+    )
     title = "Would copies be noticed?"
     return make_section("selftest", title, "selftest.html", selftest=selftest, planted=planted)
 

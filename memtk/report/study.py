@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ from memtk.report.figures.study import (
     settings_panel,
     steps_panel,
 )
-from memtk.report.page import Figure, Page, Section, figure_section, make_section, write_page
+from memtk.report.page import (
+    Page,
+    Section,
+    figure_section,
+    figures_of,
+    make_section,
+    write_page,
+)
 from memtk.report.sections import reading_section
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
@@ -184,7 +192,7 @@ def draw_study(study: Study, settings: Sequence[Setting]) -> dict[str, Section]:
     course = study.file.kind == "iterations" or len(settings) <= MOST_COURSES
     measures = [(measure_points(name), title) for name, title in measure_titles(settings)]
     quality = [(quality_points(name), name) for name in names]
-    drawn: dict[str, str | None] = {}
+    drawn: dict[str, Callable[[], str | None]] = {}
     if len(settings) > 1:
         axis: dict[str, Any] = {
             "below": layout.below,
@@ -192,24 +200,25 @@ def draw_study(study: Study, settings: Sequence[Setting]) -> dict[str, Section]:
             "ordered": layout.ordered,
         }
         panels = [settings_panel(layout, settings, get, title) for get, title in measures]
-        drawn["settings"] = draw_panels(panels, **axis)
+        drawn["settings"] = partial(draw_panels, panels, **axis)
         panels = [
             settings_panel(layout, settings, get, title, share=False) for get, title in quality
         ]
-        drawn["quality"] = draw_panels(panels, **axis, null="real images")
+        drawn["quality"] = partial(draw_panels, panels, **axis, null="real images")
     if course and any(len(setting.steps()) > 1 for setting in settings):
         panels = [steps_panel(settings, get, title) for get, title in measures]
-        drawn["steps"] = draw_panels(panels, below="training steps")
+        drawn["steps"] = partial(draw_panels, panels, below="training steps")
         panels = [steps_panel(settings, get, title, share=False) for get, title in quality]
-        drawn["steps_quality"] = draw_panels(panels, below="training steps", null="real images")
-    drawn["tradeoff"] = _tradeoff(settings, names)
-    drawn["nearest"] = draw_nearest(
-        [found for setting in settings if (found := _nearest(setting)) is not None]
-    )
+        drawn["steps_quality"] = partial(
+            draw_panels, panels, below="training steps", null="real images"
+        )
+    drawn["tradeoff"] = partial(_tradeoff, settings, names)
+    near = [found for setting in settings if (found := _nearest(setting)) is not None]
+    drawn["nearest"] = partial(draw_nearest, near)
     return {
-        name: figure_section(name, title, Figure(uri, alt, caption))
+        name: figure_section(name, title, *figures)
         for name, (title, alt, caption) in _FIGURES.items()
-        if (uri := drawn.get(name)) is not None
+        if name in drawn and (figures := figures_of(drawn[name], alt, caption))
     }
 
 

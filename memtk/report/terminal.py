@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.counts import Group as Counts
+from memtk.report.counts import counts_of_audit
 from memtk.report.effects import effects_in_words
+from memtk.report.next_steps import NextStep, audit_steps, cell_steps
 from memtk.report.terminal_tables import (
     FEW,
     attacks_table,
@@ -22,31 +26,35 @@ from memtk.report.terminal_tables import (
     tight,
 )
 from memtk.results import (
+    Answer,
     Audit,
-    Comparable,
-    Evidence,
-    GroupTest,
-    MeasureRecord,
     Rate,
     Result,
     SelfTest,
-    headline,
-    percent,
-    verdict,
+    answer_audit,
+    answer_cell,
+    answer_run,
+    read_run_file,
 )
 from memtk.results.formats import interval, many, share
-from memtk.results.measures import audit_measures, main_measures, measures_of, named_measures
-from memtk.results.reasons import ALIKE, BLUR
-from memtk.results.sentences import TITLES, two_numbers
+from memtk.results.measures import main_measures, measures_of, named_measures
 
-_STYLES = {"memorized": "bold red", "inconclusive": "yellow", "none": "cyan"}
-_OUTCOMES = {"pass": "bold cyan", "fail": "bold red", "inconclusive": "bold yellow"}
+_STYLES = {
+    "memorized": "bold red",
+    "fail": "bold red",
+    "inconclusive": "bold yellow",
+    "none": "bold cyan",
+    "pass": "bold cyan",
+}
 
 
-def summary(results: Sequence[Result]) -> RenderableType:
-    """Return a table of all checkpoints, what else was measured, and the verdicts.
+def summary(results: Sequence[Result], folder: Path | None = None) -> RenderableType:
+    """Return a table of all checkpoints, what else was measured, the answers, and what can be done.
 
     In brackets stands what a generator that has memorized nothing would score.
+
+    Args:
+        folder: of the run, for the commands that go on from it; None shows none.
     """
     measures = main_measures(
         named_measures((result, c) for result in results for c in result.evaluated).values()
@@ -75,7 +83,8 @@ def summary(results: Sequence[Result]) -> RenderableType:
         *([attacks] if attacks is not None else []),
         *_effects(results),
         Text(),
-        *_verdicts(results),
+        *_answers(results),
+        *(_steps_of(results, folder) if folder is not None else []),
     )
 
 
@@ -88,33 +97,60 @@ def _effects(results: Sequence[Result]) -> list[Text]:
     return [Text(f"{'; '.join(names)}: {text}", style="dim") for text, names in by.items()]
 
 
-def _verdicts(results: Sequence[Result]) -> list[Text]:
-    """Return a sentence a generator; of more than a few, who shares a verdict."""
-    if len(results) <= FEW:
-        return [_line(result) for result in results]
-    by: dict[tuple[str, str], list[str]] = {}
-    for result in results:
-        said = verdict(result)
-        by.setdefault((said.title, _STYLES[said.kind]), []).append(result.cell)
-    return [Text.assemble(name, ": ", (", ".join(cells), "bold")) for name, cells in by.items()] + [
-        Text("The report has the reasons of each.", style="dim")
+def _answers(results: Sequence[Result]) -> list[RenderableType]:
+    """Return the answer on each generator; of more than a few, who shares one."""
+    if len(results) > FEW:
+        return [Text(answer_run(results)), Text("The report has the reasons.", style="dim")]
+    return [part for result in results for part in _answer(answer_cell(result), result.cell)]
+
+
+def _answer(said: Answer, cell: str = "") -> list[RenderableType]:
+    """Return an answer: it in a sentence, its two numbers, why."""
+    reasons = Table.grid(padding=(0, 1, 0, 0))
+    for reason in said.why:
+        reasons.add_row(" -", Text(tight(reason)))
+    name = [(f"{cell}: ", "bold")] if cell else []
+    return [
+        Text.assemble((said.badge.upper(), _STYLES[said.kind]), "  ", *name, tight(said.first)),
+        *(Text(tight(number), style="bold") for number in said.numbers),
+        reasons,
     ]
 
 
-def audit_summary(audit: Audit) -> RenderableType:
-    """Return the outcome of an audit with its reasons, and the numbers with nulls and intervals."""
-    outcome = audit.verdict.outcome
-    reasons = Table.grid(padding=(0, 1, 0, 0))
-    for reason in audit.verdict.reasons:
-        reasons.add_row(" -", Text(tight(reason)))
+def _steps_of(results: Sequence[Result], folder: Path) -> list[RenderableType]:
+    """Return what can be done after a bench; what helps several generators is said once."""
+    recipe, found = read_run_file(folder).recipe, dict[str, NextStep]()
+    for result in results[:FEW]:
+        for step in cell_steps(result, folder, recipe, paths=True):
+            found.setdefault(step.said, step)
+    return _what_now(list(found.values()))
+
+
+def _what_now(steps: Sequence[NextStep]) -> list[RenderableType]:
+    """Return what can be done; a command is never folded, so that it can be copied."""
+    if not steps:
+        return []
+    lines: list[RenderableType] = [Text("What now", style="bold")]
+    for step in steps:
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_row(" -", Text(tight(step.said)))
+        lines.append(grid)
+        for line in step.command.splitlines():
+            lines.append(Text(f"   {line}", no_wrap=True, overflow="ignore", style="cyan"))
+    return lines
+
+
+def audit_summary(audit: Audit, folder: Path | None = None) -> RenderableType:
+    """Return the answer of an audit, what can be done, and every count with what chance would give.
+
+    Args:
+        folder: of the run, for the commands that go on from it; None shows none.
+    """
     notes = [*audit.evidence.notes, *audit.notes]
     return Group(
-        Text.assemble(
-            (TITLES[outcome].upper(), _OUTCOMES[outcome]),
-            f": {tight(two_numbers(audit.evidence))}",
-        ),
-        reasons,
-        _numbers(audit),
+        *_answer(answer_audit(audit)),
+        *(_what_now(audit_steps(audit, folder, paths=True)) if folder is not None else []),
+        *(_counts(group) for group in counts_of_audit(audit)),
         *([_noticed(audit.selftest)] if audit.selftest else []),
         *(Text(note, style="dim") for note in notes),
     )
@@ -146,81 +182,16 @@ def selftest_table(selftest: SelfTest) -> RenderableType:
     )
 
 
-def _numbers(audit: Audit) -> Table:
-    """Return the numbers of an audit, one a line: what, how much, by chance or interval."""
-    found = audit.evidence
-    n, m = audit.counts["training"], audit.counts["synthetic"]
-    confidence = found.confidence or audit.policy.confidence
-    titles = ("found", "interval, or what chance would give")
-    table = make_table("", *titles, justify="left", gap=2)
-    if found.copy_rate:
-        bound, rate = found.copy_rate_upper_bound, found.copy_rate
-        most = "" if bound is None else f"; at most {share(bound)}"
-        table.add_row(
-            "copy rate",
-            share(rate.estimate),
-            tight(f"{interval(rate.low, rate.high, confidence)}{most}"),
-        )
-    if found.exposed is None:
-        table.add_row("patients exposed", "-", "not tested")
-    else:
-        exposed = found.exposed
-        table.add_row(
-            "patients exposed",
-            f"{exposed.low} to {exposed.high} of {exposed.of}",
-            f"{share(confidence)} interval; chance gives 0",
-        )
-    for title, named, of in (
-        ("copies named", found.copies, m.images),
-        ("training images named", found.training_images, n.images),
-    ):
-        if named is not None:
-            table.add_row(
-                title,
-                f"{named.sure} sure, {named.suspect} suspect of {of}",
-                f"without a model, at least {named.at_least}",
-            )
-    if found.copies is not None:
-        check = found.copies.check
-        table.add_row(
-            "strangers' tail",
-            found.copies.model,
-            found.copies.reason if check is None else f"check: p = {check:.3g}",
-        )
-    for title, group, limit in _groups(found):
-        table.add_row(
-            title,
-            "alike" if group.p > limit else "not alike",
-            f"p = {group.p:.3g}, {tight(share(group.size))} apart",
-        )
-    for each in main_measures(audit_measures(audit)):
-        table.add_row(Text(f"{each.protocol}: {each.record.title}"), *_found(each.record))
-    if audit.data is not None:
-        table.add_row("identical images", f"{audit.identical_images} of {m.images}", "")
-    return table
-
-
-def _groups(found: Evidence) -> list[tuple[str, GroupTest, float]]:
-    """Return what was asked of those that are compared, with the p-value up to which it is no."""
-    tests = found.comparable or Comparable()
-    asked = (
-        ("training and validation patients", tests.population, ALIKE),
-        ("other synthetic images and strangers", tests.synthetic, BLUR),
+def _counts(group: Counts) -> RenderableType:
+    """Return the counts of one kind, one a line: what, how much, by chance, interval."""
+    table = make_table(
+        group.name or "count", "found", "by chance", "interval, or what to know", justify="left"
     )
-    return [(title, group, limit) for title, group, limit in asked if group is not None]
-
-
-def _found(record: MeasureRecord) -> tuple[str, str]:
-    """Return a measure, and its share with what chance would give or why it cannot be had."""
-    if record.value is None:
-        return "-", record.note
-    if record.of is None:
-        return f"{record.value:.4g}", record.note
-    chance = "" if record.null is None else f"; by chance about {percent(record.null)}"
-    number = share(record.value)
-    if record.count is not None:
-        number = f"{record.count:.1f}".removesuffix(".0")
-    return f"{number} of {record.of}", f"{percent(record.value)}{chance}"
+    for row in group.rows:
+        cells = (row.title, row.found, row.chance, row.note)
+        table.add_row(*(Text(tight(cell)) for cell in cells))
+    about = Text(f"{group.name}: {group.about}.", style="dim") if group.name and group.about else ""
+    return Group(table, about) if about else table
 
 
 def _noticed(selftest: SelfTest) -> Text:
@@ -240,16 +211,5 @@ def _noticed(selftest: SelfTest) -> Text:
 def _brief(rate: Rate) -> str:
     if not rate.n:
         return "-"
-    low, high = round(100 * rate.low), round(100 * rate.high)
-    return f"{short(rate.rate)} [{low}-{high}]"
-
-
-def _line(result: Result) -> Text:
-    said = verdict(result)
-    return Text.assemble(
-        (said.title, _STYLES[said.kind]),
-        "  ",
-        (result.cell, "bold"),
-        f": {tight(two_numbers(result.last.evidence))}. ",
-        headline(result),
-    )
+    low, high = (tight(share(end)) for end in (rate.low, rate.high))
+    return f"{short(rate.rate)}\n[{low.removesuffix('%')}-{high.removesuffix('%')}]"

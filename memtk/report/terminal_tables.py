@@ -19,7 +19,6 @@ from memtk.results import (
     Result,
     TprAtFpr,
     contradiction,
-    percent,
 )
 from memtk.results.formats import number, share
 from memtk.results.measures import Measured, tradeoff
@@ -66,9 +65,9 @@ def short(fraction: float) -> str:
     """Return a fraction in few characters.
 
     >>> short(0.453)
-    '45%'
+    '45.3%'
     """
-    return tight(percent(fraction))
+    return tight(share(fraction))
 
 
 def brief(record: MeasureRecord | None) -> str:

@@ -1,5 +1,6 @@
 """Results of a run: what they are, and how they lie on the disk. Nothing here imports torch."""
 
+from memtk.results.answer import Answer, answer_audit, answer_cell, answer_run, headline
 from memtk.results.audit import (
     LEVELS,
     Audit,
@@ -12,7 +13,6 @@ from memtk.results.audit import (
     read_policy,
     write_audit,
 )
-from memtk.results.formats import percent
 from memtk.results.privacy import (
     Canaries,
     EpsilonBound,
@@ -62,7 +62,7 @@ from memtk.results.schema import (
     write_checkpoint,
     write_result,
 )
-from memtk.results.sentences import explain, headline
+from memtk.results.sentences import explain
 from memtk.results.store import (
     has_arrays,
     read_arrays,
@@ -123,9 +123,12 @@ __all__ = [
     "decide",
     "explain",
     "has_arrays",
+    "Answer",
+    "answer_audit",
+    "answer_cell",
+    "answer_run",
     "headline",
     "json_schema",
-    "percent",
     "read_arrays",
     "read_audit",
     "read_checkpoint",

@@ -15,6 +15,26 @@ def share(fraction: float) -> str:
     return f"{value:g} %"
 
 
+_SHARES = (
+    (0.03, "A few"), (0.07, "About one in 20"), (0.12, "About one in 10"), (0.17, "About one in 7"),
+    (0.225, "About a fifth"), (0.29, "About a quarter"), (0.37, "About a third"),
+    (0.45, "About two fifths"), (0.55, "About half"), (0.63, "About three fifths"),
+    (0.71, "About two thirds"), (0.8, "About three quarters"), (0.95, "Most"), (1.0, "Nearly all"),
+)  # fmt: skip
+"""Shares in words, each up to the one that stands with it."""
+
+
+def about(fraction: float) -> str:
+    """Return about how many of them a fraction is, in words.
+
+    >>> about(0.27), about(0.01), about(0.99), about(1.0)
+    ('About a quarter', 'A few', 'Nearly all', 'All')
+    """
+    if fraction >= 1:
+        return "All"
+    return next(words for end, words in _SHARES if fraction <= end)
+
+
 def apart(fraction: float, limit: float) -> str:
     """Return a fraction to as many digits as tell it from a limit; at the least a tenth of 1 %.
 
@@ -55,20 +75,6 @@ def interval(low: float, high: float, confidence: float) -> str:
     '95 % interval 12.1 to 24.3 %'
     """
     return f"{share(confidence)} interval {share(low).removesuffix(' %')} to {share(high)}"
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction for a reader; what is not nothing is never shown as 0.
-
-    >>> percent(0.453), percent(0.0012), percent(0), percent(0.9999), percent(1)
-    ('45 %', '0.1 %', '0 %', '99.9 %', '100 %')
-    """
-    value = 100 * fraction
-    if value in (0, 100):
-        return f"{value:.0f} %"
-    if 1 <= value <= 99:
-        return f"{value:.0f} %"
-    return f"{min(max(value, 0.1), 99.9):.1f} %"
 
 
 def number(value: float | None) -> str:

@@ -1,377 +1,390 @@
-"""Why a policy passes, fails or cannot judge the numbers: a sentence for each rule."""
+"""Why a policy fails the numbers, or cannot judge them, and what would help: one list of rules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from memtk.results.audit import Policy, Screened
-from memtk.results.formats import apart, interval, many, part, share
-from memtk.results.protocols import Evidence, GroupTest, Rate, SelfTest
+from memtk.results.case import Case, Reason, Step, tipping_point
+from memtk.results.formats import about, apart, interval, many, part, share
+from memtk.results.protocols import Rate
 from memtk.results.sample_sizes import (
     patients_for_bound,
     patients_to_flag,
     patients_to_plan,
     plants_for_sensitivity,
 )
-from memtk.results.schema import Counts
-
-ALIKE = 0.05
-"""p-value up to which training and validation patients are taken for two populations."""
-
-BLUR = 0.05
-"""p-value up to which synthetic images that are no copies are called nearer, or farther, than
-strangers are."""
 
 
-def tipping_point(found: Evidence, limit: float) -> float | None:
-    """Return the least sensitivity to the generator's own copies at which a pass holds.
-
-    The bound b of the copy rate takes the sensitivity to be s, that to planted copies; with the
-    false positive rate f it grows as (s - f) / (s' - f) with another one s', and reaches the limit
-    at
-
-        s* = f + b (s - f) / limit.
-
-    None where it was not computed; see `memtk.memorization.tipping_point` for a bound from counts.
-    """
-    rule, bound = found.threshold, found.copy_rate_upper_bound
-    if rule is None or bound is None or limit <= 0:
-        return None
-    f = rule.false_positive_rate
-    return min(1.0, max(0.0, f + bound * (rule.sensitivity - f) / limit))
-
-
-@dataclass(frozen=True)
-class Case:
-    """The numbers that `decide` decides on, and the sentences that they give; see there."""
-
-    policy: Policy
-    found: Evidence
-    selftest: SelfTest | None
-    counts: Mapping[str, Counts]
-    identical: int
-    screened: Screened | None
-
-    @property
-    def training(self) -> int:
-        """Training patients."""
-        return self.counts["training"].patients
-
-    @property
-    def validation(self) -> int:
-        """Validation patients."""
-        return self.counts["validation"].patients
-
-    @property
-    def synthetic(self) -> int:
-        """Synthetic images."""
-        return self.counts["synthetic"].images
-
-    @property
-    def sure(self) -> bool:
-        """Whether the rates were computed at the policy's confidence or above."""
-        used = [self.found.confidence, self.selftest.confidence if self.selftest else None]
-        return all(c is None or c >= self.policy.confidence - 1e-9 for c in used)
-
-    @property
-    def confidence(self) -> float:
-        """Of the intervals."""
-        return self.found.confidence or self.policy.confidence
-
-    @property
-    def apart(self) -> GroupTest | None:
-        """The test of training against validation patients, where it rejects."""
-        test = self.found.comparable and self.found.comparable.population
-        return test if test and test.p <= ALIKE else None
-
-    @property
-    def blurred(self) -> GroupTest | None:
-        """The test of the other synthetic images, where these are nearer than strangers are."""
-        test = self.found.comparable and self.found.comparable.synthetic
-        return test if test and test.p <= BLUR and test.nearer else None
-
-    def failures(self) -> list[str]:
-        """Say why it fails; empty if it does not."""
-        reasons, limit = [], self.policy.max_copy_rate
-        if self.identical:
-            are = "is" if self.identical == 1 else "are"
-            reasons.append(
-                f"{many(self.identical, 'synthetic image')} {are} identical to a training image, "
-                "voxel for voxel."
+def failures(case: Case) -> list[Reason]:
+    """Say why it fails; empty if it does not."""
+    reasons, limit = [], case.policy.max_copy_rate
+    exposed, rate = case.found.exposed, case.found.copy_rate
+    if case.identical:
+        are = "is" if case.identical == 1 else "are"
+        reasons.append(
+            Reason(
+                f"{many(case.identical, 'synthetic image')} {are} a training image, voxel for "
+                "voxel.",
+                f"{many(case.identical, 'synthetic image')} {are} identical to a training "
+                "image, voxel for voxel.",
+                steps={"release": None},
             )
-        exposed, rate = self.found.exposed, self.found.copy_rate
-        if self.apart or not self.sure or exposed is None or not exposed.low:
-            return reasons
-        if exposed.low / self.training > self.policy.max_exposed_patients:
-            named = self.found.patients.sure if self.found.patients else 0
-            by_name = f", {named} of them by name" if named else ""
-            reasons.append(
-                f"At least {part(exposed.low, self.training, 'training patient')} "
-                f"{'is' if exposed.low == 1 else 'are'} exposed{by_name}: the synthetic images lie "
-                "nearer to their images than to those of strangers. Tolerable is "
-                f"{_at_most(self.policy.max_exposed_patients)}."
-            )
-        if rate and rate.low > limit:
-            reasons.append(
-                f"The copy rate is at least {apart(rate.low, limit)} (estimate "
-                f"{share(rate.estimate)}, {interval(rate.low, rate.high, self.confidence)}); "
-                f"tolerable is {_at_most(limit)}."
-            )
-        return reasons
-
-    def missing(self) -> list[str]:
-        """Say what keeps it from passing; empty if nothing does."""
-        reasons = [] if self.sure else [self._unsure()]
-        reasons += self._two_populations()
-        if self.screened == "same design":
-            reasons.append(
-                "A first audit by a detector of the same design chose these images: what it "
-                "overlooked, this one overlooks too. Only another design can tell: memtk release "
-                "--second-embedder NAME."
-            )
-        if self.found.exposed is None:
-            reasons.append(
-                "Whether training patients are exposed was not tested. It needs an embedder that "
-                "has not seen the training images: one trained on the synthetic images, or on "
-                "images of other patients altogether."
-            )
-        if self.apart:  # all that follows compares them
-            return reasons
-        reasons += self._by_ranks()
-        reasons += self._alone()
-        reasons += self._not_excluded()
-        reasons += self._weak()
-        return [*reasons, *self._loose()]
-
-    def _unsure(self) -> str:
-        return (
-            f"The intervals were not computed at the {share(self.policy.confidence)} confidence "
-            "that the policy asks for: run the audit again with this policy."
         )
+    if case.apart or not case.sure or exposed is None or not exposed.low:
+        return reasons
+    if rate and rate.low > limit:
+        reasons.append(
+            Reason(
+                f"{about(rate.estimate)} are copies of training images.",
+                f"The copy rate is at least {apart(rate.low, limit)} (estimate "
+                f"{share(rate.estimate)}, {interval(rate.low, rate.high, case.confidence)}); "
+                f"tolerable is {_at_most(limit)}.",
+                steps={"release": None},
+            )
+        )
+    if exposed.low / case.training > case.policy.max_exposed_patients:
+        named = case.found.patients.sure if case.found.patients else 0
+        by_name = f", {named} of them by name" if named else ""
+        reasons.append(
+            Reason(
+                f"Images of at least {exposed.low} of {many(case.training, 'training patient')} "
+                "came out again.",
+                f"At least {part(exposed.low, case.training, 'training patient')} "
+                f"{'is' if exposed.low == 1 else 'are'} exposed{by_name}: the synthetic images lie "
+                "nearer to their images than to those of strangers; tolerable is "
+                f"{_at_most(case.policy.max_exposed_patients)}.",
+                steps={"release": None},
+            )
+        )
+    return reasons
 
-    def _two_populations(self) -> list[str]:
-        test = self.apart
-        if test is None:
-            return []
-        return [
+
+def missing(case: Case) -> list[Reason]:
+    """Say what keeps it from passing; empty if nothing does."""
+    reasons = [] if case.sure else [_unsure(case)]
+    reasons += _two_populations(case)
+    if case.screened == "same design":
+        reasons.append(
+            Reason(
+                "The detector that judged them is of the same kind as the one that chose them.",
+                "A first audit by a detector of the same design chose these images: what it "
+                "overlooked, this one overlooks too.",
+                "Only another design can tell: memtk release --second-embedder NAME.",
+                {"second design": None},
+            )
+        )
+    if case.found.exposed is None:
+        reasons.append(
+            Reason(
+                "Whether training patients are exposed was not tested.",
+                "Whether training patients are exposed was not tested.",
+                "It needs an embedder that has not seen the training images: one trained on "
+                "the synthetic images, or on images of other patients altogether.",
+                {"exposure": None},
+            )
+        )
+    if case.apart:  # all that follows compares them
+        return reasons
+    reasons += _by_ranks(case)
+    reasons += _alone(case)
+    reasons += _not_excluded(case)
+    reasons += _weak(case)
+    return [*reasons, *_loose(case)]
+
+
+def _unsure(case: Case) -> Reason:
+    return Reason(
+        "The policy asks for more confidence than was computed with.",
+        f"The intervals were not computed at the {share(case.policy.confidence)} confidence "
+        "that the policy asks for.",
+        "Run the audit again with this policy.",
+        {"policy": None},
+    )
+
+
+def _two_populations(case: Case) -> list[Reason]:
+    test = case.apart
+    if test is None:
+        return []
+    return [
+        Reason(
+            "The training and the validation patients are too unlike to be compared.",
             "The training and the validation patients do not look like one population "
             f"(p = {test.p:.3g}, {share(test.size)} of the largest possible distance): another "
-            "site, scanner or preparation looks like memorization, and hides it. Take validation "
-            "patients from where the training patients come from, or compare within a column of "
-            "the manifest that tells the groups apart (--stratify site)."
-        ]
+            "site, scanner or preparation looks like memorization, and hides it.",
+            "Take validation patients from where the training patients come from, or compare "
+            "within a column of the manifest that tells the groups apart (--stratify site).",
+            {"check": None},
+        )
+    ]
 
-    def _by_ranks(self) -> list[str]:
-        """Say where nobody could be named by how far they stand out, but by their rank alone."""
-        named = self.found.patients
-        if named is None or named.model != "ranks":
-            return []
-        return [
-            f"Exposed patients can be named by ranks alone: {named.reason}. A few that were given "
-            "back would go unnoticed."
-        ]
 
-    def _alone(self) -> list[str]:
-        """Say where synthetic images stand out, and no patient in return."""
-        copies, rate, exposed = self.found.copies, self.found.copy_rate, self.found.exposed
-        supported = exposed is not None and exposed.low > 0
-        reasons = []
-        if test := self.blurred:
-            reasons.append(
+def _by_ranks(case: Case) -> list[Reason]:
+    """Say where nobody could be named by how far they stand out, but by their rank alone."""
+    named = case.found.patients
+    if named is None or named.model != "ranks":
+        return []
+    return [
+        Reason(
+            "A few patients that were given back would go unnoticed.",
+            f"Exposed patients can be named by ranks alone: {named.reason}. A few that were "
+            "given back would go unnoticed.",
+            steps={"patients": None},
+        )
+    ]
+
+
+def _alone(case: Case) -> list[Reason]:
+    """Say where synthetic images stand out, and no patient in return."""
+    copies, rate, exposed = case.found.copies, case.found.copy_rate, case.found.exposed
+    supported = exposed is not None and exposed.low > 0
+    reasons = []
+    if test := case.blurred:
+        reasons.append(
+            Reason(
+                "They are blurred or bland, which looks like copying.",
                 "Synthetic images that are no copies are nearer to the training images than "
                 f"strangers are (p = {test.p:.3g}, shifted by {share(test.size)}): blurred or "
-                "bland images look like copies, and no lower end of the copy rate can be had. "
-                "Sharper images, or a detector that looks at what blur takes away, would change "
-                "that."
+                "bland images look like copies, and no lower end of the copy rate can be had.",
+                "Sharper images, or a detector that looks at what blur takes away, would "
+                "change that.",
+                {"detector": None},
             )
-        if copies and copies.sure:
-            reasons.append(
-                f"{part(copies.sure, copies.of, 'synthetic image')} "
-                f"{'is' if copies.sure == 1 else 'are'} named as copies for sure"
-                f"{'' if supported else ', and no patient is shown to be exposed in return'}. Look "
-                "at the pairs in the report, and hold these images back: memtk release."
-            )
-        if rate and rate.low > self.policy.max_copy_rate and self.sure and not supported:
-            reasons.append(
-                f"The copy rate is at least {share(rate.low)}: synthetic images are nearer to the "
-                "training images than strangers are, which blur also causes. No patient is shown "
-                "to be exposed in return, so this alone fails nothing."
-            )
-        return reasons
-
-    def _not_excluded(self) -> list[str]:
-        """Say whether more patients may be exposed than is tolerable."""
-        exposed, limit = self.found.exposed, self.policy.max_unseen_patients
-        if exposed is None or exposed.high / self.training <= limit:
-            return []
-        said = (
-            f"Up to {part(exposed.high, self.training, 'training patient')} are not excluded from "
-            f"being exposed; tolerable is {_at_most(limit)}."
         )
-        if limit == 0:
-            return [f"{said} That no patient at all is exposed cannot be shown."]
-        fewest = self.training * (1 - ((1 - self.confidence) / 2) ** (1 / self.training))
-        if fewest / self.training > limit:
-            return [
-                f"{said} With {many(self.training, 'training patient')} no fewer than "
-                f"{math.ceil(fewest)} can be excluded, whatever is found."
-            ]
-        if exposed.high == self.training:
-            return [
-                f"{said} No planted copy shows how well exposed patients would be seen: the "
-                "self-test does so."
-            ]
-        return [
-            f"{said} More validation patients than {self.validation}, or an embedder that sees "
+    if copies and copies.sure:
+        are = "is" if copies.sure == 1 else "are"
+        reasons.append(
+            Reason(
+                f"{many(copies.sure, 'synthetic image')} {are} named as copies for sure.",
+                f"{part(copies.sure, copies.of, 'synthetic image')} {are} named as copies for "
+                "sure"
+                f"{'' if supported else ', and no patient is shown to be exposed in return'}.",
+                "Look at the pairs in the report, and hold these images back: memtk release.",
+                {"release": None},
+            )
+        )
+    if rate and rate.low > case.policy.max_copy_rate and case.sure and not supported:
+        reasons.append(
+            Reason(
+                f"{about(rate.estimate)} look like copies, but no patient is shown to be exposed.",
+                f"The copy rate is at least {share(rate.low)}: synthetic images are nearer to "
+                "the training images than strangers are, which blur also causes. No patient "
+                "is shown to be exposed in return, so this alone fails nothing.",
+                steps={"release": None} if case.found.n_copies else {},
+            )
+        )
+    return reasons
+
+
+def _not_excluded(case: Case) -> list[Reason]:
+    """Say whether more patients may be exposed than is tolerable."""
+    exposed, limit = case.found.exposed, case.policy.max_unseen_patients
+    if exposed is None or exposed.high / case.training <= limit:
+        return []
+    plain = f"Up to {exposed.high} of {many(case.training, 'training patient')} may be exposed."
+    said = (
+        f"Up to {part(exposed.high, case.training, 'training patient')} are not excluded from "
+        f"being exposed; tolerable is {_at_most(limit)}."
+    )
+    steps: Mapping[Step, int | None] = {}
+    if limit == 0:
+        way = "That no patient at all is exposed cannot be shown."
+    elif (f := math.ceil(_fewest(case))) / case.training > limit:
+        way = (
+            f"With {many(case.training, 'training patient')} no fewer than {f} can be "
+            "excluded, whatever is found."
+        )
+    elif exposed.high == case.training:
+        way = (
+            "No planted copy shows how well exposed patients would be seen: the self-test does so."
+        )
+        steps = {"selftest": None}
+    else:
+        way = (
+            f"More validation patients than {case.validation}, or an embedder that sees "
             "more of the planted copies, would bring that down."
-        ]
-
-    def _weak(self) -> list[str]:
-        """Say where copies might go unnoticed."""
-        if self.screened and self.selftest is None:
-            return [
-                "The first audit would have taken away every planted copy: how well this one finds "
-                "copies that the first one overlooks cannot be measured."
-            ]
-        if self.selftest is None or not self.selftest.sensitivity.conformal.n:
-            return [
-                "Whether this audit would notice copies was not measured. The self-test does so "
-                "with copies made of the training images; it needs the images and the embedder, or "
-                "embeddings of such copies."
-            ]
-        sides = {"noticed": self.selftest.sensitivity.conformal}
-        exposure = self.selftest.sensitivity.exposure
-        if exposure and self.found.exposed is not None:
-            sides["saw the training image exposed by"] = exposure
-        return [reason for did, found in sides.items() for reason in self._missed(did, found)]
-
-    def _missed(self, did: str, found: Rate) -> list[str]:
-        """Say of one side that it finds too few planted copies."""
-        assert self.selftest is not None
-        least = self.policy.min_sensitivity
-        if found.low >= least:
-            return []
-        low = apart(found.low, least)
-        measured = (
-            f"The audit {did} {part(found.count, found.n, 'planted copy')}, and with "
-            f"{share(self.selftest.confidence)} confidence no less than {low}; the policy asks for "
-            f"{share(least)}."
         )
-        needed = patients_to_flag(self.found.alpha)
-        if self.validation < needed:
-            way = (
-                f"With {many(self.validation, 'validation patient')} no single image can be "
-                f"noticed at the level of {share(self.found.alpha)}: at least {needed} are needed."
-            )
-        elif found.rate > least:
-            count = plants_for_sensitivity(found.rate, least, self.selftest.confidence)
-            way = (
-                f"About {max(count, found.n + 1)} planted copies instead of {found.n} would show "
-                "it, if the rate stays; at most one is made for each training patient, of whom "
-                f"there are {self.training}."
-            )
-        else:
-            way = (
-                "A better embedder would change this: train it longer, with changes like those of "
-                "the copies that were missed, or take another."
-            )
-        return [f"{measured} {way}"]
+        steps = {"patients": None, "detector": None}
+    return [Reason(plain, said, way, steps)]
 
-    def _loose(self) -> list[str]:
-        """Say where the copy rate may be above what is tolerable."""
-        rate, bound = self.found.copy_rate, self.found.copy_rate_upper_bound
-        limit = self.policy.max_copy_rate
-        if bound is None:
-            return [f"The copy rate could not be bounded. {self._plan()}"]
-        if bound <= limit:
-            return []
-        estimate = rate.estimate if rate else 0.0
-        said = (
-            f"The copy rate may be as high as {apart(bound, limit)} ({share(self.confidence)} "
-            f"confidence, estimate {share(estimate)}); tolerable is {_at_most(limit)}."
+
+def _fewest(case: Case) -> float:
+    """Return the fewest training patients that any audit of so many can leave open."""
+    return case.training * (1 - ((1 - case.confidence) / 2) ** (1 / case.training))
+
+
+def _weak(case: Case) -> list[Reason]:
+    """Say where copies might go unnoticed."""
+    plain = "Whether copies would have been noticed was not measured."
+    if case.screened and case.selftest is None:
+        return [
+            Reason(
+                plain,
+                "The first audit would have taken away every planted copy: how well this one "
+                "finds copies that the first one overlooks cannot be measured.",
+            )
+        ]
+    if case.selftest is None or not case.selftest.sensitivity.conformal.n:
+        return [
+            Reason(
+                plain,
+                "Whether this audit would notice copies was not measured.",
+                "The self-test does so with copies made of the training images; it needs the "
+                "images and the embedder, or embeddings of such copies.",
+                {"selftest": None},
+            )
+        ]
+    sides = {"noticed": case.selftest.sensitivity.conformal}
+    exposure = case.selftest.sensitivity.exposure
+    if exposure and case.found.exposed is not None:
+        sides["saw the training image exposed by"] = exposure
+    return [reason for did, found in sides.items() for reason in _missed(case, did, found)]
+
+
+def _missed(case: Case, did: str, found: Rate) -> list[Reason]:
+    """Say of one side that it finds too few planted copies."""
+    assert case.selftest is not None
+    least = case.policy.min_sensitivity
+    if found.low >= least:
+        return []
+    low = apart(found.low, least)
+    measured = (
+        f"The audit {did} {part(found.count, found.n, 'planted copy')}, and with "
+        f"{share(case.selftest.confidence)} confidence no less than {low}; the policy asks for "
+        f"{share(least)}."
+    )
+    needed = patients_to_flag(case.found.alpha)
+    steps: Mapping[Step, int | None] = {"detector": None}
+    if case.validation < needed:
+        way = (
+            f"With {many(case.validation, 'validation patient')} no single image can be "
+            f"noticed at the level of {share(case.found.alpha)}: at least {needed} are needed."
         )
-        if limit == 0:
-            return [
-                f"{said} That there is no copy at all cannot be shown with any number of images."
-            ]
-        if estimate >= limit:
-            return [
-                f"{said} The estimate itself is not below that: more images would show more "
-                "clearly what it is, but hardly lead to a pass."
-            ]
-        count = patients_for_bound(bound, estimate, limit, self.validation, self.synthetic)
-        if count is None:
-            return [
-                f"{said} More validation patients alone would not change that: with "
-                f"{many(self.synthetic, 'synthetic image')} more of these are needed too."
-            ]
-        return [
-            f"{said} About {count} validation patients instead of {self.validation} would bring "
-            "the bound down to that, if the estimate stays."
-        ]
+        steps = {"patients": needed}
+    elif found.rate > least:
+        count = plants_for_sensitivity(found.rate, least, case.selftest.confidence)
+        count = max(count, found.n + 1)
+        way = (
+            f"About {count} planted copies instead of {found.n} would show it, if the rate "
+            "stays; at most one is made for each training patient, of whom there are "
+            f"{case.training}."
+        )
+        steps = {"plants": count} if count <= case.training else steps
+    else:
+        way = (
+            "A better embedder would change this: train it longer, with changes like those of "
+            "the copies that were missed, or take another."
+        )
+    plain = f"It would miss too many copies: it noticed {found.count} of {found.n} of ours."
+    return [Reason(plain, measured, way, steps)]
 
-    def _plan(self) -> str:
-        """Say what would bound the copy rate, where nothing does."""
-        if self.selftest is None or not self.selftest.sensitivity.conformal.n:
-            return "It needs the sensitivity that the self-test measures."
-        alpha, sensitivity = self.found.alpha, self.selftest.sensitivity.conformal.rate
-        hoped = sensitivity if self.found.min_p <= alpha else 0.9
-        if hoped <= alpha:
-            return (
-                "The self-test found planted copies no more often than chance: it needs a better "
-                "embedder."
-            )
-        limit = self.policy.max_copy_rate
-        count = patients_to_plan(alpha, hoped, limit, self.confidence, self.synthetic)
-        if count is None:
-            return "It needs more synthetic images and more validation patients."
-        return f"About {count} validation patients would do, of whom there are {self.validation}."
 
-    def grounds(self) -> list[str]:
-        """Say what a pass rests on."""
-        assert self.selftest is not None and self.found.copy_rate_upper_bound is not None
-        exposed, sensitivity = self.found.exposed, self.selftest.sensitivity.conformal
-        assert exposed is not None
-        limit = self.policy.max_copy_rate
-        named = self.found.n_copies
-        verb = "is" if named == 1 else "are"
-        suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
-        least, rule = tipping_point(self.found, limit), self.found.threshold
-        holds = ""
-        if least is not None and rule is not None:
-            holds = (
-                f" This holds as long as the audit sees at least {share(least)} of the generator's "
-                f"own copies; of ours it sees {share(rule.sensitivity)}."
-            )
-        return [
-            f"With {share(self.confidence)} confidence the copy rate is at most "
-            f"{share(self.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."
-            f"{suspects if named else ''}{holds}",
-            f"At most {part(exposed.high, self.training, 'training patient')} "
-            f"{'is' if exposed.high == 1 else 'are'} not excluded from being exposed; tolerable is "
-            f"{_at_most(self.policy.max_unseen_patients)}.",
-            f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
-            f"{share(self.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
-            f"the policy asks for {share(self.policy.min_sensitivity)}.{self._hardest()}",
-        ]
+def _loose(case: Case) -> list[Reason]:
+    """Say where the copy rate may be above what is tolerable."""
+    rate, bound = case.found.copy_rate, case.found.copy_rate_upper_bound
+    limit = case.policy.max_copy_rate
+    if bound is None:
+        return [_unbounded(case)]
+    if bound <= limit:
+        return []
+    estimate = rate.estimate if rate else 0.0
+    plain = f"Up to {share(bound)} of them may be copies."
+    said = (
+        f"The copy rate may be as high as {apart(bound, limit)} ({share(case.confidence)} "
+        f"confidence, estimate {share(estimate)}); tolerable is {_at_most(limit)}."
+    )
+    if limit == 0:
+        way = "That there is no copy at all cannot be shown with any number of images."
+        return [Reason(plain, said, way)]
+    if estimate >= limit:
+        way = (
+            "The estimate itself is not below that: more images would show more clearly what "
+            "it is, but hardly lead to a pass."
+        )
+        return [Reason(plain, said, way, {"release": None} if case.found.n_copies else {})]
+    count = patients_for_bound(bound, estimate, limit, case.validation, case.synthetic)
+    if count is None:
+        way = (
+            "More validation patients alone would not change that: with "
+            f"{many(case.synthetic, 'synthetic image')} more of these are needed too."
+        )
+        return [Reason(plain, said, way, {"images": None, "patients": None})]
+    way = (
+        f"About {count} validation patients instead of {case.validation} would bring the bound "
+        "down to that, if the estimate stays."
+    )
+    return [Reason(plain, said, way, {"patients": count})]
 
-    def _hardest(self) -> str:
-        """Say of which planted copies the fewest were noticed, beside the mixed ones."""
-        assert self.selftest is not None
-        plants = [p for p in self.selftest.plants if p.nominal and p.found.conformal.n]
-        if not plants:
-            return ""
-        weakest = min(plants, key=lambda p: p.found.conformal.rate)
-        strength = f" of {weakest.strength:g} {weakest.unit}".rstrip() if weakest.strength else ""
-        said = f" Of the hardest kind, {weakest.kind}{strength}, it noticed "
-        said += f"{weakest.found.conformal.count} of {weakest.found.conformal.n}"
-        trip = next((p.found.conformal for p in plants if p.kind == "autoencoder"), None)
-        if trip is not None and weakest.kind != "autoencoder":
-            said += f", and through the generator's own autoencoder {trip.count} of {trip.n}"
-        return f"{said}."
+
+def _unbounded(case: Case) -> Reason:
+    """Say what would bound the copy rate, where nothing does."""
+    said = "The copy rate could not be bounded."
+    if case.selftest is None or not case.selftest.sensitivity.conformal.n:
+        way = "It needs the sensitivity that the self-test measures."
+        return Reason(said, said, way, {"selftest": None})
+    alpha, sensitivity = case.found.alpha, case.selftest.sensitivity.conformal.rate
+    hoped = sensitivity if case.found.min_p <= alpha else 0.9
+    if hoped <= alpha:
+        way = (
+            "The self-test found planted copies no more often than chance: it needs a better "
+            "embedder."
+        )
+        return Reason(said, said, way, {"detector": None})
+    limit = case.policy.max_copy_rate
+    count = patients_to_plan(alpha, hoped, limit, case.confidence, case.synthetic)
+    if count is None:
+        way = "It needs more synthetic images and more validation patients."
+        return Reason(said, said, way, {"images": None, "patients": None})
+    way = f"About {count} validation patients would do, of whom there are {case.validation}."
+    return Reason(said, said, way, {"patients": count})
+
+
+def grounds(case: Case) -> list[str]:
+    """Say what a pass rests on."""
+    assert case.selftest is not None and case.found.copy_rate_upper_bound is not None
+    exposed, sensitivity = case.found.exposed, case.selftest.sensitivity.conformal
+    assert exposed is not None
+    limit = case.policy.max_copy_rate
+    named = case.found.n_copies
+    verb = "is" if named == 1 else "are"
+    suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
+    least, rule = tipping_point(case.found, limit), case.found.threshold
+    holds = ""
+    if least is not None and rule is not None:
+        holds = (
+            f" This holds as long as the audit sees at least {share(least)} of the generator's "
+            f"own copies; of ours it sees {share(rule.sensitivity)}."
+        )
+    return [
+        f"With {share(case.confidence)} confidence the copy rate is at most "
+        f"{share(case.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."
+        f"{suspects if named else ''}{holds}",
+        f"At most {part(exposed.high, case.training, 'training patient')} "
+        f"{'is' if exposed.high == 1 else 'are'} not excluded from being exposed; tolerable is "
+        f"{_at_most(case.policy.max_unseen_patients)}.",
+        f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
+        f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
+        f"the policy asks for {share(case.policy.min_sensitivity)}.{_hardest(case)}",
+    ]
+
+
+def _hardest(case: Case) -> str:
+    """Say of which planted copies the fewest were noticed, beside the mixed ones."""
+    assert case.selftest is not None
+    plants = [p for p in case.selftest.plants if p.nominal and p.found.conformal.n]
+    if not plants:
+        return ""
+    weakest = min(plants, key=lambda p: p.found.conformal.rate)
+    strength = f" of {weakest.strength:g} {weakest.unit}".rstrip() if weakest.strength else ""
+    said = f" Of the hardest kind, {weakest.kind}{strength}, it noticed "
+    said += f"{weakest.found.conformal.count} of {weakest.found.conformal.n}"
+    trip = next((p.found.conformal for p in plants if p.kind == "autoencoder"), None)
+    if trip is not None and weakest.kind != "autoencoder":
+        said += f", and through the generator's own autoencoder {trip.count} of {trip.n}"
+    return f"{said}."
 
 
 def _at_most(limit: float) -> str:
+    """Return what is tolerable."""
     return f"at most {share(limit)}" if limit else "none"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from memtk.results.case import ALIKE, BLUR
 from memtk.results.protocols import Comparable, Evidence
-from memtk.results.reasons import ALIKE, BLUR
 from memtk.results.schema import Checkpoint, Result
 
 DAMAGED = (OSError, RuntimeError, MemoryError, KeyError, ValueError, TypeError, IndexError)

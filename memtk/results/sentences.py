@@ -3,84 +3,8 @@
 from __future__ import annotations
 
 from memtk.results.audit import Audit
-from memtk.results.formats import interval, many, part, percent, share
-from memtk.results.protocols import Evidence, Named
-from memtk.results.schema import Result
-from memtk.results.verdicts import verdict
-
-TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
-"""Outcomes of an audit as a reader sees them: a pass is a statement about a policy, no more."""
-
-
-def copy_rate(found: Evidence) -> str:
-    """Return the copy rate with its interval, in a few words; empty where it was not computed."""
-    rate = found.copy_rate
-    if rate is None:
-        return ""
-    ends = f"{share(rate.low).removesuffix(' %')} to {share(rate.high)}"
-    if found.confidence is not None:
-        ends = interval(rate.low, rate.high, found.confidence)
-    return f"{share(rate.estimate)}, {ends}; chance gives 0"
-
-
-def exposed_range(found: Evidence) -> str:
-    """Return between how many and how many patients are exposed; empty where not tested.
-
-    >>> from memtk.testing.fakes import evidence
-    >>> exposed_range(evidence(exposed=(2, 9)))
-    'between 2 and 9 of 64 training patients exposed'
-    """
-    if found.exposed is None:
-        return ""
-    low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
-    return f"between {low} and {high} of {many(of, 'training patient')} exposed"
-
-
-def two_numbers(found: Evidence) -> str:
-    """Return what stands above all else: the copy rate, and the exposed patients."""
-    rate = copy_rate(found)
-    return "; ".join(
-        [
-            f"copy rate {rate}" if rate else "copy rate not computed",
-            exposed_range(found) or "exposed patients not tested",
-        ]
-    )
-
-
-def headline(result: Result) -> str:
-    """Return one sentence on the last checkpoint of a cell.
-
-    It claims what `verdict` allows and no more, states the reference count with what a generator
-    that has memorized nothing would score, and never speaks of anonymity or safety: that nothing
-    was found is a statement about this embedder and these sizes.
-    """
-    found, said = result.last.evidence, verdict(result)
-    reference = _reference(result)
-    if found.copies is None:
-        flagged = "" if found.n_mem is None else f"{found.n_mem} training images are flagged; "
-        return f"An older memtk evaluated this: {flagged}{reference}."
-    if said.kind == "memorized" and found.exposed:
-        low = part(found.exposed.low, found.exposed.of, "training patient")
-        return f"At least {low} came out of the generator again; {reference}."
-    if said.kind == "none" and found.exposed and found.copy_rate_upper_bound is not None:
-        return (
-            f"No evidence of memorization: at most {share(found.copy_rate_upper_bound)} of the "
-            f"synthetic images are copies, at most {found.exposed.high} of {found.exposed.of} "
-            f"training patients are not excluded from being exposed, and {reference}."
-        )
-    return f"{said.reasons[0].removesuffix('.')}; {reference}."
-
-
-def _reference(result: Result) -> str:
-    """Return the clause on the reference rule."""
-    found, n = result.last.evidence, result.used_training.images
-    count = found.reference_n_mem
-    return (
-        f"the reference rule counts {count} of {many(n, 'training image')} ({percent(count / n)}) "
-        "as memorized, where a generator that has memorized nothing would score about "
-        f"{percent(found.reference_null)}"
-    )
-
+from memtk.results.formats import interval, many, part, share
+from memtk.results.protocols import Named
 
 _OUTCOMES = {
     "pass": "these images are within the policy",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memtk.results.audit import AuditVerdict, Policy, Screened
+from memtk.results.case import Case
 from memtk.results.protocols import Evidence, SelfTest
-from memtk.results.reasons import Case
+from memtk.results.reasons import failures, grounds, missing
 from memtk.results.schema import Counts, Result
 
 
@@ -57,13 +58,18 @@ def verdict(result: Result) -> Verdict:
             "An older memtk evaluated this: `memtk results recompute RUN --evidence` does so anew."
         )
         return Verdict("memorized" if found.n_mem else "inconclusive", (old,))
+    said = _decided(case_of(result))
+    return Verdict(_KINDS[said.outcome], tuple(said.reasons))
+
+
+def case_of(result: Result) -> Case:
+    """Return what the default policy decides on of a cell: its last checkpoint."""
     counts = result.data.counts | {
         "training": result.used_training,
         "synthetic": Counts(images=result.last.n_synthetic, patients=result.last.n_synthetic),
     }
     screened: Screened | None = "same design" if result.last.reevaluated else None
-    said = decide(Policy(), found, result.selftest, counts, screened=screened)
-    return Verdict(_KINDS[said.outcome], tuple(said.reasons))
+    return Case(Policy(), result.last.evidence, result.selftest, counts, 0, screened)
 
 
 def decide(
@@ -102,11 +108,12 @@ def decide(
         identical_images: synthetic images whose voxels are those of a training image.
         screened: of what a first audit left; a second detector of the same design cannot pass it.
     """
-    case = Case(policy, evidence, selftest, counts, identical_images, screened)
-    failures = case.failures()
-    if failures:
-        return AuditVerdict(outcome="fail", reasons=failures)
-    missing = case.missing()
-    if missing:
-        return AuditVerdict(outcome="inconclusive", reasons=missing)
-    return AuditVerdict(outcome="pass", reasons=case.grounds())
+    return _decided(Case(policy, evidence, selftest, counts, identical_images, screened))
+
+
+def _decided(case: Case) -> AuditVerdict:
+    if failed := failures(case):
+        return AuditVerdict(outcome="fail", reasons=[reason.text for reason in failed])
+    if lacking := missing(case):
+        return AuditVerdict(outcome="inconclusive", reasons=[reason.text for reason in lacking])
+    return AuditVerdict(outcome="pass", reasons=grounds(case))

@@ -13,6 +13,7 @@ from memtk.report import build_audit_report, build_report
 from memtk.results import (
     Policy,
     RateInterval,
+    answer_audit,
     explain,
     read_arrays,
     read_audit,
@@ -20,7 +21,7 @@ from memtk.results import (
     write_audit,
     write_result,
 )
-from memtk.results.sentences import TITLES, copy_rate, exposed_range
+from memtk.results.answer import TITLES
 from memtk.testing.fakes import without_copy_rate
 
 
@@ -63,26 +64,45 @@ def test_no_word_of_the_page_of_a_pass_can_be_taken_for_a_promise(page):
     assert "Within policy" in shown and not re.search("anonym|\\bsafe", shown, re.I)
 
 
-def test_the_two_numbers_stand_below_the_outcome(audited):
-    shown, found = text(audited), read_audit(audited / "audit.json").evidence
-    shown = shown[shown.index("Fail</span>") :]
-    for number in (copy_rate(found), exposed_range(found).removeprefix("between")):
-        assert number in shown[: shown.index("<ul")]
-    assert "chance gives 0" in copy_rate(found)
+def test_the_page_begins_with_the_answer_its_numbers_why_and_what_now(audited):
+    shown, said = text(audited), answer_audit(read_audit(audited / "audit.json"))
+    places = [shown.index(part) for part in (said.first, *said.numbers, *said.why, "What now")]
+    assert places == sorted(places) and places[-1] < shown.index("All counts")
+    assert "chance gives 0" in said.numbers[0]
 
 
-def test_every_number_stands_with_its_interval_or_its_null(audited):
+def test_the_commands_of_the_page_are_whole_and_name_no_folder(audited):
+    shown = text(audited)
+    commands = re.findall(r'<pre class="code" tabindex="0">(.*?)</pre>', shown, re.S)
+    assert commands[0] == "memtk release . --second-similarity ncc"
+
+
+def test_every_count_stands_with_its_null(audited):
     shown, audit = text(audited), read_audit(audited / "audit.json")
-    tiles = re.sub(r"<[^>]+>", " ", shown[shown.index('class="tiles"') :])
-    tiles = " ".join(tiles[: tiles.index("Black tick")].split())
-    found, dar = audit.evidence, audit.protocols["dar"]
-    assert f"{found.exposed.low} to {found.exposed.high} of 24" in tiles
-    assert f"{found.copies.sure} sure, {found.copies.suspect} suspect of 40" in tiles
-    assert f"without a model, at least {found.training_images.at_least}" in tiles
-    assert f"{dar['n_mem'].count} of 24" in tiles and "by chance about 7 %" in tiles
-    assert f"(dar) {dar['n_copies'].count} of 40" in tiles
-    assert tiles.count("95 % interval") == 2 and "one-sided: at most" in tiles
-    assert "78 of 80" in tiles and "needed: the lower end at 80 %" in tiles
+    table = shown[shown.index('class="numbers counts"') :]
+    rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td>', table)
+    found = {html.unescape(title): (how, chance) for title, how, chance in rows}
+    named, dar = audit.evidence, audit.protocols["dar"]
+    exposed = named.exposed
+    assert found["training patients exposed"] == (f"{exposed.low} to {exposed.high} of 24", "0")
+    assert found["named as copies"][0] == (
+        f"{named.copies.sure} sure, {named.copies.suspect} suspect of 40"
+    )
+    assert found["memorized, n_mem / N"][0].startswith(f"{dar['n_mem'].count} of 24 training")
+    assert found["memorized, n_mem / N"][1] == f"{100 * dar['n_mem'].null:.1f} %"
+    assert found["planted copies noticed"] == ("78 of 80 planted copies (97.5 %)", "5 %")
+    bare = {title for title, (_, chance) in found.items() if not chance}
+    assert bare <= {
+        "strangers' tail",
+        "training and validation patients",
+        "other synthetic images and strangers",
+    }
+
+
+def test_dar_is_explained_where_it_first_appears(audited):
+    shown = re.sub(r"<[^>]+>", " ", text(audited))
+    first = shown.index(" dar")
+    assert "Dar et al. (arXiv 2402.01054)" in shown[first : first + 100]
 
 
 def test_what_the_names_rest_on_is_told(audited):
@@ -130,7 +150,7 @@ def test_the_page_works_offline_runs_no_script_and_is_the_same_wherever_it_lies(
 def test_an_audit_of_embeddings_shows_no_pictures_and_does_not_miss_them(page):
     shown = page(given=True)
     assert "The nearest pairs" not in shown and "<article" not in shown
-    assert "identical voxel for voxel: not known" in shown
+    assert "identical to a training image" not in shown
     assert "none: embeddings were given" in shown and "--embeddings YOUR_EMBEDDINGS" in shown
 
 
@@ -208,7 +228,8 @@ def test_the_bench_shows_its_self_test_and_copy_rate_where_they_were_computed(
     shown = text_of_bench(folder)
     assert "Would copies be noticed?" in shown
     assert "Copy rate 40 %, 95 % interval 20 to 61 %; chance gives 0" in shown
-    assert exposed_range(found).removeprefix("between") in shown
+    low, high = found.exposed.low, found.exposed.high
+    assert f"Between {low} and {high} of 24 training patients exposed" in shown
     assert "What the names rest on" in shown
 
 

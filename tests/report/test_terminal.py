@@ -5,9 +5,20 @@ import re
 from rich.console import Console
 
 from memtk.report.terminal import audit_summary, selftest_table, summary
-from memtk.results import AuditVerdict, MitigationEffect, RateInterval, read_audit
-from memtk.results.sentences import two_numbers
+from memtk.results import (
+    AuditVerdict,
+    MitigationEffect,
+    RateInterval,
+    answer_audit,
+    answer_cell,
+    read_audit,
+)
+from memtk.results.formats import share
 from memtk.testing.fakes import without_copy_rate
+
+
+def tight(text):
+    return text.replace(" %", "%")
 
 
 def printed(what, width=110):
@@ -27,19 +38,19 @@ def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
     assert len(lines) == 4 and text.index("monai+aug") < text.index(lines[0])
     assert text.index(lines[1]) < text.index("independent") < text.index(lines[2])
     dar = results[0].last.protocols["dar"]["n_mem"]
-    assert f"{dar.count} {100 * dar.value:.0f}% [5%]" in lines[1]
+    assert f"{dar.count} {100 * dar.value:.1f}% [5%]" in lines[1]
     assert " - " in lines[0] and " - " not in lines[1]  # the exposure was tested at the end
 
 
-def test_the_sentence_of_every_generator_comes_last(results):
+def test_the_answer_on_every_generator_comes_last_with_its_two_numbers(results):
     text = " ".join(shown(results).split())
-    assert (
-        "Memorized monai+aug: copy rate" in text and "Inconclusive independent: copy rate" in text
-    )
-    assert re.search(
-        r"between \d+ and 24 of 24 training patients exposed\. At least \d+ of 24", text
-    )
-    assert text.endswith("would score about 5 %.")
+    said = [answer_cell(result) for result in results]
+    places = [text.index(tight(each.first)) for each in said]
+    assert places == sorted(places) and min(places) > text.rindex("[5%]")
+    for result, each in zip(results, said, strict=True):
+        assert f"{each.badge.upper()} {result.cell}: {tight(each.first)}" in text
+        assert all(tight(number) in text for number in each.numbers)
+    assert "MEMORIZED monai+aug: Yes: do not release its images." in text
 
 
 def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twice(results):
@@ -52,8 +63,9 @@ def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twi
     text = " ".join(shown(many).split())
     assert text.count("The training images were changed anew each time they were shown.") == 1
     assert "monai+aug0, augment; independent0, augment; monai+aug1, augment;" in text
-    assert "Memorized: monai+aug0, monai+aug1 Inconclusive: independent0, independent1" in text
-    assert "came out" not in text
+    assert "monai+aug0 and monai+aug1 have memorized theirs: do not release their images." in text
+    assert "Of independent0 and independent1 it is not shown either way." in text
+    assert text.count("do not release") == 1
 
 
 def test_names_are_not_read_as_markup(results):
@@ -64,55 +76,64 @@ def test_names_are_not_read_as_markup(results):
 def test_a_narrow_terminal_cuts_no_number(results):
     text = shown(results, width=80)
     dar = results[0].last.protocols["dar"]["n_mem"]
-    assert f"{100 * dar.value:.0f}% [5%]" in text and "…" not in text
+    assert f"{100 * dar.value:.1f}% [5%]" in text and "…" not in text
 
 
 def test_a_bench_with_a_copy_rate_says_it_with_its_interval(results):
     result = results[0]
-    assert "copy rate not computed; between" in shown([without_copy_rate(result)])
+    assert "Copy rate not computed" in shown([without_copy_rate(result)])
     rate = RateInterval(estimate=0.4, low=0.2, high=0.61)
     found = result.last.evidence
     found = found.model_copy(update={"copy_rate": rate, "confidence": 0.95})
     last = result.last.model_copy(update={"evidence": found})
     text = " ".join(shown([result.model_copy(update={"checkpoints": [last]})]).split())
-    assert "monai+aug: copy rate 40%, 95% interval 20 to 61%; chance gives 0; between" in text
+    assert "Copy rate 40%, 95% interval 20 to 61%; chance gives 0 Between" in text
 
 
-def test_an_audit_begins_with_its_outcome_and_reasons_and_ends_with_what_bounds_it(audited):
+def test_an_audit_begins_with_its_answer_and_ends_with_what_bounds_it(audited):
     audit = read_audit(audited / "audit.json")
-    text = printed(audit_summary(audit), 300)
-    lines = text.splitlines()
-    found = audit.evidence
-    assert lines[0].strip() == f"FAIL: {two_numbers(found).replace(' %', '%')}"
-    assert [line.strip(" -") for line in lines[1:3]] == [
-        reason.replace(" %", "%") for reason in audit.verdict.reasons
-    ]
-    dar = audit.protocols["dar"]["n_mem"]
-    rows = {line[:24].strip(): line for line in lines}
-    assert f"{found.copies.sure} sure, {found.n_copies} suspect of 40" in rows["copies named"]
-    assert f"without a model, at least {found.copies.at_least}" in rows["copies named"]
-    assert f"{found.exposed.low} to {found.exposed.high} of 24" in rows["patients exposed"]
-    assert f"{found.n_mem} suspect of 24" in rows["training images named"]
-    assert f"check: p = {found.copies.check:.3g}" in rows["strangers' tail"]
-    assert "alike" in rows["other synthetic images"]
-    assert f"{dar.count} of 24" in rows["dar: memorized, n_mem /"]
-    assert "chance about 7 %" in rows["dar: memorized, n_mem /"]  # 1 - 0.95^(40/30) of 24
+    said = answer_audit(audit)
+    lines = printed(audit_summary(audit, audited), 300).splitlines()
+    assert lines[0].strip() == f"FAIL  {said.first}"
+    assert [line.strip() for line in lines[1:3]] == [tight(each) for each in said.numbers]
+    assert [line.strip(" -") for line in lines[3:5]] == [tight(why) for why in said.why]
+    assert lines[5].strip() == "What now" and lines[-1].startswith("Nothing said")
+    release = next(line for line in lines if "memtk release" in line)
+    assert str(audited) in release and release.strip().endswith("--second-similarity ncc")
+
+
+def test_every_count_of_an_audit_stands_with_what_chance_would_give(audited):
+    audit = read_audit(audited / "audit.json")
+    found, dar = audit.evidence, audit.protocols["dar"]["n_mem"]
+    rows = {}
+    for line in printed(audit_summary(audit), 300).splitlines():
+        title, _, rest = line.strip().partition("  ")
+        rows.setdefault(title, rest)
+    assert f"{found.copies.sure} sure, {found.n_copies} suspect of 40" in rows["named as copies"]
+    assert f"at least {found.copies.at_least}" in rows["named as copies"]
+    exposed = rows["training patients exposed"]
+    assert f"{found.exposed.low} to {found.exposed.high} of 24" in exposed
+    assert f"p = {found.copies.check:.4g}" in rows["strangers' tail"]
+    assert "alike" in rows["other synthetic images and strangers"]
+    memorized = rows["memorized, n_mem / N"]
+    assert memorized.startswith(f"{dar.count} of 24 training images ({tight(share(dar.value))})")
+    assert memorized.split()[-1] == tight(share(dar.null))
     assert "95% interval" in rows["copy rate"] and "at most" in rows["copy rate"]
-    assert "78 of 80 planted copies noticed" in text and lines[-1].startswith("Nothing said")
+    assert rows["planted copies noticed"].strip().startswith("78 of 80 planted copies")
 
 
 def test_an_audit_with_little_to_say_says_what_is_missing(make_audit_run):
     folder = make_audit_run(given=True, exposure=False, noticed=None, sizes=(12, 6, 4))
     text = printed(audit_summary(read_audit(folder / "audit.json")))
     assert "INCONCLUSIVE" in text and "not tested" in text and "Self-test" not in text
-    assert "identical images" not in text and "exposed patients not tested" in text
+    assert "identical to" not in text and "Exposed patients not tested" in text
 
 
 def test_a_pass_is_told_as_within_policy(make_audit_run):
     audit = read_audit(make_audit_run(sizes=(90, 300, 300)) / "audit.json")
     said = AuditVerdict(outcome="pass", reasons=["The copy rate is at most 3 %."])
     text = printed(audit_summary(audit.model_copy(update={"verdict": said})))
-    assert text.startswith("WITHIN POLICY: copy rate")
+    assert text.startswith("WITHIN POLICY  Yes, within the policy: at most")
     assert not re.search(r"\bPASS\b|anonym|\bsafe", text, re.I)
 
 
@@ -120,7 +141,9 @@ def test_a_self_test_is_a_table_of_kinds_and_strengths_with_intervals(audited):
     audit = read_audit(audited / "audit.json")
     text = printed(selftest_table(audit.selftest), 80)
     assert "rotation 5 degrees" in text and "exact " in text and "…" not in text
-    assert "98% [91-100]" in next(line for line in text.splitlines() if line.startswith(" mixed"))
+    lines = text.splitlines()
+    mixed = next(k for k, line in enumerate(lines) if line.startswith(" mixed"))
+    assert "97.5%" in lines[mixed] and "[91.3-99.7]" in lines[mixed + 1]
     assert "Self-test: 78 of 80 planted copies" in text and "57 of 60 strangers" in text
     bare = audit.selftest.model_copy(update={"plants": []})
     assert "mixed" in printed(selftest_table(bare))

@@ -52,7 +52,9 @@ def test_a_result_of_memtk_0_1_0_is_read_as_what_it_said():
     assert (found.n_mem, found.patients_with_flagged_images, found.n_copies) == (27, 25, 30)
     assert found.copy_rate is None and found.patients_exposed is None
     assert result.selftest is None
-    assert "An older memtk evaluated this: 27 training images are flagged" in headline(result)
+    assert "An older memtk evaluated this, by ranks: 27 training images flagged." in headline(
+        result
+    )
 
 
 def test_the_last_checkpoint_is_the_one_judged(make_result):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from memtk.results import Comparable, GroupTest, Policy
-from memtk.results.reasons import tipping_point
+from memtk.results.case import tipping_point
 from memtk.testing.fakes import named
 
 INEXACT = 1e-9
@@ -69,7 +69,7 @@ CASES = [
     ({"bound": 0.08}, "inconclusive", "may be as high as 8 %"),
     ({"bound": None}, "inconclusive", "could not be bounded"),
     ({"confidence": 0.9}, "inconclusive", "not computed at the 95 % confidence"),
-    ({"test": {"confidence": 0.8}}, "inconclusive", "run the audit again"),
+    ({"test": {"confidence": 0.8}}, "inconclusive", "Run the audit again"),
 ]
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import matplotlib
@@ -52,6 +53,24 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
+_NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
+
+
+@contextmanager
+def narrow() -> Iterator[None]:
+    """Draw for a phone: the panels of a figure below each other, each as wide as the screen."""
+    token = _NARROW.set(True)
+    try:
+        yield
+    finally:
+        _NARROW.reset(token)
+
+
+def abreast(count: int) -> int:
+    """Return how many entries of a legend stand side by side, where a wide page takes `count`."""
+    return min(2, count) if _NARROW.get() else count
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Draw in the report's style, whatever the user's own matplotlib settings are."""
@@ -63,6 +82,8 @@ def quiet() -> Iterator[None]:
 
 def panels(count: int, *, width: float = 5.2, height: float = 2.9, columns: int = 2) -> Figure:
     """Return a figure with `count` axes in rows of `columns`; sizes of one of them in inches."""
+    if _NARROW.get():
+        columns, width, height = 1, 4.2, max(2.3, 4.2 * height / max(width, 4.2))
     rows = -(-count // columns)
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.05)
     figure = Figure(figsize=(width * columns, height * rows), layout=layout)
@@ -89,7 +110,6 @@ def in_percent(axes: Axes, top: float) -> None:
 def as_uri(figure: Figure) -> str:
     """Return the figure as a `data:` URI of SVG. The same figure gives the same bytes."""
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-    )
+    unsigned = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=unsigned)
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"

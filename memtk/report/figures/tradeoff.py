@@ -13,6 +13,7 @@ from memtk.report.figures.style import (
     INK,
     MUTED,
     SERIES,
+    abreast,
     as_uri,
     in_percent,
     label,
@@ -88,7 +89,7 @@ def draw_comparison(
         for axes in figure.axes:
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(name, handle)
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=abreast(4))
         return as_uri(figure)
 
 

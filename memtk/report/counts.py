@@ -1,0 +1,164 @@
+"""Every count of an audit or a cell, with what chance would give: for the page and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memtk.results import Audit, Comparable, Evidence, GroupTest, MeasureRecord, Result, SelfTest
+from memtk.results.case import ALIKE, BLUR
+from memtk.results.formats import interval, many, number, part, share
+from memtk.results.measures import Measured, audit_measures, main_measures, measures_of
+
+ABOUT = {
+    "dar": "the reference rule, of Dar et al. (arXiv 2402.01054): nearer than 95 % of the training "
+    "images are to their nearest validation image",
+    "dar-matched": "the reference rule, as it would count with as many synthetic as validation "
+    "images",
+    "conformal": "by ranks: nearer than all but 5 % of strangers",
+}
+"""What the numbers of a protocol are, where they first stand; of others their own titles say it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One count.
+
+    Args:
+        title: what is counted.
+        found: how many.
+        chance: what chance would give; empty where nothing is known.
+        note: interval, or what must be known.
+    """
+
+    title: str
+    found: str
+    chance: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Counts of one kind.
+
+    Args:
+        name: of the protocol; empty for what the verdict rests on.
+        about: what it is.
+        rows: the counts.
+    """
+
+    name: str
+    about: str
+    rows: tuple[Row, ...]
+
+
+def counts_of_audit(audit: Audit) -> list[Group]:
+    """Return the counts of an audit."""
+    own = _own(
+        audit.evidence,
+        audit.selftest,
+        audit.evidence.confidence or audit.policy.confidence,
+    )
+    if audit.data is not None:
+        total = audit.counts["synthetic"].images
+        found = part(audit.identical_images, total, "synthetic image")
+        own.append(Row("identical to a training image", found, "0", "voxel for voxel"))
+    return [Group("", "what the verdict rests on", tuple(own)), *_protocols(audit_measures(audit))]
+
+
+def counts_of_cell(result: Result) -> list[Group]:
+    """Return the counts of a cell's last checkpoint."""
+    found = result.last.evidence
+    own = _own(found, result.selftest, found.confidence or 0.95)
+    if found.copies is None:
+        own += [_measured(m.record) for m in measures_of(result, result.last) if not m.protocol]
+    groups = [Group("", "what the verdict rests on", tuple(own))] if own else []
+    return [*groups, *_protocols(measures_of(result, result.last))]
+
+
+def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[Row]:
+    rows, rate, bound = [], found.copy_rate, found.copy_rate_upper_bound
+    if rate is not None:
+        said = interval(rate.low, rate.high, confidence)
+        at_most = "" if bound is None else f"; one-sided: at most {share(bound)}"
+        rows.append(Row("copy rate", share(rate.estimate), "0 %", f"{said}{at_most}"))
+    if found.exposed is None:
+        rows.append(Row("training patients exposed", "not tested"))
+    else:
+        low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
+        rows.append(
+            Row(
+                "training patients exposed",
+                f"{low} to {high} of {of}",
+                "0",
+                f"{share(low / of if of else 0)} to {share(high / of if of else 0)}, "
+                f"{share(confidence)} interval",
+            )
+        )
+    if selftest is not None and selftest.sensitivity.conformal.n:
+        seen = selftest.sensitivity.conformal
+        rows.append(
+            Row(
+                "planted copies noticed",
+                part(seen.count, seen.n, "planted copy"),
+                share(found.alpha),
+                interval(seen.low, seen.high, selftest.confidence),
+            )
+        )
+    for title, named in (
+        ("named as copies", found.copies),
+        ("training images named as exposed", found.training_images),
+        ("training patients named as exposed", found.patients),
+    ):
+        if named is not None:
+            rows.append(
+                Row(
+                    title,
+                    f"{named.sure} sure, {named.suspect} suspect of {named.of}",
+                    "0",
+                    f"of the suspects up to {share(found.fdr)} wrongly; without a model, at least "
+                    f"{named.at_least}",
+                )
+            )
+    if found.copies is not None:
+        check, tail = found.copies.check, found.copies
+        said = tail.reason if check is None else f"its check: p = {number(check)}"
+        rows.append(Row("strangers' tail", tail.model, "", said))
+    for title, test, limit in _groups(found):
+        alike = "alike" if test.p > limit else "not alike"
+        rows.append(Row(title, alike, "", f"p = {number(test.p)}, {share(test.size)} apart"))
+    return rows
+
+
+def _groups(found: Evidence) -> list[tuple[str, GroupTest, float]]:
+    """Return what was asked of those that are compared, with the p-value up to which it is no."""
+    tests = found.comparable or Comparable()
+    asked = (
+        ("training and validation patients", tests.population, ALIKE),
+        ("other synthetic images and strangers", tests.synthetic, BLUR),
+    )
+    return [(title, group, limit) for title, group, limit in asked if group is not None]
+
+
+def _protocols(measures: Sequence[Measured]) -> list[Group]:
+    """Return the main measures by protocol."""
+    by: dict[str, list[Row]] = {}
+    for each in main_measures(measures):
+        by.setdefault(each.protocol, []).append(_measured(each.record))
+    return [Group(name, ABOUT.get(name, ""), tuple(rows)) for name, rows in by.items()]
+
+
+def _measured(record: MeasureRecord) -> Row:
+    """Return a measure, or why it cannot be had."""
+    if record.value is None:
+        return Row(record.title, "–", "", record.note)
+    if record.of is None:
+        null = "" if record.null is None else number(record.null)
+        return Row(record.title, number(record.value), null, record.note)
+    nouns = {"training": "training image", "synthetic": "synthetic image"}
+    found = share(record.value)
+    if record.count is not None:
+        count = f"{record.count:.1f}".removesuffix(".0")
+        noun = nouns.get(record.side, "image")
+        found = f"{count} of {many(record.of, noun)} ({share(record.value)})"
+    return Row(record.title, found, "" if record.null is None else share(record.null), record.note)

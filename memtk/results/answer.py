@@ -1,0 +1,207 @@
+"""The one headline: the answer to a page's question, its two numbers, why, and what can be done.
+
+Terminal, page, study, leaderboard and Python say it in these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from memtk.results.audit import Audit
+from memtk.results.case import Case, Reason, Step
+from memtk.results.formats import interval, many, share
+from memtk.results.protocols import Evidence
+from memtk.results.reasons import failures, missing
+from memtk.results.schema import Result
+from memtk.results.verdicts import case_of, verdict
+
+TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
+"""Outcomes of an audit as a reader sees them: a pass is a statement about a policy, no more."""
+
+MOST = 3
+"""Reasons that stand below the answer; the details have all."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person reads first.
+
+    Args:
+        kind: outcome of an audit, or kind of the verdict on a cell; colours go by it.
+        badge: it in a word or two.
+        first: answers the question that the page asks, in words for a data protection officer.
+        numbers: the copy rate and the exposed patients, each with what chance gives.
+        why: at most three reasons, with figures.
+        steps: what can be done next, each with how many it takes where that is known.
+    """
+
+    kind: Literal["pass", "fail", "inconclusive", "memorized", "none"]
+    badge: str
+    first: str
+    numbers: tuple[str, str]
+    why: tuple[str, ...]
+    steps: Mapping[Step, int | None]
+
+    @property
+    def line(self) -> str:
+        """The answer with its two numbers, in one line."""
+        return f"{self.first} {self.numbers[0]}; {self.numbers[1][0].lower()}{self.numbers[1][1:]}."
+
+
+def copy_rate(found: Evidence) -> str:
+    """Return the copy rate with its interval, in a few words; empty where it was not computed."""
+    rate = found.copy_rate
+    if rate is None:
+        return ""
+    ends = f"{share(rate.low).removesuffix(' %')} to {share(rate.high)}"
+    if found.confidence is not None:
+        ends = interval(rate.low, rate.high, found.confidence)
+    return f"{share(rate.estimate)}, {ends}; chance gives 0"
+
+
+def exposed_range(found: Evidence) -> str:
+    """Return between how many and how many patients are exposed; empty where not tested.
+
+    >>> from memtk.testing.fakes import evidence
+    >>> exposed_range(evidence(exposed=(2, 9)))
+    'between 2 and 9 of 64 training patients exposed; chance gives 0'
+    """
+    if found.exposed is None:
+        return ""
+    low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
+    return f"between {low} and {high} of {many(of, 'training patient')} exposed; chance gives 0"
+
+
+def two_numbers(found: Evidence) -> tuple[str, str]:
+    """Return what stands above all else: the copy rate, and the exposed patients."""
+    rate, people = copy_rate(found), exposed_range(found)
+    return (
+        f"Copy rate {rate}" if rate else "Copy rate not computed",
+        people.capitalize() if people else "Exposed patients not tested",
+    )
+
+
+def answer_audit(audit: Audit) -> Answer:
+    """Return the answer to "May these synthetic images be released?"."""
+    outcome, found = audit.verdict.outcome, audit.evidence
+    case = Case(
+        audit.policy,
+        found,
+        audit.selftest,
+        audit.counts,
+        audit.identical_images,
+        audit.screened,
+    )
+    reasons = {"pass": [], "fail": failures(case), "inconclusive": missing(case)}[outcome]
+    if not reasons:  # a pass, or of rules that an older memtk had
+        reasons = [Reason("", text) for text in audit.verdict.reasons]
+    first = {
+        "pass": f"Yes, within the policy: {_within(found, 'these images')}",
+        "fail": "No: do not release these images.",
+        "inconclusive": "Not yet: this audit can neither pass nor fail these images.",
+    }[outcome]
+    why = [reason.said for reason in reasons]
+    if audit.first_verdict is not None:
+        why.insert(
+            0,
+            "The policy was changed after the results were known (first verdict: "
+            f"{audit.first_verdict.outcome}).",
+        )
+    return Answer(
+        outcome,
+        TITLES[outcome],
+        f"{first} {reasons[0].plain}".strip(),
+        two_numbers(found),
+        tuple(why[:MOST]),
+        _steps(reasons),
+    )
+
+
+def answer_cell(result: Result) -> Answer:
+    """Return the answer to "Has this generator memorized its training images?"."""
+    said, found = verdict(result), result.last.evidence
+    reasons: Sequence[Reason] = [Reason("", text) for text in said.reasons]
+    steps: Mapping[Step, int | None] = {}
+    if found.copies is not None and said.kind != "none":
+        case = case_of(result)
+        reasons = failures(case) or missing(case)
+        steps = _steps(reasons)
+    first = {
+        "memorized": "Yes: do not release its images.",
+        "inconclusive": "Not shown either way: do not release its images on these numbers.",
+        "none": f"No sign of it, within the default policy: {_within(found, 'its images')}",
+    }[said.kind]
+    if found.copies is None:
+        flagged = "" if found.n_mem is None else f": {many(found.n_mem, 'training image')} flagged"
+        first = f"An older memtk evaluated this, by ranks{flagged}."
+    return Answer(
+        said.kind,
+        said.title,
+        f"{first} {reasons[0].plain}".strip(),
+        two_numbers(found),
+        tuple(reason.said for reason in reasons[:MOST]),
+        steps,
+    )
+
+
+def headline(result: Result) -> str:
+    """Return the answer on a cell with its two numbers, in one line.
+
+    It claims what `verdict` allows and no more, and never speaks of anonymity or safety: that
+    nothing was found is a statement about this embedder and these sizes.
+    """
+    return answer_cell(result).line
+
+
+def answer_run(results: Sequence[Result]) -> str:
+    """Return the answer to "Which generators have memorized their training images?", in a line."""
+    by: dict[str, list[str]] = {}
+    for result in results:
+        by.setdefault(verdict(result).kind, []).append(result.cell)
+    said = []
+    if cells := by.get("memorized"):
+        one = len(cells) == 1
+        have = (
+            "has memorized its own: do not release its"
+            if one
+            else ("have memorized theirs: do not release their")
+        )
+        said.append(f"{_listed(cells)} {have} images.")
+    if cells := by.get("none"):
+        said.append(f"Of {_listed(cells)} there is no sign, within the default policy.")
+    if cells := by.get("inconclusive"):
+        said.append(f"Of {_listed(cells)} it is not shown either way.")
+    return " ".join(said)
+
+
+def _within(found: Evidence, images: str) -> str:
+    """Say of a pass what is not excluded."""
+    bound, exposed = found.copy_rate_upper_bound, found.exposed
+    copies = "" if bound is None else f"at most {share(bound)} of {images} are copies"
+    people = (
+        ""
+        if exposed is None
+        else f"at most {exposed.high} of {many(exposed.of, 'training patient')} are not excluded "
+        "from being exposed"
+    )
+    return f"{', and '.join(each for each in (copies, people) if each)}."
+
+
+def _steps(reasons: Sequence[Reason]) -> dict[Step, int | None]:
+    """Return the steps of all reasons, of each the largest number that is asked for."""
+    steps: dict[Step, int | None] = {}
+    for reason in reasons:
+        for step, count in reason.steps.items():
+            steps[step] = max(count or 0, steps.get(step) or 0) or None
+    return steps
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> _listed(["a"]), _listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,118 @@
+"""What a policy decides on, and what a reason for its verdict is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from memtk.results.audit import Policy, Screened
+from memtk.results.protocols import Evidence, GroupTest, SelfTest
+from memtk.results.schema import Counts
+
+ALIKE = 0.05
+"""p-value up to which training and validation patients are taken for two populations."""
+
+BLUR = 0.05
+"""p-value up to which synthetic images that are no copies are called nearer, or farther, than
+strangers are."""
+
+
+def tipping_point(found: Evidence, limit: float) -> float | None:
+    """Return the least sensitivity to the generator's own copies at which a pass holds.
+
+    The bound b of the copy rate takes the sensitivity to be s, that to planted copies; with the
+    false positive rate f it grows as (s - f) / (s' - f) with another one s', and reaches the limit
+    at
+
+        s* = f + b (s - f) / limit.
+
+    None where it was not computed; see `memtk.memorization.tipping_point` for a bound from counts.
+    """
+    rule, bound = found.threshold, found.copy_rate_upper_bound
+    if rule is None or bound is None or limit <= 0:
+        return None
+    f = rule.false_positive_rate
+    return min(1.0, max(0.0, f + bound * (rule.sensitivity - f) / limit))
+
+
+Step = Literal[
+    "release", "second design", "exposure", "selftest", "policy", "check", "patients", "images",
+    "plants", "detector",
+]  # fmt: skip
+"""What can be done next: hold images back, judge them by another design, test the exposure, plant
+copies, apply the policy anew, check the images, add validation patients or synthetic images, plant
+more copies, take another detector. `memtk.report.next_steps` makes commands of them."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a rule fails the images, or keeps them from passing.
+
+    Args:
+        plain: the same in a short sentence for a reader who is no specialist.
+        said: it in a sentence with figures.
+        way: what would change that, in a sentence or two; empty where nothing is known to.
+        steps: what can be done next, each with how many (patients, images, planted copies) it
+            takes where that is known.
+    """
+
+    plain: str
+    said: str
+    way: str = ""
+    steps: Mapping[Step, int | None] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All of it but the plain sentence, as a verdict states it."""
+        return f"{self.said} {self.way}".strip()
+
+
+@dataclass(frozen=True)
+class Case:
+    """The numbers that `decide` decides on; `memtk.results.reasons` has the rules."""
+
+    policy: Policy
+    found: Evidence
+    selftest: SelfTest | None
+    counts: Mapping[str, Counts]
+    identical: int
+    screened: Screened | None
+
+    @property
+    def training(self) -> int:
+        """Training patients."""
+        return self.counts["training"].patients
+
+    @property
+    def validation(self) -> int:
+        """Validation patients."""
+        return self.counts["validation"].patients
+
+    @property
+    def synthetic(self) -> int:
+        """Synthetic images."""
+        return self.counts["synthetic"].images
+
+    @property
+    def sure(self) -> bool:
+        """Whether the rates were computed at the policy's confidence or above."""
+        used = [self.found.confidence, self.selftest.confidence if self.selftest else None]
+        return all(c is None or c >= self.policy.confidence - 1e-9 for c in used)
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+        return self.found.confidence or self.policy.confidence
+
+    @property
+    def apart(self) -> GroupTest | None:
+        """The test of training against validation patients, where it rejects."""
+        test = self.found.comparable and self.found.comparable.population
+        return test if test and test.p <= ALIKE else None
+
+    @property
+    def blurred(self) -> GroupTest | None:
+        """The test of the other synthetic images, where these are nearer than strangers are."""
+        test = self.found.comparable and self.found.comparable.synthetic
+        return test if test and test.p <= BLUR and test.nearer else None

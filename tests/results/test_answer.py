@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from memtk.results import (
+    Comparable,
+    GroupTest,
+    Policy,
+    RateInterval,
+    answer_audit,
+    answer_cell,
+    answer_run,
+    headline,
+)
+from memtk.results.answer import copy_rate, two_numbers
+from memtk.results.formats import about, share
+from memtk.testing import fakes
+
+RATE = RateInterval(estimate=0.42, low=0.3, high=0.5)
+WITHIN = {
+    "copy_rate": RateInterval(estimate=0.01, low=0.0, high=0.06),
+    "copy_rate_upper_bound": 0.03,
+    "confidence": 0.95,
+    "selftest": fakes.selftest(),
+}
+QUARTER = {"estimate": 0.26, "low": 0.2, "bound": 0.33, "exposed": (14, 20)}
+
+
+def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
+    said = answer_audit(fakes.audit(**QUARTER))
+    assert said.first == (
+        "No: do not release these images. About a quarter are copies of training images."
+    )
+    assert said.badge == "Fail"
+    assert said.numbers == (
+        "Copy rate 26 %, 95 % interval 20 to 31 %; chance gives 0",
+        "Between 14 and 20 of 64 training patients exposed; chance gives 0",
+    )
+    assert "at least 20 %" in said.why[0] and "14 of 64 training patients" in said.why[1]
+    assert dict(said.steps) == {"release": None}
+
+
+def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
+    said = answer_audit(fakes.audit())
+    assert said.first.startswith(
+        "Yes, within the policy: at most 3 % of these images are copies, and at most 3 of 64 "
+        "training patients are not excluded from being exposed."
+    )
+    assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
+
+
+@pytest.mark.parametrize(
+    ("figures", "plain", "steps"),
+    [
+        ({"identical": 2}, "2 synthetic images are a training image", {"release"}),
+        ({"exposed": (3, 9)}, "Images of at least 3 of 64 training patients", {"release"}),
+        ({"exposed": (0, 4)}, "Up to 4 of 64 training patients may be exposed.", set()),
+        ({"exposed": None}, "Whether training patients are exposed was not tested.", {"exposure"}),
+        ({"test": None}, "Whether copies would have been noticed was not", {"selftest"}),
+        ({"copies": 3}, "3 synthetic images are named as copies for sure.", {"release"}),
+        ({"bound": 0.08}, "Up to 8 % of them may be copies.", {"patients"}),
+        ({"test": {"found": 60, "low": 0.5}}, "It would miss too many copies", {"detector"}),
+        ({"test": {"found": 85, "low": 0.76}, "n": 300}, "It would miss too many", {"plants"}),
+        ({"validation": 8}, "A few patients that were given back would go", {"patients"}),
+        (
+            {"comparable": Comparable(population=GroupTest(p=0.01, size=0.2))},
+            "The training and the validation patients are too unlike to be compared.",
+            {"check"},
+        ),
+    ],
+)
+def test_what_decides_is_said_plainly_and_only_what_helps_is_a_next_step(figures, plain, steps):
+    said = answer_audit(fakes.audit(**figures))
+    assert plain in said.first
+    assert steps <= set(said.steps)
+    assert not (said.kind == "fail" and set(said.steps) - {"release"})
+
+
+def test_how_many_patients_it_takes_stands_with_the_step():
+    said = answer_audit(fakes.audit(bound=0.08, m=1000))
+    reason = fakes.audit(bound=0.08, m=1000).verdict.reasons[0]
+    assert f"About {said.steps['patients']} validation patients instead of 64" in reason
+
+
+def test_at_most_three_reasons_stand_below_the_answer():
+    lacking = fakes.audit(test=None, bound=0.2, exposed=None, copies=3, validation=8)
+    assert len(lacking.verdict.reasons) > 3
+    assert len(answer_audit(lacking).why) == 3
+
+
+def test_a_policy_that_was_changed_afterwards_is_said_first():
+    first = {"outcome": "fail", "policy": Policy().model_dump()}
+    said = answer_audit(fakes.audit(first_verdict=first))
+    assert said.why[0].startswith("The policy was changed after the results were known")
+
+
+def test_a_generator_that_memorized_is_answered_with_yes(make_result):
+    result = make_result(dar=29, copies=30, exposed=27, **WITHIN | {"copy_rate": RATE})
+    said = answer_cell(result)
+    assert said.first == (
+        "Yes: do not release its images. About two fifths are copies of training images."
+    )
+    assert headline(result) == (
+        f"{said.first} Copy rate 42 %, 95 % interval 30 to 50 %; chance gives 0; between 27 and 30 "
+        "of 64 training patients exposed; chance gives 0."
+    )
+
+
+def test_no_sign_names_what_is_not_excluded(make_result):
+    text = headline(make_result(exposed=(0, 2), **WITHIN))
+    assert text.startswith(
+        "No sign of it, within the default policy: at most 3 % of its images are copies, and at "
+        "most 2 of 64 training patients are not excluded from being exposed."
+    )
+
+
+def test_several_generators_are_answered_together(make_result):
+    cells = {"a": 27, "b": 0, "c": 27}
+    results = [make_result(cell=cell, exposed=n) for cell, n in cells.items()]
+    assert answer_run(results) == (
+        "a and c have memorized theirs: do not release their images. Of b it is not shown either "
+        "way."
+    )
+    assert answer_run(results[:1]) == "a has memorized its own: do not release its images."
+
+
+def test_what_an_older_memtk_evaluated_is_told_as_such(make_result):
+    result = make_result(exposed=7)
+    old = result.last.model_copy(update={"evidence": fakes.by_ranks(result.last.evidence)})
+    said = answer_cell(result.model_copy(update={"checkpoints": [old]}))
+    assert said.first == "An older memtk evaluated this, by ranks: 7 training images flagged."
+    assert said.badge == "Memorized" and "recompute" in said.why[0]
+
+
+def test_the_two_numbers_stand_with_their_intervals_and_what_chance_gives():
+    assert two_numbers(fakes.evidence(exposed=(2, 9), copy_rate=RATE, confidence=0.95)) == (
+        "Copy rate 42 %, 95 % interval 30 to 50 %; chance gives 0",
+        "Between 2 and 9 of 64 training patients exposed; chance gives 0",
+    )
+    assert two_numbers(fakes.evidence(exposed=None)) == (
+        "Copy rate not computed",
+        "Exposed patients not tested",
+    )
+    assert copy_rate(fakes.evidence(copy_rate=None)) == ""
+
+
+@pytest.mark.parametrize("dar", [0, 64])
+@pytest.mark.parametrize("copies", [0, 1, 64])
+@pytest.mark.parametrize("exposed", [None, 0, (0, 40), 1, 64])
+@pytest.mark.parametrize("measured", [{}, WITHIN])
+def test_the_headline_is_whole_and_never_a_promise(make_result, dar, copies, exposed, measured):
+    text = headline(make_result(dar=dar, copies=copies, exposed=exposed, **measured))
+    assert text.endswith(".") and ".." not in text
+    assert not re.search(r"(?i:anonym|safe|privacy|guarantee)|None|nan", text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0049, "0.5 %"), (1e-9, "0.1 %"), (1 - 1e-9, "99.9 %"), (0.506, "50.6 %")],
+)
+def test_what_is_not_nothing_is_never_shown_as_nothing(value, text):
+    assert share(value) == text
+
+
+def test_shares_in_words_are_within_a_fifth_of_the_share():
+    words = {"A few": 0.015, "About one in 20": 0.05, "About one in 10": 0.1, "About half": 0.5}
+    words |= {"About a fifth": 0.2, "About a quarter": 0.25, "About a third": 1 / 3}
+    words |= {"About one in 7": 1 / 7, "About two thirds": 2 / 3, "Most": 0.9, "All": 1.0}
+    assert all(about(value) == word for word, value in words.items())
+    assert about(0.99) == "Nearly all" and about(0.0) == "A few"
