@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from memtk.data.config import DataConfig
 from memtk.registry import Registry, open_registry
 from memtk.results import Policy, audit_schema, decide, json_schema
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from foreign.formats import CASES
+
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by `make docs`; change the code instead -->\n\n"
 
@@ -29,6 +34,7 @@ def pages() -> dict[str, str]:
         "hooks.md": MADE + _hooks(),
         "commands.md": MADE + _commands(),
         "settings.md": MADE + _settings(registry),
+        "formats.md": MADE + _formats(),
         "policy.md": MADE + _policy(),
         "result.schema.json": json.dumps(json_schema(), indent=2, sort_keys=True) + "\n",
         "audit.schema.json": json.dumps(audit_schema(), indent=2, sort_keys=True) + "\n",
@@ -98,6 +104,28 @@ def _settings(registry: Registry) -> str:
                 note = f"{entry.component.summary} Presets: {presets}." if presets else ""
                 text += _table(entry.name, config, note or entry.component.summary)
     return text
+
+
+def _formats() -> str:
+    text = (
+        "# Formats\n\nWhat becomes of a file, case by case. Each line is a test: the file is made, "
+        "and its voxels are compared with those that were written. What is refused is one sentence "
+        "that names the file and the way out; exit status 2. What is left out is counted in the "
+        "notes of `memtk check`. [Your images](../how-to/your-images.md) says how folders are read."
+        "\n"
+    )
+    for name, group in groupby(CASES, lambda case: case.format):
+        text += f"\n## {name[0].upper()}{name[1:]}\n\n| file | outcome |\n|---|---|\n"
+        text += "".join(f"| {case.what} | {_outcome(case)} |\n" for case in group)
+    return text
+
+
+def _outcome(case: Any) -> str:
+    if case.install:
+        return f"read with `pip install {case.install}`; refused without it, with that sentence"
+    if not isinstance(case.says, str):
+        return "read, nearly: the format loses some" if case.near else "read"
+    return case.says if case.says.startswith("left out") else f"refused: \u2026 {case.says} \u2026"
 
 
 def _table(name: str, config: type[BaseModel], summary: str = "") -> str:

@@ -28,9 +28,12 @@ DECODERS = (
     (r"decompress '([^']*JPEG-LS[^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg"),
     (r"decompress '([^']*2000[^']*)'", "pip install pylibjpeg pylibjpeg-openjpeg"),
     (r"decompress '([^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"),
+    (r"Pillow does not support '([^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg"),
     (r"COMPRESSION\.(\w+).*requires the 'imagecodecs'", "pip install imagecodecs"),
     (r"requires the '(imagecodecs)'", "pip install imagecodecs"),
+    (r"No module named '((?:compression|backports)[\w.]*)'", "pip install imagecodecs"),
     (r"required filter '([^']*)'", "pip install hdf5plugin"),
+    (r"can't open directory .*(plugin)", "pip install hdf5plugin"),
     (r"(filter) .*is not (?:registered|available)", "pip install hdf5plugin"),
     (r"No module named '([\w.]+)'", "install it with pip"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,6 +96,7 @@ def _bytes(mode: str) -> int:
 
 def _tiff(path: Path) -> tuple[np.ndarray, bool]:
     """Return (H, W[, C]) and False, or (D, H, W) and True."""
+    _check_pages(path)
     with tifffile.TiffFile(path) as file:
         if len(file.series) != 1:
             raise UserError(
@@ -130,6 +132,29 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
         f"cannot read {path}: its axes {axes} of {size} are neither a picture nor a stack of gray "
         "slices"
     )
+
+
+def _check_pages(path: Path) -> None:
+    """Refuse a file whose pages lie over one another, or in a circle: tifffile would follow it."""
+    size, most = 0, path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(16)
+        order = "<" if start[:2] == b"II" else ">"
+        big = start[2:4] in (b"+\0", b"\0+")
+        entry, count, place = (20, "Q", "Q") if big else (12, "H", "I")
+        at = start[8:16] if big else start[4:8]
+        while len(at) == struct.calcsize(place) and any(at):
+            (offset,) = struct.unpack(order + place, at)
+            try:
+                file.seek(offset)
+                (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
+                size += tags * entry + struct.calcsize(count) + struct.calcsize(place)
+                if size > most:
+                    raise UserError(f"cannot read {path}: its pages lie over one another")
+                file.seek(tags * entry, 1)
+            except (struct.error, OverflowError, OSError):
+                return  # no page: tifffile says so
+            at = file.read(struct.calcsize(place))
 
 
 def _decoded_by_pil(path: Path, page: Any) -> np.ndarray:

@@ -1,0 +1,271 @@
+"""What is read of each format and what is refused: the cases of docs/reference/formats.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import foreign.dicom_cases  # noqa: F401 (enters its cases)
+import h5py
+import nibabel
+import numpy as np
+import tifffile
+from foreign.cases import CASES, COLOUR, GRAY, STACK, VOLUME, WIDE, case, picture
+from PIL import Image
+
+__all__ = ["CASES"]
+
+
+def nifti(name="a.nii", voxels=VOLUME, kind=nibabel.Nifti1Image, change=None):
+    def write(folder):
+        scan = kind(voxels, np.diag([2.0, 2.0, 3.0, 1.0]))
+        if change:
+            change(scan)
+        nibabel.save(scan, folder / name)
+        return folder / name
+
+    return write
+
+
+def conflict(scan):
+    scan.header.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), code=1)
+
+
+def scaled(folder):
+    scan = nibabel.Nifti1Image(VOLUME, np.eye(4))
+    scan.header.set_slope_inter(2, -100)
+    nibabel.save(scan, folder / "a.nii")
+    return folder / "a.nii"
+
+
+def big_endian(folder):
+    header = nibabel.Nifti1Header(endianness=">")
+    nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4), header), folder / "a.nii")
+    return folder / "a.nii"
+
+
+_channels = np.stack([VOLUME, VOLUME + 1], -1)
+_rgb = np.zeros((6, 24, 20), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
+for _what, _write, _says in (
+    ("a volume (.nii)", nifti(), VOLUME[None]),
+    ("compressed (.nii.gz)", nifti("a.nii.gz"), VOLUME[None]),
+    ("NIfTI-2", nifti(kind=nibabel.Nifti2Image), VOLUME[None]),
+    ("most significant byte first", big_endian, VOLUME[None]),
+    ("with slope and intercept", scaled, VOLUME[None] * 2.0 - 100),
+    ("real numbers", nifti(voxels=VOLUME.astype(np.float32) / 3), VOLUME[None] / np.float32(3)),
+    ("one slice: a picture", nifti(voxels=VOLUME[0][..., None]), VOLUME[:1]),
+    ("up to four channels", nifti(voxels=_channels), np.moveaxis(_channels, 3, 0)),
+    ("time points", nifti(voxels=np.stack([VOLUME] * 7, -1)), "a series of volumes"),
+    ("complex numbers", nifti(voxels=VOLUME.astype(np.complex64)), "one real number a voxel"),
+    ("RGB voxels", nifti(voxels=_rgb), "one real number a voxel"),
+    ("labels, by its intent", nifti(change=lambda s: s.header.set_intent("label")), "holds labels"),
+    ("sform and qform that disagree", nifti(change=conflict), "sform says RAS and its qform LAS"),
+):  # fmt: skip
+    case("NIfTI", _what, _says)(_write)
+
+
+def palette(folder):
+    shown = Image.fromarray(GRAY, "P")
+    shown.putpalette([level for i in range(256) for level in (255 - i,) * 3])
+    shown.save(folder / "a.png")
+    return folder / "a.png"
+
+
+def turned(folder):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(GRAY).save(folder / "a.jpg", quality=100, exif=exif)
+    return folder / "a.jpg"
+
+
+def alpha(value):
+    pixels = np.dstack([COLOUR, np.full((24, 20), 255, np.uint8)])
+    pixels[0, 0, 3] = value
+    return pixels
+
+
+_frames = [Image.fromarray(page) for page in STACK]
+_colour = np.moveaxis(COLOUR, 2, 0)
+_cmyk = np.moveaxis(np.asarray(Image.fromarray(COLOUR).convert("CMYK").convert("RGB")), 2, 0)
+for _format, _what, _write, _says, _near in (
+    ("PNG", "gray, 8 bit", picture("a.png"), GRAY[None], 0),
+    ("PNG", "gray, 16 bit", picture("a.png", WIDE), WIDE[None], 0),
+    ("PNG", "black and white", picture("a.png", GRAY > 90), (GRAY > 90)[None], 0),
+    ("PNG", "in colour", picture("a.png", COLOUR), _colour, 0),
+    ("PNG", "three equal channels: gray", picture("a.png", mode="RGB"), GRAY[None], 0),
+    ("PNG", "with a palette", palette, 255 - GRAY[None], 0),
+    ("PNG", "an opaque alpha channel", picture("a.png", alpha(255)), _colour, 0),
+    ("PNG", "transparent in part", picture("a.png", alpha(9)), "transparent", 0),
+    ("PNG", "animated", picture("a.png", save_all=True, append_images=_frames),
+     "no still picture", 0),
+    ("JPEG", "gray", picture("a.jpg", quality=100), GRAY[None], 3),
+    ("JPEG", "progressive", picture("a.jpg", progressive=True, quality=100), GRAY[None], 3),
+    ("JPEG", "in colour", picture("a.jpg", COLOUR, quality=100, subsampling=0), _colour, 5),
+    ("JPEG", "CMYK", picture("a.jpg", COLOUR, "CMYK", quality=100), _cmyk, 6),
+    ("JPEG", "turned by its EXIF tag", turned, np.rot90(GRAY, -1)[None], 3),
+    ("BMP", "gray", picture("a.bmp"), GRAY[None], 0),
+    ("BMP", "in colour", picture("a.bmp", COLOUR), _colour, 0),
+):  # fmt: skip
+    case(_format, _what, _says, _near)(_write)
+
+
+def tiff(pixels=GRAY, name="a.tif", **how):
+    def write(folder):
+        tifffile.imwrite(folder / name, pixels, **({"photometric": "minisblack"} | how))
+        return folder / name
+
+    return write
+
+
+def two_sizes(folder):
+    with tifffile.TiffWriter(folder / "a.tif") as file:
+        file.write(GRAY, photometric="minisblack")
+        file.write(GRAY[:9], photometric="minisblack")
+    return folder / "a.tif"
+
+
+_map = np.stack([np.arange(256, dtype=np.uint16)[::-1] * 257] * 3)
+_ome = {"ome": True, "metadata": {"axes": "TYX"}}
+_pages = np.moveaxis(STACK, 0, 0)
+for _what, _write, _says in (
+    ("gray, 8 bit", tiff(), GRAY[None]),
+    ("gray, 16 bit", tiff(WIDE), WIDE[None]),
+    ("real numbers", tiff(GRAY.astype(np.float32) / 3), GRAY[None] / np.float32(3)),
+    ("most significant byte first", tiff(WIDE, byteorder=">"), WIDE[None]),
+    ("BigTIFF", tiff(bigtiff=True), GRAY[None]),
+    ("in tiles", tiff(np.tile(GRAY, (3, 3)), tile=(32, 32)), np.tile(GRAY, (3, 3))[None]),
+    ("compressed by Deflate", tiff(compression="zlib"), GRAY[None]),
+    ("compressed by LZW", picture("a.tif", compression="tiff_lzw"), GRAY[None]),
+    ("compressed by PackBits", picture("a.tif", compression="packbits"), GRAY[None]),
+    ("in colour", tiff(COLOUR, photometric="rgb"), _colour),
+    ("in colour, plane by plane", tiff(_colour, photometric="rgb", planarconfig="separate"),
+     _colour),
+    ("a negative (MinIsWhite)", tiff(photometric="miniswhite"), 255 - GRAY[None]),
+    ("with a palette", tiff(photometric="palette", colormap=_map), (255 -
+     GRAY[None].astype(np.uint16)) * 257),
+    ("pages of one size: a volume", tiff(_pages), _pages[None]),
+    ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "neither a picture nor"),
+    ("pages of different sizes", two_sizes, "pictures of different sizes"),
+    ("a negative of real numbers", tiff(GRAY / np.float32(3), photometric="miniswhite"),
+     "a negative (MinIsWhite)"),
+):  # fmt: skip
+    case("TIFF", _what, _says)(_write)
+
+
+@case("TIFF", "16 bit, compressed by Zstandard", "pip install imagecodecs",
+      install="imagecodecs")  # fmt: skip
+def zstd_tiff(folder):
+    path = tiff(WIDE, compression="zlib")(folder)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["Compression"].overwrite(34926)
+    return path
+
+
+def npy(array):
+    def write(folder):
+        np.save(folder / "a.npy", array, allow_pickle=True)
+        return folder / "a.npy"
+
+    return write
+
+
+def npz(save=np.savez, **arrays):
+    def write(folder):
+        save(folder / "a.npz", **arrays)
+        return folder / "a.npz"
+
+    return write
+
+
+_object = np.array([None, 1], dtype=object)
+for _what, _write, _says in (
+    (".npy of (H, W)", npy(GRAY), GRAY[None]),
+    (".npy of (H, W, 3)", npy(COLOUR), _colour),
+    (".npy of (D, H, W)", npy(VOLUME), VOLUME[None]),
+    (".npy in Fortran's order", npy(np.asfortranarray(VOLUME)), VOLUME[None]),
+    (".npy, most significant byte first", npy(VOLUME.astype(">i4")), VOLUME[None]),
+    (".npy of truth values", npy(GRAY > 90), (GRAY > 90)[None]),
+    (".npz with `images` or MedMNIST's names, one image a row", npz(train_images=STACK), STACK[:1]),
+    (".npz, compressed", npz(np.savez_compressed, images=STACK), STACK[:1]),
+    (".npz with one image an array", npz(a=GRAY, b=255 - GRAY), GRAY[None]),
+    (".npz with `label`, `seg`, `affine` beside an image", npz(label=GRAY, image=GRAY),
+     "left out: labels or masks"),
+    (".npy of many images", npy(np.stack([VOLUME] * 9)), "call their array images"),
+    ("pickled objects", npy(_object), "pickled objects"),
+    ("complex numbers", npy(GRAY * 1j), "is no image"),
+):  # fmt: skip
+    case("NumPy", _what, _says)(_write)
+
+
+def hdf5(make):
+    def write(folder):
+        with h5py.File(folder / "a.h5", "w") as file:
+            make(file)
+        return folder / "a.h5"
+
+    return write
+
+
+def virtual(file):
+    with h5py.File(Path(file.filename).with_name("other.hdf"), "w") as other:
+        other["x"] = STACK
+    layout = h5py.VirtualLayout(STACK.shape, STACK.dtype)
+    layout[:] = h5py.VirtualSource("other.hdf", "x", STACK.shape)
+    file.create_virtual_dataset("images", layout)
+
+
+def linked(file):
+    file["images"] = h5py.ExternalLink("other.hdf", "x")
+
+
+_chunks = {"data": STACK, "chunks": (1, 24, 20)}
+for _what, _make, _says in (
+    ("`images`, `train`, `val`, `test` or MedMNIST's names, one image a row", lambda file:
+     file.create_dataset("images", data=STACK), STACK[:1]),
+    ("compressed by gzip", lambda f: f.create_dataset("train", **_chunks, compression="gzip"),
+     STACK[:1]),
+    ("compressed by LZF, shuffled", lambda f: f.create_dataset("images", **_chunks,
+     compression="lzf", shuffle=True), STACK[:1]),
+    ("one volume a row", lambda f: f.create_dataset("images", data=VOLUME[None]), VOLUME[None]),
+    ("datasets of other names", lambda f: f.create_dataset("scans", data=STACK),
+     "expected train_images"),
+    ("a dataset that was never filled", lambda f: f.create_dataset("images", (9, 24, 20),
+     "u1", chunks=(1, 24, 20)), "never filled"),
+    ("a link into another file", linked, "is not a dataset of this file"),
+    ("voxels of another file (virtual, external)", virtual, "from another file"),
+):  # fmt: skip
+    case("HDF5", _what, _says)(hdf5(_make))
+
+
+@case("HDF5", "compressed by Zstandard, Blosc or another filter of hdf5plugin",
+      "pip install hdf5plugin", install="hdf5plugin")  # fmt: skip
+def zstd_hdf5(folder):
+    path = hdf5(lambda f: f.create_dataset("images", **_chunks, compression="gzip"))(folder)
+    content = path.read_bytes()  # the filter's number in its message: gzip is 1
+    at = content.index(b"deflate") - 8
+    path.write_bytes(content[:at] + (32015).to_bytes(2, "little") + content[at + 2 :])
+    return path
+
+
+def blob(name, content=b"\0" * 99):
+    def write(folder):
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    return write
+
+
+for _what, _name, _says in (
+    ("NRRD, MetaImage, Analyze, MGH, MINC", "a.nrrd", "convert it to NIfTI"),
+    ("GIF, WebP, JPEG 2000, HEIC, PNM", "a.gif", "save it as PNG"),
+    ("archives", "a.zip", "unpack it"),
+    ("pickles, checkpoints, MATLAB, Zarr, Parquet", "a.mat", "np.savez"),
+    ("spreadsheets", "a.xlsx", "save it as CSV"),
+    ("whole slides", "a.svs", "save the parts of it"),
+    ("videos", "a.mp4", "save its frames as PNG"),
+):  # fmt: skip
+    case("others", _what, _says)(blob(_name))
+_lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+case("others", "pointers of Git LFS", "git lfs pull")(blob("a.nii.gz", _lfs))
+case("others", "pointers of git-annex", "datalad get")(blob("a.nii.gz", b"/annex/objects/x"))
+case("others", "web pages in the place of files", "web page")(blob("a.png", b"<!DOCTYPE html>"))
+case("others", "empty files", "it is empty")(blob("a.h5", b""))
