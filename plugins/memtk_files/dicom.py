@@ -24,6 +24,7 @@ from memtk_files.dicom_file import (
     pixel_spacing,
     pixels_of,
     read_file,
+    shown,
     take_functional_groups,
     text_of,
 )
@@ -220,11 +221,13 @@ def _no_image(header: _Header) -> str:
     """Say why a file is no image of a patient, "" if it is one."""
     dataset = header.dataset
     known = text_of(dataset, "SOPClassUID")
-    name = UID(known).name.removesuffix(" Storage") if known else "a file"
+    name = shown(UID(known).name.removesuffix(" Storage")) if known else "a file"
     if known in LABELS or header.modality == "SEG":
         return "segmentations (DICOM SEG)"
     if known.startswith(DOSES) or header.modality.startswith("RT") or not all(header.size):
-        return f"DICOM files without an image ({name}, modality {header.modality or 'unknown'})"
+        return (
+            f"DICOM files without an image ({name}, modality {shown(header.modality or 'unknown')})"
+        )
     kinds = dataset.get("ImageType") or ()
     if "LOCALIZER" in [
         str(kind).upper() for kind in ([kinds] if isinstance(kinds, str) else kinds)

@@ -15,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from memtk import UserError
 from memtk.data.readers import FLOOR, GROWTH, check_size, reading
+from memtk.errors import printable
 
 GROUPED = frozenset(
     {
@@ -23,6 +24,9 @@ GROUPED = frozenset(
     }
 )
 """What is taken out of functional groups."""
+
+SHOWN = 60
+"""Characters of a header's value that a message has."""
 
 
 def begins_with_element(start: bytes) -> bool:
@@ -115,7 +119,7 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
     """
     with reading(path):
         if "PixelData" not in dataset:
-            modality = text_of(dataset, "Modality") or "unknown"
+            modality = shown(text_of(dataset, "Modality") or "unknown")
             raise UserError(f"cannot read {path}: it has no pixels (modality {modality})")
         if int(dataset.get("NumberOfFrames") or 1) > 1:
             raise UserError(
@@ -165,6 +169,12 @@ def combined(path: Path, slices: Sequence[Pixels]) -> np.ndarray:
     return stack
 
 
+def shown(value: object) -> str:
+    """Return the beginning of what a header says, in one line that can be printed."""
+    text = printable(" ".join(str(value).split()))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def text_of(dataset: pydicom.Dataset, keyword: str) -> str:
     """Return an attribute as text, "" where it is missing."""
     value = dataset.get(keyword)
@@ -192,10 +202,12 @@ def numbers_of(
         values = tuple(float(v) for v in ((said,) if count == 1 else said))
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"cannot read {path}: its {keyword} is not {count} number(s): {error}"
+            f"cannot read {path}: its {keyword} is not {count} number(s): {shown(error)}"
         ) from error
     if len(values) != count or not np.isfinite(values).all():
-        raise UserError(f"cannot read {path}: its {keyword} is {said}, not {count} number(s)")
+        raise UserError(
+            f"cannot read {path}: its {keyword} is {shown(said)}, not {count} number(s)"
+        )
     return values
 
 
