@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memtk.bench.conditioning import sample_conditions
 from memtk.bench.experiment import (
     CellStage,
     Experiment,
@@ -130,10 +131,14 @@ def draw(
         return open_images(path)
     load_checkpoint(made.generator, weights.path)
     filters = [m.make() for m in made.experiment.taking_part(Stage.SAMPLE)]
+    experiment, seed = made.experiment, context.seed(stream, made.name)
+    conditions = sample_conditions(
+        experiment.generator, experiment.plan.recipe, made.training, made.count, seed
+    )
     batches = sample(
         made.generator,
-        made.count,
-        seed=context.seed(stream, made.name),
+        made.count if conditions is None else conditions,
+        seed=seed,
         batch_size=context.batch_size,
         devices=context.devices,
         name=f"{made.name} {label}",
@@ -141,7 +146,7 @@ def draw(
     )
     place = made.folder / "drawn" / f"{label}.h5" if filters else path
     spec = made.generator.spec
-    context.devices.write(batches, lambda x: write_images(place, x, made.count, spec))
+    context.devices.write(batches, lambda x: write_images(place, x, made.count, spec, conditions))
     kept = drawn = open_images(place)
     for mitigation in filters:
         kept = kept.subset(mitigation.release(kept).tolist())
@@ -155,7 +160,7 @@ def write_synthetic(made: TrainedGenerator, images: StoredImages, label: str) ->
     path = made.folder / "synthetic" / f"{label}.h5"
     if made.context.devices.is_main and not path.exists():
         rows = (images.read([row]) for row in range(len(images)))
-        write_images(path, rows, len(images), images.spec)
+        write_images(path, rows, len(images), images.spec, images.conditions)
     made.context.devices.wait()
     return open_images(path)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from memtk.bench.attacking import Attack
 from memtk.bench.checkpoint import CheckpointEvaluator, Evaluate, Sample
+from memtk.bench.conditioning import conditions_note, is_conditional
 from memtk.bench.experiment import (
     CellStage,
     Experiment,
@@ -151,9 +152,12 @@ class Train(CellStage):
                 f"or hold back more patients.\nSay {HOLD_BACK}."
             )
         _check_privacy(experiment, generator, source)
-        notes: tuple[str, ...] = ()
+        notes = conditions_note(
+            experiment.cell, part, experiment.plan.recipe, preview.training, count
+        )
         if experiment.owner not in (None, experiment.cell):
-            notes = (f"{experiment.cell}: not trained again, but taken from {experiment.owner}",)
+            told = f"{experiment.cell}: not trained again, but taken from {experiment.owner}"
+            notes = (*notes, told)
         phases = generator.phases()
         steps = checkpoint_steps(steps_of(phases[-1]) if phases else 0, bench.checkpoints)
         labels = tuple(f"step-{step:06d}" for step in steps)
@@ -225,6 +229,11 @@ def _check_privacy(experiment: Experiment, generator: Generator, images: Images)
             f"{asking[0].name} does not cover: leave one of them out"
         )
     check_private(generator, cell)
+    if experiment.plan.data.condition and is_conditional(experiment.generator):
+        raise UserError(
+            f"{cell}: the samples follow the conditions of the training patients, which the "
+            f"epsilon of {asking[0].name} does not cover: leave --condition or {asking[0].name} out"
+        )
     if (private := asking[0].make().private()) is not None:
         budget_of(private, generator, images)
 

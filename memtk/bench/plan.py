@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from memtk.bench.conditioning import check_conditions, contents_of
 from memtk.bench.recipe import BenchOptions, Recipe, split_names
 from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build
@@ -83,7 +84,8 @@ class Plan:
             }
             for kind, part in named
         }
-        return self.recipe.model_dump(mode="json") | {"components": components}
+        told = contents_of(self.recipe)
+        return self.recipe.model_dump(mode="json") | {"components": components} | told
 
     def default_folder(self) -> Path:
         """Return the folder that a bench always gets, so that the same command finds its run."""
@@ -148,6 +150,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
                 )
                 changes[cell] = (*changes.get(cell, ()), effect)
         generators[cell], applied[cell] = part, parts
+    check_conditions(recipe, data, generators)
     similarity = _part(recipe, registry, "similarity", bench.similarity)
     needs_embedder = similarity.cls.space == "embedding"
     embedder = _embedder(recipe, registry, generators) if needs_embedder else None

@@ -55,6 +55,11 @@ class BenchOptions(ComponentConfig):
     samples: int | None = Field(
         None, ge=1, description="synthetic images; none: as many as training"
     )
+    condition_from: str | None = Field(
+        None,
+        description="CSV with the conditions of the samples, one a line, over and over; none: as "
+        "the training images have them",
+    )
     batch_size: int = Field(16, ge=1, description="images sampled or embedded at a time")
     seed: int = Field(0, ge=0, description="all randomness follows from it")
     alpha: float = Field(0.05, gt=0, lt=1, description="level of a single conformal test")
@@ -164,7 +169,7 @@ def read_recipe(
     """Make a recipe from what a command line says.
 
     Args:
-        asked: keys of `BenchOptions`.
+        asked: keys of `BenchOptions`, and `condition` of the data.
         suite: name or file of a suite; without it and without data the phantoms are used.
         data: the user's own images; beside a suite of public images, their copy of these.
         config: a TOML file, no suite, with tables `[bench]`, `[data]`, `[generator]`, ...
@@ -183,7 +188,9 @@ def read_recipe(
     for table, value in ((t, v) for said in sets_as_tables for t, v in said.items()):
         if not isinstance(value, Mapping):
             raise UserError(f"--set {table}={value}: expected a key below it, {table}.KEY=VALUE")
-    said = merge(*sets_as_tables, {"bench": dict(asked)})
+    bench = {key: value for key, value in asked.items() if key != "condition"}
+    columns = {"data": {"condition": asked["condition"]}} if "condition" in asked else {}
+    said = merge(*sets_as_tables, {"bench": bench}, columns)
     own = merge(file, said)
     for table in ("bench", "data"):
         if not isinstance(own.get(table, {}), Mapping):

@@ -143,6 +143,7 @@ def request_of(
             "generator": [f"{part.entry.plugin.name}/{part.name}"],
             "mitigation": list(mitigations),
             "compare": [],
+            "condition_from": None if recipe.bench.condition_from is None else HIDDEN,
         },
         "data": redact(data),
         "settings": redact_settings(whole["settings"]),

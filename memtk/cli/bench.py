@@ -76,6 +76,18 @@ RECIPE = together(
         help="Your images: a manifest (CSV: path, patient_id, split), a folder, or one file of "
         "many.",
     ),
+    _several(
+        "--condition",
+        metavar="COLUMN",
+        text="Column of the manifest that conditional generators are told, such as view; "
+        "repeatable.",
+    ),
+    click.option(
+        "--condition-from",
+        metavar="FILE",
+        help="CSV with the conditions of the samples, one a line. [default: as the training images "
+        "have them]",
+    ),
     click.option(
         "--preset",
         metavar="NAME",

@@ -25,6 +25,9 @@ PHANTOMS = {"phantom2d": 2, "phantom3d": 3}
 """Sources that are made rather than read, and their number of spatial axes."""
 
 
+CONDITION_KINDS = ("words", "numbers")
+"""What may stand behind the name of a condition's column, as in `age:numbers`."""
+
 ARRAY = "array:"
 """What the source of images begins with that are in memory: see `memtk.data.arrays`."""
 
@@ -124,6 +127,11 @@ class DataConfig(ComponentConfig):
         description="column of the manifest, such as site or scanner, that tells groups of "
         "patients apart, who are then compared within their group; none: all with all",
     )
+    condition: tuple[str, ...] = Field(
+        (),
+        description="columns of the manifest that conditional generators are told, such as view or "
+        "age; :words or :numbers behind a name says what it holds, where the values don't",
+    )
     validation: float = Field(
         0.2, ge=0, lt=1, description="share of the patients, where the data say no split"
     )
@@ -189,11 +197,33 @@ class DataConfig(ComponentConfig):
             )
         return name
 
+    @field_validator("condition", mode="before")
+    @classmethod
+    def _one_column_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("condition")
+    @classmethod
+    def _conditions_are_further_columns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        found = []
+        for each in value:
+            name, _, kind = each.strip().lower().partition(":")
+            known = kind in {"", *CONDITION_KINDS}
+            if name in {"", "path", "item", "patient_id", "split"} or not known:
+                raise ValueError(
+                    f"{each!r}: a further column of the manifest is needed, and behind it nothing, "
+                    ":words or :numbers"
+                )
+            found.append(f"{name}:{kind}" if kind else name)
+        if len({each.partition(":")[0] for each in found}) < len(found):
+            raise ValueError("a column is named twice")
+        return tuple(found)
+
     @model_serializer(mode="wrap")
-    def _without_strata_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the key out where it says nothing: older runs keep their identity."""
+    def _without_columns_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the keys out where they say nothing: older runs keep their identity."""
         found: dict[str, Any] = dump(self)
-        return found if self.stratify else {k: v for k, v in found.items() if k != "stratify"}
+        return {k: v for k, v in found.items() if v or k not in {"stratify", "condition"}}
 
     @model_validator(mode="after")
     def _some_are_left_to_train(self) -> DataConfig:

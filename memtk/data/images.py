@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memtk.data.conditions import described, from_description
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
 from memtk.interfaces import Images, ImageSpec
@@ -27,6 +30,7 @@ class MemoryImages:
         patients: of each image; empty where there are none.
         spacing: in millimetres.
         strata: of each image; empty where nothing tells groups of patients apart.
+        conditions: what a conditional generator is told of each, (N, K); None without.
     """
 
     def __init__(
@@ -35,8 +39,11 @@ class MemoryImages:
         patients: Sequence[str] = (),
         spacing: tuple[float, ...] = (),
         strata: Sequence[str] = (),
+        conditions: Tensor | None = None,
     ) -> None:
-        for what, given in (("patients", patients), ("strata", strata)):
+        self.conditions = conditions
+        told = [] if conditions is None else conditions.tolist()
+        for what, given in (("patients", patients), ("strata", strata), ("conditions", told)):
             if given and len(given) != len(x):
                 raise ValueError(f"{len(x)} images, but {len(given)} {what}")
         self.x = x.detach().float().cpu()
@@ -54,7 +61,8 @@ class MemoryImages:
         """Return some of the images, in the order of `indices`."""
         rows = _checked(indices, len(self))
         x, spacing = self.x[torch.as_tensor(rows)], self.spec.spacing
-        return MemoryImages(x, _some(self.patients, rows), spacing, _some(self.strata, rows))
+        told = None if self.conditions is None else self.conditions[torch.as_tensor(rows)]
+        return MemoryImages(x, _some(self.patients, rows), spacing, _some(self.strata, rows), told)
 
 
 class StoredImages:
@@ -70,6 +78,8 @@ class StoredImages:
         indices: int64 (N,), the rows of the file that these images are.
         patients: of each image; empty where there are none.
         strata: of each image, the value of the column `data.stratify`; empty without.
+        conditions: what a conditional generator is told of each, or was when it made them: codes of
+            `spec.conditions`, float32 (N, K); None without.
 
     Raises:
         UserError: if the file is missing or damaged, naming it.
@@ -82,10 +92,14 @@ class StoredImages:
         with _open(self.path) as file:
             dataset = _find(file, group, self.path)
             spacing = tuple(float(value) for value in dataset.attrs["spacing"])
-            self.spec = ImageSpec(tuple(dataset.shape[2:]), dataset.shape[1], spacing)
+            told = from_description(json.loads(dataset.attrs.get("conditions", "[]")))
+            self.spec = ImageSpec(tuple(dataset.shape[2:]), dataset.shape[1], spacing, told)
             self.indices: np.ndarray = np.arange(dataset.shape[0])
             self.patients = _texts(dataset.parent, "patients")
             self.strata = _texts(dataset.parent, "strata")
+            self.conditions: Tensor | None = None
+            if told:
+                self.conditions = torch.from_numpy(dataset.parent["conditions"][:])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -120,6 +134,8 @@ class StoredImages:
         part.__dict__.update(self.__getstate__())
         part.indices = self.indices[rows]
         part.patients, part.strata = _some(self.patients, rows), _some(self.strata, rows)
+        if self.conditions is not None:
+            part.conditions = self.conditions[torch.as_tensor(rows)]
         return part
 
     def _dataset(self) -> h5py.Dataset:
@@ -171,7 +187,11 @@ def voxel_hash(voxels: np.ndarray) -> bytes:
 
 
 def write_images(
-    path: Path, batches: Iterable[Tensor], count: int, spec: ImageSpec
+    path: Path,
+    batches: Iterable[Tensor],
+    count: int,
+    spec: ImageSpec,
+    conditions: Tensor | None = None,
 ) -> StoredImages:
     """Write images to a file, batch by batch, whole or not at all, and open it.
 
@@ -179,13 +199,18 @@ def write_images(
         path: an HDF5 file.
         batches: tensors (B, C, *S) in [-1, 1], `count` images in all.
         spec: their shape.
+        conditions: what they were made to be, (count, K), by `spec.conditions`; None: nothing.
 
     Raises:
         ValueError: if the batches hold another number or shape of images.
         UserError: if the file cannot be written.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        if conditions is None:
+            spec = replace(spec, conditions=())
         dataset = create_images(file, count, spec)
+        if conditions is not None:
+            file["conditions"][:] = conditions.numpy()
         done = 0
         for batch in batches:
             if done + len(batch) > count or tuple(batch.shape[1:]) != dataset.shape[1:]:
@@ -213,7 +238,8 @@ def open_images(path: Path) -> StoredImages:
 def create_images(group: h5py.Group, count: int, spec: ImageSpec) -> h5py.Dataset:
     """Make the dataset `images` (count, C, *S); set its attribute `complete` when it is filled.
 
-    One chunk an image, with a checksum, so that damage is noticed when it is read.
+    One chunk an image, with a checksum, so that damage is noticed when it is read. Where the images
+    have conditions, `conditions` (count, K) beside it is for the caller to fill.
 
     Raises:
         UserError: if the disk has no room for them.
@@ -223,6 +249,9 @@ def create_images(group: h5py.Group, count: int, spec: ImageSpec) -> h5py.Datase
     filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": True} if count else {}
     dataset = group.create_dataset("images", (count, *shape), dtype="f4", **filled)
     dataset.attrs["spacing"] = np.asarray(spec.spacing, dtype=np.float64)
+    if spec.conditions:
+        dataset.attrs["conditions"] = json.dumps(described(spec.conditions))
+        group.create_dataset("conditions", (count, len(spec.conditions)), dtype="f4")
     return dataset
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import h5py
 from memtk.data.checks.examination import STAGE, Examination
 from memtk.data.checks.findings import refuse
 from memtk.data.checks.patients import check_splits
+from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
 from memtk.data.images import StoredImages, create_images
 from memtk.data.sources import Sample, Source, open_source
@@ -21,7 +23,7 @@ from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import replacing, require_space
-from memtk.interfaces import ImageSpec, Volume
+from memtk.interfaces import Condition, ImageSpec, Volume
 from memtk.registry import Registry
 
 FORMAT = 1
@@ -36,8 +38,8 @@ class Dataset:
         config: what was asked.
 
     Attributes:
-        fingerprint: hash of the files' contents, the patients, the splits, the strata if any, and
-            the recipe.
+        fingerprint: hash of the files' contents, the patients, the splits, strata and
+            conditions if any, and the recipe.
 
     Raises:
         UserError: if the file is damaged, naming it.
@@ -131,8 +133,9 @@ def _key(source: Source, recipe: dict[str, object], folder: Path, watch: Watch) 
     digest = hashlib.sha256(json.dumps([FORMAT, recipe], sort_keys=True).encode())
     contents = source.contents(folder, watch)
     for sample, content in zip(source.samples, contents, strict=True):
-        stratum = [sample.stratum] if "stratify" in recipe else []
-        digest.update(json.dumps([content, sample.patient, sample.split, *stratum]).encode())
+        told = [sample.stratum] if "stratify" in recipe else []
+        told += [str(sample.conditions)] if "conditions" in recipe else []
+        digest.update(json.dumps([content, sample.patient, sample.split, *told]).encode())
     return digest.hexdigest()[:32]
 
 
@@ -148,7 +151,9 @@ def _build(
         for number, (sample, made) in enumerate(examination.read(source)):
             if made is not None and examination.one_size:
                 if not datasets:
-                    datasets = _create(file, samples, made, strata=config.stratify is not None)
+                    strata = config.stratify is not None
+                    conditions = from_description(recipe.get("conditions", []))  # type: ignore[arg-type]
+                    datasets = _create(file, samples, made, conditions, strata=strata)
                 datasets[sample.split][filled[sample.split]] = made.voxels
                 filled[sample.split] += 1
             if (number + 1) % max(1, len(samples) // 200) == 0:
@@ -166,21 +171,30 @@ def _build(
 
 
 def _create(
-    file: h5py.File, samples: Sequence[Sample], first: Volume, *, strata: bool
+    file: h5py.File,
+    samples: Sequence[Sample],
+    first: Volume,
+    conditions: tuple[Condition, ...],
+    *,
+    strata: bool,
 ) -> dict[str, h5py.Dataset]:
     """Make the groups of the splits, and of synthetic images if any, with each one's patient.
 
     Args:
+        conditions: what is told of each image, and stored too.
         strata: whether the stratum of each is stored too.
     """
-    spec = ImageSpec(first.voxels.shape[1:], first.voxels.shape[0])
+    spec = ImageSpec(first.voxels.shape[1:], first.voxels.shape[0], conditions=conditions)
     require_space(Path(file.filename), 4 * len(samples) * first.voxels.size)
     datasets = {}
     there = {sample.split for sample in samples}
     for split in (group for group in GROUPS if group in SPLITS or group in there):
         own = [sample for sample in samples if sample.split == split]
         group = file.create_group(split)
-        datasets[split] = create_images(group, len(own), spec)
+        made = replace(spec, conditions=()) if split == "synthetic" else spec
+        datasets[split] = create_images(group, len(own), made)
+        if made.conditions:
+            group["conditions"][:] = [sample.conditions for sample in own]
         text = h5py.string_dtype()
         group.create_dataset("patients", data=[sample.patient for sample in own], dtype=text)
         if strata:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from memtk.data.arrays import held_in
+from memtk.data.conditions import codes_of, conditions_of, described
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Row
 from memtk.data.readers import Readers
@@ -20,8 +21,8 @@ from memtk.events import Watch, ignore
 from memtk.files import hash_files
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling
-from memtk.imaging.phantoms import VERSION, phantom
-from memtk.interfaces import Record, Volume
+from memtk.imaging.phantoms import LESIONS, VERSION, lesions, phantom
+from memtk.interfaces import Condition, Record, Volume
 from memtk.registry import Registry
 
 GRAY = (0.2126, 0.7152, 0.0722)
@@ -39,6 +40,8 @@ class Sample:
         record: where it lies; None for a phantom.
         number: a phantom's patient, and which `image` of that patient it is.
         stratum: the value of the column `data.stratify`; "" where there is none.
+        conditions: the codes of the columns `data.condition`, (K,); () without, and for a synthetic
+            image.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Sample:
     number: int = 0
     image: int = 0
     stratum: str = ""
+    conditions: tuple[float, ...] = ()
 
 
 class Source(Protocol):
@@ -92,7 +96,16 @@ class FileSource:
         rows, left = limited(rows, config)
         if config.stratify:
             check_strata(rows, config.stratify)
-        self.samples = tuple(_sample(row, listing.root, config) for row in rows)
+        self._conditions = conditions_of(rows, config.condition)
+        self.samples = tuple(
+            replace(
+                _sample(row, listing.root, config),
+                conditions=codes_of(row, config.condition, self._conditions)
+                if row.split != "synthetic"
+                else (),
+            )
+            for row in rows
+        )
         self.notes = (*listing.notes, *notes, *left)
         self.unnamed = listing.unnamed
         self._scaling = PercentileScaling(*config.percentiles)
@@ -135,6 +148,7 @@ class FileSource:
         return {
             "patients": _whose(self.unnamed),
             **({"stratify": self._config.stratify} if self._config.stratify else {}),
+            **({"conditions": described(self._conditions)} if self._conditions else {}),
             "order": ["readers", "color", "intensity", "orientation", "spacing", "shape"],
             "readers": {
                 f"{entry.plugin.name}/{entry.name}": entry.component.summary
@@ -174,18 +188,34 @@ class PhantomSource:
                     "--set data.phantom.size=48"
                 )
         self._phantom, self._dims = config.phantom, PHANTOMS[config.source]
+        if set(config.condition) - {"lesions"}:
+            raise UserError(
+                f"data.condition = {', '.join(config.condition)} is for images in a manifest; "
+                "phantoms have the condition lesions (1 to 3 of them)"
+            )
+        counts = tuple(str(n + 1) for n in range(LESIONS))
+        self._conditions = (Condition("lesions", counts),) if config.condition else ()
         samples = []
         for place, split in enumerate(SPLITS):
             for i in range(getattr(config.phantom, split)):
                 number = (
                     place * 1_000_000 + i
                 )  # a larger training set leaves the others as they are
+                told = self._told(number)
                 for image in range(config.phantom.images_per_patient):
                     name = f"phantom {number} image {image}"
-                    samples.append(Sample(name, f"{number:07d}", split, None, number, image))
+                    sample = Sample(name, f"{number:07d}", split, None, number, image)
+                    samples.append(replace(sample, conditions=told))
         self.samples = tuple(samples)
         self.notes: tuple[str, ...] = ()
         self.unnamed: tuple[str, ...] = ()
+
+    def _told(self, number: int) -> tuple[float, ...]:
+        """Return the codes of a phantom's conditions, (K,)."""
+        if not self._conditions:
+            return ()
+        count = lesions(self._phantom.seed, number, dims=self._dims)
+        return (self._conditions[0].code(str(count)),)
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
         """Return the number of each sample; seed and size are in the recipe."""
@@ -210,6 +240,7 @@ class PhantomSource:
             "dims": self._dims,
             "size": self._phantom.size,
             "seed": self._phantom.seed,
+            **({"conditions": described(self._conditions)} if self._conditions else {}),
             "intensity": {"method": "as made", "range": [-1.0, 1.0]},
         }
 

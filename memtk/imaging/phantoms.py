@@ -64,6 +64,12 @@ class _Anatomy:
     organs: tuple[_Ellipsoid, ...]
     warp: tuple[_Waves, ...]
     texture: _Waves
+    lesions: int
+
+
+def lesions(seed: int, patient: int, *, dims: int) -> int:
+    """Return how many lesions a patient has, 1 to `LESIONS`: a condition of the image."""
+    return _anatomy(np.random.default_rng(derive(seed, "anatomy", dims, patient)), dims).lesions
 
 
 def phantom(seed: int, patient: int, image: int = 0, *, dims: int, size: int) -> np.ndarray:
@@ -105,6 +111,7 @@ def _anatomy(rng: np.random.Generator, dims: int) -> _Anatomy:
         organs=(*organs, *bright),
         warp=tuple(_waves(rng, dims, 3, 0.035) for _ in range(dims)),
         texture=_waves(rng, dims, 6, 0.025),
+        lesions=len(bright),
     )
 
 

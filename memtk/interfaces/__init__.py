@@ -1,6 +1,13 @@
 """What a plugin implements. A model says what it is; the core trains and judges it."""
 
 from memtk.interfaces.attack import Attack, Target
+from memtk.interfaces.condition import (
+    Condition,
+    ConditionClasses,
+    check_guidance,
+    guided,
+    takes_condition,
+)
 from memtk.interfaces.detector import Embedder, Similarity
 from memtk.interfaces.generator import Diffusion, Generator
 from memtk.interfaces.images import Images, ImageSpec, PatientImages
@@ -18,6 +25,8 @@ __all__ = [
     "CheckpointScores",
     "Choice",
     "ComponentConfig",
+    "Condition",
+    "ConditionClasses",
     "CopyDetector",
     "Diffusion",
     "Embedder",
@@ -50,5 +59,8 @@ __all__ = [
     "Trainable",
     "Turn",
     "Volume",
+    "check_guidance",
+    "guided",
     "in_float32",
+    "takes_condition",
 ]

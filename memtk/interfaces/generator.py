@@ -16,10 +16,15 @@ from memtk.noise import Noise
 class Generator(Trainable):
     """A generative model of images.
 
+    It is conditional if its `sample` has an argument `condition`; then its losses may have one too.
+    A run with `--condition COLUMN` gives them a tensor (B, K), a number for each column, which
+    `spec.conditions` explains: the code of a word, or a standardised number. A run without any
+    leaves the argument out: `def sample(self, noise, condition=None)`.
+
     Optional methods, used where a subclass has them:
         `reconstruct(x (B, C, *S)) -> (B, C, *S)`: the autoencoder's round trip, for its PSNR.
         `denoising_loss(x, t, noise) -> (B,)`: of images (B, C, *S) at times t (B,), its own loss;
-            what membership attacks need, with the next.
+            what membership attacks need, with the next. Of a conditional one, without condition.
         `diffusion() -> Diffusion`: the noising process and the noise that the network predicts.
 
     Class attributes:
@@ -40,8 +45,8 @@ class Generator(Trainable):
     def sample(self, noise: Noise) -> Tensor:
         """Return one synthetic image for each stream of `noise`: float32 (B, C, *S) in [-1, 1].
 
-        Row i depends on stream i alone: the same image whatever the batch it is drawn in. Called
-        in eval mode without gradient.
+        Row i depends on stream i alone, and on row i of `condition` where it takes one: the same
+        image whatever the batch it is drawn in. Called in eval mode without gradient.
         """
 
 

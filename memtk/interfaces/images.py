@@ -8,6 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from memtk.interfaces.condition import Condition
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -17,6 +19,8 @@ class ImageSpec:
         shape: spatial axes S, `(H, W)` or `(D, H, W)`, in voxels.
         channels: C.
         spacing: size of a voxel along each axis, in millimetres.
+        conditions: what a conditional generator is told of each image, K columns; empty in a run
+            without any.
 
     >>> ImageSpec((32, 32, 32)).dims
     3
@@ -25,6 +29,7 @@ class ImageSpec:
     shape: tuple[int, ...]
     channels: int = 1
     spacing: tuple[float, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def dims(self) -> int:

@@ -12,11 +12,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from memtk.interfaces.condition import takes_condition
 from memtk.interfaces.images import ImageSpec
 from memtk.interfaces.settings import ComponentConfig, PhaseSettings
 from memtk.noise import Noise
 
-Loss = Callable[[Tensor, Noise], Mapping[str, Tensor]]
+Loss = Callable[..., Mapping[str, Tensor]]
+"""`(x, noise)`, or `(x, noise, condition)`; see `Turn`."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Turn:
         parameters: returns the parameters that this turn moves, and no others.
         loss: `(x, noise) -> {term: scalar}`; the sum of the terms is minimised, so weights are
             already in them. `x` is what the phase trains on, (B, C, *S) or what `encode` made of
-            it; `noise` has one stream for each row of `x`.
+            it; `noise` has one stream for each row of `x`. One with an argument `condition` gets
+            it: (B, K), what `spec.conditions` says of each row; left out in a run without.
         learning_rate: the highest rate of the schedule.
         betas: Adam's decay rates.
     """
@@ -99,13 +102,17 @@ class Trainable(nn.Module, ABC):
     def phases(self) -> tuple[Phase, ...]:
         """Return the phases in the order they are trained; `()` for a model that comes trained."""
 
-    def forward(self, phase: str, turn: str, x: Tensor, noise: Noise) -> Mapping[str, Tensor]:
+    def forward(
+        self, phase: str, turn: str, x: Tensor, noise: Noise, condition: Tensor | None = None
+    ) -> Mapping[str, Tensor]:
         """Return the loss terms of one turn. Called by the core, through DDP."""
         for candidate in self.phases():
             if candidate.name == phase:
                 for part in candidate.turns:
                     if part.name == turn:
-                        return part.loss(x, noise)
+                        if condition is None or not takes_condition(part.loss):
+                            return part.loss(x, noise)
+                        return part.loss(x, noise, condition=condition)
         raise KeyError(f"{type(self).__name__} has no turn {turn!r} in a phase {phase!r}")
 
 

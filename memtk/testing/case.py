@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,16 @@ from torch import Tensor
 from memtk.component import KINDS
 from memtk.config import build, merge
 from memtk.errors import PluginError, UserError
-from memtk.interfaces import ComponentConfig, Embedder, Generator, ImageSpec, Mitigation, Trainable
+from memtk.interfaces import (
+    ComponentConfig,
+    Condition,
+    Embedder,
+    Generator,
+    ImageSpec,
+    Mitigation,
+    Trainable,
+    takes_condition,
+)
 from memtk.noise import Noise
 from memtk.registry import Entry, open_registry
 from memtk.testing.assertions import TOLERANCE, DoesNotApply, expect
@@ -283,10 +292,13 @@ class Case:
             seed: that the initial weights of a generator or embedder come from.
         """
         if self.kind in ("generator", "embedder"):
-            return make_trainable(self.cls, self.config, self.shape, seed)
+            return self._made(self.shape, seed)
         if self.kind in CONFIGURED and hasattr(self.cls, "Config"):
             return self.cls(make_config(self.cls, self.config))
         return self.cls()
+
+    def _made(self, spec: ImageSpec, seed: int = 0) -> Any:
+        return make_trainable(self.cls, self.config, spec, seed)
 
     @property
     def training(self) -> ShortTraining:
@@ -306,6 +318,25 @@ class Case:
     @cached_property
     def _training(self) -> ShortTraining:
         return record_training(self.make(), self.x)
+
+    @cached_property
+    def conditional(self) -> tuple[Any, Tensor]:
+        """A conditional generator after a short training, and what it was told of each image.
+
+        The images are of two kinds by turns; where it takes no words, of numbers.
+
+        Raises:
+            DoesNotApply: if it takes no condition.
+        """
+        if not takes_condition(self.cls.sample):
+            raise DoesNotApply("it takes no condition: its sample has no argument of that name")
+        words, numbers = Condition("kind", ("a", "b")), Condition("kind")
+        told = (torch.arange(len(self.x)) % 2).float()[:, None]  # (N, 1)
+        try:
+            made = self._made(replace(self.shape, conditions=(words,)))
+        except UserError:
+            made = self._made(replace(self.shape, conditions=(numbers,)))
+        return record_training(made, self.x, told).model, told
 
     @property
     def model(self) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memtk.interfaces import Generator
 from memtk.noise import Noise
 from memtk.testing.assertions import (
     applies,
@@ -117,10 +116,39 @@ def check_denoising_loss_has_one_value_an_image(case: Case) -> None:
     check_rows_stand_alone(what, loss, len(case.x), case.tolerance)
 
 
+def check_samples_follow_their_condition(case: Case) -> None:
+    """Another condition gives another image of the same noise, where a generator takes any."""
+    model, told = case.conditional
+    first, second = (draw(model, [0], told[[row]]) for row in (0, 1))
+    check_images(f"{case.cls.__name__}.sample", first, (1, *case.x.shape[1:]))
+    expect(
+        not torch.equal(first, second),
+        f"{case.cls.__name__}.sample gives one image whatever its condition: after a training with "
+        "two kinds of images both are asked for in vain",
+    )
+
+
+def check_batch_size_does_not_change_conditional_samples(case: Case) -> None:
+    """Sample i depends on stream i and on row i of the condition alone."""
+    model, told = case.conditional
+    what = f"{case.cls.__name__}.sample with a condition"
+    check_rows_stand_alone(
+        what, lambda rows: draw(model, rows, told[rows]), SAMPLES, case.tolerance
+    )
+
+
 @torch.no_grad()
-def draw(model: Generator, indices: list[int], seed: int = 0) -> Tensor:
-    """Sample the model as the core does: (B, C, *S)."""
-    return model.eval().sample(Noise(seed, indices))
+def draw(model: Any, indices: list[int], condition: Tensor | None = None, seed: int = 0) -> Tensor:
+    """Sample the model as the core does: (B, C, *S).
+
+    Args:
+        model: a `Generator`.
+        condition: what each sample is to be, (B, K); None: the model is told nothing.
+        seed: of the noise.
+    """
+    told = {} if condition is None else {"condition": condition}
+    x: Tensor = model.eval().sample(Noise(seed, indices), **told)
+    return x
 
 
 GENERATOR = (
@@ -135,5 +163,7 @@ GENERATOR = (
     check_state_dict_reproduces_samples,
     check_reconstructions_are_images,
     check_denoising_loss_has_one_value_an_image,
+    check_samples_follow_their_condition,
+    check_batch_size_does_not_change_conditional_samples,
     check_stopping_and_resuming_changes_nothing,
 )

@@ -56,11 +56,14 @@ class ShortTraining:
     rows: Mapping[str, int]
 
 
-def record_training(model: Trainable, images: Tensor) -> ShortTraining:
+def record_training(
+    model: Trainable, images: Tensor, condition: Tensor | None = None
+) -> ShortTraining:
     """Train a little as the core does: encode, begin, and `STEPS` steps of every turn.
 
     Args:
         images: the training set, (N, C, *S) in [-1, 1]; each step takes all of it.
+        condition: what the model is told of each, (N, K); None: nothing.
     """
     movable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps: list[Step] = []
@@ -78,7 +81,7 @@ def record_training(model: Trainable, images: Tensor) -> ShortTraining:
         adams = [_adam(turn) for turn in phase.turns]
         for number in range(1, STEPS + 1):
             for turn, adam in zip(phase.turns, adams, strict=True):
-                step = _take(model, phase, turn, adam, rows, number)
+                step = _take(model, phase, turn, adam, (rows, condition), number)
                 steps.append(replace(step, draws=draws[turn.name]))
     model.zero_grad(set_to_none=True)
     for parameter in movable:
@@ -116,8 +119,14 @@ def _draws(model: Trainable, phase: Phase, turn: Turn, rows: Tensor) -> str:
 
 
 def _take(
-    model: Trainable, phase: Phase, turn: Turn, adam: Adam | None, rows: Tensor, number: int
+    model: Trainable,
+    phase: Phase,
+    turn: Turn,
+    adam: Adam | None,
+    given: tuple[Tensor, Tensor | None],
+    number: int,
 ) -> Step:
+    rows, condition = given
     where = f"turn {turn.name!r} of phase {phase.name!r}"
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     own = set(turn.parameters())
@@ -127,7 +136,7 @@ def _take(
     noise = Noise(derive(0, phase.name, turn.name, number), range(len(rows)))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(number)  # the core seeds dropout likewise
-        terms = model(phase.name, turn.name, rows, noise)
+        terms = model(phase.name, turn.name, rows, noise, condition)
     complaint = _complaint(where, terms)
     if complaint or adam is None:
         return Step(where, number, complaint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -23,10 +23,12 @@ class MicroBatch:
     Args:
         samples: global sample positions k, counted from the start of the phase.
         weight: its share in the step. The weights in all processes add up to 1.
+        condition: what the generator is told of each sample, (B, K); None where it is told nothing.
     """
 
     samples: tuple[int, ...]
     weight: float
+    condition: Tensor | None = field(default=None, compare=False)
 
 
 def micro_batches(

@@ -100,8 +100,10 @@ def _kept(
         parameter.requires_grad_(parameter in wanted)
     saved = SavedTensors(exempt={_key(t) for t in [*model.parameters(), *model.buffers(), x]})
     blocks = blocks_of(model, phase) if settings.recompute else []
+    told = torch.zeros(rows, len(model.spec.conditions), device="meta")
     with saved.watching(blocks):
-        model(phase.name, turn, x, Noise(0, range(rows), "meta"))
+        noise = Noise(0, range(rows), "meta")
+        model(phase.name, turn, x, noise, told if model.spec.conditions else None)
     return _bytes([x]) + saved.total()
 
 

@@ -66,8 +66,8 @@ def eval_mode(model: nn.Module, devices: Devices) -> Iterator[None]:
 
 
 def sample(
-    generator: Generator,
-    count: int,
+    generator: Any,
+    count: int | Tensor,
     *,
     seed: int,
     batch_size: int,
@@ -82,6 +82,8 @@ def sample(
     `Devices.write` writes what it yields.
 
     Args:
+        generator: a `Generator`.
+        count: how many; or what a conditional generator is told of each of them, (count, K).
         batch_size: images at a time in each process.
         name: for events and messages; say which checkpoint it is.
 
@@ -91,11 +93,15 @@ def sample(
     """
     stage, streams = StageEvents(f"sampling {name}", watch, devices.is_main), derive(seed, "sample")
     shape = (generator.spec.channels, *generator.spec.shape)
+    conditions, count = (None, count) if isinstance(count, int) else (count, len(count))
 
     def work(rows: Sequence[int]) -> Tensor:
         noise = Noise(streams, rows, devices.device)
         with torch.no_grad(), seeded(derive(streams, rows[0]), devices.device):
-            x = generator.sample(noise).float()
+            told = {}
+            if conditions is not None:
+                told["condition"] = conditions[list(rows)].to(noise.device)  # (B, K)
+            x = generator.sample(noise, **told).float()
         _check_shape(x, (len(rows), *shape), f"{name}: sample")
         return x
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,11 @@ from memtk.training.state import steps_of
 
 class Inputs(Protocol):
     """The rows that a phase trains on, found by global sample position k (see `MicroBatch`)."""
+
+    @property
+    def order(self) -> Order:
+        """Which image each sample is of."""
+        ...
 
     def read(self, samples: Sequence[int]) -> Tensor:
         """Return the row of each sample, on the CPU."""
@@ -139,6 +144,13 @@ def batches(
 ) -> Generator[tuple[int, list[tuple[MicroBatch, Tensor]]]]:
     """Yield each step's number and this process's micro-batches, on the device."""
     settings, devices = phase.settings, job.devices
+    conditions: Tensor | None = getattr(job.images, "conditions", None)
+
+    def told(part: MicroBatch) -> MicroBatch:
+        if conditions is None:
+            return part
+        rows = conditions[inputs.order.images(part.samples)]  # (B, K)
+        return replace(part, condition=rows.to(devices.device))
 
     def samples(step: int) -> list[MicroBatch]:
         if job.private:
@@ -158,7 +170,7 @@ def batches(
     with closing(prefetch(read, steps, settings.prefetch)) as coming:
         for step, batch in zip(steps, coming, strict=True):
             moved = [(part, x.to(devices.device)) for part, x in batch]
-            yield step, [(part, inputs.augment(x, part.samples)) for part, x in moved]
+            yield step, [(told(part), inputs.augment(x, part.samples)) for part, x in moved]
 
 
 def encode(job: TrainingJob, phase: Phase, encoder: Callable[[Tensor], Tensor], path: Path) -> None:

@@ -125,7 +125,7 @@ class Stepper:
         noise = Noise(derive(self.seed, phase, turn.name, "noise"), part.samples, device)
         dropout = derive(self.seed, phase, turn.name, "dropout", part.samples[0])
         with seeded(dropout, device), self.devices.autocast(self.dtype):
-            terms: Mapping[str, Tensor] = self._joined(phase, turn.name, x, noise)
+            terms: Mapping[str, Tensor] = self._joined(phase, turn.name, x, noise, part.condition)
         if not terms or any(value.numel() != 1 for value in terms.values()):
             shapes = {term: tuple(value.shape) for term, value in terms.items()}
             raise PluginError(

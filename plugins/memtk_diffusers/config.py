@@ -70,6 +70,16 @@ class Diffusers2dConfig(ComponentConfig):
         description="range: keep what is predicted to be clean in the range of the training set "
         "(ddpm and ddim)",
     )
+    guidance: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="scale of classifier-free guidance, of a conditional model: 0 forgets the "
+        "condition, 1 takes it as learned, more presses it; from 1 away it samples twice as long",
+    )
+    condition_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the rows that training hides the condition of"
+    )
     autoencoder: PhaseSettings = Field(
         PhaseSettings.model_validate({"steps": 100_000, "batch_size": 96}),
         description="training of the autoencoder; none in pixel space",

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from memtk.imaging.patches import fold, unfold
-from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
+from memtk.interfaces import (
+    ConditionClasses,
+    Diffusion,
+    Generator,
+    ImageSpec,
+    Phase,
+    Turn,
+    check_guidance,
+    guided,
+)
 from memtk.noise import Noise
 from memtk_diffusers import networks
 from memtk_diffusers.config import Diffusers2dConfig
@@ -44,7 +53,9 @@ class Diffusers2d(Generator):
         if config.space == "latent":
             self.autoencoder = networks.autoencoder(config, spec)
             self.autoencoder.to(memory_format=torch.channels_last)
-        self.unet = networks.unet(config, spec)
+        self.classes = ConditionClasses(spec.conditions, "diffusers2d")
+        check_guidance(config.guidance, spec.conditions)
+        self.unet = networks.unet(config, spec, self.classes.count)
         self.register_buffer("latent_scale", torch.tensor(1.0))
         self.register_buffer("reach", torch.tensor(1.0))  # largest absolute clean value
 
@@ -89,13 +100,18 @@ class Diffusers2d(Generator):
         """The autoencoder's round trip by the mean of the latents; None in pixel space."""
         return self._round_trip if self.config.space == "latent" else None
 
-    def sample(self, noise: Noise) -> Tensor:
+    def sample(self, noise: Noise, condition: Tensor | None = None) -> Tensor:
         """Return one image (C, H, W) for each stream, by reversing the noising."""
+        told = self.classes(condition, len(noise)).to(self.latent_scale.device)  # (B,)
+
+        def network(x: Tensor, t: Tensor) -> Tensor:
+            return guided(self._predict, x, t, told, self.classes.none, self.config.guidance)
+
         x = noise.normal(*self.noised_shape).to(self.latent_scale.device)  # (B, L, h, w)
         scheduler = self.noising.sampler(float(self.reach))
         steps = self.config.sampling_steps
         if len(x):
-            x = reverse(scheduler, self._predict, x, steps, noise.generators())
+            x = reverse(scheduler, network, x, steps, noise.generators())
         return self.decode(x / self.latent_scale).float().clamp(-1, 1)
 
     def denoising_loss(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
@@ -111,12 +127,15 @@ class Diffusers2d(Generator):
             return self.encode(x).float().chunk(2, dim=1)[0] * self.latent_scale
 
         def noise(x: Tensor, t: Tensor) -> Tensor:
-            return self.noising.noise_in(x, self._predict(x, t), t)
+            told = self.classes(None, len(x)).to(x.device)
+            return self.noising.noise_in(x, self._predict(x, t, told), t)
 
         return Diffusion(self.noising.kept, clean, noise)
 
-    def _predict(self, x: Tensor, t: Tensor) -> Tensor:
-        predicted: Tensor = self.unet(x, t).sample.float()
+    def _predict(self, x: Tensor, t: Tensor, told: Tensor) -> Tensor:
+        """Return what the U-Net predicts of rows at times `t`, told their classes (B,)."""
+        classes = told if self.spec.conditions else None
+        predicted: Tensor = self.unet(x, t, class_labels=classes).sample.float()
         return predicted
 
     def _round_trip(self, x: Tensor) -> Tensor:
@@ -148,18 +167,25 @@ class Diffusers2d(Generator):
         self.latent_scale.fill_(scale)
         self.reach.fill_(largest * scale)
 
-    def _diffusion_loss(self, rows: Tensor, noise: Noise) -> dict[str, Tensor]:
+    def _diffusion_loss(
+        self, rows: Tensor, noise: Noise, condition: Tensor | None = None
+    ) -> dict[str, Tensor]:
         t = noise.integers(self.config.timesteps)  # (B,)
-        return {"mse": self._errors(rows, t, noise).mean()}
+        return {"mse": self._errors(rows, t, noise, condition).mean()}
 
-    def _errors(self, rows: Tensor, t: Tensor, noise: Noise) -> Tensor:
+    def _errors(
+        self, rows: Tensor, t: Tensor, noise: Noise, condition: Tensor | None = None
+    ) -> Tensor:
         """Return (B,) for images, or for means and spreads of latents."""
         if self.config.space == "latent":
             z = self._draw(rows.float(), noise) * self.latent_scale
         else:
             z = fold(rows, self.config.patch)  # (B, L, h, w)
         eps = noise.normal(*self.noised_shape).to(z)
-        predicted = self._predict(self.noising.add_noise(z, eps, t), t)
+        told = self.classes(condition, len(z)).to(z.device)
+        if condition is not None:
+            told = self.classes.dropped(told, noise, self.config.condition_dropout)
+        predicted = self._predict(self.noising.add_noise(z, eps, t), t, told)
         wrong = predicted - self.noising.target(z, eps, t)
         return (wrong**2).flatten(1).mean(1)  # (B,)
 

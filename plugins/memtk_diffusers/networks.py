@@ -64,8 +64,11 @@ def autoencoder(config: Diffusers2dConfig, spec: ImageSpec) -> Any:
     )
 
 
-def unet(config: Diffusers2dConfig, spec: ImageSpec) -> Any:
+def unet(config: Diffusers2dConfig, spec: ImageSpec, classes: int = 0) -> Any:
     """Return the U-Net of what is noised, a diffusers `UNet2DModel`.
+
+    Args:
+        classes: rows of its class embedding; 0: it takes no condition.
 
     Raises:
         UserError: if the head does not fit the channels of a level with attention.
@@ -92,6 +95,7 @@ def unet(config: Diffusers2dConfig, spec: ImageSpec) -> Any:
         attention_head_dim=config.unet_head_channels,
         norm_num_groups=_groups(config.norm_groups, config.unet_channels),
         add_attention=config.unet_middle_attention,
+        num_class_embeds=classes or None,
     )
     last = network.conv_out
     network.conv_out = ConvolutionInFloat32(last.in_channels, channels, 3, padding=1)

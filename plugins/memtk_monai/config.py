@@ -89,6 +89,16 @@ class LatentDiffusionConfig(ComponentConfig):
         description="range: keep predicted latents in the range of the training latents; unit: in "
         "[-1, 1], which cuts off latents of unit spread, as MONAI's samplers do by default",
     )
+    guidance: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="scale of classifier-free guidance, of a conditional model: 0 forgets the "
+        "condition, 1 takes it as learned, more presses it; from 1 away it samples twice as long",
+    )
+    condition_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the rows that training hides the condition of"
+    )
     sampling_scale: Literal["measured", "one"] = Field(
         "measured",
         description="what sampled latents are divided by before they are decoded: the scale that "

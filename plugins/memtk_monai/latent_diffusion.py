@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from memtk.imaging.patches import fold, unfold
-from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
+from memtk.interfaces import (
+    ConditionClasses,
+    Diffusion,
+    Generator,
+    ImageSpec,
+    Phase,
+    Turn,
+    check_guidance,
+    guided,
+)
 from memtk.noise import Noise
 from memtk_monai import autoencoding, networks, perceptual
 from memtk_monai.config import LatentDiffusionConfig
@@ -47,7 +56,9 @@ class MonaiLatentDiffusion(Generator):
         self.autoencoder = networks.autoencoder(config, spec)
         self.autoencoder.to(memory_format=self._format)  # type: ignore[call-overload]
         self.discriminator = networks.discriminator(config, spec)
-        self.unet = networks.unet(config, spec)
+        self.classes = ConditionClasses(spec.conditions, f"monai{spec.dims}d")
+        check_guidance(config.guidance, spec.conditions)
+        self.unet = networks.unet(config, spec, self.classes.count)
         flows = config.process == "rectified-flow"
         self.schedule: Schedule | Flow = Flow(config) if flows else Schedule(config)
         self.register_buffer("latent_scale", torch.tensor(1.0))
@@ -100,13 +111,15 @@ class MonaiLatentDiffusion(Generator):
         """Send images (B, C, *S) through the autoencoder and back, by the mean of their latents."""
         return self.decode(self.encode(x).chunk(2, dim=1)[0]).float().clamp(-1, 1)
 
-    def sample(self, noise: Noise) -> Tensor:
+    def sample(self, noise: Noise, condition: Tensor | None = None) -> Tensor:
         """Return one image (C, *S) for each stream, by reversing the noising of its latents."""
+        told = self.classes(condition, len(noise)).to(self.latent_scale.device)  # (B,)
         x = noise.normal(*self.latent_shape).to(self.latent_scale.device)  # (B, L, *s)
         times = self.schedule.times(self.config.sampling_steps)
         for now, then in zip(times, [*times[1:], -1], strict=True):
             t = torch.full((len(x),), now, device=x.device)
-            x_0, eps = self.schedule.split(x, self.unet(x, t).float(), t)
+            predicted = guided(self._predict, x, t, told, self.classes.none, self.config.guidance)
+            x_0, eps = self.schedule.split(x, predicted, t)
             if self.config.clip != "off":
                 x_0 = self._clipped(x_0)
                 eps = self.schedule.noise_in(x, x_0, t)
@@ -122,9 +135,10 @@ class MonaiLatentDiffusion(Generator):
         """Return the noising process of the scaled latents, and the noise that the U-Net finds."""
 
         def noise(x: Tensor, t: Tensor) -> Tensor:
+            told = self.classes(None, len(x)).to(x.device)
             if isinstance(self.schedule, Flow):  # of unit length elsewhere, not here
                 x = x * self.schedule.length(t, x)
-            return self.schedule.split(x, self.unet(x, t).float(), t)[1]
+            return self.schedule.split(x, self._predict(x, t, told), t)[1]
 
         return Diffusion(
             self.schedule.kept,
@@ -199,14 +213,27 @@ class MonaiLatentDiffusion(Generator):
         self.latent_low.fill_(low * scale)
         self.latent_high.fill_(high * scale)
 
-    def _diffusion_loss(self, posterior: Tensor, noise: Noise) -> dict[str, Tensor]:
+    def _diffusion_loss(
+        self, posterior: Tensor, noise: Noise, condition: Tensor | None = None
+    ) -> dict[str, Tensor]:
         t = self.schedule.draw(noise)  # (B,)
-        return {"mse": self._errors(posterior, t, noise).mean()}
+        return {"mse": self._errors(posterior, t, noise, condition).mean()}
 
-    def _errors(self, posterior: Tensor, t: Tensor, noise: Noise) -> Tensor:
+    def _predict(self, x: Tensor, t: Tensor, told: Tensor) -> Tensor:
+        """Return what the U-Net predicts of rows at times `t`, told their classes (B,)."""
+        classes = told if self.spec.conditions else None
+        predicted: Tensor = self.unet(x, t, class_labels=classes).float()
+        return predicted
+
+    def _errors(
+        self, posterior: Tensor, t: Tensor, noise: Noise, condition: Tensor | None = None
+    ) -> Tensor:
         z = self._scaled(self._draw(posterior.float(), noise))  # (B, L, *s)
         eps = noise.normal(*self.latent_shape).to(z)
-        predicted = self.unet(self.schedule.add_noise(z, eps, t), t).float()
+        told = self.classes(condition, len(z)).to(z.device)
+        if condition is not None:
+            told = self.classes.dropped(told, noise, self.config.condition_dropout)
+        predicted = self._predict(self.schedule.add_noise(z, eps, t), t, told)
         wrong = predicted - self.schedule.target(z, eps, t)
         return (wrong**2).flatten(1).mean(1)  # (B,)
 

@@ -82,8 +82,11 @@ def discriminator(config: LatentDiffusionConfig, spec: ImageSpec) -> PatchDiscri
     )
 
 
-def unet(config: LatentDiffusionConfig, spec: ImageSpec) -> DiffusionModelUNet:
+def unet(config: LatentDiffusionConfig, spec: ImageSpec, classes: int = 0) -> DiffusionModelUNet:
     """Return the diffusion U-Net of the latents.
+
+    Args:
+        classes: rows of its class embedding; 0: it takes no condition.
 
     Raises:
         UserError: if the head does not fit the channels of a level with attention.
@@ -107,6 +110,7 @@ def unet(config: LatentDiffusionConfig, spec: ImageSpec) -> DiffusionModelUNet:
         attention_levels=attention,
         norm_num_groups=_groups(config.norm_groups, config.unet_channels),
         num_head_channels=heads,
+        num_class_embeds=classes or None,
     )
     network.out = InFloat32(*network.out)
     return network

@@ -36,7 +36,10 @@ class Config(ComponentConfig):
 
 
 class SoundGenerator(Generator):
-    """Two phases: an autoencoder-like pair of turns, then a decoder on encoded rows."""
+    """Two phases: an autoencoder-like pair of turns, then a decoder on encoded rows.
+
+    What it is told of an image shifts the encoded row.
+    """
 
     Config = Config
     presets = {"smoke": {"width": 2}}
@@ -47,13 +50,15 @@ class SoundGenerator(Generator):
         self.down = nn.Linear(size, config.width)
         self.up = nn.Linear(config.width, size)
         self.critic = nn.Linear(size, 1)
+        self.kinds = nn.Linear(1, config.width)
         self.register_buffer("spread", torch.tensor(1.0))
 
     def phases(self):
         settings = self.config.training
         down = Turn("down", self.down.parameters, self.squeeze, 1e-2)
         critic = Turn("critic", self.critic.parameters, self.judge, 1e-2)
-        up = Turn("up", self.up.parameters, self.decode, 1e-2)
+        decoding = nn.ModuleList([self.up, self.kinds])
+        up = Turn("up", decoding.parameters, self.decode, 1e-2)
         return (
             Phase("first", settings, (down, critic)),
             Phase("second", settings, (up,), encode=self.encode, begin=self.measure),
@@ -71,12 +76,15 @@ class SoundGenerator(Generator):
     def judge(self, x, noise):
         return {"verdict": self.critic(x.flatten(1)).square().mean()}
 
-    def decode(self, z, noise):
-        shift = noise.normal(z.shape[1])
+    def told(self, condition, rows):
+        return self.kinds(torch.zeros(rows, 1) if condition is None else condition)
+
+    def decode(self, z, noise, condition=None):
+        shift = noise.normal(z.shape[1]) + self.told(condition, len(z))
         return {"l2": self.up(z + shift).square().mean()}
 
-    def sample(self, noise):
-        z = noise.normal(self.config.width) * self.spread
+    def sample(self, noise, condition=None):
+        z = noise.normal(self.config.width) * self.spread + self.told(condition, len(noise))
         return self.up(z).reshape(-1, self.spec.channels, *self.spec.shape).tanh()
 
     def reconstruct(self, x):

@@ -26,7 +26,18 @@ def cases(sound, folder):
         def sample(self, noise):
             return super().sample(noise) * self.scale
 
+    class Deaf(sound.generator):
+        def sample(self, noise, condition=None):
+            return super().sample(noise)
+
+    class Mixing(sound.generator):
+        def told(self, condition, rows):
+            found = super().told(condition, rows)
+            return found if condition is None else found.mean(0, keepdim=True).expand_as(found)
+
     return {
+        "samples_follow_their_condition": Case(Deaf, spec=sound.spec),
+        "batch_size_does_not_change_conditional_samples": Case(Mixing, spec=sound.spec),
         "it_says_which_images_it_learns_from": case(learns_from="validation"),
         "it_says_how_many_samples_it_can_give": case(most_samples=lambda self, images: "many"),
         "samples_are_images": sampled(lambda model, x: x * 0 + 2),

@@ -1,0 +1,104 @@
+"""Conditions in a bench: who takes them, what each sample is to be, and what a dry run says."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from torch import Tensor
+
+from memtk.bench.recipe import Recipe
+from memtk.components import ConfiguredComponent
+from memtk.data.conditions import drawn_conditions, read_conditions, shares_in_words
+from memtk.data.config import DataConfig
+from memtk.data.images import StoredImages
+from memtk.errors import UserError
+from memtk.interfaces import takes_condition
+
+
+def is_conditional(part: ConfiguredComponent) -> bool:
+    """Tell whether a generator takes conditions: its `sample` has an argument `condition`."""
+    return takes_condition(part.cls.sample)
+
+
+def check_conditions(
+    recipe: Recipe, data: DataConfig, generators: dict[str, ConfiguredComponent]
+) -> None:
+    """Refuse conditions that nobody takes, and a file of conditions without any.
+
+    Generators that take none, such as the controls, may stand beside one that does.
+
+    Raises:
+        UserError: with the way out.
+    """
+    given = recipe.bench.condition_from
+    if not data.condition:
+        if given:
+            raise UserError(
+                "--condition-from says what the samples are to be, and no column is a condition: "
+                "name one with --condition, or leave it out"
+            )
+        return
+    if not any(is_conditional(part) for part in generators.values()):
+        raise UserError(
+            f"--condition {data.condition[0]}: {', '.join(generators)} takes no condition, as its "
+            "sample has no argument of that name: name a generator that does (monai2d, monai3d, "
+            "diffusers2d), or leave --condition out"
+        )
+    if given:
+        contents_of(recipe)
+
+
+def contents_of(recipe: Recipe) -> dict[str, str]:
+    """Return a hash of the file of conditions by its key in a run's identity; {} without one.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    if recipe.bench.condition_from is None:
+        return {}
+    path = Path(recipe.bench.condition_from).expanduser()
+    try:
+        return {"condition_from": hashlib.sha256(path.read_bytes()).hexdigest()}
+    except OSError as error:
+        raise UserError(f"--condition-from: cannot read {path}: {error.strerror}") from error
+
+
+def sample_conditions(
+    part: ConfiguredComponent, recipe: Recipe, training: StoredImages, count: int, seed: int
+) -> Tensor | None:
+    """Return what each sample of a generator is to be, (M, K); None where it is told nothing.
+
+    Args:
+        training: the training images, whose conditions samples follow where no file says others.
+        count: of samples, M.
+        seed: of their order.
+
+    Raises:
+        UserError: for a file that does not fit the conditions.
+    """
+    if training.conditions is None or not is_conditional(part):
+        return None
+    given = recipe.bench.condition_from
+    if given is None:
+        return drawn_conditions(training.conditions, count, seed)
+    return read_conditions(Path(given).expanduser(), training.spec.conditions, count)
+
+
+def conditions_note(
+    cell: str, part: ConfiguredComponent, recipe: Recipe, training: StoredImages, count: int
+) -> tuple[str, ...]:
+    """Say what a generator is told in training and sampling; nothing in a run without conditions.
+
+    Raises:
+        UserError: see `sample_conditions`.
+    """
+    if training.conditions is None:
+        return ()
+    drawn = sample_conditions(part, recipe, training, count, recipe.bench.seed)
+    if drawn is None:
+        return (f"{cell}: takes no condition, and is trained and sampled without",)
+    known, made = (
+        shares_in_words(training.spec.conditions, each) for each in (training.conditions, drawn)
+    )
+    return (f"{cell}: told in training {known}; in sampling {made}",)
