@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from memtk.data.checks.examination import STAGE, Examination
 from memtk.data.checks.findings import refuse
@@ -194,7 +195,8 @@ def _create(
         made = replace(spec, conditions=()) if split == "synthetic" else spec
         datasets[split] = create_images(group, len(own), made)
         if made.conditions:
-            group["conditions"][:] = [sample.conditions for sample in own]
+            codes = [sample.conditions for sample in own]
+            group["conditions"][:] = np.reshape(codes, (len(own), len(made.conditions)))
         text = h5py.string_dtype()
         group.create_dataset("patients", data=[sample.patient for sample in own], dtype=text)
         if strata:

@@ -88,7 +88,7 @@ class ConditionClasses:
                     f"into the column (such as 40-59), or say --condition {each.name}:words, where "
                     "each value is a class of its own"
                 )
-        self.none = math.prod(len(each.words) for each in conditions)
+        self.none = math.prod(len(each.words) for each in conditions) if conditions else 0
 
     @property
     def count(self) -> int:

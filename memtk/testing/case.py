@@ -330,6 +330,7 @@ class Case:
         """
         if not takes_condition(self.cls.sample):
             raise DoesNotApply("it takes no condition: its sample has no argument of that name")
+        _ = self.training  # if that fails it is told there
         words, numbers = Condition("kind", ("a", "b")), Condition("kind")
         told = (torch.arange(len(self.x)) % 2).float()[:, None]  # (N, 1)
         try:
