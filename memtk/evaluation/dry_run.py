@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from memtk.components import ConfiguredComponent
@@ -67,6 +68,8 @@ def add_model(
         )
     if not plans:
         table.add_row(name, "comes trained")
+    if (say := getattr(model, "dry_run", None)) is not None:
+        table.caption = f"{table.caption}\n{escape(say())}"
     return bool(plans)
 
 

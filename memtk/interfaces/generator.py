@@ -26,6 +26,7 @@ class Generator(Trainable):
         `denoising_loss(x, t, noise) -> (B,)`: of images (B, C, *S) at times t (B,), its own loss;
             what membership attacks need, with the next. Of a conditional one, without condition.
         `diffusion() -> Diffusion`: the noising process and the noise that the network predicts.
+        `dry_run() -> str`: a line for the plan of a dry run, where sampling runs other programs.
 
     Class attributes:
         learns_from: the images it is trained on. `"held_out"` is for the control that must not

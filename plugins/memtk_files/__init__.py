@@ -52,8 +52,14 @@ def memtk_readers() -> Iterable[Component]:
 
 @hookimpl
 def memtk_generators() -> Iterable[Component]:
-    """Bring the images that were sampled elsewhere."""
+    """Bring the images that were sampled elsewhere, and a command that samples them."""
     return [
+        Component(
+            "command",
+            "memtk_files.command:Command",
+            "Any command that writes images: a container, the client of a service, a script.",
+            cases="memtk_files.cases:CASES",
+        ),
         Component(
             "images",
             "memtk_files.images:GivenImages",

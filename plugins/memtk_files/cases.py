@@ -1,7 +1,10 @@
-"""On what the readers are checked: a file of each format, of noise."""
+"""On what readers and the command are checked: a file of each format, and a program that writes."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -12,8 +15,10 @@ import tifffile
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from memtk.interfaces import ImageSpec
 from memtk.testing import Case
 from memtk_files.arrays import Hdf5Reader, NumpyReader
+from memtk_files.command import Command
 from memtk_files.dicom import DicomReader
 from memtk_files.nifti import NiftiReader
 from memtk_files.picture import PictureReader
@@ -109,7 +114,25 @@ def _picture(path: Path) -> Path:
     return path
 
 
+WRITER = """
+import sys
+import numpy as np
+folder, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+for number, image in enumerate(np.random.default_rng(seed).random((count, 12, 10))):
+    np.save(f"{folder}/{number:03d}.npy", image)
+"""
+"""A program that draws images."""
+
+_KEPT = tempfile.TemporaryDirectory(prefix="memtk-command-")  # is removed when the process ends
+
+COMMAND = {
+    "run": shlex.join([sys.executable, "-c", WRITER, "{folder}", "{count}", "{seed}"]),
+    "folder": _KEPT.name,
+    "count": 2,
+}
+
 CASES = (
+    Case(Command, COMMAND, ImageSpec((12, 10))),
     *(Case(NiftiReader, example=write) for write in (nii, nii_gz)),
     *(Case(PictureReader, example=write) for write in (png, jpg, tif)),
     *(Case(NumpyReader, example=write) for write in (npy, npz)),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -15,17 +13,15 @@ from torch import Tensor
 from memtk.data.config import DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.readers import Readers
-from memtk.data.sources import GRAY, is_color
 from memtk.errors import UserError
 from memtk.files import file_digest
-from memtk.imaging.geometry import Geometry
-from memtk.imaging.intensity import PercentileScaling, check_voxels
-from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, Record
+from memtk.interfaces import Generator, ImageSpec, Phase, Record
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk_files.prepared import AS_THE_DATA, Preparation, PreparationConfig
 
 
-class GivenImagesConfig(ComponentConfig):
+class GivenImagesConfig(PreparationConfig):
     """Which images, and what is done to them: the same as to the run's images."""
 
     source: str = Field(
@@ -34,14 +30,6 @@ class GivenImagesConfig(ComponentConfig):
         description="manifest, folder or file of the images; those that it marks synthetic, "
         "else all",
     )
-    shape: tuple[int, ...] | None = Field(None, description="as data.shape")
-    spacing: tuple[float, ...] | None = Field(None, description="as data.spacing")
-    anti_aliasing: bool = Field(False, description="as data.anti_aliasing")
-    orientation: Literal["keep", "ras"] = Field("keep", description="as data.orientation")
-    percentiles: tuple[float, float] | None = Field(
-        (0.5, 99.5), description="as data.percentiles; none: the images lie in [-1, 1] already"
-    )
-    color: Literal["refuse", "gray"] = Field("refuse", description="as data.color")
     contents: str = Field("", description="hash of the images; memtk fills it in")
 
     @model_validator(mode="before")
@@ -58,15 +46,8 @@ class GivenImagesConfig(ComponentConfig):
     @model_validator(mode="after")
     def _as_data(self) -> GivenImagesConfig:
         """Refuse what the settings of the data refuse."""
-        self.as_data()
+        self.as_data(self.source)
         return self
-
-    def as_data(self) -> DataConfig:
-        """Return these settings as those of data."""
-        same: dict[str, Any] = {key: getattr(self, key) for key in GivenImages.as_the_data}
-        if self.percentiles is None:
-            del same["percentiles"]
-        return DataConfig.model_validate({"source": self.source, **same})
 
 
 class GivenImages(Generator):
@@ -81,22 +62,13 @@ class GivenImages(Generator):
 
     Config = GivenImagesConfig
     config: GivenImagesConfig
-    as_the_data: ClassVar[tuple[str, ...]] = (
-        "shape",
-        "spacing",
-        "anti_aliasing",
-        "orientation",
-        "percentiles",
-        "color",
-    )
+    as_the_data: ClassVar[tuple[str, ...]] = AS_THE_DATA
 
     def __init__(self, config: GivenImagesConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        self._readers = Readers(open_registry())
-        self._records = list_images(config.source, self._readers)
-        self._geometry = Geometry(
-            config.orientation, config.spacing, config.shape, config.anti_aliasing
-        )
+        readers = Readers(open_registry())
+        self._records = list_images(config.source, readers)
+        self._preparation = Preparation(config, spec, "images", readers)
         # The class cannot know how many images there are.
         self.most_samples = lambda images: len(self)  # type: ignore[method-assign]
         self.read(0)  # a wrong size is said before anything is trained
@@ -131,39 +103,7 @@ class GivenImages(Generator):
         Raises:
             UserError: if it cannot be used, naming it.
         """
-        record = self._records[index]
-        name = f"{record.path} ({record.item})" if record.item else str(record.path)
-        volume = self._readers.read(record)
-        check_voxels(volume.voxels, name)
-        voxels = volume.voxels
-        if is_color(volume):
-            if self.config.color == "refuse" and self.spec.channels != 3:
-                raise UserError(f"{name} is in colour: make it gray with --set images.color=gray")
-            if self.config.color == "gray":
-                voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
-        scaled = self._scaled(voxels, name)
-        made = self._geometry(replace(volume, voxels=scaled), name).voxels
-        wanted = (self.spec.channels, *self.spec.shape)
-        if made.shape != wanted:
-            here, there = ("x".join(map(str, shape[1:])) for shape in (made.shape, wanted))
-            shape = ",".join(map(str, self.spec.shape))
-            raise UserError(
-                f"{name} is {here} with {made.shape[0]} channels; the run's images are {there} "
-                f"with {wanted[0]}.\nIf they are cropped or padded, so must these be: "
-                f"--set images.shape={shape}."
-            )
-        return torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))
-
-    def _scaled(self, voxels: np.ndarray, name: str) -> np.ndarray:
-        if self.config.percentiles is not None:
-            return PercentileScaling(*self.config.percentiles)(voxels, name)
-        low, high = float(voxels.min()), float(voxels.max())
-        if low < -1 - 1e-6 or high > 1 + 1e-6:
-            raise UserError(
-                f"{name} has values from {low:g} to {high:g}, not in [-1, 1]: scale it, "
-                "e.g. --set images.percentiles=0.5,99.5"
-            )
-        return voxels.astype(np.float32)
+        return self._preparation.read(self._records[index])
 
 
 def list_images(source: str, readers: Readers) -> tuple[Record, ...]:
