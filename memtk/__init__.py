@@ -9,12 +9,14 @@ from memtk.hookspecs import hookimpl
 if TYPE_CHECKING:
     from memtk.api import AuditResult, Policy
     from memtk.api.audit import audit
+    from memtk.api.metric import Memorization
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AuditResult",
     "Component",
+    "Memorization",
     "PluginError",
     "Policy",
     "UserError",
@@ -30,6 +32,10 @@ def __getattr__(name: str) -> Any:
         import memtk.api
 
         return getattr(memtk.api, name)
+    if name == "Memorization":
+        from memtk.api.metric import Memorization
+
+        return Memorization
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

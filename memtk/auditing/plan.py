@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,12 +148,56 @@ def make_audit_plan(
     said["data"] = _absolute(said["data"])
     images = build(ArrayConfig, said.pop("data"), where="data").holding(held)
     _check_splits_are_said(images, registry)
+    found = find_detector(registry, options, said, lambda: _dims(images, registry))
+    return AuditPlan(
+        options,
+        images,
+        found.embedder,
+        found.similarity,
+        found.preset,
+        {"embedder": found.settings} if found.settings else {},
+        weights_in(options.weights),
+        tuple(registry.entries("protocol")),
+    )
+
+
+@dataclass(frozen=True)
+class DetectorChoice:
+    """What finds copies.
+
+    Args:
+        similarity: of two embeddings, or of two images.
+        embedder: None where the images themselves are compared.
+        preset: of the embedder.
+        settings: of the embedder beyond its preset.
+    """
+
+    similarity: ConfiguredComponent
+    embedder: ConfiguredComponent | None
+    preset: str
+    settings: dict[str, Any]
+
+
+def find_detector(
+    registry: Registry, options: AuditOptions, said: Mapping[str, Any], dims: Callable[[], int]
+) -> DetectorChoice:
+    """Find the components of a copy detector.
+
+    Args:
+        said: their settings: tables "embedder" or by the name of a component; no others.
+        dims: tells of how many axes the images are.
+
+    Raises:
+        UserError: for an unknown name, key or value.
+        PluginError: if a component cannot be imported.
+    """
+    said = dict(said)
     similarity = find_component(
         registry, "similarity", options.similarity, said.pop(options.similarity, {}), ""
     )
     embedder, preset, own_settings = None, "", {}
     if similarity.cls.space == "embedding":
-        name = options.embedder or DETECTORS[_dims(images, registry)]
+        name = options.embedder or DETECTORS[dims()]
         own = name.rpartition("/")[2]
         own_settings = merge(said.pop("embedder", {}), said.pop(own, {}))
         preset = options.preset or _preset(registry, name)
@@ -174,16 +218,7 @@ def make_audit_plan(
         raise UserError(
             f"unknown key {table!r}: there are {', '.join(known)}.{did_you_mean(table, known)}"
         )
-    return AuditPlan(
-        options,
-        images,
-        embedder,
-        similarity,
-        preset,
-        {"embedder": own_settings} if own_settings else {},
-        weights_in(options.weights),
-        tuple(registry.entries("protocol")),
-    )
+    return DetectorChoice(similarity, embedder, preset, own_settings)
 
 
 def _check_splits_are_said(data: DataConfig, registry: Registry) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.data.images import StoredImages
+from memtk.data.images import MemoryImages, StoredImages
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test
@@ -40,7 +40,12 @@ class Patients:
     population: Exchangeability | None = None
 
     @classmethod
-    def of(cls, training: StoredImages, validation: StoredImages, seed: int) -> Patients:
+    def of(
+        cls,
+        training: StoredImages | MemoryImages,
+        validation: StoredImages | MemoryImages,
+        seed: int,
+    ) -> Patients:
         """Return those of prepared images, with their strata if they have any; tested.
 
         Args:

@@ -79,15 +79,15 @@ class StageTimer:
 
 
 @dataclass(frozen=True)
-class Context:
-    """The data of a run, and where, how and on what it is run.
+class Computation:
+    """Where and how something is computed, and from which seed.
 
     Args:
-        root: the run's seed.
+        folder: where it is kept.
+        root: the seed.
         batch_size: images sampled or embedded at a time.
     """
 
-    dataset: Dataset
     devices: Devices
     folder: Path
     timer: StageTimer
@@ -103,6 +103,13 @@ class Context:
         """Construct a model whose first weights depend on the run's seed and `name` alone."""
         with seeded(self.seed("weights", name)):
             return part.make(spec)
+
+
+@dataclass(frozen=True)
+class Context(Computation):
+    """A run: where and how it is computed, and on which data."""
+
+    dataset: Dataset
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,7 @@ def open_context(
     timer = StageTimer(folder / "timing.json" if devices.is_main else None)
     with timer("read"):
         dataset = prepared(data, registry, folder, devices, watch)
-    return Context(dataset, devices, folder, timer, watch, seed, batch_size)
+    return Context(devices, folder, timer, watch, seed, batch_size, dataset)
 
 
 def prepared(

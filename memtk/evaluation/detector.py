@@ -10,7 +10,7 @@ import numpy as np
 
 from memtk.components import ConfiguredComponent
 from memtk.data.images import FlatImages, StoredImages
-from memtk.evaluation.context import Context
+from memtk.evaluation.context import Computation, Context
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Embedder, Images, Similarity
 from memtk.memorization import Execution, Search, Source, search
@@ -29,7 +29,7 @@ class Detector:
     """An embedder trained on one set of images.
 
     Args:
-        context: the run.
+        context: of the run.
         part: the embedder.
         images: what it is trained on; it must not have seen one side of a comparison and not the
             other, so which images these are is part of the result.
@@ -45,7 +45,7 @@ class Detector:
 
     def __init__(
         self,
-        context: Context,
+        context: Computation,
         part: ConfiguredComponent,
         images: Images,
         folder: Path,

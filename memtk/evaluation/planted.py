@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.data.images import StoredImages
-from memtk.evaluation.context import Context
+from memtk.evaluation.context import Computation
 from memtk.evaluation.detector import Detector, EmbeddedSets, nearest_both_ways, sources_of
 from memtk.imaging.planted import PLANTS, Plant, mixed
-from memtk.interfaces import Images, ImageSpec, Similarity
+from memtk.interfaces import Images, ImageSpec, PatientImages, Similarity
 from memtk.memorization import Source, pairwise
 from memtk.noise import Noise
 
@@ -145,15 +144,15 @@ class Plants:
     nothing about the next and binomial intervals hold.
 
     Args:
-        context: the run.
+        context: of the run.
         training: the training images (N).
         count: patients whose images are copied, at the most.
         reconstruct: the generator's own autoencoder, `x -> x`, for one more kind; None without.
         name: under which the embeddings are kept.
     """
 
-    context: Context
-    training: StoredImages
+    context: Computation
+    training: PatientImages
     count: int
     reconstruct: Callable[[Tensor], Tensor] | None = None
     name: str = "planted copies"

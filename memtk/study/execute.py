@@ -83,7 +83,7 @@ def _detect(
     dataset = prepared(plan.data, registry, home, devices, watch)
     plan.check_dims(dataset.spec, registry)
     bench, timer = plan.recipe.bench, StageTimer(home / "timing.json")
-    context = Context(dataset, devices, home, timer, watch, bench.seed, bench.batch_size)
+    context = Context(devices, home, timer, watch, bench.seed, bench.batch_size, dataset)
     train_detector(context, plan)
 
 

@@ -118,6 +118,29 @@ class Devices:
         self.wait()
 
 
+class OneProcess(Devices):
+    """A device of this process, which asks nothing of others that there may be.
+
+    Args:
+        device: where it computes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        object.__setattr__(self, "_device", device)
+
+    device = property(lambda self: self._device)
+    rank = property(lambda self: 0)
+    world = property(lambda self: 1)
+    is_main = property(lambda self: True)
+
+    def wait(self) -> None:
+        """Go on: nobody else is waited for."""
+
+    def joined(self, model: nn.Module, sync: bool) -> AbstractContextManager[Any]:
+        """Go on: there are no other gradients."""
+        return nullcontext()
+
+
 def shard(rows: range, rank: int, world: int) -> range:
     """Return part `rank` of `world` of `rows`; the parts' lengths differ by 1 at most.
 
@@ -136,17 +159,7 @@ def open_devices(name: str = "auto") -> Devices:
     Raises:
         UserError: if there is no such device, or this process already works on another one.
     """
-    if name not in NAMES:
-        raise UserError(
-            f"unknown device {name!r}: there are {', '.join(NAMES)}.{did_you_mean(name, NAMES)}"
-        )
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    kind = name if name != "auto" else "cuda" if has["cuda"] else "cpu"
-    if not has[kind]:
-        there = ", ".join(k for k, found in has.items() if found)
-        raise UserError(
-            f"device {kind!r} was asked for; this machine has {there}. Use --device auto."
-        )
+    kind = _kind_of(name)
     joined = DistributedDataParallelKwargs(find_unused_parameters=True)  # turns alternate
     try:
         accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no", kwargs_handlers=[joined])
@@ -162,6 +175,41 @@ def open_devices(name: str = "auto") -> Devices:
         atexit.unregister(_leave)
         atexit.register(_leave)
     return Devices(accelerator)
+
+
+def one_process(name: str = "auto") -> OneProcess:
+    """Find the device for what this process does by itself, such as within another's training.
+
+    Args:
+        name: as of `open_devices`; of several CUDA devices the current one is taken.
+
+    Raises:
+        UserError: if there is no such device.
+    """
+    kind = _kind_of(name)
+    if kind == "cuda":
+        return OneProcess(torch.device(kind, torch.cuda.current_device()))
+    return OneProcess(torch.device(kind))
+
+
+def _kind_of(name: str) -> str:
+    """Return the kind of device that a name asks for.
+
+    Raises:
+        UserError: if there is none such.
+    """
+    if name not in NAMES:
+        raise UserError(
+            f"unknown device {name!r}: there are {', '.join(NAMES)}.{did_you_mean(name, NAMES)}"
+        )
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = name if name != "auto" else "cuda" if has["cuda"] else "cpu"
+    if not has[kind]:
+        there = ", ".join(k for k, found in has.items() if found)
+        raise UserError(
+            f"device {kind!r} was asked for; this machine has {there}. Use --device auto."
+        )
+    return kind
 
 
 def _leave() -> None:
