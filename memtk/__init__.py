@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from memtk.api import AuditResult, Policy
     from memtk.api.audit import audit
     from memtk.api.metric import Memorization
+    from memtk.api.review import PairReading, review
 
 __version__ = "0.1.0"
 
@@ -17,18 +18,20 @@ __all__ = [
     "AuditResult",
     "Component",
     "Memorization",
+    "PairReading",
     "PluginError",
     "Policy",
     "UserError",
     "__version__",
     "audit",
     "hookimpl",
+    "review",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import what audits, and torch with it, when somebody asks for it."""
-    if name in ("AuditResult", "Policy", "audit"):
+    if name in ("AuditResult", "PairReading", "Policy", "audit", "review"):
         import memtk.api
 
         return getattr(memtk.api, name)

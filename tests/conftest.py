@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import textwrap
 import uuid
@@ -151,3 +152,16 @@ def real_data():
     if not folder:
         pytest.skip("MEMTK_DATA names no folder with real images")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium; see `tests/chromium.py`."""
+    spec = importlib.util.spec_from_file_location("chromium", HERE / "chromium.py")
+    chromium = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(chromium)
+    browser = chromium.start(tmp_path_factory.mktemp("profile"))
+    if browser is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    yield browser
+    browser.close()

@@ -15,7 +15,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 LAYERS = (
     {"api", "cli", "worker", "__main__"},
     {"leaderboard", "skeleton", "study", "testing"},
-    {"auditing", "bench"},
+    {"auditing", "bench", "reviewing"},
     {"evaluation"},
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},

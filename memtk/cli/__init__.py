@@ -28,6 +28,8 @@ COMMANDS = {
     "those anew.",
     "report": "Make RUN/report.html again from the results in the folder RUN, of a run or a study.",
     "results": "Show, check, repeat and collect the results of benches.",
+    "review": "Let people read pairs of a finished RUN, blinded, and tell how often each rule is "
+    "right.",
     "selftest": "Plant copies of training images and count how many are found, kind by kind.",
     "study": "Run a grid of benches and report how memorization and quality depend on the "
     "settings.",

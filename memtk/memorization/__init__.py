@@ -1,6 +1,16 @@
 """What was memorized: pure functions of arrays."""
 
 from memtk.intervals import Interval, Share, clopper_pearson, share
+from memtk.memorization.agreement import (
+    BestThreshold,
+    Proportion,
+    ReadPairs,
+    best_agreement,
+    cohen_kappa,
+    disagreements,
+    fleiss_kappa,
+    majority,
+)
 from memtk.memorization.at_least import AtLeast, at_least
 from memtk.memorization.best_case import BestCase, Limits, Sizes, best_case
 from memtk.memorization.conformal import (
@@ -63,6 +73,7 @@ from memtk.memorization.withhold import IDENTICAL, withhold
 __all__ = [
     "AtLeast",
     "BestCase",
+    "BestThreshold",
     "Bulk",
     "ConformalTest",
     "CopyRate",
@@ -81,6 +92,8 @@ __all__ = [
     "PatientTest",
     "PlantedExposure",
     "PlantedScore",
+    "Proportion",
+    "ReadPairs",
     "Scores",
     "Search",
     "Share",
@@ -94,25 +107,30 @@ __all__ = [
     "at_least",
     "auc",
     "benjamini_hochberg",
+    "best_agreement",
     "best_case",
     "best_threshold",
     "bulk_test",
     "clopper_pearson",
+    "cohen_kappa",
     "conformal",
     "copy_rate",
     "cutoff",
     "dar",
     "dar_matched",
+    "disagreements",
     "duplicates",
     "energy_test",
     "epsilon_lower_bound",
     "expected_fraction",
     "exposed_interval",
     "exposed_patients",
+    "fleiss_kappa",
     "guesses_for",
     "holm",
     "left_out",
     "likelihood_ratios",
+    "majority",
     "membership",
     "minimum_detectable",
     "p_values",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtk.errors import UserError
+from memtk.memorization.agreement import ReadPairs
 from memtk.memorization.conformal import left_out, p_values
 from memtk.memorization.patients import PatientGroup
 
@@ -44,7 +45,7 @@ class CopyRate:
 def copy_rate(
     test: np.ndarray,
     strangers: PatientGroup,
-    planted: PatientGroup,
+    planted: PatientGroup | ReadPairs,
     *,
     alpha: float = 0.05,
     threshold: float | None = None,
@@ -87,7 +88,8 @@ def copy_rate(
         test: similarity of each synthetic image to its nearest training image, (M,).
         strangers: of the validation images to theirs.
         planted: of the planted copies to theirs; the patient is that of the image that each was
-            made from.
+            made from. Or pairs that people have read: then the sensitivity is that to what they
+            called copies, drawn as in `ReadPairs.proportion`.
         alpha: level of a single test, in (0, 1).
         threshold: the similarity above which an image is flagged, for interval and bound, in place
             of alpha's; chosen before the synthetic images were looked at, see `best_threshold`.
@@ -146,7 +148,9 @@ def copy_rate(
     )
 
 
-def _rules(strangers: PatientGroup, planted: PatientGroup, alpha: float) -> list[ThresholdRule]:
+def _rules(
+    strangers: PatientGroup, planted: PatientGroup | ReadPairs, alpha: float
+) -> list[ThresholdRule]:
     """Return the rule of alpha and, if that is another, the finest."""
     validation = strangers.similarity
     p = p_values(validation, validation, strangers.owner.tolist())
@@ -215,7 +219,7 @@ class ThresholdRule:
     Args:
         threshold: a similarity.
         strangers: the validation images.
-        planted: the planted copies.
+        planted: the planted copies, or pairs that people have read.
         room: the weight of validation images that may lie at or above a flagged image, where each
             patient weighs 1; by default the weight of those above the threshold.
 
@@ -229,21 +233,23 @@ class ThresholdRule:
         self,
         threshold: float,
         strangers: PatientGroup,
-        planted: PatientGroup,
+        planted: PatientGroup | ReadPairs,
         room: float | None = None,
     ) -> None:
         self.threshold = threshold
         patients = len(strangers.sizes) + 1  # and one unseen
         self._above = strangers.shares(strangers.similarity > threshold)
         self._reached = strangers.shares(strangers.similarity >= threshold)
-        self._found = planted.counts(planted.similarity > threshold)
-        self._sizes = planted.sizes
+        self._copies = planted
         self.level = float(1 + self._above.sum()) / patients
         # what the others of each patient make of it: exchangeable with what all make of a stranger
         room = float(self._above.sum()) if room is None else room
         called = left_out(strangers.similarity, strangers.owner.tolist()) <= room + 1e-9
         self.false_positive_rate = float(strangers.shares(called).sum()) / patients
-        self.sensitivity = float(self._found.sum() / self._sizes.sum())
+        if isinstance(planted, ReadPairs):
+            self.sensitivity = planted.sensitivity(threshold)
+        else:
+            self.sensitivity = float((planted.similarity > threshold).mean())
 
     def estimate(self, flagged: float) -> float:
         """Return the rate of copies for a flagged share; 0 or 1 where nothing can be told."""
@@ -276,7 +282,7 @@ class ThresholdRule:
         q = _beta(rng, count + above, tested - count + (not above), draws)
         shares = self._reached if above else self._above
         f = _resampled(rng, shares, np.ones(len(shares)), draws, unseen=not above)
-        s = _resampled(rng, self._found, self._sizes, draws, unseen=not above)
+        s = self._drawn_sensitivity(rng, draws, above=not above)
         rates = np.full(draws, float(above))  # where s <= f nothing is known
         np.divide(q - f, s - f, out=rates, where=s > f)
         end = float(np.quantile(np.clip(rates, 0, 1), level))
@@ -284,6 +290,15 @@ class ThresholdRule:
             return end
         none = np.minimum(_beta(rng, 1, tested, draws) / s, 1)  # 0 of M, and no false positive
         return max(end, float(np.quantile(none, level)))
+
+    def _drawn_sensitivity(
+        self, rng: np.random.Generator, draws: int, *, above: bool
+    ) -> np.ndarray:
+        copies = self._copies
+        if isinstance(copies, ReadPairs):
+            return copies.drawn_sensitivity(rng, self.threshold, draws, above=above)
+        found = copies.counts(copies.similarity > self.threshold)
+        return _resampled(rng, found, copies.sizes, draws, unseen=above)
 
 
 def _beta(rng: np.random.Generator, a: int, b: int, draws: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from memtk.report.page import Page, Section, make_section, write_page
 from memtk.report.pictures import find_pairs
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of_audit, repeat_audit
+from memtk.report.review import review_section
 from memtk.report.sections import (
     names_section,
     pairs_section,
@@ -94,6 +95,8 @@ def audit_section(
         parts.append(pairs_section(pairs, audit.data, tau, arrays))
     if audit.selftest:
         parts.append(selftest_section(audit.selftest))
+    if read := review_section(folder, audit):
+        parts.append(read)
     if names := names_section(audit.evidence):
         parts.append(names)
     parts.append(make_section("policy", "The policy", "policy.html", policy=audit.policy))

@@ -38,6 +38,7 @@ from memtk.report.pictures import Pairs, find_pairs
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of, repeat_command
 from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of
+from memtk.report.review import review_section
 from memtk.report.sections import (
     names_section,
     pairs_section,
@@ -168,6 +169,7 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
         _privacy(result),
         pairs_section(_pairs(result, path, images, key), result.data, tau, arrays),
         selftest_section(result.selftest) if result.selftest else None,
+        review_section(folder / "cells" / result.cell, result),
         names_section(result.last.evidence),
         _training(result),
     ]

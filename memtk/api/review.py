@@ -1,0 +1,132 @@
+"""Pairs read by people, as a function call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memtk.errors import UserError
+from memtk.report.review import papers, review_summary, sentences
+from memtk.results.review import Label, Review
+from memtk.reviewing import (
+    Draw,
+    Reading,
+    ReadingPage,
+    ReadingPlan,
+    ReviewedSet,
+    add_file,
+    open_draw,
+    open_set,
+    plan_reading,
+    read_labels,
+    save,
+    write_review,
+)
+
+
+@dataclass(frozen=True, repr=False)
+class PairReading:
+    """The pairs of a finished run, and what readers say of them. Made by `memtk.review`."""
+
+    reviewed: ReviewedSet
+    draw: Draw
+
+    @property
+    def pairs(self) -> list[str]:
+        """The short names of all pairs, controls among them; they tell nothing."""
+        return [pair.name for pair in self.draw.pairs]
+
+    def images(self, pair: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the training image of a pair and the other one, float32 (C, *S) in [-1, 1].
+
+        Raises:
+            UserError: if there is no such pair.
+        """
+        found = next((each for each in self.draw.pairs if each.name == pair), None)
+        if found is None:
+            raise UserError(f"there is no pair {pair!r}: `pairs` has their names")
+        return self.reviewed.read(found)
+
+    def label(self, reader: str, labels: Mapping[str, Label]) -> None:
+        """Keep what a reader says: "novel", "copy" or "unsure" by the name of the pair.
+
+        Raises:
+            UserError: for another label or an unknown pair; nothing is kept then.
+        """
+        for name, label in labels.items():
+            if label not in ("novel", "copy", "unsure"):
+                raise UserError(f"{name} is {label!r}: a pair is novel, copy or unsure")
+        said = {name: Reading(label=label) for name, label in labels.items()}
+        save(self.reviewed.folder, self.draw, reader, said)
+
+    def add(self, path: str | Path, reader: str | None = None) -> None:
+        """Take over the labels that an exported page has saved.
+
+        Args:
+            reader: in place of the name in the file.
+        """
+        add_file(self.reviewed.folder, self.draw, Path(path), reader)
+
+    def export(self, path: str | Path, reader: str = "reader") -> Path:
+        """Write the page as one file that needs no memtk. It holds the images."""
+        labels = read_labels(self.reviewed.folder, self.draw, reader)
+        return ReadingPage(self.reviewed, self.draw, labels).export(Path(path))
+
+    def plan(self) -> ReadingPlan:
+        """Return how many pairs and readers it takes for which interval."""
+        return plan_reading(self.reviewed, self.draw.options.model_dump())
+
+    def result(self) -> Review:
+        """Return what the labels say so far, and keep it for the report."""
+        return write_review(self.reviewed, self.draw)
+
+    def __rich__(self) -> Any:
+        """Return what `rich` prints."""
+        return review_summary(self.result(), papers(self.reviewed.record))
+
+    def __repr__(self) -> str:
+        return "\n".join(sentences(self.result()))
+
+
+def review(
+    run: str | Path,
+    *,
+    cell: str | None = None,
+    pairs: int | None = None,
+    controls: int | None = None,
+    over: str | None = None,
+    stratified: bool | None = None,
+    seed: int | None = None,
+) -> PairReading:
+    """Draw pairs of a finished run for people to read: `memtk review` as a function.
+
+    What is left out is as it was drawn before, or as on the command line.
+
+    Args:
+        run: the folder of a bench or an audit.
+        cell: of a bench with several.
+        pairs: to draw; 100.
+        controls: planted copies, and as many pairs of strangers; 10.
+        over: of which images each pair is drawn, "training" or "synthetic".
+        stratified: draws more near the threshold, with weights.
+        seed: of the draw.
+
+    Raises:
+        UserError: if the run is not finished, its images are gone, or labels were given to other
+            pairs.
+    """
+    asked = {
+        "pairs": pairs,
+        "controls": controls,
+        "over": over,
+        "stratified": stratified,
+        "seed": seed,
+    }
+    reviewed = open_set(Path(run), cell)
+    return PairReading(
+        reviewed, open_draw(reviewed, {k: v for k, v in asked.items() if v is not None})
+    )

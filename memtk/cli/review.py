@@ -1,0 +1,220 @@
+"""Pairs of images read by people: `memtk review`."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memtk.cli.options import JSON
+from memtk.cli.terminal import Terminal, open_terminal, write_json
+from memtk.errors import UserError
+
+if TYPE_CHECKING:
+    from memtk.reviewing import Draw, ReadingPage, ReviewedSet
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--cell", metavar="NAME", help="Of a bench with several.")
+@click.option("--reader", metavar="NAME", help="Who reads; stored as given. [default: reader]")
+@click.option("--pairs", type=int, metavar="N", help="Pairs to draw. [default: 100]")
+@click.option(
+    "--controls",
+    type=int,
+    metavar="K",
+    help="Planted copies, and as many pairs of strangers, mixed in unmarked. [default: 10]",
+)
+@click.option(
+    "--over",
+    type=click.Choice(["training", "synthetic"]),
+    help="Of which images a pair each is drawn, with the nearest of the others. [default: "
+    "training, as in the paper]",
+)
+@click.option(
+    "--stratified/--random",
+    default=None,
+    help="Draw more pairs near the threshold of the reference rule, and weight them. [default: "
+    "random]",
+)
+@click.option("--seed", type=int, metavar="N", help="Of the draw and of the orders. [default: 0]")
+@click.option("--consensus", is_flag=True, help="Show the pairs on which readers disagree.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write the page as one file that needs no memtk. It holds the images.",
+)
+@click.option(
+    "--add",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="labels.json",
+    help="Take over labels that such a page has saved. Repeatable.",
+)
+@click.option("--plan", is_flag=True, help="Tell how many pairs and readers for which interval.")
+@click.option("--show", is_flag=True, help="Show what the labels say so far.")
+@click.option("--port", type=int, default=0, metavar="N", help="[default: any that is free]")
+@click.option("--open/--no-open", "browser", default=True, help="Open the page in the browser.")
+@JSON
+def review(
+    run: Path,
+    cell: str | None,
+    reader: str | None,
+    consensus: bool,
+    export: Path | None,
+    add: tuple[Path, ...],
+    plan: bool,
+    show: bool,
+    port: int,
+    browser: bool,
+    json_file: str | None,
+    **asked: Any,
+) -> None:
+    """Let people read pairs of a finished RUN, blinded, and tell how often each rule is right.
+
+    RUN is the folder of a bench or an audit. Pairs of a training image and the synthetic image
+    nearest to it are shown side by side, in another order to each reader, without similarity,
+    verdict or name; a reader calls each novel or a copy. Among them are planted copies and pairs of
+    strangers, by which the readers themselves are known. Labels are kept at once in RUN/review/,
+    and a reading that was stopped goes on with the same command.
+
+    The page is served on this machine alone, at an address that nobody can guess. With --export it
+    is a file for readers elsewhere, whose labels come back with --add.
+
+    \b
+    Examples:
+      memtk review runs/NAME --plan
+      memtk review runs/NAME --reader anna
+      memtk review runs/NAME --reader ben --export pairs.html
+      memtk review runs/NAME --add labels.json
+      memtk review runs/NAME --show
+    """
+    if sum(map(bool, (export, add, plan, show))) > 1:
+        raise UserError("--export, --add, --plan and --show: give one of them")
+    if consensus and reader:
+        raise UserError("--consensus is read under that name: leave --reader out")
+    terminal = open_terminal(json_file)
+    with terminal.loading():
+        from memtk.reviewing import add_file, open_draw, open_set
+
+    reviewed = open_set(run, cell)
+    options = {key: value for key, value in asked.items() if value is not None}
+    if plan:
+        _plan(terminal, reviewed, options, json_file)
+        return
+    draw = open_draw(reviewed, options)
+    for path in add:
+        said = add_file(reviewed.folder, draw, path, reader)
+        terminal.found.print(f"{said.reader}: {len(said.labels)} labels", highlight=False)
+    if not add and not show:
+        page = _page(reviewed, draw, reader, consensus)
+        if export is not None:
+            where = page.export(export)
+            terminal.found.print(
+                f"{where}: {len(page.names)} pairs for {page.labels.reader}, "
+                f"{where.stat().st_size / 1e6:.1f} MB. It holds images of patients. Labels come "
+                f"back with: memtk review {run} --add labels.json",
+                highlight=False,
+                soft_wrap=True,
+            )
+            return
+        _serve(terminal, page, port, browser)
+    _end(terminal, run, reviewed, draw, json_file)
+
+
+def _page(reviewed: ReviewedSet, draw: Draw, reader: str | None, consensus: bool) -> ReadingPage:
+    from memtk.results.review import CONSENSUS
+    from memtk.reviewing import ReadingPage, all_labels, disputed, read_labels
+
+    only = None
+    if consensus:
+        only = disputed(draw, all_labels(reviewed.folder, draw))
+        if not only:
+            raise UserError("no two readers disagree on a pair: there is nothing to agree on")
+    elif reader == CONSENSUS:
+        raise UserError(f"--reader {CONSENSUS}: that is the name of what --consensus reads")
+    name = CONSENSUS if consensus else reader or "reader"
+    return ReadingPage(reviewed, draw, read_labels(reviewed.folder, draw, name), only)
+
+
+def _serve(terminal: Terminal, page: ReadingPage, port: int, browser: bool) -> None:
+    from memtk.reviewing.server import ReadingServer
+
+    server = ReadingServer(page, port)
+
+    def ready(address: str) -> None:
+        terminal.found.print(
+            f"{len(page.names)} pairs for {page.labels.reader}, at\n{address}\n"
+            "The reading ends on the page, or here with Ctrl-C; the same command goes on.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if browser:
+            webbrowser.open(address)
+
+    try:
+        server.run(ready)
+    except KeyboardInterrupt:
+        terminal.found.print()
+
+
+def _end(
+    terminal: Terminal, run: Path, reviewed: ReviewedSet, draw: Draw, json_file: str | None
+) -> None:
+    from memtk.report.review import papers, review_summary
+    from memtk.reviewing import write_review
+
+    found = write_review(reviewed, draw)
+    write_json(found.model_dump_json(indent=1), json_file)
+    terminal.end(review_summary(found, papers(reviewed.record)))
+    terminal.found.print(f"memtk report {run} puts it into the report", highlight=False)
+
+
+def _plan(
+    terminal: Terminal, reviewed: ReviewedSet, asked: dict[str, Any], json_file: str | None
+) -> None:
+    from rich.text import Text
+
+    from memtk.report.terminal_tables import make_table, tight
+    from memtk.results.formats import share
+    from memtk.reviewing import plan_reading
+
+    found = plan_reading(reviewed, asked)
+    write_json(found.model_dump_json(indent=1), json_file)
+
+    def ends(interval: tuple[float, float]) -> str:
+        return tight(f"{share(interval[0]).removesuffix(' %')} to {share(interval[1])}")
+
+    titles = ("copies", "sensitivity", "specificity", "kappa", "a reader's hours")
+    table = make_table("pairs", *titles)
+    for each in found.sizes:
+        table.add_row(
+            str(each.pairs),
+            f"{each.copies:.0f}",
+            ends(each.sensitivity),
+            ends(each.specificity),
+            f"± {each.kappa:.2f}",
+            f"{each.hours:.1f}",
+        )
+    terminal.found.print(table)
+    how = "stratified" if found.options.stratified else "random"
+    lines = [
+        f"A {how} draw over {found.options.over} images, of which there are {found.available}; the "
+        f"reference rule flags {share(found.flagged)} of them. Copies are what is expected, and "
+        f"the intervals ({share(found.confidence)}) what is shown, if that rule is right in 90 % "
+        "of the copies and of the novel pairs; kappa if two readers agree in 90 %; hours at "
+        f"{found.seconds:g} s a pair.",
+        "If each reader is right in 90 %, most of "
+        + ", of ".join(f"{k} in {share(rate)}" for k, rate in found.majority.items() if k > 1)
+        + ". One reader cannot disagree with anybody: take at least two.",
+    ]
+    if found.controls is not None:
+        lines.append(
+            f"Of {found.options.controls} controls of a kind, all right, a reader is shown to be "
+            f"right in {share(found.controls)} at least."
+        )
+    for line in lines:
+        terminal.found.print(Text(tight(line), style="dim"))

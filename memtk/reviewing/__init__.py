@@ -1,0 +1,30 @@
+"""Pairs of images read by people: drawn, shown blinded, and counted against every rule."""
+
+from memtk.reviewing.draw import Draw, DrawOptions, open_draw
+from memtk.reviewing.labels import Labels, Reading, add_file, all_labels, read_labels, save
+from memtk.reviewing.page import ReadingPage
+from memtk.reviewing.plan import ReadingPlan, plan_reading
+from memtk.reviewing.reviewed import DrawnPair, ReviewedSet, open_set
+from memtk.reviewing.statistics import disputed, readers_sensitivity, review_of, write_review
+
+__all__ = [
+    "Draw",
+    "DrawOptions",
+    "DrawnPair",
+    "Labels",
+    "Reading",
+    "ReadingPage",
+    "ReadingPlan",
+    "ReviewedSet",
+    "add_file",
+    "all_labels",
+    "disputed",
+    "open_draw",
+    "open_set",
+    "plan_reading",
+    "read_labels",
+    "readers_sensitivity",
+    "review_of",
+    "save",
+    "write_review",
+]

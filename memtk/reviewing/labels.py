@@ -1,0 +1,126 @@
+"""What readers say of pairs: a file for each, written at every label; it names no patient."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import Field, ValidationError
+
+from memtk import __version__
+from memtk.errors import UserError
+from memtk.files import explain, write_text
+from memtk.results.migrations import SCHEMA
+from memtk.results.review import CONSENSUS, Label, ReaderName
+from memtk.results.store import StoredRecord, read_record
+from memtk.reviewing.draw import Draw
+
+
+class Reading(StoredRecord):
+    """One label.
+
+    Args:
+        label: what the reader calls the pair.
+        seconds: that the pair was looked at, without pauses.
+        at: when, in seconds since 1970: of two labels of a pair the later one counts.
+    """
+
+    label: Label
+    seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    at: float = Field(default_factory=time.time, ge=0, allow_inf_nan=False)
+
+
+class Labels(StoredRecord):
+    """All labels of one reader.
+
+    Args:
+        schema_version: of this file.
+        memtk_version: that wrote it.
+        draw: name of the draw that the pairs are of.
+        reader: as given.
+        labels: by the name of the pair.
+    """
+
+    schema_version: int = SCHEMA
+    memtk_version: str = __version__
+    draw: str
+    reader: ReaderName
+    labels: dict[str, Reading] = {}
+
+
+def labels_path(folder: Path, reader: str) -> Path:
+    """Return the file of a reader, whose name may hold anything."""
+    return folder / f"labels-{hashlib.sha256(reader.encode()).hexdigest()[:12]}.json"
+
+
+def read_labels(folder: Path, draw: Draw, reader: str) -> Labels:
+    """Return what a reader has said so far.
+
+    Raises:
+        UserError: if the file is damaged or of other pairs, or the name is none.
+    """
+    path = labels_path(folder, reader)
+    if not path.exists():
+        try:
+            return Labels(draw=draw.name, reader=reader)
+        except ValidationError as error:
+            raise UserError(f"--reader {reader!r}: {error.errors()[0]['msg']}") from error
+    return _checked(read_record(path, Labels, "put it back as it was, or move it away"), draw, path)
+
+
+def all_labels(folder: Path, draw: Draw) -> list[Labels]:
+    """Return the labels of every reader, by name, the consensus last."""
+    way_out = "put it back as it was, or move it away"
+    found = [
+        _checked(read_record(path, Labels, way_out), draw, path)
+        for path in sorted(folder.glob("labels-*.json"))
+    ]
+    return sorted(found, key=lambda each: (each.reader == CONSENSUS, each.reader))
+
+
+def save(folder: Path, draw: Draw, reader: str, labels: Mapping[str, Reading]) -> Labels:
+    """Put labels into the file of a reader, whole or not at all; return all of them.
+
+    Of two labels of a pair the later one stays. Whoever else writes the same file waits, so that
+    nothing is lost.
+
+    Raises:
+        UserError: for a pair that is not of this draw, or if it cannot be written.
+    """
+    unknown = labels.keys() - {pair.name for pair in draw.pairs}
+    if unknown:
+        raise UserError(f"{len(unknown)} labels are of pairs that are not of this draw")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = labels_path(folder, reader)
+    with explain(path), FileLock(folder / ".lock"):
+        before = read_labels(folder, draw, reader)
+        kept = dict(before.labels)
+        for name, reading in labels.items():
+            if name not in kept or kept[name].at <= reading.at:
+                kept[name] = reading
+        after = before.model_copy(update={"labels": kept})
+        write_text(path, after.model_dump_json(indent=1) + "\n", private=True)
+    return after
+
+
+def add_file(folder: Path, draw: Draw, path: Path, reader: str | None = None) -> Labels:
+    """Take over the labels that an offline page has saved.
+
+    Args:
+        reader: in place of the name in the file.
+
+    Raises:
+        UserError: if it is no such file, or of other pairs; nothing is taken over then.
+    """
+    given = read_record(path, Labels, "give the file that the page has saved")
+    _checked(given, draw, path)
+    return save(folder, draw, reader or given.reader, given.labels)
+
+
+def _checked(labels: Labels, draw: Draw, path: Path) -> Labels:
+    if labels.draw != draw.name or labels.labels.keys() - {pair.name for pair in draw.pairs}:
+        raise UserError(f"{path} holds labels of other pairs than those of this run")
+    return labels

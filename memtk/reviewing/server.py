@@ -1,0 +1,199 @@
+"""The local server of one reader: a page, its images, and labels that are kept at once.
+
+It listens on 127.0.0.1 alone. Whoever speaks to it must know the token in its address, name it as
+`Host`, and, to change anything, come from its own page (`Origin`): so no page of another site can
+read or write labels, neither by its own requests nor by a name that it points to this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, HTTPError, RequestHandler
+
+from memtk.errors import UserError
+from memtk.reviewing.labels import Labels, Reading, save
+from memtk.reviewing.page import ReadingPage
+
+LARGEST = 1_000_000
+"""Bytes of a request."""
+
+_READINGS = TypeAdapter(dict[str, Reading])
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class ReadingServer:
+    """Serves the pairs of one reader.
+
+    Args:
+        page: what the reader sees.
+        port: to listen on; 0: any that is free.
+
+    Attributes:
+        port: that it listens on, once started.
+        address: of the page, with its token.
+
+    Raises:
+        UserError: if the port is taken.
+    """
+
+    def __init__(self, page: ReadingPage, port: int = 0) -> None:
+        self._page, self._token = page, secrets.token_urlsafe(32)
+        self._stop: Callable[[], object] = lambda: None
+        try:
+            self._sockets = bind_sockets(port, "127.0.0.1")
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on port {port} ({error.strerror}): name another with --port, or "
+                "none for any that is free"
+            ) from error
+        self.port = self._sockets[0].getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}/{self._token}/"
+
+    def run(self, ready: Callable[[str], object]) -> None:
+        """Serve until the reader ends the reading, or the process is interrupted.
+
+        Args:
+            ready: told the address once the page can be opened.
+        """
+        asyncio.run(self._serve(ready))
+
+    def stop(self) -> None:
+        """End a reading from another thread."""
+        self._stop()
+
+    async def _serve(self, ready: Callable[[str], object]) -> None:
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(ended.set)
+        shared = {"page": self._page, "server": self, "ended": ended}
+        root = "/(?P<token>[^/]+)/"
+        application = Application(
+            [
+                (root, _PageHandler, shared),
+                (f"{root}pair/(?P<name>[0-9a-f]+)", _PairHandler, shared),
+                (f"{root}labels", _LabelsHandler, shared),
+                (f"{root}end", _EndHandler, shared),
+            ],
+            default_handler_class=_NothingHandler,
+            default_handler_args=shared,
+            log_function=lambda handler: None,
+        )
+        server = HTTPServer(application, max_body_size=LARGEST)
+        server.add_sockets(self._sockets)
+        ready(self.address)
+        try:
+            await ended.wait()
+        finally:
+            self._stop = lambda: None
+            server.stop()
+            await server.close_all_connections()
+
+    def knows(self, token: str) -> bool:
+        """Tell whether a token is that of the address."""
+        return compare_digest(token.encode(), self._token.encode())
+
+
+class _Handler(RequestHandler):
+    """Lets nobody in who does not know the token, or comes from another page."""
+
+    def initialize(self, page: ReadingPage, server: ReadingServer, ended: asyncio.Event) -> None:
+        self._page, self._server, self._ended = page, server, ended
+
+    def set_default_headers(self) -> None:
+        for name, value in _HEADERS.items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def prepare(self) -> None:
+        hosts = {f"127.0.0.1:{self._server.port}", f"localhost:{self._server.port}"}
+        if self.request.host not in hosts:
+            raise HTTPError(403)
+        if not self._server.knows(self.path_kwargs.get("token", "")):
+            raise HTTPError(404)
+        origin = self.request.headers.get("Origin")
+        ours = {f"http://{host}" for host in hosts}
+        reading = self.request.method in ("GET", "HEAD")
+        if origin not in ours and not (reading and origin is None):
+            raise HTTPError(403)
+        if self.request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+            raise HTTPError(403)
+        kind = self.request.headers.get("Content-Type", "")
+        if not reading and kind.partition(";")[0].strip() != "application/json":
+            raise HTTPError(415)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{status_code}\n")
+
+    def _said(self) -> Labels:
+        return save(self._page.reviewed.folder, self._page.draw, self._page.labels.reader, {})
+
+
+class _NothingHandler(_Handler):
+    def prepare(self) -> None:
+        raise HTTPError(404)
+
+
+class _PageHandler(_Handler):
+    def get(self, token: str) -> None:
+        nonce = secrets.token_urlsafe(16)
+        self.set_header(
+            "Content-Security-Policy",
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'",
+        )
+        page = self._page
+        now = ReadingPage(page.reviewed, page.draw, self._said(), page.only)
+        self.finish(now.html(offline=False, nonce=nonce))
+
+
+class _PairHandler(_Handler):
+    def get(self, token: str, name: str) -> None:
+        if name not in self._page.names:
+            raise HTTPError(404)
+        self.set_header("Content-Type", "application/octet-stream")
+        self.finish(self._page.voxels(name))
+
+
+class _LabelsHandler(_Handler):
+    def get(self, token: str) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(self._said().model_dump_json())
+
+    def post(self, token: str) -> None:
+        try:
+            given = _READINGS.validate_json(self.request.body)
+            if given.keys() - set(self._page.names):
+                raise HTTPError(400)
+        except ValidationError as error:
+            raise HTTPError(400) from error
+        page = self._page
+        try:
+            save(page.reviewed.folder, page.draw, page.labels.reader, given)
+        except UserError as error:  # a full disk: the page keeps the label and tries again
+            raise HTTPError(507) from error
+        self.set_status(204)
+        self.finish()
+
+
+class _EndHandler(_Handler):
+    def post(self, token: str) -> None:
+        self.finish(json.dumps({}))
+        self._ended.set()

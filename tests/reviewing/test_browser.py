@@ -1,0 +1,253 @@
+"""Pairs read in a real browser, by keys and mouse, from the server and from one file."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from memtk.reviewing import ReadingPage, add_file, open_draw, open_set, read_labels
+from memtk.reviewing.server import ReadingServer
+from memtk.testing.fake_runs import PATIENT
+
+KEYS = {"1": "novel", "2": "copy", "3": "unsure"}
+AT = "document.getElementById('count').textContent"
+SHOWN = (
+    "document.querySelector('main:not([hidden])[aria-busy=false] canvas') !== null"
+    " && document.querySelector('canvas').width > 300"
+)
+PIXELS = (
+    "(() => {{ const c = document.querySelectorAll('canvas')[{0}];"
+    "return c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+    ".reduce((sum, v, i) => (sum * 31 + v) % 1000003, 7); }})()"
+)
+
+
+def page_of(run, reader="anna", **asked):
+    reviewed = open_set(run)
+    draw = open_draw(reviewed, {"pairs": 8, "controls": 2, **asked})
+    return ReadingPage(reviewed, draw, read_labels(reviewed.folder, draw, reader))
+
+
+@pytest.fixture
+def serve():
+    """`serve(page)` gives the address of a server in a thread, which ends with the test."""
+    threads = []
+
+    def start(page):
+        server, ready = ReadingServer(page), threading.Event()
+        thread = threading.Thread(target=server.run, args=(lambda address: ready.set(),))
+        thread.daemon = True
+        thread.start()
+        assert ready.wait(20)
+        threads.append(server)
+        return server.address
+
+    yield start
+    for server in threads:
+        server.stop()
+
+
+def said(page):
+    """The labels that are kept of the pairs of a page, in the order of its reader."""
+    kept = read_labels(page.reviewed.folder, page.draw, page.labels.reader).labels
+    return [kept[name].label if name in kept else None for name in page.names]
+
+
+def wait_for(page, labels):
+    until = time.monotonic() + 20
+    while said(page)[: len(labels)] != labels:
+        assert time.monotonic() < until, said(page)
+        time.sleep(0.02)
+
+
+def read(browser, start, labels, count, by="keys"):
+    """Read pairs from number `start` on, by keys or by clicks."""
+    for number, label in enumerate(labels, start):
+        browser.expect(f"{AT}.startsWith('pair {number} of {count},') && {SHOWN}", True)
+        if by == "keys":
+            browser.press(next(key for key, name in KEYS.items() if name == label))
+        else:
+            browser.click(f"[data-label={label}]")
+
+
+@pytest.mark.parametrize("kind", ["flat", "solid"])
+def test_twelve_pairs_are_read_and_a_closed_tab_loses_nothing(browser, runs, serve, kind):
+    page = page_of(runs / kind)
+    pressed = ["copy", "novel", "unsure", "novel", "copy", "copy", *["novel", "copy"] * 3]
+    address = serve(page)
+    browser.open(address)
+    read(browser, 1, pressed[:3], 12)
+    read(browser, 4, pressed[3:6], 12, by="mouse")
+    wait_for(page, pressed[:6])
+    browser.new_tab()
+    browser.open(address)
+    read(browser, 7, pressed[6:], 12)
+    wait_for(page, pressed)
+    browser.expect("document.getElementById('told').textContent.startsWith('All 12')", True)
+    browser.click("#end")
+    browser.expect("document.getElementById('told').textContent.includes('has ended')", True)
+
+
+@pytest.mark.parametrize("kind", ["flat", "solid"])
+def test_twelve_pairs_are_read_offline_saved_and_added(browser, runs, tmp_path, kind):
+    page = page_of(runs / kind)
+    file = page.export(tmp_path / "pairs.html")
+    browser.save_into(tmp_path / "saved")
+    pressed = ["novel", "copy", "copy", "unsure"] * 3
+    browser.open(file)
+    read(browser, 1, pressed[:6], 12)
+    browser.expect(f"{AT}.startsWith('pair 7 of 12, 6 read')", True)
+    browser.new_tab()
+    browser.open(file)
+    read(browser, 7, pressed[6:], 12)
+    browser.click("#save")
+    saved, until = tmp_path / "saved/labels.json", time.monotonic() + 20
+    while not (saved.exists() and saved.stat().st_size):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert said(page) == [None] * 12
+    add_file(page.reviewed.folder, page.draw, saved)
+    assert said(page) == pressed
+
+
+def test_a_label_is_changed_by_going_back(browser, runs, serve):
+    page = page_of(runs / "flat")
+    browser.open(serve(page))
+    read(browser, 1, ["novel", "novel"], 12)
+    browser.expect(f"{AT}.startsWith('pair 3 of 12,') && {SHOWN}", True)
+    browser.press("ArrowLeft")
+    browser.expect(f"{AT}.startsWith('pair 2 of 12,') && {SHOWN}", True)
+    assert browser.evaluate("document.querySelector('[aria-pressed=true][data-label]').innerText")
+    browser.press("2")
+    wait_for(page, ["novel", "copy", None])
+    browser.expect(f"{AT}.startsWith('pair 3 of 12, 2 read')", True)
+
+
+def test_pictures_are_turned_windowed_zoomed_and_laid_over_each_other(browser, runs, serve):
+    page = page_of(runs / "solid")
+    browser.open(serve(page))
+    browser.expect(SHOWN, True)
+
+    def changes(act, canvas):
+        before = browser.evaluate(PIXELS.format(canvas))
+        act()
+        until = time.monotonic() + 20
+        while (after := browser.evaluate(PIXELS.format(canvas))) == before:
+            assert time.monotonic() < until, act
+        return after
+
+    first = browser.evaluate(PIXELS.format(1))
+    for key in "mvr":  # the synthetic image alone
+        still = browser.evaluate(PIXELS.format(0))
+        changes(lambda key=key: browser.press(key), 1)
+        assert browser.evaluate(PIXELS.format(0)) == still
+    browser.press("0")
+    browser.expect(PIXELS.format(1), first)
+    changes(lambda: browser.drag("canvas", 60, 40), 0)
+    changes(lambda: browser.press("+"), 1)
+    browser.press("0")
+    browser.expect(PIXELS.format(1), first)
+    slices = "[...document.querySelectorAll('input[type=range]')].map(x => +x.value)"
+    assert browser.evaluate(slices) == [5, 6, 4]
+    changes(lambda: browser.press("ArrowUp"), 1)  # both images at once
+    assert browser.evaluate(slices) == [6, 6, 4]
+    for key in "cdb":
+        changes(lambda key=key: browser.press(key), 0)
+        browser.expect("document.querySelectorAll('.half')[1].hidden", True)
+    changes(lambda: None, 0)  # it blinks by itself
+
+
+def test_a_pause_hides_the_pictures_and_stops_the_time(browser, runs, serve):
+    browser.open(serve(page_of(runs / "flat")))
+    browser.expect(SHOWN, True)
+    browser.press("p")
+    browser.expect("document.getElementById('views').hidden", True)
+    browser.press("2")  # is not taken
+    browser.press("p")
+    browser.expect(f"{SHOWN} && {AT}.startsWith('pair 1 of 12, 0 read')", True)
+
+
+def test_sixteen_bits_of_contrast_reach_the_screen(browser, runs, tmp_path):
+    page = page_of(runs / "flat")
+    name = page.names[0]
+    training, other = page.reviewed.read(next(p for p in page.draw.pairs if p.name == name))
+    shown = page.voxels(name)
+    assert len(shown) == 2 * 2 * training.size
+    [first, second] = [
+        [int.from_bytes(shown[i : i + 2], "little") / 65535 * 2 - 1 for i in range(a, a + 512, 2)]
+        for a in (0, len(shown) // 2)
+    ]
+    assert first == pytest.approx(training.ravel(), abs=2 / 65535)
+    assert second == pytest.approx(other.ravel(), abs=2 / 65535)
+
+
+@pytest.mark.parametrize("kind", ["flat", "solid"])
+def test_nothing_on_the_page_or_in_a_request_tells_what_a_pair_is(browser, runs, serve, kind):
+    page = page_of(runs / kind)
+    address = serve(page)
+    browser.open(address)
+    read(browser, 1, ["copy", "novel"], 12)
+    browser.expect(f"{AT}.startsWith('pair 3 of 12,') && {SHOWN}", True)
+    asked = browser.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
+    assert {name.removeprefix(address).partition("/")[0] for name in asked} == {"pair", "labels"}
+    texts = [*asked, browser.evaluate("document.documentElement.outerHTML")]
+    texts.append(page.html(offline=True))
+    texts.append(page.reviewed.folder.joinpath("pairs.json").name)
+    pairs = {pair.name: pair for pair in page.draw.pairs}
+    similarity = [*page.reviewed.similarity("training"), *page.reviewed.similarity("synthetic")]
+    for text in texts:
+        for secret in ("planted", "stranger", "drawn", "memoriz", PATIENT, "Doe", "hospital"):
+            assert secret not in text, secret
+        assert not [s for s in similarity if f"{s:.4f}"[1:] in text]
+    sizes = {len(page.voxels(name)) for name in page.names}
+    assert len(sizes) == 1  # the length of an answer tells nothing
+    saved = json.loads(read_labels(page.reviewed.folder, page.draw, "anna").model_dump_json())
+    assert saved.keys() == {"schema_version", "memtk_version", "draw", "reader", "labels"}
+    assert PATIENT not in json.dumps(saved) and set(saved["labels"]) <= set(pairs)
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """A page of somebody else's on the same machine."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<title>hostile</title>")
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_hostile_page_that_even_knows_the_address_reads_and_writes_nothing(browser, runs, serve):
+    page = page_of(runs / "flat")
+    address, name = serve(page), page.names[0]
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    browser.open(f"http://127.0.0.1:{other.server_port}/")
+    body = json.dumps({name: {"label": "copy", "seconds": 1, "at": 1}})
+    for how in (
+        {},
+        {"method": "POST", "body": body, "headers": {"Content-Type": "application/json"}},
+        {"method": "POST", "body": body, "mode": "no-cors"},
+    ):
+        browser.evaluate(
+            f"window.got = ''; fetch('{address}labels', {json.dumps(how)})"
+            ".then(r => r.text()).then(t => { window.got = t || 'empty'; },"
+            "e => { window.got = 'refused'; })"
+        )
+        browser.expect("window.got === 'refused' || window.got === 'empty'", True)
+    browser.evaluate(
+        f"const f = document.createElement('iframe'); f.src = '{address}';"
+        "f.onload = () => { try { window.seen = f.contentDocument.title; }"
+        "catch (e) { window.seen = 'refused'; } if (!f.contentDocument) window.seen = 'refused'; };"
+        "document.body.append(f)"
+    )
+    browser.expect("window.seen", "refused")
+    other.shutdown()
+    other.server_close()
+    assert said(page) == [None] * 12

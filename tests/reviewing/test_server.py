@@ -1,0 +1,143 @@
+"""The local server lets nobody in but its own page, and two readers at once lose nothing."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from memtk.errors import UserError
+from memtk.reviewing import Reading, ReadingPage, open_draw, open_set, read_labels, save
+from memtk.reviewing.server import ReadingServer
+
+
+@pytest.fixture
+def page(runs):
+    reviewed = open_set(runs / "flat")
+    draw = open_draw(reviewed, {"pairs": 8, "controls": 2})
+    return ReadingPage(reviewed, draw, read_labels(reviewed.folder, draw, "anna"))
+
+
+@pytest.fixture
+def server(page):
+    server, ready = ReadingServer(page), threading.Event()
+    thread = threading.Thread(target=server.run, args=(lambda address: ready.set(),))
+    thread.start()
+    assert ready.wait(20)
+    yield server
+    server.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def ask(server, path="", method="GET", body=None, **headers):
+    """Ask the server; None as a header leaves it out. Returns status, headers and body."""
+    place = urlsplit(server.address)
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=20)
+    sent = {"Host": place.netloc}
+    if method == "POST":
+        sent |= {"Origin": f"http://{place.netloc}", "Content-Type": "application/json"}
+    sent |= {key.replace("_", "-"): value for key, value in headers.items()}
+    where = path if path.startswith("/") else place.path + path
+    connection.putrequest(method, where, skip_host=True)
+    for key, value in sent.items():
+        if value is not None:
+            connection.putheader(key, value)
+    if body is not None:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read()
+    connection.close()
+    return found
+
+
+def said(name, label="copy"):
+    return json.dumps({name: {"label": label, "seconds": 1.0, "at": 2e9}}).encode()
+
+
+def test_the_page_the_pairs_and_the_labels_are_there_for_who_knows_the_address(server, page):
+    assert ask(server)[0] == 200 and b"Novel or copy?" in ask(server)[2]
+    name = page.names[0]
+    status, headers, voxels = ask(server, f"pair/{name}")
+    assert status == 200 and voxels == page.voxels(name)
+    assert ask(server, "labels", "POST", said(name))[0] == 204
+    assert json.loads(ask(server, "labels")[2])["labels"][name]["label"] == "copy"
+    assert ask(server, Host=f"localhost:{server.port}")[0] == 200
+
+
+def test_whoever_comes_from_elsewhere_is_refused_and_changes_nothing(server, page):
+    name = page.names[0]
+    for status, path, how in (
+        (404, "/", {}),
+        (404, "/labels", {}),
+        (404, f"/{'x' * 43}/", {}),
+        (404, f"/{'x' * 43}/labels", {"method": "POST", "body": said(name)}),
+        (403, "", {"Host": "evil.example"}),
+        (403, "", {"Host": f"evil.example:{server.port}"}),
+        (403, "labels", {"Host": "127.0.0.1"}),
+        (403, "labels", {"Origin": "http://evil.example"}),
+        (403, "labels", {"Sec_Fetch_Site": "cross-site"}),
+        (403, "labels", {"Sec_Fetch_Site": "same-site"}),
+        (403, "labels", {"method": "POST", "body": said(name), "Origin": "http://evil.example"}),
+        (403, "labels", {"method": "POST", "body": said(name), "Origin": "null"}),
+        (403, "labels", {"method": "POST", "body": said(name), "Origin": None}),
+        (403, "labels", {"method": "POST", "body": said(name), "Origin": "http://127.0.0.1:1"}),
+        (415, "labels", {"method": "POST", "body": said(name), "Content_Type": "text/plain"}),
+        (403, "labels", {"method": "OPTIONS", "Origin": "http://evil.example"}),
+        (403, "end", {"method": "POST", "body": b"{}", "Origin": "http://evil.example"}),
+        (400, "labels", {"method": "POST", "body": said("0" * 12)}),
+        (400, "labels", {"method": "POST", "body": said(name, "maybe")}),
+        (400, "labels", {"method": "POST", "body": b"[" * 5000}),
+        (404, "pair/0123456789ab", {}),
+        (404, "pair/../labels", {}),
+    ):
+        found, headers, body = ask(server, path, **how)
+        assert found == status, (found, path, how)
+        assert not [key for key in headers if key.lower().startswith("access-control")]
+        assert name.encode() not in body
+    assert not read_labels(page.reviewed.folder, page.draw, "anna").labels
+
+
+def test_answers_are_kept_by_nobody_and_framed_by_no_page(server):
+    headers = ask(server)[1]
+    assert headers["Cache-Control"] == "no-store" and headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'") and "unsafe" not in policy
+    assert "Server" not in headers
+
+
+def test_a_request_that_is_too_large_is_cut_off(server, page):
+    with pytest.raises((AssertionError, OSError, http.client.HTTPException)):
+        status = ask(server, "labels", "POST", b"x" * 2_000_000)[0]
+        assert status == 204
+    assert ask(server)[0] == 200
+
+
+def test_a_port_that_is_taken_is_refused(server, page):
+    with pytest.raises(UserError, match="name another with --port"):
+        ReadingServer(page, server.port)
+
+
+def test_two_readers_at_once_and_one_in_two_places_lose_nothing(page):
+    names, folder, draw = page.names, page.reviewed.folder, page.draw
+
+    def read(reader, mine):
+        for name in mine:
+            save(folder, draw, reader, {name: Reading(label="copy")})
+
+    threads = [
+        threading.Thread(target=read, args=(reader, part))
+        for reader in ("anna", "ben")
+        for part in (names[::2], names[1::2])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for reader in ("anna", "ben"):
+        assert set(read_labels(folder, draw, reader).labels) == set(names)

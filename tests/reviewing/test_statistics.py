@@ -1,0 +1,198 @@
+"""Known truth: readers who are simulated on a run of copycat, and the paper's own counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memtk.bench import make_plan, read_recipe, run_bench
+from memtk.memorization import ReadPairs
+from memtk.results.reference import paper_numbers
+from memtk.reviewing import (
+    Reading,
+    disputed,
+    open_draw,
+    open_set,
+    readers_sensitivity,
+    review_of,
+    save,
+    write_review,
+)
+from memtk.reviewing.draw import DrawOptions, allotted, make_draw, strata_of
+from memtk.reviewing.labels import all_labels
+from memtk.reviewing.statistics import rule_read
+
+SENSITIVITY, SPECIFICITY = 0.9, 0.95
+"""Of simulated readers."""
+
+
+@pytest.fixture(scope="session")
+def copycat(registry, tmp_path_factory):
+    """A run of 160 training images whose synthetic images are copies every other time."""
+    folder = tmp_path_factory.mktemp("copycat") / "run"
+    options = {"generator": ["copycat"], "similarity": "ncc", "preset": "smoke", "plants": 0}
+    sets = ["copycat.rate=0.5", "copycat.vary=all", "data.phantom.training=160"]
+    sets += ["data.phantom.validation=60", "data.phantom.held_out=0", "data.phantom.size=24"]
+    recipe = read_recipe(registry, options, sets=[*sets, "data.source=phantom2d"])
+    run_bench(make_plan(recipe, registry), registry, out=folder, device="cpu")
+    return open_set(folder)
+
+
+def truth_over(reviewed, over):
+    """Whether each pair is a copy, by what copycat says of itself: sample 2 k + 1 is image k."""
+    nearest = reviewed.nearest(over)
+    images = np.arange(len(nearest))
+    training, made = (images, nearest) if over == "training" else (nearest, images)
+    return (made % 2 == 1) & (made // 2 == training)
+
+
+def simulated(rng, truth):
+    says_copy = np.where(truth, SENSITIVITY, 1 - SPECIFICITY)
+    return rng.random(len(truth)) < says_copy
+
+
+def expected(flags, truth):
+    """Shares of a rule against such readers, over all pairs."""
+    copy = np.where(truth, SENSITIVITY, 1 - SPECIFICITY)  # chance to be called a copy
+    return {
+        "sensitivity": (copy * flags).sum() / copy.sum(),
+        "specificity": ((1 - copy) * ~flags).sum() / (1 - copy).sum(),
+        "ppv": copy[flags].mean(),
+        "npv": 1 - copy[~flags].mean(),
+    }
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_figures_lie_within_their_intervals_over_200_draws(copycat, stratified):
+    flags, truth = copycat.arrays["memorized"], truth_over(copycat, "training")
+    assert 0.2 < truth.mean() < 0.6
+    noisy = flags ^ (np.random.default_rng(9).random(len(flags)) < 0.15)  # a rule that errs
+    wanted = expected(noisy, truth)
+    similarity = copycat.similarity("training")
+    stratum = strata_of(similarity, copycat.evidence.tau if stratified else None)
+    sizes = np.bincount(stratum)
+    held = dict.fromkeys(wanted, 0)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        rows = np.concatenate(
+            [
+                rng.choice(np.flatnonzero(stratum == h), count)  # again and again: a population
+                for h, count in enumerate(allotted(sizes, 100))
+            ]
+        )
+        pairs = ReadPairs(similarity[rows], simulated(rng, truth[rows]), stratum[rows], sizes)
+        said = rule_read("noisy", "noisy", noisy[rows], pairs, seed)
+        for name, value in wanted.items():
+            share = getattr(said, name)
+            held[name] += share.low <= value <= share.high
+    assert min(held.values()) >= 0.93 * 200, held
+
+
+def test_readers_are_known_by_their_controls_over_200_draws(copycat):
+    """The controls of one draw: 60 planted copies, and 60 pairs of strangers."""
+    draw = make_draw(copycat, DrawOptions(pairs=20, controls=60))
+    planted, strangers = (
+        np.array([pair.kind == kind for pair in draw.pairs]) for kind in ("planted", "stranger")
+    )
+    assert planted.sum() == strangers.sum() == 60
+    held = []
+    for seed in range(200):
+        said = simulated(np.random.default_rng(seed), planted)
+        pairs = ReadPairs(np.zeros(60), said[planted], np.zeros(60, int), np.array([60]))
+        seen = pairs.proportion(pairs.copy, np.ones(60, bool))
+        pairs = ReadPairs(np.zeros(60), said[strangers], np.zeros(60, int), np.array([60]))
+        spared = pairs.proportion(~pairs.copy, np.ones(60, bool))
+        held += [seen.low <= SENSITIVITY <= seen.high, spared.low <= SPECIFICITY <= spared.high]
+    assert np.mean(held) >= 0.95
+
+
+def test_a_whole_reading_says_what_was_pressed(copycat):
+    draw = open_draw(copycat, {"pairs": 80, "controls": 15})
+    truth = truth_over(copycat, "training")
+    for reader, wrong in (("anna", set(range(0, 80, 10))), ("ben", set(range(0, 80, 8)))):
+        labels = {}
+        for k, pair in enumerate(draw.drawn):
+            copy = bool(truth[pair.training]) ^ (k in wrong)
+            labels[pair.name] = Reading(label="copy" if copy else "novel", seconds=4.0)
+        for pair in draw.pairs:
+            if pair.kind != "drawn":
+                label = "copy" if pair.kind == "planted" else "novel"
+                labels[pair.name] = Reading(label=label)
+        save(copycat.folder, draw, reader, labels)
+    found = write_review(copycat, draw)
+    assert [r.name for r in found.readers] == ["anna", "ben"]
+    assert {(r.sensitivity.count, r.specificity.count) for r in found.readers} == {(15, 15)}
+    assert found.readers[0].seconds == 4.0
+    apart = {k for k in range(80) if (k % 10 == 0) != (k % 8 == 0)}
+    names = [pair.name for pair in draw.drawn]
+    assert set(found.disagreements) == {names[k] for k in apart}
+    assert found.read == 80 - len(apart) and found.unclear == len(apart)
+    agreed = save(
+        copycat.folder,
+        draw,
+        "consensus",
+        {
+            name: Reading(
+                label="copy" if truth[draw.drawn[names.index(name)].training] else "novel"
+            )
+            for name in found.disagreements
+        },
+    )
+    assert len(agreed.labels) == len(apart)
+    found = review_of(copycat, draw)
+    assert found.read == 80 and found.unclear == 0
+    dar = next(rule for rule in found.rules if rule.name == "dar")
+    (both_novel, missed), (false, both) = dar.confusion
+    rows = np.array([pair.training for pair in draw.drawn])
+    copy = truth[rows] ^ np.isin(np.arange(80), [0, 40])  # both were wrong of two
+    flags = copycat.arrays["memorized"][rows]
+    assert both == (flags & copy).sum() and false == (flags & ~copy).sum()
+    assert missed == (~flags & copy).sum() and both_novel == (~flags & ~copy).sum()
+    assert found.copies.count == copy.sum()
+
+
+def test_who_is_unsure_has_no_vote_and_later_labels_replace_earlier_ones(runs):
+    reviewed = open_set(runs / "flat")
+    draw = open_draw(reviewed, {"pairs": 4, "controls": 0})
+    a, b, c, d = (pair.name for pair in draw.drawn)
+    anna = {a: Reading(label="copy"), b: Reading(label="unsure"), c: Reading(label="novel")}
+    save(reviewed.folder, draw, "anna", anna)
+    save(reviewed.folder, draw, "ben", {a: Reading(label="novel"), b: Reading(label="copy")})
+    found = review_of(reviewed, draw)
+    assert (found.read, found.unclear) == (2, 1)  # b and c; of a they are of two minds
+    assert set(disputed(draw, all_labels(reviewed.folder, draw))) == {a, b}
+    save(reviewed.folder, draw, "ben", {a: Reading(label="copy")})
+    save(reviewed.folder, draw, "ben", {a: Reading(label="unsure", at=1.0)})  # an old one
+    assert review_of(reviewed, draw).read == 3
+    assert d not in all_labels(reviewed.folder, draw)[0].labels
+
+
+def test_the_papers_counts_give_its_corrected_table():
+    rows = [row for row in paper_numbers().row if row.confusion]
+    assert len(rows) >= 4
+    for row in rows:
+        (both_novel, missed), (false, both) = row.confusion
+        flags = np.repeat([False, False, True, True], (both_novel, missed, false, both))
+        copy = np.repeat([False, True, False, True], (both_novel, missed, false, both))
+        n = len(flags)
+        pairs = ReadPairs(np.zeros(n), copy, np.zeros(n, int), np.array([row.training]))
+        said = rule_read("dar", "dar", flags, pairs, 0)
+        assert said.confusion == row.confusion
+        for name in ("sensitivity", "specificity", "ppv", "npv"):
+            share = 100 * getattr(said, name).rate
+            assert round(share, 1) == getattr(row.agreement, name), (row.system, name)
+        # what the paper prints as sensitivity and specificity are predictive values
+        assert abs(100 * said.ppv.rate - row.published_sensitivity) <= 1.5
+        assert abs(100 * said.npv.rate - row.published_specificity) <= 3.5
+
+
+def test_the_copy_rate_takes_pairs_over_synthetic_images_alone(runs):
+    from memtk.errors import UserError
+
+    reviewed = open_set(runs / "flat")
+    draw = open_draw(reviewed, {"pairs": 10})
+    with pytest.raises(UserError, match="--over synthetic"):
+        readers_sensitivity(reviewed, draw)
+    draw = open_draw(reviewed, {"over": "synthetic"})
+    with pytest.raises(UserError, match="none of 0 pairs a copy"):
+        readers_sensitivity(reviewed, draw)
