@@ -33,13 +33,15 @@ def audits(tmp_path_factory):
             assert done.exit_code in (0, 3), done.output
         found = {}
         for name in ("good", "bad"):
-            truth = {
-                row["path"]: row["copy_of"] for row in csv.DictReader(open(f"{name}/truth.csv"))
-            }
-            rows = [*csv.DictReader(open(f"{name}-audit/copies.csv"))]
+            truth = {row["path"]: row["copy_of"] for row in table(f"{name}/truth.csv")}
+            rows = table(f"{name}-audit/copies.csv")
             record = json.loads(Path(f"{name}-audit/audit.json").read_text())
             found[name] = numbers(record, rows, truth) | {"exit status": codes[name]}
     return found
+
+
+def table(path):
+    return [*csv.DictReader(Path(path).read_text().splitlines())]
 
 
 def numbers(record, rows, truth):

@@ -19,6 +19,7 @@ from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
 from memtk.evaluation.evaluate import Evaluation, evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import Plants
+from memtk.evaluation.population import with_likeness
 from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.selftest import self_test
@@ -186,6 +187,10 @@ def _run(
             devices=devices,
             seed=context.seed("intervals"),
         )
+        evidence = with_likeness(
+            found.evidence, sets.synthetic, sets.validation, context.seed("likeness")
+        )
+        found = replace(found, evidence=evidence)
         selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
         same = identical_images(sets.training, sets.synthetic)
         audit = _audit(

@@ -36,6 +36,7 @@ from memtk.evaluation.detector import (
 )
 from memtk.evaluation.evaluate import evaluate, neighbours
 from memtk.evaluation.planted import Plants
+from memtk.evaluation.population import with_likeness
 from memtk.evaluation.quality import measure_quality
 from memtk.evaluation.selftest import self_test
 from memtk.evaluation.statistics import tests_of
@@ -236,7 +237,7 @@ class CheckpointEvaluator:
         checkpoint = Checkpoint(
             step=weights.step,
             n_synthetic=len(synthetic),
-            evidence=found.evidence,
+            evidence=with_likeness(found.evidence, synthetic, self._validation, seed),
             protocols=found.protocols,
             quality=quality,
             measure_info=measured,

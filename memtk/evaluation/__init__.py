@@ -4,7 +4,7 @@ from memtk.evaluation.calibration import CONFIDENCE, Calibration, Patients, cali
 from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets
 from memtk.evaluation.evaluate import Evaluation, evaluate, neighbours
 from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
-from memtk.evaluation.population import population_test
+from memtk.evaluation.population import population_test, with_likeness
 from memtk.evaluation.protocols import apply_protocols, record_of, used_protocols
 from memtk.evaluation.selftest import self_test
 from memtk.evaluation.statistics import Groups, Tests, evidence_of, tests_of
@@ -12,6 +12,7 @@ from memtk.interfaces import Levels
 
 __all__ = [
     "population_test",
+    "with_likeness",
     "evidence_of",
     "Tests",
     "Groups",

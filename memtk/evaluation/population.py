@@ -12,6 +12,7 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, avg_po
 from memtk.interfaces import Images
 from memtk.memorization import Exchangeability, energy_test
 from memtk.memorization.exchangeability import MOST
+from memtk.results import Comparable, Evidence, GroupTest
 
 POINTS = {2: 16, 3: 10}
 """Points along each axis that images are averaged to, by the number of axes."""
@@ -59,6 +60,24 @@ def population_test(
         sides.append({name: rows[which == name] for name in np.unique(which).tolist()})
     both = [name for name in sides[0] if name in sides[1]]
     return smallest([_test(sides[0][name], sides[1][name], seed) for name in both])
+
+
+def with_likeness(
+    evidence: Evidence, synthetic: Images, validation: Images, seed: int = 0
+) -> Evidence:
+    """Return the evidence with the same test of synthetic against validation images.
+
+    Its p-value is small of any generator: none is perfect. What counts is the size, by
+    `Comparable.unlike`: images that resemble nothing cannot be copies.
+
+    Args:
+        seed: of the images and permutations.
+    """
+    test = population_test(synthetic, validation, seed)
+    found = (evidence.comparable or Comparable()).model_copy(
+        update={"likeness": GroupTest(p=test.p, size=test.size)}
+    )
+    return evidence.model_copy(update={"comparable": found})
 
 
 def smallest(found: Sequence[Exchangeability]) -> Exchangeability:

@@ -220,6 +220,10 @@ class _Set:
         found = evidence_of(tests, groups, levels, self.seeds[1])
         if "planted" not in arrays:
             found = _by_alpha(found, groups, self.before, self.seeds[1], self.selftest)
+        if self.before.comparable and found.comparable:  # of images that are not at hand
+            kept = {"likeness": self.before.comparable.likeness}
+            compared = found.comparable.model_copy(update=kept)
+            found = found.model_copy(update={"comparable": compared})
         return Recomputed(self.path, self.label, tables, found, tests.flags)
 
 

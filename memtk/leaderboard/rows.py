@@ -123,9 +123,8 @@ class Row:
             comparable = run.result.last.evidence.comparable
             if comparable and (test := comparable.unlike):
                 return (
-                    "its images are unlike the data, farther from the training images than those "
-                    f"of strangers (p = {test.p:.2g}, {share(test.size)} of the largest possible "
-                    "distance): what resembles nothing cannot be a copy"
+                    f"its images are unlike the data (p = {test.p:.2g}, {share(test.size)} of the "
+                    "largest possible distance): what resembles nothing cannot be a copy"
                 )
         return ""
 

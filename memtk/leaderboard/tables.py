@@ -23,8 +23,9 @@ RULE = (
     "other's; where they overlap, the rank is a range, and both share a place. Of several seeds "
     "the mean is shown, and the interval reaches from the lowest lower end to the highest upper "
     "one. The copy rate is computed again from the arrays beside each result; without them there "
-    "is no rank. Rows of known truth have no rank. A low copy rate is a statement about these "
-    "images, this embedder and these sizes, not about safety."
+    "is no rank. Rows of known truth have no rank, nor have rows whose images are unlike the data: "
+    "what resembles nothing cannot be a copy. A low copy rate is a statement about these images, "
+    "this embedder and these sizes, not about safety."
 )
 
 

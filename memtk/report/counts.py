@@ -133,9 +133,11 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
 def _groups(found: Evidence) -> list[tuple[str, GroupTest, float]]:
     """Return what was asked of those that are compared, with the p-value up to which it is no."""
     tests = found.comparable or Comparable()
+    far = tests.likeness is not None and tests.unlike is tests.likeness
     asked = (
         ("training and validation patients", tests.population, ALIKE),
         ("other synthetic images and strangers", tests.synthetic, BLUR),
+        ("synthetic and validation images", tests.likeness, 1.0 if far else 0.0),
     )
     return [(title, group, limit) for title, group, limit in asked if group is not None]
 

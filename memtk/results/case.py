@@ -112,6 +112,11 @@ class Case:
         return test if test and test.p <= ALIKE else None
 
     @property
+    def unlike(self) -> GroupTest | None:
+        """The test by which the synthetic images are unlike the data; see `Comparable.unlike`."""
+        return self.found.comparable.unlike if self.found.comparable else None
+
+    @property
     def blurred(self) -> GroupTest | None:
         """The test of the other synthetic images, where these are nearer than strangers are."""
         test = self.found.comparable and self.found.comparable.synthetic

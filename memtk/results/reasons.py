@@ -86,6 +86,7 @@ def missing(case: Case) -> list[Reason]:
         )
     if case.apart:  # all that follows compares them
         return reasons
+    reasons += _unlike(case)
     reasons += _by_ranks(case)
     reasons += _alone(case)
     reasons += _not_excluded(case)
@@ -115,6 +116,24 @@ def _two_populations(case: Case) -> list[Reason]:
             "site, scanner or preparation looks like memorization, and hides it.",
             "Take validation patients from where the training patients come from, or compare "
             "within a column of the manifest that tells the groups apart (--stratify site).",
+            {"check": None},
+        )
+    ]
+
+
+def _unlike(case: Case) -> list[Reason]:
+    """Say where the synthetic images resemble nothing that could be copied."""
+    test = case.unlike
+    if test is None:
+        return []
+    return [
+        Reason(
+            "They do not look like the real images, and what resembles nothing cannot be a copy.",
+            f"The synthetic images are unlike real ones (p = {test.p:.3g}, {share(test.size)} of "
+            "the largest possible distance): images that resemble nothing cannot be copies, so "
+            "that few are found says nothing of the model; and had they been scaled otherwise than "
+            "the training images, copies would go unnoticed.",
+            "Train the generator until its images look real, or prepare both in the same way.",
             {"check": None},
         )
     ]

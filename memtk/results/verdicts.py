@@ -90,8 +90,9 @@ def decide(
       fails where training and validation patients are no one population. An interval of less than
       the policy's `confidence` fails nothing.
     - **pass** only if all of this holds: training and validation patients look like one population,
-      and synthetic images that are no copies are not nearer than strangers; the exposure was
-      tested; the self-test was run, and the lower end of the interval of its sensitivity reaches
+      and the synthetic images like theirs, for what resembles nothing cannot be a copy; synthetic
+      images that are no copies are not nearer than strangers; the exposure was tested; the
+      self-test was run, and the lower end of the interval of its sensitivity reaches
       `min_sensitivity`, for the copies and, where it was measured, for the training images that
       were copied; no detector of the same design chose these images before; no synthetic image is
       named for sure; the upper bound of the copy rate is at most `max_copy_rate`; the upper end of

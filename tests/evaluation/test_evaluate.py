@@ -3,11 +3,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 
+from memtk.data.images import MemoryImages
 from memtk.errors import UserError
-from memtk.evaluation import EmbeddedSets
+from memtk.evaluation import EmbeddedSets, with_likeness
+from memtk.imaging.phantoms import phantom
 from memtk.memorization import PatientGroup, at_least, conformal, dar_matched, tail_test
+from memtk.testing import fakes
 
 
 def sets(rng, n=60, v=50, m=80, planted=20, width=16):
@@ -15,6 +20,31 @@ def sets(rng, n=60, v=50, m=80, planted=20, width=16):
     synthetic = rng.normal(size=(m, width))
     synthetic[:planted] = training[:planted] + 0.05 * rng.normal(size=(planted, width))
     return EmbeddedSets(training, validation, synthetic)
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Phantoms of 96 patients, (96, 1, 32, 32)."""
+    return np.stack([phantom(0, patient, dims=2, size=32) for patient in range(96)])
+
+
+@pytest.mark.parametrize(
+    ("made", "unlike"),
+    [
+        (lambda x, rng: x[:32], False),  # copies
+        (lambda x, rng: x[64:], False),  # strangers
+        (lambda x, rng: gaussian_filter(x[64:], (0, 0, 1, 1)), False),
+        (lambda x, rng: rng.uniform(-1, 1, (32, 1, 32, 32)), True),
+        (lambda x, rng: -x[64:], True),  # scaled otherwise: its copies would go unnoticed
+    ],
+    ids=["copies", "strangers", "blurred", "noise", "inverted"],
+)
+def test_images_that_resemble_nothing_are_told_from_copies_and_from_strangers(people, made, unlike):
+    images = made(people, np.random.default_rng(0)).astype(np.float32)
+    sets = [MemoryImages(torch.from_numpy(x)) for x in (images, people[32:64])]
+    said = with_likeness(fakes.evidence(), *sets).comparable
+    assert (said.unlike is not None) == unlike
+    assert (said.unlike is said.likeness) == unlike
 
 
 def near(a, b):

@@ -18,7 +18,15 @@ from memtk.plugins import load_plugins
 from memtk.registry import Registry, open_registry
 from memtk.report import build_report
 from memtk.report.terminal import summary
-from memtk.results import Counts, Result, read_audit, read_result, write_result
+from memtk.results import (
+    Counts,
+    GroupTest,
+    Result,
+    read_audit,
+    read_result,
+    write_audit,
+    write_result,
+)
 from memtk.results.redact import redact
 from memtk.results.seeds import study_csv
 from memtk.results.study import Finding, StudyFile
@@ -122,6 +130,19 @@ def test_an_audit_is_recomputed_too_and_its_verdict_stays(tmp_path, strange):
     audit = read_audit(folder / "audit.json")
     assert audit.protocols["dummy"]["near"].of == 24 and audit.verdict == before.verdict
     assert audit.applied[-1].name == "dummy"
+
+
+def test_what_the_images_said_is_kept_where_they_are_not_at_hand(tmp_path):
+    folder = write_audit_run(tmp_path / "audit")
+    audit = read_audit(folder / "audit.json")
+    likeness = GroupTest(p=0.001, size=0.5)
+    compared = audit.evidence.comparable.model_copy(update={"likeness": likeness})
+    evidence = audit.evidence.model_copy(update={"comparable": compared})
+    write_audit(folder / "audit.json", audit.model_copy(update={"evidence": evidence}))
+    recompute(folder, [], evidence=True)
+    again = read_audit(folder / "audit.json")
+    assert again.evidence.comparable.likeness == likeness
+    assert "resemble nothing" in " ".join(again.verdict.reasons)
 
 
 def test_without_arrays_it_is_refused_with_a_way_out(run):

@@ -142,7 +142,7 @@ BRIGHTNESS = (
 )
 
 
-@pytest.mark.parametrize("scheme", ["light"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_follows_the_light_of_the_system(browser, wide, scheme):
     wide(1000, scheme)
     for paper, ink in browser.evaluate(BRIGHTNESS):

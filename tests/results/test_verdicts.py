@@ -138,6 +138,30 @@ def test_synthetic_images_farther_than_strangers_are_no_blur(make_audit):
     assert "those that are no copies" not in said(make_audit(**{**BLAND, "comparable": far}))[1]
 
 
+def test_images_that_resemble_nothing_pass_nothing_and_the_verdict_says_why(make_audit):
+    for size, outcome in ((0.1, "pass"), (0.5, "inconclusive")):
+        alike = groups().model_copy(update={"likeness": GroupTest(p=0.001, size=size)})
+        found, why = said(make_audit(comparable=alike))
+        assert found == outcome
+        assert ("images that resemble nothing cannot be copies" in why) == (size == 0.5)
+
+
+@pytest.mark.parametrize(
+    ("test", "unlike"),
+    [
+        ({"likeness": GroupTest(p=0.001, size=0.2)}, True),
+        ({"likeness": GroupTest(p=0.001, size=0.19)}, False),
+        ({"likeness": GroupTest(p=0.02, size=0.9)}, False),
+        ({"synthetic": GroupTest(p=0.001, size=0.3, nearer=False)}, True),
+        ({"synthetic": GroupTest(p=0.001, size=0.9, nearer=True)}, False),  # as copies and blur are
+        ({"synthetic": GroupTest(p=0.001, size=0.29, nearer=False)}, False),
+        ({}, False),
+    ],
+)
+def test_images_are_unlike_the_data_beyond_doubt_and_by_far(test, unlike):
+    assert (Comparable(**test).unlike is not None) == unlike
+
+
 def test_sure_copies_forbid_a_pass_and_suspects_do_not(make_audit):
     for sure, outcome in ((0, "pass"), (1, "inconclusive")):
         copies = named(sure, 100, suspect=4, at_least=2)
