@@ -84,14 +84,8 @@ def missing(case: Case) -> list[Reason]:
                 {"exposure": None},
             )
         )
-    if case.apart:  # all that follows compares them
-        return reasons
-    reasons += _unlike(case)
-    reasons += _by_ranks(case)
-    reasons += _alone(case)
-    reasons += _not_excluded(case)
-    reasons += _weak(case)
-    return [*reasons, *_loose(case)]
+    rules = (_unlike, _by_ranks, _alone, _not_excluded, _weak, _loose)  # they compare the two
+    return [*reasons, *(each for rule in rules if not case.apart for each in rule(case))]
 
 
 def _unsure(case: Case) -> Reason:
@@ -123,20 +117,16 @@ def _two_populations(case: Case) -> list[Reason]:
 
 def _unlike(case: Case) -> list[Reason]:
     """Say where the synthetic images resemble nothing that could be copied."""
-    test = case.unlike
-    if test is None:
+    if (test := case.unlike) is None:
         return []
-    return [
-        Reason(
-            "They do not look like the real images, and what resembles nothing cannot be a copy.",
-            f"The synthetic images are unlike real ones (p = {test.p:.3g}, {share(test.size)} of "
-            "the largest possible distance): images that resemble nothing cannot be copies, so "
-            "that few are found says nothing of the model; and had they been scaled otherwise than "
-            "the training images, copies would go unnoticed.",
-            "Train the generator until its images look real, or prepare both in the same way.",
-            {"check": None},
-        )
-    ]
+    plain = "They do not look like the real images, and what resembles nothing cannot be a copy."
+    said = (
+        f"The synthetic images are unlike real ones (p = {test.p:.3g}, {share(test.size)} of the "
+        "largest possible distance): images that resemble nothing cannot be copies, so that few "
+        "are found says nothing of the model, and copies scaled otherwise would go unnoticed."
+    )
+    way = "Train the generator until its images look real, or prepare both in the same way."
+    return [Reason(plain, said, way, {"check": None})]
 
 
 def _by_ranks(case: Case) -> list[Reason]:
