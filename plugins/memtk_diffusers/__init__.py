@@ -22,7 +22,7 @@ def memtk_generators() -> Iterable[Component]:
         Component(
             name="diffusers-pipeline",
             target="memtk_diffusers.pipeline:DiffusersPipeline",
-            summary="A saved diffusers pipeline without a prompt (DDPM, DDIM, LDM, DiT): trained.",
+            summary="A saved diffusers pipeline, without prompts or of a file of them.",
             dims=frozenset({2}),
             needs=("diffusers", "safetensors"),
             install="pip install diffusers safetensors",

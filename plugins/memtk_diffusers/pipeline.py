@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, PNDMScheduler
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from memtk.data.sources import GRAY
 from memtk.errors import UserError
+from memtk.files import file_digest
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
 from memtk_diffusers.noising import reverse
+from memtk_diffusers.prompts import Prompts, read_prompts
 from memtk_diffusers.saved import Saved, contents_of, open_saved
 
-STEPS = {"DDPMPipeline": 1000, "DDIMPipeline": 50, "LDMPipeline": 50, "DiTPipeline": 50}
-"""Steps of sampling that each pipeline takes if nobody says how many."""
+STEPS = {
+    "DDPMPipeline": 1000,
+    "ConsistencyModelPipeline": 1,
+    "ScoreSdeVePipeline": 2000,
+    "LatentConsistencyModelPipeline": 4,
+}
+"""Steps of sampling that a pipeline takes if nobody says how many; the others take 50."""
+
+GUIDANCE = {
+    "DiTPipeline": 4.0,
+    "StableDiffusionPipeline": 7.5,
+    "StableDiffusionXLPipeline": 5.0,
+    "LatentConsistencyModelPipeline": 8.5,
+}
+"""Likewise the weight of what is asked for."""
+
+CLASSES = {"DiTPipeline": "num_embeds_ada_norm", "ConsistencyModelPipeline": "num_class_embeds"}
+"""Where a network that takes classes says how many it knows."""
+
+OWN_STEPS = ("ScoreSdeVePipeline", "KarrasVePipeline")
+"""Pipelines with steps of their own, some of which depend on a whole batch: run row by row."""
 
 
 class PipelineConfig(ComponentConfig):
@@ -35,10 +58,21 @@ class PipelineConfig(ComponentConfig):
     eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise in a step of ddim")
     gray: bool = Field(False, description="make gray images of a pipeline that makes colour")
     label: int | Literal["random"] = Field(
-        "random", description="class of the images of a DiT; random: another one for each image"
+        "random",
+        description="class of the images of a DiT or consistency model that knows classes; random: "
+        "another one for each image",
     )
-    guidance: float = Field(
-        4.0, ge=1, description="weight of a DiT's class against no class; 1: no such guidance"
+    prompts: str | None = Field(
+        None,
+        description="CSV file with a column prompt, for a pipeline that makes images of texts: "
+        "sample i takes prompt i modulo their number. A column image may name the training image "
+        "that a prompt was written for",
+    )
+    guidance: float | None = Field(
+        None,
+        ge=1,
+        description="weight of a DiT's class or of the prompt, against none; 1: no such guidance; "
+        "none: as the pipeline takes by itself",
     )
     contents: str = Field("", description="hash of the files; memtk fills it in")
 
@@ -50,18 +84,23 @@ class PipelineConfig(ComponentConfig):
             return values
         folder = Path(values["path"]).expanduser()
         found = contents_of(folder)
+        if isinstance(values.get("prompts"), str):
+            written = file_digest(Path(values["prompts"]).expanduser())
+            found = hashlib.sha256(f"{found} {written}".encode()).hexdigest()[:32]
         if values.get("contents") not in (None, "", found):
-            raise UserError(f"{folder} is not the pipeline it was: its files have changed")
+            raise UserError(
+                f"{folder} is not the pipeline it was: its files, or its prompts, have changed"
+            )
         return {**values, "contents": found}
 
 
 class DiffusersPipeline(Generator):
-    """Samples an unconditional pipeline as diffusers does, each image from its own stream.
+    """Samples a saved pipeline as diffusers does, each image from its own stream.
 
-    DDPMPipeline and DDIMPipeline make pixels; LDMPipeline and DiTPipeline decode latents. A DiT
-    knows classes: their numbers are the only condition that is given. The images are what the
-    pipeline makes in [-1, 1]: it must have been trained on images that were scaled as the run's.
-    Nothing is resized.
+    All that need no prompt are taken; of those that do, Stable Diffusion, its XL version and
+    latent consistency models, with a file of prompts. DiT and consistency models may know classes.
+    The images are what the pipeline makes in [-1, 1]: it must have been trained on images that were
+    scaled as the run's. Nothing is resized, and no checker of harmful content is run.
     """
 
     Config = PipelineConfig
@@ -73,6 +112,10 @@ class DiffusersPipeline(Generator):
         saved = open_saved(folder, config.variant)
         self.kind, self.networks = saved.kind, nn.ModuleDict(saved.networks)
         self._scheduler = _scheduler(saved)
+        self._pipeline: Any = None
+        if saved.tokenizers or self.kind in OWN_STEPS:
+            self._pipeline = saved.pipeline()
+        self._prompts = self._read_prompts(folder, bool(saved.tokenizers))
         self._check(folder)
 
     @property
@@ -114,6 +157,8 @@ class DiffusersPipeline(Generator):
 
     def sample(self, noise: Noise) -> Tensor:
         """Return one image (C, H, W) for each stream."""
+        if self._pipeline is not None and len(noise):
+            return self._gray(self._of_pipeline(noise).float().clamp(-1, 1))
         labels = self._labels(noise)
         x = noise.normal(*self.noised_shape).to(next(self.parameters()).device)  # (B, L, h, w)
         if not len(x):
@@ -123,7 +168,40 @@ class DiffusersPipeline(Generator):
         x = reverse(scheduler, predict, x, self._steps(), noise.generators(), self.config.eta)
         if self._decoder is not None:
             x = self._decoder.decode(x / self._decoder.config.scaling_factor).sample
-        x = x.float().clamp(-1, 1)
+        return self._gray(x.float().clamp(-1, 1))
+
+    def dry_run(self) -> str:
+        """Say what is sampled, for the plan of a dry run."""
+        what = f"{self.config.path} is a {self.kind}, sampled in {self._steps()} steps"
+        if self._prompts is None:
+            return what
+        return f"{what}, of {len(self._prompts.texts)} prompts in turn"
+
+    def written_for(self, sample: int) -> str:
+        """Return the training image that the prompt of a sample was written for; "" if none."""
+        images = self._prompts.images if self._prompts else ()
+        return images[sample % len(images)] if images else ""
+
+    def _of_pipeline(self, noise: Noise) -> Tensor:
+        """Return what diffusers' own pipeline makes, (B, C, H, W) in [-1, 1]."""
+        asked: dict[str, Any] = {"num_inference_steps": self._steps(), "output_type": "np"}
+        self._pipeline.scheduler = type(self._scheduler).from_config(self._scheduler.config)
+        if self._prompts is None:
+            streams = noise.generators()
+            rows = [self._pipeline(generator=each, **asked).images[0] for each in streams]
+            made = np.stack(rows)  # (B, H, W, C) in [0, 1]
+        else:
+            made = self._pipeline(
+                prompt=[self._prompts.of(index) for index in noise.indices],
+                generator=noise.generators(),
+                guidance_scale=self._guidance,
+                height=self.spec.shape[0],
+                width=self.spec.shape[1],
+                **asked,
+            ).images
+        return torch.from_numpy(made).movedim(-1, 1).to(noise.device) * 2 - 1
+
+    def _gray(self, x: Tensor) -> Tensor:
         if self._to_gray:
             x = torch.einsum("c,bchw->bhw", x.new_tensor(GRAY), x)[:, None]  # (B, 1, H, W)
         return x
@@ -133,8 +211,38 @@ class DiffusersPipeline(Generator):
         return self.config.gray and self.made_shape[0] == 3 and self.spec.channels == 1
 
     def _steps(self) -> int:
-        most = int(self._scheduler.config.num_train_timesteps)
-        return self.config.sampling_steps or min(STEPS[self.kind], most)
+        return self.config.sampling_steps or min(STEPS.get(self.kind, 50), self._most_steps)
+
+    @property
+    def _most_steps(self) -> int:
+        return int(getattr(self._scheduler.config, "num_train_timesteps", 1000))
+
+    @property
+    def _guidance(self) -> float:
+        asked = self.config.guidance
+        return GUIDANCE[self.kind] if asked is None else asked
+
+    @property
+    def _classes(self) -> int | None:
+        """How many classes the network knows; None if it knows none."""
+        names = {
+            "DiTPipeline": "num_embeds_ada_norm",
+            "ConsistencyModelPipeline": "num_class_embeds",
+        }
+        found = getattr(self._network.config, names.get(self.kind, ""), None)
+        return None if found is None else int(found)
+
+    def _read_prompts(self, folder: Path, needed: bool) -> Prompts | None:
+        if self.config.prompts is None:
+            if needed:
+                raise UserError(
+                    f"{folder} is a {self.kind}, which needs a file of prompts: "
+                    "--set diffusers-pipeline.prompts=FILE.csv"
+                )
+            return None
+        if not needed:
+            raise UserError(f"{folder} is a {self.kind}, which takes no prompts: leave them out")
+        return read_prompts(Path(self.config.prompts).expanduser())
 
     def _predict(self, x: Tensor, t: Tensor) -> Tensor:
         predicted: Tensor = self._network(x, t).sample
@@ -142,10 +250,10 @@ class DiffusersPipeline(Generator):
 
     def _labels(self, noise: Noise) -> Tensor | None:
         """Return the class of each image (B,); None for a network without classes."""
-        if self.kind != "DiTPipeline":
+        if self._classes is None:
             return None
         if self.config.label == "random":
-            return noise.integers(int(self._network.config.num_embeds_ada_norm))
+            return noise.integers(self._classes)
         return torch.full((len(noise),), self.config.label)
 
     def _with_labels(self, labels: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
@@ -153,7 +261,9 @@ class DiffusersPipeline(Generator):
 
         `e = e_none + w (e_class - e_none)`: Ho and Salimans, arXiv 2207.12598.
         """
-        weight, channels = self.config.guidance, self.noised_shape[0]
+        if self.kind == "ConsistencyModelPipeline":
+            return lambda x, t: self._network(x, t, class_labels=labels).sample
+        weight, channels = self._guidance, self.noised_shape[0]
         none = torch.full_like(labels, int(self._network.config.num_embeds_ada_norm))
 
         def predict(x: Tensor, t: Tensor) -> Tensor:
@@ -177,16 +287,17 @@ class DiffusersPipeline(Generator):
             UserError: with what the pipeline makes.
         """
         config = self._network.config
-        if getattr(config, "num_class_embeds", None) or getattr(config, "class_embed_type", None):
+        classed = getattr(config, "num_class_embeds", None) and self._classes is None
+        if classed or getattr(config, "class_embed_type", None):
             raise UserError(
                 f"{folder}: its network needs a class for each image, which a {self.kind} has not"
             )
-        classes = getattr(config, "num_embeds_ada_norm", None)
+        classes = self._classes
         if isinstance(self.config.label, int) and classes and not 0 <= self.config.label < classes:
             raise UserError(
                 f"label = {self.config.label}: {folder} knows the classes 0 to {classes - 1}"
             )
-        most = int(self._scheduler.config.num_train_timesteps)
+        most = self._most_steps
         if (self.config.sampling_steps or 1) > most:
             raise UserError(
                 f"sampling_steps = {self.config.sampling_steps} is more than the {most} steps that "
@@ -213,4 +324,6 @@ class DiffusersPipeline(Generator):
 def _scheduler(saved: Saved) -> Any:
     if saved.kind == "DDIMPipeline":  # it steps as DDIM does, whatever was saved
         return DDIMScheduler.from_config(saved.scheduler.config)
+    if saved.kind == "PNDMPipeline":
+        return PNDMScheduler.from_config(saved.scheduler.config)
     return saved.scheduler

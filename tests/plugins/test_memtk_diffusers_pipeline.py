@@ -8,13 +8,21 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
+    CMStochasticIterativeScheduler,
+    ConsistencyModelPipeline,
     DDIMPipeline,
     DDIMScheduler,
     DDPMPipeline,
     DDPMScheduler,
     DiTPipeline,
     DiTTransformer2DModel,
+    KarrasVePipeline,
+    KarrasVeScheduler,
     LDMPipeline,
+    PNDMPipeline,
+    PNDMScheduler,
+    ScoreSdeVePipeline,
+    ScoreSdeVeScheduler,
     UNet2DModel,
     VQModel,
 )
@@ -79,6 +87,13 @@ def pipelines():
         "ddpm": DDPMPipeline(unet(1, 16), DDPMScheduler(20)),
         "ddim": DDIMPipeline(unet(3, (16, 8)), DDIMScheduler(20)),
         "ldm": LDMPipeline(vae(VQModel, 1, 3), unet(3, 8), plain),
+        "pndm": PNDMPipeline(unet(1, 16), PNDMScheduler(20)),
+        "cm": ConsistencyModelPipeline(unet(1, 16), CMStochasticIterativeScheduler()),
+        "cm-classes": ConsistencyModelPipeline(
+            unet(1, 16, num_class_embeds=5), CMStochasticIterativeScheduler()
+        ),
+        "karras": KarrasVePipeline(unet(3, 16), KarrasVeScheduler(s_churn=80.0, s_min=0.0)),
+        "sde": ScoreSdeVePipeline(unet(3, 16), ScoreSdeVeScheduler(20)),
         "dit": DiTPipeline(dit(), vae(AutoencoderKL, 1, 4), plain),
     }
 
@@ -138,9 +153,44 @@ def test_decoded_latents_are_those_of_the_pipelines_of_diffusers(saved):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["ddpm", "ddim", "ldm", "dit"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_images_of_a_consistency_model_are_those_of_diffusers(saved, steps):
+    folder, made = saved
+    found = ours(make(folder / "cm", sampling_steps=steps))
+    expected = theirs(made["cm"], batch_size=3, num_inference_steps=steps)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    found = ours(make(folder / "cm-classes", sampling_steps=steps, label=2))
+    asked = {"class_labels": [2, 2, 2], "num_inference_steps": steps}
+    expected = theirs(made["cm-classes"], batch_size=3, **asked)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    with pytest.raises(UserError, match="label = 5: .* knows the classes 0 to 4"):
+        make(folder / "cm-classes", label=5)
+
+
+def test_a_consistency_model_takes_one_step_unless_it_is_asked(saved):
+    assert "in 1 steps" in make(saved[0] / "cm").dry_run()
+
+
+@pytest.mark.parametrize("name", ["pndm", "karras", "sde"])
+def test_images_of_older_pipelines_are_those_of_diffusers(saved, name):
+    folder, made = saved
+    spec = ImageSpec((16, 16), 1 if name == "pndm" else 3)
+    found = ours(make(folder / name, spec, sampling_steps=6))
+    streams = Noise(3, range(3)).generators()
+    for row, stream in zip(found, streams, strict=True):
+        asked = {"num_inference_steps": 6, "output_type": "np"}
+        theirs = made[name](batch_size=1, generator=stream, **asked).images[0]
+        expected = torch.from_numpy(theirs).movedim(-1, 0) * 2 - 1
+        torch.testing.assert_close(row, expected, atol=1e-3, rtol=0)
+
+
+KINDS = ["ddpm", "ddim", "ldm", "dit", "pndm", "cm", "cm-classes", "karras", "sde"]
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_every_kind_keeps_the_rules_of_generators(saved, name):
-    spec = ImageSpec((16, 8), 3) if name == "ddim" else ImageSpec((16, 16))
+    channels = 3 if name in ("ddim", "karras", "sde") else 1
+    spec = ImageSpec((16, 8 if name == "ddim" else 16), channels)
     asked = {"path": str(saved[0] / name), "sampling_steps": 4}
     check_generator(DiffusersPipeline, asked, spec)
 
@@ -221,8 +271,8 @@ def test_a_variant_of_the_weights_is_taken_if_it_is_named(saved, tmp_path):
     [
         (
             "_class_name",
-            "StableDiffusionPipeline",
-            "is a StableDiffusionPipeline, .* need a prompt",
+            "FluxPipeline",
+            "is a FluxPipeline, which memtk does not sample. Without a prompt(.|\\n)*command",
         ),
         ("_class_name", ["pipeline", "Mine"], "which memtk does not sample"),
         ("_class_name", "DDPMPipelin", "Did you mean 'DDPMPipeline'?"),
