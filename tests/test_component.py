@@ -51,11 +51,14 @@ def test_the_public_face_of_the_package_is_small():
     assert set(memtk.__all__) == {
         "AuditResult",
         "Component",
+        "Memorization",
+        "PairReading",
         "PluginError",
         "Policy",
         "UserError",
         "__version__",
         "audit",
         "hookimpl",
+        "review",
     }
     assert all(hasattr(memtk, name) for name in memtk.__all__)

@@ -207,8 +207,16 @@ def add(run: Path, into: Path, report: bool) -> None:
     is_flag=True,
     help="Test, bound and decide anew too, by the rules of this version of memtk.",
 )
+@click.option(
+    "--sensitivity",
+    type=click.Choice(["readers", "planted"]),
+    help="With --evidence: what corrects the copy rate, the sensitivity to what readers called "
+    "copies (memtk review RUN --over synthetic) or to planted copies. [default: as it was]",
+)
 @click.option("--dry-run", is_flag=True, help="Print the tables and change no file.")
-def recompute(run: Path, names: tuple[str, ...], evidence: bool, dry_run: bool) -> None:
+def recompute(
+    run: Path, names: tuple[str, ...], evidence: bool, sensitivity: str | None, dry_run: bool
+) -> None:
     """Apply protocols to the finished RUN, from its arrays, without training.
 
     RUN is the folder of a bench or an audit, a result.json, or a folder that is searched for such
@@ -221,7 +229,10 @@ def recompute(run: Path, names: tuple[str, ...], evidence: bool, dry_run: bool) 
       memtk results recompute runs/NAME --protocol my-rule
       memtk results recompute runs/NAME --protocol all --dry-run
       memtk results recompute runs/NAME --evidence
+      memtk results recompute runs/NAME --evidence --sensitivity readers
     """
+    if sensitivity and not evidence:
+        raise click.UsageError("--sensitivity goes with --evidence")
     if not names and not evidence:
         raise click.UsageError("what is to be recomputed? --protocol NAME, --evidence, or both")
     from rich.text import Text
@@ -233,11 +244,18 @@ def recompute(run: Path, names: tuple[str, ...], evidence: bool, dry_run: bool) 
     every = registry.entries("protocol")
     entries = every if "all" in names else [registry.find("protocol", n) for n in names]
     with open_terminal().loading():
+        from memtk.evaluation.recompute import Readers
         from memtk.evaluation.recompute import recompute as apply
+
+        readers: Readers | None = None
+        if sensitivity == "planted":
+            readers = _no_readers
+        elif sensitivity == "readers":
+            from memtk.reviewing import readers_arrays as readers
     from memtk.report.terminal_tables import brief
 
     console, shown = open_console(), ""
-    for found in apply(run, entries, evidence=evidence, write=not dry_run):
+    for found in apply(run, entries, evidence=evidence, readers=readers, write=not dry_run):
         if str(found.path) != shown:
             shown = str(found.path)
             console.print(Text(shown, style="bold"))
@@ -256,13 +274,19 @@ def recompute(run: Path, names: tuple[str, ...], evidence: bool, dry_run: bool) 
     console.print(said, highlight=False)
 
 
+def _no_readers(path: Path, label: str) -> dict[str, Any]:
+    return {}
+
+
 def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Return what was found anew, one a line."""
     from memtk.results.formats import interval, share
 
     if rate := evidence.copy_rate:
         confidence = evidence.confidence or 0.95
-        yield "copy rate", f"{share(rate.estimate)}, {interval(rate.low, rate.high, confidence)}"
+        by = "; sensitivity by readers" if evidence.by_readers else ""
+        ends = interval(rate.low, rate.high, confidence)
+        yield "copy rate", f"{share(rate.estimate)}, {ends}{by}"
     if named := evidence.copies:
         yield "copies", f"{named.sure} sure, {named.suspect} suspect of {named.of}"
     if exposed := evidence.exposed:

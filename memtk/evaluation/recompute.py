@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,18 +50,28 @@ class Recomputed:
         label: of the set: "step-000900", "chosen", "audit".
         tables: by protocol.
         evidence: what the verdict rests on; None where it was not asked for anew.
-        flags: what it flags, for the arrays; likewise.
+        arrays: of the set, with what is flagged now; likewise.
     """
 
     path: Path
     label: str
     tables: Tables
     evidence: Evidence | None = None
-    flags: Mapping[str, np.ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+Readers = Callable[[Path, str], Mapping[str, np.ndarray]]
+"""Of a result file and the label of a set: what readers say of it, as `Groups.readers` takes it;
+empty: the copy rate rests on planted copies."""
 
 
 def recompute(
-    run: Path, protocols: Sequence[Entry], *, evidence: bool = False, write: bool = True
+    run: Path,
+    protocols: Sequence[Entry],
+    *,
+    evidence: bool = False,
+    readers: Readers | None = None,
+    write: bool = True,
 ) -> list[Recomputed]:
     """Evaluate all synthetic sets of a run anew, and put what is found into its result files.
 
@@ -74,6 +84,8 @@ def recompute(
             again. What an older memtk did not keep stays as it was, or is said to be unknown: the
             copy rate rests on the planted copies' similarities, and the upper end of the exposed
             patients on those of the images that were planted.
+        readers: where the sensitivity comes from that the copy rate is corrected by, if the
+            evidence is asked for; None: from where it came before.
         write: False leaves the files as they are.
 
     Raises:
@@ -87,18 +99,17 @@ def recompute(
         audit = read_audit(path)
         seeds = derive(audit.seed, "tail"), derive(audit.seed, "intervals")
         case = _Set(path, "audit", audit.evidence, audit.counts, seeds, audit.selftest)
-        found.append(case.again(protocols, evidence))
+        found.append(case.again(protocols, evidence, readers))
         changed.append((path, _audit_with(audit, found[0], protocols)))
     else:
         for path in find_results(Path(run)):
             result = read_result(path)
-            sets = [case.again(protocols, evidence) for case in _sets(path, result)]
+            sets = [case.again(protocols, evidence, readers) for case in _sets(path, result)]
             found += sets
             changed.append((path, _with(result, {each.label: each for each in sets}, protocols)))
     for each in found if write else ():
         if each.evidence is not None:
-            arrays = each.path.with_name(ARRAYS)
-            write_arrays(arrays, each.label, read_arrays(arrays, each.label) | dict(each.flags))
+            write_arrays(each.path.with_name(ARRAYS), each.label, each.arrays)
     for path, record in changed if write else ():
         if isinstance(record, Audit):
             write_audit(path, record)
@@ -209,22 +220,27 @@ class _Set:
     seeds: tuple[int, int]
     selftest: SelfTest | None
 
-    def again(self, protocols: Sequence[Entry], evidence: bool) -> Recomputed:
+    def again(
+        self, protocols: Sequence[Entry], evidence: bool, readers: Readers | None
+    ) -> Recomputed:
         """Return the tables of the protocols and, if asked for, the evidence."""
         tables = _apply(self.path, self.label, protocols, self.before, self.counts)
         if not evidence:
             return Recomputed(self.path, self.label, tables)
         arrays = _arrays(self.path, self.label, self.counts)
+        if readers is not None:
+            own = {name: array for name, array in arrays.items() if not name.startswith("read_")}
+            arrays = own | dict(readers(self.path, self.label))
         groups, levels = _groups(self.before, arrays), _levels(self.before)
         tests = tests_of(groups, levels, self.seeds[0])
         found = evidence_of(tests, groups, levels, self.seeds[1])
-        if "planted" not in arrays:
+        if "planted" not in arrays and groups.readers is None:
             found = _by_alpha(found, groups, self.before, self.seeds[1], self.selftest)
         if self.before.comparable and found.comparable:  # of images that are not at hand
             kept = {"likeness": self.before.comparable.likeness}
             compared = found.comparable.model_copy(update=kept)
             found = found.model_copy(update={"comparable": compared})
-        return Recomputed(self.path, self.label, tables, found, tests.flags)
+        return Recomputed(self.path, self.label, tables, found, arrays | tests.flags)
 
 
 def _audit_with(audit: Audit, found: Recomputed, protocols: Sequence[Entry]) -> Audit:

@@ -14,6 +14,7 @@ from memtk.memorization import (
     Dar,
     Exchangeability,
     PatientGroup,
+    ReadPairs,
     TailTest,
     ThresholdRule,
     benjamini_hochberg,
@@ -34,6 +35,7 @@ from memtk.results import (
     ThresholdRates,
 )
 from memtk.results.case import ALIKE, BLUR
+from memtk.results.formats import many
 
 ALL_FOUND = np.full(10_000, np.inf)
 """Similarity of planted copies where none were made: every copy is taken as found."""
@@ -149,6 +151,23 @@ class Groups:
                 planted = levelled(planted, made, near, theirs)
             back, near = levelled(back, mine, near, theirs), levelled(near, theirs, near, theirs)
         return back, PatientGroup(near, self.validation, "validation images"), PatientGroup(planted)
+
+    @property
+    def readers(self) -> ReadPairs | None:
+        """The pairs over synthetic images that people have read; None without.
+
+        "read_synthetic" of the arrays says which images, "read_copy" what they were called,
+        "read_stratum" and "read_sizes" how they were drawn.
+        """
+        if "read_synthetic" not in self.arrays:
+            return None
+        near, _, _ = self.copies
+        return ReadPairs(
+            near[self.arrays["read_synthetic"]],
+            self.arrays["read_copy"],
+            self.arrays["read_stratum"],
+            self.arrays["read_sizes"],
+        )
 
     @property
     def exposure(self) -> tuple[PatientGroup, PatientGroup, PatientGroup]:
@@ -278,8 +297,9 @@ def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str,
     """
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
+    copies = groups.readers or planted
     rate = copy_rate(
-        back, strangers, planted, threshold=chosen, confidence=levels.confidence, seed=seed
+        back, strangers, copies, threshold=chosen, confidence=levels.confidence, seed=seed
     )
     low, high, bound = rate.low, rate.high, rate.upper_bound
     bulk, population = tests.comparable.synthetic, tests.comparable.population
@@ -289,10 +309,10 @@ def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str,
     elif unlike:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
         alone = copy_rate(
-            back, nobody, planted, threshold=chosen, confidence=levels.confidence, seed=seed
+            back, nobody, copies, threshold=chosen, confidence=levels.confidence, seed=seed
         )
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
-    rule, flagged = ThresholdRule(chosen, strangers, planted), int((back > chosen).sum())
+    rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
     return {
         "copy_rate": RateInterval(estimate=rate.estimate, low=low, high=high),
         "copy_rate_upper_bound": bound,
@@ -302,6 +322,7 @@ def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str,
             flagged_high=clopper_pearson(flagged, len(back), 2 * levels.confidence - 1).high,
             false_positive_rate=rule.false_positive_rate,
             sensitivity=rule.sensitivity,
+            copies_read=int(copies.copy.sum()) if isinstance(copies, ReadPairs) else None,
         ),
     }
 
@@ -335,7 +356,13 @@ def _notes(tests: Tests, groups: Groups) -> list[str]:
         notes.append(
             f"Names rest on ranks alone: {tests.copies.test.reason}. Few copies can be named then."
         )
-    if "planted" not in groups.arrays:
+    readers = groups.readers
+    if readers is not None:
+        notes.append(
+            "The copy rate is corrected by the sensitivity that readers measured: to the "
+            f"{many(int(readers.copy.sum()), 'pair')} of these very images that they called a copy."
+        )
+    elif "planted" not in groups.arrays:
         notes.append(
             "No copies were planted: the copy rate is not corrected for copies that go unnoticed."
         )

@@ -161,6 +161,8 @@ def conditions(run: Run) -> dict[str, str]:
         else "by how far beyond strangers they lie",
         "copies planted": "no: the copy rate is not corrected for copies that go unnoticed"
         if result.selftest is None
+        else "yes, but the copy rate is corrected by the sensitivity that readers measured"
+        if test.by_readers
         else "yes: the copy rate is corrected by the sensitivity",
         "schema of the files": str(run.schema),
     }

@@ -120,7 +120,9 @@ def copy_rate(row: Row) -> Shown:
     if rate is None:
         return Shown(None, "–", ("not computed",))
     low, high = share(rate.low).removesuffix(" %"), share(rate.high)
-    return Shown(rate.estimate, share(rate.estimate), (f"{low} to {high}",))
+    readers = any(run.result.last.evidence.by_readers for run in row.runs)
+    notes = (f"{low} to {high}", *(("sensitivity by readers",) if readers else ()))
+    return Shown(rate.estimate, share(rate.estimate), notes)
 
 
 def exposed(row: Row) -> Shown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtk.results import Exposed, Result
+from memtk.results import Evidence, Exposed, RateInterval, Result
 from memtk.results.formats import duration, interval, number, share
 from memtk.results.measures import Side, Tradeoff, tradeoff
 
@@ -124,6 +124,13 @@ class Comparison:
     measures: tuple[tuple[str, str, str], ...]
 
 
+def _bounds(rate: RateInterval | None, test: Evidence) -> str:
+    if rate is None or not test.confidence:
+        return ""
+    by = "; sensitivity by readers" if test.by_readers else ""
+    return f"{interval(rate.low, rate.high, test.confidence)}{by}"
+
+
 def compare_cells(results: Sequence[Result]) -> Comparison:
     """Put the cells of a run side by side: memorization, quality and the time that it took."""
     found = tradeoff(results)
@@ -151,7 +158,7 @@ def _compared(side: Side, found: Tradeoff) -> ComparedCell:
     return ComparedCell(
         cell=side.cell,
         rate=share(rate.estimate) if rate else "",
-        bounds=interval(rate.low, rate.high, test.confidence) if rate and test.confidence else "",
+        bounds=_bounds(rate, test),
         exposed="-" if side.exposed is None else _range(side.exposed),
         judged=result.last.n_synthetic,
         anew=result.last.reevaluated,

@@ -106,7 +106,8 @@ def _rate(setting: Setting) -> str:
     low, high = (
         end(v.interval[i] for v in values if v.interval) for i, end in enumerate((min, max))
     )
-    return f"{tight(share(mean))}{_range(tight(share(low)), tight(share(high)))}"
+    by = "\nby readers" if any(r.last.evidence.by_readers for r in setting.results) else ""
+    return f"{tight(share(mean))}{_range(tight(share(low)), tight(share(high)))}{by}"
 
 
 def _exposed(setting: Setting) -> str:

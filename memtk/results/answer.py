@@ -58,7 +58,8 @@ def copy_rate(found: Evidence) -> str:
     ends = f"{share(rate.low).removesuffix(' %')} to {share(rate.high)}"
     if found.confidence is not None:
         ends = interval(rate.low, rate.high, found.confidence)
-    return f"{share(rate.estimate)}, {ends}; chance gives 0"
+    readers = "; sensitivity by readers" if found.by_readers else ""
+    return f"{share(rate.estimate)}, {ends}; chance gives 0{readers}"
 
 
 def exposed_range(found: Evidence) -> str:

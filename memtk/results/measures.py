@@ -96,6 +96,7 @@ def _measures(
             of=synthetic,
             null=0.0,
             interval=(rate.low, rate.high),
+            note="Corrected by the sensitivity that readers measured." if found.by_readers else "",
         )
     if (exposed := found.exposed) is not None:
         own["exposed"] = MeasureRecord(

@@ -165,7 +165,9 @@ class ThresholdRates(StoredRecord):
         flagged: synthetic images above it, and `flagged_high` the one-sided upper end of their
             share (Clopper and Pearson).
         false_positive_rate: expected share of strangers above it.
-        sensitivity: share of the planted copies above it.
+        sensitivity: share of the planted copies above it, or of what readers called copies.
+        copies_read: pairs that readers called a copy, which `sensitivity` rests on; None: on
+            planted copies.
     """
 
     similarity: float
@@ -173,6 +175,7 @@ class ThresholdRates(StoredRecord):
     flagged_high: Fraction
     false_positive_rate: Fraction
     sensitivity: Fraction
+    copies_read: int | None = Field(default=None, ge=1)
 
 
 class Evidence(StoredRecord):
@@ -236,6 +239,11 @@ class Evidence(StoredRecord):
     copy_rate_upper_bound: Fraction | None = None
     min_detectable_copy_rate: Fraction | None = None
     notes: list[str] = []
+
+    @property
+    def by_readers(self) -> bool:
+        """Whether the copy rate is corrected by a sensitivity that readers measured."""
+        return self.threshold is not None and self.threshold.copies_read is not None
 
 
 class Rate(StoredRecord):

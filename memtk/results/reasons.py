@@ -360,7 +360,12 @@ def grounds(case: Case) -> list[str]:
     suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
     least, rule = tipping_point(case.found, limit), case.found.threshold
     holds = ""
-    if least is not None and rule is not None:
+    if rule is not None and rule.copies_read is not None:
+        holds = (
+            f" It takes its sensitivity from readers: of {many(rule.copies_read, 'pair')} of these "
+            f"very images that they called a copy, it sees {share(rule.sensitivity)}."
+        )
+    elif least is not None and rule is not None:
         holds = (
             f" This holds as long as the audit sees at least {share(least)} of the generator's "
             f"own copies; of ours it sees {share(rule.sensitivity)}."

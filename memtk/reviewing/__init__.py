@@ -5,7 +5,7 @@ from memtk.reviewing.labels import Labels, Reading, add_file, all_labels, read_l
 from memtk.reviewing.page import ReadingPage
 from memtk.reviewing.plan import ReadingPlan, plan_reading
 from memtk.reviewing.reviewed import DrawnPair, ReviewedSet, open_set
-from memtk.reviewing.statistics import disputed, readers_sensitivity, review_of, write_review
+from memtk.reviewing.statistics import disputed, readers_arrays, review_of, write_review
 
 __all__ = [
     "Draw",
@@ -23,7 +23,7 @@ __all__ = [
     "open_set",
     "plan_reading",
     "read_labels",
-    "readers_sensitivity",
+    "readers_arrays",
     "review_of",
     "save",
     "write_review",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -32,9 +33,9 @@ from memtk.results.review import (
     Review,
     RuleRead,
 )
-from memtk.reviewing.draw import Draw, patients_with_several
+from memtk.reviewing.draw import PAIRS, Draw, open_draw, patients_with_several
 from memtk.reviewing.labels import Labels, all_labels
-from memtk.reviewing.reviewed import DrawnPair, Over, ReviewedSet
+from memtk.reviewing.reviewed import DrawnPair, Over, ReviewedSet, open_set
 
 CONFIDENCE = 0.95
 """Of the intervals of a reading."""
@@ -193,25 +194,44 @@ def write_review(reviewed: ReviewedSet, draw: Draw) -> Review:
     return found
 
 
-def readers_sensitivity(run: ReviewedSet, draw: Draw) -> ReadPairs:
-    """Return the read pairs that the copy rate may take its sensitivity from.
+def readers_arrays(path: Path, label: str) -> dict[str, np.ndarray]:
+    """Return the pairs that the copy rate may take its sensitivity from, as `Groups.readers` does.
+
+    Args:
+        path: the result file of a set.
+        label: of the set; of one whose pairs are not read, such as an earlier checkpoint, nothing
+            is returned.
 
     Raises:
-        UserError: if they were drawn over training images, or readers saw no copy.
+        UserError: if nobody has read pairs of the run, they were drawn over training images, or
+            readers saw no copy.
     """
+    home, audit = path.parent, path.name == "audit.json"
+    reviewed = open_set(home) if audit else open_set(home.parents[1], home.name)
+    if label != reviewed.label:
+        return {}
+    advice = "read pairs that were drawn with `memtk review RUN --over synthetic`"
+    if not (reviewed.folder / PAIRS).exists():
+        raise UserError(f"nobody has read pairs of {home}: {advice}")
+    draw = open_draw(reviewed)
     if draw.options.over != "synthetic":
         raise UserError(
-            f"the pairs in {run.folder} were drawn over training images. Of several copies of one "
-            "image they show the nearest, which is found most easily, so the copy rate would come "
-            "out too low: read pairs that were drawn with `memtk review RUN --over synthetic`"
+            f"the pairs in {reviewed.folder} were drawn over training images. Of several copies of "
+            "one image they show the nearest, which is found most easily, so the copy rate would "
+            f"come out too low: {advice}"
         )
-    pairs, _ = read_pairs(run, draw, all_labels(run.folder, draw))
+    pairs, clear = read_pairs(reviewed, draw, all_labels(reviewed.folder, draw))
     if not pairs.copy.any():
         raise UserError(
-            f"the readers of {run.folder} have called none of {len(pairs.copy)} pairs a copy: "
-            "without any, the sensitivity stays that of the planted copies"
+            f"the readers of {home} have called none of {len(pairs.copy)} pairs a copy: without "
+            "any, the sensitivity stays that to planted copies"
         )
-    return pairs
+    return {
+        "read_synthetic": _rows(draw)[clear],
+        "read_copy": pairs.copy,
+        "read_stratum": pairs.stratum,
+        "read_sizes": pairs.sizes,
+    }
 
 
 def _reader(draw: Draw, labels: Labels) -> Reader:

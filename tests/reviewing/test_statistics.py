@@ -13,7 +13,6 @@ from memtk.reviewing import (
     disputed,
     open_draw,
     open_set,
-    readers_sensitivity,
     review_of,
     save,
     write_review,
@@ -184,15 +183,3 @@ def test_the_papers_counts_give_its_corrected_table():
         # what the paper prints as sensitivity and specificity are predictive values
         assert abs(100 * said.ppv.rate - row.published_sensitivity) <= 1.5
         assert abs(100 * said.npv.rate - row.published_specificity) <= 3.5
-
-
-def test_the_copy_rate_takes_pairs_over_synthetic_images_alone(runs):
-    from memtk.errors import UserError
-
-    reviewed = open_set(runs / "flat")
-    draw = open_draw(reviewed, {"pairs": 10})
-    with pytest.raises(UserError, match="--over synthetic"):
-        readers_sensitivity(reviewed, draw)
-    draw = open_draw(reviewed, {"over": "synthetic"})
-    with pytest.raises(UserError, match="none of 0 pairs a copy"):
-        readers_sensitivity(reviewed, draw)
