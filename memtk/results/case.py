@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from memtk.results.audit import Policy, Screened
+from memtk.results.formats import many, share
 from memtk.results.protocols import Evidence, GroupTest, SelfTest
 from memtk.results.schema import Counts
 
@@ -34,6 +35,25 @@ def tipping_point(found: Evidence, limit: float) -> float | None:
         return None
     f = rule.false_positive_rate
     return min(1.0, max(0.0, f + bound * (rule.sensitivity - f) / limit))
+
+
+def sensitivity_in_words(found: Evidence, limit: float) -> str:
+    """Say which sensitivity the bound of a pass takes, after a space; nothing where none is known.
+
+    That of readers, or the tipping point of that to planted copies.
+    """
+    least, rule = tipping_point(found, limit), found.threshold
+    if rule is not None and rule.copies_read is not None:
+        return (
+            f" It takes its sensitivity from readers: of {many(rule.copies_read, 'pair')} of these "
+            f"very images that they called a copy, it sees {share(rule.sensitivity)}."
+        )
+    if least is None or rule is None:
+        return ""
+    return (
+        f" This holds as long as the audit sees at least {share(least)} of the generator's own "
+        f"copies; of ours it sees {share(rule.sensitivity)}."
+    )
 
 
 Step = Literal[

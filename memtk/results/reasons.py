@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from memtk.results.case import Case, Reason, Step, tipping_point
+from memtk.results.case import Case, Reason, Step, sensitivity_in_words
 from memtk.results.formats import about, apart, interval, many, part, share
 from memtk.results.protocols import Rate
 from memtk.results.sample_sizes import (
@@ -358,18 +358,7 @@ def grounds(case: Case) -> list[str]:
     named = case.found.n_copies
     verb = "is" if named == 1 else "are"
     suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
-    least, rule = tipping_point(case.found, limit), case.found.threshold
-    holds = ""
-    if rule is not None and rule.copies_read is not None:
-        holds = (
-            f" It takes its sensitivity from readers: of {many(rule.copies_read, 'pair')} of these "
-            f"very images that they called a copy, it sees {share(rule.sensitivity)}."
-        )
-    elif least is not None and rule is not None:
-        holds = (
-            f" This holds as long as the audit sees at least {share(least)} of the generator's "
-            f"own copies; of ours it sees {share(rule.sensitivity)}."
-        )
+    holds = sensitivity_in_words(case.found, limit)
     return [
         f"With {share(case.confidence)} confidence the copy rate is at most "
         f"{share(case.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."
