@@ -26,6 +26,7 @@ from memtk.data.images import (
     write_images,
 )
 from memtk.errors import UserError
+from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.detector import (
     Detector,
@@ -44,8 +45,8 @@ from memtk.events import Event
 from memtk.interfaces import Levels, Stage
 from memtk.memorization import IDENTICAL, Source
 from memtk.results import (
+    ByCondition,
     Checkpoint,
-    MeasureInfo,
     MitigationEffect,
     SelfTest,
     has_arrays,
@@ -233,7 +234,20 @@ class CheckpointEvaluator:
             selftest = self_test(
                 calibration, self._levels, copies, exposed, found.arrays, devices=devices
             )
-        quality, measured = self._quality(copies, synthetic, label)
+        seen, name = self._features(copies, synthetic, label)
+        quality, measured = measure_quality(
+            self._plan.quality, seen, self._validation, synthetic, name
+        )
+        parts: list[ByCondition] = []
+        if last and synthetic.conditions is not None:
+            images = self._validation, synthetic
+            parts = by_condition(
+                calibration.groups(found.arrays),
+                (self._training, *images),
+                self._levels,
+                seed,
+                quality_of_part(self._plan.quality, seen, images, name),
+            )
         checkpoint = Checkpoint(
             step=weights.step,
             n_synthetic=len(synthetic),
@@ -241,6 +255,7 @@ class CheckpointEvaluator:
             protocols=found.protocols,
             quality=quality,
             measure_info=measured,
+            by_condition=parts,
             reevaluated=label == CHOSEN,
         )
         if devices.is_main:
@@ -289,19 +304,15 @@ class CheckpointEvaluator:
             return copies, None
         return copies, self._sets(self.exposure_detector(synthetic, label), synthetic, label)
 
-    def _quality(
+    def _features(
         self, copies: EmbeddedSets, synthetic: StoredImages, label: str
-    ) -> tuple[dict[str, float], dict[str, MeasureInfo]]:
-        """Measure quality and diversity; of features, with those that are there where they are."""
-        if not self._plan.quality:
-            return {}, {}
-        extractor, seen, name = self._extractor, None, ""
-        if extractor is not None and self._plan.extractor is not None:
-            name = self._plan.extractor.name
-            seen = copies
-            if extractor is not self._detector:
-                seen = self._sets(extractor, synthetic, label)
-        return measure_quality(self._plan.quality, seen, self._validation, synthetic, name)
+    ) -> tuple[EmbeddedSets | None, str]:
+        """Return the sets as the quality metrics see them, and the name of what sees them so."""
+        extractor, part = self._extractor, self._plan.extractor
+        if not self._plan.quality or extractor is None or part is None:
+            return None, ""
+        same = extractor is self._detector
+        return copies if same else self._sets(extractor, synthetic, label), part.name
 
     def _calibrated(self, real: EmbeddedSets, weights: Weights | None = None) -> Calibration:
         """Calibrate the detector, once for all checkpoints.

@@ -269,14 +269,14 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
         copies=copies.named(),
         training_images=exposure.named() if exposure else None,
         patients=patients.named() if patients else None,
-        exposed=_exposed(tests, groups, levels, seed),
+        exposed=exposed_of(groups, levels, seed, patients),
         comparable=tests.comparable,
         n_copies=int(copies.test.suspect.sum()),
         n_mem=int(exposure.test.suspect.sum()) if exposure else None,
         patients_exposed=int(patients.test.suspect.sum()) if patients else None,
         min_p=1 / (len(strangers.sizes) + 1),
         can_reject=_can_name(copies.test, levels.fdr),
-        **_rates(tests, groups, levels, seed),
+        **rates_of(tests, groups, levels, seed),
         notes=_notes(tests, groups),
     )
 
@@ -287,7 +287,7 @@ def _can_name(test: TailTest, fdr: float) -> bool:
     return test.model != "ranks" or bool(benjamini_hochberg(np.full(len(test.p), smallest), fdr)[0])
 
 
-def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str, Any]:
+def rates_of(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
     Strangers tell how many images that are no copies lie above the threshold. Where these are
@@ -327,26 +327,37 @@ def _rates(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str,
     }
 
 
-def _exposed(tests: Tests, groups: Groups, levels: Levels, seed: int) -> Exposed | None:
+def exposed_of(
+    groups: Groups, levels: Levels, seed: int, patients: Side | None = None
+) -> Exposed | None:
     """Return between how many and how many training patients are exposed.
 
     Each end errs with half of what is missing to the confidence; names (Holm) raise the lower one,
     with half of that again.
+
+    Args:
+        patients: the test of the training patients; None: it is done here.
     """
-    if tests.patients is None:
+    if not groups.has_exposure:
         return None
-    of = len(tests.patients.test.p)
-    population = tests.comparable.population
+    if patients is None:
+        seen = PatientGroup(
+            groups.arrays["exposure_train_synthetic"], groups.training, "training images"
+        )
+        unseen = groups.strangers("exposure_validation_synthetic")
+        patients = side_of(seen, unseen, levels, seed, groups.strata)
+    of = len(patients.test.p)
+    population = groups.population
     if population is not None and population.p <= ALIKE:
         return Exposed(low=0, high=of, of=of)
     level = (1 - levels.confidence) / 4
-    sure = int(holm(tests.patients.test.p, level).sum())
+    sure = int(holm(patients.test.p, level).sum())
     if "exposure_planted" not in groups.arrays:
-        return Exposed(low=max(sure, tests.patients.least.count), high=of, of=of)
+        return Exposed(low=max(sure, patients.least.count), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
     low = found.low
     if groups.strata is not None:
-        low = max(sure, tests.patients.least.count)
+        low = max(sure, patients.least.count)
     return Exposed(low=low, high=max(low, found.high), of=of)
 
 

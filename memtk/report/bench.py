@@ -12,6 +12,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ReportRun
 from memtk.memorization import roc, scores_of
 from memtk.registry import Registry
+from memtk.report.conditions import conditions_section
 from memtk.report.counts import counts_of_cell
 from memtk.report.effects import effects_in_words
 from memtk.report.figures import (
@@ -161,6 +162,7 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
     tau, validation = result.last.evidence.tau, result.data.counts["validation"].images
     paper, images = counterpart(result), cell_images(folder, result)
     parts = [_mitigations(result), _checkpoints(result), _quality(result)]
+    parts.append(conditions_section(result))
     arrays = read_arrays(path, result.last.label) if path.exists() else None
     if arrays:
         parts.append(similarities_section(arrays, tau, result.last.n_synthetic, validation))

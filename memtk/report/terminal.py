@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.conditions import conditions_table
 from memtk.report.counts import Group as Counts
 from memtk.report.counts import counts_of_audit
 from memtk.report.effects import effects_in_words
@@ -71,7 +72,7 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
             )
     several = len(results) > 1
     quality = quality_table(results, compared(results) if several else ())
-    attacks = attacks_table(results)
+    attacks, conditions = attacks_table(results), conditions_table(results)
     return Group(
         table,
         Text(
@@ -80,6 +81,7 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
         ),
         *([comparison_table(results)] if several else []),
         *([quality] if quality is not None else []),
+        *([conditions] if conditions is not None else []),
         *([attacks] if attacks is not None else []),
         *_effects(results),
         Text(),

@@ -24,6 +24,7 @@ from memtk.results.privacy import (
     contradiction,
 )
 from memtk.results.protocols import (
+    ByCondition,
     Comparable,
     Evidence,
     Exposed,
@@ -32,6 +33,7 @@ from memtk.results.protocols import (
     MeasureRecord,
     Named,
     Planted,
+    QualityInterval,
     Rate,
     RateInterval,
     SelfTest,
@@ -104,6 +106,8 @@ __all__ = [
     "PrivatePhase",
     "MeasureRecord",
     "Rate",
+    "ByCondition",
+    "QualityInterval",
     "RateInterval",
     "Reconstruction",
     "Result",

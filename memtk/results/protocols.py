@@ -246,6 +246,51 @@ class Evidence(StoredRecord):
         return self.threshold is not None and self.threshold.copies_read is not None
 
 
+class QualityInterval(StoredRecord):
+    """A measure of quality with a confidence interval over the synthetic images.
+
+    Args:
+        estimate: of all synthetic images of the group.
+        low: lower end of the interval, and `high` the upper one (see
+            `memtk.evaluation.by_condition`).
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+class ByCondition(StoredRecord):
+    """What was found in one group of images that a conditional generator was told apart.
+
+    Args:
+        column: of the manifest.
+        value: of the group: a word, or a range of numbers.
+        n_synthetic: synthetic images that were to be of it.
+        training_images: of the group, and `training_patients` whose these are.
+        validation_patients: with images of the group.
+        within: whether the strangers are validation images of the group; False where there were too
+            few patients: then all of them are.
+        copies: synthetic images of the group that are named; None without any.
+        copy_rate: share of these that are copies of any training image.
+        exposed: training patients whose images of the group are exposed; None where not tested.
+        quality: of the group's synthetic against its validation images, by measure; empty where
+            there are fewer than 20 synthetic images.
+    """
+
+    column: str
+    value: str
+    n_synthetic: int = Field(ge=0)
+    training_images: int = Field(ge=0)
+    training_patients: int = Field(ge=0)
+    validation_patients: int = Field(ge=0)
+    within: bool
+    copies: Named | None = None
+    copy_rate: RateInterval | None = None
+    exposed: Exposed | None = None
+    quality: dict[str, QualityInterval] = {}
+
+
 class Rate(StoredRecord):
     """A count out of n with its Clopper-Pearson interval.
 

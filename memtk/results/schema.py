@@ -10,7 +10,7 @@ from pydantic import Field
 
 from memtk.results.migrations import SCHEMA
 from memtk.results.privacy import Canaries, Membership, Privacy
-from memtk.results.protocols import Evidence, MeasureRecord, SelfTest, Tables
+from memtk.results.protocols import ByCondition, Evidence, MeasureRecord, SelfTest, Tables
 from memtk.results.store import AGAIN, StoredRecord, read_record, write_record
 from memtk.results.untrusted import FolderName
 
@@ -243,6 +243,8 @@ class Checkpoint(StoredRecord):
         quality: quality and diversity of the synthetic images by measure. The name of one of
             features has the extractor's in brackets: "fid[medicalnet3d]".
         measure_info: by the same names, what belongs to each number.
+        by_condition: the same for each group that the generator was told apart; of the last
+            checkpoint, and of what was chosen, alone.
         reevaluated: it was chosen, or its images were, by the numbers of an earlier evaluation;
             these are of a new one, by a second embedder and, after the choice of a checkpoint, with
             fresh samples.
@@ -254,6 +256,7 @@ class Checkpoint(StoredRecord):
     protocols: Tables = {}
     quality: dict[str, float] = {}
     measure_info: dict[str, MeasureInfo] = {}
+    by_condition: list[ByCondition] = []
     reevaluated: bool = False
 
     @property

@@ -1,0 +1,151 @@
+"""A conditional model of real X-rays of two views: do samples look it, what does guidance do?
+
+    MEMTK_DATA=... python benchmarks/conditions.py --seeds 3     # an hour on two cores
+    python benchmarks/conditions.py --table                      # of what is finished
+
+One image of each of 64 training patients at 64 x 64, 32 taken from the front (PA) and 32 from the
+back (AP), and of 120 validation patients, half of each view. `monai2d` is trained with its demo
+preset, told the view; guidance is a setting of sampling, so that the runs of one seed share the
+training. Whether a sample looks its view is asked of a nearest-neighbour classifier of 9 validation
+images, on pixels: whose right answers among the training images bound what can be expected.
+The runs are those of `memtk bench`, one folder each below `--out`; a second call goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from memtk.bench import make_plan, read_recipe, run_bench
+from memtk.data.images import StoredImages, open_images
+from memtk.evaluation.folder import open_run
+from memtk.folders import working_in
+from memtk.registry import open_registry
+from memtk.results import read_result
+from memtk.study.execute import hard_link
+
+VIEWS = ("AP", "PA")
+TRAINING, VALIDATION = 32, 60
+"""Patients of each view."""
+
+SETS = ("data.shape=64,64", "data.spacing=4,4", "data.anti_aliasing=true")
+NEIGHBOURS = 9
+
+
+def write_manifest(folder, path):
+    """Write the first image of each patient that has one view alone, so many of each split."""
+    with open(folder / "manifest.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    views = {}
+    for row in rows:
+        views.setdefault(row["patient_id"], set()).add(row["view"])
+    first = {r["patient_id"]: r for r in reversed(rows) if len(views[r["patient_id"]]) == 1}
+    chosen = []
+    for split, count in (("train", TRAINING), ("val", VALIDATION)):
+        for view in VIEWS:
+            own = [r for r in first.values() if (r["split"], r["view"]) == (split, view)]
+            chosen += sorted(own, key=lambda row: row["path"])[:count]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "patient_id", "split", "view"))
+        for row in chosen:
+            place = (folder / row["path"]).absolute()
+            writer.writerow((place, row["patient_id"], row["split"], row["view"]))
+
+
+def run(seed, guidance, folder, registry):
+    """Bench one guidance of one seed, with the training of guidance 1."""
+    manifest = (folder / "views.csv").absolute()
+    if not manifest.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(Path(os.environ["MEMTK_DATA"]) / "chest_xray_256", manifest)
+    asked = {
+        "generator": ("monai2d",),
+        "condition": ("view",),
+        "quality": ("fid", "ms-ssim"),
+        "checkpoints": 1,
+        "seed": seed,
+    }
+    sets = [*SETS, f"generator.guidance={guidance}"]
+    plan = make_plan(read_recipe(registry, asked, data=str(manifest), sets=sets), registry)
+    place, trained = folder / f"guidance-{guidance}-{seed}", folder / f"guidance-1-{seed}"
+    if place != trained:
+        with working_in(place):
+            open_run(place, plan.identity(), list(plan.generators), resume=True)
+            for part in ("data", "embedder/training", "cells/monai2d/training"):
+                hard_link(trained / part, place / part)
+    run_bench(plan, registry, out=place, device="cpu")
+
+
+def looks(place):
+    """Return the share of the samples of each view that the classifier gives that view."""
+    (data,) = (place / "data").glob("*.h5")
+    result = read_result(place / "cells" / "monai2d" / "result.json")
+    validation, training = (StoredImages(data, split) for split in ("validation", "training"))
+    made = open_images(place / "cells" / "monai2d" / "synthetic" / f"{result.last.label}.h5")
+    known, views = pixels(validation), validation.conditions[:, 0].numpy()
+
+    def right(images):
+        near = np.argsort(-pixels(images) @ known.T, axis=1)[:, :NEIGHBOURS]
+        said, own = views[near].mean(1) > 0.5, images.conditions[:, 0].numpy()
+        return [float((said[own == code] == code).mean()) for code in range(len(VIEWS))]
+
+    return right(made), right(training)
+
+
+def pixels(images):
+    """Return images as rows of length 1 without their mean, so that a product is a correlation."""
+    rows = images.read(range(len(images))).flatten(1).numpy().astype(np.float64)
+    rows -= rows.mean(1, keepdims=True)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def percent(value):
+    return f"{100 * value:.0f}"
+
+
+def table(folder):
+    """Print a row for each run and view."""
+    print(
+        "| guidance | seed | view | looks it, % (real: %) | copy rate, % (95 % interval) "
+        "| exposed | FID | MS-SSIM |\n|---|---|---|---|---|---|---|---|"
+    )
+    for path in sorted(folder.glob("guidance-*/cells/monai2d/result.json")):
+        result = read_result(path)
+        guidance = result.components.generator.config["guidance"]
+        seen, real = looks(path.parents[2])
+        for code, found in enumerate(result.last.by_condition):
+            rate, exposed = found.copy_rate, found.exposed
+            quality = [found.quality.get(name) for name in ("fid[ntxent2d]", "ms-ssim")]
+            spans = [
+                f"{q.estimate:.3g} ({q.low:.3g} to {q.high:.3g})" if q else "-" for q in quality
+            ]
+            print(
+                f"| {guidance:g} | {result.seed} | {found.value} | {percent(seen[code])} "
+                f"({percent(real[code])}) | {percent(rate.estimate)} ({percent(rate.low)} to "
+                f"{percent(rate.high)}) | {exposed.low} to {exposed.high} of {exposed.of} | "
+                f"{' | '.join(spans)} |"
+            )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs/conditions"))
+    parser.add_argument("--table", action="store_true", help="print what is finished, run nothing")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        registry = open_registry()
+        for seed in range(arguments.seeds):
+            for guidance in sorted({1.0, *arguments.guidance}):
+                run(seed, f"{guidance:g}", arguments.out, registry)
+    table(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
