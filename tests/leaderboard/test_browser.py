@@ -133,6 +133,19 @@ def test_rank_and_generator_stay_in_view_and_no_cell_has_five_lines(browser, wid
     assert browser.evaluate(TALLEST) <= 4
 
 
+def test_a_table_with_folded_quality_fits_on_a_sheet(browser, wide):
+    wide(1016)  # A4 on its side, less the margins
+    browser.evaluate("location.hash = ''")
+    browser.expect("document.querySelector('input[name=quality]').checked", False)
+    browser("Emulation.setEmulatedMedia", media="print")
+    ends = "[...document.querySelectorAll('table.board')].map(t => t.getBoundingClientRect().right)"
+    assert max(browser.evaluate(ends)) <= 1016
+    assert (
+        browser.evaluate("getComputedStyle(document.querySelector('.filters')).display") == "none"
+    )
+    browser("Emulation.setEmulatedMedia", media="")
+
+
 BRIGHTNESS = (
     "(() => { const light = c => { const [r, g, b] = c.match(/[\\d.]+/g);"
     "return (0.3 * r + 0.6 * g + 0.1 * b) / 255; };"
