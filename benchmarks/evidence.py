@@ -7,6 +7,7 @@ should be at most 5 % are shown with the runs they rest on.
     python benchmarks/evidence.py null --runs 200            # nothing memorized, sizes V and M
     python benchmarks/evidence.py copies --runs 200          # 1, 3, 15 copies and 10 %
     python benchmarks/evidence.py unlike --runs 200          # bland generators, other sites
+    python benchmarks/evidence.py rare --runs 200            # a kind that no validation patient is
     python benchmarks/evidence.py harder --runs 200          # copies harder than the planted ones
 
 Prints a Markdown table; `--workers` processes share the runs.
@@ -28,6 +29,7 @@ from memtk.evaluation import (
     Levels,
     Patients,
     PlantedSimilarity,
+    TrainingSearch,
     calibrate,
     evaluate,
     self_test,
@@ -49,6 +51,9 @@ class Case:
         bland: axes from this one on are shrunk to a half in the synthetic images; None: none.
         site: by how many standard deviations another site is shifted.
         whose: of the other site: "" nobody, "validation", "half" of training and synthetic images.
+        kind: patients of a rare kind that is very alike, among the training patients; 5 new ones
+            are among the synthetic images, and no validation patient is of it.
+        directions: in which that kind varies.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Case:
     site: float = 0.0
     whose: str = ""
     n: int = 200
+    kind: int = 0
+    directions: int = D
 
 
 def copied(rng: np.random.Generator, rows: np.ndarray, noise: float) -> np.ndarray:
@@ -83,6 +90,11 @@ def draw(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         made[case.m // 2 :] += away
     if case.bland is not None:
         made[:, case.bland :] *= 0.5
+    if case.kind:
+        centre, basis = rng.normal(size=D), np.linalg.qr(rng.normal(size=(D, case.directions)))[0]
+        own = rng.normal(size=(case.kind + 5, case.directions)) @ basis.T
+        own = centre + 0.1 * (D / case.directions) ** 0.5 * own
+        train[: case.kind], made[-5:] = own[5:], own[:5]
     source = rng.choice(case.n, case.copies, replace=case.copies > case.n)
     made[: case.copies] = copied(rng, train[source], case.noise)
     return train, val, made, source
@@ -104,7 +116,10 @@ def run(case: Case, seed: int) -> dict[str, float]:
         open_registry().load("similarity", "pearson")(),
     )
     near = search(copies, train, similarity).queries
-    plants = PlantedSimilarity(planted, {MIXED: (near.similarity, near.index)}, given=copies)
+    seen = TrainingSearch(train, np.arange(case.n), similarity)
+    second = seen.second(copies, near.index, "planted copies")
+    nearest = {MIXED: (near.similarity, near.index)}
+    plants = PlantedSimilarity(planted, nearest, {MIXED: second}, given=copies)
     sets = EmbeddedSets(train, val, made)
     alike = energy_test(centred(train), centred(val), seed=seed)
     calibration = calibrate(sets, similarity, Patients(population=alike), plants, seed=seed)
@@ -120,7 +135,11 @@ def run(case: Case, seed: int) -> dict[str, float]:
         "pass": said.outcome == "pass",
         "fail": said.outcome == "fail",
         "false sure": bool((a["copies_sure"] & ~truth).any()),
+        "patient falsely sure": bool(np.delete(a["exposure_patient_sure"], source).any()),
         "false share": (named & ~truth).sum() / max(named.sum(), 1),
+        "sure right": float((a["copies_sure"][: case.copies] & right).mean())
+        if case.copies
+        else np.nan,
         "named right": float((named[: case.copies] & right).mean()) if case.copies else np.nan,
         "copies L wrong": e.copies.at_least > case.copies,
         "exposed L wrong": e.exposed.low > exposed,
@@ -153,6 +172,11 @@ def cases(which: str, quick: bool) -> Iterator[Case]:
             )
             yield Case(f"two sites, {shift} sd", 100, 240, site=shift, whose="half")
         yield Case("bland from axis 8, 10 % copies", 100, 240, 24, bland=8)
+    if which == "rare":
+        for kind, directions in ((10, D), (4, D), (10, 8), (10, 3), (4, 3)):
+            for v, m in ((100, 240), (40, 140)):
+                name = f"{kind} of a kind that varies in {directions} directions"
+                yield Case(name, v, m, kind=kind, directions=directions)
     if which == "harder":
         for noise in (0.3, 1.2, 1.6, 2.0):
             for share in (0.05, 0.1, 0.2):
@@ -165,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("which", choices=("null", "copies", "unlike", "harder"))
+    parser.add_argument("which", choices=("null", "copies", "unlike", "rare", "harder"))
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one size: V = 100, M = 240")

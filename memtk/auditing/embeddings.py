@@ -18,7 +18,7 @@ from memtk.components import ConfiguredComponent, find_component
 from memtk.errors import UserError
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import RunFolder
-from memtk.evaluation.detector import EmbeddedSets
+from memtk.evaluation.detector import EmbeddedSets, TrainingSearch
 from memtk.evaluation.evaluate import evaluate
 from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
@@ -29,6 +29,7 @@ from memtk.evaluation.selftest import self_test
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Levels, Similarity
 from memtk.memorization import energy_test, search
+from memtk.memorization.patients import owners as patient_numbers
 from memtk.noise import derive
 from memtk.registry import Entry, Registry
 from memtk.report import build_audit_report
@@ -263,7 +264,10 @@ def _planted(
     if plan.exposure and origin is not None and np.array_equal(origin, source):
         seen = other.labels["planted"][chosen]
     nearest = {MIXED: (near.similarity, near.index)}
-    return PlantedSimilarity(source[chosen], nearest, given=seen), notes
+    whose = patient_numbers(owners, len(given.sets["training"]), "training images")
+    among = TrainingSearch(given.sets["training"], whose, similarity)
+    second = {MIXED: among.second(copies[chosen], near.index, "planted copies")}
+    return PlantedSimilarity(source[chosen], nearest, second, given=seen), notes
 
 
 def _counts(given: GivenEmbeddings) -> dict[str, Counts]:

@@ -16,7 +16,7 @@ from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
 from memtk.interfaces import Images
-from memtk.memorization.withhold import Drop
+from memtk.memorization.withhold import Drop, below
 from memtk.results import read_arrays
 
 
@@ -56,7 +56,7 @@ class Screen:
         arrays = self._arrays
         gone = arrays["copies_flagged"].astype(bool)
         if self.drop == "alpha":
-            gone = gone | (arrays["copies_p"] <= self.alpha)
+            gone = gone | below(arrays, "copies", self.alpha)
         near = arrays["synthetic_train"][gone]  # not what the exposure alone took away
         return float(near.min()) if len(near) else np.inf
 

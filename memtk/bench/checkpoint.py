@@ -248,6 +248,7 @@ class CheckpointEvaluator:
                 seed,
                 quality_of_part(self._plan.quality, seen, images, name),
             )
+        same = identical_images(self._training, synthetic)
         checkpoint = Checkpoint(
             step=weights.step,
             n_synthetic=len(synthetic),
@@ -256,12 +257,13 @@ class CheckpointEvaluator:
             quality=quality,
             measure_info=measured,
             by_condition=parts,
+            identical_images=int(same.sum()),
             reevaluated=label == CHOSEN,
         )
         if devices.is_main:
             if selftest:
                 write_record(tested, selftest)
-            write_arrays(arrays, label, found.arrays)
+            write_arrays(arrays, label, found.arrays | {IDENTICAL: same})
             write_checkpoint(done, checkpoint)
         devices.wait()
         return checkpoint, selftest

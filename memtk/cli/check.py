@@ -105,7 +105,8 @@ class _Population:
         own = {s: [x for x in samples if x.split == s] for s in ("training", "validation")}
         self._rows = {x: row for group in own.values() for row, x in enumerate(group)}
         training, validation = ([x.patient for x in group] for group in own.values())
-        self._gatherer = PopulationGatherer(training, validation)
+        mine, theirs = ([x.stratum for x in group] for group in own.values())
+        self._gatherer = PopulationGatherer(training, validation, strata=(mine, theirs))
 
     def add(self, sample: Sample, voxels: np.ndarray) -> None:
         if self._gatherer is not None and sample in self._rows:

@@ -1,7 +1,7 @@
 """One synthetic set evaluated: what bench, audit, self-test and study have in common."""
 
 from memtk.evaluation.calibration import CONFIDENCE, Calibration, Patients, calibrate
-from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets
+from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets, TrainingSearch
 from memtk.evaluation.evaluate import Evaluation, evaluate, neighbours
 from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test, with_likeness
@@ -28,6 +28,7 @@ __all__ = [
     "PlantedImages",
     "PlantedSimilarity",
     "Plants",
+    "TrainingSearch",
     "apply_protocols",
     "calibrate",
     "evaluate",

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from memtk.data.images import MemoryImages, StoredImages
-from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
+from memtk.evaluation.detector import EmbeddedSets, TrainingSearch, nearest_both_ways
 from memtk.evaluation.planted import PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test
+from memtk.evaluation.sides import margin_reference
 from memtk.evaluation.statistics import Groups
 from memtk.interfaces import Similarity
-from memtk.memorization import Exchangeability, Search, cutoff
-from memtk.memorization.patients import numbered
+from memtk.memorization import Exchangeability, Search, Source, cutoff
+from memtk.memorization.patients import numbered, owners
 from memtk.noise import derive
 from memtk.results import has_arrays, read_arrays, write_arrays
 from memtk.training.devices import Devices
@@ -64,7 +65,8 @@ class Calibration:
         similarity: of two rows.
         patients: of the training and validation images.
         arrays: "train_validation" (N,) and "validation_train" (V,), the similarity of each image to
-            its nearest of the other set, float64; with "_index" which one that is, int64.
+            its nearest of the other set, float64; with "_index" which one that is, int64; and
+            those of `margin_arrays`.
         planted: what the detector sees of planted copies; None if none were made.
         seed: of the resampling of the validation patients, the same for every synthetic set.
     """
@@ -87,6 +89,11 @@ class Calibration:
             return None
         mine, theirs = numbered(*self.patients.strata)
         return mine, theirs
+
+    @property
+    def margins(self) -> tuple[np.ndarray, np.ndarray]:
+        """What margins are compared with; see `memtk.memorization.margin_p_values`."""
+        return margin_reference(self.arrays, self.patients.validation)
 
     def kept(self) -> dict[str, np.ndarray]:
         """Return the arrays, with all that protocols need beside them.
@@ -137,18 +144,22 @@ def calibrate(
         seed: of the run.
         kept: the file in the run folder where the outcome is kept, and read if it is there.
     """
+    arrays: dict[str, np.ndarray] = {}
     if kept is not None and has_arrays(kept, "neighbours"):
         arrays = read_arrays(kept, "neighbours")
-    else:
+    if "others" not in arrays:
         names = ("training images", "validation images")
         found = nearest_both_ways(devices, real.training, real.validation, similarity, names=names)
         arrays = flat("train", "validation", found)
+        among = training_search(real, similarity, patients, devices)
+        arrays |= margin_arrays(among, real.validation, arrays["validation_train_index"], seed)
         _keep(kept, "neighbours", arrays, devices)
     if isinstance(planted, Plants):
         if kept is not None and has_arrays(kept, "planted"):
             planted = planted.known(read_arrays(kept, "planted"))
         else:
-            planted = planted.measure(real.detector, real.training, similarity)
+            among = training_search(real, similarity, patients, devices)
+            planted = planted.measure(real.detector, among)
             _keep(kept, "planted", planted.arrays(), devices)
     return Calibration(similarity, patients, arrays, planted, derive(seed, "tail"))
 
@@ -162,6 +173,44 @@ def flat(a: str, b: str, found: Search, prefix: str = "") -> dict[str, np.ndarra
         if side.above is not None:
             arrays[f"{prefix}{name}_above"] = side.above
     return arrays
+
+
+def training_search(
+    sets: EmbeddedSets, similarity: Similarity, patients: Patients, devices: Devices | None
+) -> TrainingSearch:
+    """Return the search of the training images for the nearest of another patient.
+
+    Raises:
+        UserError: if there is not one patient for each training image.
+    """
+    people = owners(patients.training, len(sets.training), "training images")
+    return TrainingSearch(sets.training, people, similarity, devices)
+
+
+def margin_arrays(
+    among: TrainingSearch, validation: Source, nearest: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Return how near strangers, and training patients, are to a second training patient.
+
+    "validation_train_second" (V,) is the similarity of each validation image to the nearest
+    training image of another patient than the nearest one's. Of up to 1,000 training patients P,
+    "others" (P,) is the similarity of an image to the nearest one of another patient, and
+    "others_second" (P,) that to the nearest of a third. See
+    `memtk.memorization.margin_p_values`.
+
+    Args:
+        among: the training images.
+        validation: (V, D).
+        nearest: the index of the training image nearest to each, (V,).
+        seed: of the draw.
+    """
+    second = among.second(validation, nearest, "validation images")
+    near, third = among.among_themselves(derive(seed, "margins"))
+    return {
+        "validation_train_second": second,
+        "others": near,
+        "others_second": third,
+    }
 
 
 def _keep(

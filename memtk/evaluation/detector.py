@@ -24,6 +24,9 @@ from memtk.training.loop import Training, train
 FEW = 4
 """Sets of images up to which each has a progress bar of its own."""
 
+MOST = 1000
+"""Training patients whose nearest others are looked for, drawn at random of more."""
+
 
 class Detector:
     """An embedder trained on one set of images.
@@ -209,9 +212,98 @@ def nearest_both_ways(
     Args:
         devices: of the run, whose processes share the work; None: the CPU of this process.
     """
-    execution = Execution()
-    if devices is not None:
-        execution = Execution(devices.device, devices.rank, devices.world, devices.collect)
     return search(
-        queries, references, similarity, threshold=threshold, names=names, execution=execution
+        queries,
+        references,
+        similarity,
+        threshold=threshold,
+        names=names,
+        execution=_execution(devices),
     )
+
+
+def _execution(devices: Devices | None) -> Execution:
+    if devices is None:
+        return Execution()
+    return Execution(devices.device, devices.rank, devices.world, devices.collect)
+
+
+@dataclass(frozen=True)
+class TrainingSearch:
+    """Searches the training images for the nearest of another patient.
+
+    Args:
+        training: (N, D), or the images themselves.
+        owner: the patient of each as a number, (N,).
+        similarity: of two rows.
+        devices: that search; None: the CPU of this process.
+    """
+
+    training: Source
+    owner: np.ndarray
+    similarity: Similarity
+    devices: Devices | None = None
+
+    def second(self, queries: Source, nearest: np.ndarray, name: str) -> np.ndarray:
+        """Return the similarity to the nearest training image of the second nearest patient.
+
+        Args:
+            queries: (Q, D).
+            nearest: the index of the nearest training image of each, (Q,).
+            name: what they are, in the plural.
+
+        Returns:
+            (Q,); -inf where there is one training patient.
+        """
+        return self._others(queries, self.training, (self.owner[nearest], self.owner), name)[0]
+
+    def among_themselves(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same two similarities of training patients among the other ones, (P,) each.
+
+        Of up to `MOST` patients drawn at random; one image of each patient is looked at. Empty
+        where there are no three patients.
+        """
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(self.owner))
+        one = np.sort(order[np.unique(self.owner[order], return_index=True)[1]])
+        if len(one) < 3:
+            return np.zeros(0), np.zeros(0)
+        some = np.sort(rng.choice(one, MOST, replace=False)) if len(one) > MOST else one
+        all_of_them = self.training if len(one) == len(self.owner) else _Rows(self.training, one)
+        people = self.owner[some], self.owner[one]
+        queries = _Rows(self.training, some)
+        return self._others(queries, all_of_them, people, "training images", 2)
+
+    def _others(
+        self,
+        queries: Source,
+        references: Source,
+        people: tuple[np.ndarray, np.ndarray],
+        name: str,
+        top: int = 1,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the similarity to the nearest image of another patient, and to the top-th."""
+        found = search(
+            queries,
+            references,
+            self.similarity,
+            top=top,
+            patients=(people[0].tolist(), people[1].tolist()),
+            names=(name, "training images"),
+            execution=_execution(self.devices),
+        ).queries.top_similarity
+        return found[:, 0], found[:, -1]
+
+
+class _Rows:
+    """Some rows of a set, at indices (n,), read slice by slice."""
+
+    def __init__(self, source: Source, rows: np.ndarray) -> None:
+        self._source, self._rows = source, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        rows = self._rows[where].tolist()
+        return np.concatenate([np.asarray(self._source[i : i + 1]) for i in rows])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from memtk.errors import UserError
-from memtk.evaluation.calibration import Calibration, flat
+from memtk.evaluation.calibration import Calibration, flat, margin_arrays, training_search
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED
 from memtk.evaluation.protocols import apply_protocols
@@ -98,9 +98,13 @@ def neighbours(
     train_validation, validation_train, train_synthetic, synthetic_train with their _index, the
     latter two with _above. From that of the exposure, if there: exposure_train_synthetic,
     exposure_synthetic_train, exposure_validation_synthetic, exposure_synthetic_validation with
-    their _index; "exposure_planted" (K,), what train_synthetic would be of the training images that
-    copies were planted of, were these among the synthetic images. And what `Calibration.kept` has
-    beside them.
+    their _index. "synthetic_train_second" (M,) is the similarity of each synthetic image to the
+    nearest training image of another patient than the nearest one's;
+    "exposure_train_synthetic_second" (N,) that of the synthetic image nearest to each training
+    image to the nearest one of another patient than that image's; "exposure_validation_train" (V,)
+    and the others of `margin_arrays` stand beside it with "exposure_" in front. "exposure_planted"
+    (K,), what train_synthetic would be of the training images that copies were planted of, were
+    these among the synthetic images. And what `Calibration.kept` has beside them.
     """
     people = calibration.patients.training
     if len(people) not in (0, len(copies.training)):
@@ -122,6 +126,11 @@ def neighbours(
 
     made = nearest(copies, "training", calibration.tau)
     arrays = {**calibration.kept(), **flat("train", "synthetic", made)}
+    assert copies.synthetic is not None
+    among = training_search(copies, calibration.similarity, calibration.patients, devices)
+    arrays["synthetic_train_second"] = among.second(
+        copies.synthetic, made.references.index, "synthetic images"
+    )
     if exposure is None:
         return arrays
     same = calibration.similarity.space == "image" or exposure is copies
@@ -130,8 +139,46 @@ def neighbours(
     seen = Search(replace(seen.queries, above=None), replace(seen.references, above=None))
     arrays |= flat("train", "synthetic", seen, "exposure_")
     arrays |= flat("validation", "synthetic", unseen, "exposure_")
+    arrays |= _exposure_margins(exposure, calibration, arrays, devices, same=same)
     planted = calibration.planted
     if planted is not None and (back := planted.to_sources(exposure, calibration.similarity)):
         source = arrays["exposure_train_synthetic"][planted.sources]
         arrays["exposure_planted"] = np.maximum(source, back[MIXED])
     return arrays
+
+
+def _exposure_margins(
+    sets: EmbeddedSets,
+    calibration: Calibration,
+    arrays: Mapping[str, np.ndarray],
+    devices: Devices | None,
+    *,
+    same: bool,
+) -> dict[str, np.ndarray]:
+    """Return how near training images and strangers come to a second training patient.
+
+    Args:
+        sets: in the eyes of the embedder of the exposure.
+        arrays: of the searches.
+        same: whether the copies were looked for with the same eyes.
+    """
+    assert sets.synthetic is not None
+    similarity, names = calibration.similarity, ("validation images", "training images")
+    among = training_search(sets, similarity, calibration.patients, devices)
+    nearest = arrays["exposure_synthetic_train_index"]
+    if same:
+        margins = ("validation_train", "validation_train_second", "others", "others_second")
+        found, second = {name: arrays[name] for name in margins}, arrays["synthetic_train_second"]
+    else:
+        near = nearest_both_ways(
+            devices, sets.validation, sets.training, similarity, names=names
+        ).queries
+        found = margin_arrays(among, sets.validation, near.index, calibration.seed)
+        found["validation_train"] = near.similarity
+        second = among.second(sets.synthetic, nearest, "synthetic images")
+    shown = arrays["exposure_train_synthetic_index"]  # the synthetic image of each, (N,)
+    own = among.owner == among.owner[nearest[shown]]
+    other = np.where(own, second[shown], arrays["exposure_synthetic_train"][shown])
+    return {f"exposure_{k}": v for k, v in found.items()} | {
+        "exposure_train_synthetic_second": other
+    }

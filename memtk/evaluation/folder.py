@@ -13,7 +13,7 @@ from typing import Any
 from memtk.errors import UserError
 from memtk.files import write_text
 from memtk.folders import claim, kind_of, remove, sweep
-from memtk.results import RunFile, read_run_file, write_run_file
+from memtk.results import RunFile, kept_verdict, read_run_file, write_run_file
 
 _CONTENTS = (
     *("timing.json", "key", "data", "embedder", "extractor", "exposure", "cells", "arrays.h5"),
@@ -58,7 +58,7 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
         folder: held by `memtk.folders.working_in`.
         identity: all that the numbers depend on, `Plan.identity()`.
         cells: the names of its cells.
-        resume: False throws away what is there.
+        resume: False throws away what is there, but for the first verdict on the same images.
 
     Raises:
         UserError: if it holds another run, naming what differs, or things that memtk did not write.
@@ -76,9 +76,10 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
             with suppress(OSError):  # runs of older versions; a file system without modes
                 (folder / "key").chmod(0o600)
             return  # and what was refused before any work is forgotten
+    first = kept_verdict(folder, identity) if (folder / "run.json").exists() else None
     remove(folder, _CONTENTS)  # run.json last: without it, nothing here is taken for a run's
     write_text(folder / "key", _new_key(folder), private=True)
-    write_run_file(folder, RunFile(recipe=dict(identity), cells=cells))
+    write_run_file(folder, RunFile(recipe=dict(identity), cells=cells, first_verdict=first))
 
 
 def _new_key(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from memtk.evaluation.context import Computation
-from memtk.evaluation.detector import Detector, EmbeddedSets, nearest_both_ways, sources_of
+from memtk.evaluation.detector import (
+    Detector,
+    EmbeddedSets,
+    TrainingSearch,
+    nearest_both_ways,
+    sources_of,
+)
 from memtk.imaging.planted import PLANTS, Plant, mixed
 from memtk.interfaces import Images, ImageSpec, PatientImages, Similarity
 from memtk.memorization import Source, pairwise
@@ -83,6 +89,8 @@ class PlantedSimilarity:
         nearest: by label of the set, the similarity of each copy to its nearest training image and
             the index of that image, (K,) and (K,). `MIXED` is what the sensitivity is measured
             with.
+        second: by the same labels, the similarity of each copy to the nearest training image of
+            another patient, (K,); empty where that is not known.
         sets: by kind and strength, `MIXED` last; empty where embeddings of copies were given.
         given: those embeddings as the embedder of the exposure sees them, (K, D); None without.
         rows: which images of `sets` these are, where some are left out, (K,); None: all.
@@ -91,6 +99,7 @@ class PlantedSimilarity:
 
     sources: np.ndarray
     nearest: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    second: Mapping[str, np.ndarray] = field(default_factory=dict)
     sets: tuple[PlantSet, ...] = ()
     name: str = "planted copies"
     given: np.ndarray | None = None
@@ -106,7 +115,7 @@ class PlantedSimilarity:
         arrays = {"source": self.sources}
         for label, (similarity, index) in self.nearest.items():
             arrays[f"{label}, similarity"], arrays[f"{label}, index"] = similarity, index
-        return arrays
+        return arrays | {f"{label}, second": near for label, near in self.second.items()}
 
     def to_sources(self, seen: EmbeddedSets, similarity: Similarity) -> dict[str, np.ndarray]:
         """Return the similarity of each copied image to its copy by the set's label, (K,).
@@ -133,7 +142,9 @@ class PlantedSimilarity:
     def left(self, rows: np.ndarray) -> PlantedSimilarity:
         """Return some of the copies, by their place in `sources`."""
         nearest = {k: (near[rows], which[rows]) for k, (near, which) in self.nearest.items()}
-        return replace(self, sources=self.sources[rows], nearest=nearest, rows=rows)
+        second = {label: near[rows] for label, near in self.second.items()}
+        sources = self.sources[rows]
+        return replace(self, sources=sources, nearest=nearest, second=second, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -157,30 +168,28 @@ class Plants:
     reconstruct: Callable[[Tensor], Tensor] | None = None
     name: str = "planted copies"
 
-    def measure(
-        self, detector: Detector | None, training: Source, similarity: Similarity
-    ) -> PlantedSimilarity:
+    def measure(self, detector: Detector | None, among: TrainingSearch) -> PlantedSimilarity:
         """Plant the copies and find the training image nearest to each.
 
         Args:
             detector: the embedder that saw the training images; None in image space.
-            training: the training images as it sees them, (N, D).
-            similarity: of two rows.
+            among: the training images as it sees them.
         """
         sources = self._sources()
         sets = self._sets(sources)
         seen = sources_of(detector, {s.label: s.images for s in sets}, self.name)
-        nearest = {}
+        nearest, second = {}, {}
         for plant in sets:
             found = nearest_both_ways(
-                self.context.devices,
+                among.devices,
                 seen[plant.label],
-                training,
-                similarity,
+                among.training,
+                among.similarity,
                 names=("planted copies", "training"),
             ).queries
             nearest[plant.label] = (found.similarity, found.index)
-        return PlantedSimilarity(sources, nearest, sets, self.name)
+            second[plant.label] = among.second(seen[plant.label], found.index, "planted copies")
+        return PlantedSimilarity(sources, nearest, second, sets, self.name)
 
     def known(self, arrays: Mapping[str, np.ndarray]) -> PlantedSimilarity:
         """Return what an earlier call of `measure` found, from its `PlantedSimilarity.arrays`."""
@@ -188,7 +197,9 @@ class Plants:
         nearest = {
             s.label: (arrays[f"{s.label}, similarity"], arrays[f"{s.label}, index"]) for s in sets
         }
-        return PlantedSimilarity(arrays["source"], nearest, sets, self.name)
+        names = {s.label: f"{s.label}, second" for s in sets}
+        second = {label: arrays[name] for label, name in names.items() if name in arrays}
+        return PlantedSimilarity(arrays["source"], nearest, second, sets, self.name)
 
     def _sources(self) -> np.ndarray:
         rng = np.random.default_rng(self.context.seed("planted", "sources"))

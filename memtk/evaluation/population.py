@@ -53,13 +53,35 @@ def population_test(
         getattr(images, "patients", ()) or range(len(images)) for images in (training, validation)
     ]
     drawn, names = drawn_images(people[0], people[1], seed), strata or ((), ())
-    sides: list[dict[Hashable, np.ndarray]] = []
-    for images, chosen, own in zip((training, validation), drawn, names, strict=True):
-        rows = _reduced(images, chosen)
-        which = np.array([own[i] if len(own) else "" for i in chosen])
-        sides.append({name: rows[which == name] for name in np.unique(which).tolist()})
-    both = [name for name in sides[0] if name in sides[1]]
-    return smallest([_test(sides[0][name], sides[1][name], seed) for name in both])
+    mine, theirs = (
+        _reduced(images, chosen)
+        for images, chosen in zip((training, validation), drawn, strict=True)
+    )
+    own = [_some(names[side], drawn[side]) for side in (0, 1)]
+    return _test_within(mine, theirs, (own[0], own[1]), seed)
+
+
+def _some(strata: Sequence[Hashable], chosen: Sequence[int]) -> list[Hashable]:
+    """Return the stratum of each chosen image: all have one where there are none."""
+    return [strata[i] if len(strata) else "" for i in chosen]
+
+
+def _test_within(
+    mine: np.ndarray,
+    theirs: np.ndarray,
+    strata: tuple[Sequence[Hashable], Sequence[Hashable]],
+    seed: int,
+) -> Exchangeability:
+    """Test rows (n, F) and (m, F) of one image a patient within their strata, (n,) and (m,)."""
+    both = [name for name in dict.fromkeys(strata[0]) if name in strata[1]]
+    sides = [
+        [
+            rows[[own == name for own in names]]
+            for rows, names in zip((mine, theirs), strata, strict=True)
+        ]
+        for name in both
+    ]
+    return smallest([_test(first, second, seed) for first, second in sides])
 
 
 def with_likeness(
@@ -117,33 +139,47 @@ def _one_each(patients: Sequence[Hashable], rng: np.random.Generator) -> list[in
 class PopulationGatherer:
     """Does the same test on images that are read one after the other, once.
 
+    Args:
+        training: the patient of each image.
+        validation: likewise.
+        seed: of the images and permutations.
+        strata: see `population_test`.
+
     >>> gatherer = PopulationGatherer(["a"] * 2 + ["b"], ["c"])
     >>> gatherer.test() is None  # none was read
     True
     """
 
     def __init__(
-        self, training: Sequence[Hashable], validation: Sequence[Hashable], seed: int = 0
+        self,
+        training: Sequence[Hashable],
+        validation: Sequence[Hashable],
+        seed: int = 0,
+        strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
     ) -> None:
-        self._seed = seed
+        self._seed, self._strata = seed, strata or ((), ())
         chosen = drawn_images(training, validation, seed)
         self._chosen = dict(zip(("training", "validation"), map(set, chosen), strict=True))
-        self._found: dict[str, list[np.ndarray]] = {split: [] for split in self._chosen}
+        self._found: dict[str, dict[int, np.ndarray]] = {split: {} for split in self._chosen}
 
     def add(self, split: str, row: int, voxels: np.ndarray) -> None:
         """Take the image (C, *S) that is the `row`-th of its split."""
         if row in self._chosen.get(split, ()):
             x = torch.from_numpy(np.ascontiguousarray(voxels, dtype=np.float32))[None]
-            self._found[split].append(_described(x)[0].numpy())
+            self._found[split][row] = _described(x)[0].numpy()
 
     def test(self) -> Exchangeability | None:
         """Return the test; None where an image is missing, or they differ in size."""
-        sizes = {len(x) for found in self._found.values() for x in found}
+        sizes = {len(x) for found in self._found.values() for x in found.values()}
         there = all(len(self._found[s]) == len(chosen) for s, chosen in self._chosen.items())
         if len(sizes) != 1 or not there or not all(self._chosen.values()):
             return None
-        mine, theirs = (np.stack(found) for found in self._found.values())
-        return _test(mine, theirs, self._seed)
+        mine, theirs = (np.stack(list(found.values())) for found in self._found.values())
+        own = [
+            _some(strata, list(self._found[s]))
+            for s, strata in zip(self._found, self._strata, strict=True)
+        ]
+        return _test_within(mine, theirs, (own[0], own[1]), self._seed)
 
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:

@@ -17,6 +17,7 @@ from memtk.memorization import (
     PlantedExposure,
     PlantedScore,
     Share,
+    margin_p_values,
     score_planted,
     share,
     specificity,
@@ -83,7 +84,11 @@ def self_test(
         if not tested:
             return None
         strangers = PatientGroup(validation, calibration.patients.validation)
-        p = tail_test(PatientGroup(planted.nearest[label][0]), strangers, seed=calibration.seed).p
+        copies, seed, alone = PatientGroup(planted.nearest[label][0]), calibration.seed, None
+        if label in planted.second:
+            margins = (copies, planted.second[label])
+            alone = margin_p_values(margins, calibration.margins, seed=seed)
+        p = tail_test(copies, strangers, margin_p=alone, seed=seed).sure_p
         return _rate(share(p <= SURE / tested, levels.confidence))
 
     return SelfTest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,11 +14,12 @@ from memtk.memorization import (
     PatientGroup,
     TailTest,
     at_least,
-    benjamini_hochberg,
     holm,
+    margin_p_values,
     tail_test,
 )
-from memtk.memorization.tail import Model
+from memtk.memorization.patients import owners
+from memtk.memorization.tail import Model, either
 from memtk.results import Named
 
 SURE = 0.05
@@ -93,6 +95,7 @@ def side_of(
     levels: Levels,
     seed: int = 0,
     strata: tuple[np.ndarray, np.ndarray] | None = None,
+    margin_p: np.ndarray | None = None,
 ) -> Side:
     """Test units against strangers, or those of each stratum against the strangers of the same.
 
@@ -114,7 +117,7 @@ def side_of(
             compared with is not said.
     """
     if strata is None:
-        test = tail_test(tested, strangers, levels=(SURE, levels.fdr), seed=seed)
+        test = tail_test(tested, strangers, margin_p=margin_p, levels=(SURE, levels.fdr), seed=seed)
         return Side(test, at_least(tested, strangers, confidence=levels.confidence, seed=seed))
     first = np.unique(tested.owner, return_index=True)[1]
     mine = strata[0][first]  # of each unit, (T,)
@@ -126,6 +129,7 @@ def side_of(
     names = np.unique(mine).tolist()
     confidence = 1 - (1 - levels.confidence) / len(names)
     p, least = np.ones(len(first)), np.zeros(len(first), dtype=np.int64)
+    rank_p = np.ones(len(first))
     parts: list[TailTest] = []
     alone = 0
     for name in names:
@@ -138,11 +142,12 @@ def side_of(
         unseen = PatientGroup(strangers.similarity[others], strangers.owner[others].tolist())
         test = tail_test(group, unseen, seed=seed)
         where = np.array(test.names)  # the units in the order of the test
-        p[where] = test.p
+        p[where], rank_p[where] = test.p, test.rank_p
         found = at_least(group, unseen, confidence=confidence, seed=seed)
         steps = np.diff(found.of_top, prepend=0)  # what each more adds to the count of its stratum
         least[where[found.order]] = steps
         parts.append(test)
+    sure_p = p if margin_p is None else np.maximum(p, margin_p)
     order = np.lexsort((-tested.largest(), p))
     of_top = np.cumsum(least[order])
     models: tuple[Model, ...] = ("gumbel", "pareto", "ranks")
@@ -154,8 +159,10 @@ def side_of(
     return Side(
         TailTest(
             p=p,
-            sure=holm(p, SURE),
-            suspect=benjamini_hochberg(p, levels.fdr),
+            rank_p=rank_p,
+            sure_p=sure_p,
+            sure=holm(sure_p, SURE),
+            suspect=either(p, rank_p, levels.fdr),
             names=tested.names,
             model=model,
             check=min(checks, default=None),
@@ -164,6 +171,51 @@ def side_of(
         ),
         AtLeast(int(of_top[-1]), of_top, order, levels.confidence),
     )
+
+
+def margins_of(
+    arrays: Mapping[str, np.ndarray],
+    validation: Sequence[Hashable],
+    tested: PatientGroup,
+    seed: int,
+    *,
+    exposure: bool = False,
+) -> np.ndarray | None:
+    """Return the p-value of the margin of each tested unit, (T,); see `margin_p_values`.
+
+    Of a training image it is that of the synthetic image nearest to it, if that shows its patient.
+
+    Args:
+        arrays: of `neighbours`; None is returned where an older memtk did not look for margins.
+        validation: the patient of each validation image.
+        tested: the synthetic images; or the training images, alone or by patient.
+        seed: of the resampling.
+        exposure: whether training images are tested.
+    """
+    name = "exposure_train_synthetic_second" if exposure else "synthetic_train_second"
+    if name not in arrays:
+        return None
+    reference = margin_reference(arrays, validation, "exposure_" if exposure else "")
+    return margin_p_values((tested, arrays[name]), reference, seed=seed)
+
+
+def margin_reference(
+    arrays: Mapping[str, np.ndarray], validation: Sequence[Hashable], prefix: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the similarities of strangers and training patients to two training patients.
+
+    Args:
+        arrays: with those of `memtk.evaluation.calibration.margin_arrays`.
+        validation: the patient of each validation image; one image of each counts.
+        prefix: "exposure_" for the other embedder.
+    """
+    whose = owners(validation, len(arrays["validation_train"]), "validation images")
+    one = np.unique(whose, return_index=True)[1]
+    near, second = (
+        np.r_[arrays[f"{prefix}validation_train{end}"][one], arrays[f"{prefix}others{end}"]]
+        for end in ("", "_second")
+    )
+    return near, second
 
 
 def levelled(

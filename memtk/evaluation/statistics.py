@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.evaluation.sides import Side, levelled, side_of
+from memtk.evaluation.sides import Side, levelled, margins_of, side_of
 from memtk.interfaces import Levels
 from memtk.memorization import (
     Dar,
@@ -69,10 +69,10 @@ class Tests:
         """What is flagged, by name.
 
         "memorized" (N,) and "copied" (M,) by the reference rule, bool. Of the copies, (M,):
-        "copies_p"; "copies_sure" and "copies_flagged" (sure or suspect), bool; "copies_near", what
-        would be flagged if all were comparable; "copies_at_least", how many of it and the more
-        alike ones are copies. With an exposure side the same of the
-        training images, "exposure_...", (N,), and of the patient of each, "exposure_patient_...".
+        "copies_p", "copies_rank_p"; "copies_sure" and "copies_flagged" (sure or suspect), bool;
+        "copies_near", what would be flagged if all were comparable; "copies_at_least", how many of
+        it and the more alike ones are copies. With an exposure side the same of the training
+        images, "exposure_...", (N,), and of the patient of each, "exposure_patient_...".
         """
         flags = {"memorized": self.dar.memorized, "copied": self.dar.copies}
         flags |= _flags("copies", self.copies) | {"copies_near": self.before["copies"]}
@@ -88,6 +88,7 @@ class Tests:
 def _flags(name: str, side: Side) -> dict[str, np.ndarray]:
     return {
         f"{name}_p": side.test.p,
+        f"{name}_rank_p": side.test.rank_p,
         f"{name}_sure": side.test.sure,
         f"{name}_flagged": side.test.suspect | side.test.sure,
         f"{name}_at_least": side.at_least(),
@@ -203,7 +204,8 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     made, back = arrays["train_synthetic"], arrays["synthetic_train"]
     strangers = groups.strangers("validation_train")
     tested = PatientGroup(back, name="synthetic images")
-    copies = side_of(tested, strangers, levels, seed, groups.copy_strata)
+    margin_p = margins_of(arrays, groups.validation, tested, seed)
+    copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin_p)
     exposure = patients = None
     if groups.has_exposure:
         seen, unseen = (
@@ -211,9 +213,11 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
             groups.strangers("exposure_validation_synthetic"),
         )
         alone = PatientGroup(seen, name="training images")
-        exposure = side_of(alone, unseen, levels, seed, groups.strata)
+        margin_p = margins_of(arrays, groups.validation, alone, seed, exposure=True)
+        exposure = side_of(alone, unseen, levels, seed, groups.strata, margin_p)
         people = PatientGroup(seen, groups.training, "training images")
-        patients = side_of(people, unseen, levels, seed, groups.strata)
+        margin_p = margins_of(arrays, groups.validation, people, seed, exposure=True)
+        patients = side_of(people, unseen, levels, seed, groups.strata, margin_p)
         exposure = exposure.counted_by(patients, people.owner)
     found = {"copies": copies, "exposure": exposure, "exposure_patient": patients}
     if patients is not None and not patients.least.count and not patients.test.sure.any():
@@ -351,7 +355,7 @@ def exposed_of(
     if population is not None and population.p <= ALIKE:
         return Exposed(low=0, high=of, of=of)
     level = (1 - levels.confidence) / 4
-    sure = int(holm(patients.test.p, level).sum())
+    sure = int(holm(patients.test.sure_p, level).sum())
     if "exposure_planted" not in groups.arrays:
         return Exposed(low=max(sure, patients.least.count), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)

@@ -67,7 +67,7 @@ from memtk.memorization.selftest import (
     score_planted,
     specificity,
 )
-from memtk.memorization.tail import TailTest, tail_test
+from memtk.memorization.tail import TailTest, margin_p_values, tail_test
 from memtk.memorization.withhold import IDENTICAL, withhold
 
 __all__ = [
@@ -131,6 +131,7 @@ __all__ = [
     "left_out",
     "likelihood_ratios",
     "majority",
+    "margin_p_values",
     "membership",
     "minimum_detectable",
     "p_values",

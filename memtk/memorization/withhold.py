@@ -22,10 +22,10 @@ def withhold(
     """Return which synthetic images are withheld, bool (M,).
 
     Those that are flagged as copies ("flagged"; also where the groups compared are so unlike that
-    nothing is named: an image too many costs little), or all with p <= alpha ("alpha"), which takes
-    about 5 in 100 innocent ones along; those that are identical to a training image; and the
-    nearest synthetic image of each training image that is flagged as exposed, or whose patient is,
-    where the exposure was tested.
+    nothing is named: an image too many costs little), or all with p <= alpha ("alpha"), by the
+    model or by rank, which takes about 5 in 100 innocent ones along; those that are identical to a
+    training image; and the nearest synthetic image of each training image that is flagged as
+    exposed, or whose patient is, where the exposure was tested.
 
     Args:
         arrays: of an evaluation, and `IDENTICAL` if it is known.
@@ -39,11 +39,18 @@ def withhold(
     chosen = arrays.get("copies_near", arrays["copies_flagged"]).astype(bool)  # (M,)
     chosen = chosen | arrays.get(IDENTICAL, np.zeros(len(chosen))).astype(bool)
     if drop == "alpha":
-        chosen = chosen | (arrays["copies_p"] <= alpha)
+        chosen = chosen | below(arrays, "copies", alpha)
     if "exposure_flagged" in arrays:
         exposed = arrays.get("exposure_near", arrays["exposure_flagged"]).astype(bool)  # (N,)
         exposed = exposed | arrays["exposure_patient_flagged"].astype(bool)
         if drop == "alpha":
-            exposed = exposed | (arrays["exposure_p"] <= alpha)
+            exposed = exposed | below(arrays, "exposure", alpha)
         chosen[arrays["exposure_train_synthetic_index"][exposed]] = True
     return chosen
+
+
+def below(arrays: Mapping[str, np.ndarray], side: str, alpha: float) -> np.ndarray:
+    """Return which units of a side have a p-value up to alpha, by the model or by rank, bool."""
+    p = arrays[f"{side}_p"]
+    found: np.ndarray = np.minimum(p, arrays.get(f"{side}_rank_p", p)) <= alpha
+    return found

@@ -8,7 +8,6 @@ from memtk.results.audit import (
     FirstVerdict,
     Policy,
     audit_schema,
-    first_verdict,
     read_audit,
     read_policy,
     write_audit,
@@ -42,7 +41,15 @@ from memtk.results.protocols import (
     Tables,
     ThresholdRates,
 )
-from memtk.results.run import Run, RunFile, read_run, read_run_file, write_run_file
+from memtk.results.run import (
+    Run,
+    RunFile,
+    first_verdict,
+    kept_verdict,
+    read_run,
+    read_run_file,
+    write_run_file,
+)
 from memtk.results.schema import (
     Checkpoint,
     Components,
@@ -77,6 +84,7 @@ from memtk.results.verdicts import Verdict, decide, verdict
 __all__ = [
     "LEVELS",
     "first_verdict",
+    "kept_verdict",
     "FirstVerdict",
     "ThresholdRates",
     "Named",

@@ -193,19 +193,6 @@ class Audit(StoredRecord):
     notes: list[str] = []
 
 
-def first_verdict(path: Path, policy: Policy) -> FirstVerdict | None:
-    """Return the verdict that an audit file holds by another policy; None where it holds none.
-
-    Raises:
-        UserError: if the file is damaged.
-    """
-    if not path.exists():
-        return None
-    audit = read_audit(path)
-    first = audit.first_verdict or FirstVerdict(outcome=audit.verdict.outcome, policy=audit.policy)
-    return None if first.policy == policy else first
-
-
 def write_audit(path: Path, audit: Audit) -> None:
     """Write an audit, whole or not at all.
 

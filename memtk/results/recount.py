@@ -64,24 +64,22 @@ def differences(
     ):
         if f"{name}_p" not in arrays:
             continue
-        p = arrays[f"{name}_p"]
         if single:
             ranks = _by_rank(arrays[tested], arrays[strangers])
             counted["conformal", near] = int((ranks <= found.alpha * (1 + 1e-12)).sum())
             counted["conformal", flagged] = int(_mask(ranks, found.fdr).sum())
         old = found.copies is None or (found.copies.model == "ranks" and name == "copies")
-        if (
-            old
-            and single
-            and pooled
-            and np.abs(p - _by_rank(arrays[tested], arrays[strangers])).max() > 1e-9
-        ):
-            yield f"{name}_p does not follow from the similarities"
+        for key in ([f"{name}_p"] if old else []) + [f"{name}_rank_p"]:
+            if key in arrays and single and pooled:
+                ranks = _by_rank(arrays[tested], arrays[strangers])
+                if np.abs(arrays[key] - ranks).max() > 1e-9:
+                    yield f"{key} does not follow from the similarities"
     for name, own, again in (
         ("tau", found.tau, 1 - limit),
         ("reference n_mem", found.reference_n_mem, counted["dar", "n_mem"]),
         ("n_copies", found.n_copies, suspect.get("n_copies")),
         ("n_mem", found.n_mem, suspect.get("n_mem")),
+        ("identical images", checkpoint.identical_images, _identical(arrays)),
     ):
         yield from _differs(name, own, again)
     for (protocol, key), number in counted.items():
@@ -97,12 +95,15 @@ def _by_rank(tested: np.ndarray, strangers: np.ndarray) -> np.ndarray:
 
 
 def _suspects(arrays: Mapping[str, np.ndarray], found: Evidence) -> dict[str, int]:
-    """Return how many are suspect by the p-values, less those whose names the gate takes away."""
+    """Return how many are suspect by either p-value, less those whose names the gate takes away."""
     masks = {
         side: _mask(arrays[f"{side}_p"], found.fdr)
         for side in ("copies", "exposure")
         if f"{side}_p" in arrays
     }
+    for side in masks:
+        if f"{side}_rank_p" in arrays:  # not of older versions
+            masks[side] = masks[side] | _mask(arrays[f"{side}_rank_p"], found.fdr)
     tests = found.comparable or Comparable()
     if tests.population is not None and tests.population.p <= ALIKE:
         masks = {side: np.zeros_like(mask) for side, mask in masks.items()}
@@ -113,6 +114,12 @@ def _suspects(arrays: Mapping[str, np.ndarray], found: Evidence) -> dict[str, in
         masks["copies"] = masks["copies"] & shown
     names = {"copies": "n_copies", "exposure": "n_mem"}
     return {names[side]: int(mask.sum()) for side, mask in masks.items()}
+
+
+def _identical(arrays: Mapping[str, np.ndarray]) -> int | None:
+    """Return how many synthetic images are a training image; None where that was not kept."""
+    same = arrays.get("synthetic_identical")
+    return None if same is None else int(same.sum())
 
 
 def _missing(synthetic: int, drawn: int) -> np.ndarray:

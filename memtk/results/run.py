@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import Field, field_validator
 
 from memtk import __version__
 from memtk.errors import UserError
+from memtk.results.audit import FirstVerdict, Policy, read_audit
 from memtk.results.migrations import SCHEMA
 from memtk.results.schema import Result, read_result
 from memtk.results.store import StoredRecord, read_record, write_record
@@ -33,6 +35,7 @@ class RunFile(StoredRecord):
         recipe: all that determines the numbers.
         cells: folder names under `cells/`, in the order they are run.
         created: when, for a person to read.
+        first_verdict: of the audit of the same images that was thrown away for this run.
     """
 
     schema_version: int = SCHEMA
@@ -41,6 +44,7 @@ class RunFile(StoredRecord):
     recipe: dict[str, Any]
     cells: list[FolderName]
     created: str = Field(default_factory=now)
+    first_verdict: FirstVerdict | None = None
 
     @field_validator("recipe")
     @classmethod
@@ -83,6 +87,50 @@ def read_run_file(folder: Path) -> RunFile:
     if not path.exists():
         raise UserError(f"{folder} is no run folder: it has no run.json. `memtk bench` makes one.")
     return read_record(path, RunFile)
+
+
+def first_verdict(path: Path, policy: Policy) -> FirstVerdict | None:
+    """Return the verdict by another policy on the same images; None where none is known.
+
+    That of the audit file is known, and that of the audit that was thrown away for this run. Of a
+    run in another folder nothing is.
+
+    Args:
+        path: the audit file, there or not.
+        policy: that is applied now.
+
+    Raises:
+        UserError: if a file is damaged.
+    """
+    if path.exists():
+        audit = read_audit(path)
+        verdict = FirstVerdict(outcome=audit.verdict.outcome, policy=audit.policy)
+        first = audit.first_verdict or verdict
+    else:
+        known = path.with_name("run.json").exists()
+        kept = read_run_file(path.parent).first_verdict if known else None
+        if kept is None:
+            return None
+        first = kept
+    return None if first.policy == policy else first
+
+
+def kept_verdict(folder: Path, recipe: Mapping[str, Any]) -> FirstVerdict | None:
+    """Return the first verdict on the images of a recipe before their audit is thrown away.
+
+    None where the folder holds none, or one that cannot be read.
+    """
+    try:
+        file = read_run_file(folder)
+        if any(file.recipe.get(name) != recipe.get(name) for name in ("data", "embeddings")):
+            return None
+        if not (folder / "audit.json").exists():
+            return file.first_verdict
+        audit = read_audit(folder / "audit.json")
+    except UserError:
+        return None
+    verdict = FirstVerdict(outcome=audit.verdict.outcome, policy=audit.policy)
+    return audit.first_verdict or file.first_verdict or verdict
 
 
 def read_run(folder: Path) -> Run:

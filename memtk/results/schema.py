@@ -245,6 +245,7 @@ class Checkpoint(StoredRecord):
         measure_info: by the same names, what belongs to each number.
         by_condition: the same for each group that the generator was told apart; of the last
             checkpoint, and of what was chosen, alone.
+        identical_images: synthetic images whose voxels are those of a training image.
         reevaluated: it was chosen, or its images were, by the numbers of an earlier evaluation;
             these are of a new one, by a second embedder and, after the choice of a checkpoint, with
             fresh samples.
@@ -257,6 +258,7 @@ class Checkpoint(StoredRecord):
     quality: dict[str, float] = {}
     measure_info: dict[str, MeasureInfo] = {}
     by_condition: list[ByCondition] = []
+    identical_images: int = Field(default=0, ge=0)
     reevaluated: bool = False
 
     @property

@@ -211,6 +211,7 @@ def _counts(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
     for name, count, size in (
         ("reference n_mem", found.reference_n_mem, n),
         ("n_copies", found.n_copies, m),
+        ("identical images", checkpoint.identical_images, m),
         ("n_mem", found.n_mem, n),
         ("exposed patients", found.patients_exposed, patients),
         ("patients with flagged images", found.patients_with_flagged_images, patients),

@@ -69,7 +69,8 @@ def case_of(result: Result) -> Case:
         "synthetic": Counts(images=result.last.n_synthetic, patients=result.last.n_synthetic),
     }
     screened: Screened | None = "same design" if result.last.reevaluated else None
-    return Case(Policy(), result.last.evidence, result.selftest, counts, 0, screened)
+    same = result.last.identical_images
+    return Case(Policy(), result.last.evidence, result.selftest, counts, same, screened)
 
 
 def decide(

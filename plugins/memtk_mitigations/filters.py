@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from memtk.interfaces import Choice, ComponentConfig, Images, Mitigation
-from memtk.memorization import withhold
+from memtk.memorization.withhold import below, withhold
 
 
 class FilterConfig(ComponentConfig):
@@ -45,13 +45,16 @@ class ReleaseFilter(Mitigation):
 def innocent(found: Mapping[str, np.ndarray], config: FilterConfig) -> Choice:
     """Choose what is not suspicious, of M synthetic images."""
     gone = withhold(found, config.drop, config.alpha)
-    copies = int((found["copies_flagged"] & gone).sum())
-    how = "named as copies"
     if config.drop == "alpha":
-        copies = int((found["copies_p"] <= config.alpha).sum())
+        named = below(found, "copies", config.alpha)
         how = f"nearer to a training image than chance allows (p <= {config.alpha:g})"
-    others = int(gone.sum()) - copies
+    else:
+        named, how = found["copies_flagged"].astype(bool), "named as copies"
+    copies, near = int(named.sum()), found.get("copies_near", named).astype(bool) & ~named
+    others = int((gone & ~named & ~near).sum())
     why = f"{copies or 'None'} {'is' if copies < 2 else 'are'} {how}"
+    if unlike := int(near.sum()):
+        why += f"; {unlike} more would be, if those compared were alike"
     if others:
         why += f"; {others} more identical to a training image or nearest to an exposed one"
     return Choice(np.flatnonzero(~gone), f"{why}.")

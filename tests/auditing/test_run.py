@@ -14,7 +14,8 @@ from memtk.auditing import make_audit_plan, run_audit
 from memtk.auditing.weights import weights_in
 from memtk.data.images import MemoryImages, identical_images
 from memtk.errors import UserError
-from memtk.results import Policy, read_arrays, read_audit
+from memtk.evaluation.folder import open_run
+from memtk.results import Policy, first_verdict, read_arrays, read_audit, read_run_file
 
 
 def rows(path):
@@ -104,6 +105,22 @@ def test_a_policy_changes_the_verdict_and_nothing_else(failed, audited):
     assert "The policy was changed after the results were known (first verdict: fail)" in page
     assert "fixed beforehand" not in page.replace("threshold was fixed", "")
     assert audited(failed.folder).audit.first_verdict is None  # as it was
+
+
+def test_the_first_verdict_outlives_an_audit_that_is_thrown_away(clean, tmp_path):
+    folder, lenient = tmp_path / "run", Policy(max_copy_rate=0.9, min_sensitivity=0.1)
+    shutil.copytree(clean.folder, folder)
+    first = read_audit(folder / "audit.json")
+    open_run(folder, read_run_file(folder).recipe, [], resume=False)
+    assert not (folder / "audit.json").exists()
+    said = first_verdict(folder / "audit.json", lenient)
+    assert (said.outcome, said.policy) == (first.verdict.outcome, first.policy)
+    assert first_verdict(folder / "audit.json", first.policy) is None
+    open_run(folder, read_run_file(folder).recipe, [], resume=False)
+    assert first_verdict(folder / "audit.json", lenient) == said, "thrown away once more"
+    other = {**read_run_file(folder).recipe, "data": {"source": "others"}}
+    open_run(folder, other, [], resume=False)
+    assert first_verdict(folder / "audit.json", lenient) is None, "other images"
 
 
 def test_other_settings_in_the_same_folder_are_refused(failed, audited):

@@ -75,6 +75,26 @@ def test_another_site_is_a_note_with_a_way_out(sources, folders):
     assert json.loads((folders / "check.json").read_text())["population"]["p"] <= 0.05
 
 
+def test_sites_that_both_groups_have_are_compared_within_stratify(tmp_path):
+    rng, rows = np.random.default_rng(0), ["path,patient_id,split,site"]
+    for number in range(80):
+        south, split = number % 2, "train" if number < 40 else "val"
+        if number % 40 < 20 and split == "train":
+            south = 1  # three in four training patients, and half of the others
+        picture = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+        dark = picture // 8 if south else picture
+        image = np.where(np.arange(8) < 4, dark, picture).astype(np.uint8)
+        imageio.imwrite(tmp_path / f"{number}.png", image)
+        rows.append(f"{number}.png,P{number},{split},{['north', 'south'][south]}")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join(rows) + "\n")
+    found = []
+    for more in ([], ["--stratify", "site"]):
+        check("--data", manifest, *more, "--json", tmp_path / "out.json")
+        found.append(json.loads((tmp_path / "out.json").read_text())["population"]["p"])
+    assert found[0] <= 0.05 < found[1]
+
+
 def test_each_image_is_read_once_for_the_same_test_as_in_an_audit(sources, folders, monkeypatch):
     from memtk.data.config import DataConfig
     from memtk.data.prepare import prepare

@@ -29,12 +29,15 @@ class World:
         verbatim: training patients that are given back, each once.
         site: standard deviations by which half of the training and synthetic patients lie apart.
         detail: how much of the finer axes the synthetic images keep; less is bland.
+        kind: training patients of a rare kind that is very alike; 5 new ones are the first
+            synthetic images, and no validation patient is of it.
     """
 
     seed: int = 0
     verbatim: int = 0
     site: float = 0.0
     detail: float = 1.0
+    kind: int = 0
 
     def verdict(self, similarity, policy=None):
         """Return the evaluation and the verdict on it."""
@@ -46,6 +49,9 @@ class World:
         training[::2, :4] += self.site
         synthetic[::2, :4] += self.site
         synthetic[: self.verbatim] = training[: self.verbatim]
+        if self.kind:
+            centre, own = rng.normal(size=D), 0.1 * rng.normal(size=(self.kind + 5, D))
+            training[: self.kind], synthetic[:5] = centre + own[5:], centre + own[:5]
         sets = EmbeddedSets(training, validation, synthetic)
         sources = np.arange(100, 200)
         copies = training[sources] + 0.1 * rng.normal(size=(100, D))
@@ -100,3 +106,29 @@ def test_two_sites_never_fail_and_the_sites_are_the_reason(pearson):
         assert said.outcome == "inconclusive" and "one population" in said.reasons[0]
         assert not found.arrays["copies_flagged"].any(), "nobody is named"
         assert (found.evidence.exposed.low, found.evidence.exposed.high) == (0, N)
+
+
+def test_new_patients_of_a_rare_kind_are_neither_sure_copies_nor_surely_exposed(pearson):
+    found = World(kind=10).verdict(pearson)[0]
+    assert found.arrays["copies_flagged"][:5].all(), "suspect they are"
+    assert not found.arrays["copies_sure"].any() and not found.arrays["exposure_sure"].any()
+    assert found.evidence.patients.sure == 0
+
+
+def test_the_second_patient_is_another_one_than_the_nearest_images(pearson):
+    rng = np.random.default_rng(0)
+    training, validation, synthetic = (rng.normal(size=(n, 8)) for n in (30, 12, 20))
+    people = [f"p{i // 3}" for i in range(30)]
+    sets = EmbeddedSets(training, validation, synthetic)
+    calibration = calibrate(sets, pearson, Patients(people, [str(i) for i in range(12)]))
+    arrays = evaluate(sets, sets, calibration, Levels()).arrays
+    likeness = np.corrcoef(synthetic, training)[:20, 20:]
+    for row, own in zip(likeness, arrays["synthetic_train_second"], strict=True):
+        best = people[int(row.argmax())]
+        assert own == pytest.approx(max(x for x, p in zip(row, people, strict=True) if p != best))
+    assert len(arrays["others"]) == 10, "one image a patient"
+    assert (arrays["others"] >= arrays["others_second"]).all()
+    for number, own in enumerate(arrays["exposure_train_synthetic_second"]):
+        shown = arrays["exposure_train_synthetic_index"][number]
+        others = np.array([people[number] != name for name in people])
+        assert own == pytest.approx(likeness[shown][others].max())

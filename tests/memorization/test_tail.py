@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom, genpareto, gumbel_r
 
-from memtk.memorization import PatientGroup, holm, p_values, tail_test
+from memtk.memorization import (
+    PatientGroup,
+    benjamini_hochberg,
+    holm,
+    margin_p_values,
+    p_values,
+    tail_test,
+)
 
 
 def nearest(rng, validation, synthetic, copies=0, width=32, training=100):
@@ -45,7 +52,9 @@ def test_the_gumbel_tail_is_that_of_scipy_at_the_upper_end_of_resampled_patients
         again = rng.choice(z, len(z))
         scale = again.std(ddof=1) * 6**0.5 / np.pi
         ends.append(gumbel_r.sf([1.2, 1.5, 2.0], again.mean() - np.euler_gamma * scale, scale))
-    np.testing.assert_allclose(np.log(said.p), np.log(np.quantile(ends, 0.99, axis=0)), rtol=0.1)
+    np.testing.assert_allclose(
+        np.log(said.sure_p), np.log(np.quantile(ends, 0.99, axis=0)), rtol=0.1
+    )
 
 
 def test_a_heavier_tail_than_gumbels_gets_a_pareto_tail():
@@ -110,3 +119,61 @@ def test_the_same_seed_gives_the_same_p_values():
     one, other, third = (tail_test(*sides, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.p, other.p)
     assert not np.array_equal(one.p, third.p)
+
+
+def two_nearest(queries, references, leave_out=False):
+    """Similarity to the nearest and to the second nearest, by sorting all."""
+    likeness = np.corrcoef(queries, references)[: len(queries), len(queries) :]
+    if leave_out:
+        np.fill_diagonal(likeness, -1)
+    ranked = -np.sort(-likeness, axis=1)
+    return ranked[:, 0], ranked[:, 1]
+
+
+def test_new_patients_of_a_rare_kind_are_not_sure_and_copies_of_it_are():
+    false, found, plain = 0, [], 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        training, validation, synthetic = (rng.normal(size=(n, 32)) for n in (200, 100, 240))
+        centre = rng.normal(size=32)
+        training[:10] = centre + 0.1 * rng.normal(size=(10, 32))  # no validation patient is one
+        synthetic[:5] = centre + 0.1 * rng.normal(size=(5, 32))
+        synthetic[5:8] = training[:3] + 0.005 * rng.normal(size=(3, 32))
+        synthetic[8:11] = training[50:53] + 0.1 * rng.normal(size=(3, 32))
+        tested, strangers = (two_nearest(x, training) for x in (synthetic, validation))
+        others = two_nearest(training, training, leave_out=True)
+        units, near = PatientGroup(tested[0]), PatientGroup(strangers[0])
+        reference = [np.r_[strangers[i], others[i]] for i in (0, 1)]
+        margin_p = margin_p_values((units, tested[1]), (reference[0], reference[1]))
+        said = tail_test(units, near, margin_p=margin_p, seed=seed)
+        false += said.sure[:5].any() or said.sure[11:].any()
+        found.append(said.sure[5:11].mean())
+        plain += tail_test(units, near, seed=seed).sure[:5].any()
+        np.testing.assert_array_equal(said.suspect, tail_test(units, near, seed=seed).suspect)
+    assert plain == 20, "by their similarity alone they are"
+    assert false <= binom.ppf(0.999, 20, 0.05) and np.mean(found) > 0.9
+
+
+def test_a_margin_is_that_of_the_patient_and_counts_as_often_as_there_are_images():
+    rng = np.random.default_rng(0)
+    near = np.tanh(1 + 0.1 * rng.random(100))
+    reference = near, np.tanh(np.arctanh(near) - rng.exponential(0.05, 100))
+    one = PatientGroup(np.tanh([2.0, 2.0]), ["a", "b"])
+    two = PatientGroup(np.tanh([1.0, 2.0, 2.0]), ["a", "a", "b"])
+    alone = margin_p_values((one, np.tanh([1.5, 2.0])), reference)
+    both = margin_p_values((two, np.tanh([1.0, 1.5, 2.0])), reference)
+    np.testing.assert_allclose(both, [2 * alone[0], alone[1]])
+    assert alone[0] < 1e-3 < alone[1]
+
+
+def test_suspects_are_those_of_the_model_and_those_of_the_ranks():
+    rng = np.random.default_rng(2)
+    strangers = PatientGroup(np.tanh(1 + 0.1 * rng.normal(size=60)))
+    beyond = np.arctanh(strangers.similarity.max()) + 0.001
+    many = PatientGroup(np.tanh(np.r_[np.full(14, beyond), 0.9 + 0.05 * rng.normal(size=66)]))
+    said = tail_test(many, strangers)
+    ranks = p_values(many.similarity, strangers.similarity)
+    np.testing.assert_allclose(said.rank_p, ranks)
+    expected = benjamini_hochberg(said.p) | benjamini_hochberg(ranks)
+    np.testing.assert_array_equal(said.suspect, expected)
+    assert said.suspect[:14].all() and not benjamini_hochberg(said.p).any()

@@ -22,6 +22,7 @@ EXPOSURE = {
         ({IDENTICAL: np.array([0, 0, 1, 0], dtype=bool)}, "flagged", [0, 2]),
         (EXPOSURE, "flagged", [0, 3]),
         (EXPOSURE, "alpha", [0, 1, 2, 3]),
+        ({"copies_rank_p": np.array([0.01, 0.04, 0.05, 0.6])}, "alpha", [0, 1, 2]),
         (EXPOSURE | {"exposure_patient_flagged": np.array([1, 1])}, "flagged", [0, 2, 3]),
     ],
 )

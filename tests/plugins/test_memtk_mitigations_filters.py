@@ -40,6 +40,15 @@ def test_all_below_alpha_are_dropped_where_it_is_asked(found):
     assert choice.indices.tolist() == [5] and "p <= 0.05" in choice.why
 
 
+def test_what_a_gate_keeps_from_being_named_is_dropped_and_said_to_be_so(found):
+    found["copies_flagged"][:] = False
+    found["copies_near"] = np.array([1, 1, 0, 0, 0, 0], dtype=bool)
+    choice = ReleaseFilter(build(ReleaseFilter.Config)).screen(SYNTHETIC, found)
+    assert choice.indices.tolist() == [2, 5]
+    assert choice.why.startswith("None is named as copies; 2 more would be, if those compared were")
+    assert "2 more identical" in choice.why
+
+
 def test_nothing_is_dropped_where_nothing_is_found():
     nothing = {"copies_flagged": np.zeros(6, dtype=bool), "copies_p": np.ones(6)}
     choice = ReleaseFilter(build(ReleaseFilter.Config)).screen(SYNTHETIC, nothing)

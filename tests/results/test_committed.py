@@ -42,4 +42,8 @@ def test_every_table_is_recomputed_to_the_same_digits_from_the_arrays(path):
 def test_what_the_verdict_rests_on_is_found_anew_from_the_arrays(path):
     result = read_result(path)
     arrays = read_arrays(path.with_name("arrays.h5"), result.last.label)
-    assert evidence_again(result, arrays) == result.last.evidence
+    again, stated = (x.model_dump() for x in (evidence_again(result, arrays), result.last.evidence))
+    for name in ("copies", "training_images", "patients"):
+        for units in filter(None, (again[name], stated[name])):
+            units["check"] = pytest.approx(units["check"], rel=1e-9)  # processors round otherwise
+    assert again == stated

@@ -66,8 +66,9 @@ def test_several_images_of_a_patient_are_no_reason_to_doubt(counted, make_result
         ("validation_train", 1.0, "dar validation_called_copies"),
         ("train_validation", 0.99, "tau is"),
         ("train_synthetic_above", 9, "dar-matched n_mem"),
-        ("copies_p", 1.0, "n_copies is 20, the arrays give 0"),
-        ("exposure_p", 1.0, "n_mem is"),
+        ("copies_p", 0.0, "n_copies is 20, the arrays give"),
+        ("copies_rank_p", 0.5, "copies_rank_p does not follow"),
+        ("exposure_p", 0.0, "n_mem is"),
         ("validation_train", 1.0, "conformal n_copies"),
         ("exposure_validation_synthetic", 1.0, "conformal n_mem"),
     ],
@@ -114,7 +115,7 @@ def test_names_that_the_gate_took_away_are_counted_without_it(counted):
 
 
 def _unexposed(arrays):
-    arrays["exposure_p"][:] = 1.0
+    arrays["exposure_p"][:] = arrays["exposure_rank_p"][:] = 1.0
 
 
 def test_arrays_of_other_sizes_are_refused(counted):

@@ -45,6 +45,19 @@ def test_a_bench_is_judged_as_an_audit_is(make_result, copies, exposed, low, kin
     assert verdict(result).reasons == tuple(audited.reasons)
 
 
+def test_identical_images_are_memorized_in_a_bench_as_they_fail_an_audit(make_result):
+    result = make_result(copies=0, exposed=0, m=80, **measured(0.0))
+    assert verdict(result).kind == "none"
+    last = result.last.model_copy(update={"identical_images": 2})
+    same = result.model_copy(update={"checkpoints": [*result.checkpoints[:-1], last]})
+    counts = result.data.counts | {"synthetic": Counts(images=80, patients=80)}
+    evidence, test = result.last.evidence, result.selftest
+    audited = decide(Policy(), evidence, test, counts, identical_images=2)
+    assert audited.outcome == "fail" and verdict(same).kind == "memorized"
+    assert verdict(same).reasons == tuple(audited.reasons)
+    assert "2 synthetic images are identical" in verdict(same).reasons[0]
+
+
 def test_without_a_self_test_nothing_can_be_ruled_out(make_result):
     assert verdict(make_result()).kind == "inconclusive"
     assert verdict(make_result(exposed=3)).kind == "memorized"
