@@ -16,7 +16,7 @@ from memtk.data.labels import LABELS, path_names_labels
 from memtk.data.patients import check_named
 from memtk.data.readers import Readers, check_regular
 from memtk.data.splits import split_of, split_words
-from memtk.errors import UserError, did_you_mean, one_line
+from memtk.errors import UserError, did_you_mean, one_line, printable
 from memtk.interfaces import Record
 
 NAMED = 5
@@ -193,7 +193,12 @@ def _check_header(path: Path, header: list[str]) -> None:
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
     if "path" not in header:
-        raise UserError(f"{path} has no column 'path'; it has {few(header)}.{_renames(header)}")
+        raise UserError(f"{path} has no column 'path'; it has {_said(header)}.{_renames(header)}")
+
+
+def _said(header: Sequence[str]) -> str:
+    """Return the names of columns in one line, as short as they can be told apart."""
+    return few([" ".join(printable(name).split())[:40] or "''" for name in header])
 
 
 def _renames(header: Sequence[str]) -> str:
@@ -205,7 +210,7 @@ def _renames(header: Sequence[str]) -> str:
         plain = {re.sub(r"[\W_]+", "", name): name for name in header}
         same = [plain[name] for name in plain if name in others]
         near = same or difflib.get_close_matches(column, header, n=1, cutoff=0.7)
-        if near and column not in header:
+        if near and column not in header and near[0].isprintable():
             hints.append(f"{near[0]!r} to '{column}'")
     return f" Rename {' and '.join(hints)}." if hints else ""
 
@@ -223,7 +228,7 @@ def is_manifest(path: Path) -> bool:
 def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
     if "patient_id" not in header and config.patient_pattern is None:
         raise UserError(
-            f"{path} has no column 'patient_id'; it has {few(header)}.{_renames(header)}\nAdd one, "
+            f"{path} has no column 'patient_id'; it has {_said(header)}.{_renames(header)}\nAdd one, "
             "or read the patient out of the file names: --set data.patient_pattern='(\\d+)_'"
         )
     one_source = not config.sources_beside()

@@ -221,13 +221,13 @@ def _no_image(header: _Header) -> str:
     """Say why a file is no image of a patient, "" if it is one."""
     dataset = header.dataset
     known = text_of(dataset, "SOPClassUID")
-    name = shown(UID(known).name.removesuffix(" Storage")) if known else "a file"
+    name = UID(known).name
+    name = "of unknown kind" if name == known else name.removesuffix(" Storage")
     if known in LABELS or header.modality == "SEG":
         return "segmentations (DICOM SEG)"
     if known.startswith(DOSES) or header.modality.startswith("RT") or not all(header.size):
-        return (
-            f"DICOM files without an image ({name}, modality {shown(header.modality or 'unknown')})"
-        )
+        said = shown(header.modality or "unknown", "A-Za-z")
+        return f"DICOM files without an image ({name}, modality {said})"
     kinds = dataset.get("ImageType") or ()
     if "LOCALIZER" in [
         str(kind).upper() for kind in ([kinds] if isinstance(kinds, str) else kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from memtk import UserError
 from memtk.data.readers import FLOOR, GROWTH, check_size, reading
-from memtk.errors import printable
 
 GROUPED = frozenset(
     {
@@ -24,9 +24,6 @@ GROUPED = frozenset(
     }
 )
 """What is taken out of functional groups."""
-
-SHOWN = 60
-"""Characters of a header's value that a message has."""
 
 
 def begins_with_element(start: bytes) -> bool:
@@ -119,7 +116,7 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
     """
     with reading(path):
         if "PixelData" not in dataset:
-            modality = shown(text_of(dataset, "Modality") or "unknown")
+            modality = shown(text_of(dataset, "Modality") or "unknown", "A-Za-z")
             raise UserError(f"cannot read {path}: it has no pixels (modality {modality})")
         if int(dataset.get("NumberOfFrames") or 1) > 1:
             raise UserError(
@@ -169,10 +166,14 @@ def combined(path: Path, slices: Sequence[Pixels]) -> np.ndarray:
     return stack
 
 
-def shown(value: object) -> str:
-    """Return the beginning of what a header says, in one line that can be printed."""
-    text = printable(" ".join(str(value).split()))
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+def shown(value: object, letters: str = "") -> str:
+    """Return what a header says in the place of numbers, or of one word of some letters.
+
+    Anything else may be a part of the header that names the patient, and is shown as "text".
+    """
+    text = str(value).strip()
+    allowed = letters or r"\d.,+eE\-\[\]'\" \\/"
+    return text if re.fullmatch(f"[{allowed}]{{1,60}}", text) else "text"
 
 
 def text_of(dataset: pydicom.Dataset, keyword: str) -> str:
@@ -195,6 +196,7 @@ def numbers_of(
     Raises:
         UserError: if they are not as many finite numbers, naming the file and the attribute.
     """
+    said = None
     try:
         said = dataset.get(keyword)
         if said is None or said == "":
@@ -202,7 +204,7 @@ def numbers_of(
         values = tuple(float(v) for v in ((said,) if count == 1 else said))
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"cannot read {path}: its {keyword} is not {count} number(s): {shown(error)}"
+            f"cannot read {path}: its {keyword} is not {count} number(s): {shown(said)}"
         ) from error
     if len(values) != count or not np.isfinite(values).all():
         raise UserError(

@@ -251,3 +251,23 @@ def test_a_slice_in_colour_is_named_or_a_picture_of_its_own(tmp_path, image, dcm
     assert found.outcome == "refused" and "1 of 5 images" in found.found
     with pytest.raises(UserError, match="a slice of the series is in colour, 9"):
         read(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("keyword", ["Modality", "PixelSpacing", "SOPClassUID", "SliceThickness"])
+def test_a_header_that_slipped_shows_no_patient(tmp_path, image, dcm, read, check, keyword):
+    """A damaged length lets one attribute swallow those behind it, the patient's among them."""
+    for number in range(3):
+        path = dcm(tmp_path / "s" / f"{number}", image(number), at=(0, 0, number), bits=8,
+                   patient="MRN0042", SliceThickness=1)  # fmt: skip
+        content, name = path.read_bytes(), keyword
+        tag = pydicom.datadict.tag_for_keyword(name)
+        at = content.rindex(tag.to_bytes(4, "big")[1::-1] + tag.to_bytes(4, "big")[:1:-1]) + 6
+        path.write_bytes(content[:at] + (200).to_bytes(2, "little") + content[at + 2 :])
+    found = check(tmp_path / "s", validation=0)[1]
+    said = " ".join(finding.text() for finding in found.values())
+    for path in (tmp_path / "s", tmp_path / "s/0"):
+        try:
+            read(path)
+        except UserError as error:
+            said += str(error)
+    assert "0042" not in said
