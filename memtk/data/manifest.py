@@ -229,7 +229,7 @@ def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
     if "patient_id" not in header and config.patient_pattern is None:
         raise UserError(
             f"{path} has no column 'patient_id'; it has {_said(header)}.{_renames(header)}\n"
-            "Add one, or read the patient out of the file names: --set data.patient_pattern='(\\d+)_'"
+            "Add one, or read the patient out of the names: --set data.patient_pattern='(\\d+)_'"
         )
     one_source = not config.sources_beside()
     if "patient_id" in header and config.patient_pattern is not None and one_source:
