@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ from memtk.config import build
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import ComponentConfig, ImageSpec, Trainable
 from memtk.registry import Entry, Registry
+
+LAYERS, PARAMETERS = 5_000, 2_000_000_000
+"""No model of medical images comes near: 8 GB of weights."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,55 @@ class ConfiguredComponent:
         return self.entry.name
 
     def make(self, *arguments: Any) -> Any:
-        """Construct it: `cls(config, ...)`, or `cls()` where it has no configuration."""
-        return self.cls(self.config, *arguments) if hasattr(self.cls, "Config") else self.cls()
+        """Construct it: `cls(config, ...)`, or `cls()` where it has no configuration.
+
+        Raises:
+            UserError: if a model is larger than any that fits in memory.
+        """
+        if not hasattr(self.cls, "Config"):
+            return self.cls()
+        if not issubclass(self.cls, Trainable):
+            return self.cls(self.config, *arguments)
+        with _within_reason(self.name):
+            return self.cls(self.config, *arguments)
+
+
+@contextmanager
+def _within_reason(name: str) -> Iterator[None]:
+    """Stop the construction of a model that grows beyond `LAYERS` or `PARAMETERS`."""
+    from torch.nn.modules.module import (
+        register_module_module_registration_hook,
+        register_module_parameter_registration_hook,
+    )
+
+    count = {"layers": 0, "parameters": 0}
+
+    def grow(what: str, by: int, most: int) -> None:
+        count[what] += by
+        if count[what] > most:
+            raise UserError(
+                f"{name} has more than {most:,} {what} with these settings: make it smaller"
+            )
+
+    hooks = (
+        register_module_module_registration_hook(lambda *_: grow("layers", 1, LAYERS)),
+        register_module_parameter_registration_hook(
+            lambda _module, _name, made: grow(
+                "parameters", made.numel() if made is not None else 0, PARAMETERS
+            )
+        ),
+    )
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        raise UserError(
+            f"{name} does not fit in memory with these settings: make it smaller"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def find_component(

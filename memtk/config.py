@@ -11,6 +11,10 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from memtk.errors import UserError, did_you_mean, one_line
+from memtk.files import read_plain
+
+DEEPEST = 40
+"""Tables within tables, of a JSON file of a stranger."""
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -65,7 +69,7 @@ def _value(text: str) -> Any:
     for candidate in (text, f"[{text}]" if "," in text else text):
         try:
             parsed = tomllib.loads(f"x = {candidate}")
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             continue
         if len(parsed) == 1:  # a line break would begin a second key
             return parsed["x"]
@@ -79,11 +83,38 @@ def load_toml(path: Path) -> dict[str, Any]:
         UserError: if it is missing or malformed, naming file and line.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
+        return tomllib.loads(read_plain(Path(path)).decode("utf-8").replace("\r\n", "\n"))
+    except FileNotFoundError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is not valid TOML: it is nested too deep") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def parse_json(content: bytes) -> Any:
+    """Return the tree of a JSON file of a stranger.
+
+    Raises:
+        ValueError: for what is no JSON, is nested deeper than `DEEPEST`, or has a whole number that
+            no count can be.
+    """
+    try:
+        tree = json.loads(content.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    _check_tree(tree, 0)
+    return tree
+
+
+def _check_tree(tree: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise ValueError("it is nested too deep")
+    if isinstance(tree, dict | list):
+        for value in tree.values() if isinstance(tree, dict) else tree:
+            _check_tree(value, depth + 1)
+    elif isinstance(tree, int) and abs(tree) >= 2**63:
+        raise ValueError("it has a whole number of more than 63 bits")
 
 
 def load_json(path: Path, needed: str) -> dict[str, Any]:
@@ -96,10 +127,10 @@ def load_json(path: Path, needed: str) -> dict[str, Any]:
         UserError: if it is missing, malformed or no table, naming it.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_plain(path))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: {needed}") from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"{path} cannot be read as JSON: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no table")
@@ -129,16 +160,21 @@ def _explain(config: type[BaseModel], item: Any, where: str) -> str:
     if item["type"] == "missing":
         return f"{key} is missing"
     if item["type"] == "tuple_type":
-        return f"{key} = {item['input']!r}: write its values with commas, as in {key}=1,2,3"
+        return f"{key} = {_short(item['input'])}: write its values with commas, as in {key}=1,2,3"
     if item["type"] != "extra_forbidden":
-        return f"{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+        return f"{key} = {_short(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
     table = _table(config, path[:-1])
     if table is None:
-        return f"unknown key {key!r}"
+        return f"unknown key {key[:200]!r}"
     names = sorted(table.model_fields)
     prefix = ".".join([where, *path[:-1]] if where else path[:-1])
     known = f"{prefix or 'it'} has {', '.join(names)}" if names else f"{prefix or 'it'} has no keys"
-    return f"unknown key {key!r}: {known}.{did_you_mean(path[-1], names)}"
+    return f"unknown key {key[:200]!r}: {known}.{did_you_mean(path[-1], names)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _table(config: type[BaseModel], path: list[str]) -> type[BaseModel] | None:

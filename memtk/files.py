@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files written whole or not at all, their hashes, and files of strangers."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ _REASONS = {
     errno.EFBIG: "a file may not be so large here (ulimit -f): raise that limit",
 }
 
+
+LARGEST = 32_000_000
+"""Bytes of a record of a stranger, about ten times the largest that memtk writes."""
 
 SPARE = 100_000
 """Bytes that are left free for a file's own structure."""
@@ -268,3 +271,25 @@ def _load(index: Path) -> dict[str, list[int | str]]:
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def read_plain(path: Path) -> bytes:
+    """Return what a plain file of a sane size holds.
+
+    Raises:
+        UserError: if it is a pipe, a device or larger than `LARGEST`, or cannot be read. A file
+            that is not there raises `FileNotFoundError`.
+    """
+    try:
+        status = path.stat()
+        if not path.is_file():
+            raise UserError(f"cannot read {path}: it is no plain file")
+        if status.st_size > LARGEST:
+            raise UserError(f"cannot read {path}: it is larger than any file that memtk writes")
+        with open(path, "rb") as file:
+            return file.read(LARGEST)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot read {path}: {reason}") from error

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from memtk.errors import UserError, did_you_mean
+from memtk.data.readers import check_regular, check_size
+from memtk.errors import UserError, did_you_mean, one_line
 
 SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic"}
 """The arrays (N, D), (V, D), (M, D) that a file must hold, and what they are called in memtk."""
@@ -63,13 +65,19 @@ def read_embeddings(path: Path) -> GivenEmbeddings:
         UserError: naming the file, for what is missing, of a wrong shape, or not finite.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        check_regular(Path(path))
+        with zipfile.ZipFile(path) as file:
+            names = [name.removesuffix(".npy") for name in file.namelist()]
+            _check_names(str(path), names)
+            arrays = {name: _array(Path(path), file, name) for name in names}
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
+    except Exception as error:  # whatever zipfile and NumPy stumble over
         raise UserError(
-            f"{path} cannot be read as a NumPy archive of plain arrays (np.savez): {error}"
+            f"{path} cannot be read as a NumPy archive of plain arrays (np.savez): "
+            f"{one_line(error)[:200]}"
         ) from error
     return checked_embeddings(arrays, str(path))
 
@@ -84,11 +92,8 @@ def checked_embeddings(arrays: Mapping[str, np.ndarray], name: str) -> GivenEmbe
     Raises:
         UserError: for what is missing, of a wrong shape, or not finite.
     """
-    path, known = name, [*SETS, *OPTIONAL]
-    for array in arrays:
-        if array not in known:
-            near = did_you_mean(array, known)
-            raise UserError(f"{path}: unknown array {array!r}; known are {', '.join(known)}.{near}")
+    path = name
+    _check_names(path, arrays)
     missing = [array for array in SETS if array not in arrays]
     if missing:
         raise UserError(
@@ -106,6 +111,31 @@ def checked_embeddings(arrays: Mapping[str, np.ndarray], name: str) -> GivenEmbe
         digest.hexdigest()[:32],
         name,
     )
+
+
+def _array(path: Path, file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an array of an archive, if the archive can hold what its header claims."""
+    with file.open(f"{name}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        header: Any = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = header(stream)
+    check_size(path, shape[1:], dtype.itemsize, rows=shape[0] if shape else 1)
+    with file.open(f"{name}.npy") as stream:
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _check_names(path: str, names: Iterable[str]) -> None:
+    known = [*SETS, *OPTIONAL]
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name[:40], known)
+            raise UserError(
+                f"{path}: unknown array {name[:40]!r}; known are {', '.join(known)}.{near}"
+            )
 
 
 def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:

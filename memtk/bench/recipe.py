@@ -51,9 +51,11 @@ class BenchOptions(ComponentConfig):
     embedder_preset: str | None = Field(
         None, description="of the embedder's settings alone; none: preset"
     )
-    checkpoints: int = Field(5, ge=1, description="evaluated checkpoints of each generator")
+    checkpoints: int = Field(
+        5, ge=1, le=1000, description="evaluated checkpoints of each generator"
+    )
     samples: int | None = Field(
-        None, ge=1, description="synthetic images; none: as many as training"
+        None, ge=1, le=10**7, description="synthetic images; none: as many as training"
     )
     condition_from: str | None = Field(
         None,

@@ -256,7 +256,7 @@ def _row(
         word = values.pop("split")
         split = split_of(word) or ""
         if not split:
-            said = f"the split {word!r} is unknown" if word else "the split is empty"
+            said = f"the split {word[:40]!r} is unknown" if word else "the split is empty"
             near = did_you_mean(word, split_words())
             raise UserError(f"{said}: write train, val, test or synthetic.{near}")
     if file not in listed:
@@ -285,7 +285,7 @@ def _file(folder: Path, name: str) -> Path:
         except PermissionError as error:
             raise UserError(f"cannot read {folder / form}: no permission") from error
         except (OSError, ValueError) as error:  # too long, or with a NUL
-            raise UserError(f"there is no file {name[:100]}: {one_line(error)}") from error
+            raise UserError(f"there is no file {name[:100]}: {one_line(error)[:60]}") from error
     with contextlib.suppress(OSError):
         if (folder / name).is_symlink():
             raise UserError(f"{folder / name} is a link to nothing")

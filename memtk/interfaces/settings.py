@@ -16,9 +16,10 @@ class ComponentConfig(BaseModel):
     """Base of every `Config`. Frozen; an unknown key is an error, never ignored.
 
     In the place of a tuple of words a word stands for a tuple of one, and None for an empty one.
+    Numbers are finite, and whole ones have up to 63 bits: records and arrays hold no others.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -27,11 +28,19 @@ class ComponentConfig(BaseModel):
             return value
         return () if value is None else (value,) if isinstance(value, str) else value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_numbers_have_63_bits(cls, value: Any) -> Any:
+        several = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(each, int) and abs(each) >= 2**63 for each in several):
+            raise ValueError("whole numbers of up to 63 bits are taken")
+        return value
+
 
 class PhaseSettings(ComponentConfig):
     """How long and how one phase is trained. Every field can be set from the command line."""
 
-    steps: int = Field(1000, ge=0, description="optimiser steps")
+    steps: int = Field(1000, ge=0, le=10**9, description="optimiser steps")
     batch_size: int = Field(16, ge=1, description="images a step, over all processes together")
     accumulate: int = Field(1, ge=1, description="micro-batches that one step is split into")
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; none: no clip")

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from memtk.config import merge
 from memtk.errors import UserError
+from memtk.files import read_plain
 from memtk.registry import Registry
 from memtk.results import RateInterval, Result, Used
 from memtk.results.collect import REPORT, slug
-from memtk.results.untrusted import read_bytes
 from memtk.results.validate import find_results, validate
 
 NAME = "IMAGES.txt"
@@ -120,7 +120,7 @@ def _images(path: Path, folder: Path) -> str:
         if not place.is_relative_to(folder):
             break
         with suppress(OSError, UserError, UnicodeDecodeError):
-            line = read_bytes(place / NAME).decode("utf-8").strip().partition("\n")[0][:80]
+            line = read_plain(place / NAME).decode("utf-8").strip().partition("\n")[0][:80]
             return "".join(sign if sign.isprintable() else " " for sign in line)
     return ""
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memtk.errors import UserError
-from memtk.files import replacing, require_space, write_text
+from memtk.files import read_plain, replacing, require_space, write_text
 from memtk.results.migrations import SCHEMA, migrate
-from memtk.results.untrusted import parse, read_bytes
+from memtk.results.untrusted import parse
 
 if TYPE_CHECKING:
     import h5py
@@ -58,7 +58,7 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         UserError: if the file is missing, damaged, or written by a newer memtk, naming it.
     """
     try:
-        tree = parse(read_bytes(Path(path)))
+        tree = parse(read_plain(Path(path)))
     except FileNotFoundError as error:
         if not Path(path).parent.is_dir():
             raise UserError(f"there is no folder {Path(path).parent}") from error

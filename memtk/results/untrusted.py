@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from memtk.errors import UserError, printable
-
-LARGEST = 32_000_000
-"""Bytes of a record, about ten times the largest that memtk writes."""
-
-DEEPEST = 40
-"""Tables within tables."""
+from memtk.config import parse_json
+from memtk.errors import printable
 
 LONGEST = 4000
 """Characters of a text."""
@@ -41,53 +34,21 @@ FolderName = Annotated[str, AfterValidator(_one_folder)]
 """A text that is the name of a file or folder right where it is looked for, and no path."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return what a plain file of a sane size holds.
-
-    Raises:
-        UserError: if it is a pipe, a device or larger than `LARGEST`, or cannot be read. A file
-            that is not there raises `FileNotFoundError`.
-    """
-    try:
-        status = path.stat()
-        if not path.is_file():
-            raise UserError(f"cannot read {path}: it is no plain file")
-        if status.st_size > LARGEST:
-            raise UserError(f"cannot read {path}: it is larger than any file that memtk writes")
-        with open(path, "rb") as file:
-            return file.read(LARGEST)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot read {path}: {reason}") from error
-
-
 def parse(content: bytes) -> Any:
     """Return a JSON tree whose texts can be shown: control characters become "\ufffd".
 
     Raises:
-        ValueError: for what is no JSON, is nested deeper than `DEEPEST`, or has a whole number that
-            no count can be.
+        ValueError: see `memtk.config.parse_json`.
     """
-    try:
-        return _plain(json.loads(content.decode("utf-8")), 0)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+    return _shown(parse_json(content))
 
 
-def _plain(tree: Any, depth: int) -> Any:
-    if depth > DEEPEST:
-        raise ValueError("it is nested too deep")
+def _shown(tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {printable(k): _plain(v, depth + 1) for k, v in tree.items()}
+        return {printable(k): _shown(v) for k, v in tree.items()}
     if isinstance(tree, list):
-        return [_plain(value, depth + 1) for value in tree]
-    if isinstance(tree, str):
-        return printable(tree)
-    if isinstance(tree, int) and abs(tree) >= 2**63:
-        raise ValueError("it has a whole number of more than 63 bits")
-    return tree
+        return [_shown(value) for value in tree]
+    return printable(tree) if isinstance(tree, str) else tree
 
 
 def odd_texts(result: Mapping[str, Any]) -> Iterator[str]:

@@ -14,12 +14,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from memtk.errors import UserError, one_line
+from memtk.files import read_plain
 from memtk.results.migrations import SCHEMA, migrate
 from memtk.results.protocols import MeasureRecord
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.store import has_arrays, read_arrays
-from memtk.results.untrusted import odd_texts, parse, read_bytes
+from memtk.results.untrusted import odd_texts, parse
 
 FILE, ARRAYS = "result.json", "arrays.h5"
 """The names that results are found by."""
@@ -56,7 +57,7 @@ def validate(path: Path) -> Validation:
         UserError: if it cannot be read at all, naming it. What is wrong inside is a failed check.
     """
     try:
-        content = read_bytes(Path(path))
+        content = read_plain(Path(path))
     except FileNotFoundError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -209,7 +208,7 @@ def _is_ours(path: Path) -> bool:
     try:
         content = torch.load(path, map_location="meta", weights_only=True)
         return isinstance(content, dict) and {"format", "model"} <= set(content)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+    except Exception:  # whatever torch's unpickler stumbles over
         return False
 
 
@@ -230,7 +229,7 @@ def read_file(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever torch's unpickler stumbles over
         raise UserError(f"{path} is damaged or no file of memtk's: {WAY_OUT}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not in the format of this version of memtk: {WAY_OUT}")

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from memtk.errors import UserError
 from memtk.files import file_digest
-
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    SafetensorError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -46,7 +32,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             content = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except Exception as error:  # whatever torch's unpickler stumbles over
         raise UserError(
             f"{path} cannot be read: it is damaged, neither of torch.save nor .safetensors, or "
             "holds objects other than tensors.\nMemtk runs nothing that lies in a file. Save its "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from memtk.interfaces import ComponentConfig, PhaseSettings
 
@@ -19,7 +19,7 @@ class Diffusers2dConfig(ComponentConfig):
         1, ge=1, description="side of the blocks of pixels turned into channels before all else"
     )
     norm_groups: int = Field(32, ge=1, description="most groups of a group norm")
-    channels: tuple[int, ...] = Field(
+    channels: tuple[PositiveInt, ...] = Field(
         (64, 128, 128, 128),
         min_length=1,
         description="of the autoencoder, from full resolution down; not used in pixel space",
@@ -33,7 +33,7 @@ class Diffusers2dConfig(ComponentConfig):
         1e-8, ge=0, description="of the latents' divergence from N(0, 1), beside L1; 0: off"
     )
     autoencoder_rate: float = Field(5e-5, gt=0, description="learning rate of the autoencoder")
-    unet_channels: tuple[int, ...] = Field(
+    unet_channels: tuple[PositiveInt, ...] = Field(
         (256, 512, 768),
         min_length=1,
         description="of the U-Net, from the resolution of what is noised down",

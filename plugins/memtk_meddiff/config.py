@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from memtk.interfaces import COUNTS_STEPS, ComponentConfig, PhaseSettings
 
@@ -68,7 +68,7 @@ class MedDiffConfig(ComponentConfig):
     unet_dim: int | None = Field(
         None, ge=4, description="channels of the U-Net's first level; none: side of the latents"
     )
-    unet_multiples: tuple[int, ...] = Field(
+    unet_multiples: tuple[PositiveInt, ...] = Field(
         (1, 2, 4, 8), min_length=1, description="channels of each of its levels, in unet_dim"
     )
     unet_groups: int = Field(8, ge=1, description="groups of its group norms")

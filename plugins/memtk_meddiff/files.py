@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,6 @@ LIBRARIES = ("omegaconf.", "pytorch_lightning.", "lightning.", "typing.", "colle
 """Packages whose objects lie beside the weights in such files: settings, states of callbacks."""
 
 PLAIN = ("builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str")
-
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-)
 
 
 class Inert:
@@ -70,7 +58,7 @@ def _load(path: Path) -> Any:
     try:
         with safe_globals(_stand_ins(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except Exception as error:  # whatever torch's unpickler stumbles over
         raise UserError(
             f"{path} cannot be read: it is damaged, no file of torch.save, or holds objects other "
             "than tensors.\nMemtk runs nothing that lies in a file. Save its state_dict alone "
@@ -82,6 +70,6 @@ def _stand_ins(path: Path) -> list[Any]:
     """Name what is read as `Inert`: a class of our own, so that nothing of the file's runs."""
     try:
         names = get_unsafe_globals_in_checkpoint(path)
-    except (ValueError, RuntimeError, OSError):  # an old format: tensors alone can be read
+    except Exception:  # an old format, or damaged: tensors alone can be read
         return []
     return [(Inert, name) for name in names if name.startswith(LIBRARIES) or name in PLAIN]

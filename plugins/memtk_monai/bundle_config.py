@@ -13,6 +13,9 @@ from memtk.config import load_json
 from memtk.errors import UserError
 
 _REFERENCE = re.compile(r"@(\w+(?:(?:::|#)\w+)*)")
+MOST = 20_000
+"""Values that are looked up in a file."""
+
 _OPERATORS: dict[type, Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
@@ -34,6 +37,7 @@ class BundleConfig:
         self.path = path
         content = load_json(path, "a MONAI bundle has its networks in configs/inference.json")
         self._content: dict[str, Any] = content | {"bundle_root": "."}
+        self._resolved = 0
 
     def __contains__(self, key: str) -> bool:
         return key in self._content
@@ -64,6 +68,9 @@ class BundleConfig:
         yield from _texts(self._content)
 
     def _resolve(self, value: Any, where: str, seen: tuple[str, ...]) -> Any:
+        self._resolved += 1
+        if self._resolved > MOST:  # references to lists of references grow beyond all measure
+            raise UserError(f"{self.path}: {where} refers to more than {MOST:,} values")
         if isinstance(value, Mapping):
             if "_target_" in value:
                 raise UserError(
@@ -102,8 +109,8 @@ class BundleConfig:
             return f"_{len(names) - 1}"
 
         refused = UserError(
-            f"{self.path}: {where} = {text!r} is code, which memtk does not run: write the value "
-            "itself into the file"
+            f"{self.path}: {where} = {text[:100]!r} is code, which memtk does not run: write the "
+            "value itself into the file"
         )
         try:
             tree = ast.parse(_REFERENCE.sub(name, text[1:]).strip(), mode="eval").body
@@ -123,13 +130,22 @@ class BundleConfig:
                 left, right = walk(node.left), walk(node.right)
                 numbers = all(isinstance(side, (int, float)) for side in (left, right))
                 if numbers or isinstance(node.op, ast.Add):
-                    return _OPERATORS[type(node.op)](left, right)
+                    made = _OPERATORS[type(node.op)](left, right)
+                    if _is_plain(made):
+                        return made
             raise refused
 
         try:
             return walk(tree)
         except (TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
             raise refused from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a sum or product has not grown beyond what a setting can be."""
+    if isinstance(value, (list, str)):
+        return len(value) <= MOST
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 def _definitions(prefix: str, table: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from memtk.interfaces import ComponentConfig, PhaseSettings
 
@@ -16,7 +16,7 @@ class LatentDiffusionConfig(ComponentConfig):
     scripts, which the presets `paper-mrnet` and `paper-pccta` switch on.
     """
 
-    channels: tuple[int, ...] = Field(
+    channels: tuple[PositiveInt, ...] = Field(
         (64, 128, 256), min_length=1, description="of the autoencoder, from full resolution down"
     )
     latent_channels: int = Field(8, ge=1, description="channels L of the latents")
@@ -52,7 +52,7 @@ class LatentDiffusionConfig(ComponentConfig):
         1e-5, gt=0, description="learning rate of the autoencoder against the discriminator"
     )
     discriminator_rate: float = Field(1e-5, gt=0, description="learning rate of the discriminator")
-    unet_channels: tuple[int, ...] = Field(
+    unet_channels: tuple[PositiveInt, ...] = Field(
         (256, 256, 512), min_length=1, description="of the U-Net, from the latents' resolution down"
     )
     unet_res_blocks: int = Field(2, ge=1, description="residual blocks a level of the U-Net")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from monai.networks.nets import Discriminator
 from monai.networks.nets import Generator as Decoder
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from memtk.imaging.patches import fold, unfold
@@ -35,10 +35,10 @@ class GanConfig(ComponentConfig):
     """Networks of a few million parameters by default."""
 
     latent: int = Field(128, ge=1, description="numbers z of N(0, 1) that an image is made of")
-    channels: tuple[int, ...] = Field(
+    channels: tuple[PositiveInt, ...] = Field(
         (32, 64, 128, 256), min_length=1, description="of the generator, from the finest level down"
     )
-    discriminator_channels: tuple[int, ...] = Field(
+    discriminator_channels: tuple[PositiveInt, ...] = Field(
         (32, 64, 128, 256), min_length=1, description="likewise of the discriminator"
     )
     patch: int = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -138,7 +137,7 @@ def _read(files: Sequence[str]) -> dict[str, Tensor]:
             content = torch.load(Path(file).expanduser(), map_location="cpu", weights_only=True)
         except FileNotFoundError as error:
             raise UserError(f"perceptual_weights: there is no file {file}") from error
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        except Exception as error:  # whatever torch's unpickler stumbles over
             raise UserError(f"perceptual_weights: {file} is no file of weights") from error
         if not isinstance(content, Mapping):
             raise UserError(f"perceptual_weights: {file} holds no state_dict")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from monai.networks.nets import VarAutoEncoder
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from memtk.imaging.patches import fold, unfold
@@ -21,7 +21,7 @@ class VaeConfig(ComponentConfig):
     """A network of some ten million parameters by default."""
 
     latent: int = Field(128, ge=1, description="numbers that an image is encoded by")
-    channels: tuple[int, ...] = Field(
+    channels: tuple[PositiveInt, ...] = Field(
         (32, 64, 128, 256), min_length=1, description="of both halves, from the finest level down"
     )
     patch: int = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,6 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from memtk.errors import UserError
 from memtk_pretrained.legacy import Inert, named_values, read_legacy_module
-
-_UNREADABLE = (
-    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError),
-    *(AttributeError, IndexError, MemoryError, struct.error),
-)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -34,7 +28,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = _load(path)
-    except _UNREADABLE as error:
+    except Exception as error:  # whatever torch's unpickler stumbles over
         raise UserError(
             f"{path} is damaged, or no file of torch.save that can be read without running code.\n"
             "Where you trust it, save its state_dict alone: torch.save(network.state_dict(), FILE)"

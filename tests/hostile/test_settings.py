@@ -1,0 +1,116 @@
+"""Settings that ask for the impossible are refused before anything runs; no record holds NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from memtk.cli import cli
+from memtk.components import find_component
+from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
+
+BENCH = ("bench", "-g", "monai2d", "--suite", "phantom2d", "--preset", "smoke", "--out", "run")
+
+IMPOSSIBLE = (
+    *("data.shape=100000,100000", "data.shape=1,500", "data.shape=0,8", "data.shape=-8,8"),
+    *("data.shape=8", "data.spacing=nan,nan", "data.spacing=1e-9,1e-9", "data.spacing=inf,1"),
+    *("data.spacing=0,1", "data.percentiles=nan,nan", "data.percentiles=99,1"),
+    *("data.validation=nan", "data.validation=2", "data.phantom.size=100000"),
+    *("data.phantom.training=1000000000", "data.limit.training=99999999999999999999"),
+    *("bench.checkpoints=1000000000", "bench.samples=1000000000000", "bench.seed=-1"),
+    *("bench.seed=99999999999999999999999", "bench.alpha=nan", "bench.fdr=1"),
+    *("bench.batch_size=0", "bench.plants=-1", "bench.batch_size=99999999999999999999"),
+    *("generator.diffusion.steps=1000000000000", "generator.diffusion.steps=-1"),
+    *("generator.diffusion.ema_decay=nan", "generator.diffusion.clip_norm=inf"),
+    *("generator.autoencoder_rate=nan", "generator.kl_weight=inf", "generator.channels=0,4"),
+    *("generator.timesteps=99999999999999999999", "embedder.temperature=nan"),
+    *("embedder.embedding=99999999999999999999", "embedder.dropout=nan", "data.shape=[[[[[[[[8"),
+    "data.shape=" + "[" * 10_000,
+)
+
+
+@pytest.mark.parametrize("setting", IMPOSSIBLE, ids=lambda text: text[:40])
+def test_a_setting_that_asks_for_the_impossible_is_refused_before_anything_runs(
+    setting, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [*BENCH, "--set", setting])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit), done.output
+    assert len(done.output) < 3000 and not list(tmp_path.iterdir())
+
+
+LARGE = (
+    *("width=1000000000", "embedding=1000000000", "embedding=100000000", "hidden=1000000000"),
+    *("bottleneck=1000000000", "width=1000000"),
+)
+
+
+@pytest.mark.parametrize("setting", LARGE)
+def test_an_embedder_that_fits_in_no_memory_is_refused_when_it_is_made(setting, registry):
+    key, _, value = setting.partition("=")
+    part = find_component(registry, "embedder", "ntxent2d", {key: int(value)}, "smoke")
+    with pytest.raises(UserError, match="ntxent2d .*make it smaller"):
+        part.make(ImageSpec((32, 32), 1, (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("key", ["res_blocks", "unet_res_blocks", "latent_channels"])
+def test_a_generator_of_a_billion_blocks_is_refused_when_it_is_made(key, registry):
+    part = find_component(registry, "generator", "monai2d", {key: 10**9}, "smoke")
+    with pytest.raises(UserError, match="monai2d .*make it smaller"):
+        part.make(ImageSpec((32, 32), 1, (1.0, 1.0)))
+
+
+def test_an_error_of_a_model_that_is_not_about_memory_stays_what_it_is(registry, monkeypatch):
+    part = find_component(registry, "embedder", "ntxent2d", {}, "smoke")
+
+    def fail(*_):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(part.cls, "__init__", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        part.make(ImageSpec((32, 32), 1, (1.0, 1.0)))
+
+
+def numbers(tree):
+    if isinstance(tree, dict):
+        return [n for value in tree.values() for n in numbers(value)]
+    if isinstance(tree, list):
+        return [n for value in tree for n in numbers(value)]
+    return [tree] if isinstance(tree, float) else []
+
+
+def alike(count):
+    return np.ones((count, 4))
+
+
+def zeros(count):
+    return np.zeros((count, 4))
+
+
+def twins(count):
+    return np.repeat(np.random.default_rng(0).normal(size=(1, 4)), count, 0)
+
+
+@pytest.mark.parametrize("rows", [alike, zeros, twins])
+@pytest.mark.parametrize("where", ["train", "validation", "synthetic", "all"])
+def test_the_record_of_an_audit_never_holds_nan(rows, where, tmp_path):
+    """Embeddings that are constant have no correlation: no number, or none that is NaN."""
+    rng = np.random.default_rng(1)
+    sets = {name: rng.normal(size=(8, 4)) for name in ("train", "validation", "synthetic")}
+    for name in sets if where == "all" else [where]:
+        sets[name] = rows(8)
+    np.savez(tmp_path / "e.npz", **sets)
+    words = ("--embeddings", str(tmp_path / "e.npz"), "--out", str(tmp_path / "run"))
+    done = CliRunner().invoke(cli, ["audit", *words])
+    assert isinstance(done.exception, SystemExit | None), done.exception
+    record = tmp_path / "run/audit.json"
+    assert done.exit_code in (0, 2, 3, 4) and record.exists() == (done.exit_code != 2)
+    if record.exists():
+        text = Path(record).read_text()
+        assert all(math.isfinite(n) for n in numbers(json.loads(text))) and "NaN" not in text
