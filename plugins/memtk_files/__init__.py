@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterable
 
 from memtk import Component, hookimpl
-
-for library in ("pydicom", "tifffile", "nibabel"):
-    # They quote headers, patients' names too; what matters of it is a sentence of memtk's.
-    warnings.filterwarnings("ignore", module=rf"{library}(\.|$)")
-    logging.getLogger(library).addHandler(logging.NullHandler())
 
 
 @hookimpl

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from memtk import UserError
 from memtk.data.readers import FLOOR, GROWTH, check_size, reading
+
+# It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").addHandler(logging.NullHandler())
 
 GROUPED = frozenset(
     {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from memtk import UserError
 from memtk.data.readers import check_size
 from memtk.imaging.axes import CHANNELS
 from memtk.interfaces import Record, Volume
+
+# It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
+warnings.filterwarnings("ignore", module=r"nibabel(\.|$)")
+logging.getLogger("nibabel").addHandler(logging.NullHandler())
 
 UNITS = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 """Millimetres in the header's unit of length."""

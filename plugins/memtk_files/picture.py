@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 from collections.abc import Sequence
@@ -16,6 +17,10 @@ from memtk import UserError
 from memtk.data.readers import check_size
 from memtk.imaging.axes import gray_if_alike, without_alpha
 from memtk.interfaces import Record, Volume
+
+# It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
+warnings.filterwarnings("ignore", module=r"tifffile(\.|$)")
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 ORIENTATION = 274
 """The tag of EXIF and TIFF that says how a picture is to be turned before it is shown."""
