@@ -1,0 +1,116 @@
+"""What `memtk.Memorization` costs an epoch, beside one FID of the same images.
+
+    OMP_NUM_THREADS=1 python benchmarks/speed/watching.py       # about ten minutes on one core
+
+Random smooth pictures, 64 x 64. A call of the metric is `update` with M synthetic images and
+`compute`, against N = M training and N / 2 validation images; the copy detector is that of the
+demo preset (made once; that cost stands beside it). A call of FID is torchmetrics' own, `update`
+with the same M images and `compute`, the real ones seen before, by a DenseNet-121 at 224 x 224, the
+network of FID on X-rays; the Inception-v3 of FID elsewhere multiplies twice as much, 5.7 GFLOP an
+image against 2.9. Its weights are random: they cost what trained ones do. Seconds of CPU, the
+smaller of two calls. Prints Markdown and writes it, and the same as JSON, beside this file
+(`--out`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from monai.networks.nets import DenseNet121
+from search import write
+from torch import nn
+from torch.nn import functional as F
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+import memtk
+
+HERE = Path(__file__).parent
+SIZES = (64, 256, 1024)
+
+
+def pictures(count, seed):
+    coarse = torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed)) / 3
+    return F.interpolate(coarse, size=(64, 64), mode="bicubic").clamp(-1, 1)
+
+
+class Features(nn.Module):
+    """DenseNet-121 up to its last average: (B, 1, H, W) -> (B, 1024)."""
+
+    num_features = 1024
+
+    def __init__(self):
+        super().__init__()
+        self.network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=1).eval()
+
+    def forward(self, x):
+        x = F.interpolate(x.float(), size=(224, 224), mode="bilinear")
+        return F.relu(self.network.features(x)).mean((2, 3))
+
+
+def seconds(work, times=2):
+    taken = []
+    for _ in range(times):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def measure(count):
+    train, validation = pictures(count, 0), pictures(count // 2, 1)
+    made = torch.cat([train[: count // 10], pictures(count - count // 10, 2)])
+    start = time.process_time()
+    watch = memtk.Memorization.from_images(
+        train, validation, embedder="ntxent2d", preset="demo", device="cpu"
+    )
+    built = time.process_time() - start
+    fid = FrechetInceptionDistance(Features(), normalize=True, reset_real_features=False)
+
+    def embed():
+        watch.reset()
+        for batch in made.split(64):
+            watch.update(batch)
+
+    def test():
+        watch._computed = None
+        watch.compute()
+
+    def frechet():
+        fid.reset()
+        for batch in made.split(64):
+            fid.update(batch, real=False)
+        fid.compute()
+
+    with torch.no_grad():
+        for batch in train.split(64):
+            fid.update(batch, real=True)
+        found = {"M": count, "built": built, "update": seconds(embed), "compute": seconds(test)}
+        return found | {"fid": seconds(frechet, 1 if count > 500 else 2)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    options = parser.parse_args()
+    found = [measure(count) for count in options.sizes]
+    head = (
+        "| synthetic images | made once, s | update, s | compute, s | one FID, s | metric / FID |\n"
+        "|---|---|---|---|---|---|"
+    )
+    lines = []
+    for row in found:
+        call = row["update"] + row["compute"]
+        lines.append(
+            f"| {row['M']} | {row['built']:.1f} | {row['update']:.2f} | {row['compute']:.2f} "
+            f"| {row['fid']:.1f} | {call / row['fid']:.2f} |"
+        )
+    print(head, *lines, sep="\n")
+    write(options.out, "watching", head, lines, found)
+
+
+if __name__ == "__main__":
+    main()
