@@ -298,18 +298,31 @@ def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def report(run: Path) -> None:
     """Make RUN/report.html again from the results in the folder RUN, of a run or a study.
 
-    Nothing is trained or computed anew; sections of plugins that were installed since appear.
+    Prints the answer, and what can be done now, with the names of your files. Nothing is trained
+    or computed anew; sections of plugins that were installed since appear.
     """
-    from memtk.registry import open_registry
-    from memtk.report import build_audit_report, build_report
-
+    terminal = open_terminal()
+    with terminal.loading("the report"):
+        from memtk.report import build_audit_report, build_report, build_study_report
+    registry = terminal.registry
     if (run / "study.json").exists():
-        from memtk.report import build_study_report
+        from memtk.report.study_terminal import study_answer
+        from memtk.results.study import read_study
 
-        click.echo(f"report: {build_study_report(run)}")
-        return
-    build = build_audit_report if (run / "audit.json").exists() else build_report
-    click.echo(f"report: {build(run, open_registry())}")
+        page = build_study_report(run)
+        terminal.end(study_answer(read_study(run)), page)
+    elif (run / "audit.json").exists():
+        from memtk.report.terminal import audit_answer
+        from memtk.results import read_audit
+
+        page = build_audit_report(run, registry)
+        terminal.end(audit_answer(read_audit(run / "audit.json"), run), page)
+    else:
+        from memtk.report.terminal import bench_answer
+        from memtk.results import read_run
+
+        page = build_report(run, registry)
+        terminal.end(bench_answer(read_run(run).results, run), page)
 
 
 @click.command()

@@ -28,6 +28,12 @@ from memtk.results.formats import many, share
 WIDTHS = ("channels", "unet_channels", "base_channels", "unet_dim")
 """Settings of a generator that `smaller` divides."""
 
+DEFAULTS = {
+    "canaries": 0, "embedder_preset": None, "batch_size": 16, "alpha": 0.05, "fdr": 0.1,
+    "plants": 64, "exposure": "last",
+}  # fmt: skip
+"""Options of a bench that a command need not name, where they are as they are by default."""
+
 LONGER = 2
 """By how much a copy detector is trained longer."""
 
@@ -232,11 +238,21 @@ def cell_steps(
     }
 
     def again(**changes: Any) -> str:
-        return repeat_command({**recipe, "bench": {**bench, **changes}}, paths=paths)
+        return bench_command({**recipe, "bench": {**bench, **changes}}, paths=paths)
 
     if answer.kind == "memorized":
         return _less(result, bench, again)
     return _more(result, answer, recipe, bench, again, paths)
+
+
+def bench_command(recipe: Mapping[str, Any], *, paths: bool) -> str:
+    """Return the command of a bench, without what is as it is by default."""
+    bench = {
+        key: value
+        for key, value in (recipe.get("bench") or {}).items()
+        if key not in DEFAULTS or value != DEFAULTS[key]
+    }
+    return repeat_command({**recipe, "bench": bench}, paths=paths)
 
 
 def _less(result: Result, bench: Mapping[str, Any], again: Callable[..., str]) -> list[NextStep]:
@@ -285,13 +301,9 @@ def _more(
     """Return what would tell more."""
     steps, suite = [], recipe.get("suite")
     if suite and bench.get("preset") == "smoke":
-        steps.append(
-            NextStep(
-                "The preset smoke is a trial of seconds; the next one has more patients.",
-                again(preset="demo"),
-            )
-        )
-    elif "patients" in answer.steps and not suite:
+        said = "The preset smoke is a trial of seconds; the next one has more patients."
+        return [NextStep(said, again(preset="demo"))]
+    if "patients" in answer.steps and not suite:
         count, now = answer.steps["patients"], result.data.counts["validation"].patients
         source = (recipe.get("data") or {}).get("source")
         if source is not None:
@@ -319,7 +331,7 @@ def _more(
         steps.append(
             NextStep(
                 "Train the copy detector longer, so that it sees more of the copies.",
-                repeat_command(_longer({**recipe, "bench": bench}, longer), paths=paths),
+                bench_command(_longer({**recipe, "bench": bench}, longer), paths=paths),
             )
         )
     return steps

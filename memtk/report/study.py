@@ -29,15 +29,15 @@ from memtk.report.page import (
     write_page,
 )
 from memtk.report.sections import reading_section
+from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
+from memtk.results.differences import PairedDifference, paired_difference
 from memtk.results.formats import many
 from memtk.results.measures import measures_of
 from memtk.results.reference import PaperRow, paper_numbers, reported
 from memtk.results.seeds import (
-    PairedDifference,
     Setting,
-    paired_difference,
     qualities,
     settings_of,
     study_csv,
@@ -142,7 +142,13 @@ def study_sections(study: Study, settings: Sequence[Setting]) -> tuple[Section, 
     against = contrasts(settings, [name for name, _ in compared])
     found = [
         make_section(
-            "start", "", "study_intro.html", study=study, series_note=series_note(settings)
+            "start",
+            "",
+            "study_intro.html",
+            study=study,
+            said=answer_study(study, settings),
+            steps=study_steps(study, settings, paths=False),
+            series_note=series_note(settings),
         ),
         figures.get("settings"),
         figures.get("steps"),

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.study_answer import answer_study, study_steps
+from memtk.report.terminal import what_now
 from memtk.report.terminal_tables import ABREAST, legend, make_table, short, tight
 from memtk.results.formats import duration, share
 from memtk.results.measures import Measured, main_measures
@@ -22,8 +24,7 @@ def study_summary(study: Study) -> RenderableType:
     settings = settings_of(study.file, study.findings)
     names = qualities(settings)
     measures = main_measures(measures_in(settings).values())
-    titles = [f"{m.protocol}\n{m.key}" for m in measures]
-    memorized = make_table("setting", "seeds", "N", "copy rate", "exposed", *titles, whole=True)
+    memorized = _whole(settings, "seeds", "N", "copy rate", "exposed")
     for setting in settings:
         memorized.add_row(
             Text(setting.label),
@@ -31,15 +32,33 @@ def study_summary(study: Study) -> RenderableType:
             str(setting.first.used_training.images),
             Text(_rate(setting)),
             Text(_exposed(setting)),
-            *(Text(_measured(setting, m.name)) for m in measures),
         )
+    tables = [memorized]
+    for start in range(0, len(measures), ABREAST):
+        part = measures[start : start + ABREAST]
+        tables.append(counted := _whole(settings, *(f"{m.protocol}\n{m.key}" for m in part)))
+        for setting in settings:
+            counted.add_row(Text(setting.label), *(Text(_measured(setting, m.name)) for m in part))
     quality = [_quality_table(settings, names[: ABREAST - 1], timed=True)]
     for start in range(ABREAST - 1, len(names), ABREAST):
         quality.append(_quality_table(settings, names[start : start + ABREAST], timed=False))
     return Group(
-        *([memorized, *quality] if settings else []),
+        *([*tables, *quality] if settings else []),
         *(Text(line, style="dim") for line in _notes_on(settings, measures)),
         *(_failures(study) if study.missing else []),
+        *([Text(), study_answer(study)] if settings else []),
+    )
+
+
+def study_answer(study: Study) -> RenderableType:
+    """Return the answer to the study's question, its numbers, and what would tell more."""
+    settings = settings_of(study.file, study.findings)
+    said = answer_study(study, settings)
+    return Group(
+        Text(tight(said.first), style="bold"),
+        *(Text(tight(f" - {line}")) for line in said.numbers),
+        Text(tight(said.why), style="dim"),
+        *what_now(study_steps(study, settings, paths=True)),
     )
 
 
@@ -59,11 +78,19 @@ def series_note(settings: Sequence[Setting]) -> str:
     )
 
 
+def _whole(settings: Sequence[Setting], *columns: str) -> Table:
+    """Return a table with a line a setting, in whose names no word is broken."""
+    table = make_table("setting", *columns, whole=True)
+    words = [word for setting in settings for word in setting.label.split()]
+    table.columns[0].min_width = max(map(len, words), default=0)
+    return table
+
+
 def _quality_table(settings: Sequence[Setting], names: Sequence[str], *, timed: bool) -> Table:
     """Return measures of quality, few enough to be read; the first table has the training time."""
     # the extractor on a line of its own
     columns = [*(["training"] if timed else []), *(name.replace("[", "\n[") for name in names)]
-    table = make_table("setting", *columns, whole=True)
+    table = _whole(settings, *columns)
     for setting in settings:
         time = setting.training_seconds
         taken = [duration(time.mean) if time else "-"] if timed else []

@@ -85,9 +85,14 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
         *([attacks] if attacks is not None else []),
         *_effects(results),
         Text(),
-        *_answers(results),
-        *(_steps_of(results, folder) if folder is not None else []),
+        bench_answer(results, folder),
     )
+
+
+def bench_answer(results: Sequence[Result], folder: Path | None = None) -> RenderableType:
+    """Return the answer on each generator, and what can be done now; see `summary`."""
+    steps = [] if folder is None else _steps_of(results, folder)
+    return Group(*_answers(results), *steps)
 
 
 def _effects(results: Sequence[Result]) -> list[Text]:
@@ -125,10 +130,10 @@ def _steps_of(results: Sequence[Result], folder: Path) -> list[RenderableType]:
     for result in results[:FEW]:
         for step in cell_steps(result, folder, recipe, paths=True):
             found.setdefault(step.said, step)
-    return _what_now(list(found.values()))
+    return what_now(list(found.values()))
 
 
-def _what_now(steps: Sequence[NextStep]) -> list[RenderableType]:
+def what_now(steps: Sequence[NextStep]) -> list[RenderableType]:
     """Return what can be done; a command is never folded, so that it can be copied."""
     if not steps:
         return []
@@ -150,8 +155,7 @@ def audit_summary(audit: Audit, folder: Path | None = None) -> RenderableType:
     """
     notes = [*audit.evidence.notes, *audit.notes]
     return Group(
-        *_answer(answer_audit(audit)),
-        *(_what_now(audit_steps(audit, folder, paths=True)) if folder is not None else []),
+        audit_answer(audit, folder),
         *(_counts(group) for group in counts_of_audit(audit)),
         *([_noticed(audit.selftest)] if audit.selftest else []),
         *(Text(note, style="dim") for note in notes),
@@ -182,6 +186,12 @@ def selftest_table(selftest: SelfTest) -> RenderableType:
         Text(),
         _noticed(selftest),
     )
+
+
+def audit_answer(audit: Audit, folder: Path | None = None) -> RenderableType:
+    """Return the answer of an audit, and what can be done now; see `audit_summary`."""
+    steps = [] if folder is None else what_now(audit_steps(audit, folder, paths=True))
+    return Group(*_answer(answer_audit(audit)), *steps)
 
 
 def _counts(group: Counts) -> RenderableType:

@@ -208,50 +208,6 @@ def qualities(settings: Sequence[Setting]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """By how much one setting differs from another in a measure.
-
-    Args:
-        setting: the one, and `against` the other.
-        name: of the measure.
-        difference: value of the one less that of the other, over the seeds that both have.
-    """
-
-    setting: Setting
-    against: Setting
-    name: str
-    difference: SeedInterval
-
-    @property
-    def clear(self) -> bool:
-        """Whether the 95 % interval of the mean difference leaves out 0."""
-        interval = self.difference.interval
-        return interval is not None and (interval[0] > 0 or interval[1] < 0)
-
-
-def paired_difference(setting: Setting, against: Setting, name: str) -> PairedDifference | None:
-    """Compare two settings at their last checkpoints; None where no seed has both.
-
-    Paired by seed: one seed has the same images and copy detector in both, so that what differs is
-    the setting and the generator's own randomness. Of measures whose null depends on the sizes, as
-    that of the reference rule does, a difference says nothing where the sizes differ.
-    """
-    ours, theirs = _values(setting, name), _values(against, name)
-    differences = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
-    found = seed_interval(differences)
-    return PairedDifference(setting, against, name, found) if found else None
-
-
-def _values(setting: Setting, name: str) -> dict[int, float]:
-    return {
-        result.seed: each.record.value
-        for result in setting.results
-        for each in measures_of(result, result.last, name)
-        if each.record.value is not None
-    }
-
-
 def study_rows(file: StudyFile, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return the numbers of a study, one dict a checkpoint; None where something was not computed.
 

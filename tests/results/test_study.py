@@ -9,10 +9,10 @@ from scipy import stats
 
 from memtk.errors import UserError
 from memtk.results import Counts, RunFile, write_result, write_run_file
+from memtk.results.differences import paired_difference
 from memtk.results.measures import main_measures, measures_of
 from memtk.results.schema import MeasureInfo
 from memtk.results.seeds import (
-    paired_difference,
     qualities,
     seed_interval,
     settings_of,
