@@ -106,6 +106,7 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
                 interval(seen.low, seen.high, selftest.confidence),
             )
         )
+    none = "" if found.can_reject else "; none could be named at these sizes"
     for title, named in (
         ("named as copies", found.copies),
         ("training images named as exposed", found.training_images),
@@ -118,7 +119,7 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
                     f"{named.sure} sure, {named.suspect} suspect of {named.of}",
                     "0",
                     f"of the suspects up to {share(found.fdr)} wrongly; without a model, at least "
-                    f"{named.at_least}",
+                    f"{named.at_least}{none if named is found.copies else ''}",
                 )
             )
     if found.copies is not None:

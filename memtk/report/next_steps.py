@@ -14,7 +14,6 @@ from memtk.report.provenance import repeat_audit, repeat_command
 from memtk.results import (
     Answer,
     Audit,
-    Policy,
     Result,
     answer_audit,
     answer_cell,
@@ -63,7 +62,9 @@ def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
     """
     answer = answer_audit(audit)
     asked = _Asked(audit, answer, folder, read_run_file(folder).recipe, paths)
-    made = [asked.step(step, count) for step, count in answer.steps.items()]
+    hopeless = audit.screened is not None and audit.selftest is None
+    wanted: Mapping[Step, int | None] = {"retrain": None} if hopeless else answer.steps
+    made = [asked.step(step, count) for step, count in wanted.items()]
     return [step for step in made if step is not None]
 
 
@@ -95,6 +96,10 @@ class _Asked:
                 self._again(plants=count) if self._named else "",
             ),
             "detector": self._detector,
+            "retrain": lambda _: NextStep(
+                "Or have the generator trained anew so that it copies less (stop earlier, a "
+                "smaller model, more patients), and audit its new images."
+            ),
         }
         return ways[step](count)
 
@@ -138,7 +143,7 @@ class _Asked:
                 "Every image would be held back, so there is none to release: train the generator "
                 "anew so that it copies less, and audit its images."
             )
-        policy = "" if self.audit.policy == Policy() else " --policy YOUR_POLICY"
+        policy = "" if self.audit.policy.is_default else " --policy YOUR_POLICY"
         place = shlex.quote(str(self.folder)) if self.paths else "."
         return NextStep(
             f"Hold {many(total - kept, 'suspicious image')} back, and have the other {kept} judged "

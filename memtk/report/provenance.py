@@ -266,7 +266,7 @@ def repeat_audit(
         parts += _sets({"audit": audit, "data": data}, recipe, paths)
     else:
         parts += _sets({"data": data}, {}, paths)
-    parts += [] if policy == Policy() else ["--policy YOUR_POLICY"]
+    parts += [] if policy.is_default else ["--policy YOUR_POLICY"]
     return _SEPARATOR.join(parts)
 
 

@@ -65,6 +65,11 @@ class Policy(StoredRecord):
         """The settings of the audit that were fixed here."""
         return {key: getattr(self, key) for key in LEVELS if key in self.model_fields_set}
 
+    @property
+    def is_default(self) -> bool:
+        """Whether what is tolerable is as it is by default; settings of the audit aside."""
+        return self.model_dump(exclude={*LEVELS}) == Policy().model_dump(exclude={*LEVELS})
+
     def settled(self, used: Mapping[str, Any]) -> Policy:
         """Return the policy with the settings that an audit uses.
 

@@ -40,7 +40,7 @@ def failures(case: Case) -> list[Reason]:
                 f"The copy rate is at least {apart(rate.low, limit)} (estimate "
                 f"{share(rate.estimate)}, {interval(rate.low, rate.high, case.confidence)}); "
                 f"tolerable is {_at_most(limit)}.",
-                steps={"release": None},
+                steps={"release": None, "retrain": None},
             )
         )
     if exposed.low / case.training > case.policy.max_exposed_patients:

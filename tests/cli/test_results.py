@@ -50,7 +50,7 @@ def test_validate_exits_with_3_for_what_is_wrong_and_2_for_what_is_not_there(tmp
 
 def test_show_reads_as_tables():
     text = run("results", "show", REAL)
-    assert "monai2d" in text and "Inconclusive" in text and "ntxent2d" in text
+    assert "monai2d" in text and "INCONCLUSIVE" in text and "ntxent2d" in text
     assert "20 patients" in text and "phantom2d, version 1" in text
 
 

@@ -107,4 +107,4 @@ def test_a_page_tells_what_mitigations_did_and_what_was_judged_anew(make_run, pl
     page = build_report(folder).read_text()
     assert re.search(r"<dt>release-filter</dt><dd>9 of 24 were &lt;held&gt; back\.</dd>", page)
     assert "judged anew" in page and "the verdict is about that line" in page
-    assert page.count("<td>200") == 2
+    assert page.count('<th scope="row">200') == 2

@@ -95,3 +95,30 @@ def test_without_images_there_are_no_pairs(make_run):
     folder = make_run()
     (folder / "cells/monai/synthetic/step-000200.h5").unlink()
     assert pairs_of(folder) is None
+
+
+def test_the_nearest_stranger_stands_beside_each_pair(make_run):
+    folder = make_run()
+    arrays = read_arrays(folder / "cells/monai/arrays.h5", "step-000200")
+    validation = StoredImages(next((folder / "data").glob("*.h5")), "validation")
+    found = pairs_of(folder)
+    order = np.argsort(-arrays["train_synthetic"], kind="stable")
+    rows = [order[pair.rank - 1] for pair in found.top]
+    strangers = validation.read(arrays["train_validation_index"][rows].tolist()).numpy()
+    training = StoredImages(next((folder / "data").glob("*.h5")), "training")
+    synthetic = open_images(folder / "cells/monai/synthetic/step-000200.h5")
+    every = [order[pair.rank - 1] for pair in (*found.top, *found.near)]
+    partners = arrays["train_synthetic_index"][every].tolist()
+    window = window_of(np.stack([training.read(every).numpy(), synthetic.read(partners).numpy()]))
+    [pixel] = plane_sizes(validation.spec.spacing, 2)
+    for pair, stranger in zip(found.top, strangers, strict=True):
+        assert pair.real == (show_image(stranger, window, pixel, 150),)
+
+
+def test_no_stranger_is_shown_where_the_validation_images_are_not_those_compared(make_run):
+    folder = make_run()
+    path = folder / "cells/monai/arrays.h5"
+    arrays = read_arrays(path, "step-000200")
+    fewer = arrays | {"validation_train": arrays["validation_train"][:-1]}
+    write_arrays(path, "step-000200", fewer)
+    assert all(pair.real == () for pair in pairs_of(folder).top)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shlex
 import shutil
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -14,6 +16,7 @@ from memtk.report.study import (
     question,
     series_note,
 )
+from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import paper_table, study_summary
 from memtk.results import Suite, read_run, write_result
 from memtk.results.reference import select
@@ -82,7 +85,10 @@ def test_the_page_answers_the_question_with_seeds_nulls_and_intervals(page):
     assert "augment off" in page and "[5&nbsp;%]" in page.replace("\u00a0", "&nbsp;")
     for figure in ("Memorization against the setting", "in the course of training", "nearest"):
         assert figure in page
-    assert page.count("data:image/svg+xml") == 6
+    assert page.count("data:image/svg+xml") == 2 * 6  # for wide pages and for phones
+    first = page[page.index('class="first"') :]
+    assert "Yes, it does: the copy rate is" in first[:200].replace("\u00a0", " ")
+    assert page.index("With 2 seeds") > page.index("Yes, it does")
 
 
 def test_the_page_shows_no_file_name_and_no_patient_and_is_the_same_each_time(made, page):
@@ -95,8 +101,36 @@ def test_settings_are_compared_with_the_first(made):
     found = read_study(made)
     settings = settings_of(found.file, found.findings)
     ((setting, each),) = contrasts(settings, ["dar-matched:n_mem", "copy_rate"])
-    assert setting.label == "augment on" and each[0].against.label == "augment off"
-    assert each[0].difference.mean < -0.3 and each[0].clear
+    assert setting.label == "augment on" and each[0].means[0] < each[0].means[1]
+    assert each[0].difference.mean < -0.3 and each[0].interval[1] > each[0].difference.high
+    assert each[1].clear
+
+
+def test_no_word_of_a_setting_is_broken_in_a_narrow_terminal(made):
+    text = text_of(study_summary(read_study(made)), 60)
+    assert "augment off" in text.replace("\n", " ") and "augme " not in text
+
+
+def test_what_would_tell_more_of_a_study_is_a_command_that_is_whole(made, tmp_path):
+    found = read_study(made)
+    [step] = study_steps(found, settings_of(found.file, found.findings), paths=True)
+    words = shlex.split(step.command.replace("\\\n", " "))
+    assert words[:3] == ["memtk", "study", "augmentation"] and words[-2:] == ["--out", str(made)]
+    assert "--seeds" in words and words[words.index("--seeds") + 1] == "0,1,2,3,4"
+
+
+def test_a_study_whose_settings_do_not_differ_says_that_nothing_is_shown(made):
+    found = read_study(made)
+    off, on = settings_of(found.file, found.findings)
+    same = replace(
+        on,
+        findings=tuple(
+            replace(f, values=o.values) for f, o in zip(off.findings, on.findings, strict=True)
+        ),
+    )
+    said = answer_study(found, [off, same])
+    assert said.first.startswith("Not shown either way: the copy rate is")
+    assert "may be anything from −" in said.first and "+0 " not in said.first
 
 
 def test_many_measures_stand_below_each_other_in_a_narrow_terminal(made, monkeypatch):

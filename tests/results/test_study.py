@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from memtk.errors import UserError
-from memtk.results import Counts, RunFile, write_result, write_run_file
-from memtk.results.differences import paired_difference
+from memtk.results import Counts, RateInterval, RunFile, write_result, write_run_file
+from memtk.results.differences import difference_interval, paired_difference
 from memtk.results.measures import main_measures, measures_of
 from memtk.results.schema import MeasureInfo
 from memtk.results.seeds import (
@@ -81,6 +83,7 @@ def test_two_settings_are_compared_seed_by_seed(study):
     assert found.difference.values == pytest.approx([-20 / 64, -24 / 64, -28 / 64])
     expected = stats.ttest_1samp(found.difference.values, 0).confidence_interval(0.95)
     assert found.difference.interval == pytest.approx((expected.low, expected.high))
+    assert found.interval[0] < expected.low and found.interval[1] > expected.high
     assert found.clear and not paired_difference(small, small, "dar:n_mem").clear
     assert paired_difference(small, large, "copy_rate") is None  # it was not computed
 
@@ -183,3 +186,53 @@ def test_a_folder_without_a_study_is_told(tmp_path):
 def test_an_axis_has_a_short_name():
     keys = {"mitigation.augment": "augment", "bench.alpha": "alpha", "data.shape": "data.shape"}
     assert {key: StudyAxis(key=key, values=[]).label for key in keys} == keys
+
+
+def test_a_difference_of_two_zeros_has_the_interval_that_their_own_ends_leave(make_result):
+    rate = RateInterval(estimate=0.0, low=0.0, high=0.2)
+    nothing = [make_result(copy_rate=rate, confidence=0.95, seed=seed) for seed in (0, 1)]
+    ones = StudyFile(kind="grid", axes=AXES)
+    found = [
+        Finding(f"{size}", {"mitigation.datasize": size, "seed": str(r.seed)}, r, Path("x"))
+        for size in ("0.5", "1")
+        for r in nothing
+    ]
+    small, large = settings_of(ones, found)
+    compared = paired_difference(large, small, "copy_rate")
+    assert compared.difference.mean == 0 and compared.interval == pytest.approx((-0.2, 0.2))
+    assert not compared.clear
+
+
+def test_the_interval_of_a_difference_is_that_of_newcombe_and_never_beyond_all(make_result):
+    def record(value, low, high):
+        return fakes.share("x", "training", value * 10, 10).model_copy(
+            update={"interval": (low, high)}
+        )
+
+    one, other = record(0.7, 0.52, 0.84), record(0.3, 0.18, 0.47)
+    low = 0.4 - math.sqrt((0.7 - 0.52) ** 2 + (0.47 - 0.3) ** 2)
+    high = 0.4 + math.sqrt((0.84 - 0.7) ** 2 + (0.3 - 0.18) ** 2)
+    assert difference_interval([one], [other]) == pytest.approx((low, high))
+    wild = [record(1.0, 0.0, 1.0), record(0.0, 0.0, 1.0)]
+    assert difference_interval(wild, wild[::-1]) == (-1.0, 1.0)
+    bare = [each.model_copy(update={"interval": None}) for each in (one, other)]
+    assert difference_interval(bare[:1], bare[1:]) is None, "one seed, and nothing else is known"
+
+
+def test_the_interval_of_a_difference_covers_it_where_few_patients_and_seeds_say_so():
+    rng, inside, runs = np.random.default_rng(0), 0, 400
+    for _ in range(runs):
+        pair = []
+        for p in (0.3, 0.1):
+            drawn = rng.binomial(40, np.clip(p + rng.normal(0, 0.03, 3), 0, 1))
+            ends = [stats.binomtest(int(k), 40).proportion_ci() for k in drawn]
+            records = [fakes.share("x", "training", int(k), 40) for k in drawn]
+            pair.append(
+                [
+                    r.model_copy(update={"interval": (e.low, e.high)})
+                    for r, e in zip(records, ends, strict=True)
+                ]
+            )
+        low, high = difference_interval(*pair)
+        inside += low <= 0.2 <= high
+    assert inside / runs >= 0.95
