@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib.util
-import itertools
-import json
 import os
-import select
-import shutil
-import subprocess
 import textwrap
-import time
 import uuid
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -170,114 +163,5 @@ def browser(tmp_path_factory):
     browser = chromium.start(tmp_path_factory.mktemp("profile"))
     if browser is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
-
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--hide-scrollbars", "--window-size=1400,900", "--remote-debugging-pipe"),
-)
-WAIT = 20
-"""Seconds for an answer, on a busy machine."""
-
-
-class Browser:
-    """Speaks with Chromium: commands out by descriptor 3, answers in by descriptor 4."""
-
-    def __init__(self, program, profile):
-        ours, theirs = os.pipe(), os.pipe()  # what it reads, what it writes
-        ends = (ours[0], theirs[1])
-
-        def place():
-            spare = [os.dup(end) for end in ends]  # neither is 3 or 4 while the other is placed
-            for number, end in zip((3, 4), spare, strict=True):
-                os.dup2(end, number)
-
-        self.process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=place,
-            close_fds=False,
-        )
-        for end in ends:
-            os.close(end)
-        self.write, self.read = ours[1], theirs[0]
-        self.numbers, self.buffer, self.session = itertools.count(1), b"", None
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        attached = self("Target.attachToTarget", targetId=target, flatten=True)
-        self.session = attached["sessionId"]
-
-    def __call__(self, method, **params):
-        """Give a command and return its answer; what it tells meanwhile is dropped."""
-        number = next(self.numbers)
-        said = {"id": number, "method": method, "params": params}
-        said |= {"sessionId": self.session} if self.session else {}
-        os.write(self.write, json.dumps(said).encode() + b"\0")
-        while (answer := self._next()).get("id") != number:
-            pass
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def _next(self):
-        until = time.monotonic() + WAIT
-        while b"\0" not in self.buffer:
-            ready, _, _ = select.select([self.read], [], [], max(0, until - time.monotonic()))
-            assert ready, "Chromium does not answer"
-            piece = os.read(self.read, 1 << 16)
-            assert piece, "Chromium has ended"
-            self.buffer += piece
-        message, _, self.buffer = self.buffer.partition(b"\0")
-        return json.loads(message)
-
-    def evaluate(self, code):
-        """Return what an expression of the page gives."""
-        said = self("Runtime.evaluate", expression=code, returnByValue=True)
-        assert "exceptionDetails" not in said, said
-        return said["result"].get("value")
-
-    def expect(self, code, value):
-        """Wait until an expression of the page gives a value: events of the page take a moment."""
-        until = time.monotonic() + WAIT
-        while (found := self.evaluate(code)) != value:
-            assert time.monotonic() < until, (code, found, value)
-            time.sleep(0.02)
-
-    def open(self, page):
-        self("Page.navigate", url=page.as_uri())
-        self.expect(
-            f"location.href.startsWith('{page.as_uri()}') && document.readyState", "complete"
-        )
-
-    def click(self, selector):
-        """Press and release the mouse in the middle of an element."""
-        x, y = self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
-            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-        )
-        for kind in ("mousePressed", "mouseReleased"):
-            self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-    def close(self):
-        with contextlib.suppress(AssertionError, OSError):
-            self("Browser.close")
-        try:
-            self.process.wait(WAIT)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.write)
-        os.close(self.read)
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium, driven by its own protocol over two pipes: nothing is installed beside it."""
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    browser = Browser(program, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
