@@ -1,10 +1,11 @@
 """A conditional model of real X-rays of two views: do samples look it, what does guidance do?
 
     MEMTK_DATA=... python benchmarks/conditions.py --seeds 3     # an hour on two cores
+    MEMTK_DATA=... python benchmarks/conditions.py --size 32 --similarity ncc     # minutes
     python benchmarks/conditions.py --table                      # of what is finished
 
-One image of each of 64 training patients at 64 x 64, 32 taken from the front (PA) and 32 from the
-back (AP), and of 120 validation patients, half of each view. `monai2d` is trained with its demo
+One image of each of 64 training patients at 64 x 64 (or `--size`), 32 of each view (AP, PA), and of
+120 validation patients, half of each view. `monai2d` is trained with its demo
 preset, told the view; guidance is a setting of sampling, so that the runs of one seed share the
 training. Whether a sample looks its view is asked of a nearest-neighbour classifier of 9 validation
 images, on pixels: whose right answers among the training images bound what can be expected.
@@ -32,7 +33,9 @@ VIEWS = ("AP", "PA")
 TRAINING, VALIDATION = 32, 60
 """Patients of each view."""
 
-SETS = ("data.shape=64,64", "data.spacing=4,4", "data.anti_aliasing=true")
+STORED = 256
+"""Pixels a side."""
+
 NEIGHBOURS = 9
 
 
@@ -57,7 +60,7 @@ def write_manifest(folder, path):
             writer.writerow((place, row["patient_id"], row["split"], row["view"]))
 
 
-def run(seed, guidance, folder, registry):
+def run(seed, guidance, folder, registry, size, similarity):
     """Bench one guidance of one seed, with the training of guidance 1."""
     manifest = (folder / "views.csv").absolute()
     if not manifest.exists():
@@ -66,18 +69,21 @@ def run(seed, guidance, folder, registry):
     asked = {
         "generator": ("monai2d",),
         "condition": ("view",),
-        "quality": ("fid", "ms-ssim"),
+        "quality": ("fid", "ms-ssim") if similarity == "pearson" else ("ms-ssim",),
+        "similarity": similarity,
         "checkpoints": 1,
         "seed": seed,
     }
-    sets = [*SETS, f"generator.guidance={guidance}"]
+    sets = [f"data.shape={size},{size}", f"data.spacing={STORED / size},{STORED / size}"]
+    sets += ["data.anti_aliasing=true", f"generator.guidance={guidance}"]
     plan = make_plan(read_recipe(registry, asked, data=str(manifest), sets=sets), registry)
     place, trained = folder / f"guidance-{guidance}-{seed}", folder / f"guidance-1-{seed}"
     if place != trained:
         with working_in(place):
             open_run(place, plan.identity(), list(plan.generators), resume=True)
             for part in ("data", "embedder/training", "cells/monai2d/training"):
-                hard_link(trained / part, place / part)
+                if (trained / part).exists():
+                    hard_link(trained / part, place / part)
     run_bench(plan, registry, out=place, device="cpu")
 
 
@@ -136,6 +142,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--guidance", type=float, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=64, help="pixels a side")
+    parser.add_argument("--similarity", default="pearson", help="ncc: of the images themselves")
     parser.add_argument("--out", type=Path, default=Path("runs/conditions"))
     parser.add_argument("--table", action="store_true", help="print what is finished, run nothing")
     arguments = parser.parse_args()
@@ -143,7 +151,8 @@ def main():
         registry = open_registry()
         for seed in range(arguments.seeds):
             for guidance in sorted({1.0, *arguments.guidance}):
-                run(seed, f"{guidance:g}", arguments.out, registry)
+                place = arguments.out, registry, arguments.size, arguments.similarity
+                run(seed, f"{guidance:g}", *place)
     table(arguments.out)
 
 

@@ -67,6 +67,10 @@ def write_tables(world):
     head, *rows = csv.reader((world / "chest/manifest.csv").open())
     rows[-1][1] = rows[0][1]
     write_csv(world / "chest/manifest_leaky.csv", [head, *rows])
+    head, *rows = csv.reader((world / "chest/manifest.csv").open())
+    told = [[*row, ("AP", "PA")[n % 2], "FM"[n // 2 % 2]] for n, row in enumerate(rows)]
+    write_csv(world / "chest/manifest.csv", [[*head, "view", "sex"], *told])
+    write_csv(world / "wanted.csv", [["view"], ["PA"]])
     head, *rows = csv.reader((world / "volumes/manifest.csv").open())
     rows = [[f"volumes/{path}", *rest] for path, *rest in rows[5:7]]
     write_csv(world / "knees.csv", [head, *rows])

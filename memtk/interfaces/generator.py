@@ -31,11 +31,14 @@ class Generator(Trainable):
     Class attributes:
         learns_from: the images it is trained on. `"held_out"` is for the control that must not
             know the training patients.
+        of_sampling: settings that no training depends on, `{"guidance"}`: another value of one goes
+            on with a training that is there.
         as_the_data: settings that take the values of the same keys of the data unless they are set
             (`"shape"`, for a generator that reads images). Optional.
     """
 
     learns_from: ClassVar[Literal["training", "held_out"]] = "training"
+    of_sampling: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def most_samples(cls, images: int) -> int | None:

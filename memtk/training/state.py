@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
-from memtk.interfaces import Images, Phase, PhaseSettings, Trainable
+from memtk.interfaces import Images, Phase, PhaseSettings, Trainable, takes_condition
 from memtk.interfaces.settings import WITHOUT_EFFECT
 
 
@@ -87,9 +88,15 @@ def recipe_of(
         }
         for phase in model.phases()
     }
-    return {
+    config = model.config.model_dump(mode="json", exclude=set(getattr(model, "of_sampling", ())))
+    told, sample = getattr(images, "conditions", None), getattr(model, "sample", None)
+    conditions = {}
+    if told is not None and sample is not None and takes_condition(sample):
+        content = repr(model.spec.conditions).encode() + told.numpy().tobytes()
+        conditions = {"conditions": hashlib.sha256(content).hexdigest()}
+    return conditions | {
         "model": type(model).__name__,
-        "config": _deciding(model.config, model.config.model_dump(mode="json")),
+        "config": _deciding(model.config, config),
         "phases": phases,
         "images": len(images),
         "shape": [images.spec.channels, *images.spec.shape],

@@ -40,6 +40,7 @@ class Diffusers2d(Generator):
     """
 
     Config = Diffusers2dConfig
+    of_sampling: ClassVar = frozenset({"guidance"})
     presets: ClassVar = PRESETS
     config: Diffusers2dConfig
     latent_scale: Tensor

@@ -39,6 +39,7 @@ class MonaiLatentDiffusion(Generator):
     """
 
     Config = LatentDiffusionConfig
+    of_sampling: ClassVar = frozenset({"guidance"})
     config: LatentDiffusionConfig
     latent_scale: Tensor
     latent_low: Tensor
