@@ -38,6 +38,12 @@ def test_copies_fail_the_audit_and_strangers_do_not(failed, clean):
     assert clean.audit.evidence.n_copies == 0
 
 
+def test_copies_and_strangers_resemble_the_data(failed, clean):
+    for done in (failed, clean):
+        compared = done.audit.evidence.comparable
+        assert compared.likeness is not None and compared.unlike is None
+
+
 def test_the_interval_of_the_copy_rate_holds_the_truth(failed, clean, truth):
     rate = failed.audit.evidence.copy_rate
     share = truth["copies"] / (truth["copies"] + truth["strangers"])

@@ -44,6 +44,12 @@ def test_independent_gives_back_patients_whom_nobody_trained_on(finished):
     assert protocols["dar"]["n_mem"].value < 0.5 and evidence.n_copies < 10
 
 
+def test_a_model_trained_for_four_steps_is_unlike_the_data_and_the_controls_are_not(finished):
+    compared = {r.components.generator.name: r.last.evidence.comparable for r in finished.results}
+    assert all(each.likeness is not None for each in compared.values())
+    assert [name for name, each in compared.items() if each.unlike] == ["monai3d"]
+
+
 def test_the_result_says_what_each_embedder_saw(finished):
     saw = by_name(finished)["monai3d"].embedder_trained_on
     assert (saw.copies, saw.exposure) == ("training", "synthetic")
