@@ -135,6 +135,24 @@ def write_plugins(world):
     file.write_text(f"{before}    width: int = 64\n{field}{after}")
 
 
+def read_pairs(page, ready):
+    """Read all pairs of a page at once, and call each a copy, as a reader would at its address."""
+    from memtk.reviewing import Reading, save
+
+    labels = dict.fromkeys(page.names, Reading(label="copy"))
+    save(page.reviewed.folder, page.draw, page.labels.reader, labels)
+
+
+def write_labels(run, path):
+    """Write the file that an exported page saves, of a reader who calls each pair novel."""
+    import memtk as package
+    from memtk.reviewing import Labels, Reading
+
+    draw = package.review(run).draw
+    labels = {pair.name: Reading(label="novel") for pair in draw.pairs}
+    Path(path).write_text(Labels(draw=draw.name, reader="ben", labels=labels).model_dump_json())
+
+
 def write_runs(world):
     """Three finished benches and a finished audit."""
     for seed in range(3):

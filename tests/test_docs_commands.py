@@ -107,6 +107,8 @@ def run_memtk(words, codes=frozenset({0}), says=""):
     if words[0] == "release" or "--embeddings" in words:  # an audit: pass, fail or inconclusive
         codes = {0, 3, 4}
     words = [*words, *shlex.split(smaller(words))]
+    if "--add" in words:
+        WORLD.write_labels(words[1], words[words.index("--add") + 1])
     with pytest.MonkeyPatch.context() as patch:
         if "--dry-run" in words:  # its networks need no numbers, and filling them is slow
             for name in ("uniform_", "normal_", "copy_"):
@@ -221,6 +223,8 @@ def quick():
         patch.setenv("COLUMNS", "200")
         patch.setattr("os.fsync", lambda file: None)
         patch.setattr("memtk.evaluation.dry_run.peak_memory", lambda model, phase: None)
+        server = "memtk.reviewing.server.ReadingServer.run"
+        patch.setattr(server, lambda self, ready: WORLD.read_pairs(self.page, ready))
         patch.setattr("memtk.bench.run.build_report", lambda folder, registry: folder)
         for module in ("run", "embeddings"):
             draw = f"memtk.auditing.{module}.build_audit_report"

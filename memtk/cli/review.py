@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,13 +154,19 @@ def _serve(terminal: Terminal, page: ReadingPage, port: int, browser: bool) -> N
             highlight=False,
             soft_wrap=True,
         )
-        if browser:
+        if browser and _has_screen():
             webbrowser.open(address)
 
     try:
         server.run(ready)
     except KeyboardInterrupt:
         terminal.found.print()
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser can be opened that doesn't take over the terminal."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in screens)
 
 
 def _end(

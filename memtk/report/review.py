@@ -117,6 +117,8 @@ def review_summary(found: Review, rows: Sequence[PaperRow] = ()) -> RenderableTy
         found: the record.
         rows: what the paper's radiologist says of the same images.
     """
+    if not found.readers:
+        return Text(f"{found.drawn} pairs are drawn, and nobody has read any yet.")
     readers = make_table("reader", "copy", "novel", "unsure", "s a pair", "planted", "strangers")
     for each in found.readers:
         readers.add_row(

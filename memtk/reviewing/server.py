@@ -46,6 +46,7 @@ class ReadingServer:
         port: to listen on; 0: any that is free.
 
     Attributes:
+        page: the same.
         port: that it listens on, once started.
         address: of the page, with its token.
 
@@ -54,7 +55,7 @@ class ReadingServer:
     """
 
     def __init__(self, page: ReadingPage, port: int = 0) -> None:
-        self._page, self._token = page, secrets.token_urlsafe(32)
+        self.page, self._token = page, secrets.token_urlsafe(32)
         self._stop: Callable[[], object] = lambda: None
         try:
             self._sockets = bind_sockets(port, "127.0.0.1")
@@ -81,7 +82,7 @@ class ReadingServer:
     async def _serve(self, ready: Callable[[str], object]) -> None:
         ended, loop = asyncio.Event(), asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(ended.set)
-        shared = {"page": self._page, "server": self, "ended": ended}
+        shared = {"page": self.page, "server": self, "ended": ended}
         root = "/(?P<token>[^/]+)/"
         application = Application(
             [

@@ -129,6 +129,27 @@ def test_a_file_goes_out_and_labels_come_back(runs, tmp_path):
     assert "memtk did not write it" in output and (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_the_address_is_told_and_the_table_follows_when_the_reading_ends(runs, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+
+    def read(server, ready):
+        ready(server.address)
+        memtk.review(runs / "flat").label("ann", {server.page.names[0]: "copy"})
+
+    monkeypatch.setattr("memtk.reviewing.server.ReadingServer.run", read)
+    output = run("review", runs / "flat", "--reader", "ann", "--pairs", 5)
+    assert f"25 pairs for ann, at\n{opened[0]}" in output and "ann" in output.split("reader ")[-1]
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{43}/", opened[0])
+    run("review", runs / "flat", "--reader", "ann", "--no-open")
+    assert len(opened) == 1
+
+
+def test_a_run_that_nobody_has_read_says_so(runs):
+    assert "nobody has read any yet" in run("review", runs / "flat", "--show")
+
+
 def test_a_consensus_is_read_of_what_readers_disagree_on(runs, read, tmp_path):
     run("review", runs / "solid", "--consensus", "--export", tmp_path / "few.html")
     meta = re.search(r'id="meta">(.*?)</script>', (tmp_path / "few.html").read_text(), re.S)[1]
