@@ -31,7 +31,7 @@ def memtk_generators() -> Iterable[Component]:
         Component(
             name="monai-bundle",
             target="memtk_monai.bundle:MonaiBundle",
-            summary="A MONAI bundle of an unconditional latent diffusion model: trained.",
+            summary="A MONAI bundle of a latent diffusion model or rectified flow (MAISI).",
             needs=needs,
             install="pip install monai einops",
         ),

@@ -1,13 +1,14 @@
-"""A MONAI bundle of a latent diffusion model as a generator that comes trained."""
+"""A MONAI bundle of a latent diffusion model or rectified flow, as a trained generator."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.networks.nets import AutoencoderKL
-from monai.networks.schedulers import DDPMScheduler
+from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -18,6 +19,9 @@ from memtk.noise import Noise
 from memtk_monai.bundle_config import BundleConfig
 from memtk_monai.bundle_parts import Parts, read_parts, scale_factor_of
 from memtk_monai.bundle_weights import find_weights, load_weights
+
+SCALE = 100.0
+"""With which MAISI multiplies regions (one of four) and millimetres."""
 
 SUFFIXES = {".json", ".pt", ".pth"}
 """Of the files that a bundle is loaded from: definitions and weights."""
@@ -34,6 +38,19 @@ class MonaiBundleConfig(ComponentConfig):
         None, description="file of weights, below the bundle or absolute; none: as the bundle says"
     )
     diffusion_weights: str | None = Field(None, description="likewise, of the U-Net")
+    autoencoder_key: str | None = Field(
+        None, description="of the autoencoder's definition, where the bundle has several"
+    )
+    diffusion_key: str | None = Field(None, description="likewise, of the U-Net's")
+    scheduler_key: str | None = Field(None, description="likewise, of the scheduler's")
+    label: int | None = Field(
+        None, ge=0, description="class of all images, where the U-Net knows classes (MAISI: 1, CT)"
+    )
+    regions: tuple[int, int] | None = Field(
+        None,
+        description="where the images begin and end, for a U-Net that is told: 0 head, 1 chest, 2 "
+        "abdomen, 3 below; as regions=1,2",
+    )
     scale_factor: float | None = Field(
         None,
         gt=0,
@@ -66,15 +83,21 @@ class MonaiBundleConfig(ComponentConfig):
     def _range_ascends(self) -> MonaiBundleConfig:
         if not self.range[0] < self.range[1]:
             raise ValueError("range: two ascending numbers are needed, e.g. 0,1")
+        if self.regions and not set(self.regions) <= {0, 1, 2, 3}:
+            raise ValueError("regions: two numbers from 0 to 3 are needed, e.g. 1,2")
         return self
 
 
 class MonaiBundle(Generator):
-    """Samples the unconditional latent diffusion model of a bundle, each image from its own stream.
+    """Samples the latent diffusion model of a bundle, each image from its own stream.
 
-    The networks are AutoencoderKL or VQVAE, and DiffusionModelUNet; the scheduler is DDIM, DDPM or
-    PNDM. They are made from the bundle's definitions, which are read as data. Scripts of a bundle,
-    other classes and conditions are refused by name.
+    The networks are AutoencoderKL, VQVAE or MAISI's, and DiffusionModelUNet or MAISI's; the
+    scheduler is DDIM, DDPM, PNDM or RFlow. They are made from the bundle's definitions, which are
+    read as data. Scripts of a bundle and other classes are refused by name. Of conditions, a class,
+    two regions and the size of the run's voxels are given, the same to all images; a ControlNet,
+    which makes images of masks, is not used.
+
+    Reference of MAISI: Guo et al., arXiv 2409.11169.
     """
 
     Config = MonaiBundleConfig
@@ -89,7 +112,9 @@ class MonaiBundle(Generator):
             "diffusion": config.diffusion_weights,
         }
         paths = {role: find_weights(folder, file, role, path) for role, path in asked.items()}
-        self.parts = parts = read_parts(file)
+        roles = ("autoencoder", "diffusion", "scheduler")
+        self.parts = parts = read_parts(file, {r: getattr(config, f"{r}_key") for r in roles})
+        self._told = _told(config, parts, spec, folder)
         self.latent_shape = _latent_shape(parts, spec, folder)
         self.autoencoder: Any = parts.autoencoder
         self.diffusion: Any = parts.diffusion
@@ -116,19 +141,29 @@ class MonaiBundle(Generator):
         x = noise.normal(*self.latent_shape).to(next(self.parameters()).device)  # (B, L, *s)
         if not len(x):
             return x.new_empty(0, self.spec.channels, *self.spec.shape)
+        told = {
+            name: value.to(x.device).expand(len(x), *value.shape)
+            for name, value in self._told.items()
+        }
         scheduler = self.parts.scheduler()
-        scheduler.set_timesteps(self.steps)
-        for t in scheduler.timesteps:
-            times = torch.full((len(x),), int(t), device=x.device)
-            predicted = self.diffusion(x, times).float()
-            x = _back(scheduler, predicted, int(t), x, noise)
+        flows = isinstance(scheduler, RFlowScheduler)
+        voxels = math.prod(self.latent_shape[1:])
+        scheduler.set_timesteps(self.steps, **({"input_img_size_numel": voxels} if flows else {}))
+        times = scheduler.timesteps.tolist()
+        for now, then in zip(times, [*times[1:], 0], strict=True):
+            t = torch.full((len(x),), now, device=x.device)
+            predicted = self.diffusion(x, t, **told).float()
+            if flows:  # MONAI's own step would cut the next time to a whole number
+                x = x + predicted * (now - then) / scheduler.num_train_timesteps
+            else:
+                x = _back(scheduler, predicted, now, x, noise)
         return self._to_memtk(self.autoencoder.decode_stage_2_outputs(x / self.scale_factor))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Send images (B, C, *S) through the autoencoder and back."""
         low, high = self.config.range
         inner = (x + 1) / 2 * (high - low) + low
-        if isinstance(self.autoencoder, AutoencoderKL):
+        if isinstance(self.autoencoder, AutoencoderKL):  # MAISI's is one too
             return self._to_memtk(self.autoencoder.decode(self.autoencoder.encode(inner)[0]))
         return self._to_memtk(
             self.autoencoder.decode_stage_2_outputs(self.autoencoder.encode(inner))
@@ -137,6 +172,36 @@ class MonaiBundle(Generator):
     def _to_memtk(self, y: Tensor) -> Tensor:
         low, high = self.config.range
         return ((y.float() - low) / (high - low) * 2 - 1).clamp(-1, 1)
+
+
+def _told(
+    config: MonaiBundleConfig, parts: Parts, spec: ImageSpec, folder: Path
+) -> dict[str, Tensor]:
+    """Return what the U-Net is told beside latents and time, by the names of its arguments.
+
+    Raises:
+        UserError: for what it must be told and is not, or the other way round.
+    """
+    told: dict[str, Tensor] = {}
+    if parts.classes is not None:
+        if config.label is None or config.label >= parts.classes:
+            raise UserError(
+                f"{folder}: its U-Net knows the classes 0 to {parts.classes - 1}: say which with "
+                "--set monai-bundle.label=NUMBER"
+            )
+        told["class_labels"] = torch.tensor(config.label)
+    elif config.label is not None:
+        raise UserError(f"{folder}: its U-Net knows no classes; leave out monai-bundle.label")
+    ends = [name for name in ("top_region_index", "bottom_region_index") if name in parts.inputs]
+    if bool(ends) != (config.regions is not None):
+        way = "say which with --set monai-bundle.regions=1,2" if ends else "leave out regions"
+        raise UserError(f"{folder}: its U-Net is told {len(ends)} regions of the body: {way}")
+    for name, region in zip(ends, config.regions or (), strict=False):
+        told[f"{name}_tensor"] = SCALE * torch.eye(4)[region]
+    if "spacing" in parts.inputs:
+        spacing = spec.spacing or (1.0,) * spec.dims
+        told["spacing_tensor"] = SCALE * torch.tensor(spacing, dtype=torch.float32)
+    return told
 
 
 def _back(scheduler: Any, predicted: Tensor, t: int, x: Tensor, noise: Noise) -> Tensor:

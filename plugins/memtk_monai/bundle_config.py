@@ -16,15 +16,20 @@ _REFERENCE = re.compile(r"@(\w+(?:(?:::|#)\w+)*)")
 MOST = 20_000
 """Values that are looked up in a file."""
 
-_OPERATORS: dict[type, Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+_OPERATORS: dict[type, Any] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+}
 
 
 class BundleConfig:
     """The tables of a bundle's JSON file.
 
     A value may be plain, a reference (`"@latent_channels"`), or an expression (`"$..."`). Of
-    expressions, only sums and products of numbers, texts, lists and references are worked out;
-    of tables with a `_target_`, the name and the arguments are read.
+    expressions, only sums, products and whole quotients of numbers, texts, lists, their items and
+    references are worked out; of tables with a `_target_`, the name and the arguments are read.
 
     Args:
         path: the file.
@@ -124,6 +129,8 @@ class BundleConfig:
                 return [walk(item) for item in node.elts]
             if isinstance(node, ast.Name) and re.fullmatch(r"_\d+", node.id):
                 return self._follow(names[int(node.id[1:])], where, seen)
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+                return walk(node.value)[node.slice.value]
             if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
                 return -walk(node.operand)
             if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
@@ -137,7 +144,7 @@ class BundleConfig:
 
         try:
             return walk(tree)
-        except (TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
             raise refused from error
 
 

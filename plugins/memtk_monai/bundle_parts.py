@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+from monai.apps.generation.maisi.networks.autoencoderkl_maisi import AutoencoderKlMaisi
+from monai.apps.generation.maisi.networks.diffusion_model_unet_maisi import DiffusionModelUNetMaisi
 from monai.networks.nets import VQVAE, AutoencoderKL, DiffusionModelUNet
-from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, PNDMScheduler
+from monai.networks.schedulers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    PNDMScheduler,
+    RFlowScheduler,
+)
 from torch import nn
 
 from memtk.errors import UserError, one_line
 from memtk_monai.bundle_config import BundleConfig
 
 KNOWN: dict[str, dict[str, Any]] = {
-    "autoencoder": {"AutoencoderKL": AutoencoderKL, "VQVAE": VQVAE},
-    "diffusion": {"DiffusionModelUNet": DiffusionModelUNet},
+    "autoencoder": {
+        "AutoencoderKL": AutoencoderKL,
+        "AutoencoderKlMaisi": AutoencoderKlMaisi,
+        "VQVAE": VQVAE,
+    },
+    "diffusion": {
+        "DiffusionModelUNet": DiffusionModelUNet,
+        "DiffusionModelUNetMaisi": DiffusionModelUNetMaisi,
+    },
     "scheduler": {
         "DDIMScheduler": DDIMScheduler,
         "DDPMScheduler": DDPMScheduler,
         "PNDMScheduler": PNDMScheduler,
+        "RFlowScheduler": RFlowScheduler,
     },
 }
 """All classes that a bundle may ask for; no other is ever made."""
 
-# MONAI's own places, and those of the package that the networks came from.
-_PLACE = re.compile(r"(?:(?:monai|generative)\.networks\.(?:nets|schedulers)(?:\.\w+)?\.)?(\w+)")
+# MONAI's own places, those of the package that the networks came from, and the file by which MAISI
+# brings the scheduler that MONAI has had since. Whatever the place, the class is MONAI's.
+_PLACE = re.compile(
+    r"(?:(?:monai|generative)\.networks\.(?:nets|schedulers)(?:\.\w+)?\.|"
+    r"monai\.apps\.generation\.maisi\.networks\.\w+\.|scripts\.rectified_flow\.)?(\w+)"
+)
 _STEPS = re.compile(r"set_timesteps\((?:num_inference_steps\s*=\s*)?(\d+|@[\w:#]+)\s*[,)]")
 _RENAMED = {"num_channels": "channels", "beta_schedule": "schedule"}
 _COURSES = {"linear": "linear_beta", "scaled_linear": "scaled_linear_beta"}
+
+
+INPUTS = ("top_region_index", "bottom_region_index", "spacing")
+"""What a U-Net of MAISI may be told besides a class."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +74,8 @@ class Parts:
         train_steps: T.
         steps: of sampling, None where the bundle does not say.
         latent_shape: (*s), None likewise.
+        classes: how many classes the U-Net knows, None if it knows none.
+        inputs: what else it is told, of `INPUTS`.
     """
 
     autoencoder: nn.Module
@@ -62,24 +89,31 @@ class Parts:
     train_steps: int
     steps: int | None
     latent_shape: tuple[int, ...] | None
+    classes: int | None
+    inputs: frozenset[str]
 
 
-def read_parts(config: BundleConfig) -> Parts:
-    """Make the networks and the scheduler of an unconditional latent diffusion model.
+def read_parts(config: BundleConfig, keys: Mapping[str, str | None]) -> Parts:
+    """Make the networks and the scheduler of a latent diffusion model.
+
+    Args:
+        keys: of the definitions to take, by role; None where the bundle has one alone.
 
     Raises:
         UserError: for what a bundle asks for and memtk does not do, naming it.
     """
-    autoencoder, coding = _make(config, "autoencoder")
-    diffusion, denoising = _make(config, "diffusion")
-    scheduler, course = _find(config, "scheduler")
+    autoencoder, coding = _make(config, "autoencoder", keys)
+    if isinstance(autoencoder, VQVAE):
+        autoencoder.quantizer.perplexity = torch.zeros(1)  # MONAI begins with a random one
+    diffusion, denoising = _make(config, "diffusion", keys)
+    scheduler, course = _find(config, "scheduler", keys)
     course = _renamed(course)
     if course.get("schedule") in _COURSES:
         course["schedule"] = _COURSES[course["schedule"]]
-    if denoising.get("with_conditioning") or denoising.get("num_class_embeds"):
+    if denoising.get("with_conditioning"):
         raise UserError(
-            f"{config.path}: its U-Net is conditioned (with_conditioning, num_class_embeds); "
-            "memtk samples unconditional models"
+            f"{config.path}: its U-Net attends to a context (with_conditioning), and memtk does "
+            "not know which: sample it by a script of your own, generator command"
         )
     if _is_kl(autoencoder):
         channels = coding.get("latent_channels", 3)
@@ -88,8 +122,8 @@ def read_parts(config: BundleConfig) -> Parts:
     if denoising["in_channels"] != channels:
         raise UserError(
             f"{config.path}: its U-Net takes {denoising['in_channels']} channels and the latents "
-            f"have {channels}: what comes with them is a condition, and memtk samples "
-            "unconditional models"
+            f"have {channels}: what comes with them is an image, as a condition, which memtk has "
+            "not: sample it by a script of your own, generator command"
         )
     make = partial(scheduler, **course)
     try:
@@ -111,11 +145,15 @@ def read_parts(config: BundleConfig) -> Parts:
         train_steps=train_steps,
         steps=_steps(config),
         latent_shape=_latent_shape(config, int(denoising["spatial_dims"])),
+        classes=denoising.get("num_class_embeds"),
+        inputs=frozenset(name for name in INPUTS if denoising.get(f"include_{name}_input")),
     )
 
 
-def _find(config: BundleConfig, role: str) -> tuple[Any, dict[str, Any]]:
-    """Return class and arguments of the one definition that plays a role."""
+def _find(
+    config: BundleConfig, role: str, keys: Mapping[str, str | None]
+) -> tuple[Any, dict[str, Any]]:
+    """Return class and arguments of the definition that plays a role."""
     known, found, strange = KNOWN[role], [], []
     for key, target, raw in config.definitions():
         match = _PLACE.fullmatch(target)
@@ -123,24 +161,36 @@ def _find(config: BundleConfig, role: str) -> tuple[Any, dict[str, Any]]:
             found.append((key, known[match[1]], raw))
         else:
             strange.append(target)
-    if len(found) != 1:
-        keys, names = [key for key, *_ in found], sorted(set(strange))[:6]
-        there = f"defines {len(found)}: {', '.join(keys)}"
-        if not found:
-            there = f"defines none; it names {', '.join(names) or 'no class at all'}"
+    asked, there = keys.get(role), [key for key, *_ in found]
+    if asked is not None:
+        found = [each for each in found if each[0] == asked]
+    if not there:
+        names = ", ".join(sorted(set(strange))[:6]) or "no class at all"
         raise UserError(
-            f"{config.path}: one {role} of {', '.join(known)} is needed, and it {there}.\n"
-            "memtk makes no other class of a bundle and runs none of its code."
+            f"{config.path}: the {role}, one of {', '.join(known)}, is missing: it "
+            f"names {names}.\nmemtk makes no other class of a bundle and runs none of its code."
+        )
+    if len(found) != 1:
+        wanted = f"has no {role} {asked}, but" if asked is not None else f"defines {len(there)}:"
+        raise UserError(
+            f"{config.path} {wanted} {', '.join(there)}.\n"
+            f"Say which is its {role}: --set monai-bundle.{role}_key=KEY"
         )
     key, cls, raw = found[0]
     return cls, config.arguments(key, raw)
 
 
-def _make(config: BundleConfig, role: str) -> tuple[nn.Module, dict[str, Any]]:
-    cls, arguments = _find(config, role)
-    arguments = _renamed(arguments)
+def _make(
+    config: BundleConfig, role: str, keys: Mapping[str, str | None]
+) -> tuple[nn.Module, dict[str, Any]]:
+    cls, said = _find(config, role, keys)
+    if cls is AutoencoderKlMaisi:
+        said |= {"norm_float16": False}  # which works inside a GPU's autocast alone
+    if not torch.cuda.is_available() and said.get("use_flash_attention"):
+        said |= {"use_flash_attention": False}  # a faster way to the same numbers, on a GPU
     try:
-        return cls(**arguments), arguments
+        as_said = "num_channels" in inspect.signature(cls).parameters
+        return cls(**(said if as_said else _renamed(said))), _renamed(said)
     except Exception as error:
         raise UserError(
             f"{config.path}: its {role} cannot be made: {one_line(error)[:300]}"
@@ -195,6 +245,8 @@ def scale_factor_of(config: BundleConfig) -> float | None:
             if target.endswith("LatentDiffusionInferer") and "scale_factor" in raw:
                 return float(config.arguments(key, {"s": raw["scale_factor"]})["s"])
     except UserError as error:
+        if "['scale_factor']" in str(error):  # of the file of weights, as MAISI has it
+            return None
         raise UserError(f"{error}, or say --set monai-bundle.scale_factor=NUMBER") from error
     except (TypeError, ValueError) as error:
         raise UserError(f"{config.path}: its scale_factor is no number") from error

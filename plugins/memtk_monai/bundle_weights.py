@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from memtk.errors import UserError, one_line
 from memtk_monai.bundle_config import BundleConfig
 
-KEYS = {"autoencoder": "load_autoencoder_path", "diffusion": "load_diffusion_path"}
-"""Where a bundle's configuration says which file has the weights."""
+KEYS = {
+    "autoencoder": ("load_autoencoder_path", "trained_autoencoder_path"),
+    "diffusion": ("load_diffusion_path", "trained_diffusion_path"),
+}
+"""Where a bundle's configuration says which file has the weights; the first counts."""
 
 USUAL = {
     "autoencoder": ("model_autoencoder.pt", "autoencoder.pt", "autoencoder.pth"),
@@ -42,12 +45,12 @@ def find_weights(folder: Path, config: BundleConfig, role: str, asked: str | Non
     setting = f"--set monai-bundle.{role}_weights=FILE"
     if asked is not None:
         path = folder / Path(asked).expanduser()
-    elif KEYS[role] in config:
-        said = config.value(KEYS[role])
+    elif key := next((key for key in KEYS[role] if key in config), None):
+        said = config.value(key)
         path = folder / str(said)
         if not path.resolve().is_relative_to(folder.resolve()):
             raise UserError(
-                f"{config.path}: {KEYS[role]} = {said} lies outside the bundle. If that is right, "
+                f"{config.path}: {key} = {said} lies outside the bundle. If that is right, "
                 f"say {setting}"
             )
     else:

@@ -206,11 +206,11 @@ def test_nothing_of_a_bundle_is_run(bundle, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"autoencoder_def": {"_target_": "os.system"}}, "one autoencoder .*os.system"),
-        ({"network_def": {"_target_": "nets.DiffusionModelUNet"}}, "one diffusion .*nets.Diff"),
-        ({"noise_scheduler": {"_target_": "monai.networks.schedulers.X"}}, "one scheduler"),
+        ({"autoencoder_def": {"_target_": "os.system"}}, "the autoencoder, one of .*os.system"),
+        ({"network_def": {"_target_": "nets.DiffusionModelUNet"}}, "the diffusion, .*nets.Diff"),
+        ({"noise_scheduler": {"_target_": "monai.networks.schedulers.X"}}, "the scheduler, one of"),
         ({"second": DEFINITIONS["network_def"]}, "defines 2: network_def, second"),
-        ({"network_def": {"with_conditioning": True, "cross_attention_dim": 4}}, "is conditioned"),
+        ({"network_def": {"with_conditioning": True, "cross_attention_dim": 4}}, "attends to a"),
         ({"network_def": {"in_channels": 3}}, "takes 3 channels and the latents have 2"),
         ({"network_def": {"channels": "$list(range(4))"}}, r"network_def.channels = .* is code"),
         ({"network_def": {"channels": "@nowhere"}}, "refers to @nowhere, which is not there"),
