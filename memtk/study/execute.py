@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from memtk.bench import Plan, Recipe, make_plan, run_bench
 from memtk.bench.run import train_detector
@@ -16,8 +19,16 @@ from memtk.events import Watch, ignore
 from memtk.files import explain, replacing, write_text
 from memtk.folders import working_in
 from memtk.registry import Registry, open_registry
+from memtk.results.run import read_run_file
 from memtk.results.store import write_record
-from memtk.results.study import Failure, StudyFile, cell_folder, failure_path, read_study_file
+from memtk.results.study import (
+    Failure,
+    StudyFile,
+    cell_folder,
+    failure_path,
+    finished_results,
+    read_study_file,
+)
 from memtk.study.epochs import at_equal_epochs
 from memtk.study.tasks import DONE, Task, find_task, shared_folder
 from memtk.training.devices import Devices, open_devices
@@ -102,7 +113,35 @@ def _bench(
         if run.detector:
             trained = shared_folder(folder, "detector", run.detector) / "embedder" / "training"
             hard_link(trained, home / "embedder" / "training")
+        _link_training(folder, file, home, plan)
     run_bench(plan, registry, out=home, device=file.device, watch=watch)
+
+
+def _link_training(folder: Path, file: StudyFile, home: Path, plan: Plan) -> None:
+    """Give a run the trainings of a finished one that differs from it in sampling alone."""
+    wanted = _trained(plan.identity(), plan)
+    for other in file.cells:
+        place = cell_folder(folder, other.name)
+        if place == home or finished_results(place) is None:
+            continue
+        if _trained(read_run_file(place).recipe, plan) == wanted:
+            for trained in sorted(place.glob("cells/*/training")):
+                hard_link(trained, home / trained.relative_to(place))
+            return
+
+
+def _trained(identity: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return what decides on the trainings of a run, of all that decides on its numbers."""
+    tree = copy.deepcopy(dict(identity))
+    tree.pop("settings", None)  # whole in the configurations of the components
+    tree.pop("condition_from", None)
+    tree["bench"].pop("condition_from", None)
+    for part in plan.generators.values():
+        for key, component in tree["components"].items():
+            if key.startswith("generator") and key.endswith(f"/{part.name}"):
+                for setting in getattr(part.cls, "of_sampling", ()):
+                    component["config"].pop(setting, None)
+    return tree
 
 
 def hard_link(source: Path, target: Path) -> None:

@@ -68,6 +68,19 @@ def test_a_cell_is_the_bench_of_its_settings_with_a_shared_detector(tmp_path, re
     assert len({p.stat().st_ino for p in files}) == 1
 
 
+def test_cells_that_differ_in_guidance_alone_share_a_training(tmp_path, registry, base):
+    few = ("generator.autoencoder.steps=2", "generator.diffusion.steps=2", "bench.exposure=none")
+    common = base("monai2d", suite="phantom2d", sets=few, condition=("lesions",), checkpoints=1)
+    plan = make_study(common, ["generator.guidance=1,2"], registry)
+    seen = Seen()
+    study = run_study(plan, registry, out=tmp_path / "study", device="cpu", display=seen).study
+    ended = [s for k, s in seen.inside if k == "end" and s.startswith("training monai2d")]
+    assert sorted(ended) == sorted(set(ended)) != []
+    alone = run_bench(plan.runs[1].plan, registry, out=tmp_path / "alone", device="cpu")
+    first, second = (finding.result.checkpoints for finding in study.findings)
+    assert second == alone.results[0].checkpoints != first
+
+
 def test_a_study_that_was_stopped_goes_on_with_the_same_numbers(tmp_path, registry, base, finished):
     plan = make_study(base(), ["copycat.rate=0,0.5,1"], registry)
     with pytest.raises(KeyboardInterrupt):
