@@ -2,15 +2,16 @@
 
     MEMTK_DATA=... python benchmarks/real_audit.py chest --splits 5
     MEMTK_DATA=... python benchmarks/real_audit.py hippocampus --splits 5
+    MEMTK_DATA=... python benchmarks/real_audit.py chest --splits 1 --exposure --held 60 --share 0
 
-At each split some validation patients are held back; their images and copies of training images
-(turned by up to 5 degrees, with other contrast, blurred; or changed in every way with --mixed;
---share 0: none) are the synthetic images. The audit is that of `memtk audit`, through files,
-embedder training and report. Printed per split: how many planted ones are sure and how many named
-at all, how many strangers, how often the right patient is named, between how many and how many
-patients are exposed, and the verdict; and how many are found if one may look at the truth and lower
-the threshold until one in ten is wrong, which does not depend on how many validation patients there
-are.
+At each split some validation patients (--held) are held back; their images and copies of training
+images (turned by up to 5 degrees, with other contrast, blurred; or changed in every way with
+--mixed; --share 0: none) are the synthetic images. The audit is that of `memtk audit`, through
+files, embedder training and report. Printed per split: how many planted ones are sure and how many
+named at all, how many strangers, how often the right patient is named, between how many and how
+many patients are exposed, and the verdict; and how many are found if one may look at the truth and
+lower the threshold until one in ten is wrong, which does not depend on how many validation patients
+there are.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ def three(x, noise):
     return x
 
 
-def write_split(name, seed, folder, registry, change, share):
+def write_split(arguments, seed, folder, registry):
     """Write a manifest and the synthetic images of a split; return what is planted."""
-    where, settings, held = SETS[name]
+    where, settings, held = SETS[arguments.data]
+    held, share = arguments.held or held, arguments.share
+    change = mixed if arguments.mixed else three
     manifest = Path(os.environ["MEMTK_DATA"]) / where / "manifest.csv"
     data = DataConfig.model_validate({"source": str(manifest), **settings})
     dataset = prepare(data, folder / "prepared", registry)
@@ -100,8 +103,7 @@ def realised(similarity, planted, level=0.1):
 
 def audit_split(arguments, seed, registry):
     folder = (arguments.out / f"{arguments.data}-{seed}").absolute()
-    change = mixed if arguments.mixed else three
-    data, owners = write_split(arguments.data, seed, folder, registry, change, arguments.share)
+    data, owners = write_split(arguments, seed, folder, registry)
     plan = make_audit_plan(
         registry,
         {"seed": seed, "exposure": arguments.exposure, "plants": arguments.plants},
@@ -146,6 +148,7 @@ def main():
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.1, help="of planted copies")
+    parser.add_argument("--held", type=int, help="validation patients that are held back")
     parser.add_argument("--mixed", action="store_true", help="change them in every way")
     parser.add_argument("--exposure", action="store_true", help="the other side too")
     parser.add_argument("--plants", type=int, default=100)
