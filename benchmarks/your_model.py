@@ -4,7 +4,7 @@
 
 Takes the class `Denoiser` out of the page, makes a plugin of it, and benches it with its demo
 preset: on chest X-rays of 8 patients at 64 x 64, and on brain MRI (hippocampus) of 8 patients at
-32 x 48 x 32, one image each; the images themselves are compared (ncc). The runs are those of
+32 x 32 x 32, one image each; the images themselves are compared (ncc). The runs are those of
 `memtk bench`, one folder each below `--out`; a second call goes on. Prints a row a set of images.
 """
 
@@ -23,8 +23,8 @@ from memtk.results import read_result
 
 PAGE = Path(__file__).parents[1] / "docs/how-to/bring-the-model-you-have.md"
 SETS = {
-    "chest_xray_64": (8, ()),
-    "hippocampus": (8, ("--set", "data.shape=32,48,32")),
+    "chest_xray_64": (8, ("--set", "denoiser.patch=16")),
+    "hippocampus": (8, ("--set", "data.shape=32,32,32")),
 }
 """Of each folder of images: training patients, settings of the data."""
 
@@ -60,7 +60,7 @@ def bench(images, out, device):
     path = os.pathsep.join([str(plugin.absolute()), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
         [sys.executable, "-m", "memtk", "bench", "-g", "denoiser", "--preset", "demo",
-         "--data", manifest, "--similarity", "ncc", "--samples", "40", "--checkpoints", "3",
+         "--data", manifest, "--similarity", "ncc", "--samples", "40", "--checkpoints", "2",
          "--device", device, "--out", out / images, *sets],
         check=True, env=os.environ | {"PYTHONPATH": path},
     )  # fmt: skip

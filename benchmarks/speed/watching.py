@@ -28,7 +28,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 import memtk
 
 HERE = Path(__file__).parent
-SIZES = (64, 256)
+SIZES = (64,)
 
 
 def pictures(count, seed):
