@@ -129,7 +129,7 @@ def test_what_cannot_be_used_is_told_with_the_file(file, audit, arrays, words):
 
 
 def test_a_file_that_is_no_archive_is_told(tmp_path, file):
-    with pytest.raises(UserError, match="there is no file"):
+    with pytest.raises(UserError, match="there is no such file"):
         read_embeddings(tmp_path / "no.npz")
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(UserError, match=r"text\.npz cannot be read"):
