@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import sys
 from itertools import groupby
+from math import prod
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -22,7 +25,9 @@ from memtk.results import Policy, audit_schema, decide, json_schema
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from foreign.formats import CASES
+from hostile.corpus_of_models import CLASSES
 
+TESTS = Path(__file__).parents[1] / "tests"
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by `make docs`; change the code instead -->\n\n"
 
@@ -35,6 +40,7 @@ def pages() -> dict[str, str]:
         "commands.md": MADE + _commands(),
         "settings.md": MADE + _settings(registry),
         "formats.md": MADE + _formats(),
+        "../concepts/security.md": _security(),
         "policy.md": MADE + _policy(),
         "result.schema.json": json.dumps(json_schema(), indent=2, sort_keys=True) + "\n",
         "audit.schema.json": json.dumps(audit_schema(), indent=2, sort_keys=True) + "\n",
@@ -126,6 +132,36 @@ def _outcome(case: Any) -> str:
     if not isinstance(case.says, str):
         return "read, nearly: the format loses some" if case.near else "read"
     return case.says if case.says.startswith("left out") else f"refused: \u2026 {case.says} \u2026"
+
+
+def _security() -> str:
+    """Return the page with its counts of hostile files and of tests, taken from these."""
+    text = (FOLDER / "../concepts/security.md").read_text(encoding="utf-8")
+    begin, end = (text.index(mark) for mark in ("<!-- counts", "<!-- end of counts"))
+    begin = text.index("\n", begin) + 1
+    table = "\n| class of files | inputs |\n|---|---|\n"
+    table += "".join(f"| {kind} | {len(inputs)} |\n" for kind, inputs in CLASSES.items())
+    table += f"| **all** | **{sum(map(len, CLASSES.values()))}** |\n"
+    table += "\n| other tests | what | cases |\n|---|---|---|\n"
+    for path in sorted((TESTS / "hostile").glob("test_*.py")):
+        if path.name != "test_corpus.py":
+            module = importlib.import_module(f"hostile.{path.stem}")
+            said = (inspect.getdoc(module) or "").partition("\n")[0]
+            table += f"| `{path.name}` | {said} | {_cases(module)} |\n"
+    return text[:begin] + table + "\n" + text[end:]
+
+
+def _cases(module: ModuleType) -> int:
+    """Count the cases of a module's tests: the products of what they are parametrised with."""
+    tests = [value for name, value in vars(module).items() if name.startswith("test_")]
+    return sum(
+        prod(
+            len(mark.args[1])
+            for mark in getattr(test, "pytestmark", ())
+            if mark.name == "parametrize"
+        )
+        for test in tests
+    )
 
 
 def _table(name: str, config: type[BaseModel], summary: str = "") -> str:
