@@ -11,11 +11,12 @@ from pydantic import Field, field_validator
 
 from memtk.component import KINDS
 from memtk.config import build, load_toml, merge, parse_set
-from memtk.data.config import DataConfig
+from memtk.data.config import PHANTOMS, DataConfig, is_name
 from memtk.data.manifest import Row
 from memtk.data.public.catalogue import PREFIX
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
+from memtk.data.sources import open_source
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import ComponentConfig
 from memtk.registry import Registry
@@ -244,11 +245,19 @@ def _all_metrics(layer: Mapping[str, Any], registry: Registry) -> Mapping[str, A
 
 
 def _flat(own: Mapping[str, Any], registry: Registry) -> bool:
-    """Tell whether a generator that is asked for works on 2D images alone, and none on 3D alone."""
+    """Tell whether the images have two axes.
+
+    By the generators that are asked for; where each works on both 2D and 3D images, by the data.
+    """
     asked = own["bench"].get("generator", BenchOptions.model_fields["generator"].default)
     names = [asked] if isinstance(asked, str) else asked
     dims = [registry.find("generator", name).component.dims for name in names]
-    return {2} in dims and {3} not in dims
+    place = own.get("data", {}).get("source")
+    if {2} in dims or {3} in dims or place is None or is_name(str(place)):
+        return ({2} in dims or PHANTOMS.get(str(place)) == 2) and {3} not in dims
+    source = open_source(build(DataConfig, own["data"], where="data"), registry)
+    first = next((s for s in source.samples if s.split == "training"), None)
+    return first is not None and source.load(first).voxels.ndim - 1 == 2
 
 
 def split_names(entry: str, generators: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:

@@ -55,6 +55,10 @@ def recipe_of(result: Result, *, data: str | None = None, sets: Sequence[str] = 
     }
     tables = _filled(tables, sets)
     bench, images = tables.pop("bench"), tables.pop("data")
+    if "attack" in bench:  # of one alone that cannot be attacked so, a bench would refuse it
+        skipped = _not_run(result)
+        ran = [name for name in bench["attack"] if name.rpartition("/")[2] not in skipped]
+        bench = bench | {"attack": ran}
     images = images | {"source": data if own else result.request["data"]["source"]}
     suite = result.suite.model_dump() if result.suite else None
     return build(Recipe, {"suite": suite, "bench": bench, "data": images, "settings": tables})
@@ -128,13 +132,19 @@ def changed_packages(result: Result, repeated: Result) -> list[str]:
     return found
 
 
+def _not_run(result: Result) -> set[str]:
+    """Return the attacks that found nothing in the generator to look at."""
+    return {name for name, found in result.membership.items() if found.auc is None}
+
+
 def _settings(result: Result) -> dict[str, Any]:
     """Return the configuration of every component by the table that it is set with."""
     parts = result.components
     tables: dict[str, Used | None] = {
         field: getattr(parts, field) for field in ("generator", "embedder", "extractor")
     }
-    others = (parts.similarity, *parts.mitigations, *parts.quality, *parts.attacks)
+    attacks = [used for used in parts.attacks if used.name not in _not_run(result)]
+    others = (parts.similarity, *parts.mitigations, *parts.quality, *attacks)
     tables |= {used.name: used for used in others if used.name not in ("bench", "data")}
     return {table: used.config for table, used in tables.items() if used and used.config}
 

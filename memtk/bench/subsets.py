@@ -21,8 +21,8 @@ from memtk.noise import derive
 from memtk.results import MitigationEffect
 
 HOLD_BACK = (
-    "--set data.held_out=0.2 (a share of the patients, where the data say no split), "
-    "--set data.phantom.held_out=64 for phantoms, or mark them 'test' in the manifest"
+    "--set data.phantom.held_out=64 for phantoms; of images of your own mark some patients 'test' "
+    "in the manifest, or have all split anew: --set data.resplit=true --set data.held_out=0.2"
 )
 
 

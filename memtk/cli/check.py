@@ -32,6 +32,7 @@ PLANTS = 100
 
 
 @click.command()
+@click.argument("manifest", required=False)
 @image_options(synthetic=True)
 @POLICY
 @set_option("A setting of the data, e.g. data.shape=32,48,32.")
@@ -39,12 +40,15 @@ PLANTS = 100
 @click.pass_context
 def check(
     context: click.Context,
+    manifest: str | None,
     settings: tuple[str, ...],
     json_file: str | None,
     policy_file: Path | None,
     **sources: str | None,
 ) -> None:
     """Read and check all images, train nothing and leave nothing behind.
+
+    MANIFEST names the images as --data does.
 
     Refuses what makes an audit meaningless: a patient in two splits, one image in two splits,
     images that cannot be read, are blank or differ in size, synthetic images that lie otherwise
@@ -54,10 +58,13 @@ def check(
 
     \b
     Examples:
-      memtk check --data manifest.csv
+      memtk check manifest.csv
       memtk check --train train/ --val val/ --synthetic generated/
       memtk check --data mri/manifest.csv --set data.shape=32,48,32 --json check.json
     """
+    if manifest is not None and sources["data"] is not None:
+        raise UserError(f"{manifest} and --data {sources['data']}: name the images once")
+    sources["data"] = manifest or sources["data"]
     terminal = open_terminal(json_file)
     with terminal.loading("the readers"):
         from memtk.data.checks.examination import examine
@@ -88,7 +95,7 @@ def _config(sources: dict[str, str | None], settings: tuple[str, ...]) -> DataCo
     if twice:
         raise UserError(f"--set data.{twice[0]} and an option both name images: give one of them")
     if "source" not in {**said, **given}:
-        raise UserError("name the images: --data MANIFEST, or --train T --val V")
+        raise UserError("name the images: memtk check MANIFEST, or --train T --val V")
     return build(DataConfig, said, given, where="data")
 
 

@@ -103,6 +103,11 @@ def test(
         outcomes += done
     for complaint in found.complaints:
         console.print(marked("failed", "red", complaint))
+    if len(cases) > 1:
+        for outcome in outcomes:
+            if outcome.status == "failed":
+                check = outcome.check.replace("_", " ")
+                console.print(marked("failed", "red", f"{outcome.case.title}: {check}"))
     counts = Counter[str](outcome.status for outcome in outcomes)
     counts["failed"] += len(found.complaints)
     said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])

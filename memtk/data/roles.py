@@ -90,7 +90,10 @@ def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], l
     open_rows = [row for row in rows if not row.split]
     asked = {"validation", "held_out", "split_seed"} & config.model_fields_set
     if not open_rows and asked:
-        notes.append(f"data.{min(asked)} is not used: the data say the split of every image")
+        notes.append(
+            f"data.{min(asked)} is not used: the data say the split of every image; "
+            "data.resplit=true splits all patients anew"
+        )
     parts = split_patients(
         (row.patient for row in open_rows),
         validation=config.validation,

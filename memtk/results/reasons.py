@@ -211,7 +211,7 @@ def _not_excluded(case: Case) -> list[Reason]:
         steps = {"selftest": None}
     else:
         way = (
-            f"More validation patients than {case.validation}, or an embedder that sees "
+            f"More validation patients than {case.validation}, or a detector that sees "
             "more of the planted copies, would bring that down."
         )
         steps = {"patients": None, "detector": None}
@@ -282,8 +282,8 @@ def _missed(case: Case, did: str, found: Rate) -> list[Reason]:
         steps = {"plants": count} if count <= case.training else steps
     else:
         way = (
-            "A better embedder would change this: train it longer, with changes like those of "
-            "the copies that were missed, or take another."
+            "A detector that sees more would change this; the self-test says which kinds of copies "
+            "were missed."
         )
     plain = f"It would miss too many copies: it noticed {found.count} of {found.n} of ours."
     return [Reason(plain, measured, way, steps)]
@@ -336,8 +336,8 @@ def _unbounded(case: Case) -> Reason:
     hoped = sensitivity if case.found.min_p <= alpha else 0.9
     if hoped <= alpha:
         way = (
-            "The self-test found planted copies no more often than chance: it needs a better "
-            "embedder."
+            "The self-test found planted copies no more often than chance: it needs a detector "
+            "that sees more."
         )
         return Reason(said, said, way, {"detector": None})
     limit = case.policy.max_copy_rate

@@ -30,8 +30,9 @@ class GanLeaksConfig(ComponentConfig):
 
 
 NO_STRANGERS = (
-    "gan-leaks.calibrate needs held-out patients, and the data hold none back: say "
-    "--set data.held_out=0.2, or leave it out"
+    "gan-leaks.calibrate needs held-out patients, and the data hold none back: mark some 'test' in "
+    "the manifest, have all split anew with --set data.resplit=true --set data.held_out=0.2, or "
+    "leave it out"
 )
 NO_EMBEDDER = (
     "gan-leaks.space = embedding, but this run compares images without an embedder: say "

@@ -14,13 +14,15 @@ def memtk_embedders() -> Iterable[Component]:
         Component(
             name="ntxent3d",
             target="memtk_contrastive.embedder:Contrastive3d",
-            summary="The reference method's contrastive 3D encoder, at any size.",
+            summary="Contrastive copy detector for volumes: the reference method's network, at any "
+            "size.",
             dims=frozenset({3}),
         ),
         Component(
             name="ntxent2d",
             target="memtk_contrastive.embedder:Contrastive2d",
-            summary="The same for 2D images, or the reference method's ResNet-50 (paper-xray).",
+            summary="Contrastive copy detector for 2D images: the reference method's network, or "
+            "its ResNet-50.",
             dims=frozenset({2}),
         ),
     )

@@ -38,7 +38,7 @@ def memtk_generators() -> Iterable[Component]:
         Component(
             name="gan3d",
             target="memtk_monai.gan:MonaiGan3d",
-            summary="A GAN of MONAI's networks for volumes (R1, moved images).",
+            summary="A generative adversarial network for volumes, of MONAI's networks.",
             dims=frozenset({3}),
             needs=("monai",),
             install="pip install monai",
@@ -46,7 +46,7 @@ def memtk_generators() -> Iterable[Component]:
         Component(
             name="gan2d",
             target="memtk_monai.gan:MonaiGan2d",
-            summary="A GAN of MONAI's networks for 2D images (R1, moved images).",
+            summary="A generative adversarial network for 2D images, of MONAI's networks.",
             dims=frozenset({2}),
             needs=("monai",),
             install="pip install monai",

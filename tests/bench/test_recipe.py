@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from memtk.bench import make_recipe, read_recipe
@@ -40,6 +41,16 @@ def test_what_is_typed_wins_over_the_preset_and_the_file(tmp_path):
 def test_2d_generators_get_the_2d_suite_and_embedder():
     recipe = read({"generator": ("monai2d",)})
     assert recipe.suite.name == "phantom2d" and recipe.bench.embedder == "ntxent2d"
+
+
+@pytest.mark.parametrize(("shape", "embedder"), [((8, 8), "ntxent2d"), ((8, 8, 8), "ntxent3d")])
+def test_where_a_generator_works_on_both_the_data_say_which_embedder(tmp_path, shape, embedder):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for number in range(2):
+            np.save(tmp_path / split / f"{number}.npy", np.random.rand(*shape))
+    recipe = read({"generator": ("copycat",)}, data=str(tmp_path))
+    assert recipe.bench.embedder == embedder
 
 
 def test_own_data_belong_to_no_suite():

@@ -54,6 +54,20 @@ def test_a_cell_comes_out_again_from_its_file_alone(stored, registry, tmp_path):
     assert changed_packages(stored, repeated) == []
 
 
+def test_an_attack_that_found_nothing_to_look_at_is_not_asked_for_again(stored, registry):
+    counted = dict.fromkeys(("member_images", "member_patients"), 6)
+    counted |= dict.fromkeys(("non_member_images", "non_member_patients"), 6)
+    lacking = {**counted, "confidence": 0.95, "reason": "this generator offers no diffusion"}
+    part = stored.components.similarity.model_copy(update={"name": "pia", "plugin": "attacks"})
+    request = json.loads(json.dumps(stored.request))
+    request["bench"]["attack"] = ["pia"]
+    parts = stored.components.model_copy(update={"attacks": [part]})
+    skipped = changed(
+        stored, request=request, components=parts.model_dump(), membership={"pia": lacking}
+    )
+    assert plan_of(skipped, registry).attacks == ()
+
+
 def test_settings_that_a_mitigation_adjusted_are_not_adjusted_twice(stored, registry):
     from memtk.bench import make_plan, read_recipe
 

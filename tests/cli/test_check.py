@@ -50,6 +50,16 @@ def test_good_images_are_accepted_with_a_table(sources, folders):
     assert "names rest on ranks alone" in text
 
 
+def test_a_manifest_is_named_by_itself_or_with_data_but_once(folders):
+    lines = ["path,patient_id,split"]
+    lines += [f"{s}/{i:02d}.png,{s}{i},{s}" for s in ("train", "val") for i in range(12)]
+    manifest = folders / "all.csv"
+    manifest.write_text("\n".join(lines))
+    text = words(check(manifest).output)
+    assert text == words(check("--data", manifest).output) and "accepted" in text
+    assert "name the images once" in words(check(manifest, "--data", manifest, code=2).output)
+
+
 def test_a_blank_image_is_refused_with_its_name(sources, folders):
     imageio.imwrite(folders / "val/03.png", np.zeros((8, 8), np.uint8))
     text = words(check(*sources, code=2).output)

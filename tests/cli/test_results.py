@@ -35,6 +35,10 @@ def bench(tmp_path_factory):
 
 def test_validate_shows_what_was_checked(bench):
     text = run("results", "validate", bench, REAL)
+    assert "3 of 3 valid" in text and "nulls by their formulas" not in text
+    good = [line for line in text.splitlines() if line.startswith("ok ")]
+    assert len(good) == 3 and all("checks" in line for line in good)
+    text = run("results", "validate", bench, REAL, "--all")
     assert "3 of 3 valid" in text and "nulls by their formulas" in text
     assert re.search("arrays.h5 gives the same numbers +ok", text) and "no file beside" in text
 

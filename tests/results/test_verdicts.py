@@ -58,7 +58,7 @@ CASES = [
         "inconclusive",
         "planted copies instead of 100",
     ),
-    ({"test": {"found": 60, "n": 100, "low": 0.5}}, "inconclusive", "A better embedder"),
+    ({"test": {"found": 60, "n": 100, "low": 0.5}}, "inconclusive", "A detector that sees more"),
     (
         {"test": {"exposure": 40}},
         "inconclusive",
@@ -109,7 +109,7 @@ def test_what_no_audit_of_so_few_patients_can_exclude_is_told(make_audit):
     fewest = math.ceil(64 * (1 - 0.025 ** (1 / 64)))  # Clopper and Pearson's, of none of 64
     assert f"no fewer than {fewest} can be excluded, whatever is found" in text
     many = Policy(max_unseen_patients=0.07)
-    assert "or an embedder that sees more" in said(make_audit(exposed=(0, 5), policy=many))[1]
+    assert "or a detector that sees more" in said(make_audit(exposed=(0, 5), policy=many))[1]
 
 
 def test_a_failure_is_never_hidden_by_what_could_not_be_shown(make_audit):
@@ -210,7 +210,7 @@ def test_more_patients_are_not_promised_to_help_where_they_would_not(make_audit)
     assert "cannot be shown with any number" in said(make_audit(policy=none))[1]
     assert "self-test measures" in said(make_audit(bound=None, test=None))[1]
     blind = {"found": 3, "n": 100, "low": 0.0}
-    assert "needs a better embedder" in said(make_audit(bound=None, test=blind))[1]
+    assert "needs a detector" in said(make_audit(bound=None, test=blind))[1]
     few = {"validation": 12, "bound": 0.9, "test": {"found": 0, "n": 100, "low": 0.0}}
     assert "at least 19 are needed" in said(make_audit(**few))[1]
 
