@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -255,9 +256,11 @@ def _flat(own: Mapping[str, Any], registry: Registry) -> bool:
     place = own.get("data", {}).get("source")
     if {2} in dims or {3} in dims or place is None or is_name(str(place)):
         return ({2} in dims or PHANTOMS.get(str(place)) == 2) and {3} not in dims
-    source = open_source(build(DataConfig, own["data"], where="data"), registry)
-    first = next((s for s in source.samples if s.split == "training"), None)
-    return first is not None and source.load(first).voxels.ndim - 1 == 2
+    with suppress(UserError):  # said where the images are read
+        source = open_source(build(DataConfig, own["data"], where="data"), registry)
+        first = next((s for s in source.samples if s.split == "training"), None)
+        return first is not None and source.load(first).voxels.ndim - 1 == 2
+    return False
 
 
 def split_names(entry: str, generators: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
