@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from memtk import __version__
 from memtk.files import write_text
-from memtk.report.figures.style import narrow
 from memtk.results.formats import duration, interval, many, number, share, unbroken
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -40,6 +39,8 @@ class Figure:
 
 def figures_of(draw: Callable[[], str | None], alt: str, caption: str = "") -> list[Figure]:
     """Return what is drawn as a figure, for wide pages and for phones; nothing of None."""
+    from memtk.report.figures.style import narrow  # numpy, which a leaderboard needs not
+
     uri = draw()
     if uri is None:
         return []

@@ -157,7 +157,7 @@ def test_brackets_in_a_file_name_come_out_as_they_are(sources, folders):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name the images: --data MANIFEST, or --train T --val V"),
+        ([], "name the images: memtk check MANIFEST, or --train T --val V"),
         (["--train", "t"], "--train needs --val"),
         (["--data", "d", "--train", "t"], "leave out --train and --val"),
         (["--data", "d", "--set", "data.shap=8,8"], "Did you mean 'shape'?"),

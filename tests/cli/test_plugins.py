@@ -52,6 +52,7 @@ def measure(write_plugin, tmp_path):
             + textwrap.dedent(MEASURE.format(compare=compare))
             + "KNOWN = Case(Measure, known={'a_row_is_most_like_itself': 'a reason'})\n"
             + "LOST = Case(Measure, known={'a_row_is_most_like_itselv': 'a reason'})\n"
+            + "TWO = (Case(Measure, tolerance=1e-3), Case(Measure, tolerance=2e-3))\n"
             + "OTHER = (Case(dict, kind='similarity'),)\n"
         )
         source = GOOD.format(name=name, target=f"{module}:Measure", more=more.format(module=module))
@@ -76,7 +77,7 @@ def test_a_sound_component_passes_and_every_check_is_shown(run, measure):
     assert "mine (similarity of memtk-mine 1.0)" in shown and "failed" not in shown
     assert "passed   tiles make the whole" in shown
     assert "skipped  pairs give what compare gives" in shown and "it has no method pairs" in shown
-    assert shown.splitlines()[-1].startswith("19 passed, 2 skipped in ")
+    assert shown.splitlines()[-1].startswith("20 passed, 2 skipped in ")
 
 
 def test_a_broken_rule_is_one_sentence_and_the_exit_code_is_3(run, measure):
@@ -85,6 +86,16 @@ def test_a_broken_rule_is_one_sentence_and_the_exit_code_is_3(run, measure):
     (line,) = [line for line in shown.splitlines() if line.startswith("failed")]
     assert line.endswith("larger must mean more alike")
     assert "1 failed in" in shown
+
+
+def test_what_failed_of_several_cases_is_said_again_at_the_end(run, measure):
+    measure("torch.cdist(queries, references)", 'cases="{module}:TWO"')
+    shown = run("plugins", "test", "mine", "--check", "a-row-is-most-like-itself", code=3)
+    last = shown.splitlines()[-3:]
+    assert all(
+        line.startswith("failed") and "a row is most like itself" in line for line in last[:2]
+    )
+    assert last[2].startswith("2 failed in ")
 
 
 def test_a_known_failure_is_shown_with_its_reason_and_is_no_failure(run, measure):
