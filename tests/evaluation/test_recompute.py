@@ -88,7 +88,7 @@ def test_a_protocol_from_outside_has_its_row_in_terminal_page_csv_and_leaderboar
     assert {**result.last.protocols, "dummy": None} == {**before.last.protocols, "dummy": None}
     assert [p.name for p in result.components.protocols][-1] == "dummy"
 
-    share = f"{near.count} {100 * near.value:.0f}% [12%]"
+    share = f"{near.count} {100 * near.value:.0f}% [12.5%]"
     assert share in text_of(summary([result])) and "near = nearer than a half" in text_of(
         summary([result])
     )
