@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from memtk.leaderboard.collection import Run
 from memtk.leaderboard.columns import Column, columns_of
-from memtk.leaderboard.rows import CONTROLS, Rank, Row, differences, make_rows, ranks
+from memtk.leaderboard.rows import Rank, Row, differences, make_rows, ranks
 from memtk.report.provenance import repeat_command
 from memtk.results import Result, Used
+from memtk.results.answer import CONTROLS
 from memtk.results.collect import key_of
 from memtk.results.formats import share
 

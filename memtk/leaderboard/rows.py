@@ -9,12 +9,10 @@ from typing import Any
 
 from memtk.leaderboard.collection import Run
 from memtk.results import Exposed, Result, Used
+from memtk.results.answer import truth
 from memtk.results.collect import key_of
 from memtk.results.formats import share
 from memtk.results.verdicts import Verdict, verdict
-
-CONTROLS = {"copycat": "about 100 %", "independent": "about 0 %"}
-"""Generators whose truth is known, and what their copy rate must be."""
 
 _GRAVITY = ("none", "inconclusive", "memorized")
 
@@ -71,8 +69,7 @@ class Row:
             run.result.last.reevaluated or run.result.last.n_synthetic != _drawn(run)
             for run in self.runs
         )
-        known = self.generator.plugin == "toy" and not picked
-        return CONTROLS.get(self.generator.name, "") if known else ""
+        return "" if picked else truth(self.generator)
 
     @property
     def remarks(self) -> str:

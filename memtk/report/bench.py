@@ -25,7 +25,7 @@ from memtk.report.figures import (
     draw_quality,
 )
 from memtk.report.identity import read_key
-from memtk.report.next_steps import cell_steps
+from memtk.report.next_steps import cell_steps, run_steps
 from memtk.report.page import (
     Figure,
     Page,
@@ -58,6 +58,7 @@ from memtk.results import (
     read_arrays,
     read_run,
 )
+from memtk.results.answer import truth
 from memtk.results.measures import measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
 
@@ -99,7 +100,9 @@ def overview_section(run: Run) -> Section:
         "overview.html",
         cells=cells,
         missing=run.missing,
+        truth=truth,
         first=answer_run(run.results),
+        steps=run_steps(run.results, run.folder, run.file.recipe, paths=False),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from memtk.results import (
     read_arrays,
     read_run_file,
 )
+from memtk.results.answer import truth
 from memtk.results.case import Step
 from memtk.results.formats import many, share
 
@@ -248,6 +249,21 @@ def cell_steps(
     if answer.kind == "memorized":
         return _less(result, bench, again)
     return _more(result, answer, recipe, bench, again, paths)
+
+
+def run_steps(
+    results: Sequence[Result], folder: Path, recipe: Mapping[str, Any], *, paths: bool
+) -> list[NextStep]:
+    """Return what can be done after a bench, once for all generators; see `cell_steps`.
+
+    Nothing is done about controls, unless there is nothing else.
+    """
+    tested = [r for r in results if not truth(r.components.generator)] or results
+    found: dict[str, NextStep] = {}
+    for result in tested:
+        for step in cell_steps(result, folder, recipe, paths=paths):
+            found.setdefault(step.said, step)
+    return list(found.values())
 
 
 def bench_command(recipe: Mapping[str, Any], *, paths: bool) -> str:

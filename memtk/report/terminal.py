@@ -13,7 +13,7 @@ from memtk.report.conditions import conditions_table
 from memtk.report.counts import Group as Counts
 from memtk.report.counts import counts_of_audit
 from memtk.report.effects import effects_in_words
-from memtk.report.next_steps import NextStep, audit_steps, cell_steps
+from memtk.report.next_steps import NextStep, audit_steps, run_steps
 from memtk.report.terminal_tables import (
     FEW,
     attacks_table,
@@ -126,11 +126,8 @@ def _answer(said: Answer, cell: str = "") -> list[RenderableType]:
 
 def _steps_of(results: Sequence[Result], folder: Path) -> list[RenderableType]:
     """Return what can be done after a bench; what helps several generators is said once."""
-    recipe, found = read_run_file(folder).recipe, dict[str, NextStep]()
-    for result in results[:FEW]:
-        for step in cell_steps(result, folder, recipe, paths=True):
-            found.setdefault(step.said, step)
-    return what_now(list(found.values()))
+    recipe = read_run_file(folder).recipe
+    return what_now(run_steps(results[:FEW], folder, recipe, paths=True))
 
 
 def what_now(steps: Sequence[NextStep]) -> list[RenderableType]:

@@ -14,11 +14,14 @@ from memtk.results.case import Case, Reason, Step
 from memtk.results.formats import interval, many, share
 from memtk.results.protocols import Evidence
 from memtk.results.reasons import failures, missing
-from memtk.results.schema import Result
+from memtk.results.schema import Result, Used
 from memtk.results.verdicts import case_of, verdict
 
 TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
 """Outcomes of an audit as a reader sees them: a pass is a statement about a policy, no more."""
+
+CONTROLS = ("copycat", "independent")
+"""Generators whose truth is known: one gives training images back, one never saw any."""
 
 MOST = 3
 """Reasons that stand below the answer; the details have all."""
@@ -50,6 +53,14 @@ class Answer:
         return f"{self.first} {self.numbers[0]}; {self.numbers[1][0].lower()}{self.numbers[1][1:]}."
 
 
+def truth(generator: Used) -> str:
+    """Say what the copy rate of a control must be; empty of all other generators."""
+    if generator.plugin != "toy" or generator.name not in CONTROLS:
+        return ""
+    copied = float(generator.config.get("rate", 1.0)) if generator.name == "copycat" else 0.0
+    return f"about {share(copied)}"
+
+
 def copy_rate(found: Evidence) -> str:
     """Return the copy rate with its interval, in a few words; empty where it was not computed."""
     rate = found.copy_rate
@@ -72,7 +83,8 @@ def exposed_range(found: Evidence) -> str:
     if found.exposed is None:
         return ""
     low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
-    return f"between {low} and {high} of {many(of, 'training patient')} exposed; chance gives 0"
+    ends = f"between {low} and {high}" if low < high else f"{low}"
+    return f"{ends} of {many(of, 'training patient')} exposed; chance gives 0"
 
 
 def two_numbers(found: Evidence) -> tuple[str, str]:
@@ -171,9 +183,9 @@ def answer_run(results: Sequence[Result]) -> str:
         )
         said.append(f"{_listed(cells)} {have} images.")
     if cells := by.get("none"):
-        said.append(f"Of {_listed(cells)} there is no sign, within the default policy.")
+        said.append(f"For {_listed(cells)} there is no sign, within the default policy.")
     if cells := by.get("inconclusive"):
-        said.append(f"Of {_listed(cells)} it is not shown either way.")
+        said.append(f"For {_listed(cells)} it is not shown either way.")
     return " ".join(said)
 
 

@@ -45,13 +45,13 @@ def failures(case: Case) -> list[Reason]:
         )
     if exposed.low / case.training > case.policy.max_exposed_patients:
         named = case.found.patients.sure if case.found.patients else 0
-        by_name = f", {named} of them by name" if named else ""
+        known = f" (of {named} it is known which)" if named else ""
         reasons.append(
             Reason(
                 f"Images of at least {exposed.low} of {many(case.training, 'training patient')} "
                 "came out again.",
                 f"At least {part(exposed.low, case.training, 'training patient')} "
-                f"{'is' if exposed.low == 1 else 'are'} exposed{by_name}: the synthetic images lie "
+                f"{'is' if exposed.low == 1 else 'are'} exposed{known}: the synthetic images lie "
                 "nearer to their images than to those of strangers; tolerable is "
                 f"{_at_most(case.policy.max_exposed_patients)}.",
                 steps={"release": None},

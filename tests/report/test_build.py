@@ -35,6 +35,21 @@ def test_several_generators_get_an_overview_first_and_a_section_each(finished):
     assert html.count('<section class="cell') == 2
 
 
+def test_the_overview_says_what_now_once_and_which_generators_are_controls(make_run, plain):
+    folder = make_run(cells={"monai": 0.0, "copycat": 1.0})
+    path = folder / "cells/copycat/result.json"
+    result = read_result(path)
+    control = result.components.generator.model_copy(
+        update={"name": "copycat", "plugin": "toy", "config": {"rate": 0.5}}
+    )
+    components = result.components.model_copy(update={"generator": control})
+    write_result(path, result.model_copy(update={"components": components}))
+    html = build_report(folder).read_text().replace("\u00a0", " ")
+    overview = html[html.index('class="overview"') : html.index('<section class="cell')]
+    assert overview.count("a control: its copy rate must be about 50 %") == 1
+    assert overview.count("What now") == 1 and "--generator copycat" not in overview
+
+
 def test_every_number_stands_beside_its_null(finished):
     html = (finished / "report.html").read_text()
     row = html[html.index('<tr class="last">') :]

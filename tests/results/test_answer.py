@@ -120,7 +120,7 @@ def test_several_generators_are_answered_together(make_result):
     cells = {"a": 27, "b": 0, "c": 27}
     results = [make_result(cell=cell, exposed=n) for cell, n in cells.items()]
     assert answer_run(results) == (
-        "a and c have memorized theirs: do not release their images. Of b it is not shown either "
+        "a and c have memorized theirs: do not release their images. For b it is not shown either "
         "way."
     )
     assert answer_run(results[:1]) == "a has memorized its own: do not release its images."

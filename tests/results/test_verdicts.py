@@ -36,7 +36,11 @@ CASES = [
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
     ({"identical": 1}, "fail", "1 synthetic image is identical to a training image"),
     ({"identical": 1, **TWO_SITES}, "fail", "identical to a training image"),
-    ({"exposed": 1}, "fail", "1 of 64 training patients (1.6 %) is exposed, 1 of them by name"),
+    (
+        {"exposed": 1},
+        "fail",
+        "is exposed (of 1 it is known which)",
+    ),
     ({"exposed": (3, 9)}, "fail", "At least 3 of 64 training patients (4.7 %) are exposed"),
     ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6 % (estimate 10 %"),
     (SOME, "inconclusive", "nearer to the training images than strangers are, which blur also"),
