@@ -124,6 +124,8 @@ def review(
             )
             return
         _serve(terminal, page, port, browser)
+        _closed(terminal, f"{run}{f' --cell {cell}' if cell else ''}", page)
+        return
     _end(terminal, run, reviewed, draw, json_file)
 
 
@@ -161,6 +163,21 @@ def _serve(terminal: Terminal, page: ReadingPage, port: int, browser: bool) -> N
         server.run(ready)
     except KeyboardInterrupt:
         terminal.found.print()
+
+
+def _closed(terminal: Terminal, run: str, page: ReadingPage) -> None:
+    """Keep what the labels say so far, and tell this reader nothing of it: they may go on."""
+    from memtk.reviewing import read_labels, write_review
+
+    write_review(page.reviewed, page.draw)
+    said = read_labels(page.reviewed.folder, page.draw, page.labels.reader).labels
+    terminal.found.print(
+        f"{len(said.keys() & set(page.names))} of {len(page.names)} read; "
+        f"`memtk review {run} --show` says what it means",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _has_screen() -> bool:

@@ -129,7 +129,7 @@ def test_a_file_goes_out_and_labels_come_back(runs, tmp_path):
     assert "memtk did not write it" in output and (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_the_address_is_told_and_the_table_follows_when_the_reading_ends(runs, monkeypatch):
+def test_the_address_is_told_and_at_the_end_a_reader_learns_nothing_but_how_many_are_read(runs, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setenv("DISPLAY", ":0")
@@ -140,7 +140,10 @@ def test_the_address_is_told_and_the_table_follows_when_the_reading_ends(runs, m
 
     monkeypatch.setattr("memtk.reviewing.server.ReadingServer.run", read)
     output = run("review", runs / "flat", "--reader", "ann", "--pairs", 5)
-    assert f"25 pairs for ann, at\n{opened[0]}" in output and "ann" in output.split("reader ")[-1]
+    assert f"25 pairs for ann, at\n{opened[0]}" in output
+    end = f"1 of 25 read; `memtk review {runs / 'flat'} --show` says what it means\n"
+    assert output.endswith(f"the same command goes on.\n{end}")  # no rule, kappa or control
+    assert [each.name for each in read_review(runs / "flat/cells/monai").readers] == ["ann"]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{43}/", opened[0])
     run("review", runs / "flat", "--reader", "ann", "--no-open")
     assert len(opened) == 1
