@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +108,7 @@ def open_draw(reviewed: ReviewedSet, asked: Mapping[str, Any] | None = None) -> 
     options = build(DrawOptions, before | dict(asked or {}), where="review")
     if found is not None and same and options == found.options:
         return found
-    if any(reviewed.folder.glob("labels-*.json")):
+    if any(map(_has_labels, reviewed.folder.glob("labels-*.json"))):
         if not same:
             raise UserError(
                 f"{reviewed.folder} holds labels of another run of this name: move that folder away"
@@ -120,6 +122,14 @@ def open_draw(reviewed: ReviewedSet, asked: Mapping[str, Any] | None = None) -> 
     reviewed.folder.mkdir(mode=0o700, exist_ok=True)
     write_text(path, draw.model_dump_json(indent=1) + "\n", private=True)
     return draw
+
+
+def _has_labels(path: Path) -> bool:
+    """Tell whether a file holds a label, or may hold one, because it is damaged."""
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8"))["labels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def _way_out(reviewed: ReviewedSet) -> str:

@@ -6,9 +6,10 @@ import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from memtk import __version__
 from memtk.errors import UserError
@@ -18,18 +19,27 @@ from memtk.results.review import CONSENSUS, Label, ReaderName
 from memtk.results.store import StoredRecord, read_record
 from memtk.reviewing.draw import Draw
 
+WAY_OUT = "put it back as it was, or move it away"
+"""Of a damaged file of labels."""
+
+DAY = 86_400.0
+"""Seconds."""
+
 
 class Reading(StoredRecord):
     """One label.
 
     Args:
         label: what the reader calls the pair.
-        seconds: that the pair was looked at, without pauses.
-        at: when, in seconds since 1970: of two labels of a pair the later one counts.
+        seconds: that the pair was looked at, without pauses; a day at most, of a page left open.
+        at: when, in seconds since 1970: of two labels of a pair the later one counts. What lies in
+            the future is taken for now.
     """
 
     label: Label
-    seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    seconds: Annotated[float, AfterValidator(lambda seconds: min(seconds, DAY))] = Field(
+        default=0.0, ge=0, allow_inf_nan=False
+    )
     at: float = Field(default_factory=time.time, ge=0, allow_inf_nan=False)
 
 
@@ -62,21 +72,18 @@ def read_labels(folder: Path, draw: Draw, reader: str) -> Labels:
     Raises:
         UserError: if the file is damaged or of other pairs, or the name is none.
     """
+    nothing = _nothing(draw, reader)
     path = labels_path(folder, reader)
-    if not path.exists():
-        try:
-            return Labels(draw=draw.name, reader=reader)
-        except ValidationError as error:
-            raise UserError(f"--reader {reader!r}: {error.errors()[0]['msg']}") from error
-    return _checked(read_record(path, Labels, "put it back as it was, or move it away"), draw, path)
+    found = read_record(path, Labels, WAY_OUT) if path.exists() else nothing
+    return _checked(found, draw, path) if found.labels else nothing
 
 
 def all_labels(folder: Path, draw: Draw) -> list[Labels]:
-    """Return the labels of every reader, by name, the consensus last."""
-    way_out = "put it back as it was, or move it away"
+    """Return the labels of everybody who gave one, by name, the consensus last."""
     found = [
-        _checked(read_record(path, Labels, way_out), draw, path)
+        _checked(said, draw, path)
         for path in sorted(folder.glob("labels-*.json"))
+        if (said := read_record(path, Labels, WAY_OUT)).labels
     ]
     return sorted(found, key=lambda each: (each.reader == CONSENSUS, each.reader))
 
@@ -88,19 +95,24 @@ def save(folder: Path, draw: Draw, reader: str, labels: Mapping[str, Reading]) -
     nothing is lost.
 
     Raises:
-        UserError: for a pair that is not of this draw, or if it cannot be written.
+        UserError: for a pair that is not of this draw, if the name of the reader is none, or if it
+            cannot be written.
     """
     unknown = labels.keys() - {pair.name for pair in draw.pairs}
     if unknown:
         raise UserError(f"{len(unknown)} labels are of pairs that are not of this draw")
+    if not labels:
+        return read_labels(folder, draw, reader)
+    _nothing(draw, reader)
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = labels_path(folder, reader)
+    path, now = labels_path(folder, reader), time.time()
     with explain(path), FileLock(folder / ".lock"):
         before = read_labels(folder, draw, reader)
         kept = dict(before.labels)
         for name, reading in labels.items():
-            if name not in kept or kept[name].at <= reading.at:
-                kept[name] = reading
+            at = min(reading.at, now)
+            if name not in kept or min(kept[name].at, now) <= at:
+                kept[name] = reading.model_copy(update={"at": at})
         after = before.model_copy(update={"labels": kept})
         write_text(path, after.model_dump_json(indent=1) + "\n", private=True)
     return after
@@ -118,6 +130,13 @@ def add_file(folder: Path, draw: Draw, path: Path, reader: str | None = None) ->
     given = read_record(path, Labels, "give the file that the page has saved")
     _checked(given, draw, path)
     return save(folder, draw, reader or given.reader, given.labels)
+
+
+def _nothing(draw: Draw, reader: str) -> Labels:
+    try:
+        return Labels(draw=draw.name, reader=reader)
+    except ValidationError as error:
+        raise UserError(f"--reader {reader!r}: {error.errors()[0]['msg']}") from error
 
 
 def _checked(labels: Labels, draw: Draw, path: Path) -> Labels:

@@ -20,7 +20,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from memtk.errors import UserError
-from memtk.reviewing.labels import Labels, Reading, save
+from memtk.reviewing.labels import Labels, Reading, read_labels, save
 from memtk.reviewing.page import ReadingPage
 
 LARGEST = 1_000_000
@@ -143,7 +143,8 @@ class _Handler(RequestHandler):
         self.finish(f"{status_code}\n")
 
     def _said(self) -> Labels:
-        return save(self._page.reviewed.folder, self._page.draw, self._page.labels.reader, {})
+        page = self._page
+        return read_labels(page.reviewed.folder, page.draw, page.labels.reader)
 
 
 class _NothingHandler(_Handler):

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from memtk.errors import UserError
-from memtk.reviewing import Reading, ReadingPage, open_draw, open_set, read_labels, save
+from memtk.reviewing import (
+    Reading,
+    ReadingPage,
+    all_labels,
+    open_draw,
+    open_set,
+    read_labels,
+    save,
+)
 from memtk.reviewing.server import ReadingServer
 
 
@@ -67,6 +75,16 @@ def test_the_page_the_pairs_and_the_labels_are_there_for_who_knows_the_address(s
     assert ask(server, "labels", "POST", said(name))[0] == 204
     assert json.loads(ask(server, "labels")[2])["labels"][name]["label"] == "copy"
     assert ask(server, Host=f"localhost:{server.port}")[0] == 200
+
+
+def test_who_merely_looks_at_the_page_is_no_reader(server, page):
+    assert ask(server)[0] == 200 and ask(server, "labels")[0] == 200
+    reviewed = page.reviewed
+    assert not list(reviewed.folder.glob("labels-*")) and not all_labels(reviewed.folder, page.draw)
+    path = reviewed.folder / "labels-0123456789ab.json"
+    path.write_text(page.labels.model_dump_json())  # a file without a label is none either
+    assert not all_labels(reviewed.folder, page.draw)
+    assert len(open_draw(reviewed, {"pairs": 7}).drawn) == 7
 
 
 def test_whoever_comes_from_elsewhere_is_refused_and_changes_nothing(server, page):
