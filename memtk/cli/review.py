@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,24 @@ from memtk.errors import UserError
 
 if TYPE_CHECKING:
     from memtk.reviewing import Draw, ReadingPage, ReviewedSet
+
+_DRAWN = {
+    "pairs": "--pairs",
+    "controls": "--controls",
+    "over": "--over",
+    "stratified": "--stratified/--random",
+    "seed": "--seed",
+}
+"""Options of the draw."""
+
+_USED = {
+    "": {"--reader", "--consensus", "--port", "--open/--no-open", *_DRAWN.values()},
+    "--export": {"--reader", "--consensus", *_DRAWN.values()},
+    "--add": {"--reader", "--consensus", "--json"},
+    "--plan": {"--json", *_DRAWN.values()},
+    "--show": {"--json"},
+}
+"""The options that do something, by what is asked for; "": pairs are read here."""
 
 
 @click.command()
@@ -42,7 +61,11 @@ if TYPE_CHECKING:
     "random]",
 )
 @click.option("--seed", type=int, metavar="N", help="Of the draw and of the orders. [default: 0]")
-@click.option("--consensus", is_flag=True, help="Show the pairs on which readers disagree.")
+@click.option(
+    "--consensus",
+    is_flag=True,
+    help="Show the pairs on which readers disagree; with --add, take over what they agreed on.",
+)
 @click.option(
     "--export",
     type=click.Path(path_type=Path),
@@ -58,8 +81,15 @@ if TYPE_CHECKING:
 )
 @click.option("--plan", is_flag=True, help="Tell how many pairs and readers for which interval.")
 @click.option("--show", is_flag=True, help="Show what the labels say so far.")
-@click.option("--port", type=int, default=0, metavar="N", help="[default: any that is free]")
-@click.option("--open/--no-open", "browser", default=True, help="Open the page in the browser.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="N", help="[default: any that is free]"
+)
+@click.option(
+    "--open/--no-open",
+    "browser",
+    default=None,
+    help="Open the page in the browser. [default: where there is a screen]",
+)
 @JSON
 def review(
     run: Path,
@@ -70,8 +100,8 @@ def review(
     add: tuple[Path, ...],
     plan: bool,
     show: bool,
-    port: int,
-    browser: bool,
+    port: int | None,
+    browser: bool | None,
     json_file: str | None,
     **asked: Any,
 ) -> None:
@@ -94,23 +124,38 @@ def review(
       memtk review runs/NAME --add labels.json
       memtk review runs/NAME --show
     """
-    if sum(map(bool, (export, add, plan, show))) > 1:
+    modes = {"--export": export, "--add": add, "--plan": plan, "--show": show}
+    doing = [name for name, given in modes.items() if given]
+    if len(doing) > 1:
         raise UserError("--export, --add, --plan and --show: give one of them")
     if consensus and reader:
         raise UserError("--consensus is read under that name: leave --reader out")
+    _refuse_idle(
+        doing[0] if doing else "",
+        {
+            "--reader": reader,
+            "--consensus": consensus or None,
+            "--port": port,
+            "--open/--no-open": browser,
+            "--json": json_file,
+            **{_DRAWN[key]: value for key, value in asked.items()},
+        },
+    )
     terminal = open_terminal(json_file)
     with terminal.loading():
-        from memtk.reviewing import add_file, open_draw, open_set
+        from memtk.results.review import CONSENSUS
+        from memtk.reviewing import open_draw, open_set
 
     reviewed = open_set(run, cell)
     options = {key: value for key, value in asked.items() if value is not None}
+    if reader == CONSENSUS:
+        raise UserError(f"--reader {CONSENSUS}: that is the name of what --consensus reads")
     if plan:
         _plan(terminal, reviewed, options, json_file)
         return
     draw = open_draw(reviewed, options)
     for path in add:
-        said = add_file(reviewed.folder, draw, path, reader)
-        terminal.found.print(f"{said.reader}: {len(said.labels)} labels", highlight=False)
+        _add(terminal, reviewed, draw, path, CONSENSUS if consensus else reader)
     if not add and not show:
         page = _page(reviewed, draw, reader, consensus)
         if export is not None:
@@ -118,15 +163,53 @@ def review(
             terminal.found.print(
                 f"{where}: {len(page.names)} pairs for {page.labels.reader}, "
                 f"{where.stat().st_size / 1e6:.1f} MB. It holds images of patients. Labels come "
-                f"back with: memtk review {run} --add labels.json",
+                f"back with: memtk review {run} --add labels.json"
+                f"{' --consensus' if consensus else ''}",
                 highlight=False,
                 soft_wrap=True,
             )
             return
-        _serve(terminal, page, port, browser)
+        _serve(terminal, page, port or 0, browser is not False)
         _closed(terminal, f"{run}{f' --cell {cell}' if cell else ''}", page)
         return
     _end(terminal, run, reviewed, draw, json_file)
+
+
+def _refuse_idle(doing: str, given: Mapping[str, object]) -> None:
+    """Refuse options that do nothing beside another one.
+
+    Args:
+        doing: "--export", "--add", "--plan", "--show", or "": pairs are read here.
+        given: all other options; None: left out.
+
+    Raises:
+        UserError: naming the first one that does nothing.
+    """
+    for name, value in given.items():
+        if value is not None and name not in _USED[doing]:
+            raise UserError(
+                f"{name} does nothing with {doing}: leave it out"
+                if doing
+                else f"{name} does nothing while pairs are read: --show has what they say"
+            )
+
+
+def _add(
+    terminal: Terminal, reviewed: ReviewedSet, draw: Draw, path: Path, reader: str | None
+) -> None:
+    from memtk.reviewing import add_file, all_labels
+
+    before = {each.reader: each.labels for each in all_labels(reviewed.folder, draw)}
+    said = add_file(reviewed.folder, draw, path, reader)
+    mine = before.get(said.reader, {})
+    changed = sum(said.labels[name] != old for name, old in mine.items())
+    replaced = f"; it replaces {changed} labels of {said.reader}" if changed else ""
+    terminal.found.print(
+        f"{said.reader}: {len(said.labels)} labels{replaced}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _page(reviewed: ReviewedSet, draw: Draw, reader: str | None, consensus: bool) -> ReadingPage:
@@ -138,8 +221,6 @@ def _page(reviewed: ReviewedSet, draw: Draw, reader: str | None, consensus: bool
         only = disputed(draw, all_labels(reviewed.folder, draw))
         if not only:
             raise UserError("no two readers disagree on a pair: there is nothing to agree on")
-    elif reader == CONSENSUS:
-        raise UserError(f"--reader {CONSENSUS}: that is the name of what --consensus reads")
     name = CONSENSUS if consensus else reader or "reader"
     return ReadingPage(reviewed, draw, read_labels(reviewed.folder, draw, name), only)
 

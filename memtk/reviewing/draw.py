@@ -128,7 +128,7 @@ def _has_labels(path: Path) -> bool:
     """Tell whether a file holds a label, or may hold one, because it is damaged."""
     try:
         return bool(json.loads(path.read_text(encoding="utf-8"))["labels"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return True
 
 

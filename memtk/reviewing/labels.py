@@ -122,13 +122,20 @@ def add_file(folder: Path, draw: Draw, path: Path, reader: str | None = None) ->
     """Take over the labels that an offline page has saved.
 
     Args:
-        reader: in place of the name in the file.
+        reader: in place of the name in the file. The consensus alone can be read as that.
 
     Raises:
-        UserError: if it is no such file, or of other pairs; nothing is taken over then.
+        UserError: if it is no such file, or of other pairs, or is the consensus of readers and not
+            asked for as that, or the other way round; nothing is taken over then.
     """
     given = read_record(path, Labels, "give the file that the page has saved")
     _checked(given, draw, path)
+    if (given.reader == CONSENSUS) != (reader == CONSENSUS):
+        raise UserError(
+            f"{path} holds what readers agreed on: add it with --consensus"
+            if given.reader == CONSENSUS
+            else f"{path} holds labels of {given.reader}, no consensus: leave --consensus out"
+        )
     return save(folder, draw, reader or given.reader, given.labels)
 
 

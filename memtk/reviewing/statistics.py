@@ -52,16 +52,17 @@ _TITLES = {"sure": "named for sure", "suspect": "suspect", "threshold": "thresho
 def truth_of(draw: Draw, readers: Sequence[Labels]) -> np.ndarray:
     """Return what the readers call each drawn pair: 1.0 a copy, 0.0 novel, NaN nothing clear.
 
-    Most of them, or the consensus where there is one.
+    Most of them; of a pair on which they disagree the consensus, where there is one.
     """
     if not readers:
         return np.full(len(draw.drawn), np.nan)
     together = [each for each in readers if each.reader == CONSENSUS]
     alone = [each for each in readers if each.reader != CONSENSUS]
     found = majority(_table(draw.drawn, alone)) if alone else np.full(len(draw.drawn), np.nan)
+    apart = set(disputed(draw, readers))
     for labels in together:
         for k, pair in enumerate(draw.drawn):
-            if pair.name in labels.labels:
+            if pair.name in labels.labels and pair.name in apart:
                 said = labels.labels[pair.name].label
                 found[k] = {"copy": 1.0, "novel": 0.0, "unsure": np.nan}[said]
     return found

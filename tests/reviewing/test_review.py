@@ -123,13 +123,19 @@ def test_a_file_goes_out_and_labels_come_back(runs, tmp_path):
         json.dumps(saved | {"schema_version": meta["schema"], "memtk_version": meta["version"]})
     )
     output = run("review", runs / "flat", "--add", tmp_path / "labels.json")
-    assert "ann: 60 labels" in output and "10 of 10" in output  # strangers called novel
+    assert "ann: 60 labels\n" in output and "10 of 10" in output  # strangers called novel
+    labels |= {name: {"label": "copy", "seconds": 3, "at": 2} for name in meta["names"][:7]}
+    (tmp_path / "labels.json").write_text(json.dumps(saved | {"labels": labels}))
+    output = run("review", runs / "flat", "--add", tmp_path / "labels.json")
+    assert "ann: 60 labels; it replaces 7 labels of ann\n" in output
     (tmp_path / "notes.txt").write_text("mine")
     output = run("review", runs / "flat", "--export", tmp_path / "notes.txt", code=2)
     assert "memtk did not write it" in output and (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_the_address_is_told_and_at_the_end_a_reader_learns_nothing_but_how_many_are_read(runs, monkeypatch):
+def test_the_address_is_told_and_at_the_end_a_reader_learns_nothing_but_how_many_are_read(
+    runs, monkeypatch
+):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setenv("DISPLAY", ":0")
@@ -158,8 +164,17 @@ def test_a_consensus_is_read_of_what_readers_disagree_on(runs, read, tmp_path):
     meta = re.search(r'id="meta">(.*?)</script>', (tmp_path / "few.html").read_text(), re.S)[1]
     found = read.result()
     assert set(json.loads(meta)["names"]) == set(found.disagreements) and found.unclear
-    read.label("consensus", dict.fromkeys(found.disagreements, "novel"))
-    assert read.result().unclear == 0 and len(read.result().readers) == 2
+    labels = {name: {"label": "novel"} for name in read.pairs}  # of all, whatever was shown
+    saved = {"draw": read.draw.name, "reader": "consensus", "labels": labels}
+    (tmp_path / "agreed.json").write_text(json.dumps(saved))
+    add = ["review", runs / "solid", "--add", tmp_path / "agreed.json"]
+    assert "add it with --consensus" in re.sub(r"\s+", " ", run(*add, code=2))
+    run(*add, "--consensus")
+    after = read.result()
+    assert after.unclear == 0 and len(after.readers) == 2
+    assert after.copies.count == found.copies.count > 0  # where they agree they are believed
+    (tmp_path / "agreed.json").write_text(json.dumps(saved | {"reader": "anna"}))
+    assert "leave --consensus out" in re.sub(r"\s+", " ", run(*add, "--consensus", code=2))
 
 
 @pytest.mark.parametrize(
@@ -173,6 +188,19 @@ def test_a_consensus_is_read_of_what_readers_disagree_on(runs, read, tmp_path):
         (["--pairs", "0"], "review.pairs = 0"),
         (["--add", "nowhere.json"], "there is no nowhere.json"),
         (["--cell", "other"], "no finished cell 'other'"),
+        (["--reader", "\udcff"], "one line of up to 80"),
+        (["--add", "labels.json", "--reader", "consensus"], "what --consensus reads"),
+        (["--export", "x.html", "--json", "-"], "--json does nothing with --export"),
+        (["--json", "-"], "--json does nothing while pairs are read"),
+        (["--show", "--reader", "a"], "--reader does nothing with --show"),
+        (["--show", "--consensus"], "--consensus does nothing with --show"),
+        (["--plan", "--consensus"], "--consensus does nothing with --plan"),
+        (["--show", "--pairs", "8"], "--pairs does nothing with --show"),
+        (["--add", "labels.json", "--seed", "0"], "--seed does nothing with --add"),
+        (["--show", "--random"], "--stratified/--random does nothing with --show"),
+        (["--plan", "--port", "0"], "--port does nothing with --plan"),
+        (["--export", "x.html", "--no-open"], "--open/--no-open does nothing with --export"),
+        (["--port", "70000"], "0<=x<=65535"),
     ],
 )
 def test_what_cannot_be_read_is_refused(runs, words, says, monkeypatch):

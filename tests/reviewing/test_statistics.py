@@ -163,6 +163,11 @@ def test_who_is_unsure_has_no_vote_and_later_labels_replace_earlier_ones(runs):
     save(reviewed.folder, draw, "ben", {a: Reading(label="copy")})
     save(reviewed.folder, draw, "ben", {a: Reading(label="unsure", at=1.0)})  # an old one
     assert review_of(reviewed, draw).read == 3
+    future = Reading(label="novel", at=1e300, seconds=1e300)
+    said = save(reviewed.folder, draw, "ben", {a: future}).labels[a]
+    assert said.seconds == 86400 and said.at < 1e10
+    save(reviewed.folder, draw, "ben", {a: Reading(label="copy")})  # said after it
+    assert review_of(reviewed, draw).read == 3
     assert d not in all_labels(reviewed.folder, draw)[0].labels
 
 
