@@ -162,7 +162,8 @@ def best_agreement(
         return None
     order = np.argsort(pairs.similarity, kind="stable")
     similarity, copy = pairs.similarity[order], pairs.copy[order]
-    cuts = np.r_[similarity[0], (similarity[1:] + similarity[:-1]) / 2, similarity[-1]]  # (n + 1,)
+    lowest = np.nextafter(similarity[0], -np.inf)  # all are above it
+    cuts = np.r_[lowest, (similarity[1:] + similarity[:-1]) / 2, similarity[-1]]  # (n + 1,)
     proper = np.r_[True, similarity[1:] > similarity[:-1], True]  # none parts equal ones
     stratum = pairs.stratum[order]
     read = np.bincount(stratum, minlength=len(pairs.sizes))

@@ -69,6 +69,7 @@ class Draw(StoredRecord):
         options: what was asked.
         strata: one where the draw is random.
         pairs: drawn ones and controls, in no order that tells which.
+        exported: a page of these pairs was written to a file, so that labels may come back.
     """
 
     schema_version: int = SCHEMA
@@ -79,6 +80,7 @@ class Draw(StoredRecord):
     options: DrawOptions
     strata: list[DrawnStratum]
     pairs: list[DrawnPair]
+    exported: bool = False
 
     @property
     def drawn(self) -> list[DrawnPair]:
@@ -99,29 +101,60 @@ def open_draw(reviewed: ReviewedSet, asked: Mapping[str, Any] | None = None) -> 
         asked: keys of `DrawOptions`; others are as they were drawn, or the defaults.
 
     Raises:
-        UserError: if labels were given to other pairs than are asked for, or the run has changed.
+        UserError: if other pairs than are asked for were exported or labelled, the run has changed
+            since, or the file of the draw is damaged.
     """
     path = reviewed.folder / PAIRS
     found = read_record(path, Draw, _way_out(reviewed)) if path.exists() else None
     same = found is not None and found.evidence == reviewed.digest()
+    if found is not None and same and not _fits(found, reviewed):
+        raise UserError(f"{path} has pairs of images that the run has not: {_way_out(reviewed)}")
     before = found.options.model_dump() if found is not None and same else {}
     options = build(DrawOptions, before | dict(asked or {}), where="review")
     if found is not None and same and options == found.options:
         return found
-    if any(map(_has_labels, reviewed.folder.glob("labels-*.json"))):
+    labelled = any(map(_has_labels, reviewed.folder.glob("labels-*.json")))
+    if labelled or (found is not None and found.exported):
+        holds = "holds labels of" if labelled else "belongs to an exported page of"
         if not same:
             raise UserError(
-                f"{reviewed.folder} holds labels of another run of this name: move that folder away"
+                f"{reviewed.folder} {holds} another run of this name: move that folder away"
             )
         raise UserError(
-            f"{reviewed.folder} holds labels of other pairs, drawn with "
+            f"{reviewed.folder} {holds} other pairs, drawn with "
             f"{', '.join(f'{k} {v}' for k, v in before.items())}: leave these options out to go "
             "on, or move that folder away to begin anew"
         )
     draw = make_draw(reviewed, options)
-    reviewed.folder.mkdir(mode=0o700, exist_ok=True)
-    write_text(path, draw.model_dump_json(indent=1) + "\n", private=True)
+    _write(reviewed, draw)
     return draw
+
+
+def mark_exported(reviewed: ReviewedSet, draw: Draw) -> None:
+    """Keep in mind that a page of a draw was given away: no other replaces it from now on."""
+    if not draw.exported:
+        _write(reviewed, draw.model_copy(update={"exported": True}))
+
+
+def _write(reviewed: ReviewedSet, draw: Draw) -> None:
+    reviewed.folder.mkdir(mode=0o700, exist_ok=True)
+    write_text(reviewed.folder / PAIRS, draw.model_dump_json(indent=1) + "\n", private=True)
+
+
+def _fits(draw: Draw, reviewed: ReviewedSet) -> bool:
+    """Tell whether all images of a draw are there."""
+    sizes = {
+        "drawn": len(reviewed.images["synthetic"]),
+        "stranger": len(reviewed.images["validation"]),
+        "planted": len(draw.pairs),  # streams of noise
+    }
+    training = len(reviewed.images["training"])
+    return all(
+        pair.training < training
+        and pair.other < sizes[pair.kind]
+        and pair.stratum < len(draw.strata)
+        for pair in draw.pairs
+    )
 
 
 def _has_labels(path: Path) -> bool:

@@ -20,7 +20,7 @@ from memtk.files import check_output, write_text
 from memtk.report.page import open_templates
 from memtk.report.pictures import window_of
 from memtk.results.migrations import SCHEMA
-from memtk.reviewing.draw import Draw
+from memtk.reviewing.draw import Draw, mark_exported
 from memtk.reviewing.labels import Labels
 from memtk.reviewing.reviewed import ReviewedSet
 
@@ -130,6 +130,8 @@ class ReadingPage:
     def export(self, path: Path) -> Path:
         """Write the page as one file that works without a server, readable by its owner alone.
 
+        From then on no other pairs are drawn in place of these.
+
         Raises:
             UserError: if it would be too large for a browser, or cannot be written.
         """
@@ -142,6 +144,7 @@ class ReadingPage:
             )
         check_output(path, _is_page)
         write_text(path, self.html(offline=True), private=True)
+        mark_exported(self.reviewed, self.draw)
         return path
 
 

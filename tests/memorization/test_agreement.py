@@ -121,6 +121,9 @@ def test_the_interval_of_the_best_threshold_covers_it_and_shrinks_with_more_pair
 
 
 def test_readers_of_one_kind_alone_have_no_best_threshold():
+    mixed = np.array([0.1, 0.2, 0.3]), np.array([True, True, False])
+    found = best_agreement(pairs_of(*mixed, [0, 0, 0], np.array([3])))
+    assert ((mixed[0] > found.similarity) == mixed[1]).mean() == found.agreement == 2 / 3
     assert best_agreement(pairs_of([0.1, 0.9], [True, True], [0, 0], np.array([2]))) is None
 
 

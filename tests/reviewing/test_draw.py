@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from memtk.errors import UserError
-from memtk.reviewing import Reading, add_file, open_draw, open_set, read_labels, save
+from memtk.reviewing import (
+    Reading,
+    ReadingPage,
+    add_file,
+    open_draw,
+    open_set,
+    read_labels,
+    save,
+)
 from memtk.reviewing.draw import DrawOptions, make_draw
 
 
@@ -90,6 +98,27 @@ def test_another_draw_replaces_one_without_labels_and_none_with(flat):
     with pytest.raises(UserError, match="labels of other pairs, drawn with pairs 10.*move that"):
         open_draw(flat, {"pairs": 11})
     assert open_draw(flat) == second
+
+
+def test_pairs_that_were_exported_are_not_drawn_anew(flat, tmp_path):
+    draw = open_draw(flat, {"pairs": 5, "controls": 1})
+    page = ReadingPage(flat, draw, read_labels(flat.folder, draw, "ben"))
+    page.export(tmp_path / "pairs.html")
+    with pytest.raises(UserError, match="exported page of other pairs, drawn with pairs 5.*move"):
+        open_draw(flat, {"pairs": 6})
+    again = open_draw(flat)
+    assert again.pairs == draw.pairs and again.name == draw.name
+
+
+@pytest.mark.parametrize("wrong", [{"training": 10**6}, {"other": 10**6}, {"stratum": 7}])
+def test_a_draw_of_images_that_are_not_there_is_refused(flat, wrong):
+    open_draw(flat, {"pairs": 5, "controls": 1})
+    path = flat.folder / "pairs.json"
+    tree = json.loads(path.read_text())
+    tree["pairs"][0] |= wrong
+    path.write_text(json.dumps(tree))
+    with pytest.raises(UserError, match="pairs.json has pairs of images that the run has not"):
+        open_draw(flat)
 
 
 def test_labels_of_another_run_are_not_mixed_with_this_one(flat):
