@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from memtk.report.page import Section, make_section
+from memtk.report.page import Section, figure_section, make_section
 from memtk.report.terminal_tables import make_table, short, tight
-from memtk.results import Audit, Result
+from memtk.results import Audit, Result, has_arrays, read_arrays
 from memtk.results.formats import interval, many, share
 from memtk.results.reference import PaperRow, paper_numbers, reported
-from memtk.results.review import ReadShare, Review, read_review
+from memtk.results.review import ReadShare, Review, hash_of, read_review
 
 MEANINGS = (
     ("sensitivity", "of the pairs that readers call a copy, those that the rule flags"),
@@ -22,6 +22,12 @@ MEANINGS = (
     ("NPV", "of those that it does not flag, those that they call novel"),
 )
 """What stands in the columns. The paper prints PPV as sensitivity, and NPV as specificity."""
+
+ANOTHER = (
+    "People have read pairs, but of other images than those of this report: the run has changed "
+    "since. `memtk review RUN --show` reads the labels again, or says why they are of no more use."
+)
+"""Stands in place of a reading of another set."""
 
 
 def papers(record: Audit | Result) -> tuple[PaperRow, ...]:
@@ -34,6 +40,8 @@ def papers(record: Audit | Result) -> tuple[PaperRow, ...]:
 def review_section(home: Path, record: Audit | Result) -> Section | None:
     """Return what readers said of a synthetic set; None where nobody has read.
 
+    Of pairs of another set, such as an earlier checkpoint, it says no more than that.
+
     Args:
         home: the folder of an audit, or of a cell of a bench.
         record: what was found of the set.
@@ -44,9 +52,12 @@ def review_section(home: Path, record: Audit | Result) -> Section | None:
     found = read_review(home)
     if found is None or not found.readers:
         return None
+    name, title = "readers", "What people see"
+    if not _same_set(found, home, record):
+        return figure_section(name, title, note=ANOTHER)
     return make_section(
-        "readers",
-        "What people see",
+        name,
+        title,
         "readers.html",
         review=found,
         method=method(found),
@@ -55,6 +66,16 @@ def review_section(home: Path, record: Audit | Result) -> Section | None:
         papers=papers(record),
         version=paper_numbers().version,
     )
+
+
+def _same_set(found: Review, home: Path, record: Audit | Result) -> bool:
+    """Tell whether pairs of this very set were read, as far as its arrays are there."""
+    label = "audit" if isinstance(record, Audit) else record.last.label
+    name = label if isinstance(record, Audit) else f"{record.cell}/{label}"
+    path = home / "arrays.h5"
+    if found.set != name or not has_arrays(path, label):
+        return found.set == name
+    return found.evidence == hash_of(name, read_arrays(path, label))
 
 
 def method(found: Review) -> str:

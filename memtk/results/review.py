@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import AfterValidator, Field
 
 from memtk import __version__
@@ -119,6 +122,7 @@ class Review(StoredRecord):
         schema_version: of this file.
         memtk_version: that wrote it.
         set: the synthetic images: "audit", or cell and checkpoint of a bench.
+        evidence: `hash_of` the similarities that the pairs were drawn from.
         over: of which images a pair each was drawn, with the nearest of the others.
         drawn: pairs; `planted` and `strangers` the controls among them.
         shared: pairs whose training patient has another pair too.
@@ -138,6 +142,7 @@ class Review(StoredRecord):
     schema_version: int = SCHEMA
     memtk_version: str = __version__
     set: str
+    evidence: str = ""
     over: Literal["training", "synthetic"]
     drawn: int = Field(ge=0)
     planted: int = Field(ge=0)
@@ -160,6 +165,19 @@ class Review(StoredRecord):
     def weighted(self) -> bool:
         """Whether shares are weighted, because the draw was stratified."""
         return len(self.strata) > 1
+
+
+def hash_of(name: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return 32 characters that stand for the similarities of a synthetic set.
+
+    Args:
+        name: of the set, as in `Review.set`.
+        arrays: of its group in `arrays.h5`.
+    """
+    digest = hashlib.sha256(name.encode())
+    for key in ("train_synthetic", "synthetic_train", "train_validation"):
+        digest.update(np.ascontiguousarray(arrays[key], dtype="<f8").tobytes())
+    return digest.hexdigest()[:32]
 
 
 def read_review(home: Path) -> Review | None:

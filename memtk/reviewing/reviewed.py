@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from memtk.report.audit import audit_images
 from memtk.report.bench import cell_images
 from memtk.report.identity import read_key
 from memtk.results import Audit, Evidence, Result, has_arrays, read_arrays, read_audit, read_run
-from memtk.results.review import FOLDER
+from memtk.results.review import FOLDER, hash_of
 from memtk.results.store import StoredRecord
 
 Over = Literal["training", "synthetic"]
@@ -102,10 +101,7 @@ class ReviewedSet:
 
     def digest(self) -> str:
         """Return 32 characters that stand for the similarities of this set."""
-        digest = hashlib.sha256(self.name.encode())
-        for name in ("train_synthetic", "synthetic_train", "train_validation"):
-            digest.update(np.ascontiguousarray(self.arrays[name], dtype="<f8").tobytes())
-        return digest.hexdigest()[:32]
+        return hash_of(self.name, self.arrays)
 
     def read(self, pair: DrawnPair) -> tuple[np.ndarray, np.ndarray]:
         """Return the training image of a pair and the other one, float32 (C, *S) in [-1, 1]."""

@@ -155,6 +155,7 @@ def review_of(reviewed: ReviewedSet, draw: Draw) -> Review:
     copies = pairs.proportion(pairs.copy, everything, CONFIDENCE, seed)
     return Review(
         set=draw.set,
+        evidence=draw.evidence,
         over=over,
         drawn=len(drawn),
         planted=sum(pair.kind == "planted" for pair in draw.pairs),

@@ -76,6 +76,24 @@ def test_a_report_without_a_reading_has_no_section_for_it(runs):
     assert "What people see" in build_report(runs / "flat").read_text()
 
 
+def test_a_reading_of_other_images_is_not_shown_as_one_of_these(runs, read):
+    read.result()
+    path = runs / "solid/review/review.json"
+    assert "named for sure" in section_of(build_audit_report(runs / "solid"))
+    kept = json.loads(path.read_text())
+    for other in ({"evidence": "0" * 32}, {"set": "flat/step-000100"}):
+        path.write_text(json.dumps(kept | other))
+        said = section_of(build_audit_report(runs / "solid"))
+        assert "memtk review RUN --show" in said and "named for sure" not in said
+        assert "anna" not in said
+    run("review", runs / "solid", "--show")
+    assert "anna" in section_of(build_audit_report(runs / "solid"))
+
+
+def section_of(page):
+    return page.read_text().split(">What people see</h")[-1].split('class="part"')[0]
+
+
 def test_the_papers_radiologist_stands_beside_on_the_same_images_alone(runs):
     path = runs / "flat/cells/monai/result.json"
     result = read_result(path)
