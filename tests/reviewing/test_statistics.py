@@ -17,9 +17,9 @@ from memtk.reviewing import (
     save,
     write_review,
 )
-from memtk.reviewing.draw import DrawOptions, allotted, make_draw, strata_of
-from memtk.reviewing.labels import all_labels
-from memtk.reviewing.statistics import rule_read
+from memtk.reviewing.draw import DrawOptions, make_draw
+from memtk.reviewing.labels import Labels, all_labels
+from memtk.reviewing.statistics import read_pairs, rule_read
 
 SENSITIVITY, SPECIFICITY = 0.9, 0.95
 """Of simulated readers."""
@@ -62,29 +62,34 @@ def expected(flags, truth):
 
 
 @pytest.mark.parametrize("stratified", [False, True])
-def test_figures_lie_within_their_intervals_over_200_draws(copycat, stratified):
+def test_figures_of_drawn_pairs_lie_about_the_truth_and_within_their_intervals(copycat, stratified):
+    """The readings of 100 draws of 100 of the 160 pairs, each by another simulated reader."""
     flags, truth = copycat.arrays["memorized"], truth_over(copycat, "training")
     assert 0.2 < truth.mean() < 0.6
     noisy = flags ^ (np.random.default_rng(9).random(len(flags)) < 0.15)  # a rule that errs
     wanted = expected(noisy, truth)
-    similarity = copycat.similarity("training")
-    stratum = strata_of(similarity, copycat.evidence.tau if stratified else None)
-    sizes = np.bincount(stratum)
-    held = dict.fromkeys(wanted, 0)
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        rows = np.concatenate(
-            [
-                rng.choice(np.flatnonzero(stratum == h), count)  # again and again: a population
-                for h, count in enumerate(allotted(sizes, 100))
-            ]
-        )
-        pairs = ReadPairs(similarity[rows], simulated(rng, truth[rows]), stratum[rows], sizes)
-        said = rule_read("noisy", "noisy", noisy[rows], pairs, seed)
+    held, found = dict.fromkeys(wanted, 0), {name: [] for name in wanted}
+    for seed in range(100):
+        options = DrawOptions(pairs=100, controls=0, stratified=stratified, seed=seed)
+        draw = make_draw(copycat, options)
+        rows = np.array([pair.training for pair in draw.drawn])
+        called = simulated(np.random.default_rng(seed), truth[rows])
+        labels = {
+            pair.name: Reading(label="copy" if copy else "novel")
+            for pair, copy in zip(draw.drawn, called.tolist(), strict=True)
+        }
+        reader = Labels(draw=draw.name, reader="anna", labels=labels)
+        pairs, clear = read_pairs(copycat, draw, [reader])
+        said = rule_read("noisy", "noisy", noisy[rows[clear]], pairs, seed)
         for name, value in wanted.items():
             share = getattr(said, name)
             held[name] += share.low <= value <= share.high
-    assert min(held.values()) >= 0.93 * 200, held
+            found[name].append(share.rate)
+    assert len(draw.strata) == (4 if stratified else 1)
+    assert min(held.values()) >= 93, held
+    assert {name: np.mean(rates) for name, rates in found.items()} == pytest.approx(
+        wanted, abs=0.02
+    )
 
 
 def test_readers_are_known_by_their_controls_over_200_draws(copycat):
