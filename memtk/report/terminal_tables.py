@@ -105,6 +105,8 @@ def comparison_table(results: Sequence[Result]) -> RenderableType:
     for side, row in zip(comparison.found.sides, comparison.rows, strict=True):
         ends = side.copy_rate
         rate = "–" if ends is None else f"{row.rate} [{100 * ends.low:.0f}-{100 * ends.high:.0f}]"
+        if ends and side.result.last.evidence.by_readers:
+            rate += "\nby readers"
         cells = (tight(rate), row.exposed, *row.qualities[:COMPARED], row.time)
         table.add_row(Text(side.cell), *map(Text, cells))
     note = "copy rate: beyond chance [interval in %]; exposed: training patients, low to high"
@@ -112,6 +114,8 @@ def comparison_table(results: Sequence[Result]) -> RenderableType:
         f"{name}: {way}{'' if real == '–' else f', real images {real}'}"
         for name, way, real in measures
     ]
+    if any("by readers" in row.bounds for row in comparison.rows):
+        note += "; by readers: sensitivity by readers"
     return Group(table, Text("; ".join([note, *said]) + ".", style="dim"))
 
 

@@ -17,6 +17,7 @@ from memtk.results import (
     write_arrays,
     write_result,
 )
+from memtk.testing import fakes
 
 RATE = RateInterval(estimate=0.4, low=0.2, high=0.61)
 
@@ -108,3 +109,29 @@ def test_a_page_tells_what_mitigations_did_and_what_was_judged_anew(make_run, pl
     assert re.search(r"<dt>release-filter</dt><dd>9 of 24 were &lt;held&gt; back\.</dd>", page)
     assert "judged anew" in page and "the verdict is about that line" in page
     assert page.count('<th scope="row">200') == 2
+
+
+def test_a_rate_by_readers_says_so_beside_one_that_is_not(make_run, plain):
+    folder = make_run(cells={"monai": 0.6, "independent": 0.6})
+    home = folder / "cells" / "monai"
+    results = {each.cell: with_rate(each) for each in read_run(folder).results}
+    last = results["monai"].last
+    rule = fakes.audit().evidence.threshold.model_copy(update={"copies_read": 23})
+    found = last.evidence.model_copy(update={"threshold": rule})
+    last = last.model_copy(update={"evidence": found})
+    checkpoints = [*results["monai"].checkpoints[:-1], last]
+    results["monai"] = results["monai"].model_copy(update={"checkpoints": checkpoints})
+    rows = {row.cell: row.bounds for row in compare_cells(list(results.values())).rows}
+    assert "by readers" in rows["monai"] and "by readers" not in rows["independent"]
+    text = printed(comparison_table(list(results.values())))
+    assert text.count("by readers") == 3 and "by readers: sensitivity by readers" in text
+    assert "by readers" not in printed(comparison_table([results["independent"]]))
+    write_result(home / "result.json", results["monai"])
+    page = build_report(folder).read_text()
+    overview = re.search(r'<table class="overview">.*?</table>', page, re.DOTALL).group()
+    one, other = (
+        re.search(rf'<tr>\s*<th scope="row"><a href="[^"]*">{name}<.*?</tr>', overview, re.DOTALL)
+        for name in ("monai", "independent")
+    )
+    assert "<small>sensitivity by readers</small>" in one.group()
+    assert "by readers" not in other.group()

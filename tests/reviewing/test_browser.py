@@ -10,6 +10,7 @@ import time
 import pytest
 
 from memtk.reviewing import ReadingPage, add_file, open_draw, open_set, read_labels
+from memtk.reviewing.labels import labels_path
 from memtk.reviewing.server import ReadingServer
 from memtk.testing.fake_runs import PATIENT
 
@@ -64,6 +65,15 @@ def wait_for(page, labels):
         time.sleep(0.02)
 
 
+def saved_in(folder):
+    """The file that the page saves, as soon as it is there."""
+    saved, until = folder / "labels.json", time.monotonic() + 20
+    while not (saved.exists() and saved.stat().st_size):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return saved
+
+
 def read(browser, start, labels, count, by="keys"):
     """Read pairs from number `start` on, by keys or by clicks."""
     for number, label in enumerate(labels, start):
@@ -105,10 +115,7 @@ def test_twelve_pairs_are_read_offline_saved_and_added(browser, runs, tmp_path, 
     browser.open(file)
     read(browser, 7, pressed[6:], 12)
     browser.click("#save")
-    saved, until = tmp_path / "saved/labels.json", time.monotonic() + 20
-    while not (saved.exists() and saved.stat().st_size):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    saved = saved_in(tmp_path / "saved")
     assert said(page) == [None] * 12
     add_file(page.reviewed.folder, page.draw, saved)
     assert said(page) == pressed
@@ -161,6 +168,118 @@ def test_pictures_are_turned_windowed_zoomed_and_laid_over_each_other(browser, r
     changes(lambda: None, 0)  # it blinks by itself
 
 
+def test_the_slices_of_a_slider_in_focus_are_scrolled(browser, runs, serve):
+    browser.open(serve(page_of(runs / "solid")))
+    browser.expect(SHOWN, True)
+    browser.evaluate("document.querySelectorAll('input[type=range]')[2].focus()")
+    browser.press("ArrowUp")
+    slices = "[...document.querySelectorAll('input[type=range]')].map(x => +x.value)"
+    browser.expect(slices, [5, 6, 5])
+
+
+def test_from_the_end_one_goes_back_to_the_last_pair_or_looks_from_the_first(browser, runs, serve):
+    browser.open(serve(page_of(runs / "flat")))
+    read(browser, 1, ["novel"] * 12, 12)
+    browser.expect(AT, "12 pairs, 12 read")
+    browser.press("ArrowLeft")
+    browser.expect(f"{AT}.startsWith('pair 12 of 12,') && {SHOWN}", True)
+    browser.press("2")
+    browser.expect(AT, "12 pairs, 12 read")
+    for _ in "pp":  # a pause ends where it began
+        browser.press("p")
+    browser.expect("document.getElementById('told').textContent.startsWith('All 12')", True)
+    browser.click("#go")
+    browser.expect(f"{AT}.startsWith('pair 1 of 12,') && {SHOWN}", True)
+
+
+def test_a_held_enter_labels_one_pair(browser, runs, serve):
+    browser.open(serve(page_of(runs / "flat")))
+    browser.expect(SHOWN, True)
+    browser.evaluate("document.querySelector('[data-label=copy]').focus()")
+    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+    browser("Input.dispatchKeyEvent", type="keyDown", **enter)
+    for _ in range(3):
+        browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read') && {SHOWN}", True)
+        browser("Input.dispatchKeyEvent", type="keyDown", autoRepeat=True, **enter)
+    browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read') && {SHOWN}", True)
+
+
+def test_labels_that_the_server_has_lost_are_sent_again(browser, runs, serve):
+    page = page_of(runs / "flat")
+    address = serve(page)
+    browser.open(address)
+    read(browser, 1, ["copy", "novel"], 12)
+    wait_for(page, ["copy", "novel"])
+    labels_path(page.reviewed.folder, "anna").unlink()
+    browser.new_tab()
+    browser.open(address)
+    wait_for(page, ["copy", "novel", None])
+
+
+def test_labels_of_a_stopped_server_are_saved_as_a_file_and_added(browser, runs, serve, tmp_path):
+    page = page_of(runs / "flat")
+    browser.save_into(tmp_path / "saved")
+    browser.open(serve(page))
+    browser.expect(f"{SHOWN} && document.getElementById('save').hidden", True)
+    stop = "window.fetch = () => Promise.reject(new Error('stopped'))"
+    browser.evaluate(f"window.answered = window.fetch; {stop}; null")
+    browser.press("2")
+    browser.expect("document.getElementById('save').hidden", False)
+    browser.click("#save")
+    add_file(page.reviewed.folder, page.draw, saved_in(tmp_path / "saved"))
+    assert said(page) == ["copy"] + [None] * 11
+    browser.evaluate("window.fetch = window.answered; null")  # it runs again
+    browser.expect("document.getElementById('save').hidden", True)
+
+
+def test_two_tabs_of_one_file_keep_the_labels_of_both(browser, runs, tmp_path):
+    page = page_of(runs / "flat")
+    browser.save_into(tmp_path / "saved")
+    browser.open(page.export(tmp_path / "pairs.html"))
+    read(browser, 1, ["novel"], 12)
+    browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read') && {SHOWN}", True)
+    key = json.dumps(f"memtk-review {page.draw.name} anna")
+    other = {"label": "copy", "seconds": 1, "at": time.time()}
+    browser.evaluate(  # as the other tab does
+        f"(() => {{ const kept = JSON.parse(localStorage.getItem({key}));"
+        f"kept.labels['{page.names[2]}'] = {json.dumps(other)};"
+        f"localStorage.setItem({key}, JSON.stringify(kept)); }})()"
+    )
+    browser.press("3")
+    browser.expect(f"{AT}.startsWith('pair 4 of 12, 3 read') && {SHOWN}", True)
+    browser.click("#save")
+    add_file(page.reviewed.folder, page.draw, saved_in(tmp_path / "saved"))
+    assert said(page) == ["novel", "unsure", "copy"] + [None] * 9
+
+
+def test_the_page_is_dark_and_readable_where_that_is_preferred(browser, runs, serve):
+    page = page_of(runs / "flat")
+    colour = "getComputedStyle(document.querySelector('{}')).{}.match(/\\d+/g).map(Number)"
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser("Emulation.setEmulatedMedia", features=dark)
+    try:
+        browser.open(serve(page))
+        browser.expect(SHOWN, True)
+        ground = browser.evaluate(colour.format("body", "backgroundColor"))
+        face = browser.evaluate(colour.format("button", "backgroundColor"))
+        inks = [browser.evaluate(colour.format(e, "color")) for e in ("#count", ".help")]
+        button = browser.evaluate(colour.format("button", "color"))
+    finally:
+        browser("Emulation.setEmulatedMedia", features=[])
+    assert max(ground) < 40 and max(face) < 60
+    assert min(contrast(ink, ground) for ink in inks) >= 4.5 <= contrast(button, face)
+
+
+def contrast(first, second):
+    """The contrast of WCAG 2 between two colours of 8 bits."""
+    by = [
+        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (x / 255 for x in rgb)]
+        for rgb in (first, second)
+    ]
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in by)
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_a_pause_hides_the_pictures_and_stops_the_time(browser, runs, serve):
     browser.open(serve(page_of(runs / "flat")))
     browser.expect(SHOWN, True)
@@ -171,7 +290,7 @@ def test_a_pause_hides_the_pictures_and_stops_the_time(browser, runs, serve):
     browser.expect(f"{SHOWN} && {AT}.startsWith('pair 1 of 12, 0 read')", True)
 
 
-def test_sixteen_bits_of_contrast_reach_the_screen(browser, runs, tmp_path):
+def test_sixteen_bits_of_both_images_reach_the_page(runs):
     page = page_of(runs / "flat")
     name = page.names[0]
     training, other = page.reviewed.read(next(p for p in page.draw.pairs if p.name == name))

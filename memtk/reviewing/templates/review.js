@@ -8,18 +8,28 @@
   document.body.classList.add(dims === 3 ? "d3" : "d2");
 
   /* Labels: on this machine at once, and at the server as soon as it answers. */
-  let kept = { labels: {}, pending: {} }, canKeep = true;
-  try {
-    kept = Object.assign(kept, JSON.parse(localStorage.getItem(store) || "{}"));
-    localStorage.setItem(store, JSON.stringify(kept));
-  } catch (error) { canKeep = false; }
-  const labels = { ...meta.labels };
-  for (const [name, said] of Object.entries(kept.labels)) {
-    if (names.includes(name) && (!labels[name] || labels[name].at <= said.at)) labels[name] = said;
+  const kept = { labels: {}, pending: {}, ...stored() }, labels = { ...meta.labels };
+  let canKeep = true, sending = false;
+  takeOver(kept.labels);
+  try { localStorage.setItem(store, JSON.stringify(kept)); } catch (error) { canKeep = false; }
+  let unsaved = Object.keys(kept.pending).length > 0;
+
+  function stored() {
+    try { return JSON.parse(localStorage.getItem(store)) || {}; } catch (error) { return {}; }
   }
-  let unsaved = false, sending = false;
+
+  /* Take over the labels that are later than those of this tab; the server may not have them. */
+  function takeOver(others) {
+    for (const name of names) {
+      const said = others[name];
+      if (!said || (labels[name] && labels[name].at >= said.at)) continue;
+      labels[name] = said;
+      if (!offline) kept.pending[name] = said;
+    }
+  }
 
   function keep() {
+    takeOver(stored().labels || {});  // another tab may have written
     kept.labels = labels;
     try { localStorage.setItem(store, JSON.stringify(kept)); } catch (error) { canKeep = false; }
     if (offline && !canKeep) tell("Labels are kept in this tab alone: save them before you close it.");
@@ -42,8 +52,12 @@
         if (kept.pending[name] && kept.pending[name].at === now[name].at) delete kept.pending[name];
       }
       keep();
-    } catch (error) { told = "Not saved yet: is memtk review still running? It is tried again."; }
+    } catch (error) {
+      told = "Is memtk review still running? It is tried again. "
+        + (unsaved ? "Else save the labels, for memtk review --add." : "The labels are in labels.json.");
+    }
     sending = false;
+    $("save").hidden = !told;
     tell(told);
     if (Object.keys(kept.pending).length) setTimeout(send, told ? 2000 : 0);
   }
@@ -120,6 +134,7 @@
       slider = document.createElement("input");
       Object.assign(slider, { type: "range", min: 0, max: meta.shape[normal] - 1 });
       slider.setAttribute("aria-label", `slice ${title}`);
+      slider.addEventListener("focus", () => choose(k));
       slider.addEventListener("input", () => { view.slice[normal] = +slider.value; choose(k); draw(); });
       caption.append(title, slider, text);
       figure.append(caption);
@@ -308,6 +323,7 @@
   }
 
   async function open(at) {
+    if (at >= names.length) { finish(); return; }
     state.at = at;
     state.pair = null;
     state.spent = 0;
@@ -332,7 +348,8 @@
     const name = names[state.at], said = labels[name];
     $("bar").max = names.length;
     $("bar").value = done();
-    $("count").textContent = `pair ${state.at + 1} of ${names.length}, ${done()} read`;
+    const where = name ? `pair ${state.at + 1} of ${names.length}` : `${names.length} pairs`;
+    $("count").textContent = `${where}, ${done()} read`;
     all("[data-label]").forEach(b => b.setAttribute("aria-pressed", Boolean(said) && said.label === b.dataset.label));
     $("back").disabled = state.at === 0;
   }
@@ -356,8 +373,8 @@
   }
 
   function finish() {
+    Object.assign(state, { at: names.length, pair: null, spent: 0 });  // behind the last pair
     progress();
-    state.pair = null;
     veil(
       `All ${names.length} pairs are read. Thank you.\n`
       + (offline ? "Save the labels, and send the file back." : "End the reading, or look at them once more."),
@@ -374,6 +391,7 @@
   }
 
   function save() {
+    keep();
     const file = {
       schema_version: meta.schema, memtk_version: meta.version, draw: meta.draw, reader: meta.reader,
       labels: Object.fromEntries(names.filter(n => labels[n]).map(n => [n, labels[n]])),
@@ -422,7 +440,9 @@
     "+": () => zoom(1.25), "-": () => zoom(0.8), 0: resetAll, p: () => pause(!state.paused),
   };
   document.addEventListener("keydown", event => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && /[123]/.test(event.key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const labelling = /^[123]$/.test(event.key) || (event.key === "Enter" && event.target.dataset.label);
+    if (event.repeat && labelling) { event.preventDefault(); return; }
     const does = keys[event.key] || keys[event.key.toLowerCase()];
     if (!does || (state.paused && event.key.toLowerCase() !== "p")) return;
     event.preventDefault();
@@ -435,8 +455,8 @@
   $("reset").addEventListener("click", resetAll);
   $("back").addEventListener("click", keys.ArrowLeft);
   $("pause").addEventListener("click", () => pause(!state.paused));
-  $("go").addEventListener("click", () => (state.paused ? pause(false) : open(state.at)));
-  if (offline) $("save").addEventListener("click", save);
+  $("go").addEventListener("click", () => (state.paused ? pause(false) : open(state.at % names.length)));
+  $("save").addEventListener("click", save);
   $("end").addEventListener("click", end);
   window.addEventListener("resize", draw);
   window.addEventListener("beforeunload", event => {
