@@ -178,7 +178,8 @@ def test_the_slices_of_a_slider_in_focus_are_scrolled(browser, runs, serve):
 
 
 def test_from_the_end_one_goes_back_to_the_last_pair_or_looks_from_the_first(browser, runs, serve):
-    browser.open(serve(page_of(runs / "flat")))
+    page = page_of(runs / "flat")
+    browser.open(serve(page))
     read(browser, 1, ["novel"] * 12, 12)
     browser.expect(AT, "12 pairs, 12 read")
     browser.press("ArrowLeft")
@@ -188,12 +189,14 @@ def test_from_the_end_one_goes_back_to_the_last_pair_or_looks_from_the_first(bro
     for _ in "pp":  # a pause ends where it began
         browser.press("p")
     browser.expect("document.getElementById('told').textContent.startsWith('All 12')", True)
+    wait_for(page, ["novel"] * 11 + ["copy"])
     browser.click("#go")
     browser.expect(f"{AT}.startsWith('pair 1 of 12,') && {SHOWN}", True)
 
 
 def test_a_held_enter_labels_one_pair(browser, runs, serve):
-    browser.open(serve(page_of(runs / "flat")))
+    page = page_of(runs / "flat")
+    browser.open(serve(page))
     browser.expect(SHOWN, True)
     browser.evaluate("document.querySelector('[data-label=copy]').focus()")
     enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
@@ -202,6 +205,7 @@ def test_a_held_enter_labels_one_pair(browser, runs, serve):
         browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read') && {SHOWN}", True)
         browser("Input.dispatchKeyEvent", type="keyDown", autoRepeat=True, **enter)
     browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read') && {SHOWN}", True)
+    wait_for(page, ["copy", None])
 
 
 def test_labels_that_the_server_has_lost_are_sent_again(browser, runs, serve):
@@ -233,12 +237,12 @@ def test_labels_of_a_stopped_server_are_saved_as_a_file_and_added(browser, runs,
 
 
 def test_two_tabs_of_one_file_keep_the_labels_of_both(browser, runs, tmp_path):
-    page = page_of(runs / "flat")
+    page = page_of(runs / "flat", reader="ben")
     browser.save_into(tmp_path / "saved")
     browser.open(page.export(tmp_path / "pairs.html"))
     read(browser, 1, ["novel"], 12)
     browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read') && {SHOWN}", True)
-    key = json.dumps(f"memtk-review {page.draw.name} anna")
+    key = json.dumps(f"memtk-review {page.draw.name} ben")
     other = {"label": "copy", "seconds": 1, "at": time.time()}
     browser.evaluate(  # as the other tab does
         f"(() => {{ const kept = JSON.parse(localStorage.getItem({key}));"
@@ -272,11 +276,16 @@ def test_the_page_is_dark_and_readable_where_that_is_preferred(browser, runs, se
 
 def contrast(first, second):
     """The contrast of WCAG 2 between two colours of 8 bits."""
-    by = [
-        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (x / 255 for x in rgb)]
+
+    def linear(value):
+        part = value / 255
+        return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+    weights = (0.2126, 0.7152, 0.0722)
+    low, high = sorted(
+        sum(w * linear(value) for w, value in zip(weights, rgb, strict=True))
         for rgb in (first, second)
-    ]
-    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in by)
+    )
     return (high + 0.05) / (low + 0.05)
 
 
