@@ -64,7 +64,7 @@ def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twi
     assert text.count("The training images were changed anew each time they were shown.") == 1
     assert "monai+aug0, augment; independent0, augment; monai+aug1, augment;" in text
     assert "monai+aug0 and monai+aug1 have memorized theirs: do not release their images." in text
-    assert "Of independent0 and independent1 it is not shown either way." in text
+    assert "For independent0 and independent1 it is not shown either way." in text
     assert text.count("do not release") == 1
 
 
