@@ -102,7 +102,7 @@ def test_a_prompt_shows_the_verdict_the_reasons_and_where_the_report_is(found):
 
 def test_a_notebook_shows_a_card_that_names_no_file_and_escapes_what_it_shows(found):
     card = found._repr_html_()
-    assert "Fail" in card and "reference rule (dar)" in card
+    assert "Fail" in card and "Copy rate" in card
     assert str(found.folder) not in card and ".npy" not in card
     assert card.count("<div") == card.count("</div>")
 
