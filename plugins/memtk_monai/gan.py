@@ -201,7 +201,6 @@ class MonaiGan2d(MonaiGan):
     presets: ClassVar = {
         "smoke": SMOKE,
         "demo": SMALL | {"training": TRAINING | {"steps": 3000}},
-        "full": {},
     }
 
 
@@ -216,5 +215,4 @@ class MonaiGan3d(MonaiGan):
             "discriminator_channels": (32, 64),
             "training": TRAINING | {"steps": 3000},
         },
-        "full": {},
     }

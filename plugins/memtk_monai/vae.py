@@ -131,7 +131,6 @@ class MonaiVae2d(MonaiVae):
     presets: ClassVar = {
         "smoke": SMOKE,
         "demo": SMALL | {"training": TRAINING | {"steps": 3000}},
-        "full": {},
     }
 
 
@@ -141,5 +140,4 @@ class MonaiVae3d(MonaiVae):
     presets: ClassVar = {
         "smoke": SMOKE,
         "demo": SMALL | {"channels": (32, 64), "training": TRAINING | {"steps": 3000}},
-        "full": {},
     }
