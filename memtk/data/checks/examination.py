@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -106,23 +105,17 @@ class Examination:
         """Whether all images so far have one shape."""
         return len(self._voxels.sizes) == 1
 
-    def read(
-        self, source: Source, workers: int | None = None
-    ) -> Iterator[tuple[Sample, Volume | None]]:
+    def read(self, source: Source) -> Iterator[tuple[Sample, Volume | None]]:
         """Yield every image (C, *S), in order; None for one that is of no use, which is noted.
 
-        Threads read and transform those that come next.
-
-        Args:
-            workers: how many; None: as many as there are cores, 8 at most.
+        One thread reads and transforms those that come next: readers share open files.
         """
-        count = workers or min(os.cpu_count() or 1, 8)
 
         def look(sample: Sample) -> _Look:
             return _look(source, sample, self._config)
 
         with warnings.catch_warnings():  # a reader's own block restores what others have set
-            coming = prefetch(look, source.samples, count + 1, count)
+            coming = prefetch(look, source.samples)
             with closing(coming):
                 for sample, seen in zip(source.samples, coming, strict=True):
                     yield sample, self._add(sample, seen)
