@@ -81,7 +81,7 @@ class CommandConfig(PreparationConfig):
         return self
 
     def words(self) -> list[str]:
-        """Return program and arguments, placeholders as they are."""
+        """Return program and arguments as they are written, `{seed}` and the like not filled in."""
         return shlex.split(self.run)
 
 
