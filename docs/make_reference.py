@@ -120,7 +120,7 @@ def _formats() -> str:
         "notes of `memtk check`. [Your images](../how-to/your-images.md) says how folders are read."
         "\n"
     )
-    for name, group in groupby(CASES, lambda case: case.format):
+    for name, group in groupby(CASES.values(), lambda case: case.format):
         text += f"\n## {name[0].upper()}{name[1:]}\n\n| file | outcome |\n|---|---|\n"
         text += "".join(f"| {case.what} | {_outcome(case)} |\n" for case in group)
     return text

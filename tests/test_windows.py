@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 IMPORT_ALL = """
 import importlib, pathlib, sys
 
+import psutil  # its half for Linux imports `resource`, its half for Windows does not
+
 for name in ("fcntl", "resource", "pwd", "grp"):
     sys.modules[name] = None  # what Windows has not: importing it fails
 for root, base in (("memtk", "."), ("plugins", "plugins")):

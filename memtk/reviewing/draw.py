@@ -264,7 +264,7 @@ def allotted(sizes: np.ndarray, pairs: int) -> list[int]:
     """Return how many pairs are drawn of each stratum: by `ALLOTTED`, none more than it has.
 
     >>> allotted(np.array([50, 10, 5, 400]), 100), allotted(np.array([30]), 100)
-    ([32, 10, 5, 53], [30])
+    ([43, 10, 5, 42], [30])
     """
     sizes = np.asarray(sizes)
     shares = np.array(ALLOTTED if len(sizes) == len(ALLOTTED) else [1 / len(sizes)] * len(sizes))

@@ -8,13 +8,13 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 import torch
 from filelock import FileLock
 from pydantic import Field, field_validator, model_validator
@@ -210,7 +210,6 @@ def _run(words: Sequence[str], log: Path, timeout: float | None) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                start_new_session=os.name == "posix",  # so that it ends with all that it started
             )
         except OSError as error:
             raise UserError(f"cannot run {words[0]}: {error.strerror}") from error
@@ -231,15 +230,16 @@ def _run(words: Sequence[str], log: Path, timeout: float | None) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for word in ("SIGTERM", "SIGKILL"):
-        with contextlib.suppress(OSError):
-            if os.name == "posix":
-                os.killpg(process.pid, getattr(signal, word))
-            else:
-                process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-            return
+    """End the command and all that it started: asked first, then killed."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(process.pid)
+        running = [*root.children(recursive=True), root]
+        for word in ("terminate", "kill"):
+            for each in running:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    getattr(each, word)()
+            _, running = psutil.wait_procs(running, GRACE)
+    process.wait()
 
 
 def _last_words(log: Path) -> str:

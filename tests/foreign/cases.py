@@ -39,14 +39,15 @@ class Case(NamedTuple):
     install: str = ""
 
 
-CASES: list[Case] = []
+# by format and words: a module that is imported under two names enters each once
+CASES: dict[tuple[str, str], Case] = {}
 
 
 def case(format_, what, says, near=0.0, install=""):
     """Enter a writer among the cases."""
 
     def enter(write):
-        CASES.append(Case(format_, what, write, says, near, install))
+        CASES[format_, what] = Case(format_, what, write, says, near, install)
         return write
 
     return enter

@@ -113,7 +113,7 @@ TABLES = (
 )
 
 
-FORMATS = [*dict.fromkeys(case.format for case in CASES if case.format != "others")]
+FORMATS = [*dict.fromkeys(case.format for case in CASES.values() if case.format != "others")]
 FORMATS += ["DICOM series", "manifest"]
 
 
@@ -126,7 +126,7 @@ def examples(name, top):
             made.append(top / f"{number}.csv")
         return made
     series = name == "DICOM series"
-    for number, case in enumerate(CASES):
+    for number, case in enumerate(CASES.values()):
         if case.format == name.removesuffix(" series") and not case.install:
             (top / str(number)).mkdir()
             path = case.write(top / str(number))

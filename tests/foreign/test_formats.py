@@ -31,7 +31,7 @@ def outcome(path, readers):
         return str(error)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.format}: {c.what}")
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda c: f"{c.format}: {c.what}")
 def test_a_file_is_read_or_refused_as_the_page_says(case, registry, tmp_path):
     if brought(case.install):
         pytest.skip(f"{case.install} is installed")
