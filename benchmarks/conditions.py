@@ -23,7 +23,7 @@ import numpy as np
 
 from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.data.images import StoredImages, open_images
-from memtk.evaluation.folder import open_run
+from memtk.evaluation.context import open_run
 from memtk.folders import working_in
 from memtk.registry import open_registry
 from memtk.results import read_result

@@ -28,7 +28,7 @@ import torch
 from memtk.auditing import make_audit_plan, run_audit
 from memtk.data.config import DataConfig
 from memtk.data.prepare import prepare
-from memtk.imaging.planted import PLANTS, mixed
+from memtk.imaging.augmentation import PLANTS, mixed
 from memtk.noise import Noise, derive
 from memtk.registry import open_registry
 from memtk.results import Policy, read_arrays

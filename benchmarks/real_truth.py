@@ -40,8 +40,8 @@ from memtk.evaluation import (
     calibrate,
     evaluate,
 )
+from memtk.imaging.augmentation import mixed
 from memtk.imaging.intensity import PercentileScaling
-from memtk.imaging.planted import mixed
 from memtk.interfaces import ImageSpec
 from memtk.memorization import expected_fraction, search
 from memtk.noise import derive, seeded

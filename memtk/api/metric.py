@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.api.messages import speaking_python
+from memtk.api.audit import speaking_python
 from memtk.api.reference import Reference, Whose, numbers, reference_of
 from memtk.auditing.plan import AuditOptions
 from memtk.components import find_component

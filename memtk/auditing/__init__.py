@@ -1,9 +1,8 @@
 """An audit: may these synthetic images be released? For images from any source."""
 
 from memtk.auditing.arrays import GivenEmbeddings, checked_embeddings, read_embeddings
-from memtk.auditing.dry_run import describe_audit
 from memtk.auditing.embeddings import EmbeddingAudit, audit_embeddings
-from memtk.auditing.plan import AuditPlan, make_audit_plan
+from memtk.auditing.plan import AuditPlan, describe_audit, make_audit_plan
 from memtk.auditing.release import Release, ReleaseOptions, release
 from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.auditing.selftest import FinishedSelfTest, run_selftest

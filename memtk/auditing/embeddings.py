@@ -17,13 +17,11 @@ from memtk.auditing.run import FinishedAudit
 from memtk.components import ConfiguredComponent, find_component
 from memtk.errors import UserError
 from memtk.evaluation.calibration import Patients, calibrate
-from memtk.evaluation.context import RunFolder
+from memtk.evaluation.context import RunFolder, named_folder
 from memtk.evaluation.detector import EmbeddedSets, TrainingSearch
-from memtk.evaluation.evaluate import evaluate
-from memtk.evaluation.folder import named_folder
+from memtk.evaluation.evaluate import evaluate, used_protocols
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
 from memtk.evaluation.population import smallest
-from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event, Watch, ignore

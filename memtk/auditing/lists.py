@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from memtk.files import write_text
-from memtk.report.identity import read_key, short_hash
-from memtk.results.untrusted import inert
+from memtk.report.pictures import read_key, short_hash
+from memtk.results.store import inert
 
 COPIES, EXPOSED = "copies.csv", "exposed.csv"
 """The lists: of all synthetic and of all training images, the most suspicious first."""

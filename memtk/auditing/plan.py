@@ -1,13 +1,15 @@
-"""What was asked of an audit, resolved: every mistake is found before any work."""
+"""What was asked of an audit, resolved, every mistake before any work; and what it would do."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
+from rich.console import Group, RenderableType
 
 from memtk.auditing.screen import Screen
 from memtk.auditing.weights import digest_of, weights_in
@@ -15,12 +17,19 @@ from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.arrays import ArrayConfig, ArrayImages
 from memtk.data.config import DataConfig, is_name
+from memtk.data.prepare import prepare
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
 from memtk.data.sources import open_source
 from memtk.errors import UserError, did_you_mean
-from memtk.interfaces import ComponentConfig, ImageSpec
+from memtk.evaluation.context import named_folder
+from memtk.evaluation.dry_run import add_model, image_table, model_table, outlook
+from memtk.events import Watch, ignore
+from memtk.interfaces import ComponentConfig, ImageSpec, Levels
+from memtk.memorization import Sizes
 from memtk.registry import Entry, Registry
+from memtk.results import Policy
+from memtk.training.devices import open_devices
 
 DETECTORS = {2: "ntxent2d", 3: "ntxent3d"}
 """The copy detector that is taken for images of so many axes."""
@@ -258,3 +267,51 @@ def _dims(data: DataConfig, registry: Registry) -> int:
     if dims not in DETECTORS:
         raise UserError(f"{first.name} has {dims} axes: images of 2 or 3 are audited")
     return dims
+
+
+def describe_audit(
+    plan: AuditPlan,
+    registry: Registry,
+    *,
+    watch: Watch = ignore,
+    out: Path | None = None,
+    device: str = "auto",
+    policy: Policy | None = None,
+) -> RenderableType:
+    """Read and check the images, build the embedder, and return what would be done.
+
+    Args:
+        policy: by which it is said what a pass takes; None: the default one.
+
+    Raises:
+        UserError: for all that the audit itself would refuse before training.
+    """
+    open_devices(device)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = prepare(plan.data, Path(folder), registry, watch)
+        spec, counts = dataset.spec, dataset.counts()
+        plan.check_dims(spec, registry)
+    models = model_table()
+    if plan.embedder is not None:
+        trained = add_model(models, plan.embedder.name, plan.embedder, spec)
+        if plan.options.exposure and plan.options.weights is None and trained:
+            models.add_row(plan.embedder.name, "again, on the synthetic images", "", "", "")
+    options = plan.options
+    training = counts["training"]["patients"]
+    sizes = Sizes(
+        training=training,
+        validation=counts["validation"]["patients"],
+        synthetic=counts["synthetic"]["images"],
+        planted=min(options.plants, training),
+    )
+    levels = Levels(alpha=options.alpha, fdr=options.fdr)
+    said = outlook(sizes, policy or Policy(), levels).sentences()
+    if not options.exposure:
+        said = ("Without the exposure side no audit can pass: leave out --no-exposure.", *said[1:])
+    last = (
+        f"up to {plan.options.plants} planted patients; similarity {plan.options.similarity}; run "
+        f"folder {out or named_folder('audit', plan.identity())}\n" + "\n".join(said)
+    )
+    shown: list[RenderableType] = [image_table(spec, counts)]
+    shown += [models] if plan.embedder else []
+    return Group(*shown, last)

@@ -23,9 +23,9 @@ from memtk.evaluation.context import prepared
 from memtk.events import Watch, ignore
 from memtk.files import write_text
 from memtk.folders import claim, sweep
-from memtk.memorization.withhold import Drop
+from memtk.memorization.exposure import Drop
 from memtk.registry import Registry
-from memtk.report.identity import read_key
+from memtk.report.pictures import read_key
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
 from memtk.training.devices import open_devices
 
@@ -73,7 +73,7 @@ class Release:
 def suspects(folder: Path, drop: Drop = "flagged", alpha: float = 0.05) -> np.ndarray:
     """Return which synthetic images of an audit are taken away, bool (M,).
 
-    See `memtk.memorization.withhold`, which `release-filter` of a bench goes by too.
+    See `memtk.memorization.exposure`, which `release-filter` of a bench goes by too.
 
     Raises:
         UserError: if the folder holds no finished audit.

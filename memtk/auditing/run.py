@@ -14,13 +14,11 @@ from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
 from memtk.evaluation.calibration import Patients, calibrate
-from memtk.evaluation.context import Context, RunFolder, open_context
+from memtk.evaluation.context import Context, RunFolder, named_folder, open_context
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
-from memtk.evaluation.evaluate import Evaluation, evaluate
-from memtk.evaluation.folder import named_folder
+from memtk.evaluation.evaluate import Evaluation, evaluate, used_protocols
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.population import with_likeness
-from memtk.evaluation.protocols import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore

@@ -16,7 +16,7 @@ from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of
 from memtk.evaluation.planted import MIXED, PlantedSimilarity
 from memtk.interfaces import Images
-from memtk.memorization.withhold import Drop, below
+from memtk.memorization.exposure import Drop, below
 from memtk.results import read_arrays
 
 
@@ -31,7 +31,7 @@ class Screen:
 
     Args:
         folder: of the first audit.
-        drop: what it took away; see `memtk.memorization.withhold`.
+        drop: what it took away; see `memtk.memorization.exposure`.
         alpha: for "alpha".
         similarity: that it compared with.
         embedder: its detector; None where it compared the images themselves.

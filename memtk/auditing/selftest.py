@@ -10,9 +10,8 @@ from memtk.auditing.run import open_detector, open_images
 from memtk.auditing.weights import check_unseen
 from memtk.errors import UserError
 from memtk.evaluation.calibration import CONFIDENCE, Patients, calibrate
-from memtk.evaluation.context import RunFolder
+from memtk.evaluation.context import RunFolder, named_folder
 from memtk.evaluation.detector import EmbeddedSets, sources_of
-from memtk.evaluation.folder import named_folder
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore

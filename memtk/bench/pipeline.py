@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from memtk.bench.attacking import Attack
 from memtk.bench.checkpoint import CheckpointEvaluator, Evaluate, Sample
 from memtk.bench.conditioning import conditions_note, is_conditional
 from memtk.bench.experiment import (
@@ -22,7 +21,7 @@ from memtk.bench.experiment import (
     given,
 )
 from memtk.bench.plan import BY_SCORE, Plan
-from memtk.bench.posthoc import Reevaluate, Screen, Stop
+from memtk.bench.posthoc import Attack, Reevaluate, Screen, Stop
 from memtk.bench.record import Record
 from memtk.bench.subsets import HOLD_BACK, Choose, Thin, learned_from
 from memtk.components import ConfiguredComponent

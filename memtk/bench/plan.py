@@ -13,7 +13,7 @@ from memtk.components import ConfiguredComponent, check_dims, find_component
 from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.errors import UserError, did_you_mean
-from memtk.evaluation.folder import named_folder
+from memtk.evaluation.context import named_folder
 from memtk.interfaces import ImageSpec, Stage
 from memtk.registry import Entry, Registry
 from memtk.results import MitigationEffect, SettingChange

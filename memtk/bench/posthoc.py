@@ -1,9 +1,10 @@
-"""What mitigations choose by a score once a generator is evaluated, and its reevaluation."""
+"""What is done once a generator is evaluated: choices by a score, reevaluation, attacks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,24 @@ from memtk.bench.experiment import (
     given,
 )
 from memtk.bench.plan import BY_SCORE
-from memtk.errors import PluginError
-from memtk.interfaces import CheckpointScores, Stage
-from memtk.results import Checkpoint, MitigationEffect
+from memtk.components import ConfiguredComponent
+from memtk.errors import PluginError, UserError
+from memtk.evaluation.detector import Detector
+from memtk.evaluation.membership import Attacked, Pool
+from memtk.events import Event
+from memtk.interfaces import CheckpointScores, Generator, Images, Stage, Target
+from memtk.results import (
+    Checkpoint,
+    Membership,
+    MitigationEffect,
+    has_arrays,
+    read_record,
+    write_arrays,
+    write_record,
+)
 from memtk.results.measures import cost_of
+from memtk.training.checkpoints import load_checkpoint
+from memtk.training.inference import scorer
 
 FRESH = "fresh"
 """Names the samples of a checkpoint that was chosen, which had no part in the choice."""
@@ -183,3 +198,147 @@ def scores_of(checkpoint: Checkpoint) -> CheckpointScores:
         quality=dict(checkpoint.quality),
         cost={name: value for name, value in costs.items() if value is not None},
     )
+
+
+class Attack(CellStage):
+    """Membership attacks on the checkpoint that counts, on its weights or its samples.
+
+    Members are the training images that the generator saw, non-members the validation images, of
+    other patients. Canaries that were held back are scored with them: their scores and those of the
+    canaries that took part bound epsilon. Of a generator that lacks what an attack uses it says so.
+    """
+
+    name = Stage.ATTACK
+    shared = False
+
+    def __call__(self, experiment: Experiment, state: State, run: Run) -> State:
+        """Say what each attack makes of it; a finished one is read, not run again.
+
+        Raises:
+            UserError: if a patient is on both sides, or a setting asks for what is not there.
+            PluginError: if an attack does not give one finite score for each image.
+        """
+        selection, context = given(state.selection, Stage.STOP), run.context
+        made, privacy = selection.generator, selection.generator.trained.privacy
+        attacked = Attacked.of(
+            made.training,
+            context.dataset.split("validation"),
+            state.canaries,
+            context.dataset.split("training"),
+        )
+        folder = context.folder / experiment.home
+        load_checkpoint(made.generator, selection.weights.path)
+        found: dict[str, Membership] = {}
+        for part in experiment.plan.attacks:
+            done, group = folder / "attacked" / f"{part.name}.json", arrays_of(part.name)
+            if done.exists() and (_not_run(done) or has_arrays(folder / "arrays.h5", group)):
+                context.watch(Event("skip", f"attacking {experiment.cell} by {part.name}"))
+                found[part.name] = read_record(done, Membership)
+                continue
+            lacks = lacking(part, type(made.generator))
+            if lacks:
+                found[part.name] = attacked.record(reason=lacks)
+            else:
+                scores, how = _scores(experiment, part, selection, attacked.pool, run)
+                arrays = attacked.arrays(scores)
+                delta = privacy.delta if privacy else 0.0
+                found[part.name] = attacked.judged(arrays, how, delta)
+                if context.devices.is_main:
+                    write_arrays(folder / "arrays.h5", group, arrays)
+            if context.devices.is_main:
+                write_record(done, found[part.name])
+            context.devices.wait()
+        return replace(state, membership=found)
+
+    def preview(self, experiment: Experiment, preview: Preview) -> Preview:
+        """See that every attack can be run on at least one generator of the bench.
+
+        Raises:
+            UserError: for the first that cannot, saying what they lack.
+        """
+        held_out = preview.dataset.counts()["held_out"]["images"] > 0
+        plan = experiment.plan
+        generators = {part.name: part.cls for part in plan.generators.values()}
+        for part in plan.attacks:
+            if all(lacking(part, generator) for generator in generators.values()):
+                raise UserError(
+                    f"attack {part.name!r} looks inside a generator that offers "
+                    f"{' and '.join(part.cls.uses)}; of {', '.join(generators)} none does.\n"
+                    "Leave it out, or say --attack gan-leaks, which needs the samples alone."
+                )
+            attack = part.make()
+            if hasattr(attack, "check"):
+                attack.check(embedder=plan.embedder is not None, held_out=held_out)
+        return preview
+
+    def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
+        """Return what each attack made of it."""
+        home = experiment.home / "attacked"
+        return tuple(home / f"{part.name}.json" for part in experiment.plan.attacks)
+
+
+def arrays_of(attack: str) -> str:
+    """Return the group of a cell's arrays that holds the scores of an attack."""
+    return f"attack {attack}"
+
+
+def lacking(part: ConfiguredComponent, generator: type[Generator]) -> str:
+    """Return why an attack cannot be run on a kind of generator, an empty text if it can."""
+    lacks = [name for name in part.cls.uses if getattr(generator, name, None) is None]
+    if not lacks:
+        return ""
+    return f"this generator offers no {' and no '.join(lacks)}"
+
+
+def _scores(
+    experiment: Experiment,
+    part: ConfiguredComponent,
+    selection: Selection,
+    pool: Pool,
+    run: Run,
+) -> tuple[np.ndarray, str]:
+    """Return the score of each image of the pool, and what was compared."""
+    context, plan, made = run.context, experiment.plan, selection.generator
+    evaluator = CheckpointEvaluator(made, run.networks.first)
+
+    @cache  # trained for the exposure already, unless that was not asked for
+    def exposed() -> Detector | None:
+        return evaluator.exposure_detector(selection.kept, selection.label)
+
+    def embed(images: Images) -> np.ndarray:
+        detector = exposed()
+        assert detector is not None
+        return detector.see(images, f"what is attacked in {experiment.cell}")
+
+    attack = part.make()
+    own = made.generator.learns_from == "training"
+    each = scorer(
+        made.generator,
+        seed=context.seed("attack", experiment.cell, part.name),
+        batch_size=context.batch_size,
+        devices=context.devices,
+        name=f"{experiment.cell} by {part.name}",
+        watch=context.watch,
+    )
+    target = Target(
+        made.generator,
+        selection.kept,
+        each,
+        embed=embed if plan.embedder else None,
+        similarity=plan.similarity.make() if plan.embedder else None,
+        strangers=context.dataset.split("held_out") if own else None,
+    )
+    scores = np.asarray(attack.score(target, pool), dtype=np.float64)
+    if scores.shape != (len(pool),) or not np.isfinite(scores).all():
+        raise PluginError(
+            f"attack {part.name!r} gave scores of shape {scores.shape}, "
+            f"{int(np.isfinite(scores).sum())} of them finite, for {len(pool)} images"
+        )
+    describe = getattr(attack, "describe", None)
+    return scores, describe(target) if describe else ""
+
+
+def _not_run(path: Path) -> bool:
+    """Tell whether an attack was not run, so that it left no scores."""
+    found = read_record(path, Membership)
+    return found.auc is None and not found.how

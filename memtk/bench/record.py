@@ -16,7 +16,7 @@ from memtk.bench.experiment import CellStage, Experiment, Run, State, TrainedGen
 from memtk.bench.recipe import Recipe
 from memtk.components import ConfiguredComponent
 from memtk.data.config import is_name
-from memtk.evaluation.protocols import used_protocols
+from memtk.evaluation.evaluate import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.quality import seen_by
 from memtk.interfaces import Images, Stage

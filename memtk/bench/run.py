@@ -1,23 +1,29 @@
-"""Runs a bench: the data, the copy detector, then cell by cell, and the report."""
+"""Runs a bench: the data, the copy detector, then cell by cell, and the report; its dry run."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from memtk.bench.experiment import Experiment, Networks, Run
+from rich.console import Group, RenderableType
+
+from memtk.bench.experiment import Experiment, Networks, Preview, Run
 from memtk.bench.pipeline import finished_stages, preview_cells, run_cell
 from memtk.bench.plan import Plan
-from memtk.bench.subsets import available_training
+from memtk.bench.subsets import available_training, chosen_training
+from memtk.data.prepare import Dataset, prepare
 from memtk.evaluation.context import Context, RunFolder, open_context
 from memtk.evaluation.detector import Detector
+from memtk.evaluation.dry_run import add_model, image_table, model_table
 from memtk.evaluation.quality import extractor_of
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Stage
 from memtk.registry import Registry
 from memtk.report import build_report
-from memtk.results import Result, read_result
+from memtk.results import Result, read_result, read_run_file
 from memtk.training.devices import Devices, open_devices
 
 
@@ -126,3 +132,72 @@ def train_detector(context: Context, plan: Plan, *, second: bool = False) -> Det
         folder / "second" if second else folder,
         f"the second embedder {name}" if second else f"the embedder {name}",
     )
+
+
+def describe_plan(
+    plan: Plan,
+    registry: Registry,
+    *,
+    watch: Watch = ignore,
+    out: Path | None = None,
+    device: str = "auto",
+    adjust: Callable[[Plan, Dataset], Plan] | None = None,
+) -> RenderableType:
+    """Read and check the images, build the networks, and return what would be trained.
+
+    Args:
+        watch: told of the reading.
+        out: the run folder that would be used.
+        device: must be there.
+        adjust: returns the plan as it will be run, where that depends on the images.
+
+    Raises:
+        UserError: for all that the bench itself would refuse before training, but for a folder
+            that cannot be written.
+    """
+    open_devices(device)
+    if plan.recipe.note:
+        watch(Event("note", "suite", text=plan.recipe.note))
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = prepare(plan.data, Path(folder), registry, watch)
+        plan = adjust(plan, dataset) if adjust else plan
+        spec, counts = dataset.spec, dataset.counts()
+        plan.check_dims(spec, registry)
+        previews = preview_cells(plan, dataset)
+        used = len(chosen_training(plan, dataset))
+    models = model_table()
+    for name, part in plan.generators.items():
+        add_model(models, name, part, spec, len(previews[name].training))
+    place = out or plan.default_folder()
+    notes = dict.fromkeys(note for preview in previews.values() for note in preview.notes)
+    models.caption = "\n".join([str(models.caption), *notes, *_finished(plan, previews, place)])
+    bench, drawn = plan.recipe.bench, sorted({preview.count for preview in previews.values()})
+    if plan.embedder:
+        trained = add_model(models, plan.embedder.name, plan.embedder, spec, used)
+        again = {"last": "the last", "all": "each"}.get(bench.exposure)
+        if again and trained:
+            models.caption = f"{models.caption}\n{plan.embedder.name} is trained a second time, on "
+            models.caption += f"{again} synthetic set" + " of each generator" * (
+                again == "the last"
+            )
+    if plan.extractor and plan.extractor != plan.embedder:
+        add_model(models, f"{plan.extractor.name} (extractor)", plan.extractor, spec, used)
+    last = (
+        f"{used} training images used; up to {bench.checkpoints} checkpoints of each generator, "
+        f"{' or '.join(map(str, drawn))} synthetic images each; "
+        f"similarity {bench.similarity}; run folder {place}"
+    )
+    return Group(image_table(spec, counts), models, last)
+
+
+def _finished(plan: Plan, previews: Mapping[str, Preview], folder: Path) -> list[str]:
+    """Say what an earlier call has finished in the run folder, if it is a run of this plan."""
+    if not (folder / "run.json").exists() or read_run_file(folder).recipe != plan.identity():
+        return []
+    done = {
+        cell: finished_stages(Experiment.of(plan, cell), folder, preview.labels)
+        for cell, preview in previews.items()
+    }
+    return [
+        f"{cell}: finished already: {', '.join(names)}" for cell, names in done.items() if names
+    ]

@@ -1,15 +1,28 @@
-"""`memtk list` and `memtk plugins`: what plugins bring, where from, and how to write one."""
+"""`memtk list` and `memtk plugins`: what plugins bring, how to write one, the conformance kit."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from memtk.cli.plugins_test import test
+from memtk.cli.options import set_option
+from memtk.cli.terminal import open_terminal, plain_table
 from memtk.component import KINDS
+from memtk.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from memtk.testing import Case, Outcome
+
 
 WIDEST = 120
 """Columns of the terminal that are used at the most."""
@@ -120,9 +133,6 @@ def new(name: str, folder: Path | None, kind: str) -> None:
     click.echo(f"  {USES[kind].format(name=name)}")
 
 
-plugins.add_command(test)
-
-
 def two_columns() -> click.HelpFormatter:
     """Return a formatter as click makes it, without `shutil`, whose import takes too long."""
     return click.HelpFormatter(width=max(min(_terminal(), WIDEST) - 2, 50))
@@ -136,3 +146,157 @@ def _terminal() -> int:
         return os.get_terminal_size().columns or 80
     except (OSError, ValueError):  # not a terminal; closed
         return 80
+
+
+FAILED = 3
+"""Exit code if a check failed or none could be run; 2 is a mistake in the command, 0 all well."""
+
+MARKS = {
+    "passed": "green",
+    "failed": "red",
+    "known": "yellow",
+    "skipped": "dim",
+}
+"""Colours of what came of a check."""
+
+
+@plugins.command()
+@click.argument("name", required=False)
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    metavar="CHECK",
+    help="Run this check alone; repeatable.",
+)
+@click.option("--list", "show", is_flag=True, help="List the checks and what each says; run none.")
+@set_option("A setting of the component, e.g. training.steps=5.")
+@click.option(
+    "--example",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE",
+    help="A sound file for a reader, where its plugin brings none.",
+)
+@click.pass_context
+def test(
+    ctx: click.Context,
+    name: str | None,
+    checks: tuple[str, ...],
+    show: bool,
+    settings: tuple[str, ...],
+    example: Path | None,
+) -> None:
+    """Check that components keep the rules that memtk relies on.
+
+    NAME is a component, a plugin or a package, as `memtk list` and `memtk plugins` show them. Each
+    component is made small (preset smoke) and trained for two steps. A failure that its author
+    lists as known, with a reason, is shown as such.
+
+    \b
+    Exit code: 0 if no check failed, 3 if one did or none could be run, 2 for a mistake in the
+    command.
+    \b
+    Examples:
+      memtk plugins test my-model
+      memtk plugins test pearson --check tiles-make-the-whole
+      memtk plugins test my-reader --example scan.xyz
+      memtk plugins test --list
+    """
+    if name is None and not show:
+        raise UserError("say what to check: memtk plugins test NAME (or --list)")
+    terminal = open_terminal()
+    console = terminal.found
+    with terminal.loading("torch and the conformance kit"):
+        from memtk.config import merge, parse_set
+        from memtk.console import marked
+        from memtk.testing.checks import find_check
+        from memtk.testing.facade import Found, cases_of, find
+
+    found = find(terminal.registry, name) if name else Found((), ())
+    kinds = list(dict.fromkeys(entry.kind for entry in found.entries)) or list(KINDS)
+    names = [find_check(check, kinds) for check in checks]
+    if show:
+        console.print(_catalogue(kinds, names))
+        return
+    config = merge(*map(parse_set, settings)) if settings else {}
+    start = time.monotonic()
+    outcomes: list[Outcome] = []
+    cases = [case for entry in found.entries for case in cases_of(entry, config, example)]
+    for case in cases if config else ():
+        case.refuse_settings()
+    for case in cases:
+        done = _run(case, names, terminal.aside)
+        console.print(_table(case, done), "")
+        outcomes += done
+    for complaint in found.complaints:
+        console.print(marked("failed", "red", complaint))
+    if len(cases) > 1:
+        for outcome in outcomes:
+            if outcome.status == "failed":
+                check = outcome.check.replace("_", " ")
+                console.print(marked("failed", "red", f"{outcome.case.title}: {check}"))
+    counts = Counter[str](outcome.status for outcome in outcomes)
+    counts["failed"] += len(found.complaints)
+    said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])
+    console.print(
+        f"{said or 'there is nothing to check'} in {time.monotonic() - start:.1f} s",
+        highlight=False,
+    )
+    nothing_ran = bool(outcomes) and counts["skipped"] == len(outcomes)
+    if nothing_ran:
+        console.print("no check could be run, so nothing is shown to be right", style="red")
+    if counts["failed"] or nothing_ran:
+        ctx.exit(FAILED)
+
+
+def _run(case: Case, names: Sequence[str], status: Console) -> list[Outcome]:
+    """Run the checks of a case, those of `names` if there are any, and show how far it is."""
+    from rich.text import Text
+
+    from memtk.testing.checks import Outcome, checks_of, run_check, unknown_known
+
+    done: list[Outcome] = []
+    if complaint := unknown_known(case):
+        done.append(Outcome(case, "known_failures_are_of_checks_there_are", "failed", complaint))
+    with status.status("") as shown:
+        for check in checks_of(case.kind):
+            if not names or check in names:
+                shown.update(Text(f"{case.title}: {check.replace('_', ' ')}"))
+                done.append(run_check(case, check))
+    return done
+
+
+def _table(case: Case, outcomes: Sequence[Outcome]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    assert case.entry is not None
+    plugin = case.entry.plugin
+    origin = f"{case.kind} of {plugin.distribution} {plugin.version}"
+    title = Text.assemble((case.title, "bold"), f" ({origin})")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    for column in ("result", "check", "why"):
+        table.add_column(column, no_wrap=column != "why")
+    said: set[str] = set()
+    for outcome in outcomes:
+        again = bool(outcome.why) and outcome.why in said
+        said.add(outcome.why)
+        why = Text(
+            "the same" if again else outcome.why, "" if outcome.status == "failed" else "dim"
+        )
+        status = Text(outcome.status, MARKS[outcome.status])
+        table.add_row(status, outcome.check.replace("_", " "), why)
+    return table
+
+
+def _catalogue(kinds: Sequence[str], names: Sequence[str]) -> Table:
+    from memtk.testing.checks import checks_of
+
+    table = plain_table("kind", "check", no_wrap=True)
+    table.add_column("what it says")
+    for kind in kinds:
+        for name, check in checks_of(kind).items():
+            if not names or name in names:
+                says = (check.__doc__ or "").strip().splitlines()[0]
+                table.add_row(kind, name.replace("_", "-"), says)
+    return table

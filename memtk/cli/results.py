@@ -139,7 +139,7 @@ def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) ->
     from rich.text import Text
 
     from memtk.console import open_console
-    from memtk.results.compare import compare
+    from memtk.results.differences import compare
 
     console, lines = open_console(), compare(stored, repeated, tolerance)
     table = plain_table("number", "stored", "repeated", "", title=stored.cell, overflow="fold")

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from memtk.data.public.catalogue import PREFIX
-from memtk.imaging.axes import MOST_VOXELS
+from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import ComponentConfig
 
 MOST_PATIENTS = 1_000_000

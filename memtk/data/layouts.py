@@ -15,10 +15,9 @@ from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
-from memtk.data.patients import from_header
+from memtk.data.patients import from_header, split_of
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
-from memtk.data.splits import split_of
 from memtk.data.walk import Walk, printable, walk
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import Record

@@ -13,9 +13,8 @@ from pathlib import Path, PurePath
 
 from memtk.data.config import DataConfig
 from memtk.data.labels import LABELS, path_names_labels
-from memtk.data.patients import check_named
+from memtk.data.patients import check_named, split_of, split_words
 from memtk.data.readers import Readers, check_regular
-from memtk.data.splits import split_of, split_words
 from memtk.errors import UserError, did_you_mean, one_line, printable
 from memtk.interfaces import Record
 

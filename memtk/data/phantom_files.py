@@ -16,8 +16,8 @@ from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import replacing, write_text
 from memtk.folders import making
+from memtk.imaging.augmentation import mixed
 from memtk.imaging.phantoms import phantom
-from memtk.imaging.planted import mixed
 from memtk.noise import Noise, derive
 
 FORMATS = {"phantom2d": ("png", "npz"), "phantom3d": ("nifti", "npz")}
@@ -121,7 +121,7 @@ def write_audit(
     """Write `train/`, `validation/`, `synthetic/`, the first two with a manifest, and `truth.csv`.
 
     There are as many synthetic images as training images. A share `copies` of them are training
-    images of as many different patients, each changed as `memtk.imaging.planted.mixed` does
+    images of as many different patients, each changed as `memtk.imaging.augmentation.mixed` does
     (turned, mirrored, blurred, ...); the others are of patients who are in neither of the other two
     folders, as a generator that memorizes nothing would make them. Their order is drawn at random.
 

@@ -19,8 +19,8 @@ from memtk.data.checks.patients import check_splits
 from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
 from memtk.data.images import StoredImages, create_images
+from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, open_source
-from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import replacing, require_space

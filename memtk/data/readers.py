@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtk.errors import PluginError, UserError, one_line
-from memtk.imaging.axes import MOST_VOXELS
+from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
 

@@ -12,10 +12,9 @@ from memtk.data.arrays import held_in
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row, few
-from memtk.data.patients import MISSING
+from memtk.data.patients import GROUPS, MISSING, SPLITS, order_patients, said, split_patients
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers
-from memtk.data.splits import GROUPS, SPLITS, order_patients, said, split_patients
 from memtk.errors import UserError, did_you_mean
 
 _WORDS = {"training": "train", "validation": "val", "held_out": "test"}

@@ -13,9 +13,9 @@ from memtk.data.arrays import held_in
 from memtk.data.conditions import codes_of, conditions_of, described
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Row
+from memtk.data.patients import SPLITS, said
 from memtk.data.readers import Readers
 from memtk.data.roles import assign_splits, check_strata, limited, list_sources, stratum_of
-from memtk.data.splits import SPLITS, said
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.files import hash_files

@@ -2,10 +2,16 @@
 
 from memtk.evaluation.calibration import CONFIDENCE, Calibration, Patients, calibrate
 from memtk.evaluation.detector import CopyDetector, Detector, EmbeddedSets, TrainingSearch
-from memtk.evaluation.evaluate import Evaluation, evaluate, neighbours
+from memtk.evaluation.evaluate import (
+    Evaluation,
+    apply_protocols,
+    evaluate,
+    neighbours,
+    record_of,
+    used_protocols,
+)
 from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test, with_likeness
-from memtk.evaluation.protocols import apply_protocols, record_of, used_protocols
 from memtk.evaluation.selftest import self_test
 from memtk.evaluation.statistics import Groups, Tests, evidence_of, tests_of
 from memtk.interfaces import Levels

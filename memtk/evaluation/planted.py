@@ -18,7 +18,7 @@ from memtk.evaluation.detector import (
     nearest_both_ways,
     sources_of,
 )
-from memtk.imaging.planted import PLANTS, Plant, mixed
+from memtk.imaging.augmentation import PLANTS, Plant, mixed
 from memtk.interfaces import Images, ImageSpec, PatientImages, Similarity
 from memtk.memorization import Source, pairwise
 from memtk.noise import Noise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from memtk.errors import UserError
-from memtk.evaluation.protocols import apply_protocols, named_protocols, used_protocols
+from memtk.evaluation.evaluate import apply_protocols, named_protocols, used_protocols
 from memtk.evaluation.statistics import ALL_FOUND, Groups, evidence_of, tests_of
 from memtk.interfaces import Levels, Similarities
 from memtk.memorization import Exchangeability, PatientGroup, copy_rate, p_values

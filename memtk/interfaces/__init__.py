@@ -8,16 +8,22 @@ from memtk.interfaces.condition import (
     guided,
     takes_condition,
 )
-from memtk.interfaces.detector import Embedder, Similarity
-from memtk.interfaces.generator import Diffusion, Generator
-from memtk.interfaces.images import Images, ImageSpec, PatientImages
+from memtk.interfaces.images import Images, ImageSpec, PatientImages, Reader, Record, Volume
 from memtk.interfaces.mitigation import CheckpointScores, Choice, CopyDetector, Mitigation, Stage
+from memtk.interfaces.models import (
+    Diffusion,
+    Embedder,
+    Generator,
+    Phase,
+    Similarity,
+    Trainable,
+    Turn,
+    in_float32,
+)
 from memtk.interfaces.protocol import Levels, Measure, Protocol, ProtocolTable, Similarities
 from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, QualityMetric
-from memtk.interfaces.reader import Reader, Record, Volume
 from memtk.interfaces.report import ReportFigure, ReportRun, ReportSection, SectionContent
 from memtk.interfaces.settings import COUNTS_STEPS, ComponentConfig, PhaseSettings, Private
-from memtk.interfaces.trainable import Phase, Trainable, Turn, in_float32
 
 __all__ = [
     "COUNTS_STEPS",

@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from memtk.interfaces.detector import Similarity
-from memtk.interfaces.generator import Generator
 from memtk.interfaces.images import Images
+from memtk.interfaces.models import Generator, Similarity
 from memtk.noise import Noise
 
 Work = Callable[[Tensor, Noise], Tensor]

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import Tensor
 
-from memtk.interfaces.detector import Similarity
 from memtk.interfaces.images import Images, PatientImages
+from memtk.interfaces.models import Similarity
 from memtk.interfaces.settings import ComponentConfig, Private
 from memtk.noise import Noise
 
@@ -212,6 +212,6 @@ class Mitigation:
             synthetic: M images.
             found: arrays of `memtk.evaluation.Evaluation` by the run's copy detector, and
                 "synthetic_identical", bool (M,): whose voxels are those of a training image.
-                `memtk.memorization.withhold` reads them.
+                `memtk.memorization.exposure` reads them.
         """
         return Choice(np.arange(len(synthetic)))

@@ -1,8 +1,15 @@
 """The leaderboard: a function of result files. Nothing here imports torch by itself."""
 
 from memtk.leaderboard.boards import Board, make_boards
-from memtk.leaderboard.collection import Collection, Refused, Run, collect, collect_files, completed
-from memtk.leaderboard.recomputed import recomputed
+from memtk.leaderboard.collection import (
+    Collection,
+    Refused,
+    Run,
+    collect,
+    collect_files,
+    completed,
+    recomputed,
+)
 from memtk.leaderboard.site import write_site
 from memtk.leaderboard.tables import markdown, spreadsheet
 

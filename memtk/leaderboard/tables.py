@@ -12,7 +12,7 @@ from memtk.leaderboard.collection import Refused
 from memtk.leaderboard.columns import OWN, copy_rate, exposed, shown
 from memtk.leaderboard.rows import Rank, Row
 from memtk.results.formats import many
-from memtk.results.untrusted import inert
+from memtk.results.store import inert
 
 MADE = "<!-- made by `memtk leaderboard`; add results instead of changing it -->"
 

@@ -23,7 +23,6 @@ from memtk.memorization.conformal import (
 )
 from memtk.memorization.copy_rate import CopyRate, ThresholdRule, best_threshold, copy_rate
 from memtk.memorization.dar import Dar, Matched, cutoff, dar, dar_matched, expected_fraction
-from memtk.memorization.duplicates import duplicates
 from memtk.memorization.epsilon import (
     FEWEST_CANARIES,
     epsilon_lower_bound,
@@ -39,12 +38,14 @@ from memtk.memorization.exchangeability import (
     weighted_p_values,
 )
 from memtk.memorization.exposure import (
+    IDENTICAL,
     ExposedInterval,
     PatientTest,
     Undetectable,
     exposed_interval,
     exposed_patients,
     undetectable,
+    withhold,
 )
 from memtk.memorization.membership import (
     Membership,
@@ -58,7 +59,7 @@ from memtk.memorization.membership import (
 )
 from memtk.memorization.patients import PatientGroup
 from memtk.memorization.power import minimum_detectable, tipping_point
-from memtk.memorization.rows import Source, pairwise
+from memtk.memorization.rows import Source, duplicates, pairwise
 from memtk.memorization.search import Execution, Neighbours, Search, search
 from memtk.memorization.selftest import (
     PlantedExposure,
@@ -68,7 +69,6 @@ from memtk.memorization.selftest import (
     specificity,
 )
 from memtk.memorization.tail import TailTest, margin_p_values, tail_test
-from memtk.memorization.withhold import IDENTICAL, withhold
 
 __all__ = [
     "AtLeast",

@@ -7,10 +7,9 @@ from pathlib import Path
 from memtk.data.images import StoredImages
 from memtk.registry import Registry
 from memtk.report.counts import counts_of_audit
-from memtk.report.identity import read_key
 from memtk.report.next_steps import audit_steps
 from memtk.report.page import Page, Section, make_section, write_page
-from memtk.report.pictures import find_pairs
+from memtk.report.pictures import find_pairs, read_key
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of_audit, repeat_audit
 from memtk.report.review import review_section

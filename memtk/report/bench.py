@@ -12,8 +12,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ReportRun
 from memtk.memorization import roc, scores_of
 from memtk.registry import Registry
-from memtk.report.conditions import conditions_section
-from memtk.report.counts import counts_of_cell
+from memtk.report.counts import conditions_section, counts_of_cell
 from memtk.report.effects import effects_in_words
 from memtk.report.figures import (
     Spot,
@@ -24,7 +23,6 @@ from memtk.report.figures import (
     draw_losses,
     draw_quality,
 )
-from memtk.report.identity import read_key
 from memtk.report.next_steps import cell_steps, run_steps
 from memtk.report.page import (
     Figure,
@@ -35,7 +33,7 @@ from memtk.report.page import (
     make_section,
     write_page,
 )
-from memtk.report.pictures import Pairs, find_pairs
+from memtk.report.pictures import Pairs, find_pairs, read_key
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of, repeat_command
 from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of

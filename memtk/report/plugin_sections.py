@@ -21,9 +21,8 @@ from memtk.interfaces import ImageSpec, ReportFigure, ReportRun, SectionContent
 from memtk.interfaces.report import Page
 from memtk.registry import Entry, Registry
 from memtk.report.figures.style import as_uri, quiet
-from memtk.report.identity import short_hash
 from memtk.report.page import Figure, Section, make_section
-from memtk.report.pictures import Window, plane_sizes, planes, show_image
+from memtk.report.pictures import Window, plane_sizes, planes, short_hash, show_image
 from memtk.results import has_arrays, read_arrays
 from memtk.results.redact import named, redact
 

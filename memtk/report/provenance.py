@@ -11,7 +11,7 @@ from typing import Any
 from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Used
 from memtk.results.formats import duration
 from memtk.results.redact import names_something, redact_settings
-from memtk.results.untrusted import KEY
+from memtk.results.store import KEY
 
 Rows = list[tuple[str, str]]
 

@@ -9,9 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memtk.report.conditions import conditions_table
 from memtk.report.counts import Group as Counts
-from memtk.report.counts import counts_of_audit
+from memtk.report.counts import conditions_table, counts_of_audit
 from memtk.report.effects import effects_in_words
 from memtk.report.next_steps import NextStep, audit_steps, run_steps
 from memtk.report.terminal_tables import (

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from memtk.results.case import Case, Reason, Step, sensitivity_in_words
-from memtk.results.formats import about, apart, interval, many, part, share
-from memtk.results.protocols import Rate
-from memtk.results.sample_sizes import (
+from memtk.results.case import (
+    Case,
+    Reason,
+    Step,
     patients_for_bound,
     patients_to_flag,
     patients_to_plan,
     plants_for_sensitivity,
+    sensitivity_in_words,
 )
+from memtk.results.formats import about, apart, interval, many, part, share
+from memtk.results.protocols import Rate
 
 
 def failures(case: Case) -> list[Reason]:

@@ -15,8 +15,7 @@ from memtk.errors import UserError
 from memtk.results.audit import FirstVerdict, Policy, read_audit
 from memtk.results.migrations import SCHEMA
 from memtk.results.schema import Result, read_result
-from memtk.results.store import StoredRecord, read_record, write_record
-from memtk.results.untrusted import FolderName
+from memtk.results.store import FolderName, StoredRecord, read_record, write_record
 
 
 def now() -> str:

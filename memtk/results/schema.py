@@ -11,8 +11,7 @@ from pydantic import Field
 from memtk.results.migrations import SCHEMA
 from memtk.results.privacy import Canaries, Membership, Privacy
 from memtk.results.protocols import ByCondition, Evidence, MeasureRecord, SelfTest, Tables
-from memtk.results.store import AGAIN, StoredRecord, read_record, write_record
-from memtk.results.untrusted import FolderName
+from memtk.results.store import AGAIN, FolderName, StoredRecord, read_record, write_record
 
 
 class MeasureInfo(StoredRecord):

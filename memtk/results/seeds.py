@@ -16,8 +16,8 @@ from scipy.special import stdtrit
 from memtk.results.measures import Measured, measures_of, named_measures, others
 from memtk.results.protocols import MeasureRecord
 from memtk.results.schema import Checkpoint, Result
+from memtk.results.store import inert
 from memtk.results.study import SEED, Finding, StudyFile
-from memtk.results.untrusted import inert
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
 from memtk.results.run import now, read_run
 from memtk.results.schema import Result
-from memtk.results.store import StoredRecord, read_record, write_record
-from memtk.results.untrusted import FolderName
+from memtk.results.store import FolderName, StoredRecord, read_record, write_record
 
 STUDY = "study.json"
 """The file of a study in its folder."""

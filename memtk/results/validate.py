@@ -19,8 +19,7 @@ from memtk.results.migrations import SCHEMA, migrate
 from memtk.results.protocols import MeasureRecord
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
-from memtk.results.store import has_arrays, read_arrays
-from memtk.results.untrusted import odd_texts, parse
+from memtk.results.store import has_arrays, odd_texts, parse, read_arrays
 
 FILE, ARRAYS = "result.json", "arrays.h5"
 """The names that results are found by."""

@@ -2,9 +2,9 @@
 
 from memtk.reviewing.draw import Draw, DrawOptions, open_draw
 from memtk.reviewing.labels import Labels, Reading, add_file, all_labels, read_labels, save
-from memtk.reviewing.page import ReadingPage
 from memtk.reviewing.plan import ReadingPlan, plan_reading
 from memtk.reviewing.reviewed import DrawnPair, ReviewedSet, open_set
+from memtk.reviewing.server import ReadingPage
 from memtk.reviewing.statistics import disputed, readers_arrays, review_of, write_review
 
 __all__ = [

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from memtk.data.images import StoredImages
 from memtk.errors import UserError, did_you_mean
-from memtk.imaging.planted import mixed
+from memtk.imaging.augmentation import mixed
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise, derive
 from memtk.report.audit import audit_images
 from memtk.report.bench import cell_images
-from memtk.report.identity import read_key
+from memtk.report.pictures import read_key
 from memtk.results import Audit, Evidence, Result, has_arrays, read_arrays, read_audit, read_run
 from memtk.results.review import FOLDER, hash_of
 from memtk.results.store import StoredRecord

@@ -1,14 +1,10 @@
 """Studies: many benches that differ in stated settings, and one report of them all."""
 
-from memtk.study.axes import Axis, parse_axes, parse_axis
-from memtk.study.display import StudyDisplay, in_words, seconds_left
-from memtk.study.dry_run import describe_study
-from memtk.study.epochs import at_equal_epochs
-from memtk.study.from_runs import study_of_runs
+from memtk.study.axes import Axis, at_equal_epochs, parse_axes, parse_axis
 from memtk.study.launchers import parse_parameters
-from memtk.study.plan import Base, StudyPlan, make_study
-from memtk.study.run import FinishedStudy, Jobs, check_jobs, run_study, study_runs
-from memtk.study.tasks import Task
+from memtk.study.plan import Base, StudyPlan, describe_study, make_study
+from memtk.study.run import FinishedStudy, Jobs, check_jobs, run_study, study_of_runs, study_runs
+from memtk.study.tasks import StudyDisplay, Task, in_words, seconds_left
 
 __all__ = [
     "Axis",

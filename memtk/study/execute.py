@@ -13,8 +13,7 @@ from typing import Any
 from memtk.bench import Plan, Recipe, make_plan, run_bench
 from memtk.bench.run import train_detector
 from memtk.errors import UserError, one_line
-from memtk.evaluation.context import Context, StageTimer, prepared
-from memtk.evaluation.folder import open_run
+from memtk.evaluation.context import Context, StageTimer, open_run, prepared
 from memtk.events import Watch, ignore
 from memtk.files import explain, replacing, write_text
 from memtk.folders import working_in
@@ -29,7 +28,7 @@ from memtk.results.study import (
     finished_results,
     read_study_file,
 )
-from memtk.study.epochs import at_equal_epochs
+from memtk.study.axes import at_equal_epochs
 from memtk.study.tasks import DONE, Task, find_task, shared_folder
 from memtk.training.devices import Devices, open_devices
 

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from memtk.errors import UserError
-from memtk.evaluation.folder import named_folder
+from memtk.evaluation.context import named_folder
 from memtk.files import FULL, explain
 from memtk.folders import claim, remove, working_in
 from memtk.registry import Registry
 from memtk.report import build_study_report
+from memtk.results import read_run
+from memtk.results.seeds import signature
 from memtk.results.store import write_record
 from memtk.results.study import (
     STUDY,
     Failure,
     Study,
     StudyFile,
+    cell_folder,
     failure_path,
     read_study,
     read_study_file,
     write_study_file,
 )
-from memtk.study.display import StudyDisplay
 from memtk.study.launchers import Cluster, Launcher, Processes, run_elsewhere, run_here
 from memtk.study.plan import StudyPlan
-from memtk.study.tasks import Task, is_finished, needed, stages
+from memtk.study.tasks import StudyDisplay, Task, is_finished, needed, stages
 
 Executor = Literal["here", "local", "slurm"]
 
@@ -109,7 +111,7 @@ def run_study(
 
 
 def study_runs(file: StudyFile, *, out: Path | None = None, resume: bool = True) -> FinishedStudy:
-    """Make the report of runs that are there: see `memtk.study.from_runs.study_of_runs`.
+    """Make the report of runs that are there: see `memtk.study.run.study_of_runs`.
 
     Raises:
         UserError: for a folder that cannot be used.
@@ -203,3 +205,51 @@ def _hopeless(folder: Path, task: Task, failed: Mapping[str, str]) -> bool:
             write_record(failure_path(folder, task.part), Failure(message=failed[part]))
             return True
     return False
+
+
+def study_of_runs(runs: Sequence[Path]) -> StudyFile:
+    """Return the study of finished runs: their checkpoint series side by side.
+
+    Args:
+        runs: folders of `memtk bench`; a study's folder stands for all its cells.
+
+    Raises:
+        UserError: if one is not finished, or they are of different images.
+    """
+    folders = [folder for run in runs for folder in _folders(Path(run))]
+    if doubles := [f for f in folders if folders.count(f) > 1]:
+        raise UserError(f"{doubles[0]} is given twice")
+    images: dict[str, Path] = {}
+    known: dict[tuple[str, int], Path] = {}
+    for folder in folders:
+        found = read_run(folder)
+        if found.missing:
+            raise UserError(
+                f"{folder} is not finished ({', '.join(found.missing)} is missing): run the same "
+                "memtk bench command again"
+            )
+        images |= {result.data.fingerprint: folder for result in found.results}
+        for result in found.results:
+            key = (f"{result.cell} {signature(result)}", result.seed)
+            if key in known:
+                raise UserError(
+                    f"{known[key]} and {folder} are the same run of {result.cell}, with the same "
+                    "settings and seed: one of them is no further evidence. Leave one out."
+                )
+            known[key] = folder
+    if len(images) > 1:
+        first, second, *_ = images.values()
+        raise UserError(
+            f"{first} and {second} are of different images: their numbers cannot stand in one "
+            "figure. Make a study of each."
+        )
+    return StudyFile(kind="iterations", runs=[str(folder) for folder in folders])
+
+
+def _folders(run: Path) -> list[Path]:
+    if not (run / STUDY).exists():
+        return [run.absolute()]
+    file = read_study_file(run)
+    return [cell_folder(run, cell.name).absolute() for cell in file.cells] + [
+        Path(folder) for folder in file.runs
+    ]

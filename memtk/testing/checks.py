@@ -15,9 +15,8 @@ from memtk.errors import PluginError, UserError, did_you_mean, one_line
 from memtk.testing.assertions import DoesNotApply
 from memtk.testing.attacks import ATTACK
 from memtk.testing.case import Case
-from memtk.testing.embedders import EMBEDDER
-from memtk.testing.generators import GENERATOR
 from memtk.testing.mitigations import MITIGATION
+from memtk.testing.models import EMBEDDER, GENERATOR
 from memtk.testing.protocols import PROTOCOL
 from memtk.testing.quality import QUALITY
 from memtk.testing.readers import READER

@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from memtk.interfaces import Phase, Trainable
 from memtk.noise import Noise
 from memtk.training.batches import micro_batches
-from memtk.training.blocks import blocks_of, check_blocks
+from memtk.training.devices import blocks_of, check_blocks
 from memtk.training.state import steps_of
 from memtk.training.steps import trained_parameters
 

@@ -16,8 +16,7 @@ from memtk.errors import PluginError
 from memtk.interfaces import Phase, Trainable, Turn
 from memtk.noise import Noise, derive, seeded
 from memtk.training.batches import MicroBatch
-from memtk.training.blocks import Blocks
-from memtk.training.devices import Devices
+from memtk.training.devices import Blocks, Devices
 
 START = 1 / 25
 """One-cycle: the first factor."""

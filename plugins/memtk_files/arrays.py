@@ -15,7 +15,7 @@ import numpy as np
 from memtk import UserError
 from memtk.data.labels import LABELS, TABLES, names_labels
 from memtk.data.readers import check_size
-from memtk.imaging.axes import CHANNELS, EXPECTED, as_image, layout_of
+from memtk.imaging.geometry import CHANNELS, EXPECTED, as_image, layout_of
 from memtk.interfaces import Record, Volume
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
@@ -30,7 +30,7 @@ WAY_OUT = "for many images in one file call their array images: np.savez(file, i
 class NumpyReader:
     """Reads `.npy` and `.npz`. Pickled objects are refused: loading them runs code.
 
-    A `.npy` holds one image, see `memtk.imaging.axes`. A `.npz` with an array called
+    A `.npy` holds one image, see `memtk.imaging.geometry`. A `.npz` with an array called
     `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test` or `images` holds
     one image a row of those, and so does one whose only array has no name and four axes, (N, H, W,
     C); its other arrays (labels) are left alone. One without such an array holds one image an

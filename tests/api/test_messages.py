@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk import UserError
-from memtk.api.messages import in_python, speaking_python
+from memtk.api.audit import in_python, speaking_python
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from memtk.auditing import make_audit_plan, run_audit
 from memtk.auditing.weights import weights_in
 from memtk.data.images import MemoryImages, identical_images
 from memtk.errors import UserError
-from memtk.evaluation.folder import open_run
+from memtk.evaluation.context import open_run
 from memtk.results import Policy, first_verdict, read_arrays, read_audit, read_run_file
 
 

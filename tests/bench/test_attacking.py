@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from memtk.bench import describe_plan, make_plan, read_recipe, run_bench
-from memtk.bench.attacking import Pool
+from memtk.bench.posthoc import Pool
 from memtk.bench.record import privacy_of
 from memtk.data.images import MemoryImages
 from memtk.errors import PluginError, UserError
@@ -130,7 +130,7 @@ def test_a_finished_attack_is_not_run_again(plan, registry, run, monkeypatch):
     home = run.folder / "cells" / "monai2d"
     before = read_result(home / "result.json")
     (home / "result.json").unlink()
-    monkeypatch.setattr("memtk.bench.attacking.scorer", None)  # would be needed to run one
+    monkeypatch.setattr("memtk.bench.posthoc.scorer", None)  # would be needed to run one
     run_bench(plan, registry, out=run.folder, device="cpu")
     assert read_result(home / "result.json").membership == before.membership
     kept = read_record(home / "attacked" / "gan-leaks.json", Membership)

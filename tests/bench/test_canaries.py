@@ -23,7 +23,7 @@ from memtk.results import (
     read_result,
     write_result,
 )
-from memtk.results.compare import compare
+from memtk.results.differences import compare
 from memtk.results.measures import others
 
 SETS = (

@@ -11,7 +11,7 @@ from memtk.bench.reproduce import changed_packages, plan_of, recipe_of, reproduc
 from memtk.errors import UserError
 from memtk.results import Result, read_result
 from memtk.results.collect import add
-from memtk.results.compare import compare
+from memtk.results.differences import compare
 from memtk.results.redact import HIDDEN
 
 TINY = ("data.phantom.training=6", "data.phantom.validation=6", "copycat.rate=0.5")

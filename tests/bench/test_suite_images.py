@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from memtk.bench import make_plan, read_recipe
-from memtk.bench.dry_run import describe_plan
 from memtk.bench.recipe import digest
+from memtk.bench.run import describe_plan
 from memtk.errors import UserError
 from memtk.registry import open_registry
 

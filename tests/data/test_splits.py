@@ -1,7 +1,7 @@
 import random
 from collections import Counter
 
-from memtk.data.splits import split_of, split_patients
+from memtk.data.patients import split_of, split_patients
 
 PATIENTS = [f"P{i}" for i in range(200)]
 

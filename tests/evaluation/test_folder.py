@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memtk.errors import UserError
-from memtk.evaluation.folder import check_apart, named_folder, open_run
+from memtk.evaluation.context import check_apart, named_folder, open_run
 from memtk.folders import claim
 
 ONE, TWO = {"bench": {"seed": 0}}, {"bench": {"seed": 2}}

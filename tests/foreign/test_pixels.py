@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from memtk.errors import UserError
-from memtk.imaging.axes import as_image
+from memtk.imaging.geometry import as_image
 
 
 def corr(a, b):

@@ -29,8 +29,7 @@ from memtk.report import build_audit_report, build_report
 from memtk.report.provenance import repeat_audit, repeat_command
 from memtk.results import Audit, Policy, Result, RunFile, read_result
 from memtk.results.redact import named
-from memtk.results.store import read_arrays, write_arrays
-from memtk.results.untrusted import odd_texts
+from memtk.results.store import odd_texts, read_arrays, write_arrays
 from memtk.results.validate import validate
 from memtk.testing.fake_runs import write_audit_run, write_run
 

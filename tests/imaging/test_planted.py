@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from memtk.imaging.planted import PLANTS, mixed
+from memtk.imaging.augmentation import PLANTS, mixed
 from memtk.noise import Noise
 
 SHAPES = [(24, 40), (16, 20, 24)]

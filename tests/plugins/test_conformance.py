@@ -7,7 +7,7 @@ from dataclasses import replace
 from memtk.component import KINDS
 from memtk.registry import open_registry
 from memtk.testing import conformance
-from memtk.testing.installed import cases_of
+from memtk.testing.facade import cases_of
 
 PER_COMPONENT = {"datasize": {"whole_patients": True}}
 """What is asked of a component beyond what is asked of all."""

@@ -11,7 +11,7 @@ from memtk.errors import UserError
 from memtk.imaging.patches import fold
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
-from memtk.training.blocks import Blocks
+from memtk.training.devices import Blocks
 from memtk.training.footprint import peak_memory
 from memtk_diffusers.config import Diffusers2dConfig
 from memtk_diffusers.diffusion import Diffusers2d, divergence

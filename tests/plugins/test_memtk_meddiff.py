@@ -9,8 +9,7 @@ from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.testing.trainables import learn
-from memtk.training.blocks import Blocks
-from memtk.training.devices import open_devices
+from memtk.training.devices import Blocks, open_devices
 from memtk.training.footprint import peak_memory
 from memtk.training.loop import train
 from memtk_meddiff.autoencoder import strides

@@ -6,7 +6,7 @@ import hmac
 import pytest
 
 from memtk.errors import UserError
-from memtk.report.identity import read_key, short_hash
+from memtk.report.pictures import read_key, short_hash
 
 
 def test_a_name_is_eight_digits_of_a_keyed_hash():

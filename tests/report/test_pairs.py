@@ -5,8 +5,16 @@ import pytest
 
 from memtk.data.images import StoredImages, open_images
 from memtk.report.bench import pairs_of_cell
-from memtk.report.identity import short_hash
-from memtk.report.pictures import NEAR, TOP, choose, plane_sizes, planes, show_image, window_of
+from memtk.report.pictures import (
+    NEAR,
+    TOP,
+    choose,
+    plane_sizes,
+    planes,
+    short_hash,
+    show_image,
+    window_of,
+)
 from memtk.results import read_arrays, read_result, write_arrays
 
 KEY = b"k" * 32

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memtk.results import Result, read_result
-from memtk.results.compare import compare
+from memtk.results.differences import compare
 
 REAL = read_result(Path(__file__).parent / "result-schema-2.json")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, norm
 
-from memtk.results.sample_sizes import (
+from memtk.results.case import (
     patients_for_bound,
     patients_to_flag,
     patients_to_plan,

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from memtk.results.study import cell_folder
 from memtk.study import describe_study, make_study
-from memtk.study.display import seconds_left, spent
+from memtk.study.tasks import seconds_left, spent
 
 
 def shown(plan, registry, **options):

@@ -6,7 +6,7 @@ from memtk.config import build
 from memtk.evaluation.context import prepared
 from memtk.interfaces import PhaseSettings
 from memtk.study import make_study
-from memtk.study.epochs import at_equal_epochs, scaled
+from memtk.study.axes import at_equal_epochs, scaled
 from memtk.training.devices import open_devices
 
 

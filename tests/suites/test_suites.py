@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from memtk.bench.recipe import digest, suite_data
+from memtk.data.patients import split_patients
 from memtk.data.public.catalogue import PUBLIC
-from memtk.data.splits import split_patients
 from memtk.errors import UserError
 from memtk.suites import MEMBERS, load_suite, suite_names
 

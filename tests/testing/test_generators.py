@@ -7,7 +7,7 @@ from torch import nn
 
 from memtk.interfaces import ImageSpec
 from memtk.testing import Case, check_generator, run_checks
-from memtk.testing.generators import draw
+from memtk.testing.models import draw
 
 
 def test_a_sound_generator_passes(sound_generator, spec):

@@ -5,7 +5,7 @@ from torch import nn
 from memtk.errors import UserError
 from memtk.interfaces import Phase
 from memtk.noise import Noise
-from memtk.training.blocks import Blocks, blocks_of
+from memtk.training.devices import Blocks, blocks_of
 from memtk.training.footprint import describe
 
 

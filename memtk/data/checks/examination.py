@@ -11,16 +11,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from memtk.data.checks.brightness import BrightnessCheck
 from memtk.data.checks.findings import Finding, Group, Report
-from memtk.data.checks.headers import HeaderChecks
-from memtk.data.checks.orientation import OrientationCheck
+from memtk.data.checks.orientation import HeaderChecks, OrientationCheck
 from memtk.data.checks.patients import split_findings, stratum_findings
-from memtk.data.checks.voxels import VoxelChecks
+from memtk.data.checks.voxels import BrightnessCheck, VoxelChecks
 from memtk.data.config import DataConfig
 from memtk.data.labels import looks_like_labels
+from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, is_color, open_source
-from memtk.data.splits import GROUPS, SPLITS
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.imaging.intensity import count_nonfinite, is_constant

@@ -1,17 +1,179 @@
-"""Whether synthetic images lie as the real ones do: not mirrored, not turned by right angles.
-
-Pictures and arrays say no orientation, and headers may be wrong; the mean images tell.
-"""
+"""Whether images lie alike: by their headers, and by their voxels: mirrored, or turned."""
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
+import nibabel
 import numpy as np
 
 from memtk.data.checks.findings import Finding
+from memtk.data.config import DataConfig
 from memtk.data.sources import Sample
+from memtk.interfaces import Volume
+
+SPACING = "voxels have one size"
+ORIENTATION = "volumes lie in one orientation"
+TOLERANCE = 1.01
+"""Voxel sizes that differ by less than this factor are taken for equal."""
+
+
+@dataclass
+class HeaderChecks:
+    """Gathers voxel sizes and orientations, image by image; real and synthetic images apart.
+
+    Args:
+        config: says what was asked. `data.orientation=keep` and `data.spacing=none`, if they are
+            said and not left at their default, mean: the voxels agree whatever the headers say.
+    """
+
+    config: DataConfig
+    _spacings: dict[bool, list[tuple[float, ...]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _codes: dict[bool, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    _unsaid: set[bool] = field(default_factory=lambda: {False, True})
+    _first: dict[tuple[bool, str], str] = field(default_factory=dict)
+
+    def add(self, sample: Sample, stored: Volume, made: Volume) -> None:
+        """Note one image, as it is stored and as it was made."""
+        synthetic = sample.split == "synthetic"
+        self._spacings[synthetic].append(made.spacing)
+        if not _says_none(stored, made):
+            self._unsaid.discard(synthetic)
+        if stored.voxels.ndim == 4:
+            known = stored.affine is not None
+            code = "".join(nibabel.aff2axcodes(stored.affine)) if known else ""
+            self._codes[synthetic][code] += 1
+            self._first.setdefault((synthetic, code), sample.name)
+
+    def spacing(self, *, synthetic: bool = False) -> tuple[float, ...]:
+        """Return the common voxel size of the real or the synthetic images; () if sizes differ."""
+        sizes = self._spacings[synthetic]
+        if not sizes or len({len(size) for size in sizes}) > 1:
+            return ()
+        low, high = np.min(sizes, axis=0), np.max(sizes, axis=0)
+        same = bool((high <= TOLERANCE * low).all())
+        return tuple(np.median(sizes, axis=0).tolist()) if same else ()
+
+    def findings(self) -> list[Finding]:
+        """Return what is found about voxel sizes, and for volumes about orientations.
+
+        Images of different numbers of axes are refused elsewhere; then there is nothing to compare.
+        """
+        sizes = [size for group in self._spacings.values() for size in group]
+        if not sizes or len({len(size) for size in sizes}) > 1:
+            return []
+        return [self._spacing(), *([self._orientation()] if any(self._codes.values()) else [])]
+
+    def _spacing(self) -> Finding:
+        real, synthetic = self._spacings[False], self._spacings[True]
+        if real and synthetic and not _alike(real, synthetic):
+            return self._other_spacing(real, synthetic)
+        if real and not self.spacing():
+            low, high = np.min(real), np.max(real)
+            return Finding(
+                SPACING,
+                "note",
+                f"voxel sizes differ, from {low:.3g} to {high:.3g} mm, and are kept",
+                "--set data.spacing=1,1,1 would make them alike",
+            )
+        return Finding(SPACING, "accepted", f"{_range(real or synthetic)} mm")
+
+    def _other_spacing(
+        self, real: list[tuple[float, ...]], synthetic: list[tuple[float, ...]]
+    ) -> Finding:
+        found = (
+            f"voxels of {_range(real)} mm in real images, {_range(synthetic)} mm in synthetic ones"
+        )
+        if self._unsaid:
+            kind = "synthetic" if True in self._unsaid else "real"
+            return Finding(
+                SPACING,
+                "note",
+                f"{found}: the {kind} ones do not seem to say it",
+                "They are compared voxel by voxel, as they are stored",
+            )
+        if {"spacing"} & self.config.model_fields_set:  # said to be none: else they were alike
+            return Finding(SPACING, "note", f"{found}; data.spacing = none is asked for")
+        axes = ",".join(f"{size:.3g}" for size in np.median(real, axis=0))
+        return Finding(
+            SPACING,
+            "refused",
+            found,
+            f"Then a copy is not found. Resample all of them: --set data.spacing={axes}; or, if "
+            "only the headers differ and the voxels agree, say --set data.spacing=none",
+        )
+
+    def _orientation(self) -> Finding:
+        if self.config.orientation == "ras":
+            return Finding(ORIENTATION, "accepted", "all are turned to RAS")
+        real, synthetic = self._codes[False], self._codes[True]
+        strange = sorted(code for code in synthetic if code and code not in real)
+        if synthetic and set(real) != {""} and strange:
+            return self._other_orientation(real, synthetic, strange)
+        if synthetic and ("" in synthetic) != ("" in real):
+            kind = "synthetic" if "" in synthetic else "real"
+            return Finding(
+                ORIENTATION,
+                "note",
+                f"{_codes(real)} in real volumes, {_codes(synthetic)} in synthetic ones",
+                f"Nothing says how the {kind} ones lie: make sure that their axes run as those of "
+                "the others",
+            )
+        if len(real) > 1:
+            return Finding(
+                ORIENTATION,
+                "note",
+                f"volumes are stored in different orientations ({_codes(real)}) and are kept so",
+                "--set data.orientation=ras would make them alike",
+            )
+        return Finding(ORIENTATION, "accepted", _codes(real or synthetic))
+
+    def _other_orientation(
+        self, real: Counter[str], synthetic: Counter[str], strange: list[str]
+    ) -> Finding:
+        found = f"{_codes(real)} in real volumes, {_codes(synthetic)} in synthetic ones"
+        if {"orientation"} & self.config.model_fields_set:
+            return Finding(ORIENTATION, "note", f"{found}; data.orientation = keep is asked for")
+        first = self._first[True, strange[0]]
+        return Finding(
+            ORIENTATION,
+            "refused",
+            f"{found}, e.g. {first} ({strange[0]})",
+            "Then a copy is not found. Turn all of them: --set data.orientation=ras; or, if only "
+            "the headers differ and the voxels agree, say --set data.orientation=keep",
+        )
+
+
+def _alike(real: list[tuple[float, ...]], synthetic: list[tuple[float, ...]]) -> bool:
+    """Tell whether the voxels of the synthetic images are within the range of the real ones."""
+    low, high = np.min(real, axis=0), np.max(real, axis=0)
+    least, most = np.min(synthetic, axis=0), np.max(synthetic, axis=0)
+    return bool((least * TOLERANCE >= low).all() and (most <= high * TOLERANCE).all())
+
+
+def _says_none(stored: Volume, made: Volume) -> bool:
+    """Tell whether nobody seems to have set the voxel size: 1 mm, and no more in the affine."""
+    plain = stored.affine is None or np.array_equal(stored.affine, np.eye(4))
+    return plain and set(made.spacing) == {1.0}
+
+
+def _range(sizes: list[tuple[float, ...]]) -> str:
+    low, high = np.min(sizes, axis=0), np.max(sizes, axis=0)
+    texts = [
+        f"{a:.3g}" if b <= TOLERANCE * a else f"{a:.3g} to {b:.3g}"
+        for a, b in zip(low, high, strict=True)
+    ]
+    return " x ".join(texts)
+
+
+def _codes(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} {code or 'unknown'}" for code, n in counts.most_common())
+
 
 CHECK = "synthetic images lie as real ones do"
 SIDE = 32

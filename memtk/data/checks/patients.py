@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from memtk.data.checks.findings import Finding, refuse
 from memtk.data.manifest import few
-from memtk.data.patients import near_equal
+from memtk.data.patients import SPLITS, near_equal, said
 from memtk.data.sources import Sample
-from memtk.data.splits import SPLITS, said
 
 PATIENTS = "each patient is in one split"
 STRATA = "each group has training and validation patients"

@@ -1,7 +1,11 @@
 """The figures of a report, each a `data:` URI of SVG that is the same each time."""
 
-from memtk.report.figures.detection import draw_attacks, draw_planted
-from memtk.report.figures.similarities import draw_nearest, draw_similarities
+from memtk.report.figures.similarities import (
+    draw_attacks,
+    draw_nearest,
+    draw_planted,
+    draw_similarities,
+)
 from memtk.report.figures.study import Line, Panel, Point, draw_panels
 from memtk.report.figures.tradeoff import Place, Spot, View, draw_comparison, draw_tradeoff
 from memtk.report.figures.training import draw_checkpoints, draw_losses, draw_quality

@@ -1,6 +1,6 @@
 import numpy as np
 
-from memtk.data.checks.brightness import SYNTHETIC, VALIDATION, BrightnessCheck, standardised
+from memtk.data.checks.voxels import SYNTHETIC, VALIDATION, BrightnessCheck, standardised
 from memtk.data.sources import Sample
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from memtk.data.checks.headers import ORIENTATION, SPACING, HeaderChecks
+from memtk.data.checks.orientation import ORIENTATION, SPACING, HeaderChecks
 from memtk.data.config import DataConfig
 from memtk.data.sources import Sample
 from memtk.interfaces import Volume

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from memtk.data.public.unpack import unpack
+from memtk.data.public.download import unpack
 from memtk.errors import UserError
 
 

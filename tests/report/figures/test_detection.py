@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.report.figures import detection, draw_planted
+from memtk.report.figures import draw_planted, similarities
 from memtk.results import read_audit
 
 
@@ -11,7 +11,7 @@ from memtk.results import read_audit
 def drawn(monkeypatch):
     """Draw a self-test and return its panels by title."""
     kept = []
-    monkeypatch.setattr(detection, "as_uri", lambda figure: kept.append(figure) or "data:")
+    monkeypatch.setattr(similarities, "as_uri", lambda figure: kept.append(figure) or "data:")
 
     def draw(folder):
         selftest = read_audit(folder / "audit.json").selftest
