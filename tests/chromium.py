@@ -27,7 +27,7 @@ WAIT = 20
 class Browser:
     """Speaks with Chromium: commands out by descriptor 3, answers in by descriptor 4."""
 
-    def __init__(self, program, profile):
+    def __init__(self, program, profile, flags=()):
         ours, theirs = os.pipe(), os.pipe()  # what it reads, what it writes
         ends = (ours[0], theirs[1])
 
@@ -37,7 +37,7 @@ class Browser:
                 os.dup2(end, number)
 
         self.process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}"],
+            [program, *FLAGS, *flags, f"--user-data-dir={profile}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=place,
@@ -129,6 +129,32 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def as_tablet(self, width=820, height=1180):
+        """Be a tablet that is held upright and has no mouse; `as_desk` ends it."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 2}
+        self("Emulation.setDeviceMetricsOverride", mobile=True, **size)
+        self("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=5)
+
+    def as_desk(self):
+        """Have a mouse and a wide screen again."""
+        self("Emulation.setTouchEmulationEnabled", enabled=False)
+        self("Emulation.clearDeviceMetricsOverride")
+
+    def touch(self, selector, *paths):
+        """Put a finger on each path and move all of them along; x and y from an element's middle.
+
+        A path of one place is a tap.
+        """
+        x, y = self._middle(selector)
+        places = [[{"x": x + dx, "y": y + dy} for dx, dy in path] for path in paths]
+        for k in range(len(paths)):  # one finger is down before the next
+            down = [{**path[0], "id": i} for i, path in enumerate(places[: k + 1])]
+            self("Input.dispatchTouchEvent", type="touchStart", touchPoints=down)
+        for step in zip(*(path[1:] for path in places), strict=True):
+            moved = [{**at, "id": i} for i, at in enumerate(step)]
+            self("Input.dispatchTouchEvent", type="touchMove", touchPoints=moved)
+        self("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def _middle(self, selector):
         return self.evaluate(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
@@ -148,7 +174,7 @@ class Browser:
         os.close(self.read)
 
 
-def start(profile):
+def start(profile, *flags):
     """Start Chromium with an empty profile; None where it is not installed."""
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    return Browser(program, profile) if program else None
+    return Browser(program, profile, flags) if program else None

@@ -155,13 +155,26 @@ def real_data():
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium; see `tests/chromium.py`."""
+def start_browser(tmp_path_factory):
+    """`start_browser(*flags)` gives a Chromium of its own; see `tests/chromium.py`."""
     spec = importlib.util.spec_from_file_location("chromium", HERE / "chromium.py")
     chromium = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(chromium)
-    browser = chromium.start(tmp_path_factory.mktemp("profile"))
-    if browser is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    yield browser
-    browser.close()
+    started = []
+
+    def start(*flags):
+        browser = chromium.start(tmp_path_factory.mktemp("profile"), *flags)
+        if browser is None:
+            pytest.skip("Chromium is not installed: apt-get install chromium")
+        started.append(browser)
+        return browser
+
+    yield start
+    for browser in started:
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(start_browser):
+    """The Chromium that most tests share."""
+    return start_browser()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 
+from memtk.reviewing.server import ReadingServer
 from memtk.testing.fake_runs import write_audit_run, write_run
 
 
@@ -22,3 +24,22 @@ def kept_runs(tmp_path_factory):
 def runs(kept_runs, tmp_path):
     """The same, to be written to: `flat` and `solid`."""
     return shutil.copytree(kept_runs, tmp_path / "Doe_John_1957")
+
+
+@pytest.fixture
+def serve():
+    """`serve(page)` gives the address of a server in a thread, which ends with the test."""
+    threads = []
+
+    def start(page):
+        server, ready = ReadingServer(page), threading.Event()
+        thread = threading.Thread(target=server.run, args=(lambda address: ready.set(),))
+        thread.daemon = True
+        thread.start()
+        assert ready.wait(20)
+        threads.append(server)
+        return server.address
+
+    yield start
+    for server in threads:
+        server.stop()

@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 import time
 
 import pytest
+from reviewing.pages import AT, SHOWN, page_of, read, said, wait_for
 
-from memtk.reviewing import ReadingPage, add_file, open_draw, open_set, read_labels
+from memtk.reviewing import add_file, read_labels
 from memtk.reviewing.labels import labels_path
-from memtk.reviewing.server import ReadingServer
 from memtk.testing.fake_runs import PATIENT
 
-KEYS = {"1": "novel", "2": "copy", "3": "unsure"}
-AT = "document.getElementById('count').textContent"
-SHOWN = (
-    "document.querySelector('main:not([hidden])[aria-busy=false] canvas') !== null"
-    " && document.querySelector('canvas').width > 300"
-)
 PIXELS = (
     "(() => {{ const c = document.querySelectorAll('canvas')[{0}];"
     "return c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
     ".reduce((sum, v, i) => (sum * 31 + v) % 1000003, 7); }})()"
 )
-
-
-def page_of(run, reader="anna", **asked):
-    reviewed = open_set(run)
-    draw = open_draw(reviewed, {"pairs": 8, "controls": 2, **asked})
-    return ReadingPage(reviewed, draw, read_labels(reviewed.folder, draw, reader))
-
-
-@pytest.fixture
-def serve():
-    """`serve(page)` gives the address of a server in a thread, which ends with the test."""
-    threads = []
-
-    def start(page):
-        server, ready = ReadingServer(page), threading.Event()
-        thread = threading.Thread(target=server.run, args=(lambda address: ready.set(),))
-        thread.daemon = True
-        thread.start()
-        assert ready.wait(20)
-        threads.append(server)
-        return server.address
-
-    yield start
-    for server in threads:
-        server.stop()
-
-
-def said(page):
-    """The labels that are kept of the pairs of a page, in the order of its reader."""
-    kept = read_labels(page.reviewed.folder, page.draw, page.labels.reader).labels
-    return [kept[name].label if name in kept else None for name in page.names]
-
-
-def wait_for(page, labels):
-    until = time.monotonic() + 20
-    while said(page)[: len(labels)] != labels:
-        assert time.monotonic() < until, said(page)
-        time.sleep(0.02)
 
 
 def saved_in(folder):
@@ -72,16 +26,6 @@ def saved_in(folder):
         assert time.monotonic() < until
         time.sleep(0.02)
     return saved
-
-
-def read(browser, start, labels, count, by="keys"):
-    """Read pairs from number `start` on, by keys or by clicks."""
-    for number, label in enumerate(labels, start):
-        browser.expect(f"{AT}.startsWith('pair {number} of {count},') && {SHOWN}", True)
-        if by == "keys":
-            browser.press(next(key for key, name in KEYS.items() if name == label))
-        else:
-            browser.click(f"[data-label={label}]")
 
 
 @pytest.mark.parametrize("kind", ["flat", "solid"])
@@ -336,46 +280,3 @@ def test_nothing_on_the_page_or_in_a_request_tells_what_a_pair_is(browser, runs,
     saved = json.loads(read_labels(page.reviewed.folder, page.draw, "anna").model_dump_json())
     assert saved.keys() == {"schema_version", "memtk_version", "draw", "reader", "labels"}
     assert PATIENT not in json.dumps(saved) and set(saved["labels"]) <= set(pairs)
-
-
-class Hostile(http.server.BaseHTTPRequestHandler):
-    """A page of somebody else's on the same machine."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<title>hostile</title>")
-
-    def log_message(self, *args):
-        pass
-
-
-def test_a_hostile_page_that_even_knows_the_address_reads_and_writes_nothing(browser, runs, serve):
-    page = page_of(runs / "flat")
-    address, name = serve(page), page.names[0]
-    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
-    threading.Thread(target=other.serve_forever, daemon=True).start()
-    browser.open(f"http://127.0.0.1:{other.server_port}/")
-    body = json.dumps({name: {"label": "copy", "seconds": 1, "at": 1}})
-    for how in (
-        {},
-        {"method": "POST", "body": body, "headers": {"Content-Type": "application/json"}},
-        {"method": "POST", "body": body, "mode": "no-cors"},
-    ):
-        browser.evaluate(
-            f"window.got = ''; fetch('{address}labels', {json.dumps(how)})"
-            ".then(r => r.text()).then(t => { window.got = t || 'empty'; },"
-            "e => { window.got = 'refused'; })"
-        )
-        browser.expect("window.got === 'refused' || window.got === 'empty'", True)
-    browser.evaluate(
-        f"const f = document.createElement('iframe'); f.src = '{address}';"
-        "f.onload = () => { try { window.seen = f.contentDocument.title; }"
-        "catch (e) { window.seen = 'refused'; } if (!f.contentDocument) window.seen = 'refused'; };"
-        "document.body.append(f)"
-    )
-    browser.expect("window.seen", "refused")
-    other.shutdown()
-    other.server_close()
-    assert said(page) == [None] * 12

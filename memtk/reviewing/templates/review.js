@@ -99,7 +99,10 @@
     ? [["across D", 0, 1, 2], ["across H", 1, 0, 2], ["across W", 2, 0, 1]]
     : [["", -1, 0, 1]];
   const strides = meta.shape.map((_, k) => meta.shape.slice(k + 1).reduce((a, b) => a * b, 1));
-  const state = { at: 0, mode: "side", pair: null, paused: false, blink: false, active: 0, spent: 0 };
+  const state = {
+    at: 0, mode: "side", pair: null, paused: false, blink: false, active: 0, spent: 0,
+    channel: channels === 3 ? -1 : 0,  // -1: three as the colours red, green and blue
+  };
   const view = {};
 
   function resetView() {
@@ -115,6 +118,7 @@
     const figure = document.createElement("figure");
     const two = document.createElement("div");
     two.className = "two";
+    const held = new Map();  // fingers on either half
     const halves = ["training", "synthetic"].map(what => {
       const half = document.createElement("div"), canvas = document.createElement("canvas");
       const caption = document.createElement("span");
@@ -124,7 +128,7 @@
       canvas.setAttribute("aria-label", `${what} image ${title}`);
       half.append(canvas, caption);
       two.append(half);
-      listen(canvas, k);
+      listen(canvas, k, held);
       return { half, canvas, caption };
     });
     figure.append(two);
@@ -193,18 +197,18 @@
     const context = canvas.getContext("2d"), image = context.createImageData(width, height);
     const shade = value => (value < 0 ? 0 : (255 * (value - grey.low)) / (grey.high - grey.low));
     const board = Math.max(8, Math.round(Math.min(width, height) / 8)), data = image.data;
-    const colours = channels === 3 ? [0, 1, 2] : [0, 0, 0];
+    const colours = state.channel < 0 ? [0, 1, 2] : [state.channel];
     for (let y = 0, o = 0; y < height; y++) {
       for (let x = 0; x < width; x++, o += 4) {
         data[o + 3] = 255;
         if (what === "difference") {
           let sum = 0, seen = true;
-          for (let c = 0; c < channels; c++) {
+          for (const c of colours) {
             const a = first(x, y, c), b = second(x, y, c);
             seen = seen && a >= 0 && b >= 0;
             sum += b - a;
           }
-          const s = seen ? Math.max(-1, Math.min(1, sum / channels / ((grey.high - grey.low) / 2))) : 0;
+          const s = seen ? Math.max(-1, Math.min(1, sum / colours.length / ((grey.high - grey.low) / 2))) : 0;
           const plus = Math.max(0, s), minus = Math.max(0, -s);
           data[o] = 24 + 231 * plus + 40 * minus;
           data[o + 1] = 24 + 130 * plus + 140 * minus;
@@ -214,10 +218,8 @@
         const other = what === "synthetic"
           || (what === "checker" && (Math.floor(x / board) + Math.floor(y / board)) % 2);
         const take = other ? second : first;
-        const one = shade(take(x, y, 0));
-        data[o] = one;
-        data[o + 1] = channels === 3 ? shade(take(x, y, colours[1])) : one;
-        data[o + 2] = channels === 3 ? shade(take(x, y, colours[2])) : one;
+        data[o] = data[o + 1] = data[o + 2] = shade(take(x, y, colours[0]));
+        for (let c = 1; c < colours.length; c++) data[o + c] = shade(take(x, y, colours[c]));
       }
     }
     context.putImageData(image, 0, 0);
@@ -246,12 +248,20 @@
   }
 
   /* Pointers: one sets brightness and contrast, or moves with Shift; two move and zoom. */
-  function listen(canvas, k) {
-    const held = new Map();
+  function listen(canvas, k, held) {
+    const ratio = () => canvas.ratio || 1;
+    const fromMiddle = ([x, y]) => {
+      const box = canvas.getBoundingClientRect();
+      return [(x - box.x - box.width / 2) * ratio(), (y - box.y - box.height / 2) * ratio()];
+    };
     canvas.addEventListener("pointerdown", event => {
       canvas.setPointerCapture(event.pointerId);
+      held.several = held.size > 0;
+      if (held.several) Object.assign(grey, held.grey);  // the first finger of two set nothing
+      else held.grey = { ...grey };
       held.set(event.pointerId, [event.clientX, event.clientY]);
       choose(k);
+      draw();
     });
     for (const kind of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(kind, event => held.delete(event.pointerId));
@@ -263,14 +273,13 @@
       const now = [event.clientX, event.clientY], dx = now[0] - before[0], dy = now[1] - before[1];
       const others = [...held].filter(([id]) => id !== event.pointerId).map(([, where]) => where);
       held.set(event.pointerId, now);
-      const ratio = canvas.ratio || 1;
       if (others.length) {
         const [ox, oy] = others[0], far = ([x, y]) => Math.hypot(x - ox, y - oy) || 1;
-        zoom(far(now) / far(before));
-        move(k, (dx * ratio) / 2, (dy * ratio) / 2);
+        zoom(far(now) / far(before), k, fromMiddle([(before[0] + ox) / 2, (before[1] + oy) / 2]));
+        move(k, (dx * ratio()) / 2, (dy * ratio()) / 2);
       } else if (event.shiftKey || event.buttons & 6) {
-        move(k, dx * ratio, dy * ratio);
-      } else {
+        move(k, dx * ratio(), dy * ratio());
+      } else if (!held.several) {  // else the last finger of two is about to leave
         const width = Math.max(64, (grey.high - grey.low) * Math.exp(dx / 200));
         const middle = (grey.high + grey.low) / 2 + ((grey.high - grey.low) * dy) / 300;
         grey.low = middle - width / 2;
@@ -282,12 +291,19 @@
       event.preventDefault();
       choose(k);
       if (dims === 3 && !event.ctrlKey) scroll(event.deltaY > 0 ? 1 : -1);
-      else zoom(event.deltaY > 0 ? 0.9 : 1 / 0.9);
+      else zoom(event.deltaY > 0 ? 0.9 : 1 / 0.9, k, fromMiddle([event.clientX, event.clientY]));
     }, { passive: false });
   }
 
   function move(k, dx, dy) { view.pan[k] = [view.pan[k][0] + dx, view.pan[k][1] + dy]; }
-  function zoom(by) { view.zoom = Math.min(20, Math.max(0.5, view.zoom * by)); draw(); }
+
+  /* What lies at a point of plane k stays there; of the other planes what is in the middle. */
+  function zoom(factor, k = 0, point = [0, 0]) {
+    const by = Math.min(20, Math.max(0.5, view.zoom * factor)) / view.zoom;
+    view.zoom *= by;
+    view.pan = view.pan.map((pan, i) => pan.map((p, j) => p * by + (i === k ? point[j] * (1 - by) : 0)));
+    draw();
+  }
   function scroll(by) {
     const normal = planes[state.active][1];
     if (normal < 0) return;
@@ -306,6 +322,20 @@
     all("[data-mode]").forEach(b => b.setAttribute("aria-pressed", b.dataset.mode === mode));
     draw();
   }
+  function pick(channel) {
+    state.channel = channel;
+    all("[data-channel]").forEach(b => b.setAttribute("aria-pressed", +b.dataset.channel === channel));
+    draw();
+  }
+  for (let c = channels === 3 ? -1 : 0; c < channels && channels > 1; c++) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", title: "h", textContent: c < 0 ? "Colour" : `Channel ${c + 1}` });
+    button.dataset.channel = c;
+    button.addEventListener("click", () => pick(c));
+    $("channels").append(button);
+  }
+  $("channels").hidden = channels < 2;
+  document.body.classList.toggle("plain", channels < 2);
   function resetAll() {
     resetView();
     [grey.low, grey.high] = meta.window;
@@ -437,6 +467,7 @@
     ArrowUp: () => scroll(1), ArrowDown: () => scroll(-1),
     s: () => show("side"), b: () => show("blink"), c: () => show("checker"), d: () => show("difference"),
     m: () => turn("mirror"), v: () => turn("flip"), r: () => turn("90"),
+    h: () => channels > 1 && pick(state.channel + 1 < channels ? state.channel + 1 : channels === 3 ? -1 : 0),
     "+": () => zoom(1.25), "-": () => zoom(0.8), 0: resetAll, p: () => pause(!state.paused),
   };
   document.addEventListener("keydown", event => {
@@ -464,6 +495,7 @@
   });
 
   choose(0);
+  pick(state.channel);
   const first = names.findIndex(name => !labels[name]);
   if (!names.length) veil("There is nothing to read.");
   else if (first < 0) finish();
