@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "tests" / "third_party" / "memtk-example"
+ROADS = ROOT / "tests" / "third_party" / "memtk-roads"
 TUTORIAL = ROOT / "docs" / "how-to" / "write-a-plugin.md"
 
 LIST = """
@@ -83,10 +84,8 @@ class Environment:
         return json.loads(self.run("-c", LIST, **environ))
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
-    """A fresh environment, with the example installed in it."""
-    folder = tmp_path_factory.mktemp("third-party")
+def environment_with(package, folder):
+    """Return a fresh environment below a folder, with a package installed in it."""
     venv.create(folder / "env", with_pip=False, symlinks=os.name != "nt")
     (packages,) = (folder / "env").rglob("site-packages")
     lines = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
@@ -95,10 +94,31 @@ def fresh(tmp_path_factory):
     environment = Environment(programs / "python")
     assert environment.listed()["components"] == []
     source = folder / "source"
-    shutil.copytree(EXAMPLE, source)  # a build leaves files beside its source
+    shutil.copytree(package, source)  # a build leaves files beside its source
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--no-compile"]
     environment.pip("install", *options, "--disable-pip-version-check", str(source))
     return environment
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A fresh environment, with the example installed in it."""
+    return environment_with(EXAMPLE, tmp_path_factory.mktemp("third-party"))
+
+
+@pytest.fixture(scope="module")
+def roads(tmp_path_factory):
+    """Another one, with somebody's models on each road installed in it."""
+    return environment_with(ROADS, tmp_path_factory.mktemp("roads"))
+
+
+def own_tests(environment, package, folder):
+    """Return how many of a package's own tests passed, and how many were skipped; none failed."""
+    shutil.copy(package / "tests" / "test_rules.py", folder)
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", folder]
+    shown = environment.run("-m", "pytest", *options, folder)
+    passed, skipped = re.search(r"(\d+) passed, (\d+) skipped", shown).groups()
+    return int(passed), int(skipped)
 
 
 def test_its_components_are_listed_under_its_own_name_and_version(fresh):
@@ -131,11 +151,8 @@ def test_it_passes_the_conformance_kit_on_the_command_line(fresh):
 
 
 def test_its_own_tests_pass_with_one_test_a_rule(fresh, tmp_path):
-    shutil.copy(EXAMPLE / "tests" / "test_rules.py", tmp_path)
-    options = ["-q", "-p", "no:cacheprovider", "--rootdir", tmp_path]
-    shown = fresh.run("-m", "pytest", *options, tmp_path)
-    passed, skipped = re.search(r"(\d+) passed, (\d+) skipped", shown).groups()
-    assert int(passed) > 140 > int(skipped)
+    passed, skipped = own_tests(fresh, EXAMPLE, tmp_path)
+    assert passed > 140 > skipped
 
 
 def test_its_components_take_part_in_a_bench_beside_the_built_ins(fresh, tmp_path):
@@ -173,3 +190,44 @@ def test_the_tutorial_is_this_package_file_by_file():
         for path in [EXAMPLE / "pyproject.toml", *EXAMPLE.glob("*/*.py")]
     }
     assert shown == files
+
+
+def test_a_conditional_generator_of_somebody_else_passes_the_kit(roads):
+    shown = roads.run("-m", "memtk", "plugins", "test", "roads")
+    assert shown.count("(generator of memtk-roads 0.1.0)") == 3
+    assert "failed" not in shown
+    assert len(re.findall(r"passed +samples follow their condition", shown)) == 3
+
+
+def test_their_program_and_the_folder_it_wrote_pass_the_kit(roads, tmp_path):
+    passed, skipped = own_tests(roads, ROADS, tmp_path)
+    assert passed > 100 > skipped
+
+
+def test_all_their_roads_lead_into_one_bench(roads, tmp_path):
+    made = tmp_path / "made"
+    roads.run("-m", "memtk_roads.draw", made, "20", "1")
+    command = ["-m", "memtk", "bench", "--preset", "smoke", "--out", tmp_path / "run"]
+    for name in ("class-mean", "images", "command", "copycat"):
+        command += ["--generator", name]
+    command += ["--condition", "lesions", "--similarity", "ncc", "--samples", "20"]
+    program = f"{roads.python.as_posix()} -m memtk_roads.draw {{folder}} {{count}} {{seed}}"
+    sets = (f"command.run={program}", f"images.source={made}", "data.source=phantom2d")
+    sets += (f"command.folder={tmp_path / 'kept'}", "command.count=20", "data.phantom.size=16")
+    for each in (*sets, "data.phantom.training=20", "data.phantom.validation=20"):
+        command += ["--set", each]
+    roads.run(*command)
+    cells = [
+        json.loads(path.read_text()) for path in (tmp_path / "run").glob("cells/*/result.json")
+    ]
+    last = {cell["cell"]: cell["checkpoints"][-1] for cell in cells}
+    assert last.keys() == {"class-mean", "images", "command", "copycat"}
+    assert sum(part["n_synthetic"] for part in last["class-mean"]["by_condition"]) == 20
+    rates = {name: found["evidence"]["copy_rate"]["estimate"] for name, found in last.items()}
+    assert rates["copycat"] > 0.8 > 0.2 > max(rates["images"], rates["command"])
+
+
+def test_their_training_is_watched_as_it_learns_by_heart(roads):
+    found = [json.loads(line) for line in roads.run("-m", "memtk_roads.watch").splitlines()]
+    assert [each["epoch"] for each in found] == [0, 1, 2, 3]
+    assert found[-1]["copy_rate_low"] > 0.5 > found[0]["copy_rate_low"]

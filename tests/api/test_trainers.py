@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from ignite.engine import Engine
 
+import memtk
+from memtk.bench import make_plan, read_recipe, run_bench
+from memtk.data.images import StoredImages, open_images
 from memtk.interfaces import Condition, ImageSpec
-from memtk.noise import Noise
+from memtk.noise import Noise, derive
+from memtk.registry import open_registry
 from memtk.testing import Case, check_generator, run_checks
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/bring-the-model-you-have.md"
@@ -64,6 +69,86 @@ def test_what_they_log_is_what_the_metric_says_of_the_last_samples(watched):
         found = {f"memorization/{k}": float(v) for k, v in metric.compute().items()}
         assert found == pytest.approx({k: float(said[k]) for k in found}, rel=1e-6)
         assert found["memorization/copy_rate"] > 0.5  # it has learned its images by heart
+
+
+SEED, COUNT = 5, 48
+SETS = (
+    "data.phantom.training=24",
+    "data.phantom.validation=24",
+    "data.phantom.size=32",
+    "embedder.training.steps=20",
+    "bench.exposure=none",
+    "bench.plants=8",
+    "vae2d.training.steps=300",
+    "vae2d.kl_weight=0.001",
+)
+
+
+@pytest.fixture(scope="module")
+def benched(tmp_path_factory):
+    """What a bench says of a small VAE, the metric of its images, and the VAE as it left it."""
+    folder, registry = tmp_path_factory.mktemp("runs") / "vae", open_registry()
+    asked = {"generator": ("vae2d",), "embedder": "ntxent2d", "preset": "smoke", "seed": SEED}
+    asked |= {"checkpoints": 1, "samples": COUNT}
+    plan = make_plan(read_recipe(registry, asked, data="phantom2d", sets=SETS), registry)
+    done = run_bench(plan, registry, out=folder, device="cpu")
+    (data,) = folder.glob("data/*.h5")
+    (weights,) = folder.glob("cells/*/training/checkpoints/*.pt")
+    metric = memtk.Memorization.from_images(
+        *(StoredImages(data, split) for split in ("training", "validation")),
+        embedder="ntxent2d", preset="smoke", seed=SEED, plants=8, device="cpu",
+        settings=("embedder.training.steps=20",),
+    )  # fmt: skip
+    metric.seed = derive(SEED, "intervals", "vae2d", weights.stem)
+    vae = plan.generators["vae2d"].make(ImageSpec((32, 32)))
+    vae.load_state_dict(torch.load(weights, weights_only=True)["model"])
+    (made,) = (open_images(path) for path in folder.glob("cells/*/synthetic/*.h5"))
+    return done.results[0].last, metric, vae.eval(), made.read(range(COUNT))
+
+
+def test_of_the_weights_of_a_bench_each_trainer_logs_what_the_bench_says(
+    watched, benched, monkeypatch
+):
+    checkpoint, metric, vae, made = benched
+
+    class Trained(watched["Painter"]):
+        """The weights of the bench, which this training leaves as they are."""
+
+        @torch.no_grad()
+        def sample(self, count):
+            streams = derive(derive(SEED, "sample", "vae2d"), "sample")
+            return vae.sample(Noise(streams, range(count)))
+
+    assert torch.allclose(Trained().sample(COUNT), made, atol=1e-5)
+    monkeypatch.setitem(watched, "memorization", metric)
+    monkeypatch.setattr(metric, "clone", lambda: metric)
+    watched["trained"](Trained(), epochs=1, patience=1)
+    plain = {f"memorization/{name}": value for name, value in metric.compute().items()}
+    monkeypatch.undo()
+    callback = watched["WatchMemorization"](metric.clone())
+    module = watched["Painting"]()
+    module.painter = Trained()
+    trainer = watched["lightning"].Trainer(
+        max_epochs=1, callbacks=[callback], accelerator="cpu", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False,
+    )  # fmt: skip
+    trainer.fit(module, torch.utils.data.DataLoader(range(COUNT), batch_size=16))
+    engine = Engine(lambda engine, batch: None)
+    watched["MemorizationHandler"](metric.clone(), Trained()).attach(engine)
+    engine.run([0], max_epochs=1)
+    evidence = checkpoint.evidence
+    want = {
+        "copy_rate": evidence.copy_rate.estimate,
+        "copy_rate_low": evidence.copy_rate.low,
+        "copy_rate_high": evidence.copy_rate.high,
+        "dar/n_mem": checkpoint.protocols["dar"]["n_mem"].value,
+        "dar/tau": evidence.tau,
+        "dar-matched/n_mem": checkpoint.protocols["dar-matched"]["n_mem"].value,
+    }
+    assert want["dar/n_mem"] > 0
+    for found in (plain, trainer.callback_metrics, engine.state.metrics):
+        said = {name: float(found[f"memorization/{name}"]) for name in want}
+        assert said == pytest.approx(want, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("spec", [ImageSpec((8, 12, 8)), ImageSpec((16, 16), channels=3)])
