@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from memtk.errors import UserError, did_you_mean
@@ -22,6 +23,29 @@ from memtk.interfaces import Phase, Trainable
 NAMES = ("auto", "cpu", "cuda", "mps")
 
 T = TypeVar("T")
+
+
+class ShallowInFloat32(TorchFunctionMode):
+    """Computes convolutions of volumes with fewer slices than their kernel in float32.
+
+    In bfloat16 on a CPU (torch 2.13 with oneDNN) the gradient of their weights is of memory that is
+    not theirs: finite or not, another one each time, and now and then the process is ended by it.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function of torch; one of these convolutions with float32."""
+        kwargs = kwargs or {}
+        if func not in (torch.conv3d, torch.conv_transpose3d):
+            return func(*args, **kwargs)
+        given = dict(zip(("input", "weight"), args, strict=False)) | kwargs
+        if given["input"].shape[-3] >= given["weight"].shape[-3]:
+            return func(*args, **kwargs)
+        with torch.autocast("cpu", enabled=False):
+            args = [each.float() if isinstance(each, Tensor) else each for each in args]
+            kwargs = {k: v.float() if isinstance(v, Tensor) else v for k, v in kwargs.items()}
+            return func(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -64,11 +88,15 @@ class Devices:
             setting = "bfloat16" if _native_bfloat16(self.device) else "float32"
         return torch.bfloat16 if setting == "bfloat16" else None
 
-    def autocast(self, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    @contextmanager
+    def autocast(self, dtype: torch.dtype | None) -> Iterator[None]:
         """Compute in `dtype`; weights stay float32."""
         if dtype is None:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=dtype)
+            yield
+            return
+        shallow = ShallowInFloat32() if self.device.type == "cpu" else nullcontext()
+        with torch.autocast(self.device.type, dtype=dtype), shallow:
+            yield
 
     def wait(self) -> None:
         """Wait until every process has come here."""

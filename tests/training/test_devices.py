@@ -88,3 +88,36 @@ def test_autocast_computes_in_the_dtype(devices):
         assert (a @ a).dtype == torch.bfloat16
     with devices.autocast(None):
         assert (a @ a).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("convolve", "shape", "kernel"),
+    [
+        (torch.nn.functional.conv3d, (2, 2, 2), 3),
+        (torch.nn.functional.conv3d, (2, 8, 8), 3),
+        (torch.nn.functional.conv3d, (4, 4, 4), 5),
+        (torch.nn.functional.conv_transpose3d, (2, 4, 4), 3),
+        (torch.nn.functional.conv3d, (4, 4, 4), 3),
+        (torch.nn.functional.conv2d, (2, 2), 3),
+    ],
+)
+def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(
+    devices, convolve, shape, kernel
+):
+    x = torch.randn(4, 16, *shape, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(16, 16, *[kernel] * len(shape), generator=torch.Generator().manual_seed(1))
+    weight /= (16 * kernel ** len(shape)) ** 0.5
+
+    def gradient(dtype):
+        w = weight.clone().requires_grad_()
+        with devices.autocast(dtype):
+            y = convolve(x, w, padding=kernel // 2)
+        y.float().square().sum().backward()
+        return w.grad
+
+    whole, junk = gradient(None), []
+    for size in (1000, 10_000, 100_000) * 3:  # what it must not find in memory
+        junk = [torch.full((size,), torch.nan)]
+        half = gradient(torch.bfloat16)
+        assert half.isfinite().all() and (half - whole).norm() < 0.03 * whole.norm()
+    assert junk
