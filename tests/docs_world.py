@@ -71,6 +71,10 @@ def write_tables(world):
     told = [[*row, ("AP", "PA")[n % 2], "FM"[n // 2 % 2]] for n, row in enumerate(rows)]
     write_csv(world / "chest/manifest.csv", [[*head, "view", "sex"], *told])
     write_csv(world / "wanted.csv", [["view"], ["PA"]])
+    rows = [
+        [path, ("AP", "PA")[n % 2]] for n, path in enumerate(sorted((world / "made").iterdir()))
+    ]
+    write_csv(world / "made.csv", [["path", "view"], *rows])
     head, *rows = csv.reader((world / "volumes/manifest.csv").open())
     rows = [[f"volumes/{path}", *rest] for path, *rest in rows[5:7]]
     write_csv(world / "knees.csv", [head, *rows])

@@ -149,7 +149,8 @@ def release(
     second = make_audit_plan(
         registry,
         {k: v for k, v in second_options.items() if v is not None},
-        data=plan.data.model_dump(exclude_unset=True) | {"synthetic_source": str(manifest)},
+        data=plan.data.model_dump(exclude_unset=True, exclude={"condition"})
+        | {"synthetic_source": str(manifest)},
         settings=plan.settings if second_options["embedder"] == plan.options.embedder else {},
     )
     screen = Screen(

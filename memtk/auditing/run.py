@@ -13,6 +13,7 @@ from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
+from memtk.evaluation.by_condition import by_condition
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import Context, RunFolder, named_folder, open_context
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
@@ -147,6 +148,7 @@ def _run(
 ) -> Audit:
     context = open_images(plan, registry, folder, devices, watch)
     options, sets, screen = plan.options, _sets(context.dataset), plan.screen
+    check_told(plan, sets.synthetic)
     if screen is not None:
         sets = replace(sets, validation=screen.validation(sets.validation))
     strangers = {"validation": sets.validation, "held_out": sets.held_out}
@@ -194,6 +196,14 @@ def _run(
         audit = _audit(
             context, plan, copies.detector, sets, int(same.sum()), found, selftest, policy
         )
+        parts = by_condition(
+            calibration.groups(found.arrays),
+            (sets.training, sets.validation, sets.synthetic),
+            levels,
+            context.seed("intervals"),
+            lambda synthetic, validation: {},
+        )
+        audit = audit.model_copy(update={"by_condition": parts})
     if devices.is_main:
         write_arrays(folder / "arrays.h5", "audit", found.arrays | {IDENTICAL: same})
         if calibration.planted:
@@ -228,6 +238,21 @@ def _sets(dataset: Dataset) -> Sets:
         synthetic,
         held_out if len(held_out) else None,
     )
+
+
+def check_told(plan: AuditPlan, synthetic: StoredImages) -> None:
+    """Refuse conditions where the synthetic images do not say what they were to be.
+
+    Raises:
+        UserError: with the way out.
+    """
+    if plan.data.condition and synthetic.conditions is None:
+        columns = ", ".join(plan.data.condition)
+        raise UserError(
+            f"--condition {columns}: the synthetic images do not say what they were to be: name "
+            f"them in a manifest (CSV) with the columns path and {columns}, or leave --condition "
+            "out"
+        )
 
 
 def refuse_real(strangers: dict[str, Images], synthetic: Images) -> None:

@@ -26,6 +26,13 @@ from memtk.errors import UserError
 @click.command()
 @image_options(synthetic=True)
 @click.option(
+    "--condition",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the manifests that says what each synthetic image was to be, such as view: "
+    "what is found is reported by it too; repeatable.",
+)
+@click.option(
     "--embeddings",
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
@@ -149,7 +156,7 @@ def audit(
 
 
 def _refuse_images(
-    named: dict[str, str | None],
+    named: dict[str, Any],
     settings: tuple[str, ...],
     config: Path | None,
     asked: dict[str, Any],

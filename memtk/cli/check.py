@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,7 +82,7 @@ def check(
         context.exit(2)
 
 
-def _config(sources: dict[str, str | None], settings: tuple[str, ...]) -> DataConfig:
+def _config(sources: dict[str, Any], settings: tuple[str, ...]) -> DataConfig:
     from memtk.config import build, merge, parse_set
     from memtk.data.config import DataConfig
 

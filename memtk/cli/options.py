@@ -120,10 +120,10 @@ def image_options(*, synthetic: bool) -> Callable[[Command], Command]:
     )
 
 
-def take_images(options: dict[str, Any]) -> dict[str, str | None]:
+def take_images(options: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `image_options` out of a command's options."""
-    names = [name for _, name, _ in _IMAGES]
-    return {name: options.pop(name) for name in [*names, "stratify"] if name in options}
+    names = [*(name for _, name, _ in _IMAGES), "stratify", "condition"]
+    return {name: options.pop(name) for name in names if name in options}
 
 
 def data_settings(
@@ -134,7 +134,8 @@ def data_settings(
     data: str | None,
     synthetic: str | None = None,
     stratify: str | None = None,
-) -> dict[str, str]:
+    condition: tuple[str, ...] = (),
+) -> dict[str, Any]:
     """Return the settings of `memtk.data.config.DataConfig` that the options mean.
 
     Raises:
@@ -150,7 +151,7 @@ def data_settings(
             "nothing says which likeness is ordinary. One manifest that names the splits of all "
             "images is given with --data."
         )
-    settings = {"source": train or data}
+    settings: dict[str, Any] = {"source": train or data, "condition": condition or None}
     settings |= {"validation_source": val, "held_out_source": held_out}
     settings |= {"synthetic_source": synthetic, "stratify": stratify}
     return {key: value for key, value in settings.items() if value is not None}

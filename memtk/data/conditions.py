@@ -43,12 +43,34 @@ def conditions_of(rows: Sequence[Row], columns: Sequence[str]) -> tuple[Conditio
 def codes_of(
     row: Row, columns: Sequence[str], conditions: Sequence[Condition]
 ) -> tuple[float, ...]:
-    """Return the code of each condition of a real image, (K,)."""
+    """Return the code of each condition of an image, (K,).
+
+    Raises:
+        UserError: for a value that no real image has, naming the image.
+    """
     names = [column.partition(":")[0] for column in columns]
-    return tuple(
-        condition.code(stratum_of(row, name))
-        for name, condition in zip(names, conditions, strict=True)
-    )
+    told = zip(names, conditions, strict=True)
+    try:
+        return tuple(condition.code(stratum_of(row, name)) for name, condition in told)
+    except UserError as error:
+        raise UserError(f"{row.name}: {error}") from error
+
+
+def say_what_they_are(synthetic: Sequence[Row], columns: Sequence[str]) -> bool:
+    """Tell whether synthetic images have values in all columns: every one of them, or none.
+
+    Raises:
+        UserError: if some do, naming others.
+    """
+    names = [column.partition(":")[0] for column in columns]
+    lack = [row for row in synthetic if not all(stratum_of(row, name) for name in names)]
+    if lack and len(lack) < len(synthetic):
+        raise UserError(
+            f"data.condition = {', '.join(names)}: {len(lack)} of {len(synthetic)} synthetic "
+            f"images have no value there: {few([row.name for row in lack])}.\nSay of each what it "
+            "was to be, or of none"
+        )
+    return bool(names and synthetic) and not lack
 
 
 def make_condition(

@@ -130,7 +130,8 @@ class DataConfig(ComponentConfig):
     condition: tuple[str, ...] = Field(
         (),
         description="columns of the manifest that conditional generators are told, such as view or "
-        "age; :words or :numbers behind a name says what it holds, where the values don't",
+        "age, and audits report by; :words or :numbers behind a name says what it holds, where the "
+        "values don't",
     )
     validation: float = Field(
         0.2, ge=0, lt=1, description="share of the patients, where the data say no split"

@@ -192,7 +192,8 @@ def _create(
     for split in (group for group in GROUPS if group in SPLITS or group in there):
         own = [sample for sample in samples if sample.split == split]
         group = file.create_group(split)
-        made = replace(spec, conditions=()) if split == "synthetic" else spec
+        untold = split == "synthetic" and not any(sample.conditions for sample in own)
+        made = replace(spec, conditions=()) if untold else spec
         datasets[split] = create_images(group, len(own), made)
         if made.conditions:
             codes = [sample.conditions for sample in own]

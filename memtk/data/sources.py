@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from memtk.data.arrays import held_in
-from memtk.data.conditions import codes_of, conditions_of, described
+from memtk.data.conditions import codes_of, conditions_of, described, say_what_they_are
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Row
 from memtk.data.patients import SPLITS, said
@@ -40,8 +40,8 @@ class Sample:
         record: where it lies; None for a phantom.
         number: a phantom's patient, and which `image` of that patient it is.
         stratum: the value of the column `data.stratify`; "" where there is none.
-        conditions: the codes of the columns `data.condition`, (K,); () without, and for a synthetic
-            image.
+        conditions: the codes of the columns `data.condition`, (K,); () without, and for synthetic
+            images that do not say what they were to be.
     """
 
     name: str
@@ -97,12 +97,14 @@ class FileSource:
         if config.stratify:
             check_strata(rows, config.stratify)
         self._conditions = conditions_of(rows, config.condition)
+        synthetic = [row for row in rows if row.split == "synthetic"]
+        untold = set() if say_what_they_are(synthetic, config.condition) else {"synthetic"}
         self.samples = tuple(
             replace(
                 _sample(row, listing.root, config),
-                conditions=codes_of(row, config.condition, self._conditions)
-                if row.split != "synthetic"
-                else (),
+                conditions=()
+                if row.split in untold
+                else codes_of(row, config.condition, self._conditions),
             )
             for row in rows
         )

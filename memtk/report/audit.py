@@ -6,7 +6,7 @@ from pathlib import Path
 
 from memtk.data.images import StoredImages
 from memtk.registry import Registry
-from memtk.report.counts import counts_of_audit
+from memtk.report.counts import conditions_section, counts_of_audit
 from memtk.report.next_steps import audit_steps
 from memtk.report.page import Page, Section, make_section, write_page
 from memtk.report.pictures import find_pairs, read_key
@@ -92,6 +92,8 @@ def audit_section(
         if arrays and images:
             pairs = find_pairs(arrays, images, key, "synthetic")
         parts.append(pairs_section(pairs, audit.data, tau, arrays))
+    if told := conditions_section(audit):
+        parts.append(told)
     if audit.selftest:
         parts.append(selftest_section(audit.selftest))
     if read := review_section(folder, audit):

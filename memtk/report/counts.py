@@ -208,15 +208,37 @@ class ConditionRow:
     quality: tuple[tuple[str, str, str], ...]
 
 
-def condition_rows(result: Result) -> list[ConditionRow]:
-    """Return a row for each group that the generator was told apart; none without conditions."""
-    confidence = result.last.evidence.confidence or 0.95
-    return [_row(found, confidence) for found in result.last.by_condition]
+@dataclass(frozen=True)
+class Told:
+    """What was found by condition in one set of synthetic images.
+
+    Args:
+        cell: the generator's, "" in an audit.
+        found: in each group; empty where the generator was told nothing.
+        confidence: of the intervals.
+    """
+
+    cell: str
+    found: Sequence[ByCondition]
+    confidence: float
+
+    @classmethod
+    def of(cls, record: Result | Audit) -> Told:
+        """Return that of a cell's last checkpoint, or of an audit."""
+        if isinstance(record, Audit):
+            return cls("", record.by_condition, record.evidence.confidence or 0.95)
+        last = record.last
+        return cls(record.cell, last.by_condition, last.evidence.confidence or 0.95)
+
+    def rows(self) -> list[ConditionRow]:
+        """Return a row for each group."""
+        return [_row(found, self.confidence) for found in self.found]
 
 
-def conditions_section(result: Result) -> Section | None:
+def conditions_section(record: Result | Audit) -> Section | None:
     """Return the section of the page; None where the generator was told nothing."""
-    rows = condition_rows(result)
+    told = Told.of(record)
+    rows = told.rows()
     if not rows:
         return None
     return make_section(
@@ -225,14 +247,14 @@ def conditions_section(result: Result) -> Section | None:
         "conditions.html",
         rows=rows,
         measures=list(dict.fromkeys(name for row in rows for name, _, _ in row.quality)),
-        pooled=pooled(result),
-        confidence=result.last.evidence.confidence or 0.95,
+        pooled=pooled(told.found),
+        confidence=told.confidence,
     )
 
 
-def pooled(result: Result) -> str:
+def pooled(groups: Sequence[ByCondition]) -> str:
     """Say which groups are not compared within, "" if all are."""
-    wide = [found for found in result.last.by_condition if not found.within]
+    wide = [found for found in groups if not found.within]
     if not wide:
         return ""
     few = ", ".join(f"{_name(f)} ({f.validation_patients})" for f in wide)
@@ -243,31 +265,30 @@ def pooled(result: Result) -> str:
     )
 
 
-def conditions_table(results: Sequence[Result]) -> RenderableType | None:
+def conditions_table(records: Sequence[Result] | Sequence[Audit]) -> RenderableType | None:
     """Return the table of the terminal; None where no generator was told anything."""
-    told = [(result, condition_rows(result)) for result in results]
-    told = [(result, rows) for result, rows in told if rows]
+    told = [each for record in records if (each := Told.of(record)).found]
     if not told:
         return None
-    measures = list(
-        dict.fromkeys(m for result, _ in told for f in result.last.by_condition for m in f.quality)
-    )[:COMPARED]
+    measures = list(dict.fromkeys(m for each in told for f in each.found for m in f.quality))
+    measures = measures[:COMPARED]
     table = make_table("by condition", "samples", "copy rate", "exposed", *measures, gap=2)
-    for result, rows in told:
-        if len(results) > 1:
-            table.add_row(Text(result.cell))
-        for row, found in zip(rows, result.last.by_condition, strict=True):
+    for each in told:
+        if len(records) > 1:
+            table.add_row(Text(each.cell))
+        for row, found in zip(each.rows(), each.found, strict=True):
             ends = found.copy_rate
             rate = "–" if ends is None else f" [{100 * ends.low:.0f}-{100 * ends.high:.0f}]"
             quality = [_brief(found.quality.get(name)) for name in measures]
             cells = (str(row.samples), f"{row.rate}{rate}" if ends else rate, row.exposed, *quality)
             table.add_row(Text(row.group), *(Text(tight(cell)) for cell in cells))
+    of_quality = "quality: against validation images of the group [interval]. "
     note = (
         "copy rate: of the samples of the group [interval in %]; exposed: training patients, by "
-        "their images of the group; quality: against validation images of the group [interval]. "
+        f"their images of the group; {of_quality if measures else ''}"
         "Strangers are validation images of the same group."
     )
-    said = dict.fromkeys([note, *(pooled(result) for result, _ in told)])
+    said = dict.fromkeys([note, *(pooled(each.found) for each in told)])
     return console.Group(table, Text(" ".join(filter(None, said)), style="dim"))
 
 

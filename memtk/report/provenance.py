@@ -255,7 +255,9 @@ def repeat_audit(
     for key, (option, place) in sources.items():
         if (source := data.pop(key, None)) is not None:
             parts.append(f"{option} {shlex.quote(str(source)) if paths else place}")
+    told = [f"--condition {_word(str(column))}" for column in data.pop("condition", ())]
     if command == "audit":
+        parts += told
         for key in _AUDIT:
             value = audit.pop(key, None)
             parts += [] if value is None else [f"--{key} {_word(str(value))}"]

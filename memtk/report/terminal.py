@@ -149,10 +149,11 @@ def audit_summary(audit: Audit, folder: Path | None = None) -> RenderableType:
     Args:
         folder: of the run, for the commands that go on from it; None shows none.
     """
-    notes = [*audit.evidence.notes, *audit.notes]
+    notes, conditions = [*audit.evidence.notes, *audit.notes], conditions_table([audit])
     return Group(
         audit_answer(audit, folder),
         *(_counts(group) for group in counts_of_audit(audit)),
+        *([conditions] if conditions is not None else []),
         *([_noticed(audit.selftest)] if audit.selftest else []),
         *(Text(note, style="dim") for note in notes),
     )

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from memtk.config import build, load_toml
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
-from memtk.results.protocols import Evidence, SelfTest, Tables
+from memtk.results.protocols import ByCondition, Evidence, SelfTest, Tables
 from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, Used
 from memtk.results.store import StoredRecord, read_record, write_record
 
@@ -161,6 +161,8 @@ class Audit(StoredRecord):
         selftest: how well copies are found; None if it was not run.
         screened: of an audit of what a first one left: the design of the second detector beside
             the first one's.
+        by_condition: what was found in each group of images by what they were to be, where this was
+            asked for; without quality.
         identical_images: synthetic images whose voxels are those of a training image.
         counts: images and patients of training, validation, synthetic and, if there, held_out.
             Synthetic images have no patients: each counts as one.
@@ -185,6 +187,7 @@ class Audit(StoredRecord):
     applied: list[Used] = []
     selftest: SelfTest | None = None
     screened: Screened | None = None
+    by_condition: list[ByCondition] = []
     identical_images: int = Field(0, ge=0)
     counts: dict[str, Counts]
     similarity: Used
