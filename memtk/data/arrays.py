@@ -16,6 +16,7 @@ from memtk.data.config import ARRAY, DataConfig
 from memtk.data.manifest import Manifest, Row
 from memtk.data.patients import patient_names
 from memtk.errors import UserError
+from memtk.imaging.geometry import TWO_WAYS, last_may_count
 from memtk.interfaces import Images, Record, Volume
 
 SHAPES = (
@@ -178,6 +179,8 @@ def _channels_first(name: str, array: np.ndarray) -> np.ndarray:
     """
     second, last = array.shape[1], array.shape[-1]
     if array.ndim == 3 and last not in (*CHANNELS, *UNCLEAR):
+        if last_may_count(array.shape):
+            raise UserError(f"{name} has the shape {array.shape}. {TWO_WAYS}")
         return array[:, None]
     if array.ndim == 4:
         first, at_end = second in CHANNELS, last in CHANNELS

@@ -305,4 +305,9 @@ def _what_it_is(path: Path) -> str:
         return "it is a pointer of git-annex and not the file itself: git annex get, or datalad get"
     if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "it is a web page, as a download without signing in gives: fetch the file again"
+    packed, named = start.startswith(b"\x1f\x8b"), path.name.lower().endswith(".gz")
+    if packed and not named:
+        return "it is compressed by gzip: put .gz behind its name"
+    if named and not packed:
+        return "it is not compressed, or damaged: take .gz off its name if it is sound"
     return ""

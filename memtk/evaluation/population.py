@@ -205,7 +205,9 @@ def _described(x: Tensor) -> Tensor:
     """
     dims = x.dim() - 2
     pool = avg_pool2d if dims == 2 else avg_pool3d
-    fine = x - pool(x, 3, stride=1, padding=1, count_include_pad=False)
+    window = [3 if length > 2 else 1 for length in x.shape[2:]]
+    around = [length // 2 for length in window]
+    fine = x - pool(x, window, stride=1, padding=around, count_include_pad=False)
     grain = (_averaged(fine**2, 2) + 1e-12).sqrt().log()
     return torch.cat([_averaged(x).flatten(1), grain.flatten(1)], 1)
 

@@ -23,6 +23,21 @@ MOST_VOXELS = 2**29
 EXPECTED = "(H, W), (H, W, 3), (3, H, W), (D, H, W) or (C, D, H, W) with up to 4 channels"
 
 
+TWO_WAYS = (
+    "Either its first or its last axis counts pictures (the last one does in MATLAB's files): give "
+    "images[:, None], (N, 1, H, W), or np.moveaxis(images, -1, 0)[:, None]"
+)
+
+
+def last_may_count(shape: Sequence[int]) -> bool:
+    """Tell whether an array of pictures may as well hold as many as its last axis is long.
+
+    >>> [last_may_count(s) for s in ((28, 28, 900), (900, 28, 28), (28, 28, 28), (30, 28, 24))]
+    [True, False, False, False]
+    """
+    return len(shape) == 3 and shape[0] == shape[1] != shape[2]
+
+
 def layout_of(shape: Sequence[int]) -> str:
     """Return the letters of the axes of one image, "" if none is known: C is its channels.
 

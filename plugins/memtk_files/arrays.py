@@ -15,7 +15,14 @@ import numpy as np
 from memtk import UserError
 from memtk.data.labels import LABELS, TABLES, names_labels
 from memtk.data.readers import check_size
-from memtk.imaging.geometry import CHANNELS, EXPECTED, as_image, layout_of
+from memtk.imaging.geometry import (
+    CHANNELS,
+    EXPECTED,
+    TWO_WAYS,
+    as_image,
+    last_may_count,
+    layout_of,
+)
 from memtk.interfaces import Record, Volume
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
@@ -131,7 +138,7 @@ class Hdf5Reader:
             found = [name for name in STACKS if name in file.keys()]  # noqa: SIM118 (no link followed)
             for name in found:
                 dataset = _dataset(file, name, path)
-                _check_stack(path, name, dataset.shape, dataset.dtype)
+                _check_stack(path, name, dataset.shape or (), dataset.dtype)
                 if not dataset.id.get_storage_size():
                     raise UserError(f"cannot read {path}: {name} was made and never filled")
                 records += [Record(path, f"{name}/{row}") for row in range(dataset.shape[0])]
@@ -191,6 +198,8 @@ def _check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype)
             f"cannot read {path}: {name} has the shape {shape}; a row of it is no image: expected "
             f"{EXPECTED}"
         )
+    if last_may_count(shape):
+        raise UserError(f"cannot read {path}: {name} has the shape {shape}. {TWO_WAYS}")
     check_size(path, shape[1:], dtype.itemsize, rows=shape[0])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from memtk import UserError
 from memtk.data.readers import FLOOR, GROWTH, check_size, reading
@@ -30,6 +30,10 @@ GROUPED = frozenset(
     }
 )
 """What is taken out of functional groups."""
+
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+"""Where voxels stand."""
 
 
 def begins_with_element(start: bytes) -> bool:
@@ -121,13 +125,14 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
         UserError: if it has none, or several frames, or claims more than it holds.
     """
     with reading(path):
-        if "PixelData" not in dataset:
+        if not any(key in dataset for key in PIXELS):
             modality = shown(text_of(dataset, "Modality") or "unknown", "A-Za-z")
             raise UserError(f"cannot read {path}: it has no pixels (modality {modality})")
         if int(dataset.get("NumberOfFrames") or 1) > 1:
             raise UserError(
                 f"cannot read {path}: a file with several frames. Convert it to NIfTI first."
             )
+        _check_bits(dataset, path)
         shape = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")]
         check_size(path, shape, -(-int(dataset.get("BitsAllocated") or 8) // 8))
         stored = pixel_array(dataset)
@@ -139,6 +144,20 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
         values = values.astype(np.float32) if values.dtype == np.float64 else values
         padding = _padding(dataset, stored) if stored.ndim == 2 else None
         return Pixels(values, padding, kind == "MONOCHROME1")
+
+
+def _check_bits(dataset: pydicom.Dataset, path: Path) -> None:
+    """Refuse voxels that are not in the lowest bits: pydicom takes those, whatever they hold."""
+    if "PixelData" not in dataset:
+        return
+    syntax = dataset.file_meta.TransferSyntaxUID
+    stored, high = dataset.get("BitsStored"), dataset.get("HighBit")
+    decoded = syntax.is_encapsulated and syntax != RLELossless
+    if stored and high is not None and int(high) != int(stored) - 1 and not decoded:
+        raise UserError(
+            f"cannot read {path}: its HighBit is {int(high)} with {int(stored)} BitsStored, so its "
+            f"voxels are not in the lowest bits. Write it anew with HighBit {int(stored) - 1}"
+        )
 
 
 def _padding(dataset: pydicom.Dataset, stored: np.ndarray) -> np.ndarray | None:

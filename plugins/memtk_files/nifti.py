@@ -19,9 +19,10 @@ from memtk.interfaces import Record, Volume
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
 warnings.filterwarnings("ignore", module=r"nibabel(\.|$)")
 logging.getLogger("nibabel").addHandler(logging.NullHandler())
+nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
 
-UNITS = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
-"""Millimetres in the header's unit of length."""
+UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+"""Millimetres in the header's unit of length, by its code: unknown, metre, millimetre, micron."""
 
 LABEL_INTENT = 1002
 """The header's intent code of label maps."""
@@ -63,12 +64,17 @@ class NiftiReader:
             )
         if int(header["intent_code"]) == LABEL_INTENT:
             raise UserError(f"cannot read {path}: its header says that it holds labels")
+        length = int(header["xyzt_units"]) & 7
+        if length not in UNITS:
+            raise UserError(f"cannot read {path}: its unit of length has the unknown code {length}")
+        if (begin := int(image.dataobj.offset)) < header.single_vox_offset:
+            raise UserError(f"cannot read {path}: its voxels begin in its header (byte {begin})")
         check_size(path, image.shape, dtype.itemsize)
         shape = _trimmed(image.shape, path)
         voxels = np.asanyarray(image.dataobj).reshape(shape)  # (X, Y[, Z[, C]])
         axes = min(len(shape), 3)
         voxels = np.moveaxis(voxels, 3, 0) if len(shape) == 4 else voxels[None]  # (C, *S)
-        unit = UNITS.get(str(header.get_xyzt_units()[0]), 1.0)
+        unit = UNITS[length]
         zooms = [unit * abs(float(z)) for z in header.get_zooms()[:axes]]
         affine = _affine(header, path)
         if affine is not None:  # the zooms can disagree with an sform, which is what counts

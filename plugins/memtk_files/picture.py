@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import warnings
 from collections.abc import Sequence
@@ -34,6 +35,10 @@ COLOUR_MODES = {
     "HSV": "RGB",
 }
 """What PIL's other modes are turned into."""
+
+
+WIDE = re.compile(r";16[BLN]")
+"""In PIL's word for how the channels of a picture are stored: it reads 8 of these 16 bits."""
 
 
 class PictureReader:
@@ -83,6 +88,11 @@ def _picture(path: Path) -> np.ndarray:
         frames = getattr(file, "n_frames", 1)
         if frames > 1 and file.format != "MPO":
             raise UserError(f"cannot read {path}: {frames} pictures in a file are no still picture")
+        if _bytes(file.mode) == 1 and any(WIDE.search(str(tile[3])) for tile in file.tile):
+            raise UserError(
+                f"cannot read {path}: 16 bit in several channels, of which 8 would be lost: save "
+                "it as gray PNG or as TIFF"
+            )
         check_size(path, (file.height, file.width, len(file.getbands())), _bytes(file.mode))
         shown: Any = ImageOps.exif_transpose(file)
         mode = COLOUR_MODES.get(shown.mode, shown.mode)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import foreign.dicom_cases  # noqa: F401 (enters its cases)
@@ -86,6 +88,20 @@ def alpha(value):
 _frames = [Image.fromarray(page) for page in STACK]
 _colour = np.moveaxis(COLOUR, 2, 0)
 _cmyk = np.moveaxis(np.asarray(Image.fromarray(COLOUR).convert("CMYK").convert("RGB")), 2, 0)
+
+
+def deep(folder):
+    """Write red, green and blue of 16 bit, as PIL does not."""
+    lines = b"".join(b"\0" + row.tobytes() for row in (COLOUR.astype(">u2") * 257))
+    head = struct.pack(">IIBBBBB", *COLOUR.shape[1::-1], 16, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    (folder / "a.png").write_bytes(content)
+    return folder / "a.png"
+
+
 for _format, _what, _write, _says, _near in (
     ("PNG", "gray, 8 bit", picture("a.png"), GRAY[None], 0),
     ("PNG", "gray, 16 bit", picture("a.png", WIDE), WIDE[None], 0),
@@ -95,6 +111,7 @@ for _format, _what, _write, _says, _near in (
     ("PNG", "with a palette", palette, 255 - GRAY[None], 0),
     ("PNG", "an opaque alpha channel", picture("a.png", alpha(255)), _colour, 0),
     ("PNG", "transparent in part", picture("a.png", alpha(9)), "transparent", 0),
+    ("PNG", "16 bit, in colour or with alpha", deep, "8 would be lost", 0),
     ("PNG", "animated", picture("a.png", save_all=True, append_images=_frames),
      "no still picture", 0),
     ("JPEG", "gray", picture("a.jpg", quality=100), GRAY[None], 3),

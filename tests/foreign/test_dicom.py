@@ -184,6 +184,29 @@ def test_functional_groups_of_one_frame_are_applied(tmp_path, image, dcm, read, 
     assert np.allclose(volume.voxels[0], px * 2.0 - 1000) and volume.spacing == (0.5, 0.25)
 
 
+@pytest.mark.parametrize("high", [15, 12, 7])
+def test_voxels_that_are_not_in_the_lowest_bits_are_refused(tmp_path, image, dcm, read, high):
+    px = image(1, top=4000, dtype=np.uint16) << 4
+    path = dcm(tmp_path / "a.dcm", px, bits=12, HighBit=high)
+    with pytest.raises(UserError, match=f"HighBit is {high} with 12 BitsStored"):
+        read(path)
+
+
+def test_bits_above_the_voxels_are_no_part_of_them(tmp_path, image, dcm, read):
+    px = image(1, top=4000, dtype=np.uint16)
+    overlay = (image(2) > 128).astype(np.uint16) << 12
+    assert np.array_equal(read(dcm(tmp_path / "a.dcm", px | overlay, bits=12)).voxels[0], px)
+
+
+@pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
+def test_voxels_that_are_real_numbers_are_read(tmp_path, image, dcm, read, keyword):
+    px = image(1, dtype=np.float32)
+    kind = {"FloatPixelData": np.float32, "DoubleFloatPixelData": np.float64}[keyword]
+    tags = {keyword: px.astype(kind).tobytes(), "BitsAllocated": 8 * kind().itemsize}
+    path = dcm(tmp_path / "a.dcm", px.astype(np.uint32), drop=("PixelData",), **tags)
+    assert np.array_equal(read(path).voxels[0], px)
+
+
 @pytest.mark.parametrize("limit", [None, -1990])
 def test_padding_counts_as_the_least_of_the_other_voxels(tmp_path, image, dcm, read, limit):
     px = image(3, (32, 32), 1000, np.int16)

@@ -7,8 +7,11 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from PIL import Image, ImageOps
 
+from memtk.cli import cli
+from memtk.data.arrays import array_images
 from memtk.errors import UserError
 from memtk.imaging.geometry import as_image
 
@@ -97,6 +100,25 @@ def test_a_picture_that_is_transparent_in_part_is_refused(tmp_path, image, read)
         read(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("kind", [2, 4, 6])
+def test_a_picture_whose_bits_would_be_lost_is_refused(tmp_path, image, read, kind):
+    import struct
+    import zlib
+
+    def chunk(name, data):
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    px = image(1, top=60_000, dtype=np.uint16).astype(">u2")
+    channels = np.stack([px] * {2: 3, 4: 2, 6: 4}[kind], -1)
+    lines = b"".join(b"\0" + row.tobytes() for row in channels)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 16, kind, 0, 0, 0))
+    content = head + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(UserError, match="8 would be lost"):
+        read(tmp_path / "a.png")
+
+
 def test_an_animation_is_no_picture(tmp_path, image, read):
     frames = [Image.fromarray(image(i)) for i in range(3)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
@@ -142,6 +164,40 @@ def test_a_sform_and_a_qform_that_contradict_each_other_are_refused(tmp_path, im
     nibabel.save(scan, tmp_path / "a.nii")
     with pytest.raises(UserError, match="sform says LAS and its qform RAS"):
         read(tmp_path / "a.nii")
+
+
+def changed(path, at, content):
+    data = bytearray(path.read_bytes())
+    data[at : at + len(content)] = content
+    path.write_bytes(data)
+    return path
+
+
+def test_a_unit_of_length_that_nobody_knows_is_named(tmp_path, image, nii, read):
+    scan = nii(tmp_path / "a.nii", image(1, (8, 9, 7)))
+    assert read(changed(scan, 123, b"\xc2")).spacing == (1, 1, 1)  # mm, beside unused bits
+    with pytest.raises(UserError, match="unknown code 7"):
+        read(changed(scan, 123, b"\7"))
+
+
+def test_voxels_that_begin_in_the_header_are_refused(tmp_path, image, nii, read):
+    scan = nii(tmp_path / "a.nii", image(1, (8, 9, 7)))
+    with pytest.raises(UserError, match="begin in its header"):
+        read(changed(scan, 108, np.float32(0).tobytes()))
+
+
+def test_gzip_that_the_name_does_not_say_is_said(tmp_path, image, nii, read):
+    packed = nii(tmp_path / "a.nii.gz", image(1, (8, 9, 7)))
+    plain = nii(tmp_path / "b.nii", image(1, (8, 9, 7)))
+    with pytest.raises(UserError, match="put .gz behind its name"):
+        read(packed.rename(tmp_path / "c.nii"))
+    with pytest.raises(UserError, match="take .gz off its name"):
+        read(plain.rename(tmp_path / "d.nii.gz"))
+
+
+def test_what_a_library_says_of_a_header_is_not_printed(tmp_path, image, nii, read, capfd):
+    read(changed(nii(tmp_path / "a.nii", image(1, (8, 9, 7))), 80, np.float32(-2).tobytes()))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_labels_that_say_so_in_the_header_are_refused(tmp_path, image, read):
@@ -233,6 +289,32 @@ def test_many_samples_in_one_array_are_read_or_the_way_is_said(tmp_path, image, 
     else:
         way = found["all images have one size"].way_out
         assert "Many images in one array are called images" in way
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.h5"])
+def test_rows_that_may_lie_along_the_last_axis_are_refused(tmp_path, image, check, name):
+    x = np.moveaxis(np.stack([image(i) for i in range(6)]), 0, -1)
+    found = check(save(tmp_path / name, x), validation=0)[1]["images are found"]
+    assert found.outcome == "refused" and "np.moveaxis(images, -1, 0)" in found.found
+    with pytest.raises(UserError, match="np.moveaxis"):
+        array_images("train", x)
+    assert len(array_images("train", x[:, None]).images) == 32
+
+
+def test_volumes_of_two_voxels_along_an_axis_are_examined(tmp_path, image):
+    x = np.stack([image(i) for i in range(12)])
+    for part, first in (("train", 0), ("val", 6)):
+        np.savez(tmp_path / f"{part}.npz", images=np.stack([x, x], -1)[first : first + 6])
+    words = ["check", "--train", f"{tmp_path}/train.npz", "--val", f"{tmp_path}/val.npz"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0 and "32x32x2" in done.output, done.output
+
+
+def test_a_dataset_of_no_shape_was_never_filled(tmp_path, check):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = h5py.Empty("f4")
+    found = check(tmp_path / "a.h5")[1]["images are found"]
+    assert found.outcome == "refused" and "images has the shape ()" in found.found
 
 
 def test_rows_in_fortrans_order_take_no_longer(tmp_path, image, registry):
