@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections import defaultdict
@@ -13,11 +14,20 @@ from memtk.errors import UserError
 
 MISSING = frozenset(
     {
-        *("", "nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "nil", "-", "--", "?"),
-        *("unknown", "unk", "missing", "undefined", "not available", "not given", "void", "(null)"),
+        *("", "nan", "na", "nat", "none", "null", "nil", "unknown", "unk", "missing", "undefined"),
+        *("notavailable", "notgiven", "notknown", "void", "tbd", "anonymous"),
+        *("anonymized", "anonymised", "deidentified", "removed", "deleted", "blinded"),
     }
 )
-"""What tables write where nothing is known, in lower case."""
+"""What tables write where nothing is known: its letters and digits, in lower case."""
+
+TITLES = frozenset(
+    {
+        *("sub", "subj", "subject", "patient", "pat", "pt", "id", "pid", "mrn", "case", "no", "nr"),
+        *("participant", "person"),
+    }
+)
+"""Words before a number that say only that it is a patient's."""
 
 ANONYMOUS = re.compile(r"^(anon(ymous|ymi[sz]ed)?|removed|deleted|blinded|de-?identified|x+|0+)$")
 """What anonymisers write into a header in place of every patient; in normal form."""
@@ -37,29 +47,62 @@ def patient_name(value: Any) -> str:
         value = value.decode("utf-8", "replace")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = unicodedata.normalize("NFC", "" if value is None else str(value)).strip()
+    text = unicodedata.normalize("NFC", _seen("" if value is None else str(value)))
+    text = " ".join(text.split())
     text = re.sub(r"^'(?=\S)", "", text).strip("\"'‘’“”` ")  # Excel's mark of text, and quotes
-    return "" if text.lower() in MISSING else text
+    return "" if is_missing(text) else text
+
+
+def is_missing(text: str) -> bool:
+    """Tell whether a text is what tables write where nothing is known, in whatever signs.
+
+    >>> [is_missing(text) for text in ("", "N / A", "n.a.", "<NULL>", "---", "#REF!", "Anna", "0")]
+    [True, True, True, True, True, True, False, False]
+    """
+    letters = "".join(part for _, part in _parts(unicodedata.normalize("NFKC", text).lower()))
+    return letters in MISSING or bool(re.fullmatch(r"#[A-Z/0]+[!?]", text))
 
 
 def normal_form(patient: str) -> str:
-    """Return what spellings of one patient share: case, zeros, `.0`, signs, `sub-`, width.
+    """Return what spellings of one patient share: letters and numbers, without what is around them.
 
-    >>> [normal_form(p) for p in ("00012", "12.0", "sub-12", "P_07", "p 7", "Ｐ-7")]
-    ['12', '12', '12', 'p7', 'p7', 'p7']
+    Case, width, zeros before a number, `.0` behind it, signs, characters that nobody sees, and
+    words such as `sub-`, `patient` and `ID` before a number say nothing about whose an image is.
+
+    >>> [normal_form(p) for p in ("00012", "12,0", "sub-12", "ID #12", "P_07", "p\u200b7", "Ｐ-7")]
+    ['12', '12', '12', '12', 'p7', 'p7', 'p7']
+    >>> [normal_form(p) for p in ("1-11", "11-1", "Doe, J.", "doe^j")]
+    ['1-11', '11-1', 'doe-j', 'doe-j']
     """
-    text = unicodedata.normalize("NFKC", patient).casefold().strip("\"'` \t")
-    text = re.sub(r"^sub(ject)?[-_ ]*(?=\w)", "", text)
-    text = re.sub(r"^(\d+)\.0+$", r"\1", text)
-    text = re.sub(r"[\s_\-\u2010-\u2015]+", "-", text).strip("-")
-    text = re.sub(r"(?<=[^\W\d])-(?=\d)", "", text)  # P-07 is P07
-    return re.sub(r"0+(?=\d)", _without_zeros, text)
+    text = unicodedata.normalize("NFKC", _seen(patient)).casefold()
+    parts = _parts(re.sub(r"(?<=\d)[.,]0+(?=\W*$)", "", text))
+    if len(parts) > 1 and parts[0][1] in TITLES and parts[1][0]:
+        parts = parts[1:]
+    found, before = "", None
+    for number, part in parts:
+        # P-07 is P07, and 1-11 is not 111
+        found += ("-" if number == before else "") + (part.lstrip("0") or "0" if number else part)
+        before = number
+    return found
 
 
-def _without_zeros(found: re.Match[str]) -> str:
-    """Drop zeros that begin a number, and leave those within it."""
-    before = found.string[found.start() - 1 : found.start()]
-    return found.group() if before.isdigit() else ""
+def _parts(text: str) -> list[tuple[bool, str]]:
+    """Return the numbers and the words of a text, and of each whether it is a number."""
+
+    def kind(sign: str) -> str:
+        category = unicodedata.category(sign)
+        return category if category == "Nd" else "L" if category[0] in "LMN" else ""
+
+    return [
+        (of == "Nd", "".join(str(unicodedata.decimal(c, c)) for c in signs))
+        for of, signs in itertools.groupby(text, kind)
+        if of
+    ]
+
+
+def _seen(text: str) -> str:
+    """Leave out characters that nobody sees, as copying from pages and tables brings them."""
+    return "".join(c for c in text if unicodedata.category(c) != "Cf")
 
 
 def from_header(patient: str) -> str:

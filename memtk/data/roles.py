@@ -12,7 +12,7 @@ from memtk.data.arrays import held_in
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row, few
-from memtk.data.patients import GROUPS, MISSING, SPLITS, order_patients, said, split_patients
+from memtk.data.patients import GROUPS, SPLITS, is_missing, order_patients, said, split_patients
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers
 from memtk.errors import UserError, did_you_mean
@@ -141,7 +141,7 @@ def limited(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[st
 def stratum_of(row: Row, column: str | None) -> str:
     """Return what a row says in the column that tells groups of patients apart; "" if nothing."""
     value = row.extra.get(column, "").strip() if column else ""
-    return "" if value.lower() in MISSING else value
+    return "" if is_missing(value) else value
 
 
 def check_strata(rows: Sequence[Row], column: str) -> None:

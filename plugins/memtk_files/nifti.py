@@ -67,7 +67,8 @@ class NiftiReader:
         length = int(header["xyzt_units"]) & 7
         if length not in UNITS:
             raise UserError(f"cannot read {path}: its unit of length has the unknown code {length}")
-        if (begin := int(image.dataobj.offset)) < header.single_vox_offset:
+        stored: Any = image.dataobj
+        if (begin := int(stored.offset)) < header.single_vox_offset:
             raise UserError(f"cannot read {path}: its voxels begin in its header (byte {begin})")
         check_size(path, image.shape, dtype.itemsize)
         shape = _trimmed(image.shape, path)

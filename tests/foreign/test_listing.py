@@ -93,20 +93,27 @@ def test_arrays_named_like_labels_or_tables_are_left_out(tmp_path, image, check)
     ("one", "other"),
     [("{:08d}", "{}"), ("{}", "{}.0"), ("p{:02d}", "P{:02d}"), ("sub-{:02d}", "{:02d}"),
      ("{:04d}", "'{:04d}"), ("P_{}", "p-{}"), ("P{}", "Ｐ{}"), ("A{:03d}b", "a{}B"),
-     ("é{}", "e\u0301{}"), ("P-{:02d}", "P{}")],
+     ("é{}", "e\u0301{}"), ("P-{:02d}", "P{}"), ("P{}\u200b", "P{}"), ("\ufeffP{}", "P{}"),
+     ("P\u00ad{}", "P{}"), ("P{}\u200e", "P{}"), ("{},0", "{}"), ("P{}.0", "P{}"), ("#{}", "{}"),
+     ("patient {}", "{}"), ("ID_{}", "{}"), ("P{}.", "P{}"), ("({})", "{}"), ("P.{}", "P{}"),
+     ("[{}]", "{}"), ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
 )  # fmt: skip
 def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
     for i in range(8):
         png(tmp_path / f"{i}.png", i)
     for name, form, first in (("t", one, 0), ("v", other, 4)):
-        rows = "".join(f"{first + i}.png,{form.format(i + 1)}\n" for i in range(4))
+        rows = "".join(f'{first + i}.png,"{form.format(i + 1)}"\n' for i in range(4))
         (tmp_path / f"{name}.csv").write_text("path,patient_id\n" + rows, encoding="utf-8")
     found = check(tmp_path / "t.csv", validation_source=str(tmp_path / "v.csv"))[1][SPLIT]
     assert found.outcome == "refused"
     assert "4 patients" in found.found or "4 of 4 patients" in found.found
 
 
-@pytest.mark.parametrize(("one", "other"), [("1-11", "11-1"), ("P10", "P1"), ("A1", "B1")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1-11", "11-1"), ("P10", "P1"), ("A1", "B1"), ("A1-1", "A11"), ("P1A2", "P12"), ("1.5", "15"),
+     ("का1", "की1"), ("id", "case")],
+)  # fmt: skip
 def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
     png(tmp_path / "0.png", 0)
     png(tmp_path / "1.png", 1)
@@ -116,7 +123,33 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
 
 
 @pytest.mark.parametrize(
-    "word", ["nan", "NA", "None", "n/a", "<NA>", "unknown", "-", '" "', "NULL"]
+    "word",
+    [
+        "nan",
+        "NA",
+        "None",
+        "n/a",
+        "<NA>",
+        "unknown",
+        "-",
+        '" "',
+        "NULL",
+        "N.A.",
+        "??",
+        "---",
+        "—",
+        "_",
+        ".",
+        "<NULL>",
+        "not known",
+        "N / A",
+        "#REF!",
+        "#VALUE!",
+        "[]",
+        "Anonymous",
+        "ｎａｎ",
+        "n\u200ba",
+    ],
 )
 def test_a_missing_patient_is_nobody(tmp_path, png, check, word):
     png(tmp_path / "0.png", 0)
