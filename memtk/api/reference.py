@@ -113,7 +113,8 @@ def _of_images(
             place.mkdir()
             detector = Detector(context, parts.embedder, training, place, name, weights)
         sets = {"training": training, "validation": validation}
-        real = EmbeddedSets(**sources_of(detector, sets, "real images"), detector=detector)
+        seen = sources_of(detector, sets, "real images")
+        real = EmbeddedSets(seen["training"], seen["validation"], detector=detector)
         plants = Plants(context, training, options.plants) if options.plants else None
         made = calibrate(
             real, parts.similarity.make(), patients, plants, devices=devices, seed=options.seed

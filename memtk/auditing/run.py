@@ -192,9 +192,14 @@ def _run(
         )
         found = replace(found, evidence=evidence)
         selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
-        same = identical_images(sets.training, sets.synthetic)
         audit = _audit(
-            context, plan, copies.detector, sets, int(same.sum()), found, selftest, policy
+            context,
+            plan,
+            copies.detector,
+            sets,
+            found,
+            selftest,
+            policy,
         )
         parts = by_condition(
             calibration.groups(found.arrays),
@@ -205,7 +210,7 @@ def _run(
         )
         audit = audit.model_copy(update={"by_condition": parts})
     if devices.is_main:
-        write_arrays(folder / "arrays.h5", "audit", found.arrays | {IDENTICAL: same})
+        write_arrays(folder / "arrays.h5", "audit", found.arrays)
         if calibration.planted:
             write_arrays(folder / "arrays.h5", "planted", calibration.planted.arrays())
         names = Names(
@@ -227,6 +232,7 @@ def _seen(sets: Sets, detector: Detector | None) -> EmbeddedSets:
         synthetic=seen["synthetic"],
         held_out=seen.get("held_out"),
         detector=detector,
+        identical=identical_images(sets.training, sets.synthetic),
     )
 
 
@@ -308,12 +314,12 @@ def _audit(
     plan: AuditPlan,
     detector: Detector | None,
     sets: Sets,
-    identical: int,
     found: Evaluation,
     selftest: SelfTest | None,
     policy: Policy,
 ) -> Audit:
     counts = {name: Counts(**count) for name, count in context.dataset.counts().items()}
+    identical = int(found.arrays[IDENTICAL].sum())
     screened: Screened | None = None
     if plan.screen is not None:
         screened = "same design" if plan.screen.same else "another design"

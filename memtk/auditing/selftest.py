@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from memtk.auditing.plan import AuditPlan
 from memtk.auditing.run import open_detector, open_images
@@ -80,7 +81,8 @@ def _run(
         sets["held_out"] = held_out
     check_unseen(plan.weights, sets, exposure=False)
     detector = open_detector(context, plan, training, "embedder", "training")
-    seen = EmbeddedSets(**sources_of(detector, sets, "real images"), detector=detector)
+    rows: dict[str, Any] = {**sources_of(detector, sets, "real images")}
+    seen = EmbeddedSets(**rows, detector=detector)
     levels = Levels(plan.options.alpha, plan.options.fdr, confidence)
     with context.timer("calibrate"):
         calibration = calibrate(

@@ -248,7 +248,6 @@ class CheckpointEvaluator:
                 seed,
                 quality_of_part(self._plan.quality, seen, images, name),
             )
-        same = identical_images(self._training, synthetic)
         checkpoint = Checkpoint(
             step=weights.step,
             n_synthetic=len(synthetic),
@@ -257,13 +256,13 @@ class CheckpointEvaluator:
             quality=quality,
             measure_info=measured,
             by_condition=parts,
-            identical_images=int(same.sum()),
+            identical_images=int(found.arrays[IDENTICAL].sum()),
             reevaluated=label == CHOSEN,
         )
         if devices.is_main:
             if selftest:
                 write_record(tested, selftest)
-            write_arrays(arrays, label, found.arrays | {IDENTICAL: same})
+            write_arrays(arrays, label, found.arrays)
             write_checkpoint(done, checkpoint)
         devices.wait()
         return checkpoint, selftest
@@ -289,7 +288,7 @@ class CheckpointEvaluator:
             if self._context.devices.is_main:
                 write_arrays(path, label, arrays)
             self._context.devices.wait()
-        return {**arrays, IDENTICAL: identical_images(self._training, synthetic)}
+        return arrays
 
     def _paths(self, label: str) -> tuple[Path, Path, Path]:
         """Return where the numbers of a set, its self-test and the arrays are kept."""
@@ -302,6 +301,7 @@ class CheckpointEvaluator:
     ) -> tuple[EmbeddedSets, EmbeddedSets | None]:
         """Return the sets in the eyes of the embedder of the copies, and of the exposure."""
         copies = self._sets(self._detector, synthetic, label)
+        copies = replace(copies, identical=identical_images(self._training, synthetic))
         if not exposure:
             return copies, None
         return copies, self._sets(self.exposure_detector(synthetic, label), synthetic, label)

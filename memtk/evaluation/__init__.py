@@ -13,7 +13,8 @@ from memtk.evaluation.evaluate import (
 from memtk.evaluation.planted import MIXED, PlantedImages, PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test, with_likeness
 from memtk.evaluation.selftest import self_test
-from memtk.evaluation.statistics import Groups, Tests, evidence_of, tests_of
+from memtk.evaluation.sides import Groups
+from memtk.evaluation.statistics import Tests, evidence_of, tests_of
 from memtk.interfaces import Levels
 
 __all__ = [

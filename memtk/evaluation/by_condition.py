@@ -14,7 +14,8 @@ from memtk.data.conditions import group_names, groups_of
 from memtk.data.images import StoredImages
 from memtk.evaluation.detector import EmbeddedSets
 from memtk.evaluation.quality import measure_quality
-from memtk.evaluation.statistics import Groups, exposed_of, rates_of, tests_of
+from memtk.evaluation.sides import Groups
+from memtk.evaluation.statistics import exposed_of, rates_of, tests_of
 from memtk.interfaces import Levels
 from memtk.results import ByCondition, QualityInterval
 

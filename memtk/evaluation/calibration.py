@@ -12,8 +12,7 @@ from memtk.data.images import MemoryImages, StoredImages
 from memtk.evaluation.detector import EmbeddedSets, TrainingSearch, nearest_both_ways
 from memtk.evaluation.planted import PlantedSimilarity, Plants
 from memtk.evaluation.population import population_test
-from memtk.evaluation.sides import margin_reference
-from memtk.evaluation.statistics import Groups
+from memtk.evaluation.sides import Groups, margin_reference
 from memtk.interfaces import Similarity
 from memtk.memorization import Exchangeability, Search, Source, cutoff
 from memtk.memorization.patients import numbered, owners

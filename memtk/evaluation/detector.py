@@ -158,6 +158,8 @@ class EmbeddedSets:
         synthetic: (M, D); None where a detector is tested without any.
         held_out: images of patients nobody trained on, (H, D); None without any.
         detector: the embedder; None in image space and where embeddings were given.
+        identical: which synthetic images are a training image, voxel for voxel, bool (M,); None
+            where that is not known.
     """
 
     training: Source
@@ -165,6 +167,7 @@ class EmbeddedSets:
     synthetic: Source | None = None
     held_out: Source | None = None
     detector: Detector | None = None
+    identical: np.ndarray | None = None
 
 
 def real_rows(context: Context, detector: Detector | None) -> Mapping[str, Source]:

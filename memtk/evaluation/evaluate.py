@@ -12,9 +12,10 @@ from memtk.errors import PluginError, UserError
 from memtk.evaluation.calibration import Calibration, flat, margin_arrays, training_search
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED
+from memtk.evaluation.sides import identical_training
 from memtk.evaluation.statistics import Tests, evidence_of, tests_of
 from memtk.interfaces import Levels, Measure, ProtocolTable, Similarities
-from memtk.memorization import Search
+from memtk.memorization import IDENTICAL, Search
 from memtk.registry import Entry
 from memtk.results import Evidence, MeasureRecord, Table, Tables, Used
 from memtk.training.devices import Devices
@@ -104,7 +105,9 @@ def neighbours(
     image to the nearest one of another patient than that image's; "exposure_validation_train" (V,)
     and the others of `margin_arrays` stand beside it with "exposure_" in front. "exposure_planted"
     (K,), what train_synthetic would be of the training images that copies were planted of, were
-    these among the synthetic images. And what `Calibration.kept` has beside them.
+    these among the synthetic images. "synthetic_identical", bool (M,), and
+    "exposure_train_identical", bool (N,): which are, voxel for voxel, one of the others, where that
+    is known. And what `Calibration.kept` has beside them.
     """
     people = calibration.patients.training
     if len(people) not in (0, len(copies.training)):
@@ -126,6 +129,8 @@ def neighbours(
 
     made = nearest(copies, "training", calibration.tau)
     arrays = {**calibration.kept(), **flat("train", "synthetic", made)}
+    if copies.identical is not None:
+        arrays[IDENTICAL] = copies.identical
     assert copies.synthetic is not None
     among = training_search(copies, calibration.similarity, calibration.patients, devices)
     arrays["synthetic_train_second"] = among.second(
@@ -140,6 +145,7 @@ def neighbours(
     arrays |= flat("train", "synthetic", seen, "exposure_")
     arrays |= flat("validation", "synthetic", unseen, "exposure_")
     arrays |= _exposure_margins(exposure, calibration, arrays, devices, same=same)
+    arrays |= identical_training(arrays)
     planted = calibration.planted
     if planted is not None and (back := planted.to_sources(exposure, calibration.similarity)):
         source = arrays["exposure_train_synthetic"][planted.sources]

@@ -11,7 +11,8 @@ import numpy as np
 
 from memtk.errors import UserError
 from memtk.evaluation.evaluate import apply_protocols, named_protocols, used_protocols
-from memtk.evaluation.statistics import ALL_FOUND, Groups, evidence_of, tests_of
+from memtk.evaluation.sides import ALL_FOUND, Groups, identical_training
+from memtk.evaluation.statistics import evidence_of, tests_of
 from memtk.interfaces import Levels, Similarities
 from memtk.memorization import Exchangeability, PatientGroup, copy_rate, p_values
 from memtk.noise import derive
@@ -151,7 +152,7 @@ def _groups(before: Evidence, arrays: Mapping[str, np.ndarray]) -> Groups:
     """Return the similarities of a set, with whose they are as the arrays say."""
     known = before.comparable.population if before.comparable else None
     return Groups(
-        arrays,
+        identical_training(arrays) | dict(arrays),
         arrays.get("training_patient", np.zeros(0)).tolist(),
         arrays.get("validation_patient", np.zeros(0)).tolist(),
         Exchangeability(known.p, known.size) if known else None,
@@ -240,7 +241,7 @@ class _Set:
             kept = {"likeness": self.before.comparable.likeness}
             compared = found.comparable.model_copy(update=kept)
             found = found.model_copy(update={"comparable": compared})
-        return Recomputed(self.path, self.label, tables, found, arrays | tests.flags)
+        return Recomputed(self.path, self.label, tables, found, {**groups.arrays, **tests.flags})
 
 
 def _audit_with(audit: Audit, found: Recomputed, protocols: Sequence[Entry]) -> Audit:

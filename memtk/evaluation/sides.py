@@ -1,4 +1,4 @@
-"""One kind of unit tested: synthetic images, training images or training patients; in strata."""
+"""The similarities of a set, and tests of its images or patients against strangers; in strata."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import numpy as np
 from memtk.errors import UserError
 from memtk.interfaces import Levels
 from memtk.memorization import (
+    EXPOSED_IDENTICAL,
+    IDENTICAL,
     AtLeast,
+    Exchangeability,
     PatientGroup,
+    ReadPairs,
     TailTest,
     at_least,
     holm,
@@ -29,6 +33,10 @@ FEWEST = 10
 """Validation images of a stratum with which its similarities are brought to a common scale."""
 
 
+ALL_FOUND = np.full(10_000, np.inf)
+"""Similarity of planted copies where none were made: every copy is taken as found."""
+
+
 @dataclass(frozen=True)
 class Side:
     """The tests of one kind of unit: synthetic images, training images or training patients.
@@ -36,10 +44,12 @@ class Side:
     Args:
         test: p-values and names, by the tail of the strangers.
         least: how many are no strangers, at least, of all and of the most alike.
+        known: units that are named without a test, as their voxels are the same, bool (T,).
     """
 
     test: TailTest
     least: AtLeast
+    known: np.ndarray | None = None
 
     def named(self) -> Named:
         """Return the counts for the record."""
@@ -87,6 +97,18 @@ class Side:
         test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
         least = replace(self.least, count=0, of_top=np.zeros_like(self.least.of_top))
         return Side(test, least)
+
+    def with_known(self, known: np.ndarray | None) -> Side:
+        """Return the same with units that are copies, or exposed, whatever the tests say.
+
+        Args:
+            known: bool (T,); None: there are none.
+        """
+        if known is None or not known.any():
+            return self
+        test = replace(self.test, sure=self.test.sure | known, suspect=self.test.suspect | known)
+        of_top = np.maximum(self.least.of_top, np.cumsum(known[self.least.order]))
+        return Side(test, replace(self.least, count=int(of_top[-1]), of_top=of_top), known)
 
 
 def side_of(
@@ -241,4 +263,118 @@ def levelled(
         middle = np.median(own)
         scale = max(float(np.median(np.abs(own - middle))), 1e-12)
         found[mine == name] = (found[mine == name] - middle) / scale
+    return found
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The similarities of one synthetic set, with whose they are.
+
+    Args:
+        arrays: of `memtk.evaluation.neighbours`.
+        training: the patient of each training image, (N,); if empty, each is another.
+        validation: likewise, (V,).
+        population: whether training and validation patients are one population; None: not tested.
+
+    Attributes:
+        strata: of the training images (N,) and of the validation images (V,), by "..._stratum" of
+            the arrays; None where all are compared with all.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    training: Sequence[Hashable] = ()
+    validation: Sequence[Hashable] = ()
+    population: Exchangeability | None = None
+
+    @property
+    def has_exposure(self) -> bool:
+        """Whether there is a side of the training images."""
+        return "exposure_train_synthetic" in self.arrays
+
+    def strangers(self, name: str) -> PatientGroup:
+        """Return the validation images with the similarities `name`."""
+        return PatientGroup(self.arrays[name], self.validation, "validation images")
+
+    @property
+    def strata(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """See above."""
+        if "training_stratum" not in self.arrays:
+            return None
+        return self.arrays["training_stratum"], self.arrays["validation_stratum"]
+
+    @property
+    def copy_strata(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The stratum of the training image nearest to each synthetic and validation image."""
+        if self.strata is None:
+            return None
+        near = (self.arrays[f"{name}_train_index"] for name in ("synthetic", "validation"))
+        synthetic, validation = (self.strata[0][index] for index in near)
+        return synthetic, validation
+
+    @property
+    def copies(self) -> tuple[np.ndarray, PatientGroup, PatientGroup]:
+        """The synthetic images, strangers and planted copies, on a scale that strata share."""
+        back, near = self.arrays["synthetic_train"], self.arrays["validation_train"]
+        planted = self.arrays.get("planted", ALL_FOUND)
+        if self.strata is not None and self.copy_strata is not None:
+            mine, theirs = self.copy_strata
+            if "planted" in self.arrays:
+                made = self.strata[0][self.arrays["planted_source"]]
+                planted = levelled(planted, made, near, theirs)
+            back, near = levelled(back, mine, near, theirs), levelled(near, theirs, near, theirs)
+        return back, PatientGroup(near, self.validation, "validation images"), PatientGroup(planted)
+
+    @property
+    def readers(self) -> ReadPairs | None:
+        """The pairs over synthetic images that people have read; None without.
+
+        "read_synthetic" of the arrays says which images, "read_copy" what they were called,
+        "read_stratum" and "read_sizes" how they were drawn.
+        """
+        if "read_synthetic" not in self.arrays:
+            return None
+        near, _, _ = self.copies
+        return ReadPairs(
+            near[self.arrays["read_synthetic"]],
+            self.arrays["read_copy"],
+            self.arrays["read_stratum"],
+            self.arrays["read_sizes"],
+        )
+
+    @property
+    def exposure(self) -> tuple[PatientGroup, PatientGroup, PatientGroup]:
+        """The training patients, strangers and planted exposures, on a scale that strata share."""
+        seen, near = (self.arrays[f"exposure_{n}_synthetic"] for n in ("train", "validation"))
+        planted = self.arrays["exposure_planted"]
+        if self.strata is not None:
+            mine, theirs = self.strata
+            made = mine[self.arrays["planted_source"]]
+            planted = levelled(planted, made, near, theirs)
+            seen, near = levelled(seen, mine, near, theirs), levelled(near, theirs, near, theirs)
+        return (
+            PatientGroup(seen, self.training, "training images"),
+            PatientGroup(near, self.validation, "validation images"),
+            PatientGroup(planted),
+        )
+
+
+def identical_training(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return which training images are a synthetic one, voxel for voxel, where that is known.
+
+    Args:
+        arrays: of `neighbours`.
+    """
+    if IDENTICAL not in arrays or "exposure_train_synthetic" not in arrays:
+        return {}
+    found = np.zeros(len(arrays["exposure_train_synthetic"]), dtype=bool)
+    found[arrays["synthetic_train_index"][arrays[IDENTICAL].astype(bool)]] = True
+    return {EXPOSED_IDENTICAL: found}
+
+
+def known_patients(groups: Groups) -> np.ndarray | None:
+    """Return which training patients have an image that is a synthetic one, (T,); None: unknown."""
+    same = groups.arrays.get(EXPOSED_IDENTICAL)
+    if same is None:
+        return None
+    found: np.ndarray = PatientGroup(same, groups.training).largest() > 0
     return found

@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from memtk.evaluation.sides import Side, levelled, margins_of, side_of
+from memtk.evaluation.sides import (
+    Groups,
+    Side,
+    known_patients,
+    margins_of,
+    side_of,
+)
 from memtk.interfaces import Levels
 from memtk.memorization import (
+    EXPOSED_IDENTICAL,
+    IDENTICAL,
     Dar,
-    Exchangeability,
     PatientGroup,
     ReadPairs,
     TailTest,
@@ -36,9 +43,6 @@ from memtk.results import (
 )
 from memtk.results.case import ALIKE, BLUR
 from memtk.results.formats import many
-
-ALL_FOUND = np.full(10_000, np.inf)
-"""Similarity of planted copies where none were made: every copy is taken as found."""
 
 
 @dataclass(frozen=True)
@@ -95,98 +99,6 @@ def _flags(name: str, side: Side) -> dict[str, np.ndarray]:
     }
 
 
-@dataclass(frozen=True)
-class Groups:
-    """The similarities of one synthetic set, with whose they are.
-
-    Args:
-        arrays: of `memtk.evaluation.neighbours`.
-        training: the patient of each training image, (N,); if empty, each is another.
-        validation: likewise, (V,).
-        population: whether training and validation patients are one population; None: not tested.
-
-    Attributes:
-        strata: of the training images (N,) and of the validation images (V,), by "..._stratum" of
-            the arrays; None where all are compared with all.
-    """
-
-    arrays: Mapping[str, np.ndarray]
-    training: Sequence[Hashable] = ()
-    validation: Sequence[Hashable] = ()
-    population: Exchangeability | None = None
-
-    @property
-    def has_exposure(self) -> bool:
-        """Whether there is a side of the training images."""
-        return "exposure_train_synthetic" in self.arrays
-
-    def strangers(self, name: str) -> PatientGroup:
-        """Return the validation images with the similarities `name`."""
-        return PatientGroup(self.arrays[name], self.validation, "validation images")
-
-    @property
-    def strata(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """See above."""
-        if "training_stratum" not in self.arrays:
-            return None
-        return self.arrays["training_stratum"], self.arrays["validation_stratum"]
-
-    @property
-    def copy_strata(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The stratum of the training image nearest to each synthetic and validation image."""
-        if self.strata is None:
-            return None
-        near = (self.arrays[f"{name}_train_index"] for name in ("synthetic", "validation"))
-        synthetic, validation = (self.strata[0][index] for index in near)
-        return synthetic, validation
-
-    @property
-    def copies(self) -> tuple[np.ndarray, PatientGroup, PatientGroup]:
-        """The synthetic images, strangers and planted copies, on a scale that strata share."""
-        back, near = self.arrays["synthetic_train"], self.arrays["validation_train"]
-        planted = self.arrays.get("planted", ALL_FOUND)
-        if self.strata is not None and self.copy_strata is not None:
-            mine, theirs = self.copy_strata
-            if "planted" in self.arrays:
-                made = self.strata[0][self.arrays["planted_source"]]
-                planted = levelled(planted, made, near, theirs)
-            back, near = levelled(back, mine, near, theirs), levelled(near, theirs, near, theirs)
-        return back, PatientGroup(near, self.validation, "validation images"), PatientGroup(planted)
-
-    @property
-    def readers(self) -> ReadPairs | None:
-        """The pairs over synthetic images that people have read; None without.
-
-        "read_synthetic" of the arrays says which images, "read_copy" what they were called,
-        "read_stratum" and "read_sizes" how they were drawn.
-        """
-        if "read_synthetic" not in self.arrays:
-            return None
-        near, _, _ = self.copies
-        return ReadPairs(
-            near[self.arrays["read_synthetic"]],
-            self.arrays["read_copy"],
-            self.arrays["read_stratum"],
-            self.arrays["read_sizes"],
-        )
-
-    @property
-    def exposure(self) -> tuple[PatientGroup, PatientGroup, PatientGroup]:
-        """The training patients, strangers and planted exposures, on a scale that strata share."""
-        seen, near = (self.arrays[f"exposure_{n}_synthetic"] for n in ("train", "validation"))
-        planted = self.arrays["exposure_planted"]
-        if self.strata is not None:
-            mine, theirs = self.strata
-            made = mine[self.arrays["planted_source"]]
-            planted = levelled(planted, made, near, theirs)
-            seen, near = levelled(seen, mine, near, theirs), levelled(near, theirs, near, theirs)
-        return (
-            PatientGroup(seen, self.training, "training images"),
-            PatientGroup(near, self.validation, "validation images"),
-            PatientGroup(planted),
-        )
-
-
 def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     """Test one synthetic set by every rule.
 
@@ -195,6 +107,7 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     copies are nearer to the training images than strangers are (p <= `BLUR`), as blurred or bland
     ones are, only those are named whose training image is exposed too: both sides of that
     comparison are real. Copies are counted where some patient is exposed, or that was not tested.
+    An image that is a training image, voxel for voxel, is a copy whatever is comparable.
 
     Args:
         levels: `fdr` is that of the suspects; those that are sure have `SURE` (Holm).
@@ -234,6 +147,10 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
         if exposure is not None:
             kept = exposure.test.suspect[_nearest(arrays)]
         copies = copies.judged_by(kept)
+    copies = copies.with_known(arrays.get(IDENTICAL))
+    if exposure is not None and patients is not None:
+        exposure = exposure.with_known(arrays.get(EXPOSED_IDENTICAL))
+        patients = patients.with_known(known_patients(groups))
     return Tests(
         dar=dar(arrays["train_validation"], made, back, arrays["validation_train"]),
         copies=copies,
@@ -297,7 +214,7 @@ def rates_of(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[st
     Strangers tell how many images that are no copies lie above the threshold. Where these are
     nearer to the training images than strangers, or training and validation patients no one
     population, more of them may: the lower end is 0 then. Where they are farther, fewer: the upper
-    ends take it that none does.
+    ends take it that none does. Those that are a training image are copies at any threshold.
     """
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
@@ -317,8 +234,10 @@ def rates_of(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[st
         )
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
     rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
+    known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
+    estimate, low, high, bound = (max(n, known) for n in (rate.estimate, low, high, bound))
     return {
-        "copy_rate": RateInterval(estimate=rate.estimate, low=low, high=high),
+        "copy_rate": RateInterval(estimate=estimate, low=low, high=high),
         "copy_rate_upper_bound": bound,
         "threshold": ThresholdRates(
             similarity=chosen,
@@ -337,7 +256,7 @@ def exposed_of(
     """Return between how many and how many training patients are exposed.
 
     Each end errs with half of what is missing to the confidence; names (Holm) raise the lower one,
-    with half of that again.
+    with half of that again. Those of whom an image is a synthetic one are exposed, without error.
 
     Args:
         patients: the test of the training patients; None: it is done here.
@@ -351,11 +270,13 @@ def exposed_of(
         unseen = groups.strangers("exposure_validation_synthetic")
         patients = side_of(seen, unseen, levels, seed, groups.strata)
     of = len(patients.test.p)
+    whose = known_patients(groups)
+    known = 0 if whose is None else int(whose.sum())
     population = groups.population
     if population is not None and population.p <= ALIKE:
-        return Exposed(low=0, high=of, of=of)
+        return Exposed(low=known, high=of, of=of)
     level = (1 - levels.confidence) / 4
-    sure = int(holm(patients.test.sure_p, level).sum())
+    sure = max(known, int(holm(patients.test.sure_p, level).sum()))
     if "exposure_planted" not in groups.arrays:
         return Exposed(low=max(sure, patients.least.count), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)

@@ -38,6 +38,7 @@ from memtk.memorization.exchangeability import (
     weighted_p_values,
 )
 from memtk.memorization.exposure import (
+    EXPOSED_IDENTICAL,
     IDENTICAL,
     ExposedInterval,
     PatientTest,
@@ -82,6 +83,7 @@ __all__ = [
     "Execution",
     "ExposedInterval",
     "FEWEST_CANARIES",
+    "EXPOSED_IDENTICAL",
     "IDENTICAL",
     "Interval",
     "Limits",

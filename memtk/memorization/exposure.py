@@ -248,6 +248,9 @@ Drop = Literal["flagged", "alpha"]
 IDENTICAL = "synthetic_identical"
 """Beside the arrays of a judgement: which synthetic images are a training image, bool (M,)."""
 
+EXPOSED_IDENTICAL = "exposure_train_identical"
+"""Likewise: which training images are a synthetic image, bool (N,)."""
+
 
 def withhold(
     arrays: Mapping[str, np.ndarray],

@@ -95,7 +95,10 @@ def _by_rank(tested: np.ndarray, strangers: np.ndarray) -> np.ndarray:
 
 
 def _suspects(arrays: Mapping[str, np.ndarray], found: Evidence) -> dict[str, int]:
-    """Return how many are suspect by either p-value, less those whose names the gate takes away."""
+    """Return how many are suspect by either p-value, less those whose names the gate takes away.
+
+    And those that are a training image, or a synthetic one, voxel for voxel.
+    """
     masks = {
         side: _mask(arrays[f"{side}_p"], found.fdr)
         for side in ("copies", "exposure")
@@ -112,6 +115,8 @@ def _suspects(arrays: Mapping[str, np.ndarray], found: Evidence) -> dict[str, in
         if "exposure" in masks:
             shown = masks["exposure"][arrays["exposure_synthetic_train_index"]]
         masks["copies"] = masks["copies"] & shown
+    same = {"copies": "synthetic_identical", "exposure": "exposure_train_identical"}
+    masks = {side: mask | arrays.get(same[side], False) for side, mask in masks.items()}
     names = {"copies": "n_copies", "exposure": "n_mem"}
     return {names[side]: int(mask.sum()) for side, mask in masks.items()}
 

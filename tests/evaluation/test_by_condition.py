@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from memtk.evaluation import statistics
+from memtk.evaluation import Groups, statistics
 from memtk.evaluation.by_condition import FOLDS, by_condition
-from memtk.evaluation.statistics import Groups
 from memtk.interfaces import Condition, ImageSpec, Levels
 
 VIEW = Condition("view", ("AP", "PA"))

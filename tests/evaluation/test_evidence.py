@@ -27,6 +27,7 @@ class World:
 
     Args:
         verbatim: training patients that are given back, each once.
+        known: whether it is looked which voxels are the same.
         site: standard deviations by which half of the training and synthetic patients lie apart.
         detail: how much of the finer axes the synthetic images keep; less is bland.
         kind: training patients of a rare kind that is very alike; 5 new ones are the first
@@ -35,6 +36,7 @@ class World:
 
     seed: int = 0
     verbatim: int = 0
+    known: bool = False
     site: float = 0.0
     detail: float = 1.0
     kind: int = 0
@@ -52,7 +54,8 @@ class World:
         if self.kind:
             centre, own = rng.normal(size=D), 0.1 * rng.normal(size=(self.kind + 5, D))
             training[: self.kind], synthetic[:5] = centre + own[5:], centre + own[:5]
-        sets = EmbeddedSets(training, validation, synthetic)
+        same = np.arange(M) < self.verbatim if self.known else None
+        sets = EmbeddedSets(training, validation, synthetic, identical=same)
         sources = np.arange(100, 200)
         copies = training[sources] + 0.1 * rng.normal(size=(100, D))
         near = search(copies, training, similarity).queries
@@ -106,6 +109,35 @@ def test_two_sites_never_fail_and_the_sites_are_the_reason(pearson):
         assert said.outcome == "inconclusive" and "one population" in said.reasons[0]
         assert not found.arrays["copies_flagged"].any(), "nobody is named"
         assert (found.evidence.exposed.low, found.evidence.exposed.high) == (0, N)
+
+
+@pytest.mark.parametrize(
+    "unlike", [{"site": 1.5}, {"detail": 0.3}, {}], ids=["two sites", "bland", "alike"]
+)
+@pytest.mark.parametrize("number", [1, 15])
+def test_what_is_identical_is_a_copy_and_exposed_whatever_can_be_compared(pearson, unlike, number):
+    found, _ = World(verbatim=number, known=True, **unlike).verdict(pearson)
+    for name in ("copies_sure", "exposure_sure", "exposure_patient_sure"):
+        assert found.arrays[name][:number].all(), name
+    if unlike:
+        assert found.arrays["copies_sure"].sum() == found.arrays["exposure_sure"].sum() == number
+    evidence = found.evidence
+    assert min(evidence.copies.at_least, evidence.patients.at_least) >= number
+    assert number <= evidence.exposed.low <= evidence.exposed.high
+    assert number / M <= evidence.copy_rate.low <= evidence.copy_rate.estimate
+    assert evidence.copies.suspect == evidence.n_copies >= number
+
+
+def test_the_patient_of_an_identical_image_is_exposed_once(pearson):
+    rng = np.random.default_rng(0)
+    training, validation = rng.normal(size=(40, 8)), rng.normal(size=(20, 8))
+    synthetic = np.r_[training[:4], rng.normal(size=(16, 8))]
+    sets = EmbeddedSets(training, validation, synthetic, identical=np.arange(20) < 4)
+    people = [f"p{i // 4}" for i in range(40)]
+    calibration = calibrate(sets, pearson, Patients(people))
+    said = evaluate(sets, sets, calibration, Levels()).evidence
+    assert (said.copies.sure, said.training_images.sure, said.patients.sure) == (4, 4, 1)
+    assert said.exposed.low == 1
 
 
 def test_new_patients_of_a_rare_kind_are_neither_sure_copies_nor_surely_exposed(pearson):
