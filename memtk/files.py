@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -242,6 +242,23 @@ def hash_files(paths: Sequence[Path], index: Path, watch: Watch = ignore) -> dic
         watch(Event("end", "hashing files", len(paths), len(paths)))
         write_text(index, json.dumps(seen))
     return found
+
+
+def hashed(path: Path) -> dict[str, list[int | str]]:
+    """Return what `hash_files` remembers of a file, or of those right in a folder, for `remember`.
+
+    Empty where one cannot be read.
+    """
+    try:
+        return {str(f.resolve()): [*_stamp(f), _digest(f)] for f in _files(path)}
+    except OSError:
+        return {}
+
+
+def remember(index: Path, entries: Mapping[str, Sequence[int | str]]) -> None:
+    """Add what `hashed` gave to the `index` of `hash_files`."""
+    if entries:
+        write_text(index, json.dumps({**_load(index), **entries}))
 
 
 def _files(path: Path) -> list[Path]:

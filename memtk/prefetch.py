@@ -1,37 +1,53 @@
-"""Reading ahead: threads read what comes next while what is there is worked on."""
+"""Reading ahead: a thread, or processes, read what comes next while what is there is worked on."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from memtk.errors import UserError
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 DEPTH = 2
-"""Results that are read ahead where nothing is set."""
+"""Results that are read ahead where nothing is set, in each process."""
+
+TRIED = 8
+"""Keys that are read in this process first, to see how long one takes."""
+
+PAYS = 10.0
+"""Seconds that processes must save to be started: each takes some to begin."""
+
+MOST = 61
+"""Processes: Windows waits for no more."""
 
 
-def prefetch(
-    read: Callable[[K], T], keys: Sequence[K], depth: int = DEPTH, workers: int = 1
-) -> Generator[T]:
-    """Yield `read(key)` for each key, in order; threads read up to `depth` of them ahead.
+def prefetch(read: Callable[[K], T], keys: Sequence[K], depth: int = DEPTH) -> Generator[T]:
+    """Yield `read(key)` for each key, in order; a thread reads up to `depth` of them ahead.
 
-    One thread reads them one after the other, so that `read` sees the keys in their order too. An
-    error comes out when its key's turn has come. Closing the generator waits for the reads that are
-    under way and drops those that are not: no thread outlives it.
+    It reads them one after the other, so that `read` sees the keys in their order too, and may keep
+    a file open. An error comes out when its key's turn has come. Closing the generator waits for
+    the read that is under way and drops those that are not: no thread outlives it.
 
     Args:
         depth: most results that are ready or being read and not yet yielded; 0: no thread.
-        workers: threads; with more than one, `read` sees the keys about in their order.
     """
     if depth < 1:
         yield from map(read, keys)
         return
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="memtk-prefetch")
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memtk-prefetch")
     coming, rest = deque[Future[T]](), iter(keys)
     try:
         coming.extend(pool.submit(read, key) for key in islice(rest, depth))
@@ -41,3 +57,87 @@ def prefetch(
             yield ready
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def prefetch_in_processes(
+    read: Callable[[K], T], keys: Sequence[K], workers: int, failed: str
+) -> Generator[T]:
+    """Yield `read(key)` for each key, in order, from processes where that pays.
+
+    The first `TRIED` keys are read in this process; if, by the time that they take, `workers`
+    processes save more than `PAYS` seconds, they read the others, else a thread does. They are
+    started anew ("spawn"), ignore an interrupt, which is this process's to hear, and end with it
+    even where it is killed.
+
+    Args:
+        read: can be pickled, as keys and results can; depends on its key alone.
+        workers: processes, `MOST` at the most; 1: none.
+        failed: what is said, as a `UserError`, if one of them is killed.
+    """
+    tried, spent = keys[: TRIED if workers > 1 else 0], 0.0
+    for number, key in enumerate(tried):
+        start = time.perf_counter()
+        found = read(key)
+        spent += time.perf_counter() - start if number else 0.0  # the first one imports, too
+        yield found
+    rest, workers = keys[len(tried) :], min(workers, MOST)
+    each = spent / max(len(tried) - 1, 1)
+    pays = workers > 1 and each * len(rest) * (1 - 1 / workers) > PAYS
+    with closing(_spawned(read, rest, workers, failed) if pays else prefetch(read, rest)) as coming:
+        yield from coming
+
+
+def _spawned(read: Callable[[K], T], keys: Sequence[K], workers: int, failed: str) -> Generator[T]:
+    """Yield `read(key)` for each key, in order, from `workers` processes."""
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(read,)
+    )
+    coming, rest = deque[Future[Any]](), iter(keys)
+    try:
+        with _deaf():
+            coming.extend(pool.submit(_work, key) for key in islice(rest, (DEPTH + 1) * workers))
+        while coming:
+            ready = coming.popleft().result()
+            coming.extend(pool.submit(_work, key) for key in islice(rest, 1))
+            yield ready
+    except BrokenProcessPool as error:
+        raise UserError(failed) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let the processes that a block starts hear of no interrupt; this one hears of it after it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_reads: Callable[[Any], Any]
+"""What this process was started for."""
+
+
+def _begin(read: Callable[[Any], Any]) -> None:
+    global _reads
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # there is a process for each core
+    _reads = read
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)  # on Windows, too, it ends at once
+
+
+def _work(key: Any) -> Any:
+    return _reads(key)

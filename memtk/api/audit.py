@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ def audit(
     batch_size: int = 32,
     out: str | Path | None = None,
     device: str = "auto",
+    workers: int = 1,
     resume: bool = True,
     progress: bool = True,
 ) -> AuditResult:
@@ -104,6 +107,8 @@ def audit(
         batch_size: images embedded at a time.
         out: the run folder.
         device: auto, cpu, cuda, mps.
+        workers: processes that read files, where there are many. More than one take a script whose
+            own work stands below `if __name__ == "__main__":`.
         resume: False throws away what an earlier call left in the run folder.
         progress: shows bars.
 
@@ -143,7 +148,8 @@ def audit(
             "resume": resume,
             "watch": watching_in_python(watch),
         }
-        audited = _embeddings if all(map(_is_flat, given.values())) else _images
+        flat = all(map(_is_flat, given.values()))
+        audited = _embeddings if flat else partial(_images, workers=workers)
         finished = audited(registry, given, patients, asked, settings, how)
     if finished is None:
         raise UserError("memtk.audit runs in one process; under torchrun use memtk audit")
@@ -178,6 +184,7 @@ def _images(
     asked: Mapping[str, Any],
     settings: Sequence[str] | Mapping[str, Any],
     how: Mapping[str, Any],
+    workers: int,
 ) -> FinishedAudit | None:
     for name, whose in patients.items():
         if whose is not None and (name not in given or is_path(given[name])):
@@ -197,7 +204,7 @@ def _images(
         sets=() if isinstance(settings, Mapping) else tuple(settings),
         settings=tables,
     )
-    return run_audit(plan, registry, **how)
+    return run_audit(replace(plan, workers=workers), registry, **how)
 
 
 def _embeddings(

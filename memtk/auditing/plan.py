@@ -76,6 +76,7 @@ class AuditPlan:
         weights: the file that the option names; None where the embedder is trained.
         protocols: all that are installed; each measures the synthetic set.
         screen: what a first audit took away; None without one.
+        workers: processes that read images, where that pays; no number depends on it.
     """
 
     options: AuditOptions
@@ -87,6 +88,7 @@ class AuditPlan:
     weights: Path | None = None
     protocols: tuple[Entry, ...] = ()
     screen: Screen | None = None
+    workers: int = 1
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
@@ -288,7 +290,7 @@ def describe_audit(
     """
     open_devices(device)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = prepare(plan.data, Path(folder), registry, watch)
+        dataset = prepare(plan.data, Path(folder), registry, watch, workers=plan.workers)
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)
     models = model_table()

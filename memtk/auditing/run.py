@@ -85,7 +85,7 @@ def run_audit(
     """
     used = plan.options.model_dump(include=set(LEVELS)) | {"stratify": plan.data.stratify}
     policy = policy.settled(used)
-    devices = open_devices(device)
+    devices = open_devices(device, plan.workers)
     folder = RunFolder(
         out or named_folder("audit", plan.identity()),
         plan.identity(),

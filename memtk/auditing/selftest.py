@@ -50,7 +50,7 @@ def run_selftest(
     Raises:
         UserError: for data, settings or a folder that cannot be used.
     """
-    devices = open_devices(device)
+    devices = open_devices(device, plan.workers)
     folder = RunFolder(
         out or named_folder("selftest", plan.identity()),
         plan.identity(),

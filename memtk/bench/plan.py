@@ -38,6 +38,7 @@ class Plan:
         changes: what they changed in the generator's settings, by cell.
         extractor: the embedder whose features the quality metrics compare; None where none does.
         protocols: all that are installed; each measures every checkpoint.
+        workers: processes that read images, where that pays; no number depends on it.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Plan:
     changes: Mapping[str, tuple[MitigationEffect, ...]] = field(default_factory=dict)
     attacks: tuple[ConfiguredComponent, ...] = ()
     protocols: tuple[Entry, ...] = ()
+    workers: int = 1
 
     def mitigations_of(self, cell: str) -> tuple[ConfiguredComponent, ...]:
         """Return the mitigations of a cell, in order."""

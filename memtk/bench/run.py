@@ -65,7 +65,7 @@ def run_bench(
     Raises:
         UserError: for data, settings or a folder that cannot be used.
     """
-    devices = open_devices(device)
+    devices = open_devices(device, plan.workers)
     folder = RunFolder(
         out or plan.default_folder(),
         plan.identity(),
@@ -159,7 +159,7 @@ def describe_plan(
     if plan.recipe.note:
         watch(Event("note", "suite", text=plan.recipe.note))
     with tempfile.TemporaryDirectory() as folder:
-        dataset = prepare(plan.data, Path(folder), registry, watch)
+        dataset = prepare(plan.data, Path(folder), registry, watch, workers=plan.workers)
         plan = adjust(plan, dataset) if adjust else plan
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +69,7 @@ def audit(
     config: Path | None,
     out: Path | None,
     device: str,
+    workers: int,
     resume: bool,
     dry_run: bool,
     **options: Any,
@@ -132,6 +134,7 @@ def audit(
         plan = make_audit_plan(
             registry, asked, data=data_settings(**named), config=config, sets=settings
         )
+        plan = replace(plan, workers=workers)
         with terminal.progress() as progress:
             if dry_run:
                 shown = describe_audit(
@@ -188,6 +191,7 @@ def selftest(
     config: Path | None,
     out: Path | None,
     device: str,
+    workers: int,
     resume: bool,
     **options: Any,
 ) -> None:
@@ -220,6 +224,7 @@ def selftest(
         plan = make_audit_plan(
             terminal.registry, asked, data=data_settings(**named), config=config, sets=settings
         )
+        plan = replace(plan, workers=workers)
     with terminal.progress() as progress:
         finished = run_selftest(
             plan,

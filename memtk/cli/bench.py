@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from memtk.cli.options import (
     DEVICE,
     SEED,
     SIMILARITY,
+    WORKERS,
     out_option,
     resume_option,
     set_option,
@@ -116,6 +118,7 @@ SETTINGS = together(
 @SETTINGS
 @out_option("Run folder. [default: runs/, by the recipe]")
 @DEVICE
+@WORKERS
 @resume_option(
     "Go on with a run of the same recipe, or throw it away first (so --no-resume, repeated, starts "
     "anew each time)."
@@ -128,6 +131,7 @@ def bench(
     config: Path | None,
     out: Path | None,
     device: str,
+    workers: int,
     resume: bool,
     dry_run: bool,
     **options: Any,
@@ -155,7 +159,7 @@ def bench(
         recipe = read_recipe(
             registry, asked(options), suite=suite, data=data, config=config, sets=settings
         )
-        plan = make_plan(recipe, registry)
+        plan = replace(make_plan(recipe, registry), workers=workers)
     with terminal.progress() as progress:
         if dry_run:
             shown = describe_plan(plan, registry, watch=progress, out=out, device=device)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtk.cli.options import JSON, POLICY, data_settings, image_options, set_option
+from memtk.cli.options import JSON, POLICY, WORKERS, data_settings, image_options, set_option
 from memtk.cli.terminal import open_terminal, write_json
 from memtk.errors import UserError
 
@@ -37,6 +37,7 @@ PLANTS = 100
 @POLICY
 @set_option("A setting of the data, e.g. data.shape=32,48,32.")
 @JSON
+@WORKERS
 @click.pass_context
 def check(
     context: click.Context,
@@ -44,6 +45,7 @@ def check(
     settings: tuple[str, ...],
     json_file: str | None,
     policy_file: Path | None,
+    workers: int,
     **sources: str | None,
 ) -> None:
     """Read and check all images, train nothing and leave nothing behind.
@@ -73,7 +75,7 @@ def check(
         config, policy = _config(sources, settings), read_policy(policy_file)
     population = _Population()
     with terminal.progress() as progress:
-        report = examine(config, terminal.registry, progress, population)
+        report = examine(config, terminal.registry, progress, population, workers)
     alike, expected = population.test(), _outlook(report, policy)
     findings = [*report.findings, *population.findings(alike), *_sizes(expected, report)]
     write_json(_json(report, findings, alike, expected), json_file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +15,13 @@ from memtk.errors import UserError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=lambda: cores(),
+    metavar="N",
+    help="Processes that read images, where there are many. [default: one a core]",
+)
 JSON = click.option(
     "--json",
     "json_file",
@@ -33,6 +42,13 @@ SEED = click.option(
 SIMILARITY = click.option(
     "--similarity", metavar="NAME", help="Likeness of two images. [default: pearson]"
 )
+
+
+def cores() -> int:
+    """Return on how many cores this process may run."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def resume_option(text: str) -> Callable[[Command], Command]:
@@ -90,6 +106,7 @@ AUDIT_RUN = together(
     click.option("--config", type=click.Path(path_type=Path), help="Settings in TOML."),
     out_option("Run folder. [default: runs/, by the settings]"),
     DEVICE,
+    WORKERS,
     resume_option("Go on with a run of the same settings, or throw it away first."),
 )
 """How an audit or a self-test is run."""

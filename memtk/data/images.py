@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,26 @@ from memtk.data.conditions import described, from_description
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
 from memtk.interfaces import Images, ImageSpec
+
+
+@dataclass(frozen=True)
+class PackedImage:
+    """A prepared image with as many bits a voxel as its file has, not a bit of it lost.
+
+    Args:
+        data: (C, *S), uint8 or uint16: which of the `values` each voxel has; float32 without them.
+        values: float32 (K,) in [-1, 1]; None where the voxels are more than 2^16 different numbers,
+            as after resampling.
+        spacing: in millimetres.
+    """
+
+    data: np.ndarray
+    values: np.ndarray | None
+    spacing: tuple[float, ...]
+
+    def voxels(self) -> np.ndarray:
+        """Return the voxels, float32 (C, *S) in [-1, 1]."""
+        return self.data if self.values is None else self.values[self.data]
 
 
 class MemoryImages:
@@ -87,7 +107,7 @@ class StoredImages:
 
     def __init__(self, path: Path, group: str = "") -> None:
         self.path, self.group = Path(path), group
-        self._opened: tuple[h5py.File, h5py.Dataset] | None = None
+        self._opened: tuple[h5py.File, h5py.Dataset, h5py.Dataset | None] | None = None
         self._owner = -1
         with _open(self.path) as file:
             dataset = _find(file, group, self.path)
@@ -118,11 +138,12 @@ class StoredImages:
         found = np.empty((len(unique), self.spec.channels, *self.spec.shape), dtype=np.float32)
         # HDF5 is fast on runs of rows and slow on lists of them.
         edges = [0, *(np.flatnonzero(np.diff(unique) != 1) + 1).tolist(), len(unique)]
-        dataset = self._dataset()
+        dataset, values = self._datasets()
         try:
             for start, stop in zip(edges[:-1], edges[1:], strict=True):
                 if start < stop:
-                    found[start:stop] = dataset[unique[start] : unique[stop - 1] + 1]
+                    where = slice(unique[start], unique[stop - 1] + 1)
+                    found[start:stop] = _unpacked(dataset, values, where)
         except OSError as error:
             raise _damaged(self.path) from error
         return torch.from_numpy(found[inverse])
@@ -138,11 +159,13 @@ class StoredImages:
             part.conditions = self.conditions[torch.as_tensor(rows)]
         return part
 
-    def _dataset(self) -> h5py.Dataset:
+    def _datasets(self) -> tuple[h5py.Dataset, h5py.Dataset | None]:
         if self._opened is None or self._owner != os.getpid():  # a handle does not survive a fork
             file = _open(self.path)
-            self._opened, self._owner = (file, _find(file, self.group, self.path)), os.getpid()
-        return self._opened[1]
+            dataset = _find(file, self.group, self.path)
+            values = dataset.parent.get("values") if dataset.dtype.kind == "u" else None
+            self._opened, self._owner = (file, dataset, values), os.getpid()
+        return self._opened[1:]
 
 
 class FlatImages:
@@ -182,7 +205,7 @@ def voxel_hash(voxels: np.ndarray) -> bytes:
     """Return 16 bytes that two images (C, *S) share if they have one shape and equal voxels."""
     exact = np.ascontiguousarray(voxels, dtype=np.float32) + np.float32(0)  # -0 equals 0
     digest = hashlib.blake2b(repr(exact.shape).encode(), digest_size=16)
-    digest.update(exact.tobytes())
+    digest.update(exact.data)
     return digest.digest()
 
 
@@ -235,24 +258,76 @@ def open_images(path: Path) -> StoredImages:
     return StoredImages(path)
 
 
-def create_images(group: h5py.Group, count: int, spec: ImageSpec) -> h5py.Dataset:
+def create_images(
+    group: h5py.Group, count: int, spec: ImageSpec, dtype: Any = np.float32
+) -> h5py.Dataset:
     """Make the dataset `images` (count, C, *S); set its attribute `complete` when it is filled.
 
     One chunk an image, with a checksum, so that damage is noticed when it is read. Where the images
     have conditions, `conditions` (count, K) beside it is for the caller to fill.
 
+    Args:
+        dtype: float32; or uint8 or uint16, for `write_packed`.
+
     Raises:
         UserError: if the disk has no room for them.
     """
     shape = (spec.channels, *spec.shape)
-    require_space(Path(group.file.filename), 4 * count * math.prod(shape))
+    require_space(Path(group.file.filename), np.dtype(dtype).itemsize * count * math.prod(shape))
     filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": True} if count else {}
-    dataset = group.create_dataset("images", (count, *shape), dtype="f4", **filled)
+    dataset = group.create_dataset("images", (count, *shape), dtype=dtype, **filled)
     dataset.attrs["spacing"] = np.asarray(spec.spacing, dtype=np.float64)
     if spec.conditions:
         dataset.attrs["conditions"] = json.dumps(described(spec.conditions))
         group.create_dataset("conditions", (count, len(spec.conditions)), dtype="f4")
     return dataset
+
+
+def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Dataset:
+    """Write an image into a dataset that `create_images` made, and return the dataset.
+
+    One that has too few bits for it is made anew, with more, and what was written is moved there.
+    The values that numbers stand for are the rows of `values` beside it, of which HDF5 stores no
+    more than was written.
+    """
+    group, wider = dataset.parent, np.promote_types(dataset.dtype, image.data.dtype)
+    if wider != dataset.dtype:
+        dataset = _widened(dataset, wider, row)
+    if dataset.dtype.kind == "f" or image.values is None:
+        dataset[row] = image.voxels()
+        return dataset
+    if "values" not in group:
+        shape = (len(dataset), 2**16)
+        group.create_dataset("values", shape, "f4", chunks=(1, 2**8), fletcher32=True)
+    dataset[row] = image.data
+    group["values"][row, : len(image.values)] = image.values
+    return dataset
+
+
+def _widened(dataset: h5py.Dataset, dtype: np.dtype, rows: int) -> h5py.Dataset:
+    """Return a dataset of more bits in the place of another, with its first `rows` rows."""
+    group, values = dataset.parent, dataset.parent.get("values")
+    group.move("images", "narrow")
+    require_space(Path(group.file.filename), dtype.itemsize * dataset.size)
+    kept = {"chunks": dataset.chunks, "fletcher32": True}
+    made = group.create_dataset("images", dataset.shape, dtype, **kept)
+    for row in range(rows):
+        where = slice(row, row + 1)
+        made[where] = _unpacked(dataset, values if dtype.kind == "f" else None, where)
+    made.attrs.update(dataset.attrs)
+    del group["narrow"]
+    if dtype.kind == "f" and values is not None:
+        del group["values"]
+    return made
+
+
+def _unpacked(dataset: h5py.Dataset, values: h5py.Dataset | None, where: slice) -> np.ndarray:
+    """Return rows of a dataset as float32 (B, C, *S), whatever it holds."""
+    found: np.ndarray = dataset[where]
+    if values is None:
+        return found
+    tables = values[where, : int(found.max(initial=0)) + 1]
+    return np.stack([table[codes] for table, codes in zip(tables, found, strict=True)])
 
 
 def _open(path: Path) -> h5py.File:

@@ -18,13 +18,13 @@ from memtk.data.checks.findings import refuse
 from memtk.data.checks.patients import check_splits
 from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
-from memtk.data.images import StoredImages, create_images
+from memtk.data.images import PackedImage, StoredImages, create_images, write_packed
 from memtk.data.patients import GROUPS, SPLITS
-from memtk.data.sources import Sample, Source, open_source
+from memtk.data.sources import CONTENTS, Sample, Source, open_source
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.files import replacing, require_space
-from memtk.interfaces import Condition, ImageSpec, Volume
+from memtk.files import explain, remember, replacing, require_space
+from memtk.interfaces import Condition, ImageSpec
 from memtk.registry import Registry
 
 FORMAT = 1
@@ -92,18 +92,27 @@ class Dataset:
         return dict(self._recipe)
 
 
-def prepare(config: DataConfig, folder: Path, registry: Registry, watch: Watch = ignore) -> Dataset:
+def prepare(
+    config: DataConfig,
+    folder: Path,
+    registry: Registry,
+    watch: Watch = ignore,
+    *,
+    workers: int = 1,
+) -> Dataset:
     """Prepare the images that `config` asks for, or open what an earlier call prepared.
 
-    One image is in memory at a time. The file `folder/<key>.h5` is written whole or not at all;
-    its name follows from the contents of the image files, the patients, the splits and the
-    recipe, so a change of any makes a new file. A damaged file is made anew.
+    Each file is read once, hashed, checked and prepared; a few images are in memory at a time. The
+    file `folder/<key>.h5` is written whole or not at all; its name follows from the contents of the
+    image files, the patients, the splits and the recipe, so a change of any makes a new file. A
+    damaged file is made anew. It keeps images in as many bits as their files have.
 
     Args:
         config: the source of the images, and what is done to them.
         folder: for prepared images; made if needed.
         registry: brings the readers.
         watch: told of the progress, and of what the user should know.
+        workers: processes that read, where that pays; see `memtk.prefetch`. The file is the same.
 
     Raises:
         UserError: for images or settings that make an audit meaningless: see `memtk.data.checks`
@@ -114,19 +123,25 @@ def prepare(config: DataConfig, folder: Path, registry: Registry, watch: Watch =
         watch(Event("note", STAGE, text=text))
     check_splits(source.samples)
     recipe = source.recipe()
-    path = folder / f"{_key(source, recipe, folder, watch)}.h5"
-    if path.exists():
+    if any(folder.glob("*.h5")):
+        path = folder / f"{_key(source, recipe, folder, watch)}.h5"
         try:
-            dataset = Dataset(path, config)
+            dataset = Dataset(path, config) if path.exists() else None
         except (UserError, OSError, KeyError, ValueError):
             watch(Event("note", STAGE, text=f"{path} is damaged: the images are read again"))
-        else:
+            dataset = None
+        if dataset is not None:
             watch(Event("skip", STAGE))
             return dataset
-    for stale in folder.glob(f".{path.name}.*.tmp"):  # of a run that was killed
+    made = folder / "images"  # until the contents of all files are known
+    for stale in folder.glob(".*.tmp"):  # of a run that was killed
         stale.unlink(missing_ok=True)
-    with replacing(path) as temporary:
-        _build(temporary, source, config, recipe, watch)
+    with replacing(made) as temporary:
+        hashes = _build(temporary, source, config, recipe, watch, workers)
+    remember(folder / CONTENTS, hashes)
+    path = folder / f"{_key(source, recipe, folder, watch)}.h5"
+    with explain(path):
+        made.replace(path)
     return Dataset(path, config)
 
 
@@ -141,22 +156,32 @@ def _key(source: Source, recipe: dict[str, object], folder: Path, watch: Watch) 
 
 
 def _build(
-    path: Path, source: Source, config: DataConfig, recipe: dict[str, object], watch: Watch
-) -> None:
-    """Write every image, or raise one error about all that is wrong with them."""
-    samples, examination = source.samples, Examination(config, source.unnamed)
+    path: Path,
+    source: Source,
+    config: DataConfig,
+    recipe: dict[str, object],
+    watch: Watch,
+    workers: int,
+) -> dict[str, list[int | str]]:
+    """Write every image, or raise one error about all that is wrong with them.
+
+    Returns:
+        What `remember` takes of their files.
+    """
+    samples, examination = source.samples, Examination(config, source.unnamed, hashing=True)
     watch(Event("start", STAGE, 0, len(samples)))
     with h5py.File(path, "w") as file:
         datasets: dict[str, h5py.Dataset] = {}
         filled: Counter[str] = Counter()
-        for number, (sample, made) in enumerate(examination.read(source)):
+        for number, (sample, made) in enumerate(examination.read(source, workers)):
             if made is not None and examination.one_size:
                 if not datasets:
                     strata = config.stratify is not None
                     conditions = from_description(recipe.get("conditions", []))  # type: ignore[arg-type]
                     datasets = _create(file, samples, made, conditions, strata=strata)
-                datasets[sample.split][filled[sample.split]] = made.voxels
-                filled[sample.split] += 1
+                split, row = sample.split, filled[sample.split]
+                datasets[split] = write_packed(datasets[split], row, made)
+                filled[split] += 1
             if (number + 1) % max(1, len(samples) // 200) == 0:
                 watch(Event("step", STAGE, number + 1, len(samples)))
         findings = examination.findings()
@@ -169,12 +194,13 @@ def _build(
     for finding in findings:
         if finding.outcome == "note":
             watch(Event("note", STAGE, text=finding.text()))
+    return examination.hashes
 
 
 def _create(
     file: h5py.File,
     samples: Sequence[Sample],
-    first: Volume,
+    first: PackedImage,
     conditions: tuple[Condition, ...],
     *,
     strata: bool,
@@ -185,8 +211,8 @@ def _create(
         conditions: what is told of each image, and stored too.
         strata: whether the stratum of each is stored too.
     """
-    spec = ImageSpec(first.voxels.shape[1:], first.voxels.shape[0], conditions=conditions)
-    require_space(Path(file.filename), 4 * len(samples) * first.voxels.size)
+    spec = ImageSpec(first.data.shape[1:], first.data.shape[0], conditions=conditions)
+    require_space(Path(file.filename), len(samples) * first.data.nbytes)
     datasets = {}
     there = {sample.split for sample in samples}
     for split in (group for group in GROUPS if group in SPLITS or group in there):
@@ -194,7 +220,7 @@ def _create(
         group = file.create_group(split)
         untold = split == "synthetic" and not any(sample.conditions for sample in own)
         made = replace(spec, conditions=()) if untold else spec
-        datasets[split] = create_images(group, len(own), made)
+        datasets[split] = create_images(group, len(own), made, first.data.dtype)
         if made.conditions:
             codes = [sample.conditions for sample in own]
             group["conditions"][:] = np.reshape(codes, (len(own), len(made.conditions)))

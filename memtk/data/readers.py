@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from memtk.errors import PluginError, UserError, one_line
 from memtk.imaging.geometry import MOST_VOXELS
@@ -157,6 +158,19 @@ class Readers:
                     f"{voxels.dtype} and shape {voxels.shape}"
                 )
             return _without_flat_axis(volume, record)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the readers themselves out, which may hold open files: others are made."""
+        places = {id(reader): place for place, (_, reader) in enumerate(self._readers)}
+        return self.__dict__ | {
+            "_readers": [entry for entry, _ in self._readers],
+            "_by_path": {path: places[id(pair[1])] for path, pair in self._by_path.items()},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._readers = [(entry, entry.load()()) for entry in state["_readers"]]
+        self._by_path = {path: self._readers[at] for path, at in state["_by_path"].items()}
 
     def _matches(self, path: Path) -> list[tuple[Entry, Reader]]:
         """Return the readers with the longest suffix that the name ends in."""

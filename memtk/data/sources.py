@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from memtk.data.arrays import held_in
 from memtk.data.conditions import codes_of, conditions_of, described, say_what_they_are
-from memtk.data.config import PHANTOMS, DataConfig
+from memtk.data.config import ARRAY, PHANTOMS, DataConfig
+from memtk.data.images import PackedImage
 from memtk.data.manifest import Row
 from memtk.data.patients import SPLITS, said
 from memtk.data.readers import Readers
@@ -24,6 +26,9 @@ from memtk.imaging.intensity import PercentileScaling
 from memtk.imaging.phantoms import LESIONS, VERSION, lesions, phantom
 from memtk.interfaces import Condition, Record, Volume
 from memtk.registry import Registry
+
+CONTENTS = "contents.json"
+"""What is remembered of the files' hashes, in the folder of prepared images."""
 
 GRAY = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue in a gray image (luminance, ITU-R BT.709)."""
@@ -61,11 +66,13 @@ class Source(Protocol):
         samples: all images by group; those of a group in the order of the file that `prepare`
             writes.
         notes: sentences that the user should read.
+        apart: whether each image can be read by another process, which asks for a file of its own.
         unnamed: groups of which nothing says whose the images are ("real" for all splits).
     """
 
     samples: tuple[Sample, ...]
     notes: tuple[str, ...]
+    apart: bool
     unnamed: tuple[str, ...]
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
@@ -76,8 +83,8 @@ class Source(Protocol):
         """Read one image as it is stored."""
         ...
 
-    def transform(self, volume: Volume, name: str) -> Volume:
-        """Make the float32 image (C, *S) in [-1, 1] out of it."""
+    def transform(self, volume: Volume, name: str) -> PackedImage:
+        """Make the image (C, *S) in [-1, 1] out of it."""
         ...
 
     def recipe(self) -> dict[str, object]:
@@ -110,6 +117,8 @@ class FileSource:
         )
         self.notes = (*listing.notes, *notes, *left)
         self.unnamed = listing.unnamed
+        paths = {str(row.record.path) for row in rows}
+        self.apart = len(paths) == len(rows) and not any(p.startswith(ARRAY) for p in paths)
         self._scaling = PercentileScaling(*config.percentiles)
         self._geometry = Geometry(
             config.orientation, config.spacing, config.shape, config.anti_aliasing
@@ -120,7 +129,7 @@ class FileSource:
         records = [_record(sample) for sample in self.samples]
         held = {path: held_in(self._config, str(path)) for path in {r.path for r in records}}
         paths = [path for path in dict.fromkeys(r.path for r in records) if held[path] is None]
-        hashes = hash_files(paths, folder / "contents.json", watch)
+        hashes = hash_files(paths, folder / CONTENTS, watch)
         return [
             images.contents[int(r.item)]
             if (images := held[r.path])
@@ -135,13 +144,24 @@ class FileSource:
             return held.volume(int(record.item))
         return self._readers.read(record)
 
-    def transform(self, volume: Volume, name: str) -> Volume:
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the list of images out: who loads one in another process is told which."""
+        return self.__dict__ | {"samples": ()}
+
+    def transform(self, volume: Volume, name: str) -> PackedImage:
         """Make it gray if asked, scale it, then turn, resample, crop or pad it if asked."""
         voxels = volume.voxels
-        if self._config.color == "gray" and is_color(volume):
+        if self._config.color == "gray" and is_color(voxels):
             voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
-        scaled = self._scaling(voxels, name)
-        return self._geometry(replace(volume, voxels=scaled), name)
+        scaled, codes = self._scaling.coded(voxels, name)
+        if codes is None or self._geometry.resamples:
+            scaled = scaled if codes is None else scaled[codes]
+            made = self._geometry(replace(volume, voxels=scaled), name)
+            return PackedImage(_contiguous(made.voxels, np.float32), None, made.spacing)
+        # Turned, cropped and padded are the numbers of the values, which ascend: what is padded
+        # with is the least of both.
+        made = self._geometry(replace(volume, voxels=codes), name)
+        return PackedImage(_contiguous(made.voxels, codes.dtype), scaled, made.spacing)
 
     def recipe(self) -> dict[str, object]:
         """Return what is done to the voxels, in order."""
@@ -210,6 +230,7 @@ class PhantomSource:
                     samples.append(replace(sample, conditions=told))
         self.samples = tuple(samples)
         self.notes: tuple[str, ...] = ()
+        self.apart = True
         self.unnamed: tuple[str, ...] = ()
 
     def _told(self, number: int) -> tuple[float, ...]:
@@ -231,9 +252,9 @@ class PhantomSource:
         )
         return Volume(voxels, (1.0,) * self._dims)
 
-    def transform(self, volume: Volume, name: str) -> Volume:
+    def transform(self, volume: Volume, name: str) -> PackedImage:
         """Return the image as it is."""
-        return volume
+        return PackedImage(_contiguous(volume.voxels, np.float32), None, volume.spacing)
 
     def recipe(self) -> dict[str, object]:
         """Return how the phantoms are made."""
@@ -256,9 +277,13 @@ def open_source(config: DataConfig, registry: Registry) -> Source:
     return PhantomSource(config) if config.is_phantom else FileSource(config, registry)
 
 
-def is_color(volume: Volume) -> bool:
+def is_color(voxels: np.ndarray) -> bool:
     """Tell whether an image is a colour picture: (3, H, W)."""
-    return volume.voxels.ndim == 3 and volume.voxels.shape[0] == 3
+    return voxels.ndim == 3 and voxels.shape[0] == 3
+
+
+def _contiguous(voxels: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    return np.ascontiguousarray(voxels, dtype)
 
 
 def _sample(row: Row, root: Path, config: DataConfig) -> Sample:

@@ -283,7 +283,7 @@ def prepared(
         UserError: if the images are not those that the run began with, or a split is empty.
     """
     if devices.is_main:
-        made = prepare(data, folder / "data", registry, watch)
+        made = prepare(data, folder / "data", registry, watch, workers=devices.workers)
         if any(path != made.path for path in (folder / "data").glob("*.h5")):
             made.path.unlink()
             raise UserError(

@@ -135,6 +135,11 @@ class Geometry:
         """Whether anything is done at all."""
         return self.orientation != "keep" or self.spacing is not None or self.shape is not None
 
+    @property
+    def resamples(self) -> bool:
+        """Whether voxels are computed anew: else they move, or are left as they are."""
+        return self.spacing is not None
+
     def __call__(self, volume: Volume, name: str = "the image") -> Volume:
         """Return the changed volume; its voxels are float32 if anything was done.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,20 @@ class PercentileScaling:
         Raises:
             UserError: if the two percentiles are equal, as in an image that is nearly blank.
         """
+        scaled, codes = self.coded(voxels, name)
+        return scaled if codes is None else scaled[codes]
+
+    def coded(
+        self, voxels: np.ndarray, name: str = "the image"
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return scaled values, float32 (K,), ascending, and which one each voxel has (C, *S).
+
+        Whole numbers of a short range are scaled so, as those of 8 and 16 bits; else what is
+        returned are the scaled voxels themselves, (C, *S), and None.
+
+        Raises:
+            UserError: as in a call.
+        """
         values, codes = _palette(voxels)
         if codes is None:
             bottom, top = np.percentile(values, [self.low, self.high])
@@ -41,8 +56,7 @@ class PercentileScaling:
                 f"{bottom:g}"
             )
         scaled = 2 * ((values - bottom) / (top - bottom)) - 1
-        scaled = np.clip(scaled, -1, 1).astype(np.float32)
-        return scaled if codes is None else scaled[codes]
+        return np.clip(scaled, -1, 1).astype(np.float32), codes
 
     def recipe(self) -> dict[str, object]:
         """Return what is done, for the result."""
@@ -97,14 +111,27 @@ def check_voxels(voxels: np.ndarray, name: str) -> None:
 def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return float64 values and, for each voxel, which of them it has; None: the voxels themselves.
 
-    Whole numbers of a short range, as of 8-bit pictures: then scaling costs a look into a table.
+    Whole numbers of a short range, as of 8-bit pictures, and floats that such were scaled to: then
+    scaling costs a look into a table, and an image is kept in 8 or 16 bits a voxel.
     """
+    most = min(voxels.size, 2**16)
     if voxels.dtype.kind in "iu":
         lowest, highest = int(voxels.min()), int(voxels.max())
-        if highest - lowest < min(voxels.size, 2**16):
-            codes = voxels if lowest == 0 else voxels.astype(np.int64) - lowest
+        if highest - lowest < most:
+            kind = _kind(highest - lowest + 1)
+            codes = voxels.astype(kind, copy=False)  # what wraps around here wraps back
+            codes = codes - np.array(lowest % 256**kind.itemsize, kind) if lowest else codes
             return np.arange(lowest, highest + 1, dtype=np.float64), codes
+    elif voxels.dtype.kind == "f":
+        some = voxels.reshape(-1)[:: max(1, voxels.size // 4096)]
+        if len(np.unique(some)) < 0.9 * len(some) and len(values := np.unique(voxels)) < most:
+            codes = np.searchsorted(values, voxels).astype(_kind(len(values)))
+            return values.astype(np.float64), codes
     return voxels.astype(np.float64), None
+
+
+def _kind(count: int) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if count <= 2**8 else np.uint16)
 
 
 def _percentiles(values: np.ndarray, counts: np.ndarray, *asked: float) -> list[float]:

@@ -56,6 +56,8 @@ class Devices:
     """
 
     accelerator: Accelerator
+    workers: int = 1
+    """Processes of this one's own that may read files."""
 
     @property
     def device(self) -> torch.device:
@@ -181,11 +183,12 @@ def shard(rows: range, rank: int, world: int) -> range:
     return rows[len(rows) * rank // world : len(rows) * (rank + 1) // world]
 
 
-def open_devices(name: str = "auto") -> Devices:
+def open_devices(name: str = "auto", workers: int = 1) -> Devices:
     """Find the device and join the processes (of `accelerate launch` or `torchrun`).
 
     Args:
         name: "cpu", "cuda", "mps", or "auto": cuda where there is one, else cpu.
+        workers: processes that the first one may start to read files; see `memtk.prefetch`.
 
     Raises:
         UserError: if there is no such device, or this process already works on another one.
@@ -205,7 +208,7 @@ def open_devices(name: str = "auto") -> Devices:
         # Threads of the process group that outlive the interpreter abort the process at its end.
         atexit.unregister(_leave)
         atexit.register(_leave)
-    return Devices(accelerator)
+    return Devices(accelerator, workers)
 
 
 def one_process(name: str = "auto") -> OneProcess:

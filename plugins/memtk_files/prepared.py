@@ -74,7 +74,7 @@ class Preparation:
         volume = self._readers.read(record)
         check_voxels(volume.voxels, name)
         voxels = volume.voxels
-        if is_color(volume):
+        if is_color(voxels):
             if self._config.color == "refuse" and self._spec.channels != 3:
                 raise UserError(
                     f"{name} is in colour: make it gray with --set {self._name}.color=gray"

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from memtk.data.checks.findings import Finding, Group, Report
-from memtk.data.checks.orientation import HeaderChecks, OrientationCheck
+from memtk.data.checks.orientation import HeaderChecks, OrientationCheck, thinned
 from memtk.data.checks.patients import split_findings, stratum_findings
-from memtk.data.checks.voxels import BrightnessCheck, VoxelChecks
+from memtk.data.checks.voxels import BrightnessCheck, VoxelChecks, figures_of
 from memtk.data.config import DataConfig
+from memtk.data.images import PackedImage, voxel_hash
 from memtk.data.labels import looks_like_labels
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
+from memtk.files import hashed
 from memtk.imaging.intensity import count_nonfinite, is_constant
-from memtk.interfaces import Volume
-from memtk.prefetch import prefetch
+from memtk.prefetch import prefetch_in_processes
 from memtk.registry import Registry
 
 STAGE = "reading images"
 LISTED = "images are found"
+KILLED = (
+    "a process that read images was ended from outside, as where memory is short: read them with "
+    "fewer, --workers 1"
+)
+"""What is said then."""
 
 
 class Gatherer(Protocol):
@@ -47,16 +55,18 @@ def examine(
     registry: Registry,
     watch: Watch = ignore,
     gatherer: Gatherer | None = None,
+    workers: int = 1,
 ) -> Report:
     """Check all images that `config` asks for, to the last; write nothing.
 
-    One image is in memory at a time. What `prepare` would refuse is refused here, all at once.
+    A few images are in memory at a time. What `prepare` would refuse is refused here, all at once.
 
     Args:
         config: the sources of the images, and what would be done to them.
         registry: brings the readers.
         watch: told of the progress.
         gatherer: given every image that is of use, so that nobody reads them twice.
+        workers: processes that read, where that pays; see `memtk.prefetch`.
     """
     try:
         source = open_source(config, registry)
@@ -66,9 +76,9 @@ def examine(
     if gatherer is not None:
         gatherer.begin(source.samples)
     watch(Event("start", STAGE, 0, total))
-    for number, (sample, made) in enumerate(examination.read(source)):
+    for number, (sample, made) in enumerate(examination.read(source, workers)):
         if gatherer is not None and made is not None:
-            gatherer.add(sample, made.voxels)
+            gatherer.add(sample, made.voxels())
         if (number + 1) % max(1, total // 200) == 0:
             watch(Event("step", STAGE, number + 1, total))
     watch(Event("end", STAGE, total, total))
@@ -89,10 +99,17 @@ class Examination:
     Args:
         config: what is asked of the images.
         unnamed: groups of which nothing says whose the images are: see `Source.unnamed`.
+        hashing: whether files are hashed, too.
+
+    Attributes:
+        hashes: what `memtk.files.remember` takes, of the files that were read.
     """
 
-    def __init__(self, config: DataConfig, unnamed: Sequence[str] = ()) -> None:
-        self._config = config
+    def __init__(
+        self, config: DataConfig, unnamed: Sequence[str] = (), *, hashing: bool = False
+    ) -> None:
+        self._config, self._hashing = config, hashing
+        self.hashes: dict[str, list[int | str]] = {}
         self._voxels, self._headers = VoxelChecks(tuple(unnamed)), HeaderChecks(config)
         self._brightness, self._orientation = BrightnessCheck(), OrientationCheck()
         self._shapes: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
@@ -103,36 +120,41 @@ class Examination:
         """Whether all images so far have one shape."""
         return len(self._voxels.sizes) == 1
 
-    def read(self, source: Source) -> Iterator[tuple[Sample, Volume | None]]:
+    def read(self, source: Source, workers: int = 1) -> Iterator[tuple[Sample, PackedImage | None]]:
         """Yield every image (C, *S), in order; None for one that is of no use, which is noted.
 
-        One thread reads and transforms those that come next: readers share open files.
+        Those that come next are read and transformed by processes, where each image lies in a file
+        of its own and it pays, or by one thread: readers share open files.
+
+        Args:
+            workers: most processes.
         """
-
-        def look(sample: Sample) -> _Look:
-            return _look(source, sample, self._config)
-
+        firsts = {s.record.path: s for s in reversed(source.samples) if s.record is not None}
+        hashed = set(map(id, firsts.values())) if self._hashing else set()
+        tasks = [_Task(sample, id(sample) in hashed) for sample in source.samples]
+        look = partial(_look, source, self._config)
         with warnings.catch_warnings():  # a reader's own block restores what others have set
-            coming = prefetch(look, source.samples)
+            coming = prefetch_in_processes(look, tasks, workers if source.apart else 1, KILLED)
             with closing(coming):
                 for sample, seen in zip(source.samples, coming, strict=True):
                     yield sample, self._add(sample, seen)
 
-    def _add(self, sample: Sample, seen: _Look) -> Volume | None:
+    def _add(self, sample: Sample, seen: _Look) -> PackedImage | None:
         self._count += 1
+        self.hashes.update(seen.hashes)
         if seen.labels:
             self._voxels.labels.append(sample.name)
         if seen.trouble is not None:
             getattr(self._voxels, seen.trouble[0]).append(seen.trouble[1])
-        if seen.stored is None or seen.made is None:
+        if seen.made is None or seen.facts is None:
             return None
-        made = seen.made
-        self._headers.add(sample, seen.stored, made)
-        self._voxels.add_image(sample, made.voxels)
-        self._shapes[sample.split][made.voxels.shape[1:]] += 1
-        self._brightness.add(sample, made.voxels)
-        self._orientation.add(sample, made.voxels)
-        return made
+        shape = seen.made.data.shape
+        self._headers.add(sample, seen.facts.affine, seen.made.spacing)
+        self._voxels.add_image(sample, shape, seen.facts.digest)
+        self._shapes[sample.split][shape[1:]] += 1
+        self._brightness.add(sample, seen.facts.figures)
+        self._orientation.add(sample, seen.facts.thin)
+        return seen.made
 
     def spacing(self) -> tuple[float, ...]:
         """Return the voxel size of the real images in millimetres; () if it differs."""
@@ -168,28 +190,65 @@ class Examination:
         }
 
 
+class _Task(NamedTuple):
+    """One image that is to be read.
+
+    Args:
+        hash: whether its file is hashed, too: the first image of each file asks for it.
+    """
+
+    sample: Sample
+    hash: bool
+
+
+class _Facts(NamedTuple):
+    """What the checks want to know of an image: its affine as stored, the rest as prepared.
+
+    Args:
+        digest: see `voxel_hash`.
+        figures: see `figures_of`.
+        thin: see `thinned`.
+    """
+
+    affine: np.ndarray | None
+    digest: bytes
+    figures: tuple[float, ...]
+    thin: np.ndarray
+
+
 class _Look(NamedTuple):
-    """An image as it is stored and as it was made of that; or what is wrong with it.
+    """An image as it was made of what is stored, and facts of it; or what is wrong with it.
 
     Args:
         trouble: the list of `VoxelChecks` that it belongs into, and the text.
         labels: whether it looks like a label map.
+        hashes: see `memtk.files.hashed`.
     """
 
-    stored: Volume | None = None
-    made: Volume | None = None
+    made: PackedImage | None = None
+    facts: _Facts | None = None
     trouble: tuple[str, str] | None = None
     labels: bool = False
+    hashes: Mapping[str, list[int | str]] = MappingProxyType({})
 
 
-def _look(source: Source, sample: Sample, config: DataConfig) -> _Look:
-    """Read and transform one image; float32 (C, *S)."""
+def _look(source: Source, config: DataConfig, task: _Task) -> _Look:
+    """Read, hash and transform one image: what a process is asked to do."""
+    sample, record = task.sample, task.sample.record
+    # Before it is read, so that the disk is asked once: what follows comes from the cache.
+    hashes = hashed(record.path) if task.hash and record is not None else {}
+    return _seen(source, sample, config)._replace(hashes=hashes)
+
+
+def _seen(source: Source, sample: Sample, config: DataConfig) -> _Look:
+    """Read and transform one image."""
     try:
         stored = source.load(sample)
     except UserError as error:
         return _Look(trouble=("unreadable", str(error)))
     if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
         return _Look(trouble=("refused", f"{sample.name} has the shape {stored.voxels.shape}"))
+    stored = replace(stored, voxels=np.ascontiguousarray(stored.voxels))  # whole, while it is small
     bad = count_nonfinite(stored.voxels)
     if bad:
         return _Look(trouble=("nonfinite", f"{sample.name} ({bad} of {stored.voxels.size})"))
@@ -200,9 +259,10 @@ def _look(source: Source, sample: Sample, config: DataConfig) -> _Look:
         made = source.transform(stored, sample.name)
     except UserError as error:
         return _Look(trouble=("refused", str(error)), labels=labels)
-    if is_color(made):
+    voxels = made.voxels()
+    if is_color(voxels):
         return _Look(trouble=("color", sample.name), labels=labels)
-    if is_constant(made.voxels):
+    if is_constant(voxels):
         return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
-    voxels = np.ascontiguousarray(made.voxels, dtype=np.float32)
-    return _Look(stored, replace(made, voxels=voxels), labels=labels)
+    facts = _Facts(stored.affine, voxel_hash(voxels), figures_of(voxels), thinned(voxels))
+    return _Look(made, facts, labels=labels)

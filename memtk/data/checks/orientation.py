@@ -13,7 +13,6 @@ import numpy as np
 from memtk.data.checks.findings import Finding
 from memtk.data.config import DataConfig
 from memtk.data.sources import Sample
-from memtk.interfaces import Volume
 
 SPACING = "voxels have one size"
 ORIENTATION = "volumes lie in one orientation"
@@ -38,15 +37,14 @@ class HeaderChecks:
     _unsaid: set[bool] = field(default_factory=lambda: {False, True})
     _first: dict[tuple[bool, str], str] = field(default_factory=dict)
 
-    def add(self, sample: Sample, stored: Volume, made: Volume) -> None:
-        """Note one image, as it is stored and as it was made."""
+    def add(self, sample: Sample, affine: np.ndarray | None, spacing: tuple[float, ...]) -> None:
+        """Note one image: its affine as it is stored, and its voxel size as it was made."""
         synthetic = sample.split == "synthetic"
-        self._spacings[synthetic].append(made.spacing)
-        if not _says_none(stored, made):
+        self._spacings[synthetic].append(spacing)
+        if not _says_none(affine, spacing):
             self._unsaid.discard(synthetic)
-        if stored.voxels.ndim == 4:
-            known = stored.affine is not None
-            code = "".join(nibabel.aff2axcodes(stored.affine)) if known else ""
+        if len(spacing) == 3:
+            code = "".join(nibabel.aff2axcodes(affine)) if affine is not None else ""
             self._codes[synthetic][code] += 1
             self._first.setdefault((synthetic, code), sample.name)
 
@@ -156,10 +154,10 @@ def _alike(real: list[tuple[float, ...]], synthetic: list[tuple[float, ...]]) ->
     return bool((least * TOLERANCE >= low).all() and (most <= high * TOLERANCE).all())
 
 
-def _says_none(stored: Volume, made: Volume) -> bool:
+def _says_none(affine: np.ndarray | None, spacing: tuple[float, ...]) -> bool:
     """Tell whether nobody seems to have set the voxel size: 1 mm, and no more in the affine."""
-    plain = stored.affine is None or np.array_equal(stored.affine, np.eye(4))
-    return plain and set(made.spacing) == {1.0}
+    plain = affine is None or np.array_equal(affine, np.eye(4))
+    return plain and set(spacing) == {1.0}
 
 
 def _range(sizes: list[tuple[float, ...]]) -> str:
@@ -196,9 +194,8 @@ class OrientationCheck:
         self._sums: dict[bool, np.ndarray] = {}
         self._counts = {False: 0, True: 0}
 
-    def add(self, sample: Sample, voxels: np.ndarray) -> None:
-        """Add one prepared image (C, *S). Images of another shape than the first are left out."""
-        thin = _thinned(voxels.mean(axis=0))
+    def add(self, sample: Sample, thin: np.ndarray) -> None:
+        """Add one image, `thinned`. Images of another shape than the first are left out."""
         if any(thin.shape != known.shape for known in self._sums.values()):
             return
         synthetic = sample.split == "synthetic"
@@ -236,8 +233,9 @@ class OrientationCheck:
         ]
 
 
-def _thinned(image: np.ndarray) -> np.ndarray:
-    """Return every k-th voxel along each axis, centred."""
+def thinned(voxels: np.ndarray) -> np.ndarray:
+    """Return every k-th voxel along each axis, centred, of the channels' mean of (C, *S)."""
+    image = voxels.mean(axis=0)
     steps = [(size, -(-size // SIDE)) for size in image.shape]
     return image[tuple(slice((size - 1) % step // 2, None, step) for size, step in steps)]
 

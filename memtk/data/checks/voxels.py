@@ -10,7 +10,6 @@ import numpy as np
 
 from memtk.data.checks.findings import Finding
 from memtk.data.checks.patients import real
-from memtk.data.images import voxel_hash
 from memtk.data.labels import FEW
 from memtk.data.manifest import few
 from memtk.data.patients import GROUPS, SPLITS, said
@@ -44,10 +43,10 @@ class VoxelChecks:
     sizes: dict[tuple[int, ...], list[Sample]] = field(default_factory=lambda: defaultdict(list))
     _hashes: dict[bytes, list[Sample]] = field(default_factory=lambda: defaultdict(list))
 
-    def add_image(self, sample: Sample, voxels: np.ndarray) -> None:
-        """Note the size and the voxels (C, *S), float32, of an image that can be used."""
-        self.sizes[voxels.shape].append(sample)
-        self._hashes[voxel_hash(voxels)].append(sample)
+    def add_image(self, sample: Sample, shape: tuple[int, ...], digest: bytes) -> None:
+        """Note the shape (C, *S) and the `voxel_hash` of an image that can be used."""
+        self.sizes[shape].append(sample)
+        self._hashes[digest].append(sample)
 
     def findings(self, total: int) -> list[Finding]:
         """Return one finding a check, most basic first; `total` images were read."""
@@ -266,16 +265,21 @@ SYNTHETIC = "synthetic images are as bright as real ones"
 VALIDATION = "validation images are as bright as training images"
 
 
+def figures_of(voxels: np.ndarray) -> tuple[float, ...]:
+    """Return the `FIGURES` of one prepared image (C, *S) in [-1, 1]."""
+    extreme = float(np.mean(np.abs(voxels) >= 1))
+    return float(voxels.mean()), float(voxels.std()), extreme
+
+
 @dataclass
 class BrightnessCheck:
     """Gathers the figures of every image."""
 
     _figures: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, sample: Sample, voxels: np.ndarray) -> None:
-        """Note the figures of one prepared image (C, *S) in [-1, 1]."""
-        extreme = float(np.mean(np.abs(voxels) >= 1))
-        self._figures[sample.split].append((float(voxels.mean()), float(voxels.std()), extreme))
+    def add(self, sample: Sample, figures: tuple[float, ...]) -> None:
+        """Note the `figures_of` one image."""
+        self._figures[sample.split].append(figures)
 
     def findings(self) -> list[Finding]:
         """Compare validation with training images, and synthetic with all real ones.

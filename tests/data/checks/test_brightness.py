@@ -1,6 +1,12 @@
 import numpy as np
 
-from memtk.data.checks.voxels import SYNTHETIC, VALIDATION, BrightnessCheck, standardised
+from memtk.data.checks.voxels import (
+    SYNTHETIC,
+    VALIDATION,
+    BrightnessCheck,
+    figures_of,
+    standardised,
+)
 from memtk.data.sources import Sample
 
 
@@ -10,7 +16,7 @@ def gather(rng, **groups):
     for split, (count, level) in groups.items():
         for i in range(count):
             voxels = rng.normal(level + rng.normal(0, 0.1), 0.3, (1, 16, 16))
-            found.add(Sample(str(i), str(i), split), np.clip(voxels, -1, 1))
+            found.add(Sample(str(i), str(i), split), figures_of(np.clip(voxels, -1, 1)))
     return {f.check: f for f in found.findings()}
 
 
@@ -69,9 +75,10 @@ def test_real_pictures_of_two_splits_are_alike_and_clipped_ones_are_not(real_dat
                 continue
             picture = imageio.imread(folder / row["path"])[None].astype(float)
             split = "training" if row["split"] == "train" else "validation"
-            found.add(Sample("", "", split), scale(picture))
+            found.add(Sample("", "", split), figures_of(scale(picture)))
             if split == "validation":
-                found.add(Sample("", "", "synthetic"), scale(np.clip(1.5 * picture, 0, 255)))
+                clipped = scale(np.clip(1.5 * picture, 0, 255))
+                found.add(Sample("", "", "synthetic"), figures_of(clipped))
     alike, clipped = found.findings()
     assert alike.outcome == "accepted" and clipped.outcome == "note"
     assert "share of voxels at -1 or 1" in clipped.found

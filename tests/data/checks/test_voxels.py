@@ -1,6 +1,7 @@
 import numpy as np
 
 from memtk.data.checks.voxels import ACROSS, COPIED, SIZE, WITHIN, VoxelChecks, suggested_shape
+from memtk.data.images import voxel_hash
 from memtk.data.sources import Sample
 
 
@@ -9,7 +10,7 @@ def filled(*images):
     found = VoxelChecks()
     for i, (split, shape, letter) in enumerate(images):
         voxels = np.full(shape, ord(letter), dtype=np.float32)
-        found.add_image(Sample(f"{i}.png", str(i), split), voxels)
+        found.add_image(Sample(f"{i}.png", str(i), split), voxels.shape, voxel_hash(voxels))
     return found
 
 
