@@ -105,10 +105,15 @@ class AuditResult:
     def copy_rate(self) -> float | None:
         """The share of the synthetic images that are copies, in excess of what chance gives.
 
-        It is corrected by the share of the planted copies that are noticed; None if it cannot be
-        estimated.
+        It is corrected by the share of the planted copies that are noticed, or `by_readers`; None
+        if it cannot be estimated.
         """
         return self._found.copy_rate.estimate if self._found.copy_rate else None
+
+    @property
+    def by_readers(self) -> bool:
+        """Whether the copy rate takes its sensitivity from readers, who saw pairs of the images."""
+        return self._found.by_readers
 
     @property
     def copy_rate_interval(self) -> tuple[float, float] | None:

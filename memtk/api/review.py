@@ -23,6 +23,7 @@ from memtk.reviewing import (
     open_set,
     plan_reading,
     read_labels,
+    review_of,
     save,
     write_review,
 )
@@ -89,7 +90,7 @@ class PairReading:
         return review_summary(self.result(), papers(self.reviewed.record))
 
     def __repr__(self) -> str:
-        return "\n".join(sentences(self.result()))
+        return "\n".join(sentences(review_of(self.reviewed, self.draw)))
 
 
 def review(

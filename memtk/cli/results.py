@@ -293,9 +293,8 @@ def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
     if rate := evidence.copy_rate:
         confidence = evidence.confidence or 0.95
-        by = "; sensitivity by readers" if evidence.by_readers else ""
         ends = interval(rate.low, rate.high, confidence)
-        yield "copy rate", f"{share(rate.estimate)}, {ends}{by}"
+        yield "copy rate", f"{share(rate.estimate)}, {ends}{evidence.readers_note('; {}')}"
     if named := evidence.copies:
         yield "copies", f"{named.sure} sure, {named.suspect} suspect of {named.of}"
     if exposed := evidence.exposed:

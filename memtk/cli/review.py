@@ -14,6 +14,7 @@ import click
 from memtk.cli.options import JSON
 from memtk.cli.terminal import Terminal, open_terminal, write_json
 from memtk.errors import UserError
+from memtk.files import write_text
 
 if TYPE_CHECKING:
     from memtk.reviewing import Draw, ReadingPage, ReviewedSet
@@ -238,12 +239,24 @@ def _serve(terminal: Terminal, page: ReadingPage, port: int, browser: bool) -> N
             soft_wrap=True,
         )
         if browser and _has_screen():
-            webbrowser.open(address)
+            write_text(leading, leading_page(address), private=True)
+            webbrowser.open(leading.absolute().as_uri())
 
+    leading = page.reviewed.folder / f"open-{server.port}.html"
     try:
         server.run(ready)
     except KeyboardInterrupt:
         terminal.found.print()
+    finally:
+        leading.unlink(missing_ok=True)
+
+
+def leading_page(address: str) -> str:
+    """Return a page that leads to an address: what a browser is started with, all users can see."""
+    return (
+        '<!doctype html><meta charset="utf-8"><title>Novel or copy?</title>'
+        f'<meta http-equiv="refresh" content="0; url={address}"><a href="{address}">Go on</a>\n'
+    )
 
 
 def _closed(terminal: Terminal, run: str, page: ReadingPage) -> None:

@@ -120,9 +120,8 @@ def copy_rate(row: Row) -> Shown:
     if rate is None:
         return Shown(None, "–", ("not computed",))
     low, high = share(rate.low).removesuffix(" %"), share(rate.high)
-    readers = any(run.result.last.evidence.by_readers for run in row.runs)
-    notes = (f"{low} to {high}", *(("sensitivity by readers",) if readers else ()))
-    return Shown(rate.estimate, share(rate.estimate), notes)
+    by = sorted({run.result.last.evidence.readers_note("{}") for run in row.runs} - {""})
+    return Shown(rate.estimate, share(rate.estimate), (f"{low} to {high}", *by))
 
 
 def exposed(row: Row) -> Shown:

@@ -114,6 +114,7 @@ _FIXED = (
     *("table", "benchmark", "images", "dims", "N", "M", "V", "embedder", "similarity"),
     *("generator", "package", "version", "mitigations", "remarks", "preset", "truth"),
     *("rank_best", "rank_worst", "copy_rate", "copy_rate_low", "copy_rate_high"),
+    "copy_rate_note",
     *("exposed_low", "exposed_high", "training_patients", "seeds", "verdict"),
 )
 
@@ -147,6 +148,7 @@ def _numbers(board: Board, row: Row, rank: Rank | None) -> dict[str, object]:
         *(row.presets, row.truth),
         *((rank.best, rank.worst) if rank else ("", "")),
         *((rate.estimate, rate.low, rate.high) if rate else ("", "", "")),
+        "; ".join(copy_rate(row).notes[1:]) if rate else "",
         *((people.low, people.high) if people else ("", "")),
         *(result.used_training.patients, row.seeds, row.verdict.kind),
     ]

@@ -97,7 +97,7 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
     if rate is not None:
         said = interval(rate.low, rate.high, confidence)
         at_most = "" if bound is None else f"; one-sided: at most {share(bound)}"
-        by = "; sensitivity by readers" if found.by_readers else ""
+        by = found.readers_note("; {}")
         rows.append(Row("copy rate", share(rate.estimate), "0 %", f"{said}{at_most}{by}"))
     if found.exposed is None:
         rows.append(Row("training patients exposed", "not tested"))

@@ -287,7 +287,8 @@ def _less(result: Result, bench: Mapping[str, Any], again: Callable[..., str]) -
         for c in result.checkpoints
         if c.step < result.last.step and c.evidence.copy_rate
     ]
-    if last and earlier and min(earlier)[0] < last.low and "early-stop" not in used:
+    alike = not result.last.evidence.by_readers  # else earlier ones were corrected in another way
+    if last and earlier and alike and min(earlier)[0] < last.low and "early-stop" not in used:
         rate, step = min(earlier)
         steps.append(
             NextStep(

@@ -127,8 +127,7 @@ class Comparison:
 def _bounds(rate: RateInterval | None, test: Evidence) -> str:
     if rate is None or not test.confidence:
         return ""
-    by = "; sensitivity by readers" if test.by_readers else ""
-    return f"{interval(rate.low, rate.high, test.confidence)}{by}"
+    return interval(rate.low, rate.high, test.confidence) + test.readers_note("; {}")
 
 
 def compare_cells(results: Sequence[Result]) -> Comparison:

@@ -69,8 +69,7 @@ def copy_rate(found: Evidence) -> str:
     ends = f"{share(rate.low).removesuffix(' %')} to {share(rate.high)}"
     if found.confidence is not None:
         ends = interval(rate.low, rate.high, found.confidence)
-    readers = "; sensitivity by readers" if found.by_readers else ""
-    return f"{share(rate.estimate)}, {ends}; chance gives 0{readers}"
+    return f"{share(rate.estimate)}, {ends}; chance gives 0{found.readers_note('; {}')}"
 
 
 def exposed_range(found: Evidence) -> str:
@@ -193,6 +192,7 @@ def _within(found: Evidence, images: str) -> str:
     """Say of a pass what is not excluded."""
     bound, exposed = found.copy_rate_upper_bound, found.exposed
     copies = "" if bound is None else f"at most {share(bound)} of {images} are copies"
+    copies += found.readers_note(" ({})") if copies else ""
     people = (
         ""
         if exposed is None

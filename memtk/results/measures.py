@@ -96,7 +96,7 @@ def _measures(
             of=synthetic,
             null=0.0,
             interval=(rate.low, rate.high),
-            note="Corrected by the sensitivity that readers measured." if found.by_readers else "",
+            note=found.readers_note("{}, who read pairs of these very images."),
         )
     if (exposed := found.exposed) is not None:
         own["exposed"] = MeasureRecord(

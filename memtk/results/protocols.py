@@ -245,6 +245,10 @@ class Evidence(StoredRecord):
         """Whether the copy rate is corrected by a sensitivity that readers measured."""
         return self.threshold is not None and self.threshold.copies_read is not None
 
+    def readers_note(self, form: str) -> str:
+        """Return what stands beside a copy rate by readers, in a form such as "; {}"; else ""."""
+        return form.format("sensitivity by readers") if self.by_readers else ""
+
 
 class QualityInterval(StoredRecord):
     """A measure of quality with a confidence interval over the synthetic images.

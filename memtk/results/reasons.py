@@ -41,8 +41,8 @@ def failures(case: Case) -> list[Reason]:
             Reason(
                 f"{about(rate.estimate)} are copies of training images.",
                 f"The copy rate is at least {apart(rate.low, limit)} (estimate "
-                f"{share(rate.estimate)}, {interval(rate.low, rate.high, case.confidence)}); "
-                f"tolerable is {_at_most(limit)}.",
+                f"{share(rate.estimate)}, {interval(rate.low, rate.high, case.confidence)}"
+                f"{case.found.readers_note('; {}')}); tolerable is {_at_most(limit)}.",
                 steps={"release": None, "retrain": None},
             )
         )
@@ -180,9 +180,10 @@ def _alone(case: Case) -> list[Reason]:
         reasons.append(
             Reason(
                 f"{about(rate.estimate)} look like copies, but no patient is shown to be exposed.",
-                f"The copy rate is at least {share(rate.low)}: synthetic images are nearer to "
-                "the training images than strangers are, which blur also causes. No patient "
-                "is shown to be exposed in return, so this alone fails nothing.",
+                f"The copy rate is at least {share(rate.low)}{case.found.readers_note(' ({})')}: "
+                "synthetic images are nearer to the training images than strangers are, which "
+                "blur also causes. No patient is shown to be exposed in return, so this alone "
+                "fails nothing.",
                 steps={"release": None} if case.found.n_copies else {},
             )
         )
@@ -304,7 +305,8 @@ def _loose(case: Case) -> list[Reason]:
     plain = f"Up to {share(bound)} of them may be copies."
     said = (
         f"The copy rate may be as high as {apart(bound, limit)} ({share(case.confidence)} "
-        f"confidence, estimate {share(estimate)}); tolerable is {_at_most(limit)}."
+        f"confidence, estimate {share(estimate)}{case.found.readers_note('; {}')}); tolerable is "
+        f"{_at_most(limit)}."
     )
     if limit == 0:
         way = "That there is no copy at all cannot be shown with any number of images."

@@ -263,6 +263,7 @@ def _row(
         "alpha": evidence.alpha,
         "fdr": evidence.fdr,
         "confidence": evidence.confidence,
+        "copy_rate_note": evidence.readers_note("{}"),
         "training_seconds": training_seconds(result),
     }
     records = {each.name: each.record for each in measures_of(result, checkpoint)}

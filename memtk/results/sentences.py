@@ -63,15 +63,15 @@ def _copies(audit: Audit) -> list[str]:
         rate = found.copy_rate
         sentences.append(
             f"The estimated share of copies is {share(rate.estimate)}, "
-            f"{interval(rate.low, rate.high, _sure(audit))}, where a generator that has memorized "
-            "nothing has none."
+            f"{interval(rate.low, rate.high, _sure(audit))}{found.readers_note(' ({})')}, "
+            "where a generator that has memorized nothing has none."
         )
     bound, measured = found.copy_rate_upper_bound, audit.selftest is not None
     if bound is not None:
         kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
         sentences.append(
             f"With {share(_sure(audit))} confidence at most {share(bound)} of the synthetic images "
-            f"are copies {kinds}."
+            f"are copies {kinds}{found.readers_note(' ({})')}."
         )
     return sentences
 

@@ -196,7 +196,7 @@ def make_draw(reviewed: ReviewedSet, options: DrawOptions) -> Draw:
     names = _names(reviewed.key, salt, len(pairs))
     order = rng.permutation(len(pairs)).tolist()
     return Draw(
-        name=hashlib.sha256(" ".join(names).encode()).hexdigest()[:16],
+        name=hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16],  # no order shows
         set=reviewed.name,
         evidence=digest,
         options=options,

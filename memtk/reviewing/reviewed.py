@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -62,12 +62,12 @@ class ReviewedSet:
         key: of the run.
     """
 
-    home: Path
+    home: Path = field(repr=False)
     label: str
-    record: Audit | Result
-    arrays: Mapping[str, np.ndarray]
-    images: Mapping[str, StoredImages]
-    key: bytes
+    record: Audit | Result = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
+    images: Mapping[str, StoredImages] = field(repr=False)
+    key: bytes = field(repr=False)
 
     @property
     def name(self) -> str:

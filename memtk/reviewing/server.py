@@ -67,20 +67,18 @@ class ReadingPage:
         order = self.draw.order(self.labels.reader)
         return order if self.only is None else [name for name in order if name in self.only]
 
-    @property
-    def channels(self) -> int:
-        """Colours that are shown: 3 where the images have three channels, else 1."""
-        return 3 if self.reviewed.spec.channels == 3 else 1
-
     @cached_property
-    def window(self) -> tuple[int, int]:
-        """The values that are black and white at first, the same for all pairs."""
+    def windows(self) -> list[tuple[int, int]]:
+        """The values that are black and white at first: of each channel, then of all together.
+
+        They are the same for all pairs.
+        """
         some = [pair for pair in self.draw.pairs if pair.name in self.names][:SAMPLE]
         if not some:
-            return 0, 65535
-        found = window_of(np.stack([side for pair in some for side in self.reviewed.read(pair)]))
-        low, high = _sixteen_bits(np.array([found.low, found.high])).tolist()
-        return low, high
+            return [(0, 65535)] * (self.reviewed.spec.channels + 1)
+        images = np.stack([side for pair in some for side in self.reviewed.read(pair)])
+        found = [window_of(part) for part in (*images.swapaxes(0, 1), images)]
+        return [tuple(_sixteen_bits(np.array([w.low, w.high])).tolist()) for w in found]
 
     def voxels(self, name: str) -> bytes:
         """Return both images of a pair, uint16, little-endian: the training image, the other one.
@@ -93,8 +91,7 @@ class ReadingPage:
         pair = next(pair for pair in self.draw.pairs if pair.name == name)
         if name not in self.names:
             raise KeyError(name)
-        both = np.stack([side[: self.channels] for side in self.reviewed.read(pair)])
-        return _sixteen_bits(both).astype("<u2").tobytes()
+        return _sixteen_bits(np.stack(self.reviewed.read(pair))).astype("<u2").tobytes()
 
     def html(self, *, offline: bool, nonce: str = "") -> str:
         """Return the page.
@@ -118,8 +115,8 @@ class ReadingPage:
             "names": self.names,
             "shape": list(spec.shape),
             "spacing": list(spec.spacing) or [1.0] * len(spec.shape),
-            "channels": self.channels,
-            "window": list(self.window),
+            "channels": spec.channels,
+            "windows": self.windows,
             "labels": {
                 name: said.model_dump()
                 for name, said in self.labels.labels.items()
@@ -147,7 +144,8 @@ class ReadingPage:
         Raises:
             UserError: if it would be too large for a browser, or cannot be written.
         """
-        one = 2 * 2 * self.channels * int(np.prod(self.reviewed.spec.shape))
+        spec = self.reviewed.spec
+        one = 2 * 2 * spec.channels * int(np.prod(spec.shape))
         if one * len(self.names) > LARGEST_PAGE:
             raise UserError(
                 f"{len(self.names)} pairs are {one * len(self.names) / 1e9:.1f} GB of voxels, more "
@@ -262,6 +260,8 @@ class ReadingServer:
 class _Handler(RequestHandler):
     """Lets nobody in who does not know the token, or comes from another page."""
 
+    is_page = False
+
     def initialize(self, page: ReadingPage, server: ReadingServer, ended: asyncio.Event) -> None:
         self._page, self._server, self._ended = page, server, ended
 
@@ -281,7 +281,11 @@ class _Handler(RequestHandler):
         reading = self.request.method in ("GET", "HEAD")
         if origin not in ours and not (reading and origin is None):
             raise HTTPError(403)
-        if self.request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        sent = self.request.headers.get
+        led_here = (
+            self.is_page and sent("Sec-Fetch-Dest") == "document"
+        )  # by a link, and sees nothing
+        if not led_here and sent("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             raise HTTPError(403)
         kind = self.request.headers.get("Content-Type", "")
         if not reading and kind.partition(";")[0].strip() != "application/json":
@@ -302,6 +306,8 @@ class _NothingHandler(_Handler):
 
 
 class _PageHandler(_Handler):
+    is_page = True
+
     def get(self, token: str) -> None:
         nonce = secrets.token_urlsafe(16)
         self.set_header(

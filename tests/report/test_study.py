@@ -18,7 +18,7 @@ from memtk.report.study import (
 )
 from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import paper_table, study_summary
-from memtk.results import Suite, read_run, write_result
+from memtk.results import Suite, read_result, read_run, write_result
 from memtk.results.reference import select
 from memtk.results.seeds import settings_of
 from memtk.results.study import (
@@ -95,6 +95,22 @@ def test_the_page_shows_no_file_name_and_no_patient_and_is_the_same_each_time(ma
     assert not [s for s in SECRETS if s in page]
     assert not [s for s in SECRETS if s in (made / "study.csv").read_text()]
     assert build_study_report(made).read_text() == page
+
+
+def test_a_copy_rate_by_readers_is_named_as_that(made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / "study")
+    path = cell_folder(folder, "augment-on_seed-0") / "cells/monai/result.json"
+    result = read_result(path)
+    found = result.last.evidence
+    threshold = found.threshold.model_copy(update={"copies_read": 9})
+    last = result.last.model_copy(
+        update={"evidence": found.model_copy(update={"threshold": threshold})}
+    )
+    write_result(path, result.model_copy(update={"checkpoints": [*result.checkpoints[:-1], last]}))
+    page = build_study_report(folder).read_text()
+    assert page.count("; sensitivity by readers") == 1  # of one setting
+    assert "by readers" in text_of(study_summary(read_study(folder)))
+    assert (folder / "study.csv").read_text().count("sensitivity by readers") == 1
 
 
 def test_settings_are_compared_with_the_first(made):

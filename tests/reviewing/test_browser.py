@@ -280,3 +280,12 @@ def test_nothing_on_the_page_or_in_a_request_tells_what_a_pair_is(browser, runs,
     saved = json.loads(read_labels(page.reviewed.folder, page.draw, "anna").model_dump_json())
     assert saved.keys() == {"schema_version", "memtk_version", "draw", "reader", "labels"}
     assert PATIENT not in json.dumps(saved) and set(saved["labels"]) <= set(pairs)
+
+
+def test_a_file_leads_the_browser_to_the_page(browser, runs, serve, tmp_path):
+    from memtk.cli.review import leading_page
+
+    address, file = serve(page_of(runs / "flat")), tmp_path / "open.html"
+    file.write_text(leading_page(address))
+    browser("Page.navigate", url=file.as_uri())
+    browser.expect(f"location.href === '{address}' && {SHOWN}", True)

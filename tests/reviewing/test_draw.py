@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +90,22 @@ def test_the_draw_is_kept_and_each_reader_has_an_order_of_their_own(flat):
     assert kinds != sorted(kinds)  # even the file tells nothing by its order
     if os.name == "posix":
         assert (flat.folder / "pairs.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_neither_names_nor_orders_that_readers_see_tell_controls_from_others(flat):
+    draw = open_draw(flat, {"pairs": 12, "controls": 6})
+    names = sorted(pair.name for pair in draw.pairs)
+    # of no order that a reader could try: with few pairs all orders can be tried
+    assert draw.name == hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
+    other = make_draw(replace(flat, key=b"of another run".ljust(32)), draw.options)
+    assert not {pair.name for pair in other.pairs} & set(names) and other.name != draw.name
+    kind = {pair.name: pair.kind for pair in draw.pairs}
+    for wanted in ("drawn", "planted", "stranger"):
+        share = list(kind.values()).count(wanted) / len(names)
+        by_name = [kind[name] == wanted for name in names]
+        assert {True, False} == set(by_name[: len(names) // 2])  # mixed, whatever is sorted
+        places = np.array([[kind[n] == wanted for n in draw.order(str(r))] for r in range(400)])
+        assert np.abs(places.mean(axis=0) - share).max() < 5 * np.sqrt(share * (1 - share) / 400)
 
 
 def test_another_draw_replaces_one_without_labels_and_none_with(flat):

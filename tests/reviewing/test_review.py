@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from click.testing import CliRunner
@@ -154,21 +158,28 @@ def test_a_file_goes_out_and_labels_come_back(runs, tmp_path):
 def test_the_address_is_told_and_at_the_end_a_reader_learns_nothing_but_how_many_are_read(
     runs, monkeypatch
 ):
-    opened = []
+    opened, leads = [], []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setenv("DISPLAY", ":0")
 
     def read(server, ready):
         ready(server.address)
+        for page in map(
+            Path, map(url2pathname, (urlsplit(each).path for each in opened[len(leads) :]))
+        ):
+            assert os.name != "posix" or page.stat().st_mode & 0o777 == 0o600
+            leads.extend(re.findall(r'url=([^"]+)', page.read_text()))
         memtk.review(runs / "flat").label("ann", {server.page.names[0]: "copy"})
 
     monkeypatch.setattr("memtk.reviewing.server.ReadingServer.run", read)
     output = run("review", runs / "flat", "--reader", "ann", "--pairs", 5)
-    assert f"25 pairs for ann, at\n{opened[0]}" in output
+    assert f"25 pairs for ann, at\n{leads[0]}" in output
     end = f"1 of 25 read; `memtk review {runs / 'flat'} --show` says what it means\n"
     assert output.endswith(f"the same command goes on.\n{end}")  # no rule, kappa or control
     assert [each.name for each in read_review(runs / "flat/cells/monai").readers] == ["ann"]
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{43}/", opened[0])
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{43}/", leads[0])
+    assert opened[0].startswith("file:") and leads[0] not in opened[0]  # all users see what is run
+    assert not list((runs / "flat").rglob("open*.html"))
     run("review", runs / "flat", "--reader", "ann", "--no-open")
     assert len(opened) == 1
 
@@ -235,3 +246,7 @@ def test_labels_in_python_are_checked(runs):
     with pytest.raises(memtk.UserError, match="no pair 'x'"):
         reading.images("x")
     assert repr(reading).startswith("Of 5 pairs, drawn at random over training images, 0 have")
+    assert not (reading.reviewed.folder / "review.json").exists()  # to look at it changes nothing
+    for shown in (repr(reading), repr(reading.reviewed)):
+        assert "Doe_John" not in shown and reading.reviewed.key.hex() not in shown
+        assert repr(reading.reviewed.key) not in shown and PATIENT not in shown

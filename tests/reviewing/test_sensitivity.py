@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
 
 import numpy as np
@@ -13,15 +15,18 @@ from rich.console import Console
 import memtk
 from memtk.cli import cli
 from memtk.evaluation.recompute import evidence_again, recompute
-from memtk.leaderboard import collect, write_site
+from memtk.leaderboard import collect, make_boards, markdown, spreadsheet, write_site
 from memtk.memorization import PatientGroup, ReadPairs, copy_rate
 from memtk.noise import derive
 from memtk.report import build_audit_report, build_report
 from memtk.report.terminal import audit_summary, summary
 from memtk.results import read_arrays, read_audit, read_result
+from memtk.results.answer import answer_audit
 from memtk.results.reasons import grounds
+from memtk.results.sentences import explain
 from memtk.results.validate import validate
 from memtk.reviewing import readers_arrays
+from memtk.testing import fakes
 
 
 def read_all(run, **asked):
@@ -109,6 +114,33 @@ def test_it_is_named_in_every_place_where_a_copy_rate_stands(runs):
     CliRunner().invoke(cli, ["results", "add", str(runs / "flat"), str(handed_in)])
     site = write_site(collect(handed_in), runs.parent / "site").read_text()
     assert "sensitivity by readers" in site
+    boards = make_boards(collect(handed_in).runs)
+    assert "sensitivity by readers" in markdown(boards)
+    [row] = csv.DictReader(io.StringIO(spreadsheet(boards)))
+    assert row["copy_rate"] and row["copy_rate_note"] == "sensitivity by readers"
+
+
+RATE = re.compile(r"copy rate (is|may be)|share of copies is|confidence at most .* are copies")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},  # it passes
+        {"estimate": 0.4, "low": 0.2, "bound": 0.6, "exposed": (5, 9), "copies": 4},
+        {"estimate": 0.4, "low": 0.2, "bound": 0.6, "exposed": (0, 9), "copies": 4},
+        {"estimate": 0.03, "low": 0.0, "bound": 0.2},
+    ],
+)
+def test_it_is_named_in_every_sentence_that_says_a_copy_rate(said):
+    read = fakes.audit().evidence.threshold.model_copy(update={"copies_read": 23})
+    audit = fakes.audit(**said, threshold=read)
+    answer = answer_audit(audit)
+    first = re.split(r"(?<=\.) (?=[A-Z])", f"{explain(audit)} {answer.first}")
+    texts = [text for text in (*first, *audit.verdict.reasons, *answer.why) if RATE.search(text)]
+    assert len(texts) >= 3
+    for text in texts:
+        assert "sensitivity by readers" in text or "its sensitivity from readers" in text, text
 
 
 def test_a_result_by_readers_still_follows_from_its_arrays(runs):
@@ -154,7 +186,6 @@ def test_what_cannot_correct_a_copy_rate_is_refused(runs, asked, says):
 def test_a_pass_names_the_readers_in_place_of_its_tipping_point():
     from memtk.results import Policy
     from memtk.results.case import Case
-    from memtk.testing import fakes
 
     audit = fakes.audit()
     case = Case(Policy(), audit.evidence, audit.selftest, audit.counts, 0, None)

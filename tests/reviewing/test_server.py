@@ -100,6 +100,9 @@ def test_whoever_comes_from_elsewhere_is_refused_and_changes_nothing(server, pag
         (403, "labels", {"Origin": "http://evil.example"}),
         (403, "labels", {"Sec_Fetch_Site": "cross-site"}),
         (403, "labels", {"Sec_Fetch_Site": "same-site"}),
+        (403, "labels", {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Dest": "document"}),
+        (403, "", {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Dest": "iframe"}),
+        (403, "", {"Sec_Fetch_Site": "cross-site"}),
         (403, "labels", {"method": "POST", "body": said(name), "Origin": "http://evil.example"}),
         (403, "labels", {"method": "POST", "body": said(name), "Origin": "null"}),
         (403, "labels", {"method": "POST", "body": said(name), "Origin": None}),
@@ -127,6 +130,11 @@ def test_answers_are_kept_by_nobody_and_framed_by_no_page(server):
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy
     assert "Server" not in headers
+
+
+def test_a_link_of_another_page_leads_to_the_reading_and_not_out_of_it(server):
+    status, headers, _ = ask(server, Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="document")
+    assert status == 200 and headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 def test_a_request_that_is_too_large_is_cut_off(server, page):

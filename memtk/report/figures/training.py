@@ -129,7 +129,8 @@ def _memorization(axes: Axes, steps: list[int], result: Result) -> None:
     rates = [c.evidence.copy_rate for c in result.checkpoints]
     curves = [(c.name, c.color, c.shares) for c in curves_of(result, "training")[:1]]
     curves += [(c.name, OTHER, c.shares) for c in curves_of(result, "synthetic")[:1]]
-    curves.append(("copy rate, estimated", LAST, [r.estimate if r else None for r in rates]))
+    by = result.last.evidence.readers_note("\nlast: {}")
+    curves.append((f"copy rate, estimated{by}", LAST, [r.estimate if r else None for r in rates]))
     for name, color, shares in curves:
         points = [(s, 100 * v) for s, v in zip(steps, shares, strict=True) if v is not None]
         if points:

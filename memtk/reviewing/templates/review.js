@@ -111,7 +111,8 @@
       flip: meta.shape.map(() => false), angle: planes.map(() => 0),
     });
   }
-  const grey = { low: meta.window[0], high: meta.window[1] };
+  const greys = meta.windows.map(([low, high]) => ({ low, high }));  // of each channel, of all
+  let grey = greys.at(state.channel);
   resetView();
 
   const figures = planes.map(([title, normal], k) => {
@@ -324,6 +325,7 @@
   }
   function pick(channel) {
     state.channel = channel;
+    grey = greys.at(channel);
     all("[data-channel]").forEach(b => b.setAttribute("aria-pressed", +b.dataset.channel === channel));
     draw();
   }
@@ -338,7 +340,7 @@
   document.body.classList.toggle("plain", channels < 2);
   function resetAll() {
     resetView();
-    [grey.low, grey.high] = meta.window;
+    meta.windows.forEach(([low, high], c) => Object.assign(greys[c], { low, high }));
     draw();
   }
 
