@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.bench.conditioning import sample_conditions
+from memtk.bench.conditioning import images_written_for, prompts_table, sample_conditions
 from memtk.bench.experiment import (
     CellStage,
     Experiment,
@@ -184,6 +184,7 @@ class CheckpointEvaluator:
         self._cell, self._training = made.name, made.training
         self._generator, self._folder = made.generator, made.folder
         self._validation = self._context.dataset.split("validation")
+        self._whole = not made.experiment.taking_part(Stage.SAMPLE)
         held_out = self._context.dataset.split("held_out")
         # Of a control that gives back held-out images they are no strangers.
         self._strangers = len(held_out) > 0 and self._generator.learns_from == "training"
@@ -248,11 +249,17 @@ class CheckpointEvaluator:
                 seed,
                 quality_of_part(self._plan.quality, seen, images, name),
             )
+        protocols = dict(found.protocols)
+        if self._whole and label != CHOSEN:  # sample i is row i
+            written = images_written_for(self._generator, self._plan.data, len(synthetic))
+            if written is not None:
+                near = self._training.indices[found.arrays["synthetic_train_index"]]
+                protocols["prompts"] = prompts_table(written, near)
         checkpoint = Checkpoint(
             step=weights.step,
             n_synthetic=len(synthetic),
             evidence=with_likeness(found.evidence, synthetic, self._validation, seed),
-            protocols=found.protocols,
+            protocols=protocols,
             quality=quality,
             measure_info=measured,
             by_condition=parts,

@@ -1,10 +1,11 @@
-"""Conditions in a bench: who takes them, what each sample is to be, and what a dry run says."""
+"""Conditions and prompts in a bench: what each sample is to be, and what came of it."""
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
+import numpy as np
 from torch import Tensor
 
 from memtk.bench.recipe import Recipe
@@ -12,8 +13,12 @@ from memtk.components import ConfiguredComponent
 from memtk.data.conditions import drawn_conditions, read_conditions, shares_in_words
 from memtk.data.config import DataConfig
 from memtk.data.images import StoredImages
+from memtk.data.manifest import few
+from memtk.data.sources import open_source
 from memtk.errors import UserError
-from memtk.interfaces import takes_condition
+from memtk.interfaces import Generator, takes_condition
+from memtk.registry import open_registry
+from memtk.results import MeasureRecord
 
 
 def is_conditional(part: ConfiguredComponent) -> bool:
@@ -102,3 +107,63 @@ def conditions_note(
         shares_in_words(training.spec.conditions, each) for each in (training.conditions, drawn)
     )
     return (f"{cell}: told in training {known}; in sampling {made}",)
+
+
+def images_written_for(generator: Generator, data: DataConfig, count: int) -> np.ndarray | None:
+    """Return the training image that the prompt of each sample was written for.
+
+    Args:
+        generator: one with `written_for`; of any other there is nothing to say.
+        data: whose training images the names are of.
+        count: of samples, M.
+
+    Returns:
+        Rows of the prepared training images, int64 (M,), -1 where a prompt was written for none;
+        None where all were.
+
+    Raises:
+        UserError: for a name that no training image has, or several have.
+    """
+    written_for = getattr(generator, "written_for", None)
+    names = [written_for(sample) for sample in range(count)] if written_for else []
+    if not any(names):
+        return None
+    rows: dict[str, int] = {"": -1}
+    training = [s for s in open_source(data, open_registry()).samples if s.split == "training"]
+    places = [s.record.path.parts if s.record else () for s in training]
+    for name in dict.fromkeys(filter(None, names)):
+        own = PurePath(name).parts
+        found = [row for row, place in enumerate(places) if place[-len(own) :] == own]
+        if len(found) != 1:
+            there = few([sample.name for sample in training])
+            raise UserError(
+                f"a prompt was written for the image {name}: {len(found) or 'none'} of the "
+                f"training images ({there}) end in that path. Name each as the manifest does, or "
+                "leave the column image out"
+            )
+        rows[name] = found[0]
+    return np.array([rows[name] for name in names])
+
+
+def prompts_table(written: np.ndarray, nearest: np.ndarray) -> dict[str, MeasureRecord]:
+    """Return how often a sample is nearest to the training image that its prompt was written for.
+
+    By chance: if the nearest images were dealt out anew among these samples.
+
+    Args:
+        written: of `images_written_for`, (M,).
+        nearest: the training image nearest to each sample, (M,).
+    """
+    told, near = written[written >= 0], nearest[written >= 0]
+    own = told == near
+    return {
+        "own_image": MeasureRecord(
+            value=float(own.mean()),
+            title="nearest to the image that the prompt was written for",
+            side="",
+            count=int(own.sum()),
+            of=len(told),
+            null=float((told[:, None] == near).mean()),
+            note="By chance: if the nearest training images were dealt out among these samples.",
+        )
+    }

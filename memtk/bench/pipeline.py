@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from memtk.bench.checkpoint import CheckpointEvaluator, Evaluate, Sample
-from memtk.bench.conditioning import conditions_note, is_conditional
+from memtk.bench.conditioning import conditions_note, images_written_for, is_conditional
 from memtk.bench.experiment import (
     CellStage,
     Experiment,
@@ -151,6 +151,7 @@ class Train(CellStage):
                 f"or hold back more patients.\nSay {HOLD_BACK}."
             )
         _check_privacy(experiment, generator, source)
+        images_written_for(generator, experiment.plan.data, count)  # refuses names of no image
         notes = conditions_note(
             experiment.cell, part, experiment.plan.recipe, preview.training, count
         )

@@ -139,6 +139,8 @@ class Generator(Trainable):
         `denoising_loss(x, t, noise) -> (B,)`: of images (B, C, *S) at times t (B,), its own loss;
             what membership attacks need, with the next. Of a conditional one, without condition.
         `diffusion() -> Diffusion`: the noising process and the noise that the network predicts.
+        `written_for(sample) -> str`: the path of the training image that the prompt of a sample was
+            written for, "" where it was for none: then it is counted how often that one is nearest.
         `dry_run() -> str`: a line for the plan of a dry run, where sampling runs other programs.
 
     Class attributes:

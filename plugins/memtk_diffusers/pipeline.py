@@ -66,7 +66,7 @@ class PipelineConfig(ComponentConfig):
         None,
         description="CSV file with a column prompt, for a pipeline that makes images of texts: "
         "sample i takes prompt i modulo their number. A column image may name the training image "
-        "that a prompt was written for",
+        "that a prompt was written for: it is counted how often that one is the nearest",
     )
     guidance: float | None = Field(
         None,

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import zip_longest
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -17,10 +19,12 @@ from diffusers import (
 
 from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.config import build
+from memtk.data.images import open_images
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk.results.validate import check_result
 from memtk.testing import check_generator
 from memtk_diffusers.pipeline import DiffusersPipeline, PipelineConfig
 from memtk_diffusers.prompts import read_prompts
@@ -194,6 +198,66 @@ def test_a_text_encoder_that_a_folder_names_is_not_run(saved, tmp_path):
     (folder / "tokenizer" / "tokenizer_config.json").write_text("{")
     with pytest.raises(UserError, match="tokenizer: no CLIPTokenizer can be loaded"):
         make(saved, folder)
+
+
+@pytest.fixture(scope="module")
+def images(saved, tmp_path_factory):
+    """A manifest whose training images are what the pipeline makes of its three prompts."""
+    folder = tmp_path_factory.mktemp("images")
+    made, rows = folder / "made", ["path,patient_id,split"]
+    made.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(9):
+        np.save(made / f"{number}.npy", rng.random((16, 16), np.float32))
+        rows.append(f"made/{number}.npy,P{number},{'train' if number < 3 else 'val'}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    bench(saved, folder / "first", folder / "manifest.csv")
+    [file] = (folder / "first/run/cells").glob("*/synthetic/*.h5")
+    for number, x in enumerate(open_images(file).read(range(3))):
+        np.save(made / f"{number}.npy", x[0].numpy())
+    return folder / "manifest.csv"
+
+
+def bench(saved, folder, images, names=()):
+    """Bench three samples, of prompts that were written for the images of these names."""
+    folder.mkdir()
+    prompts = [f'"{text}",{name}' for text, name in zip_longest(PROMPTS, names, fillvalue="")]
+    (folder / "prompts.csv").write_text("\n".join(["prompt,image", *prompts]) + "\n")
+    sets = [f"data.source={images}", "bench.plants=0", "diffusers-pipeline.gray=true"]
+    sets += [f"diffusers-pipeline.path={saved[0] / 'sd'}", "diffusers-pipeline.sampling_steps=2"]
+    sets += [f"diffusers-pipeline.prompts={folder / 'prompts.csv'}", "bench.samples=3"]
+    asked = {"generator": ("diffusers-pipeline",), "similarity": "ncc", "preset": "smoke"}
+    registry = open_registry()
+    plan = make_plan(read_recipe(registry, asked, sets=sets), registry)
+    return run_bench(plan, registry, out=folder / "run", device="cpu").results[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "own", "of", "chance"),
+    [
+        (("made/0.npy", "made/1.npy", "made/2.npy"), 3, 3, 1 / 3),
+        (("made/1.npy", "made/2.npy", "made/0.npy"), 0, 3, 1 / 3),
+        (("0.npy", "", "0.npy"), 1, 2, 1 / 2),
+    ],
+)
+def test_it_is_counted_how_often_the_image_of_a_prompt_is_the_nearest(
+    saved, images, tmp_path, names, own, of, chance
+):
+    result = bench(saved, tmp_path / "run", images, names)
+    found = result.last.protocols["prompts"]["own_image"]
+    assert (found.count, found.of) == (own, of)
+    assert (found.value, found.null) == (pytest.approx(own / of), pytest.approx(chance))
+    wrong = {each.name for each in check_result(result) if each.outcome == "failed"}
+    assert wrong == {"names no path and no patient"}  # `memtk results add` hides where files lie
+    assert "0.npy" not in json.dumps(result.model_dump(mode="json"))
+
+
+def test_a_prompt_for_an_image_that_is_not_there_is_refused_and_without_any_nothing_is_counted(
+    saved, images, tmp_path
+):
+    with pytest.raises(UserError, match=r"written for the image made/3.npy: none of the training"):
+        bench(saved, tmp_path / "none", images, ("made/3.npy",))
+    assert "prompts" not in bench(saved, tmp_path / "run", images).last.protocols
 
 
 def test_a_bench_goes_through_the_prompts_and_its_result_names_none(saved, tmp_path):
