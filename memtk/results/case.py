@@ -146,6 +146,10 @@ class Case:
         return test if test and test.p <= BLUR and test.nearer else None
 
 
+PATIENTS_FOR_TAIL = 20
+"""The fewest validation patients whose tail can be modelled, so that few copies can be named."""
+
+
 def patients_to_flag(fdr: float) -> int:
     """Return the fewest validation patients with which Benjamini-Hochberg can flag anything.
 

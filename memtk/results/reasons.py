@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from memtk.results.case import (
+    PATIENTS_FOR_TAIL,
     Case,
     Reason,
     Step,
@@ -137,12 +138,13 @@ def _by_ranks(case: Case) -> list[Reason]:
     named = case.found.patients
     if named is None or named.model != "ranks":
         return []
+    fewest = PATIENTS_FOR_TAIL if case.validation < PATIENTS_FOR_TAIL else None
     return [
         Reason(
             "A few patients that were given back would go unnoticed.",
             f"Exposed patients can be named by ranks alone: {named.reason}. A few that were "
             "given back would go unnoticed.",
-            steps={"patients": None},
+            steps={"patients": fewest},
         )
     ]
 

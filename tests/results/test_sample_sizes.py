@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from scipy.stats import beta, norm
 
+from memtk.memorization import PatientGroup, tail_test
+from memtk.results import Policy, decide
+from memtk.results.answer import answer_audit
 from memtk.results.case import (
+    PATIENTS_FOR_TAIL,
     patients_for_bound,
     patients_to_flag,
     patients_to_plan,
     plants_for_sensitivity,
 )
+from memtk.testing import fakes
 
 
 @pytest.mark.parametrize("fdr", [0.01, 0.05, 0.1, 0.2, 0.3, 0.9])
@@ -52,3 +57,20 @@ def test_the_planted_copies_that_are_named_are_enough_and_hardly_more(rate, limi
 
 def test_a_single_copy_found_is_above_a_limit_of_nothing():
     assert plants_for_sensitivity(1.0, 0.0, 0.95) == 1
+
+
+@pytest.mark.parametrize("patients", [PATIENTS_FOR_TAIL - 1, PATIENTS_FOR_TAIL])
+def test_names_by_a_tail_take_as_many_patients_as_is_said(patients):
+    rng = np.random.default_rng(0)
+    tested, strangers = (PatientGroup(rng.gumbel(size=n)) for n in (40, patients))
+    test = tail_test(tested, strangers)
+    assert (test.model == "ranks") == (patients < PATIENTS_FOR_TAIL)
+    if test.model != "ranks":
+        return
+    audit = fakes.audit(validation=patients)
+    named = audit.evidence.patients.model_copy(update={"model": "ranks", "reason": test.reason})
+    found = audit.evidence.model_copy(update={"patients": named})
+    said = decide(Policy(), found, audit.selftest, audit.counts)
+    assert said.outcome == "inconclusive"
+    answer = answer_audit(audit.model_copy(update={"evidence": found, "verdict": said}))
+    assert answer.steps["patients"] >= PATIENTS_FOR_TAIL
