@@ -101,16 +101,22 @@ def require_space(path: Path, size: int) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; at the end, sync it and rename it to `path`.
 
-    If the block fails, the temporary file is removed and `path` stays as it was.
+    If the block fails, the temporary file is removed and `path` stays as it was. What processes
+    that were killed have left of the same file is removed first.
 
     Raises:
-        UserError: if it cannot be written (full disk, read-only folder), naming the path.
+        UserError: if it cannot be written (full disk, read-only folder, a device or a folder in its
+            place), naming the path.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    mine = f"{os.getpid() % 2**24:06x}{uuid.uuid4().hex[:2]}"
+    temporary = path.with_name(f".{path.name}.{mine}.tmp")
     with explain(path):
+        if path.exists() and not path.is_file():
+            raise UserError(f"cannot write {path}: it is no plain file, but a folder or a device")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_left_by_killed(path)
             yield temporary
             with open(temporary, "rb+") as handle:  # Windows syncs only what is open for writing
                 os.fsync(handle.fileno())
@@ -125,6 +131,22 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _remove_left_by_killed(path: Path) -> None:
+    """Remove temporary files of `path` whose process is gone, or had the number that this one has.
+
+    A file that another machine is writing here at the same moment goes too: locks are against that.
+    """
+    size = len(".00000000.tmp")
+    with os.scandir(path.parent) as entries:
+        left = [e.name for e in entries if e.name[:-size] == f".{path.name}"]
+    for name in filter(TEMPORARY.fullmatch, left):
+        import psutil
+
+        process = int(name[1 - size : 7 - size], 16)
+        if process == os.getpid() or not psutil.pid_exists(process):
+            path.with_name(name).unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write `text` to `path` as UTF-8 with "\\n" at line ends, whole or not at all.
 
@@ -135,6 +157,16 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
         if private:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def is_record(text: str) -> bool:
+    """Tell whether a text is JSON that memtk writes.
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
+    tree = json.loads(text)
+    return isinstance(tree, dict) and not tree.keys().isdisjoint({"memtk_version", "plants"})
 
 
 def check_output(path: Path, ours: Callable[[str], bool]) -> None:
@@ -222,7 +254,7 @@ def hash_files(paths: Sequence[Path], index: Path, watch: Watch = ignore) -> dic
         parts = []
         try:
             for file in _files(path):
-                key, stamp = str(file.resolve()), _stamp(file)
+                key, stamp = os.path.realpath(file), _stamp(file)
                 entry = known.get(key)
                 if not (isinstance(entry, list) and entry[:-1] == stamp):
                     if not spoke:

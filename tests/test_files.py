@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +36,33 @@ def test_the_new_file_takes_the_place_of_the_old_one(tmp_path):
     write_text(tmp_path / "a.txt", "old")
     write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_plain_file_is_never_replaced(tmp_path, kind):
+    path = tmp_path / "a"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(UserError, match="it is no plain file, but a folder or a device"):
+        write_text(path, "new")
+    assert path.is_fifo() == (kind == "pipe") and files(tmp_path) == ["a"]
+
+
+def test_what_a_killed_process_left_of_a_file_goes_and_nothing_else(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    alive = os.getppid()
+    names = {
+        f".a.txt.{gone.pid:06x}ab.tmp": False,
+        f".a.txt.{os.getpid():06x}ab.tmp": False,  # in a container all have one number
+        f".a.txt.{alive:06x}ab.tmp": True,
+        f".b.txt.{gone.pid:06x}ab.tmp": True,
+        f".a.txt.b.{gone.pid:06x}ab.tmp": True,
+        ".a.txt.mine.tmp": True,
+    }
+    for name in names:
+        (tmp_path / name).touch()
+    write_text(tmp_path / "a.txt", "new")
+    assert files(tmp_path) == sorted(["a.txt", *(n for n, stays in names.items() if stays)])
 
 
 def test_until_the_end_the_old_file_is_there(tmp_path):

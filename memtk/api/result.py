@@ -11,10 +11,10 @@ from typing import Any
 
 from memtk.auditing.lists import COPIES, EXPOSED
 from memtk.errors import UserError
-from memtk.files import explain, write_text
+from memtk.files import check_output, is_record, replacing, write_output
 from memtk.report.counts import counts_of_audit
 from memtk.report.next_steps import NextStep, audit_steps
-from memtk.report.page import render
+from memtk.report.page import is_page, render
 from memtk.report.terminal import audit_summary
 from memtk.results import Answer, Audit, Evidence, answer_audit
 from memtk.results.sentences import explain as in_words
@@ -140,26 +140,26 @@ class AuditResult:
         """Return where the HTML report lies; with a path, copy it there first.
 
         Raises:
-            UserError: if it cannot be written.
+            UserError: if it cannot be written, or another file is there.
         """
         page = self.folder / "report.html"
         if path is None:
             return page
         path = Path(path)
-        with explain(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(page, path)
+        check_output(path, is_page)
+        with replacing(path) as temporary:
+            shutil.copyfile(page, temporary)
         return path
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the record as JSON; with a path, write it there too.
 
         Raises:
-            UserError: if it cannot be written.
+            UserError: if it cannot be written, or another file is there.
         """
         text = self.audit.model_dump_json(indent=1)
         if path is not None:
-            write_text(Path(path), text + "\n")
+            write_output(Path(path), text + "\n", is_record)
         return text
 
     @property

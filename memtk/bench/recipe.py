@@ -66,8 +66,8 @@ class BenchOptions(ComponentConfig):
     )
     batch_size: int = Field(16, ge=1, description="images sampled or embedded at a time")
     seed: int = Field(0, ge=0, description="all randomness follows from it")
-    alpha: float = Field(0.05, gt=0, lt=1, description="level of a single conformal test")
-    fdr: float = Field(0.1, gt=0, lt=1, description="false discovery rate of what is flagged")
+    alpha: float = Field(0.05, ge=1e-9, lt=1, description="level of a single conformal test")
+    fdr: float = Field(0.1, ge=1e-9, lt=1, description="false discovery rate of what is flagged")
     plants: int = Field(
         64,
         ge=0,

@@ -72,9 +72,9 @@ def open_terminal(json_file: str | None = None) -> Terminal:
             f"--json {json_file or repr('')}: it is a folder; name a file, or - for stdout"
         )
     if json_file not in (None, "-"):
-        from memtk.files import check_output
+        from memtk.files import check_output, is_record
 
-        check_output(Path(json_file), _is_record)
+        check_output(Path(json_file), is_record)
     if json_file == "-":
         context = click.get_current_context()
         context.meta[STDOUT] = context.with_resource(alone_on_stdout())
@@ -92,17 +92,9 @@ def write_json(text: str, where: str | None) -> None:
     if where == "-":
         click.echo(text, file=click.get_current_context().meta[STDOUT])
     elif where is not None:
-        from memtk.files import write_output
+        from memtk.files import is_record, write_output
 
-        write_output(Path(where), text + "\n", _is_record)
-
-
-def _is_record(text: str) -> bool:
-    """Tell whether a text is JSON that memtk writes."""
-    import json
-
-    tree = json.loads(text)
-    return isinstance(tree, dict) and not tree.keys().isdisjoint({"memtk_version", "plants"})
+        write_output(Path(where), text + "\n", is_record)
 
 
 def plain_table(*columns: str, title: str | None = None, **style: Any) -> Table:

@@ -14,7 +14,7 @@ import torch
 from memtk.data.config import PHANTOMS, PhantomConfig
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.files import replacing, write_text
+from memtk.files import explain, replacing, write_text
 from memtk.folders import making
 from memtk.imaging.augmentation import mixed
 from memtk.imaging.phantoms import phantom
@@ -192,11 +192,12 @@ def write_each(
     """Write images (*S) in [-1, 1] to one file each: PNG (8 bit) or NIfTI (float32, 1 mm)."""
     watch(Event("start", stage, 0, len(paths)))
     for number, (path, image) in enumerate(zip(paths, voxels, strict=True), 1):
-        with replacing(path) as temporary:
+        with explain(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".png":
-                _write_png(temporary, image)
+                _write_png(path, image)
             else:
-                _write_nifti(temporary, image)
+                _write_nifti(path, image)
         watch(Event("step", stage, number, len(paths)))
     watch(Event("end", stage, len(paths), len(paths)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,7 +56,9 @@ def check_apart(folder: Path, sources: Iterable[str]) -> None:
         UserError: if the run's folder is one of them or lies in one.
     """
     for source in sources:
-        if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+        if Path(source).is_dir() and Path(os.path.realpath(folder)).is_relative_to(
+            os.path.realpath(source)
+        ):
             raise UserError(
                 f"{folder} lies among the images in {source}, and would be read as some of them: "
                 "choose another folder with --out"

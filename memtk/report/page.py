@@ -107,6 +107,11 @@ def write_page(folder: Path, page: Page) -> Path:
     return path
 
 
+def is_page(text: str) -> bool:
+    """Tell whether a text is a report of memtk's, of today or of an older version."""
+    return '<meta name="robots" content="noindex">' in text[:1000] and "memtk" in text
+
+
 def style() -> Markup:
     """Return the style sheet of all pages."""
     return Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))

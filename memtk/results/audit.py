@@ -52,8 +52,8 @@ class Policy(StoredRecord):
         description="share of the planted copies that must be found at the least, at the lower end "
         "of its interval",
     )
-    alpha: float = Field(default=0.05, gt=0, lt=1, description="level of a test of a single image")
-    fdr: float = Field(default=0.1, gt=0, lt=1, description="false discovery rate of the suspects")
+    alpha: float = Field(default=0.05, ge=1e-9, lt=1, description="level of a test of one image")
+    fdr: float = Field(default=0.1, ge=1e-9, lt=1, description="false discovery rate of suspects")
     seed: int = Field(default=0, ge=0, description="all randomness follows from it")
     plants: int = Field(default=100, ge=0, description="training patients whose images are planted")
     stratify: str | None = Field(

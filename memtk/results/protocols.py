@@ -215,8 +215,8 @@ class Evidence(StoredRecord):
         notes: sentences that bound what the numbers show.
     """
 
-    alpha: float = Field(gt=0, lt=1)
-    fdr: float = Field(gt=0, lt=1)
+    alpha: float = Field(ge=1e-9, lt=1)
+    fdr: float = Field(ge=1e-9, lt=1)
     confidence: float | None = Field(None, gt=0, lt=1)
     tau: float
     reference_n_mem: int = Field(ge=0)

@@ -20,7 +20,7 @@ class FilterConfig(ComponentConfig):
         description="flagged: those that are named, sure or suspect; alpha: all with p <= alpha, "
         "which takes innocent ones along",
     )
-    alpha: float = Field(0.05, gt=0, lt=1, description="for drop=alpha")
+    alpha: float = Field(0.05, ge=1e-9, lt=1, description="for drop=alpha")
 
 
 class ReleaseFilter(Mitigation):

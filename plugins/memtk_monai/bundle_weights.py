@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def find_weights(folder: Path, config: BundleConfig, role: str, asked: str | Non
     elif key := next((key for key in KEYS[role] if key in config), None):
         said = config.value(key)
         path = folder / str(said)
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
             raise UserError(
                 f"{config.path}: {key} = {said} lies outside the bundle. If that is right, "
                 f"say {setting}"

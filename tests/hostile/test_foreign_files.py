@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import memtk
+from memtk import UserError
 from memtk.cli import cli
+from memtk.results.audit import read_audit
 from memtk.results.collect import add
 
 NAMES = (
@@ -116,6 +121,48 @@ def test_json_replaces_json_of_memtk_and_no_other_file(content, world, tmp_path)
     path.write_text(json.dumps({"memtk_version": "0.1"}))
     done = CliRunner().invoke(cli, ["check", *DATA, "--json", str(path)])
     assert "did not write it" not in done.output
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "page", "empty page"])
+def test_a_page_for_readers_replaces_such_a_page_alone(kind, world, tmp_path):
+    path, run = tmp_path / "pairs.html", shutil.copytree(world["audit"], tmp_path / "run")
+    words = ["review", str(run), "--pairs", "2", "--controls", "1", "--export", str(path)]
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "page": lambda: path.write_text("<title>mine</title>"),
+        "empty page": path.touch,
+    }[kind]()
+    done = CliRunner().invoke(cli, words)
+    if kind == "empty page":
+        assert done.exit_code == 0 and "Novel or copy" in path.read_text()
+        return
+    assert done.exit_code == 2 and "pairs.html" in done.output, done.output
+    assert (path.is_fifo(), path.is_dir()) == (kind == "pipe", kind == "folder")
+    assert kind != "page" or path.read_text() == "<title>mine</title>"
+
+
+def test_an_audit_in_python_replaces_its_own_files_and_no_others(world, tmp_path):
+    found = memtk.AuditResult(world["audit"], read_audit(world["audit"] / "audit.json"))
+    for name, write in (("a.json", found.to_json), ("a.html", found.report)):
+        write(tmp_path / name)
+        before = (tmp_path / name).read_bytes()
+        write(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+        for content in ("mine", "{}", "<html>"):
+            (tmp_path / name).write_text(content)
+            with pytest.raises(UserError, match="memtk did not write it"):
+                write(tmp_path / name)
+            assert (tmp_path / name).read_text() == content
+
+
+def test_a_folder_whose_links_lead_round_in_circles_is_a_sentence(world, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    words = ("--similarity", "ncc", "--out", str(tmp_path / "loop"))
+    sources = [w for o in ("--train", "--val", "--synthetic") for w in (o, str(world["images"]))]
+    done = CliRunner().invoke(cli, ["audit", *sources, *words])
+    assert done.exit_code == 2 and "loop" in done.output
+    assert isinstance(done.exception, SystemExit), done.exception
 
 
 def test_json_goes_into_a_device_as_it_is():

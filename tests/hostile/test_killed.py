@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import itertools
 import json
 import os
@@ -10,6 +12,10 @@ import pathlib
 import re
 import secrets
 import shutil
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import h5py
 import numpy as np
@@ -17,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
+from memtk.data.public.catalogue import PUBLIC, PublicFile, PublicSet
 
 SMALL = (
     *("-g", "copycat", "--similarity", "ncc", "--preset", "smoke", "--device", "cpu"),
@@ -24,6 +31,8 @@ SMALL = (
     *("--set", "data.phantom.training=8", "--set", "data.phantom.validation=8"),
     *("--set", "bench.plants=0", "--out", "out"),
 )
+
+PAIRS = ("--pairs", "4", "--controls", "1")
 
 COMMANDS = {
     "bench": ("bench", *SMALL),
@@ -38,12 +47,23 @@ COMMANDS = {
         *("--similarity", "ncc", "--plants", "2", "--out", "out"),
     ),
     "leaderboard": ("leaderboard", "all", "--out", "out"),
+    "markdown": ("leaderboard", "all", "--out", "out", "--markdown", "board.md"),
     "results add": ("results", "add", "results", "out", "--report"),
+    "results recompute": ("results", "recompute", "audit", "--evidence"),
+    "results rerun": ("results", "rerun", "bench/cells/copycat/result.json", "--out", "out"),
+    "report": ("report", "audit"),
+    "review": ("review", "audit", *PAIRS, "--export", "pairs.html"),
+    "review add": ("review", "audit", "--add", "labels.json"),
+    "check": (
+        *("check", "--train", "made/train", "--val", "made/validation"),
+        *("--json", "check.json"),
+    ),
+    "data get": ("data", "get", "tiny"),
     "data make": ("data", "make", "phantom2d", "out", "--training", "1", "--validation", "1"),
     "plugins new": ("plugins", "new", "my-model", "out"),
 }
 
-COSTLY = ("bench", "study", "release")
+COSTLY = ("bench", "study", "release", "results rerun")
 """Commands that take seconds: killed half-way and at the end alone."""
 
 FAR = 10**9
@@ -123,9 +143,40 @@ def held(folder):
     }
 
 
+def labels(folder):
+    """What a page saves when somebody has read all its pairs."""
+    draw = json.loads((folder / "pairs.json").read_text())
+    said = {pair["name"]: {"label": "novel", "at": 9.0} for pair in draw["pairs"]}
+    return json.dumps({"draw": draw["name"], "reader": "anna", "labels": said})
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory):
+    """A public set of one archive on a local server."""
+    folder = tmp_path_factory.mktemp("site")
+    content = io.BytesIO()
+    np.save(content, np.zeros((8, 8)))
+    with tarfile.open(folder / "t.tar", "w") as file:
+        for name in ("Task/imagesTr/a.npy", "Task/imagesTr/b.npy"):
+            member = tarfile.TarInfo(name)
+            member.size = len(content.getvalue())
+            file.addfile(member, io.BytesIO(content.getvalue()))
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        body = (folder / "t.tar").read_bytes()
+        check = f"md5:{hashlib.md5(body).hexdigest()}"
+        one = PublicFile("t.tar", f"{url}t.tar", check, len(body))
+        yield PublicSet("tiny", "Tiny", 2, 2, "CC0", ("Someone",), url, (one,), top="Task")
+        server.shutdown()
+
+
 @pytest.fixture
-def place(world, tmp_path, monkeypatch, blank_figures):
+def place(world, tmp_path, monkeypatch, blank_figures, archive, request):
     """A folder in which the commands find what they read; its key is always the same."""
+    monkeypatch.setitem(PUBLIC, "tiny", archive)
+    monkeypatch.setenv("MEMTK_DATA_HOME", str(tmp_path / "home"))
     shutil.copytree(world["audit"].parent / "made", tmp_path / "made")
     shutil.copytree(world["audit"], tmp_path / "audit")
     for name in ("all", "results"):
@@ -136,6 +187,12 @@ def place(world, tmp_path, monkeypatch, blank_figures):
     (tmp_path / "audit/run.json").write_text(text)
     monkeypatch.setattr(secrets, "token_hex", lambda size: "ab" * size)
     monkeypatch.chdir(tmp_path)
+    if request.node.callspec.params["name"] == "results rerun":
+        assert CliRunner().invoke(cli, [*COMMANDS["bench"][:-1], "bench"]).exit_code == 0
+    if request.node.callspec.params["name"] == "review add":
+        first = ("review", "audit", *PAIRS, "--export", "pairs.html")
+        assert CliRunner().invoke(cli, first).exit_code == 0
+        (tmp_path / "labels.json").write_text(labels(tmp_path / "audit/review"))
     return tmp_path
 
 

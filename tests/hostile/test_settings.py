@@ -25,6 +25,7 @@ IMPOSSIBLE = (
     *("data.phantom.training=1000000000", "data.limit.training=99999999999999999999"),
     *("bench.checkpoints=1000000000", "bench.samples=1000000000000", "bench.seed=-1"),
     *("bench.seed=99999999999999999999999", "bench.alpha=nan", "bench.fdr=1"),
+    *("bench.alpha=1e-320", "bench.fdr=1e-300", "bench.alpha=0"),
     *("bench.batch_size=0", "bench.plants=-1", "bench.batch_size=99999999999999999999"),
     *("generator.diffusion.steps=1000000000000", "generator.diffusion.steps=-1"),
     *("generator.diffusion.ema_decay=nan", "generator.diffusion.clip_norm=inf"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import filecmp
 import json
-import logging
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -53,6 +53,8 @@ def get_public(public: PublicSet, home: Path, *, keep: bool = False, watch: Watc
     folder = public.folder(home)
     if public.is_there(home):
         watch(Event("skip", f"getting {public.name}"))
+        if public.unpack:
+            _discard(target(public, home))  # what a killed call had not come to
         return folder / public.top
     if not public.files:
         steps = "\n".join(f"{n}. {step}" for n, step in enumerate(public.steps, 1))
@@ -69,8 +71,10 @@ def get_public(public: PublicSet, home: Path, *, keep: bool = False, watch: Watc
             f"the files of {public.name} hold no {public.top}: its publisher has changed them, or "
             f"what lies in {archives} is something else. Delete that and get it once more"
         )
+    if keep:
+        (archives / FETCHED).unlink(missing_ok=True)  # they are the caller's from now on
     write_text(folder / DONE, f"{public.name}\n")
-    if public.unpack and not keep:
+    if public.unpack:
         _discard(archives)
     return folder / public.top
 
@@ -82,12 +86,12 @@ def target(public: PublicSet, home: Path) -> Path:
 
 
 def _fetched(file: PublicFile, archives: Path, folder: Path, watch: Watch) -> Path:
-    """Fetch one file, and note it as memtk's own if it was not there."""
-    given = (archives / file.name).exists()
-    path = fetch(file, archives, folder, watch)
-    if not given:
+    """Fetch one file; one that was not there is noted as memtk's own before it is."""
+
+    def note() -> None:
         write_text(archives / FETCHED, "".join(f"{n}\n" for n in {*_own(archives), file.name}))
-    return path
+
+    return fetch(file, archives, folder, watch, note)
 
 
 def _own(archives: Path) -> list[str]:
@@ -106,7 +110,13 @@ def _discard(archives: Path) -> None:
         archives.rmdir()
 
 
-def fetch(file: PublicFile, folder: Path, ledger: Path, watch: Watch = ignore) -> Path:
+def fetch(
+    file: PublicFile,
+    folder: Path,
+    ledger: Path,
+    watch: Watch = ignore,
+    note: Callable[[], None] = lambda: None,
+) -> Path:
     """Fetch one file into `folder`, check it, and return its path. See `get_public`.
 
     Without a published checksum the first download's is kept, and what comes later is held
@@ -114,6 +124,7 @@ def fetch(file: PublicFile, folder: Path, ledger: Path, watch: Watch = ignore) -
 
     Args:
         ledger: the folder in which such checksums are kept.
+        note: called before what was fetched gets its name.
 
     Raises:
         UserError: see `get_public`.
@@ -128,26 +139,26 @@ def fetch(file: PublicFile, folder: Path, ledger: Path, watch: Watch = ignore) -
             f"{path} is not what {file.url} is known to be ({known}): it was cut off, or is "
             "another version.\nDelete it and say the same command again"
         )
-    pooch.get_logger().setLevel(logging.ERROR)  # its progress is told by `watch`
-    try:
-        with explain(path):
-            pooch.retrieve(
-                url=file.url,
-                known_hash=known or None,
-                fname=file.name,
-                path=folder,
-                downloader=Resuming(folder / f".{file.name}.part", watch),
+    if not path.exists():
+        part = Resuming(folder / f".{file.name}.part", watch)
+        try:
+            with explain(path):
+                folder.mkdir(parents=True, exist_ok=True)
+                part.fetch(file.url)
+        except requests.RequestException as error:
+            raise UserError(
+                f"cannot fetch {file.url}: {_why(error)}.\nSay the same command again to go on, or "
+                f"fetch it elsewhere and put it here: {path}"
+            ) from error
+        if known and not pooch.hashes.hash_matches(str(part.path), known):
+            part.discard()
+            raise UserError(
+                f"{file.url} gave a file that is not the known one ({known}): it was damaged on "
+                "its way, or its publisher has changed it.\nSay the same command again"
             )
-    except requests.RequestException as error:
-        raise UserError(
-            f"cannot fetch {file.url}: {_why(error)}.\nSay the same command again to go on, or "
-            f"fetch it elsewhere and put it here: {path}"
-        ) from error
-    except ValueError as error:  # pooch's kind for a wrong checksum
-        raise UserError(
-            f"{file.url} gave a file that is not the known one ({known}): it was damaged on its "
-            "way, or its publisher has changed it.\nIt is not kept; say the same command again"
-        ) from error
+        with explain(path):
+            note()
+            part.finish(path)
     if not known:
         found = f"sha256:{pooch.file_hash(str(path), alg='sha256')}"
         kept = json.dumps(_kept(ledger) | {file.name: found}, indent=2, sort_keys=True)
@@ -161,33 +172,45 @@ def fetch(file: PublicFile, folder: Path, ledger: Path, watch: Watch = ignore) -
 
 
 class Resuming:
-    """A downloader for pooch: it keeps what has come beside the target and asks for the rest.
+    """A part of a file that is fetched: what has come is kept, and the rest is asked for.
 
-    What has come is kept with the server's mark of the version (its ETag), and is thrown away if
-    the server has another version by now. Whether all of it is right is pooch's to check.
+    It is kept with the server's mark of the version (its ETag), and thrown away if the server has
+    another version by now.
 
     Args:
-        part: where the bytes gather until all are there.
-        watch: told of the progress.
+        path: where the bytes gather.
     """
 
-    def __init__(self, part: Path, watch: Watch) -> None:
-        self.part, self._watch = part, watch
-        self._mark = part.with_name(f"{part.name}.etag")
+    def __init__(self, path: Path, watch: Watch) -> None:
+        self.path, self._watch = path, watch
+        self._mark = path.with_name(f"{path.name}.etag")
 
-    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
-        """Fetch `url` to the path `output_file`.
+    def discard(self) -> None:
+        """Remove what has come."""
+        self.path.unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)
+
+    def finish(self, target: Path) -> None:
+        """Give the whole file its name; nothing is left beside it."""
+        self._mark.unlink(missing_ok=True)
+        self.path.replace(target)
+
+    def fetch(self, url: str) -> None:
+        """Fetch `url`, or the rest of it.
 
         Raises:
             requests.RequestException: if there is no connection, or the server refuses.
         """
         import requests
 
-        have = self.part.stat().st_size if self.part.exists() else 0
+        have = self.path.stat().st_size if self.path.exists() else 0
         mark = self._mark.read_text(encoding="utf-8") if have and self._mark.exists() else ""
         # Without a mark nothing says that the rest is of the same version: begin anew.
         ask = {"Range": f"bytes={have}-", "If-Range": mark} if have and mark else {}
         with requests.get(url, headers=ask, stream=True, timeout=TIMEOUT) as answer:
+            if answer.status_code == requests.codes.requested_range_not_satisfiable:
+                self.discard()  # all of it had come, or more than there is by now
+                return self.fetch(url)
             answer.raise_for_status()
             goes_on = answer.status_code == requests.codes.partial_content
             have = have if goes_on else 0
@@ -195,16 +218,14 @@ class Resuming:
             if not goes_on:
                 write_text(self._mark, answer.headers.get("ETag", ""))
             self._write(answer.iter_content(CHUNK), have, have + rest if rest else 0)
-        size = self.part.stat().st_size
+        size = self.path.stat().st_size
         if rest and size != have + rest:
             raise requests.exceptions.ChunkedEncodingError(f"it ended after {size} bytes")
-        self.part.replace(output_file)
-        self._mark.unlink(missing_ok=True)
 
     def _write(self, chunks: Any, have: int, total: int) -> None:
-        stage = f"fetching {self.part.name.removesuffix('.part').lstrip('.')}"
+        stage = f"fetching {self.path.name.removesuffix('.part').lstrip('.')}"
         self._watch(Event("start", stage, have, total))
-        with open(self.part, "ab" if have else "wb") as file:
+        with open(self.path, "ab" if have else "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
                 have += len(chunk)

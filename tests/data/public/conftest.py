@@ -41,6 +41,9 @@ def running():
             start = 0
             if wanted and site.ranges and self.headers.get("If-Range", mark) == mark:
                 start = int(wanted.removeprefix("bytes=").rstrip("-"))
+                if start >= len(body):
+                    self.send_error(416)
+                    return
             self.send_response(206 if start else 200)
             if site.ranges:
                 self.send_header("ETag", mark)

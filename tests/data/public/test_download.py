@@ -12,10 +12,12 @@ BODY = os.urandom(3_000_000)
 
 @pytest.fixture
 def fetch(site, tmp_path):
-    """Fetch the file `a` of the site, as pooch would: gives its bytes."""
+    """Fetch the file `a` of the site: gives its bytes."""
 
     def run(watch=lambda event: None):
-        Resuming(tmp_path / ".a.part", watch)(site.url("a"), str(tmp_path / "a"), None)
+        part = Resuming(tmp_path / ".a.part", watch)
+        part.fetch(site.url("a"))
+        part.finish(tmp_path / "a")
         return (tmp_path / "a").read_bytes()
 
     site.files["a"] = BODY
@@ -54,3 +56,10 @@ def test_a_server_that_marks_no_version_is_asked_for_all_of_it(site, fetch):
     cut_off(site, fetch, 2_000_000)
     assert fetch() == BODY
     assert site.asked == ["", ""]
+
+
+def test_what_had_come_whole_when_it_was_killed_is_no_error(site, fetch, tmp_path):
+    cut_off(site, fetch, 2_000_000)
+    (tmp_path / ".a.part").write_bytes(BODY)
+    assert fetch() == BODY
+    assert site.asked[-2:] == [f"bytes={len(BODY)}-", ""]

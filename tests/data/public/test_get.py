@@ -66,7 +66,7 @@ def test_an_archive_that_a_person_put_there_stays(offered, tmp_path, site, body)
 
 def test_a_wrong_checksum_leaves_nothing_behind(offered, tmp_path, site, body):
     site.files["t.tar"] = body + b"x"
-    with pytest.raises(UserError, match="not the known one.*\nIt is not kept"):
+    with pytest.raises(UserError, match="not the known one.*\nSay the same command"):
         get_public(offered, tmp_path)
     assert not offered.is_there(tmp_path)
     assert not list(target(offered, tmp_path).iterdir())
