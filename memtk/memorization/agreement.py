@@ -185,7 +185,8 @@ def best_agreement(
     tail = (1 - confidence) / 2
     low, high = (float(end) for end in np.quantile(middle[1:], (tail, 1 - tail)))
     found = float(middle[0])
-    return BestThreshold(found, min(low, found), max(high, found), float(right[0].max()))
+    agreement = float(np.average((similarity > found) == copy, weights=weight))
+    return BestThreshold(found, min(low, found), max(high, found), agreement)
 
 
 def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:

@@ -120,6 +120,13 @@ def test_the_interval_of_the_best_threshold_covers_it_and_shrinks_with_more_pair
     assert np.mean(widths[600]) < 0.7 * np.mean(widths[60])
 
 
+@pytest.mark.parametrize("n", [35, 44, 97])
+def test_a_threshold_that_agrees_on_all_pairs_agrees_on_exactly_all(n):
+    similarity = np.arange(n) / n
+    found = best_agreement(pairs_of(similarity, similarity > 0.4, [0] * n, np.array([n + 32])))
+    assert found.agreement == 1.0
+
+
 def test_readers_of_one_kind_alone_have_no_best_threshold():
     mixed = np.array([0.1, 0.2, 0.3]), np.array([True, True, False])
     found = best_agreement(pairs_of(*mixed, [0, 0, 0], np.array([3])))
