@@ -21,7 +21,7 @@ from memtk.errors import UserError
 from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.context import Computation, StageTimer
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
-from memtk.evaluation.planted import MIXED, Plants
+from memtk.evaluation.planted import MIXED, Plants, seen_by
 from memtk.events import ignore
 from memtk.interfaces import ImageSpec, Levels, Similarity
 from memtk.memorization import energy_test
@@ -120,7 +120,7 @@ def _of_images(
             real, parts.similarity.make(), patients, plants, devices=devices, seed=options.seed
         )
         if made.planted is not None and detector is not None:  # their embeddings, not the images
-            images = {each.label: each.images for each in made.planted.sets}
+            images = seen_by(detector, made.planted.sets)
             given = detector.embed(images, made.planted.name)[MIXED]
             made = replace(made, planted=replace(made.planted, sets=(), given=given))
     exposure = options.exposure and (detector is None or detector.given)

@@ -14,7 +14,7 @@ from memtk.data.images import StoredImages
 from memtk.errors import UserError
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of
-from memtk.evaluation.planted import MIXED, PlantedSimilarity
+from memtk.evaluation.planted import MIXED, PlantedSimilarity, seen_by
 from memtk.interfaces import Images
 from memtk.memorization.exposure import Drop, below
 from memtk.results import read_arrays
@@ -93,7 +93,7 @@ class Screen:
             context.devices.wait()
             name = "the embedder of the first audit"
             detector = Detector(context, self.embedder, training, place, name, weights)
-        images: dict[str, Images] = {"training": training, MIXED: found.sets[-1].images}
+        images: dict[str, Images] = {"training": training} | seen_by(detector, found.sets[-1:])
         seen = sources_of(detector, images, "first audit")
         names = ("planted copies", "training images")
         near = nearest_both_ways(

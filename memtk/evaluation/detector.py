@@ -75,6 +75,11 @@ class Detector:
             )
         load_checkpoint(self._model, self.training.checkpoints[-1].path)
 
+    @property
+    def resolution(self) -> tuple[int, ...] | None:
+        """See `Embedder.resolution`."""
+        return self._model.resolution
+
     def embed(self, sets: Mapping[str, Images], label: str) -> dict[str, np.ndarray]:
         """Return the embeddings (N, D) of each set, computed once and kept under `label`."""
         path = self.place / f"{label}.h5"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from memtk.data.images import MemoryImages
 from memtk.evaluation.context import Computation
 from memtk.evaluation.detector import (
     Detector,
@@ -45,6 +48,11 @@ class PlantedImages:
         self._change, self._seed = change, seed
 
     @property
+    def seed(self) -> int:
+        """Of the changes."""
+        return self._seed
+
+    @property
     def sources(self) -> np.ndarray:
         """Which images are copied, (K,)."""
         return np.array(self._sources)
@@ -56,6 +64,11 @@ class PlantedImages:
 
     def __len__(self) -> int:
         return len(self._sources)
+
+    def originals(self, shape: Sequence[int]) -> MemoryImages:
+        """Return the images that are copied, each reduced to (*shape) by averages, in memory."""
+        rows = (self._images.read([source]) for source in self._sources)
+        return MemoryImages(torch.cat([F.interpolate(x, list(shape), mode="area") for x in rows]))
 
     @torch.no_grad()
     def read(self, indices: Sequence[int]) -> Tensor:
@@ -70,6 +83,8 @@ class PlantSet:
 
     Args:
         nominal: whether `mixed` goes that far.
+        change: `grain -> change` for images that were reduced, whose noise is so much weaker; None
+            where only whole images are copied.
     """
 
     label: str
@@ -78,6 +93,35 @@ class PlantSet:
     unit: str
     nominal: bool
     images: PlantedImages
+    change: Callable[[float], Change] | None = None
+
+
+FINER = 2
+"""As many times finer than an embedder looks are the images that copies are made of for it."""
+
+
+def seen_by(detector: Detector | None, sets: Sequence[PlantSet]) -> dict[str, Images]:
+    """Return the copies of each set, by its label, for an embedder to look at.
+
+    Where it reduces images first (`Embedder.resolution`), copies are made of images that are
+    `FINER` times as fine as it sees and no finer: each that is copied is read and reduced once.
+    Lengths of changes are fractions of the sides, and noise is as strong as if it had been averaged
+    with the images. Else, and in image space, whole images are copied.
+    """
+    whole: dict[str, Images] = {plant.label: plant.images for plant in sets}
+    if detector is None or detector.resolution is None or not sets:
+        return whole
+    first = sets[0].images
+    shape = [min(FINER * n, m) for n, m in zip(detector.resolution, first.spec.shape, strict=True)]
+    if shape == list(first.spec.shape):
+        return whole
+    grain = math.sqrt(math.prod(shape) / math.prod(first.spec.shape))
+    originals, rows = first.originals(shape), range(len(first))
+    return whole | {
+        plant.label: PlantedImages(originals, rows, plant.change(grain), plant.images.seed)
+        for plant in sets
+        if plant.change is not None
+    }
 
 
 @dataclass(frozen=True)
@@ -129,7 +173,7 @@ class PlantedSimilarity:
         """
         rows: Mapping[str, Source] = {} if self.given is None else {MIXED: self.given}
         if self.sets:
-            rows = sources_of(seen.detector, {s.label: s.images for s in self.sets}, self.name)
+            rows = sources_of(seen.detector, seen_by(seen.detector, self.sets), self.name)
         names, chosen = ("planted copies", "training"), self.sources
         if self.rows is not None:
             chosen = self.sets[-1].images.sources
@@ -177,7 +221,7 @@ class Plants:
         """
         sources = self._sources()
         sets = self._sets(sources)
-        seen = sources_of(detector, {s.label: s.images for s in sets}, self.name)
+        seen = sources_of(detector, seen_by(detector, sets), self.name)
         nearest, second = {}, {}
         for plant in sets:
             found = nearest_both_ways(
@@ -206,11 +250,18 @@ class Plants:
         return one_a_patient(self.training.patients, len(self.training), self.count, rng)
 
     def _sets(self, sources: np.ndarray) -> tuple[PlantSet, ...]:
-        def made(kind: str, strength: float, unit: str, nominal: bool, change: Change) -> PlantSet:
+        def made(
+            kind: str,
+            strength: float,
+            unit: str,
+            nominal: bool,
+            change: Change,
+            reduced: Callable[[float], Change] | None,
+        ) -> PlantSet:
             label = f"{kind} {strength:g}" if strength and kind != MIXED else kind
             seed = self.context.seed("planted", label)
             images = PlantedImages(self.training, sources.tolist(), change, seed)
-            return PlantSet(label, kind, strength, unit, nominal, images)
+            return PlantSet(label, kind, strength, unit, nominal, images, reduced)
 
         sets = [
             made(
@@ -219,14 +270,15 @@ class Plants:
                 plant.unit,
                 strength <= plant.nominal,
                 partial(_at, plant, strength),
+                partial(_reduced, plant, strength),
             )
             for plant in PLANTS
             for strength in plant.strengths
         ]
         if self.reconstruct is not None:
             trip = partial(_round_trip, self.reconstruct, self.context.devices.device)
-            sets.append(made("autoencoder", 0.0, "", True, trip))
-        return (*sets, made(MIXED, 0.0, "", True, mixed))
+            sets.append(made("autoencoder", 0.0, "", True, trip, None))
+        return (*sets, made(MIXED, 0.0, "", True, mixed, lambda grain: partial(mixed, grain=grain)))
 
 
 def one_a_patient(
@@ -256,3 +308,7 @@ def _round_trip(
 
 def _at(plant: Plant, strength: float, x: Tensor, noise: Noise) -> Tensor:
     return plant.make(x, strength, noise)
+
+
+def _reduced(plant: Plant, strength: float, grain: float) -> Change:
+    return partial(_at, plant, strength * grain if plant.kind == "noise" else strength)

@@ -317,11 +317,14 @@ PLANTS = (
 """The kinds of planted copies. "exact" and "flip" have one strength."""
 
 
-def mixed(x: Tensor, noise: Noise) -> Tensor:
+def mixed(x: Tensor, noise: Noise, grain: float = 1.0) -> Tensor:
     """Change each row in several ways at once, as a generator's copies differ from the originals.
 
     Rotation, flip, contrast, blur, noise and shift, each with probability 1/2 and, where it has a
     strength, uniformly up to the nominal one. One row in 64 stays as it is.
+
+    Args:
+        grain: factor of the noise, below 1 for images that were reduced: averages have less of it.
     """
     for plant in PLANTS[1:]:
         draw = noise.uniform(2)  # (B, 2)
@@ -332,7 +335,7 @@ def mixed(x: Tensor, noise: Noise) -> Tensor:
         elif plant.kind == "contrast":
             strength = torch.exp(amount * math.log(plant.nominal))
         else:
-            strength = amount * plant.nominal
+            strength = amount * plant.nominal * (grain if plant.kind == "noise" else 1.0)
         none = 1.0 if plant.kind == "contrast" else 0.0
         x = plant.make(x, torch.where(chosen, strength, torch.full_like(strength, none)), noise)
     return x

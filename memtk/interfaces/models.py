@@ -197,9 +197,15 @@ class Embedder(Trainable):
         `take_published(path: Path) -> None`: take trained weights from a file that memtk did not
             write, which `memtk audit --weights` may name; a UserError if they do not fit. There is
             nothing to train then: `phases()` is empty.
+
+    Attributes:
+        width: D.
+        resolution: (*S) to which `embed` reduces images by averages before it looks, where it does;
+            it then takes images of any size from there on. None: it looks at images as they are.
     """
 
     width: int
+    resolution: tuple[int, ...] | None = None
 
     @abstractmethod
     def embed(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from memtk.interfaces import Embedder
@@ -208,6 +209,18 @@ def check_batch_size_does_not_change_embeddings(case: Case) -> None:
     )
 
 
+def check_reduced_images_have_the_embeddings_of_whole_ones(case: Case) -> None:
+    """Images that were reduced to `Embedder.resolution` have about the vectors of whole ones."""
+    if case.model.resolution is None:
+        return
+    small = F.interpolate(case.x, list(case.model.resolution), mode="area")
+    expect(
+        torch.allclose(embed(case.model, small), embed(case.model, case.x), rtol=1e-3, atol=1e-4),
+        f"{case.cls.__name__}.resolution is {case.model.resolution}, but embed gives other vectors "
+        "for images that were reduced to it by averages",
+    )
+
+
 def check_embedding_leaves_the_model_as_it_was(case: Case) -> None:
     """Embedding moves no weight and no buffer."""
     name = unchanged_by(case.model, lambda: embed(case.model, case.x))
@@ -237,6 +250,7 @@ EMBEDDER = (
     check_different_images_have_different_embeddings,
     check_embedding_uses_no_global_random_state,
     check_batch_size_does_not_change_embeddings,
+    check_reduced_images_have_the_embeddings_of_whole_ones,
     check_embedding_leaves_the_model_as_it_was,
     check_state_dict_reproduces_embeddings,
     check_stopping_and_resuming_changes_nothing,

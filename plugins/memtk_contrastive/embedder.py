@@ -44,7 +44,7 @@ class Contrastive3d(Embedder):
     def __init__(self, config: ContrastiveConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
         self.width = config.embedding
-        self.shape = reduced_shape(spec.shape, config.resolution)
+        self.resolution = self.shape = reduced_shape(spec.shape, config.resolution)
         self._comes_trained = False
         self._make_network()
         if config.weights:

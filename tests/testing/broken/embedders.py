@@ -1,6 +1,7 @@
 """Embedders whose vectors are wrong."""
 
 import torch
+import torch.nn.functional as F
 
 from memtk.testing import Case
 
@@ -25,6 +26,14 @@ def cases(sound, folder):
             super().__init__(config, spec)
             self.width = None
 
+    class Sharp(sound.embedder):
+        def __init__(self, config, spec):
+            super().__init__(config, spec)
+            self.resolution = tuple(n // 2 for n in spec.shape)
+
+        def embed(self, x):  # whole images are not reduced
+            return super().embed(F.interpolate(x, self.spec.shape))
+
     class Forgetful(sound.embedder):
         seen = 0
 
@@ -41,6 +50,7 @@ def cases(sound, folder):
         "different_images_have_different_embeddings": embedded(lambda model, z: z * 0 + 1),
         "embedding_uses_no_global_random_state": embedded(lambda model, z: z + torch.rand(1)),
         "batch_size_does_not_change_embeddings": embedded(lambda model, z: z - z.mean(0)),
+        "reduced_images_have_the_embeddings_of_whole_ones": Case(Sharp, spec=sound.spec),
         "embedding_leaves_the_model_as_it_was": embedded(drift),
         "state_dict_reproduces_embeddings": Case(Forgetful, spec=sound.spec),
     }
