@@ -156,8 +156,10 @@ class Browser:
         self("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def _middle(self, selector):
+        element = f"document.querySelector({json.dumps(selector)})"
+        self.expect(f"{element}.getBoundingClientRect().width > 0", True)  # a click may show it
         return self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            f"(() => {{ const e = {element};"
             "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
             "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from memtk.cli import cli
-from memtk.cli.study import TerminalDisplay
+from memtk.cli.study_display import TerminalDisplay
 from memtk.events import Event
 from memtk.plugins import load_plugins
 from memtk.results.study import StudyRun

@@ -235,7 +235,7 @@ for _key, _value in (("Rows", 65_000), ("NumberOfFrames", 2**31 - 1), ("BitsAllo
 
 
 def dicom_bomb(folder):
-    path = next(c for c in CASES if c.what == "deflated").write(folder)
+    path = next(c for c in CASES.values() if c.what == "deflated").write(folder)
     content = path.read_bytes()
     end = 144 + int.from_bytes(content[140:144], "little")
     path.write_bytes(content[:end] + deflated(6 * 2**30))
