@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import sys
 import textwrap
+import threading
 import uuid
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -65,6 +67,29 @@ def pytest_runtest_protocol(item):
         return (yield)
     finally:
         counter.resume()
+
+
+class Calls:
+    """Counts the calls within a block, of Python and of what is built in, in all threads."""
+
+    def __enter__(self):
+        self.count = 0
+        threading.setprofile(self._count)
+        sys.setprofile(self._count)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+    def _count(self, frame, event, argument):
+        self.count += event in {"call", "c_call"}
+
+
+@pytest.fixture
+def calls():
+    """`with calls() as made: ...` counts calls in `made.count`: no load of a machine changes it."""
+    return Calls
 
 
 @pytest.fixture(scope="session")
