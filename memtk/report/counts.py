@@ -215,20 +215,32 @@ class Told:
     Args:
         cell: the generator's, "" in an audit.
         found: in each group; empty where the generator was told nothing.
-        confidence: of the intervals.
+        evidence: of the whole set.
     """
 
     cell: str
     found: Sequence[ByCondition]
-    confidence: float
+    evidence: Evidence
 
     @classmethod
     def of(cls, record: Result | Audit) -> Told:
         """Return that of a cell's last checkpoint, or of an audit."""
         if isinstance(record, Audit):
-            return cls("", record.by_condition, record.evidence.confidence or 0.95)
-        last = record.last
-        return cls(record.cell, last.by_condition, last.evidence.confidence or 0.95)
+            return cls("", record.by_condition, record.evidence)
+        return cls(record.cell, record.last.by_condition, record.last.evidence)
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+        return self.evidence.confidence or 0.95
+
+    def remarks(self) -> str:
+        """Say what is other in some groups, or in all of them, than in the whole set."""
+        planted = (
+            "Copy rates of groups take their sensitivity from planted copies, not from readers."
+        )
+        said = (_pooled(self.found), planted if self.evidence.by_readers else "")
+        return " ".join(filter(None, said))
 
     def rows(self) -> list[ConditionRow]:
         """Return a row for each group."""
@@ -247,12 +259,12 @@ def conditions_section(record: Result | Audit) -> Section | None:
         "conditions.html",
         rows=rows,
         measures=list(dict.fromkeys(name for row in rows for name, _, _ in row.quality)),
-        pooled=pooled(told.found),
+        remarks=told.remarks(),
         confidence=told.confidence,
     )
 
 
-def pooled(groups: Sequence[ByCondition]) -> str:
+def _pooled(groups: Sequence[ByCondition]) -> str:
     """Say which groups are not compared within, "" if all are."""
     wide = [found for found in groups if not found.within]
     if not wide:
@@ -288,7 +300,7 @@ def conditions_table(records: Sequence[Result] | Sequence[Audit]) -> RenderableT
         f"their images of the group; {of_quality if measures else ''}"
         "Strangers are validation images of the same group."
     )
-    said = dict.fromkeys([note, *(pooled(each.found) for each in told)])
+    said = dict.fromkeys([note, *(each.remarks() for each in told)])
     return console.Group(table, Text(" ".join(filter(None, said)), style="dim"))
 
 

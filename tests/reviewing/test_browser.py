@@ -78,8 +78,9 @@ def test_a_label_is_changed_by_going_back(browser, runs, serve):
     browser.expect(f"{AT}.startsWith('pair 3 of 12, 2 read')", True)
 
 
-def test_pictures_are_turned_windowed_zoomed_and_laid_over_each_other(browser, runs, serve):
-    page = page_of(runs / "solid")
+@pytest.mark.parametrize("kind", ["flat", "solid"])
+def test_pictures_are_turned_windowed_zoomed_and_laid_over_each_other(browser, runs, serve, kind):
+    page = page_of(runs / kind)
     browser.open(serve(page))
     browser.expect(SHOWN, True)
 
@@ -102,10 +103,14 @@ def test_pictures_are_turned_windowed_zoomed_and_laid_over_each_other(browser, r
     changes(lambda: browser.press("+"), 1)
     browser.press("0")
     browser.expect(PIXELS.format(1), first)
-    slices = "[...document.querySelectorAll('input[type=range]')].map(x => +x.value)"
-    assert browser.evaluate(slices) == [5, 6, 4]
-    changes(lambda: browser.press("ArrowUp"), 1)  # both images at once
-    assert browser.evaluate(slices) == [6, 6, 4]
+    if kind == "solid":
+        slices = "[...document.querySelectorAll('input[type=range]')].map(x => +x.value)"
+        assert browser.evaluate(slices) == [5, 6, 4]
+        before = browser.evaluate(PIXELS.format(0))
+        changes(lambda: browser.press("ArrowUp"), 1)  # both images at once
+        assert (
+            browser.evaluate(slices) == [6, 6, 4] and browser.evaluate(PIXELS.format(0)) != before
+        )
     for key in "cdb":
         changes(lambda key=key: browser.press(key), 0)
         browser.expect("document.querySelectorAll('.half')[1].hidden", True)
@@ -234,13 +239,23 @@ def contrast(first, second):
 
 
 def test_a_pause_hides_the_pictures_and_stops_the_time(browser, runs, serve):
-    browser.open(serve(page_of(runs / "flat")))
+    page = page_of(runs / "flat")
+    browser.open(serve(page))
     browser.expect(SHOWN, True)
+    browser.expect("document.getElementById('time').textContent >= '0:01'", True)
     browser.press("p")
     browser.expect("document.getElementById('views').hidden", True)
     browser.press("2")  # is not taken
+    paused = time.monotonic()
+    time.sleep(2)
     browser.press("p")
+    paused = time.monotonic() - paused
     browser.expect(f"{SHOWN} && {AT}.startsWith('pair 1 of 12, 0 read')", True)
+    browser.press("2")
+    wait_for(page, ["copy"])
+    taken = browser.evaluate("performance.now() / 1000")  # since the page was opened
+    [kept] = read_labels(page.reviewed.folder, page.draw, "anna").labels.values()
+    assert 0.9 <= kept.seconds <= taken - paused + 0.3
 
 
 def test_sixteen_bits_of_both_images_reach_the_page(runs):

@@ -19,6 +19,7 @@ from memtk.leaderboard import collect, make_boards, markdown, spreadsheet, write
 from memtk.memorization import PatientGroup, ReadPairs, copy_rate
 from memtk.noise import derive
 from memtk.report import build_audit_report, build_report
+from memtk.report.counts import Told
 from memtk.report.terminal import audit_summary, summary
 from memtk.results import read_arrays, read_audit, read_result
 from memtk.results.answer import answer_audit
@@ -141,6 +142,14 @@ def test_it_is_named_in_every_sentence_that_says_a_copy_rate(said):
     assert len(texts) >= 3
     for text in texts:
         assert "sensitivity by readers" in text or "its sensitivity from readers" in text, text
+
+
+def test_copy_rates_of_groups_are_said_to_be_by_planted_copies_all_the_same():
+    plain = fakes.audit()
+    read = plain.evidence.threshold.model_copy(update={"copies_read": 23})
+    planted = "sensitivity from planted copies, not from readers"
+    assert planted in Told.of(fakes.audit(threshold=read)).remarks()
+    assert planted not in Told.of(plain).remarks()
 
 
 def test_a_result_by_readers_still_follows_from_its_arrays(runs):

@@ -66,6 +66,15 @@ def test_a_tablet_needs_no_key_and_no_mouse(tablet, runs, serve, kind):
     tablet.touch("canvas", [(0, 0), (30, 30), (60, 60)])  # one finger: brightness and contrast
     tablet.expect("apart('first', 0) > 1 && apart('first', 1) > 1", True)
     assert tablet.evaluate("[scrollX, scrollY]") == where
+    tap("#reset")
+    tablet.expect("apart('first', 0)", 0)
+    fingers = [{"x": 240, "y": 400, "id": 0}, {"x": 300, "y": 400, "id": 1}]
+    tablet("Input.dispatchTouchEvent", type="touchStart", touchPoints=[fingers[0] | {"x": 200}])
+    tablet("Input.dispatchTouchEvent", type="touchMove", touchPoints=fingers[:1])
+    tablet.expect("apart('first', 0) > 1", True)
+    tablet("Input.dispatchTouchEvent", type="touchStart", touchPoints=fingers)
+    tablet.expect("apart('first', 0)", 0)  # it was to be a pinch
+    tablet("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
     if kind == "solid":
         tap("input[type=range]", 100, 0)
         tablet.expect("+document.querySelector('input[type=range]').value > 5", True)
