@@ -44,6 +44,9 @@ LARGEST_PAGE = 1_500_000_000
 SAMPLE = 24
 """Pairs that black and white are chosen by."""
 
+SEEN = 2_000_000
+"""Voxels of these, in each channel, at even distances where there are more."""
+
 
 @dataclass(frozen=True)
 class ReadingPage:
@@ -76,8 +79,13 @@ class ReadingPage:
         some = [pair for pair in self.draw.pairs if pair.name in self.names][:SAMPLE]
         if not some:
             return [(0, 65535)] * (self.reviewed.spec.channels + 1)
-        images = np.stack([side for pair in some for side in self.reviewed.read(pair)])
-        found = [window_of(part) for part in (*images.swapaxes(0, 1), images)]
+        step = (
+            2 * len(some) * int(np.prod(self.reviewed.spec.shape)) // SEEN | 1
+        )  # odd: all columns
+        sides = (side for pair in some for side in self.reviewed.read(pair))
+        parts = [side.reshape(len(side), -1)[:, ::step].copy() for side in sides]
+        seen = np.stack(parts, axis=1)  # (C, n, k)
+        found = [window_of(part) for part in (*seen, seen)]
         return [tuple(_sixteen_bits(np.array([w.low, w.high])).tolist()) for w in found]
 
     def voxels(self, name: str) -> bytes:
@@ -93,13 +101,14 @@ class ReadingPage:
             raise KeyError(name)
         return _sixteen_bits(np.stack(self.reviewed.read(pair))).astype("<u2").tobytes()
 
-    def html(self, *, offline: bool, nonce: str = "") -> str:
+    def html(self, *, offline: bool, nonce: str = "", labels: Labels | None = None) -> str:
         """Return the page.
 
         Args:
             offline: with all images in it, and labels that are saved as a file; else they come from
                 the server and go there.
             nonce: of the server's security policy.
+            labels: that have come since; None: those of the page.
         """
         spec, images = self.reviewed.spec, []
         if offline:
@@ -119,7 +128,7 @@ class ReadingPage:
             "windows": self.windows,
             "labels": {
                 name: said.model_dump()
-                for name, said in self.labels.labels.items()
+                for name, said in (labels or self.labels).labels.items()
                 if name in self.names
             },
         }
@@ -316,9 +325,7 @@ class _PageHandler(_Handler):
             "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'",
         )
-        page = self._page
-        now = ReadingPage(page.reviewed, page.draw, self._said(), page.only)
-        self.finish(now.html(offline=False, nonce=nonce))
+        self.finish(self._page.html(offline=False, nonce=nonce, labels=self._said()))
 
 
 class _PairHandler(_Handler):

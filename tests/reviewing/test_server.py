@@ -7,6 +7,7 @@ import json
 import threading
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from memtk.errors import UserError
@@ -142,6 +143,16 @@ def test_a_request_that_is_too_large_is_cut_off(server, page):
         status = ask(server, "labels", "POST", b"x" * 2_000_000)[0]
         assert status == 204
     assert ask(server)[0] == 200
+
+
+def test_black_and_white_are_chosen_by_few_voxels_of_large_images(page, monkeypatch):
+    whole, again = page.windows, ReadingPage(page.reviewed, page.draw, page.labels)
+    sides = [side for pair in page.draw.pairs for side in page.reviewed.read(pair)]
+    ends = (np.percentile(sides, (0.5, 99.5)) + 1) / 2 * 65535
+    assert np.abs(whole - ends).max() <= 1 and len(whole) == 2  # of the channel, and of all
+    monkeypatch.setattr("memtk.reviewing.server.SEEN", 700)  # of 24 times 256
+    assert again.windows != whole
+    assert np.abs(np.subtract(again.windows, whole)).max() < 0.03 * 65535
 
 
 def test_a_port_that_is_taken_is_refused(server, page):
