@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from memtk.data.conditions import described, from_description
@@ -166,6 +167,37 @@ class StoredImages:
             values = dataset.parent.get("values") if dataset.dtype.kind == "u" else None
             self._opened, self._owner = (file, dataset, values), os.getpid()
         return self._opened[1:]
+
+
+class ReducedImages:
+    """Images that are reduced by averages when they are read, so that one is whole in memory.
+
+    Args:
+        images: (N, C, *S).
+        shape: (*s) that they are reduced to.
+    """
+
+    def __init__(self, images: Images, shape: Sequence[int]) -> None:
+        self._images, self._shape = images, tuple(shape)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Shape of each image."""
+        whole = self._images.spec
+        sizes = zip(whole.spacing, whole.shape, self._shape, strict=False)
+        spacing = tuple(size * old / new for size, old, new in sizes)
+        return replace(whole, shape=self._shape, spacing=spacing)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Return the images at `indices`: float32 (B, C, *s)."""
+        found = torch.empty(len(indices), self.spec.channels, *self._shape)
+        for row, index in enumerate(indices):
+            x = self._images.read([index])
+            found[row] = F.interpolate(x, list(self._shape), mode="area")[0]
+        return found
 
 
 class FlatImages:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from memtk.components import ConfiguredComponent
-from memtk.data.images import FlatImages, StoredImages
+from memtk.data.images import FlatImages, ReducedImages, StoredImages
 from memtk.evaluation.context import Computation, Context
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Embedder, Images, Similarity
@@ -112,6 +112,8 @@ class Detector:
             name: for the progress bar.
             watch: told of the progress; None: who watches the run.
         """
+        if self.resolution not in (None, images.spec.shape):
+            images = ReducedImages(images, self.resolution)  # a batch of whole ones takes gigabytes
         return embed(
             self._model,
             images,

@@ -9,10 +9,9 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from memtk.data.images import MemoryImages
+from memtk.data.images import MemoryImages, ReducedImages
 from memtk.evaluation.context import Computation
 from memtk.evaluation.detector import (
     Detector,
@@ -67,8 +66,7 @@ class PlantedImages:
 
     def originals(self, shape: Sequence[int]) -> MemoryImages:
         """Return the images that are copied, each reduced to (*shape) by averages, in memory."""
-        rows = (self._images.read([source]) for source in self._sources)
-        return MemoryImages(torch.cat([F.interpolate(x, list(shape), mode="area") for x in rows]))
+        return MemoryImages(ReducedImages(self._images, shape).read(self._sources))
 
     @torch.no_grad()
     def read(self, indices: Sequence[int]) -> Tensor:

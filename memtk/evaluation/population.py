@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -17,8 +18,8 @@ from memtk.results import Comparable, Evidence, GroupTest
 POINTS = {2: 16, 3: 10}
 """Points along each axis that images are averaged to, by the number of axes."""
 
-READ = 64
-"""Images read at a time."""
+READ, VOXELS = 64, 2**24
+"""Images read at a time, or as many as have so many voxels."""
 
 
 def population_test(
@@ -184,9 +185,10 @@ class PopulationGatherer:
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:
     """Return what describes each chosen image, (n, F)."""
-    parts = []
-    for start in range(0, len(chosen), READ):
-        x = images.read(chosen[start : start + READ])  # (B, C, *S)
+    parts, size = [], images.spec.channels * math.prod(images.spec.shape)
+    block = max(1, min(READ, VOXELS // size))
+    for start in range(0, len(chosen), block):
+        x = images.read(chosen[start : start + block])  # (B, C, *S)
         parts.append(_described(x).numpy())
     return np.concatenate(parts)
 

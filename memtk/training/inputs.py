@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ from memtk.training.inference import eval_mode, map_rows
 from memtk.training.job import TrainingJob
 from memtk.training.privacy import phantom_batches
 from memtk.training.state import steps_of
+
+VOXELS = 2**25
+"""As many voxels as are read at a time of images that are encoded, or one image: 128 MiB."""
 
 
 class Inputs(Protocol):
@@ -201,8 +205,10 @@ def encode(job: TrainingJob, phase: Phase, encoder: Callable[[Tensor], Tensor], 
             )
         return z.float() if z.is_floating_point() else z
 
+    size = job.images.spec.channels * math.prod(job.images.spec.shape)
+    block = max(1, min(settings.batch_size, VOXELS // size))
     with eval_mode(job.model, devices):
-        blocks = map_rows(devices, count, settings.batch_size, work, read, settings.prefetch)
+        blocks = map_rows(devices, count, block, work, read, settings.prefetch)
         tracked = job.events(phase, "encoding").track(blocks, count)
         devices.write(tracked, lambda rows: write_table(path, rows, count))
 

@@ -9,6 +9,7 @@ import torch
 from memtk.data.images import (
     FlatImages,
     MemoryImages,
+    ReducedImages,
     StoredImages,
     identical_images,
     open_images,
@@ -139,3 +140,15 @@ def test_identical_images_have_every_voxel_in_common_and_one_shape():
     assert same.tolist() == [True, False, True], "-0 is 0"
     other = MemoryImages(tested.reshape(3, 1, 4, 2))
     assert not identical_images(MemoryImages(real), other).any()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 5), (3, 3), (1, 1)])
+def test_images_are_reduced_one_by_one_to_the_same_bits_as_all_at_once(x, shape, monkeypatch):
+    whole = MemoryImages(x, spacing=(2.0, 3.0))
+    wanted = torch.nn.functional.interpolate(x, shape, mode="area")
+    reads, read = [], whole.read
+    monkeypatch.setattr(whole, "read", lambda rows: reads.append(len(rows)) or read(rows))
+    found = ReducedImages(whole, shape)
+    assert torch.equal(found.read([3, 0, 3]), wanted[[3, 0, 3]]) and reads == [1, 1, 1]
+    assert len(found) == 9 and found.read([]).shape == (0, 2, *shape)
+    assert found.spec == ImageSpec(shape, 2, (2.0 * 4 / shape[0], 3.0 * 5 / shape[1]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,10 +10,14 @@ from pytorch_metric_learning.losses import NTXentLoss
 
 from memtk.config import build
 from memtk.data.images import MemoryImages
+from memtk.evaluation.detector import Detector
+from memtk.events import StageEvents, ignore
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
+from memtk.training import inputs
 from memtk.training.devices import open_devices
+from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
 from memtk_contrastive.embedder import (
     Contrastive2d,
@@ -171,10 +176,11 @@ def test_a_detector_with_a_resolution_sees_reduced_images_only(cls, shape):
 class CountedImages(MemoryImages):
     """Images that count how many of them were read."""
 
-    count = 0
+    count, most = 0, 0
 
     def read(self, indices):
         self.count += len(indices)
+        self.most = max(self.most, len(indices))
         return super().read(indices)
 
 
@@ -189,6 +195,34 @@ def test_training_reads_each_image_once_where_it_looks_at_reduced_ones(tmp_path)
         weights.append(torch.cat([w.flatten() for w in model.state_dict().values()]))
         assert images.count == (6 if number == 0 else 5 * 4)
     assert torch.equal(*weights)
+
+
+def test_large_images_are_few_in_memory_whether_they_are_encoded_or_embedded(tmp_path, monkeypatch):
+    images, tables = CountedImages(torch.rand(6, 1, 24, 32) * 2 - 1), []
+    model = make(Contrastive2d, (24, 32), TINY, {"resolution": 16}).eval()
+    devices = open_devices("cpu")
+    for number, voxels in enumerate((2**25, 2 * 24 * 32)):
+        monkeypatch.setattr(inputs, "VOXELS", voxels)
+        images.most = 0
+        job = SimpleNamespace(
+            model=model,
+            images=images,
+            seed=0,
+            devices=devices,
+            options=TrainingOptions(),
+            events=lambda phase, what: StageEvents(what, ignore),
+        )
+        (phase,) = model.phases()
+        inputs.encode(job, phase, phase.encode, tmp_path / f"{number}.npy")
+        tables.append(np.load(tmp_path / f"{number}.npy"))
+        assert images.most == (6 if number == 0 else 2)
+    assert np.array_equal(*tables)
+    images.most = 0
+    context = SimpleNamespace(batch_size=4, devices=devices, watch=ignore)
+    looking = SimpleNamespace(_model=model, resolution=model.resolution, _context=context)
+    found = Detector.see(looking, images)
+    assert images.most == 1
+    np.testing.assert_allclose(found, model.embed(images.x).detach().numpy(), atol=1e-6)
 
 
 def test_with_mirror_a_flip_of_the_last_axis_changes_no_bit_and_without_it_does():
