@@ -19,6 +19,11 @@ def _end_with_the_parent() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 1):  # not through sys.stdin, whose lock the end of Python waits for
             pass
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -9,6 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from memtk_files import command
+
 ROOT = Path(__file__).parents[1]
 
 IMPORT_ALL = """
@@ -85,3 +87,10 @@ def test_nothing_forks_nor_asks_what_only_posix_answers():
         named = {k.arg: ast.unparse(k.value) for k in call.keywords}
         assert not {"preexec_fn", "start_new_session"} & set(named), where
         assert named.get("method", "") != "'fork'", where
+
+
+def test_a_command_keeps_the_backslashes_of_its_paths(monkeypatch):
+    monkeypatch.setattr(command, "ESCAPE", "")
+    run = r"""C:\tools\draw.exe "D:\my data\x.yaml" --to {folder} \\server\share"""
+    words = ["C:\\tools\\draw.exe", "D:\\my data\\x.yaml", "--to", "{folder}", r"\\server\share"]
+    assert command.words_of(run) == words

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 
@@ -38,3 +42,59 @@ def test_no_process_of_a_study_outlives_its_parent(tmp_path):
             while is_running(child) and time.monotonic() < until:
                 time.sleep(0.02)
             assert not is_running(child)
+
+
+def marked(mark):
+    """All processes that were started, by whomever, with this mark in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != "zombie" and process.environ().get("MARK") == mark:
+                found.append(process)
+    return found
+
+
+def killed(code, mark, begun):
+    """Run a program, kill it when `begun()` is true, and give what of it is there 20 s later."""
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"MARK": mark}) as parent:
+        try:
+            until = time.monotonic() + 120
+            while not begun() and time.monotonic() < until:
+                assert parent.poll() is None
+                time.sleep(0.05)
+            assert begun()
+        finally:
+            parent.kill()
+    until = time.monotonic() + 20
+    while (left := marked(mark)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
+
+
+SLEEPER = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(500)"
+
+
+def test_no_command_outlives_a_killed_memtk(tmp_path):
+    inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}, 'begun'])"
+    code = (
+        f"import os, pathlib, sys; os.chdir({str(tmp_path)!r})\n"
+        "from memtk_files.command import _run\n"
+        f"_run([sys.executable, '-c', {inner!r}], pathlib.Path('log'), None)"
+    )
+    assert not killed(code, f"{tmp_path}", (tmp_path / "begun").exists)
+
+
+@pytest.mark.parametrize("how", ["--jobs 2", "--executor local"])
+def test_no_process_of_a_killed_study_is_left(tmp_path, how):
+    if how == "--executor local":
+        pytest.importorskip("submitit")
+    run = shlex.join([sys.executable, "-c", SLEEPER, "begun", "{folder}", "{seed}"])
+    words = [
+        *("study", "grid", "--vary", "seed=0,1", "-g", "command", "--similarity", "ncc"),
+        *("--data", "phantom2d", "--device", "cpu", "--out", "out", *how.split()),
+        *("--set", f"command.run={run}", "--set", "command.folder=made"),
+        *("--set", "data.phantom.size=8", "--set", "data.phantom.training=8"),
+        *("--set", "data.phantom.validation=8", "--set", "bench.plants=0"),
+    ]
+    code = f"import os; os.chdir({str(tmp_path)!r})\nfrom memtk.cli import cli\ncli({words!r})"
+    assert not killed(code, f"{tmp_path}", (tmp_path / "begun").exists)

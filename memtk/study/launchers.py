@@ -235,12 +235,15 @@ class Job:
 
 
 def _end_with(parent: int) -> None:
-    """Wait for the end of a process, and end this one."""
-    with suppress(ProcessLookupError, PermissionError):
-        while True:
-            os.kill(parent, 0)
-            time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGKILL)
+    """Wait for the end of a process, and end this one with all that it started."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(parent).wait()
+    here = psutil.Process()
+    for process in (*here.children(recursive=True), here):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 class Cluster:

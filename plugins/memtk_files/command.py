@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psutil
 import torch
 from filelock import FileLock
 from pydantic import Field, field_validator, model_validator
@@ -34,8 +33,20 @@ PLACEHOLDERS = ("folder", "count", "seed", "first")
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
-GRACE = 10.0
-"""Seconds that a command has to end by itself once it was told to."""
+
+ESCAPE = "" if os.name == "nt" else "\\"
+"""What takes the next sign of a command as it stands; backslashes part folders on Windows."""
+
+
+def words_of(run: str) -> list[str]:
+    """Take a command apart as shells do.
+
+    >>> words_of("draw.py --to '{folder}/a b' {seed}")
+    ['draw.py', '--to', '{folder}/a b', '{seed}']
+    """
+    reader = shlex.shlex(run, posix=True)
+    reader.whitespace_split, reader.commenters, reader.escape = True, "", ESCAPE
+    return list(reader)
 
 
 class CommandConfig(PreparationConfig):
@@ -57,7 +68,7 @@ class CommandConfig(PreparationConfig):
     @field_validator("run")
     @classmethod
     def _can_be_called(cls, run: str) -> str:
-        words = shlex.split(run)
+        words = words_of(run)
         names = {name for word in words for name in _PLACEHOLDER.findall(word)}
         for name in sorted(names - set(PLACEHOLDERS)):
             raise ValueError(
@@ -82,7 +93,7 @@ class CommandConfig(PreparationConfig):
 
     def words(self) -> list[str]:
         """Return program and arguments as they are written, `{seed}` and the like not filled in."""
-        return shlex.split(self.run)
+        return words_of(self.run)
 
 
 class Command(Generator):
@@ -203,16 +214,14 @@ def _run(words: Sequence[str], log: Path, timeout: float | None) -> None:
     Raises:
         UserError: if it cannot be started, fails, or takes too long; then it was ended.
     """
+    attended = [sys.executable, "-m", "memtk_files.attended", *words]
     with explain(log), log.open("wb") as said:
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
-        except OSError as error:
-            raise UserError(f"cannot run {words[0]}: {error.strerror}") from error
+        process = subprocess.Popen(
+            attended,
+            stdin=subprocess.PIPE,  # closes when this process is gone, and the command ends
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
@@ -224,21 +233,16 @@ def _run(words: Sequence[str], log: Path, timeout: float | None) -> None:
         except BaseException:
             _end(process)
             raise
+        _end(process)
     if code:
         why = f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
         raise UserError(f"the command {why}: {shlex.join(words)}\n{_last_words(log)}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command and all that it started: asked first, then killed."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(process.pid)
-        running = [*root.children(recursive=True), root]
-        for word in ("terminate", "kill"):
-            for each in running:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    getattr(each, word)()
-            _, running = psutil.wait_procs(running, GRACE)
+    """Let the command be ended, and wait until it is."""
+    if process.stdin:
+        process.stdin.close()
     process.wait()
 
 
