@@ -220,6 +220,8 @@ def test_a_library_neither_exits_nor_prints_nor_seeds_the_world():
             never |= {"sys.exit", "SystemExit"}
         if path == ROOT / "memtk" / "testing" / "assertions.py":
             never -= seeds  # it looks whether others do, and puts everything back
+        if path == ROOT / "plugins" / "memtk_files" / "attended.py":
+            never -= {"sys.exit"}  # a program of its own, which hands on how another ended
         return never & {name for name, _ in called(path)}
 
     assert offenders([*CORE, *PLUGINS], forbidden) == {}

@@ -14,11 +14,14 @@ WORDS = frozenset(
     {
         *("label", "labels", "labelmap", "mask", "masks", "seg", "segs", "segmentation", "dseg"),
         *("segmentations", "probseg", "groundtruth", "gt", "annotation", "annotations", "roi"),
-        *("rois", "contour", "contours", "aseg", "aparc", "lesionmask", "brainmask", "truth"),
+        *("rois", "contour", "contours", "aparc", "truth", "annot", "parcellation", "wmparc"),
     }
 )
 """The first or last word of a file's name that says so, number and suffix left out; of a folder's
 name the last one."""
+
+ANYWHERE = re.compile(r"[a-z]*(mask|seg|label)s?|segm|msk|lbl|segmentations?|labelmap")
+"""A word of a file's name that says so wherever it stands: lungmask, aseg, p1_seg_v2."""
 
 FOLDERS = re.compile(r"^(labels?|masks?|segmentations?|annotations?)(tr|ts|val)?$", re.IGNORECASE)
 
@@ -32,7 +35,7 @@ FEW = 16
 def names_labels(name: str, *, folder: bool = False) -> bool:
     """Tell whether the name of a file, an array or a folder says that it holds labels or masks.
 
-    >>> [names_labels(n) for n in ("p1_seg.nii.gz", "label0003.png", "brain_mask.nii", "label")]
+    >>> [names_labels(n) for n in ("p1_seg_v2.nii.gz", "label0003.png", "LUNGMASK.nii", "label")]
     [True, True, True, True]
     >>> [names_labels(n) for n in ("p1_segmented_t1.nii", "masked.png", "gtx.npy", "imaging")]
     [False, False, False, False]
@@ -42,7 +45,9 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
         return True
     # p1_leftMask-003: words are parted by signs, digits and capitals
     words = [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", stem)]
-    return any(word in WORDS for word in words[-1:] + ([] if folder else words[:1]))
+    if any(word in WORDS for word in words[-1:] + ([] if folder else words[:1])):
+        return True
+    return not folder and any(ANYWHERE.fullmatch(word) for word in words)
 
 
 def path_names_labels(path: PurePath) -> bool:

@@ -6,12 +6,13 @@ do not fit are left out and named if they are few; else nothing is guessed.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
@@ -31,6 +32,9 @@ them nothing is guessed."""
 
 TEST_LIST = "test_list.txt"
 """Beside images, the names of those that are held out, one a line, as NIH ChestX-ray14 has it."""
+
+REST_LIST = "train_val_list.txt"
+"""The names of the others, in the same data set."""
 
 
 @dataclass(frozen=True)
@@ -245,18 +249,34 @@ def _split_by_folder(
 def _split_by_list(
     rows: Sequence[Row], folder: Path, split_by_folders: bool, notes: list[str]
 ) -> list[Row]:
-    """Hold out the images of `test_list.txt`; the others are split later, by patient."""
-    listing = folder / TEST_LIST
-    if not listing.is_file():
+    """Hold out the images of `test_list.txt`; the others are split later, by patient.
+
+    Names are compared without folders and suffixes: pictures are converted, and lists hold paths.
+    Where only the list of the other images is there, those that it does not name are held out.
+    """
+    name = next((n for n in (TEST_LIST, REST_LIST) if (folder / n).is_file()), None)
+    if name is None:
         return list(rows)
-    held_out = set(listing.read_text(encoding="utf-8", errors="replace").split())
-    count = sum(row.record.path.name in held_out for row in rows)
-    if split_by_folders or not count:
+    lines = _lines(folder / name)  # some have labels behind the name
+    listed = {PurePosixPath(said).stem for line in lines for said in (line, line.split()[0])}
+    named = [row.record.path.stem in listed for row in rows]
+    if split_by_folders or not any(named):
         why = "the folders say the split" if split_by_folders else "it names none of the images"
-        notes.append(f"{TEST_LIST} is not used: {why}")
+        notes.append(f"{name} is not used: {why}")
         return list(rows)
-    notes.append(f"{count} images of {TEST_LIST} are held out")
-    return [replace(r, split="held_out" if r.record.path.name in held_out else "") for r in rows]
+    held_out = named if name == TEST_LIST else [not one for one in named]
+    of = "of" if name == TEST_LIST else "that are not in"
+    notes.append(f"{sum(held_out)} images {of} {name} are held out")
+    pairs = zip(rows, held_out, strict=True)
+    return [replace(row, split="held_out" if out else "") for row, out in pairs]
+
+
+def _lines(path: Path) -> list[str]:
+    """Return what a list names, one a line, in UTF-8 or as Windows writes it (UTF-16)."""
+    content = path.read_bytes()
+    wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+    return [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
 
 
 def _with_patients(

@@ -28,6 +28,7 @@ NAMES = {
     "path": frozenset(
         {
             *("file", "filename", "filepath", "filelocation", "image", "imagepath", "imagefile"),
+            *("imageid", "dicomid", "imagedataid", "imageuid"),
             *("imageindex", "img", "imgpath", "location", "imagename", "fname", "files", "images"),
         }
     ),
@@ -35,6 +36,7 @@ NAMES = {
         {
             *("patient", "patientid", "patientname", "subject", "subjectid", "case", "caseid"),
             *("participant", "participantid", "person", "pid", "mrn", "id", "patientnumber"),
+            *("eid", "ptid", "subjectnumber", "subjectno", "patientno"),
         }
     ),
     "split": frozenset(
@@ -288,6 +290,8 @@ def _file(folder: Path, name: str) -> Path:
     with contextlib.suppress(OSError):
         if (folder / name).is_symlink():
             raise UserError(f"{folder / name} is a link to nothing")
+    if re.match(r"^[a-z][a-z0-9+]+://", name):
+        raise UserError(f"{name[:100]} is an address: fetch the files, and name them here")
     far = " It is a path of Windows." if re.match(r"^([A-Za-z]:)?\\", name) else ""
     raise UserError(f"there is no file {folder / name}.{far}".removesuffix("."))
 

@@ -1,0 +1,205 @@
+"""Whose images are, by tables and by the names of other people's layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+FOUND = "images are found"
+SPLIT = "each patient is in one split"
+
+
+def counts(groups):
+    return {name: g.images for name, g in groups.items() if g.images}
+
+
+# patients
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("{:08d}", "{}"), ("{}", "{}.0"), ("p{:02d}", "P{:02d}"), ("sub-{:02d}", "{:02d}"),
+     ("{:04d}", "'{:04d}"), ("P_{}", "p-{}"), ("P{}", "Ｐ{}"), ("A{:03d}b", "a{}B"),
+     ("é{}", "e\u0301{}"), ("P-{:02d}", "P{}"), ("P{}\u200b", "P{}"), ("\ufeffP{}", "P{}"),
+     ("P\u00ad{}", "P{}"), ("P{}\u200e", "P{}"), ("{},0", "{}"), ("P{}.0", "P{}"), ("#{}", "{}"),
+     ("patient {}", "{}"), ("ID_{}", "{}"), ("P{}.", "P{}"), ("({})", "{}"), ("P.{}", "P{}"),
+     ("[{}]", "{}"), ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
+)  # fmt: skip
+def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
+    for i in range(8):
+        png(tmp_path / f"{i}.png", i)
+    for name, form, first in (("t", one, 0), ("v", other, 4)):
+        rows = "".join(f'{first + i}.png,"{form.format(i + 1)}"\n' for i in range(4))
+        (tmp_path / f"{name}.csv").write_text("path,patient_id\n" + rows, encoding="utf-8")
+    found = check(tmp_path / "t.csv", validation_source=str(tmp_path / "v.csv"))[1][SPLIT]
+    assert found.outcome == "refused"
+    assert "4 patients" in found.found or "4 of 4 patients" in found.found
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1-11", "11-1"), ("P10", "P1"), ("A1", "B1"), ("A1-1", "A11"), ("P1A2", "P12"), ("1.5", "15"),
+     ("का1", "की1"), ("id", "case")],
+)  # fmt: skip
+def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
+    png(tmp_path / "0.png", 0)
+    png(tmp_path / "1.png", 1)
+    rows = f"path,patient_id,split\n0.png,{one},train\n1.png,{other},val\n"
+    (tmp_path / "m.csv").write_text(rows)
+    assert check(tmp_path / "m.csv")[1][SPLIT].outcome == "accepted"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "nan",
+        "NA",
+        "None",
+        "n/a",
+        "<NA>",
+        "unknown",
+        "-",
+        '" "',
+        "NULL",
+        "N.A.",
+        "??",
+        "---",
+        "—",
+        "_",
+        ".",
+        "<NULL>",
+        "not known",
+        "N / A",
+        "#REF!",
+        "#VALUE!",
+        "[]",
+        "Anonymous",
+        "ｎａｎ",
+        "n\u200ba",
+    ],
+)
+def test_a_missing_patient_is_nobody(tmp_path, png, check, word):
+    png(tmp_path / "0.png", 0)
+    (tmp_path / "m.csv").write_text(f"path,patient_id\n0.png,{word}\n")
+    found = check(tmp_path / "m.csv")[1][FOUND]
+    assert found.outcome == "refused" and "line 2: the patient_id is" in found.found
+
+
+# layouts
+
+
+def nih(folder, png, count=24):
+    names = [f"{i + 1:08d}_{k:03d}.png" for i in range(count) for k in range(2)]
+    for seed, name in enumerate(names):
+        png(folder / "images" / name, seed)
+    (folder / "test_list.txt").write_text("\n".join(names[-12:]))
+
+
+@pytest.mark.parametrize("stray", ["extra.png", "montage.PNG", "a/b.png"])
+def test_a_stray_file_does_not_hide_a_known_layout(tmp_path, png, check, stray):
+    nih(tmp_path, png)
+    before, _ = check(tmp_path)
+    png(tmp_path / stray, 999)
+    groups, found = check(tmp_path)
+    assert groups == before and groups["held_out"].images == 12
+    assert f"1 images are not named so and are left out: {stray}" in found[FOUND].found
+
+
+def test_a_layout_that_only_some_names_fit_is_not_guessed(tmp_path, png, check):
+    nih(tmp_path, png, 4)
+    for i in range(4):
+        png(tmp_path / f"x{i}.png", 99 + i)
+    found = check(tmp_path)[1][FOUND]
+    assert found.outcome == "refused" and "x0.png" in found.found
+    assert "data.patient_pattern" in found.found
+
+
+def test_a_pattern_does_not_hide_the_list_of_test_images(tmp_path, png, check):
+    nih(tmp_path, png)
+    groups, _ = check(tmp_path, patient_pattern="^([0-9]+)_")
+    assert groups["held_out"].images == 12
+
+
+def test_upper_case_suffixes_are_nihs_too(tmp_path, png, check):
+    nih(tmp_path, png, 6)
+    path = tmp_path / "images" / "00000001_000.png"
+    path.rename(path.with_suffix(".PNG"))
+    assert "NIH ChestX-ray14: the patient is read" in check(tmp_path)[1][FOUND].found
+
+
+def test_a_list_that_names_nothing_is_said(tmp_path, png, check):
+    nih(tmp_path, png, 6)
+    (tmp_path / "test_list.txt").write_text("other.png\n")
+    assert "test_list.txt is not used: it names none" in check(tmp_path)[1][FOUND].found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "images/{}",
+        "{:.12}",
+        "{} 0 1",
+        "images\\{:.12}.jpg",
+    ],
+    ids=["UTF-16", "paths", "no suffix", "labels", "another suffix"],
+)
+def test_a_list_of_test_images_is_understood_in_any_form(tmp_path, png, check, content, request):
+    nih(tmp_path, png)
+    names = (tmp_path / "test_list.txt").read_text().split()
+    text = "\r\n".join(content.format(name) for name in names)
+    code = "utf-16" if "UTF-16" in request.node.name else "utf-8-sig"
+    (tmp_path / "test_list.txt").write_text(text, encoding=code, newline="")
+    groups, found = check(tmp_path)
+    assert groups["held_out"].images == 12
+    assert "12 images of test_list.txt are held out" in found[FOUND].found
+
+
+def test_the_list_of_the_other_images_says_which_are_held_out(tmp_path, png, check):
+    nih(tmp_path, png)
+    names = (tmp_path / "test_list.txt").read_text().split()
+    (tmp_path / "test_list.txt").unlink()
+    others = [p.name for p in (tmp_path / "images").iterdir() if p.name not in names]
+    (tmp_path / "train_val_list.txt").write_text("\n".join(others))
+    groups, found = check(tmp_path)
+    assert groups["held_out"].images == 12
+    assert "12 images that are not in train_val_list.txt are held out" in found[FOUND].found
+
+
+@pytest.mark.parametrize("name", ["https://host/a.png", "s3://bucket/a.png", "file:///a.png"])
+def test_an_address_in_a_manifest_is_no_file(tmp_path, check, name):
+    (tmp_path / "m.csv").write_text(f"path,patient_id\n{name},1\n")
+    assert "is an address: fetch the files" in check(tmp_path / "m.csv")[1][FOUND].found
+
+
+def test_subjects_of_bids_are_patients_and_derivatives_are_left_out(tmp_path, image, nii, check):
+    for i in range(6):
+        for s in (1, 2):
+            name = f"sub-{i:02d}/ses-{s:02d}/anat/sub-{i:02d}_ses-{s:02d}_T1w.nii.gz"
+            path = nii(tmp_path / name, image(10 * i + s, (8, 8, 8), 1000, np.int16))
+            path.with_name(path.name.replace(".nii.gz", ".json")).write_text("{}")
+    copy = tmp_path / "derivatives/fmriprep/sub-00/anat/sub-00_desc-preproc_T1w.nii.gz"
+    nii(copy, image(3, (8, 8, 8), 1000, np.int16))
+    groups, found = check(tmp_path, validation=0)
+    assert (groups["training"].images, groups["training"].patients) == (12, 6)
+    assert "BIDS: the patient is read" in found[FOUND].found and "derivatives" in found[FOUND].found
+
+
+@pytest.mark.parametrize("description", [None, '{"channel_names": {"0": "T1", "1": "T2"}}'])
+def test_cases_of_nnunet_are_patients(tmp_path, image, nii, check, description):
+    for i in range(5):
+        for c in (0, 1):
+            path = tmp_path / "imagesTr" / f"case_{i:03d}_{c:04d}.nii.gz"
+            nii(path, image(10 * i + c, (8, 8, 8), 1000, np.int16))
+        nii(tmp_path / "labelsTr" / f"case_{i:03d}.nii.gz", np.ones((8, 8, 8), np.uint8))
+    if description:
+        (tmp_path / "dataset.json").write_text(description)
+    groups, found = check(tmp_path, validation=0)
+    assert (groups["training"].images, groups["training"].patients) == (10, 5)
+    assert "not used: labelsTr: 5 files" in found[FOUND].found
+
+
+def test_a_description_nested_beyond_all_measure_is_no_error(tmp_path, image, nii, check):
+    nii(tmp_path / "imagesTr" / "h_1.nii", image(1, (8, 8, 8)))
+    (tmp_path / "dataset.json").write_text("[" * 100_000)
+    assert counts(check(tmp_path, validation=0)[0]) == {"training": 1}
