@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from memtk.config import parse_set
+from memtk.data.config import DataConfig
+from memtk.data.manifest import read_manifest
+from memtk.data.readers import Readers
+from memtk.data.roles import _root
+from memtk.errors import UserError
+from memtk.results.redact import redact
 from memtk_files import command
 
 ROOT = Path(__file__).parents[1]
@@ -94,3 +106,40 @@ def test_a_command_keeps_the_backslashes_of_its_paths(monkeypatch):
     run = r"""C:\tools\draw.exe "D:\my data\x.yaml" --to {folder} \\server\share"""
     words = ["C:\\tools\\draw.exe", "D:\\my data\\x.yaml", "--to", "{folder}", r"\\server\share"]
     assert command.words_of(run) == words
+
+
+PLACES = (r"C:\Users\anna\x", r"D:/data/x", r"\\server\share\x", r"\Users\anna", r"data\anna\1.png")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_on_windows_is_shown_in_no_report(place):
+    tree = {"notes": [f"{place}", f"read in {place}"], "config": {"source": place}}
+    assert "anna" not in json.dumps(redact(tree)) and "share" not in json.dumps(redact(tree))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_setting_keeps_a_place_on_windows_as_it_was_typed(place):
+    assert parse_set(f"data.source={place}") == {"data": {"source": place}}
+
+
+@pytest.mark.parametrize("place", [r"C:\data\a.png", r"\\server\share\a.png"])
+def test_a_place_on_windows_that_is_not_here_is_named_with_the_reason(place, tmp_path, registry):
+    (tmp_path / "m.csv").write_text(f"path,patient_id\n{place},1\n")
+    with pytest.raises(UserError, match="It is a path of Windows"):
+        read_manifest(tmp_path / "m.csv", DataConfig(source="x"), Readers(registry))
+
+
+def test_folders_in_a_manifest_may_be_parted_by_backslashes(tmp_path, registry):
+    (tmp_path / "a/b").mkdir(parents=True)
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "a/b/1.png")
+    (tmp_path / "m.csv").write_text("path,patient_id\r\na\\b\\1.png,1\r\n", newline="")
+    [row] = read_manifest(tmp_path / "m.csv", DataConfig(source="x"), Readers(registry)).rows
+    assert row.record.path == tmp_path / "a/b/1.png"
+
+
+def test_the_folder_above_sources_on_two_drives_is_the_first(monkeypatch):
+    def two_drives(paths):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr("os.path.commonpath", two_drives)
+    assert _root(["a/train.csv", "b/val.csv"]) == Path("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import difflib
+import gc
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,6 +109,19 @@ def patient_in(pattern: str, path: Path, folder: Path) -> str | None:
     return found.group(1) or None if found else None
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the collector: one pass over all loaded modules takes longer than 10,000 rows."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@_uncollected()
 def read_manifest(
     path: Path, config: DataConfig, readers: Readers, *, patients: bool = True
 ) -> Manifest:

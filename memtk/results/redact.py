@@ -13,7 +13,7 @@ HIDDEN = "(not shown)"
 SETTINGS = frozenset({"config", "recipe", "settings"})
 """Keys below which settings stand: there any text with a slash may be a folder."""
 
-_ABSOLUTE = re.compile(r"(/|~|\.{1,2}/|[A-Za-z]:[\\/]|\\\\|file:).+")
+_ABSOLUTE = re.compile(r"(/|~|\.{1,2}/|[A-Za-z]:[\\/]|\\|file:).+")
 _FILE = re.compile(
     r".+\.(nii|gz|dcm|png|jpe?g|tiff?|csv|npz|npy|h5|hdf5|pt|pth|ckpt|safetensors|mha|mhd|nrrd|zip)",
     re.IGNORECASE,

@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,21 @@ def test_the_columns_are_read_and_the_others_kept(read, write_manifest):
     assert [r.split for r in rows] == ["training", "validation", "held_out"]
     assert rows[0].extra == {"age": "70"} and [r.line for r in rows] == [2, 4, 5]
     assert [r.record.path.name for r in rows] == ["a.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_collector_is_paused_and_left_as_it_was(read, write_manifest, collecting):
+    path = write_manifest([("a",)], "path,patient_id\na.png,P1\n")
+    (gc.enable if collecting else gc.disable)()
+    try:
+        read(path)
+        assert gc.isenabled() == collecting
+        path.write_text("path\n")
+        with pytest.raises(UserError):
+            read(path)
+        assert gc.isenabled() == collecting
+    finally:
+        gc.enable()
 
 
 def test_paths_are_relative_to_the_manifest_or_absolute(read, write_pngs, tmp_path):

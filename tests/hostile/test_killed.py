@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -218,3 +219,38 @@ def test_a_killed_command_said_again_leaves_what_an_undisturbed_one_does(name, p
         finished = number == renames and re.search("is there already|is not empty", done.output)
         assert done.exit_code in (0, 3, 4) or finished, (number, when, done.output)
         assert held(place) == whole, (number, when)
+
+
+def opened_here():
+    """All files that this process has open."""
+    found = set()
+    for handle in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{handle}"))
+    return found
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="no list of open files")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_file_is_renamed_replaced_or_removed_while_it_is_open(name, place, monkeypatch):
+    """Windows refuses that; a lock, which it removes otherwise, is left out."""
+    moves = []
+
+    def checked(function):
+        def checking(*paths, **how):
+            for path in map(str, paths if "dir_fd" not in how else ()):
+                real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+                busy = [p for p in opened_here() if p == real or p.startswith(f"{real}/")]
+                moves.append((function.__name__, path, [p for p in busy if ".lock" not in p]))
+            return function(*paths, **how)
+
+        return checking
+
+    for each in ("replace", "rename", "unlink", "remove", "rmdir"):
+        monkeypatch.setattr(os, each, checked(getattr(os, each)))
+    with open(place / "open", "w"):
+        os.replace(place / "open", place / "renamed")
+    assert moves[0][2] == [str(place / "open")]  # that is seen
+    moves.clear()
+    assert CliRunner().invoke(cli, COMMANDS[name]).exit_code in (0, 3, 4)
+    assert moves and not [move for move in moves if move[2]]
