@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from matplotlib.image import imsave
 
 from memtk.data.images import StoredImages
 from memtk.errors import UserError
+from memtk.interfaces import ImageSpec
 
 
 def short_hash(key: bytes, split: str, index: int) -> str:
@@ -61,6 +63,13 @@ LIMIT = 320
 
 TOP, NEAR = 8, 4
 """Pairs shown: the most alike, and those that the reference rule just did not flag."""
+
+
+WINDOWED = 2**25
+"""Most voxels, of all images together, that the window of their intensities is taken from."""
+
+Shown = tuple[list[np.ndarray], np.ndarray]
+"""The planes of an image that are shown, and some of its voxels."""
 
 
 @dataclass(frozen=True)
@@ -261,25 +270,26 @@ def find_pairs(
     rows = [*top, *near]
     partners = arrays["train_synthetic_index"][rows].tolist()
     training, synthetic = images["training"], images["synthetic"]
-    ours, theirs = training.read(rows).numpy(), synthetic.read(partners).numpy()  # (K, C, *S)
-    window, spec = window_of(np.stack([ours, theirs])), training.spec
+    spec, step = training.spec, _step(training.spec, 2 * len(rows))
+    ours, theirs = _read(training, rows, step), _read(synthetic, partners, step)
+    window = window_of(np.concatenate([some for _, some in (*ours, *theirs)]))
     strangers = _strangers(arrays, rows, images.get("validation"))
     size = 102 if spec.dims == 3 else 150  # CSS pixels
     rank = np.argsort(np.argsort(-arrays["train_synthetic"], kind="stable"))  # (N,), 0 = most alike
     tested = "exposure_flagged" in arrays
     pairs = []
-    for number, (row, partner, one, other) in enumerate(
+    for number, (row, partner, (one, _), (other, _)) in enumerate(
         zip(rows, partners, ours, theirs, strict=True)
     ):
         pixels = plane_sizes(spec.spacing, spec.dims)
-        real = () if strangers is None else planes(strangers[number])
+        real = () if strangers is None else strangers[number][0]
         shown = [
             (
                 show_image(a, window, mm, size),
                 show_image(b, window, mm, size),
                 show_difference(a, b, window, mm, size),
             )
-            for a, b, mm in zip(planes(one), planes(other), pixels, strict=True)
+            for a, b, mm in zip(one, other, pixels, strict=True)
         ]
         first, second, difference = zip(*shown, strict=True)
         pairs.append(
@@ -312,15 +322,28 @@ def find_pairs(
     )
 
 
+def _step(spec: ImageSpec, count: int) -> int:
+    """Return of how many voxels one is taken for the window of so many images; 1 of small ones."""
+    return max(1, -(-count * spec.channels * math.prod(spec.shape) // WINDOWED))
+
+
+def _read(images: StoredImages, rows: list[int], step: int) -> list[Shown]:
+    """Return the planes of each image and every `step`-th of its voxels; one is in memory."""
+    found = []
+    for row in rows:
+        image = images.read([row])[0].numpy()  # (C, *S)
+        found.append(([plane.copy() for plane in planes(image)], image.reshape(-1)[::step].copy()))
+    return found
+
+
 def _strangers(
     arrays: Mapping[str, np.ndarray], rows: list[int], validation: StoredImages | None
-) -> np.ndarray | None:
-    """Return the validation image nearest to each training image, (K, C, *S); None if not kept."""
+) -> list[Shown] | None:
+    """Return the validation image nearest to each training image; None if they are not kept."""
     nearest = arrays.get("train_validation_index")
     if nearest is None or validation is None or len(validation) != len(arrays["validation_train"]):
         return None  # a release screens them, and their numbers are those of what is left
-    strangers: np.ndarray = validation.read(nearest[rows].tolist()).numpy()
-    return strangers
+    return _read(validation, nearest[rows].tolist(), WINDOWED)
 
 
 def _named(arrays: Mapping[str, np.ndarray], side: str, row: int) -> str:
