@@ -27,8 +27,8 @@ DEPTH = 2
 TRIED = 8
 """Keys that are read in this process first, to see how long one takes."""
 
-PAYS = 10.0
-"""Seconds that processes must save to be started: each takes some to begin."""
+PAYS = 5.0
+"""Seconds that processes must save to be started: each takes about two to begin."""
 
 MOST = 61
 """Processes: Windows waits for no more."""

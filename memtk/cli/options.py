@@ -18,9 +18,9 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="auto,
 WORKERS = click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=lambda: cores(),
+    default=lambda: min(cores(), MOST),
     metavar="N",
-    help="Processes that read images, where there are many. [default: one a core]",
+    help="Processes that read images, where there are many. [default: one a core, at most 8]",
 )
 JSON = click.option(
     "--json",
@@ -42,6 +42,10 @@ SEED = click.option(
 SIMILARITY = click.option(
     "--similarity", metavar="NAME", help="Likeness of two images. [default: pearson]"
 )
+
+
+MOST = 8
+"""Processes that read images where nobody says how many: each takes a quarter of a gigabyte."""
 
 
 def cores() -> int:
