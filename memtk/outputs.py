@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,10 +40,25 @@ class _Aside(io.TextIOBase):
         pass
 
 
+class Stopped(KeyboardInterrupt):
+    """A person has stopped the program while code of others ran, which may raise the other kind."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped
+
+
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Print to stderr what the block prints, and open again what it closes of the outputs."""
+    """Print to stderr what the block prints, and open again what it closes of the outputs.
+
+    Raises:
+        Stopped: if the program is stopped meanwhile (Ctrl-C).
+    """
     before = sys.stdout, sys.stderr
+    stop = None
+    with suppress(ValueError):  # no other thread is told
+        stop = signal.signal(signal.SIGINT, _stop)
     kept = {}
     for number in (1, 2):
         with suppress(OSError):
@@ -51,6 +67,8 @@ def shielded() -> Iterator[None]:
     try:
         yield
     finally:
+        if stop is not None:
+            signal.signal(signal.SIGINT, stop)
         for number, copy in kept.items():
             with suppress(OSError):
                 if not _is_open(number):
@@ -78,22 +96,20 @@ def _opened(file: TextIO, number: int) -> TextIO:
 def alone_on_stdout() -> Iterator[TextIO]:
     """Give the standard output to the block alone: what anybody else prints goes to stderr.
 
-    Also what a library prints past Python, where the output is a file of the system.
+    Also what a library prints past Python, where the output is a file of the system; then for good,
+    because threads and what is called at the end of the program print after the block.
     """
-    out, mine, kept = sys.stdout, sys.stdout, None
+    out = mine = sys.stdout
     with suppress(OSError, ValueError, AttributeError):
         out.flush()
         mine = os.fdopen(os.dup(out.fileno()), "w", encoding="utf-8", errors="replace")
-        kept = os.dup(1)
         os.dup2(2, 1)
     sys.stdout = _Aside(sys.stderr)
     try:
         yield mine
     finally:
-        sys.stdout = out
-        if mine is not out:
+        if mine is out:
+            sys.stdout = out
+        else:
             with suppress(OSError):
                 mine.close()
-        if kept is not None:
-            os.dup2(kept, 1)
-            os.close(kept)

@@ -15,7 +15,7 @@ import pluggy
 
 from memtk import hookspecs
 from memtk.errors import did_you_mean, one_line, printable
-from memtk.outputs import shielded
+from memtk.outputs import Stopped, shielded
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint  # slow to import, and seldom there
@@ -231,7 +231,7 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint | Point) -> str:
     try:
         with shielded():
             module = point.load()
-    except KeyboardInterrupt:
+    except Stopped:
         raise
     except BaseException as error:
         return f"its import failed: {one_line(error)}"
@@ -247,7 +247,7 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint | Point) -> str:
         with shielded():
             manager.register(module, name=point.name)
             manager.check_pending()
-    except KeyboardInterrupt:
+    except Stopped:
         raise
     except BaseException as error:
         manager.unregister(name=point.name)

@@ -13,7 +13,7 @@ from rich.text import Text
 from memtk.console import column
 from memtk.errors import one_line, printable
 from memtk.events import Event
-from memtk.outputs import shielded
+from memtk.outputs import Stopped, shielded
 from memtk.plugins import Host
 
 
@@ -72,7 +72,7 @@ class Progress:
             try:
                 with shielded():
                     watcher(event=event)
-            except KeyboardInterrupt:
+            except Stopped:
                 raise
             except BaseException as error:
                 del self._watchers[name]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from memtk.component import API, KINDS, Component
 from memtk.errors import PluginError, UserError, did_you_mean, one_line, printable
-from memtk.outputs import shielded
+from memtk.outputs import Stopped, shielded
 from memtk.plugins import Host, Plugin, load_plugins
 
 MOST = 1000
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
         try:
             with shielded():
                 found = getattr(importlib.import_module(module), attribute)
-        except KeyboardInterrupt:
+        except Stopped:
             raise
         except BaseException as error:
             raise PluginError(f"{origin} cannot be imported: {one_line(error)}") from error
@@ -87,7 +87,7 @@ class Registry:
                 with shielded():
                     components = list(islice(implementation.function(), MOST + 1))
                     wrong = [_malformed(component) for component in components]
-            except KeyboardInterrupt:
+            except Stopped:
                 raise
             except BaseException as error:
                 self.warnings.append(f"plugin {plugin.name!r}: {hook} failed: {one_line(error)}")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-from memtk.outputs import alone_on_stdout, shielded
+import pytest
+
+from memtk.outputs import Stopped, alone_on_stdout, shielded
 
 
 def test_what_a_block_prints_goes_to_stderr(capfd):
@@ -23,11 +26,23 @@ def test_outputs_that_a_block_closes_are_opened_again(capfd):
     assert capfd.readouterr().out == "x"
 
 
-def test_stdout_belongs_to_one_alone(capfd):
+def test_stdout_belongs_to_one_alone_until_the_end(capfd, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
     with alone_on_stdout() as mine:
         sys.stdout.write("a\n")
         os.write(1, b"b\n")
         mine.write("{}\n")
+    sys.stdout.write("c\n")
     os.write(1, b"d\n")
     out, err = capfd.readouterr()
-    assert out == "{}\nd\n" and sorted(err.split()) == ["a", "b"]
+    assert out == "{}\n" and sorted(err.split()) == ["a", "b", "c", "d"]
+
+
+def test_who_stops_the_program_is_told_from_code_that_says_so():
+    with pytest.raises(KeyboardInterrupt) as raised, shielded():
+        raise KeyboardInterrupt
+    assert not isinstance(raised.value, Stopped)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped), shielded():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before

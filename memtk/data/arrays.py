@@ -142,6 +142,7 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
         images = value
     else:
         images = _channels_first(name, _numbers(name, value))
+    patients = patients if patients is None else list(patients)
     if patients is not None and len(patients) != len(images):
         raise UserError(f"{name}: {len(images)} images and {len(patients)} patients: one for each")
     named = None if patients is None else patient_names(patients, f"{name}_patients")
@@ -160,9 +161,13 @@ def as_numpy(value: Any) -> np.ndarray:
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise UserError(
+            f"{name}: what a masked array hides would count: give {name}.filled(0) or the like"
+        )
     try:
         array = as_numpy(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # a tensor of another layout or device
         raise UserError(f"{name}: the images differ in shape, or are none: {error}") from error
     if array.dtype.kind not in "fiub" or not 3 <= array.ndim <= 5 or not array.size:
         raise UserError(

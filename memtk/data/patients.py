@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from memtk.errors import UserError
 
@@ -142,9 +145,14 @@ def patient_names(patients: Iterable[Any], where: str) -> tuple[str, ...]:
         where: of the argument, for messages.
 
     Raises:
-        UserError: if one is missing, naming its row.
+        UserError: if one is missing, or is several, naming its row.
     """
-    return tuple(check_named(each, f"{where}[{row}]") for row, each in enumerate(patients))
+    names = []
+    for row, each in enumerate(patients):
+        if isinstance(each, list | tuple | set | dict) or math.prod(np.shape(each)) != 1:
+            raise UserError(f"{where}[{row}] holds several values: a patient has one name")
+        names.append(check_named(each, f"{where}[{row}]"))
+    return tuple(names)
 
 
 def check_named(patient: Any, where: str) -> str:

@@ -60,6 +60,33 @@ def test_lists_and_tensors_of_any_kind_are_taken():
         array_images("train", [np.zeros((8, 9)), np.zeros((9, 8))])
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.ma.masked_less(np.ones((3, 8, 9)), 0.5), r"give train.filled\(0\)"),
+        (torch.empty(3, 8, 9, device="meta"), "or are none"),
+        (torch.rand(3, 8, 9).to_sparse(), "or are none"),
+    ],
+)
+def test_arrays_whose_voxels_are_not_all_there_are_refused(value, words):
+    with pytest.raises(UserError, match=words):
+        array_images("train", value)
+
+
+@pytest.mark.parametrize(
+    "patients", [np.zeros((3, 2)), [("a", "b")] * 3, [{"id": 1}] * 3, [[]] * 3]
+)
+def test_a_patient_has_one_name(patients):
+    with pytest.raises(UserError, match=r"train_patients\[0\] holds several values"):
+        array_images("train", np.random.rand(3, 8, 9), patients)
+
+
+def test_patients_may_come_one_by_one():
+    x = np.random.default_rng(0).normal(size=(3, 8, 9))
+    assert array_images("train", x, iter(["a", "b", "b"])).patients == ("a", "b", "b")
+    assert array_images("train", x, torch.tensor([[1], [2], [2]])).patients == ("1", "2", "2")
+
+
 def test_a_source_is_named_by_its_images_and_their_patients():
     x = np.random.default_rng(0).normal(size=(3, 8, 9))
     first = array_images("train", x)

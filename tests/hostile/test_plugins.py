@@ -28,6 +28,7 @@ IMPORTS = {
     "exits": "raise SystemExit(0)",
     "base": "class Odd(BaseException):\n    pass\nraise Odd('no')",
     "generator-exit": "raise GeneratorExit",
+    "interrupt": "raise KeyboardInterrupt",
     "silent": "class Odd(Exception):\n    def __str__(self):\n        raise ValueError\nraise Odd",
     "recursion": "def f():\n    f()\nf()",
     "syntax": "def (",
@@ -45,6 +46,7 @@ HOOKS = {
     "needs": hook("return [Component('d', 'a:B', 'A.', needs='torch')]"),
     "summary": hook("return [Component('d', 'a:B', None)]"),
     "exits-late": hook("raise SystemExit(0)"),
+    "interrupt-late": hook("raise KeyboardInterrupt"),
     "base-late": hook("raise BaseException('no')"),
     "yields-badly": hook("yield 1 / 0"),
     "odd-repr": "class Odd:\n    def __repr__(self):\n        raise BaseException\n"
@@ -58,6 +60,10 @@ NOISY = {
     "closes": "import sys\nsys.stdout.close()\nsys.__stdout__.close()\n" + GOOD,
     "closes-files": "import os\nos.close(1)\n" + GOOD,
     "replaces": "import sys\nsys.stdout = None\n" + GOOD,
+    "at-exit": "import atexit, os\natexit.register(print, 'x')\n"
+    "atexit.register(os.write, 1, b'x')\n" + GOOD,
+    "in-a-thread": "import os, threading, time\n"
+    "threading.Thread(target=lambda: (time.sleep(6), os.write(1, b'x'))).start()\n" + GOOD,
 }
 """What works, and disturbs the outputs."""
 
