@@ -81,6 +81,15 @@ def test_a_patient_has_one_name(patients):
         array_images("train", np.random.rand(3, 8, 9), patients)
 
 
+def test_patients_are_the_same_however_they_are_given():
+    x, kinds = np.random.default_rng(0).normal(size=(3, 8, 9)), (np.int64, np.float32, np.float64)
+    given = [["7", "8", "8"], [7, 8, 8], [7.0, 8.0, 8.0], [b"7", b"8", b"8"], [" 7", "8 ", "'8"]]
+    given += [np.array([7, 8, 8], kind) for kind in kinds]
+    given += [torch.tensor([7, 8, 8]), torch.tensor([7.0, 8.0, 8.0])]
+    for patients in given:
+        assert array_images("train", x, patients).patients == ("7", "8", "8")
+
+
 def test_patients_may_come_one_by_one():
     x = np.random.default_rng(0).normal(size=(3, 8, 9))
     assert array_images("train", x, iter(["a", "b", "b"])).patients == ("a", "b", "b")

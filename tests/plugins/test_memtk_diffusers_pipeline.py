@@ -235,6 +235,13 @@ def test_images_of_another_size_are_refused_with_what_the_pipeline_makes(saved):
         make(saved[0] / "ldm", ImageSpec((16, 16, 16)))
 
 
+def test_a_network_without_a_size_takes_that_of_the_images(copied):
+    config = copied / "unet/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": None}))
+    for size in ((16, 16), (24, 16)):
+        assert ours(make(copied, ImageSpec(size))).shape == (3, 1, *size)
+
+
 def test_colour_becomes_gray_only_if_asked(saved):
     spec = ImageSpec((16, 8))
     with pytest.raises(UserError, match=r"3 channels; the run's have 1.\n.*pipeline.gray=true"):
