@@ -32,8 +32,8 @@ TITLES = frozenset(
 )
 """Words before a number that say only that it is a patient's."""
 
-ANONYMOUS = re.compile(r"^(anon(ymous|ymi[sz]ed)?|removed|deleted|blinded|de-?identified|x+|0+)$")
-"""What anonymisers write into a header in place of every patient; in normal form."""
+ANONYMOUS = re.compile(r"^(anon(ymous|ymi[sz]ed)?|removed|deleted|blinded|deidentified|x+|0+)$")
+"""What anonymisers write into a header in place of every patient: its letters and digits."""
 
 
 def patient_name(value: Any) -> str:
@@ -113,8 +113,9 @@ def from_header(patient: str) -> str:
 
     The header's own number is an identifier, and is shown and stored nowhere.
     """
-    normal = normal_form(patient_name(patient))
-    if not normal or ANONYMOUS.match(normal):
+    name = patient_name(patient)
+    bare, normal = "".join(part for _, part in _parts(name)).casefold(), normal_form(name)
+    if not normal or ANONYMOUS.match(bare):
         return ""
     return f"header-{hashlib.sha256(f'memtk patient {normal}'.encode()).hexdigest()[:10]}"
 

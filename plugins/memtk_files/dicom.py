@@ -12,6 +12,7 @@ import pydicom
 from pydicom.uid import UID
 
 from memtk import UserError
+from memtk.data.patients import from_header
 from memtk.data.readers import reading
 from memtk.imaging.geometry import gray_if_alike
 from memtk.interfaces import Record, Volume
@@ -240,7 +241,7 @@ def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
     """Take the files of a series apart: one volume, or each file a picture."""
     placed = [header.placed for header in files]
     modalities = {header.modality for header in files}
-    numbers = {str(header.dataset.get("InstanceNumber") or "") for header in files}
+    numbers = {text_of(header.dataset, "InstanceNumber") for header in files}
     frames = any(int(header.dataset.get("NumberOfFrames") or 1) > 1 for header in files)
     numbered = modalities <= SLICES and len(files) > 1
     if modalities & PICTURES or frames or not (any(placed) or numbered):
@@ -250,7 +251,7 @@ def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
             f"cannot read {folder}: the slices of a series have neither positions nor distinct "
             f"numbers, e.g. {files[0].path.name}"
         )
-    patients = {header.patient for header in files if header.patient}
+    patients = {from_header(header.patient) for header in files} - {""}
     if len(patients) > 1:
         raise UserError(
             f"cannot read {folder}: the {len(files)} slices of one series name {len(patients)} "
@@ -264,6 +265,10 @@ def _check_alike(folder: Path, slices: Sequence[tuple[pydicom.Dataset, Path]]) -
     if len(sizes) > 1:
         said = ", ".join(f"{rows} x {columns}" for rows, columns in sizes)
         raise UserError(f"cannot read {folder}: its slices have different sizes ({said})")
+    spacings = {pixel_spacing(dataset, path) for dataset, path in slices}
+    if np.ptp(np.array([*spacings]), axis=0).max() > 1e-3:
+        said = ", ".join(f"{rows:g} x {columns:g} mm" for rows, columns in sorted(spacings))
+        raise UserError(f"cannot read {folder}: its slices have pixels of different sizes ({said})")
     for dataset, path in slices:
         if int(dataset.get("SamplesPerPixel") or 1) > 1:
             raise UserError(

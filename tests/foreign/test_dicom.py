@@ -102,6 +102,32 @@ def test_a_placeholder_in_the_place_of_all_patients_names_nobody(tmp_path, image
     assert "nothing says whose the images are" in found[FOUND].found
 
 
+def test_one_patient_in_two_spellings_within_a_series_is_one(tmp_path, image, dcm, check):
+    for k in range(4):
+        name = ("MRN007", "mrn 7")[k % 2]
+        dcm(tmp_path / f"{k}.dcm", image(k), at=(0, 0, 2 * k), number=k, patient=name)
+    groups, _ = check(tmp_path, validation=0)
+    assert (groups["training"].images, groups["training"].patients) == (1, 1)
+
+
+@pytest.mark.parametrize("first", [0, 1, -2])
+def test_slices_without_positions_are_sorted_by_numbers_from_any_on(
+    tmp_path, image, dcm, read, first
+):
+    for k in (2, 0, 3, 1):
+        dcm(tmp_path / "s" / f"{7 * k % 4}.dcm", image(k), number=first + k)
+    voxels = read(tmp_path / "s").voxels[0]
+    assert np.array_equal(voxels, np.stack([image(k) for k in range(4)]))
+
+
+def test_slices_whose_pixels_differ_in_size_are_refused(tmp_path, image, dcm, read):
+    for k in range(4):
+        size = [1.0, 1.0] if k < 2 else [0.5, 0.5]
+        dcm(tmp_path / "s" / f"{k}.dcm", image(k), at=(0, 0, 2 * k), PixelSpacing=size)
+    with pytest.raises(UserError, match=r"different sizes \(0.5 x 0.5 mm, 1 x 1 mm\)"):
+        read(tmp_path / "s")
+
+
 def test_what_is_no_image_is_left_out_and_said(tmp_path, image, dcm, check):
     series(tmp_path, image, dcm)
     px = image(1, (24, 20), 1000, np.int16)
