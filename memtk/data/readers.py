@@ -41,14 +41,27 @@ DECODERS = (
 """What libraries say of a decoder that is not installed: the compression, and what brings it."""
 
 UNKNOWN = {
-    (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc"): "convert it to "
-    "NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')",
-    (".bmp", ".gif", ".webp", ".jp2", ".heic", ".ppm", ".pgm"): "save it as PNG",
-    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"): "unpack it",
-    (".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord"): "save its images "
-    "as numbers: np.savez('a.npz', images=array)",
+    (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".vtk", ".vti"): (
+        "convert it to NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')"
+    ),
+    (".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm", ".pgm"): (
+        "save it as PNG"
+    ),
+    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"): "unpack it",
+    (".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"): (
+        "save its images as numbers: np.savez('a.npz', images=array)"
+    ),
+    (".raw", ".bin", ".dat"): "it does not say how its numbers lie; save them with their shape: "
+    "np.savez('a.npz', images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W))",
     (".xls", ".xlsx", ".ods", ".tsv"): "save it as CSV, with the columns path,patient_id,split",
-    (".svs", ".ndpi", ".mrxs", ".czi"): "save the parts of it that were trained on as PNG or TIFF",
+    (
+        ".svs",
+        ".ndpi",
+        ".mrxs",
+        ".czi",
+        ".lif",
+        ".scn",
+    ): "save the parts of it that were trained on as PNG or TIFF",
     (".avi", ".mp4", ".mov"): "save its frames as PNG",
 }
 """What to do with files of formats that memtk does not read."""

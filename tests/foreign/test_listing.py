@@ -215,7 +215,10 @@ def test_a_manifest_that_is_a_pipe_is_refused(tmp_path, check):
 @pytest.mark.parametrize(
     ("name", "way"),
     [("a.nrrd", "NIfTI"), ("a.mha", "NIfTI"), ("a.gif", "PNG"), ("a.zip", "unpack it"),
-     ("a.pt", "np.savez"), ("a.xlsx", "CSV"), ("a.svs", "TIFF"), ("a.webp", "PNG")],
+     ("a.pt", "np.savez"), ("a.xlsx", "CSV"), ("a.svs", "TIFF"), ("a.webp", "PNG"),
+     ("a.vtk", "NIfTI"), ("a.jxl", "PNG"), ("a.avif", "PNG"), ("a.nii.bz2", "unpack it"),
+     ("a.tar.zst", "unpack it"), ("a.fits", "np.savez"), ("a.raw", "np.fromfile"),
+     ("a.lif", "TIFF")],
 )  # fmt: skip
 def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, way):
     (tmp_path / "d").mkdir()
