@@ -75,9 +75,9 @@ def blur(x: Tensor, sigma_voxels: Tensor) -> Tensor:
     """
     variance = sigma_voxels.to(x).clamp(min=1e-3) ** 2
     for dim in range(2, x.dim()):
-        place = torch.arange(x.shape[dim], device=x.device, dtype=x.dtype)
-        square = (place[:, None] - place[None, :]) ** 2
-        kernel = torch.exp(-square / (2 * variance[:, None, None]))  # (B, n, n)
+        place = torch.arange(x.shape[dim], device=x.device)
+        fall = torch.exp(-(place.to(x) ** 2) / (2 * variance[:, None]))  # (B, n), by the distance
+        kernel = fall[:, (place[:, None] - place[None, :]).abs()]  # (B, n, n)
         kernel = kernel / kernel.sum(-1, keepdim=True)
         lines = x.movedim(dim, 1)  # (B, n, C, other axes)
         smooth = (kernel @ lines.flatten(2)).reshape(lines.shape)
@@ -152,9 +152,11 @@ def deform(x: Tensor, strength: Tensor, noise: Noise) -> Tensor:
         return x
     rows, size = x[moving], list(x.shape[2:])
     moves = F.interpolate(drawn[moving], size, mode=mode, align_corners=True)  # (B, dims, *S)
-    still = torch.eye(dims, dims + 1).to(x).expand(len(rows), dims, dims + 1)
+    still = F.affine_grid(
+        torch.eye(dims, dims + 1).to(x)[None], [1, 1, *size], align_corners=False
+    )  # (1, *S, dims)
     # `grid_sample` names the last axis first; so do the moves, whose order is arbitrary.
-    grid = F.affine_grid(still, list(rows.shape), align_corners=False) + moves.movedim(1, -1)
+    grid = still + moves.movedim(1, -1)
     return x.index_copy(0, moving, _sample(rows, grid))
 
 
