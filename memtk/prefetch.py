@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from itertools import islice
+from types import ModuleType
 from typing import Any, TypeVar
 
 from memtk.errors import UserError
@@ -70,7 +71,8 @@ def prefetch_in_processes(
     even where it is killed.
 
     Args:
-        read: can be pickled, as keys and results can; depends on its key alone.
+        read: can be pickled, as keys and results can, and lies in a module that can be imported;
+            depends on its key alone.
         workers: processes, `MOST` at the most; 1: none.
         failed: what is said, as a `UserError`, if one of them is killed.
     """
@@ -93,12 +95,16 @@ def _spawned(read: Callable[[K], T], keys: Sequence[K], workers: int, failed: st
         workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(read,)
     )
     coming, rest = deque[Future[Any]](), iter(keys)
+
+    def submit(count: int) -> None:
+        with _apart():
+            coming.extend(pool.submit(_work, key) for key in islice(rest, count))
+
     try:
-        with _deaf():
-            coming.extend(pool.submit(_work, key) for key in islice(rest, (DEPTH + 1) * workers))
+        submit((DEPTH + 1) * workers)
         while coming:
             ready = coming.popleft().result()
-            coming.extend(pool.submit(_work, key) for key in islice(rest, 1))
+            submit(1)
             yield ready
     except BrokenProcessPool as error:
         raise UserError(failed) from error
@@ -107,16 +113,22 @@ def _spawned(read: Callable[[K], T], keys: Sequence[K], workers: int, failed: st
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Let the processes that a block starts hear of no interrupt; this one hears of it after it."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _apart() -> Iterator[None]:
+    """Let the processes that a block starts run no line of the user's script, nor be interrupted.
+
+    They would import the main module, and a script that does its work there would do it again. Of
+    an interrupt this process hears after the block.
+    """
+    main, before = sys.modules["__main__"], None
+    if sys.platform != "win32":
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.modules["__main__"] = main
+        if sys.platform != "win32" and before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _reads: Callable[[Any], Any]

@@ -107,8 +107,7 @@ def audit(
         batch_size: images embedded at a time.
         out: the run folder.
         device: auto, cpu, cuda, mps.
-        workers: processes that read files, where there are many. More than one take a script whose
-            own work stands below `if __name__ == "__main__":`.
+        workers: processes that read files, where there are many.
         resume: False throws away what an earlier call left in the run folder.
         progress: shows bars.
 

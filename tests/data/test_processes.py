@@ -189,18 +189,22 @@ def test_a_process_that_is_killed_is_said_in_one_sentence(eager):
 
 
 PARENT = """
-import sys, time
+import time
+from slow import slow
 from memtk import prefetch
-from memtk.prefetch import prefetch_in_processes
+
+print("begun", flush=True)  # once, though nothing says that it is the main module's to do
+prefetch.PAYS, prefetch.TRIED = -1.0, 2
+for key in prefetch.prefetch_in_processes(slow, range(10000), 2, "gone"):
+    print(key, flush=True)
+"""
+
+SLOW = """
+import time
 
 def slow(key):
     time.sleep(0.3 if key > 1 else 0)
     return key
-
-if __name__ == "__main__":
-    prefetch.PAYS, prefetch.TRIED = -1.0, 2
-    for key in prefetch_in_processes(slow, range(10000), 2, "gone"):
-        print(key, flush=True)
 """
 
 
@@ -208,6 +212,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 def test_processes_end_with_the_one_that_started_them(tmp_path, way):
     (tmp_path / "parent.py").write_text(PARENT)
+    (tmp_path / "slow.py").write_text(SLOW)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "parent.py")],
         stdout=subprocess.PIPE,
@@ -215,9 +220,8 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, way):
         text=True,
         start_new_session=True,
     )
-    for line in process.stdout:
-        if int(line) == 4:
-            break
+    lines = [process.stdout.readline().strip() for _ in range(6)]
+    assert lines == ["begun", "0", "1", "2", "3", "4"]
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     if way == "killed":
