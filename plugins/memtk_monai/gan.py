@@ -180,6 +180,7 @@ SMALL: dict[str, Any] = {
     "channels": (32, 64, 64),
     "discriminator_channels": (32, 64, 64),
     "patch": 4,
+    "slope_weight": 0.1,
     "generator_rate": 6e-4,
     "discriminator_rate": 6e-4,
 }
