@@ -30,7 +30,17 @@ from hostile.test_killed import held
 CPU = ("--device", "cpu")
 SOURCES = ("--train", "made/train", "--val", "made/validation")
 SMALL = ("--preset", "smoke", *CPU, "-g", "copycat")
-AUDIT = ("audit", *SOURCES, "--synthetic", "made/synthetic", "--similarity", "ncc", *CPU)
+AUDIT = (
+    "audit",
+    *SOURCES,
+    "--synthetic",
+    "made/synthetic",
+    "--similarity",
+    "ncc",
+    "--plants",
+    "4",
+    *CPU,
+)
 
 COMMANDS = {
     "bench": ("bench", *SMALL, "-g", "monai3d", "--out", "out"),
@@ -40,7 +50,10 @@ COMMANDS = {
     "release": ("release", "audit", "--second-similarity", "cosine", "--out", "out"),
 }
 
-DATA = ("data", "make", "phantom2d", "made", "--as", "audit", "--copies", "0.25")
+DATA = (
+    *("data", "make", "phantom2d", "made", "--as", "audit", "--copies", "0.25"),
+    *("--training", "12", "--validation", "12", "--size", "16"),
+)
 
 PATIENCE = 20
 """Seconds in which processes of a killed command must have ended."""
@@ -94,7 +107,7 @@ def main():
         begin = time.perf_counter()
         assert start(words, folder, "").wait() in (0, 3, 4)
         whole, expected = time.perf_counter() - begin, made(folder)
-        print(f"undisturbed: {whole:.1f} s, {len(expected)} files")
+        print(f"undisturbed: {whole:.1f} s, {len(expected)} files", flush=True)
         wrong, killed = 0, 0
         shutil.rmtree(folder)
         shutil.copytree(fresh, folder)
