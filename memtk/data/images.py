@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memtk.data.conditions import described, from_description
+from memtk.data.packed import unpacked
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
 from memtk.interfaces import Images, ImageSpec
-
-
-@dataclass(frozen=True)
-class PackedImage:
-    """A prepared image with as many bits a voxel as its file has, not a bit of it lost.
-
-    Args:
-        data: (C, *S), uint8 or uint16: which of the `values` each voxel has; float32 without them.
-        values: float32 (K,) in [-1, 1]; None where the voxels are more than 2^16 different numbers,
-            as after resampling.
-        spacing: in millimetres.
-    """
-
-    data: np.ndarray
-    values: np.ndarray | None
-    spacing: tuple[float, ...]
-
-    def voxels(self) -> np.ndarray:
-        """Return the voxels, float32 (C, *S) in [-1, 1]."""
-        return self.data if self.values is None else self.values[self.data]
 
 
 class MemoryImages:
@@ -99,6 +80,7 @@ class StoredImages:
         indices: int64 (N,), the rows of the file that these images are.
         patients: of each image; empty where there are none.
         strata: of each image, the value of the column `data.stratify`; empty without.
+        hashes: the `voxel_hash` of each, uint8 (N, 16); None where `prepare` did not write them.
         conditions: what a conditional generator is told of each, or was when it made them: codes of
             `spec.conditions`, float32 (N, K); None without.
 
@@ -118,6 +100,8 @@ class StoredImages:
             self.indices: np.ndarray = np.arange(dataset.shape[0])
             self.patients = _texts(dataset.parent, "patients")
             self.strata = _texts(dataset.parent, "strata")
+            hashes = dataset.parent.get("hashes")
+            self.hashes: np.ndarray | None = None if hashes is None else hashes[:]
             self.conditions: Tensor | None = None
             if told:
                 self.conditions = torch.from_numpy(dataset.parent["conditions"][:])
@@ -144,7 +128,7 @@ class StoredImages:
             for start, stop in zip(edges[:-1], edges[1:], strict=True):
                 if start < stop:
                     where = slice(unique[start], unique[stop - 1] + 1)
-                    found[start:stop] = _unpacked(dataset, values, where)
+                    found[start:stop] = unpacked(dataset, values, where)
         except OSError as error:
             raise _damaged(self.path) from error
         return torch.from_numpy(found[inverse])
@@ -158,6 +142,7 @@ class StoredImages:
         part.patients, part.strata = _some(self.patients, rows), _some(self.strata, rows)
         if self.conditions is not None:
             part.conditions = self.conditions[torch.as_tensor(rows)]
+        part.hashes = None if self.hashes is None else self.hashes[rows]
         return part
 
     def _datasets(self) -> tuple[h5py.Dataset, h5py.Dataset | None]:
@@ -228,9 +213,15 @@ def identical_images(real: Images, tested: Images) -> np.ndarray:
         real: (N, C, *S).
         tested: (M, C, *S).
     """
-    known = {voxel_hash(real.read([row])[0].numpy()) for row in range(len(real))}
-    hashes = (voxel_hash(tested.read([row])[0].numpy()) for row in range(len(tested)))
-    return np.fromiter((each in known for each in hashes), dtype=bool, count=len(tested))
+    known = set(_hashes(real))
+    return np.fromiter((each in known for each in _hashes(tested)), dtype=bool, count=len(tested))
+
+
+def _hashes(images: Images) -> Iterator[bytes]:
+    """Yield the hash of each image; the voxels are read where no file says it."""
+    kept: np.ndarray | None = getattr(images, "hashes", None)
+    for row in range(len(images)):
+        yield voxel_hash(images.read([row])[0].numpy()) if kept is None else kept[row].tobytes()
 
 
 def voxel_hash(voxels: np.ndarray) -> bytes:
@@ -313,53 +304,6 @@ def create_images(
         dataset.attrs["conditions"] = json.dumps(described(spec.conditions))
         group.create_dataset("conditions", (count, len(spec.conditions)), dtype="f4")
     return dataset
-
-
-def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Dataset:
-    """Write an image into a dataset that `create_images` made, and return the dataset.
-
-    One that has too few bits for it is made anew, with more, and what was written is moved there.
-    The values that numbers stand for are the rows of `values` beside it, of which HDF5 stores no
-    more than was written.
-    """
-    group, wider = dataset.parent, np.promote_types(dataset.dtype, image.data.dtype)
-    if wider != dataset.dtype:
-        dataset = _widened(dataset, wider, row)
-    if dataset.dtype.kind == "f" or image.values is None:
-        dataset[row] = image.voxels()
-        return dataset
-    if "values" not in group:
-        shape = (len(dataset), 2**16)
-        group.create_dataset("values", shape, "f4", chunks=(1, 2**8), fletcher32=True)
-    dataset[row] = image.data
-    group["values"][row, : len(image.values)] = image.values
-    return dataset
-
-
-def _widened(dataset: h5py.Dataset, dtype: np.dtype, rows: int) -> h5py.Dataset:
-    """Return a dataset of more bits in the place of another, with its first `rows` rows."""
-    group, values = dataset.parent, dataset.parent.get("values")
-    group.move("images", "narrow")
-    require_space(Path(group.file.filename), dtype.itemsize * dataset.size)
-    kept = {"chunks": dataset.chunks, "fletcher32": True}
-    made = group.create_dataset("images", dataset.shape, dtype, **kept)
-    for row in range(rows):
-        where = slice(row, row + 1)
-        made[where] = _unpacked(dataset, values if dtype.kind == "f" else None, where)
-    made.attrs.update(dataset.attrs)
-    del group["narrow"]
-    if dtype.kind == "f" and values is not None:
-        del group["values"]
-    return made
-
-
-def _unpacked(dataset: h5py.Dataset, values: h5py.Dataset | None, where: slice) -> np.ndarray:
-    """Return rows of a dataset as float32 (B, C, *S), whatever it holds."""
-    found: np.ndarray = dataset[where]
-    if values is None:
-        return found
-    tables = values[where, : int(found.max(initial=0)) + 1]
-    return np.stack([table[codes] for table, codes in zip(tables, found, strict=True)])
 
 
 def _open(path: Path) -> h5py.File:

@@ -18,7 +18,8 @@ from memtk.data.checks.findings import refuse
 from memtk.data.checks.patients import check_splits
 from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
-from memtk.data.images import PackedImage, StoredImages, create_images, write_packed
+from memtk.data.images import StoredImages, create_images
+from memtk.data.packed import PackedImage, write_packed
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import CONTENTS, Sample, Source, open_source
 from memtk.errors import UserError
@@ -221,6 +222,7 @@ def _create(
         untold = split == "synthetic" and not any(sample.conditions for sample in own)
         made = replace(spec, conditions=()) if untold else spec
         datasets[split] = create_images(group, len(own), made, first.data.dtype)
+        group.create_dataset("hashes", (len(own), 16), "u1")
         if made.conditions:
             codes = [sample.conditions for sample in own]
             group["conditions"][:] = np.reshape(codes, (len(own), len(made.conditions)))

@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike
 from memtk.data.arrays import held_in
 from memtk.data.conditions import codes_of, conditions_of, described, say_what_they_are
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
-from memtk.data.images import PackedImage
 from memtk.data.manifest import Row
+from memtk.data.packed import PackedImage
 from memtk.data.patients import SPLITS, said
 from memtk.data.readers import Readers
 from memtk.data.roles import assign_splits, check_strata, limited, list_sources, stratum_of

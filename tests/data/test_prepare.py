@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from memtk.data.images import StoredImages, identical_images, voxel_hash
 from memtk.errors import UserError
 from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec
@@ -271,3 +272,15 @@ def test_real_pictures_are_prepared_and_the_leaky_split_is_refused(ready, real_d
 def test_real_dicom_series_are_prepared(ready, real_data):
     dataset, _ = ready(real_data / "dicom_series", shape=[32, 48, 32], validation=0.3)
     assert sum(c["images"] for c in dataset.counts().values()) == 3
+
+
+def test_identical_images_are_told_without_reading_them_again(ready, write_manifest, monkeypatch):
+    path = write_manifest([*ROWS, ("e", "P4", "val")], shape=(32, 32))
+    (path.parent / "c.png").write_bytes((path.parent / "a.png").read_bytes())  # of one patient
+    training = ready(path)[0].split("training")
+    wanted = [voxel_hash(training.read([row])[0].numpy()) for row in range(2)]
+    monkeypatch.setattr(StoredImages, "read", None)
+    assert [row.tobytes() for row in training.hashes] == wanted
+    assert identical_images(training.subset([0]), training).tolist() == [True, True]
+    validation = ready(path)[0].split("validation")
+    assert identical_images(training, validation.subset([1])).tolist() == [False]

@@ -18,8 +18,9 @@ from memtk.data.checks.orientation import HeaderChecks, OrientationCheck, thinne
 from memtk.data.checks.patients import split_findings, stratum_findings
 from memtk.data.checks.voxels import BrightnessCheck, VoxelChecks, figures_of
 from memtk.data.config import DataConfig
-from memtk.data.images import PackedImage, voxel_hash
+from memtk.data.images import voxel_hash
 from memtk.data.labels import looks_like_labels
+from memtk.data.packed import PackedImage
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.errors import UserError
@@ -150,7 +151,7 @@ class Examination:
             return None
         shape = seen.made.data.shape
         self._headers.add(sample, seen.facts.affine, seen.made.spacing)
-        self._voxels.add_image(sample, shape, seen.facts.digest)
+        self._voxels.add_image(sample, shape, seen.made.digest)
         self._shapes[sample.split][shape[1:]] += 1
         self._brightness.add(sample, seen.facts.figures)
         self._orientation.add(sample, seen.facts.thin)
@@ -205,13 +206,11 @@ class _Facts(NamedTuple):
     """What the checks want to know of an image: its affine as stored, the rest as prepared.
 
     Args:
-        digest: see `voxel_hash`.
         figures: see `figures_of`.
         thin: see `thinned`.
     """
 
     affine: np.ndarray | None
-    digest: bytes
     figures: tuple[float, ...]
     thin: np.ndarray
 
@@ -264,5 +263,5 @@ def _seen(source: Source, sample: Sample, config: DataConfig) -> _Look:
         return _Look(trouble=("color", sample.name), labels=labels)
     if is_constant(voxels):
         return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
-    facts = _Facts(stored.affine, voxel_hash(voxels), figures_of(voxels), thinned(voxels))
-    return _Look(made, facts, labels=labels)
+    facts = _Facts(stored.affine, figures_of(voxels), thinned(voxels))
+    return _Look(replace(made, digest=voxel_hash(voxels)), facts, labels=labels)
