@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import os
 import random
 import shutil
@@ -80,8 +81,13 @@ def alive(mark):
 
 
 def made(folder):
-    """Return every file of an output and what it says; a run's key is drawn for each run."""
-    return {k: v for k, v in held(folder / "out").items() if Path(k).name != "key"}
+    """Return every file of an output and what it says, but for names made with the run's key."""
+    found = {k: v for k, v in held(folder / "out").items() if Path(k).name != "key"}
+    for name in found:
+        if Path(name).name in ("copies.csv", "exposed.csv"):
+            rows = csv.DictReader(found[name].decode().splitlines())
+            found[name] = [{k: v for k, v in row.items() if k != "report_name"} for row in rows]
+    return found
 
 
 def prepare(folder, command):
