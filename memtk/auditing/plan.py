@@ -288,14 +288,14 @@ def describe_audit(
     Raises:
         UserError: for all that the audit itself would refuse before training.
     """
-    open_devices(device)
+    devices = open_devices(device)
     with tempfile.TemporaryDirectory() as folder:
         dataset = prepare(plan.data, Path(folder), registry, watch, workers=plan.workers)
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)
     models = model_table()
     if plan.embedder is not None:
-        trained = add_model(models, plan.embedder.name, plan.embedder, spec)
+        trained = add_model(models, plan.embedder.name, plan.embedder, spec, devices)
         if plan.options.exposure and plan.options.weights is None and trained:
             models.add_row(plan.embedder.name, "again, on the synthetic images", "", "", "")
     options = plan.options

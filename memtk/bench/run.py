@@ -155,7 +155,7 @@ def describe_plan(
         UserError: for all that the bench itself would refuse before training, but for a folder
             that cannot be written.
     """
-    open_devices(device)
+    devices = open_devices(device)
     if plan.recipe.note:
         watch(Event("note", "suite", text=plan.recipe.note))
     with tempfile.TemporaryDirectory() as folder:
@@ -167,13 +167,13 @@ def describe_plan(
         used = len(chosen_training(plan, dataset))
     models = model_table()
     for name, part in plan.generators.items():
-        add_model(models, name, part, spec, len(previews[name].training))
+        add_model(models, name, part, spec, devices, len(previews[name].training))
     place = out or plan.default_folder()
     notes = dict.fromkeys(note for preview in previews.values() for note in preview.notes)
     models.caption = "\n".join([str(models.caption), *notes, *_finished(plan, previews, place)])
     bench, drawn = plan.recipe.bench, sorted({preview.count for preview in previews.values()})
     if plan.embedder:
-        trained = add_model(models, plan.embedder.name, plan.embedder, spec, used)
+        trained = add_model(models, plan.embedder.name, plan.embedder, spec, devices, used)
         again = {"last": "the last", "all": "each"}.get(bench.exposure)
         if again and trained:
             models.caption = f"{models.caption}\n{plan.embedder.name} is trained a second time, on "
@@ -181,7 +181,7 @@ def describe_plan(
                 again == "the last"
             )
     if plan.extractor and plan.extractor != plan.embedder:
-        add_model(models, f"{plan.extractor.name} (extractor)", plan.extractor, spec, used)
+        add_model(models, f"{plan.extractor.name} (extractor)", plan.extractor, spec, devices, used)
     last = (
         f"{used} training images used; up to {bench.checkpoints} checkpoints of each generator, "
         f"{' or '.join(map(str, drawn))} synthetic images each; "

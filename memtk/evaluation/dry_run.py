@@ -13,8 +13,12 @@ from memtk.components import ConfiguredComponent
 from memtk.interfaces import ImageSpec, Levels, Trainable
 from memtk.memorization import BestCase, Limits, Sizes, best_case
 from memtk.results import Policy
-from memtk.results.formats import many, part, share
-from memtk.training.footprint import describe, peak_memory
+from memtk.results.formats import about_time, many, part, share
+from memtk.training.devices import Devices
+from memtk.training.footprint import describe, peak_memory, step_seconds
+
+TIMED = 2**30
+"""Bytes of memory up to which a step is taken to tell how long a training lasts."""
 
 
 def image_table(spec: ImageSpec, counts: Mapping[str, Mapping[str, int]]) -> Table:
@@ -35,20 +39,27 @@ def model_table() -> Table:
     models = Table(
         title="what would be trained",
         title_justify="left",
-        caption="memory: an estimate of what one process needs in float32, without the program",
+        caption="memory: an estimate of what one process needs in float32, without the program\n"
+        "time: of the training alone, by a step that was taken here on noise",
         caption_justify="left",
     )
-    for column in ("model", "phase", "steps", "epochs", "batch", "parameters", "memory"):
+    for column in ("model", "phase", "steps", "epochs", "batch", "weights", "memory", "time"):
         models.add_column(column, justify="left" if column in {"model", "phase"} else "right")
     return models
 
 
 def add_model(
-    table: Table, name: str, part: ConfiguredComponent, spec: ImageSpec, images: int | None = None
+    table: Table,
+    name: str,
+    part: ConfiguredComponent,
+    spec: ImageSpec,
+    devices: Devices,
+    images: int | None = None,
 ) -> bool:
     """Add the phases of a model; return whether there are any.
 
     Args:
+        devices: that it would be trained on.
         images: of the training set, where it is known.
     """
     model: Trainable = part.make(spec)
@@ -56,6 +67,11 @@ def add_model(
     model.to("meta")
     for plan, phase in zip(plans, phases, strict=True):
         memory = peak_memory(model, phase) if plan.steps else None
+        taken = None
+        if memory is not None and memory <= TIMED:
+            trial = part.make(spec)
+            own = next(each for each in trial.phases() if each.name == plan.phase)
+            taken = step_seconds(trial, own, devices)
         epochs = f"{plan.steps * plan.batch_size / images:,.0f}" if images else ""
         table.add_row(
             name,
@@ -63,8 +79,9 @@ def add_model(
             f"{plan.steps:,}",
             epochs,
             str(plan.batch_size),
-            f"{sum(plan.parameters.values()):,}",
+            f"{sum(plan.parameters.values()) / 1e6:.3g} M",
             decimal(memory) if memory else "",
+            about_time(plan.steps * taken) if taken else "",
         )
     if not plans:
         table.add_row(name, "comes trained")

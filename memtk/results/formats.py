@@ -100,6 +100,17 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def about_time(seconds: float) -> str:
+    """Return a duration in one unit, for estimates.
+
+    >>> about_time(0.42), about_time(95), about_time(1500), about_time(9000)
+    ('0.4 s', '95 s', '25 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def unbroken(text: str) -> str:
     """Keep a number and its percent sign on one line."""
     return text.replace(" %", "\u00a0%")

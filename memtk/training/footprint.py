@@ -1,10 +1,11 @@
-"""What a training will take, told without training: steps, parameters and memory."""
+"""What a training will take, told beforehand: steps, parameters, memory and time."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,10 +14,10 @@ from torch.utils.hooks import RemovableHandle
 
 from memtk.interfaces import Phase, Trainable
 from memtk.noise import Noise
-from memtk.training.batches import micro_batches
-from memtk.training.devices import blocks_of, check_blocks
+from memtk.training.batches import micro_batches, whole_batch
+from memtk.training.devices import Devices, blocks_of, check_blocks
 from memtk.training.state import steps_of
-from memtk.training.steps import trained_parameters
+from memtk.training.steps import Stepper, trained_parameters
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,44 @@ def peak_memory(model: Trainable, phase: Phase, world: int = 1) -> int | None:
         for parameter, flag in zip(model.parameters(), was, strict=True):
             parameter.requires_grad_(flag)
     return fixed + max(kept, default=0)
+
+
+def step_seconds(model: Trainable, phase: Phase, devices: Devices) -> float | None:
+    """Return how long a step of a phase takes here; None where that cannot be told.
+
+    Two steps are taken as a training takes them, on noise in place of images, and the second one is
+    timed. Left out are reading the images, and what is encoded once before the phase.
+
+    Args:
+        model: its weights are moved.
+        phase: of that model, with a turn.
+        devices: that it runs on.
+    """
+    settings, spec = phase.settings, model.spec
+    try:
+        model.to(devices.device).eval()
+        stepper = Stepper(model, phase, 0, devices, devices.precision(settings.precision))
+        try:
+            for step in range(2):
+                split = micro_batches(step, settings.batch_size, settings.accumulate, 0, 1)
+                if phase.whole_batch:
+                    split = whole_batch(step, settings.batch_size, 1, 2 * settings.batch_size)
+                batch = []
+                for part in split:
+                    rows = len(part.samples)
+                    x = torch.rand(rows, spec.channels, *spec.shape, device=devices.device) * 2 - 1
+                    with torch.no_grad():
+                        x = phase.encode(x) if phase.encode else x
+                    told = torch.zeros(rows, len(spec.conditions), device=devices.device)
+                    batch.append((replace(part, condition=told if spec.conditions else None), x))
+                model.train()
+                begun = time.perf_counter()
+                stepper.step(step, batch)
+            return time.perf_counter() - begun
+        finally:
+            stepper.close()
+    except Exception:  # of a plugin's loss, which noise may not suit
+        return None
 
 
 def _kept(

@@ -6,7 +6,8 @@ from torch.profiler import ProfilerActivity, profile
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, PhaseSettings, Turn
 from memtk.noise import Noise
 from memtk.training.batches import micro_batches
-from memtk.training.footprint import PhasePlan, describe, peak_memory
+from memtk.training.devices import open_devices
+from memtk.training.footprint import PhasePlan, describe, peak_memory, step_seconds
 from memtk.training.steps import Stepper
 
 SPEC = ImageSpec((32, 32))
@@ -143,3 +144,24 @@ def test_a_plan_names_phases_and_the_parameters_they_move(toy):
         PhasePlan("autoencoder", 6, 4, {"autoencoder": 20 + 34 + 9 * 64, "critic": 65}),
         PhasePlan("denoiser", 9, 5, {"denoiser": 10 * 8 + 9 * 8}),
     ]
+
+
+def test_a_step_is_taken_twice_as_a_training_takes_it_and_leaves_the_model_whole(monkeypatch):
+    model = Deep(Deep.Config(), SPEC)
+    moved, was = [], [p.requires_grad for p in model.parameters()]
+    step = Stepper.step
+
+    def counted(self, number, batch):
+        moved.append((number, sum(len(part.samples) for part, _ in batch)))
+        return step(self, number, batch)
+
+    monkeypatch.setattr(Stepper, "step", counted)
+    assert 0 < step_seconds(model, model.phases()[0], open_devices("cpu")) < 60
+    assert moved == [(0, 8), (1, 8)]
+    assert [p.requires_grad for p in model.parameters()] == was
+
+
+def test_the_time_of_a_loss_that_noise_does_not_suit_is_not_told():
+    model = Deep(Deep.Config(), SPEC)
+    model.loss = lambda x, noise: {"loss": x.mean() / 0}
+    assert step_seconds(model, model.phases()[0], open_devices("cpu")) is None
