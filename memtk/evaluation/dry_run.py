@@ -43,7 +43,7 @@ def model_table() -> Table:
         "time: of the training alone, by a step that was taken here on noise",
         caption_justify="left",
     )
-    for column in ("model", "phase", "steps", "epochs", "batch", "weights", "memory", "time"):
+    for column in ("model", "phase", "steps", "epochs", "weights", "memory", "time"):
         models.add_column(column, justify="left" if column in {"model", "phase"} else "right")
     return models
 
@@ -78,7 +78,6 @@ def add_model(
             plan.phase,
             f"{plan.steps:,}",
             epochs,
-            str(plan.batch_size),
             f"{sum(plan.parameters.values()) / 1e6:.3g} M",
             decimal(memory) if memory else "",
             about_time(plan.steps * taken) if taken else "",

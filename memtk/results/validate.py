@@ -305,7 +305,7 @@ def _nulls(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
     able |= found.copies is not None and found.copies.model != "ranks"
     if able != found.can_reject:
         yield f"can_reject is {found.can_reject}, its formula gives {able}"
-    if found.n_copies and not able:
+    if found.n_copies > checkpoint.identical_images and not able:
         yield f"{found.n_copies} copies are flagged, where none can be"
 
 

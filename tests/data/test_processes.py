@@ -189,10 +189,12 @@ def test_a_process_that_is_killed_is_said_in_one_sentence(eager):
 
 
 PARENT = """
+import signal
 import time
 from slow import slow
 from memtk import prefetch
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where what started us ignores it
 print("begun", flush=True)  # once, though nothing says that it is the main module's to do
 prefetch.PAYS, prefetch.TRIED = -1.0, 2
 for key in prefetch.prefetch_in_processes(slow, range(10000), 2, "gone"):

@@ -261,10 +261,12 @@ def test_a_prompt_for_an_image_that_is_not_there_is_refused_and_without_any_noth
 
 
 def test_a_bench_goes_through_the_prompts_and_its_result_names_none(saved, tmp_path):
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text("prompt\nno finding\nan effusion\n")
     sets = ["data.source=phantom2d", "data.phantom.size=16", "data.phantom.training=6"]
     sets += ["data.phantom.validation=6", "bench.plants=0", "diffusers-pipeline.gray=true"]
     sets += [f"diffusers-pipeline.path={saved[0] / 'sd'}", "diffusers-pipeline.sampling_steps=2"]
-    sets += [f"diffusers-pipeline.prompts={saved[0] / 'prompts.csv'}"]
+    sets += [f"diffusers-pipeline.prompts={prompts}"]
     asked = {"generator": ("diffusers-pipeline",), "similarity": "ncc", "preset": "smoke"}
     registry = open_registry()
     plan = make_plan(read_recipe(registry, asked, sets=sets), registry)
