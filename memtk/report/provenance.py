@@ -222,6 +222,8 @@ def repeat_command(recipe: Mapping[str, Any], *, paths: bool = False) -> str:
         value = bench.pop(key, None)
         values = value if isinstance(value, list | tuple) else [value]
         parts += [f"{option} {_option(str(v))}" for v in values if v is not None]
+    if bench.get("condition_from") is None:
+        bench.pop("condition_from", None)
     suite, source = recipe.get("suite"), data.pop("source", None)
     if suite:
         data = {}  # the suite and the preset say which; named beside, they make another benchmark

@@ -94,3 +94,10 @@ def test_an_audit_of_embeddings_is_asked_for_by_its_files():
     assert audit_words(recipe)[2:4] == ["--embeddings", "YOUR_EMBEDDINGS"]
     both = audit_words(recipe | {"embeddings": ["ab", "cd"]}, Policy(max_copy_rate=0.01))
     assert "--exposure-embeddings" in both and both[-2:] == ["--policy", "YOUR_POLICY"]
+
+
+def test_what_nobody_was_told_is_not_asked_for():
+    recipe = read_recipe(open_registry(), {"generator": ("copycat",)}).model_dump(mode="json")
+    assert "condition" not in repeat_command(recipe)
+    recipe["bench"]["condition_from"] = "told.csv"
+    assert "--set bench.condition_from=" in repeat_command(recipe, paths=True)
