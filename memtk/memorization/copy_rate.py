@@ -269,6 +269,10 @@ class ThresholdRule:
     ) -> float:
         """Return one end of an interval of the rate of copies, in [0, 1].
 
+        Where more images are flagged than planted copies are found, these are harder to see than
+        the generator's own, and a lower end that divides by their sensitivity would be anything up
+        to 1: it takes that every copy is seen.
+
         Args:
             rng: for the draws.
             count: flagged images of `tested`.
@@ -285,6 +289,8 @@ class ThresholdRule:
         s = self._drawn_sensitivity(rng, draws, above=not above)
         rates = np.full(draws, float(above))  # where s <= f nothing is known
         np.divide(q - f, s - f, out=rates, where=s > f)
+        if not above:  # more is flagged than the sensitivity allows: it says nothing then
+            rates = np.where(q > s, (q - f) / np.maximum(1 - f, 1e-9), rates)
         end = float(np.quantile(np.clip(rates, 0, 1), level))
         if not above:
             return end

@@ -252,3 +252,18 @@ def test_the_interval_at_the_best_threshold_covers_and_is_shorter_where_copies_s
         usual.append(other.high - other.low)
     assert np.mean(covered) >= binom.ppf(0.01, 60, 0.95) / 60
     assert np.mean(widths) < 0.85 * np.mean(usual)
+
+
+@pytest.mark.parametrize("rate", [0.4, 0.7, 0.95])
+def test_planted_copies_that_are_harder_to_see_make_no_lower_end_above_the_truth(rate):
+    rng = np.random.default_rng(int(100 * rate))
+    wrong, lows = 0, []
+    for _ in range(60):
+        validation, copies = rng.normal(size=100), rng.binomial(150, rate)
+        test = np.r_[rng.normal(size=copies) + 6, rng.normal(size=150 - copies)]  # all are seen
+        found = np.where(rng.random(80) < 0.35, 6.0, -1.0)  # a third of the planted ones is
+        said = rated(test, validation, None, found, draws=600)
+        wrong += said.low > rate
+        lows.append(said.low)
+    assert wrong <= 3
+    assert np.mean(lows) > 0.6 * rate, "and it says something"
