@@ -18,11 +18,15 @@ from memtk.errors import UserError
 MISSING = frozenset(
     {
         *("", "nan", "na", "nat", "none", "null", "nil", "unknown", "unk", "missing", "undefined"),
-        *("notavailable", "notgiven", "notknown", "void", "tbd", "anonymous"),
+        *("notavailable", "notgiven", "notknown", "notapplicable", "nonegiven", "unspecified"),
+        *("void", "tbd", "anonymous"),
         *("anonymized", "anonymised", "deidentified", "removed", "deleted", "blinded"),
     }
 )
 """What tables write where nothing is known: its letters and digits, in lower case."""
+
+NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)")
+"""What spreadsheets and C write where a value could not be computed."""
 
 TITLES = frozenset(
     {
@@ -44,6 +48,8 @@ def patient_name(value: Any) -> str:
     >>> [patient_name(v) for v in (7, 7.0, b"p7", " p7 ", None, float("nan"), "N/A", "'007")]
     ['7', '7', 'p7', 'p7', '', '', '', '007']
     """
+    if value is np.ma.masked:
+        return ""
     if hasattr(value, "item") and getattr(value, "shape", None) in ((), (1,)):
         value = value.item()
     if isinstance(value, bytes):
@@ -63,7 +69,7 @@ def is_missing(text: str) -> bool:
     [True, True, True, True, True, True, False, False]
     """
     letters = "".join(part for _, part in _parts(unicodedata.normalize("NFKC", text).lower()))
-    return letters in MISSING or bool(re.fullmatch(r"#[A-Z/0]+[!?]", text))
+    return letters in MISSING or bool(NO_VALUE.fullmatch(text))
 
 
 def normal_form(patient: str) -> str:

@@ -87,7 +87,8 @@ class NumpyReader:
         name, row = split_item(item)
         array = self._row(path, name, row) if row is not None else _load(path, item)
         what = f"cannot read {path}" + (f" ({item})" if item else "")
-        if array.ndim > 3 and row is None and not layout_of(array.shape):
+        many = array.shape[1:2] == (1,) and array.shape[0] > 1  # (N, 1, H, W) is no volume
+        if array.ndim > 3 and row is None and (many or not layout_of(array.shape)):
             raise UserError(
                 f"{what}: an array of {array.dtype} and shape {array.shape} is no image; expected "
                 f"{EXPECTED}; {WAY_OUT}"

@@ -137,6 +137,11 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
         check_size(path, shape, -(-int(dataset.get("BitsAllocated") or 8) // 8))
         stored = pixel_array(dataset)
         kind = text_of(dataset, "PhotometricInterpretation").upper()
+        if kind == "MONOCHROME2" and text_of(dataset, "PresentationLUTShape").upper() == "INVERSE":
+            raise UserError(
+                f"cannot read {path}: it is MONOCHROME2, and its PresentationLUTShape INVERSE says "
+                "that it is a negative. Write it anew with the one that is true"
+            )
         if kind == "PALETTE COLOR":
             colours = apply_color_lut(stored, dataset)
             return Pixels(colours[..., :3], None, False)

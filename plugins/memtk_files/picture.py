@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import struct
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memtk import UserError
 from memtk.data.readers import check_size
@@ -36,6 +37,9 @@ COLOUR_MODES = {
 }
 """What PIL's other modes are turned into."""
 
+
+KNOWN = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "SEPARATED", "YCBCR")
+"""What TIFF's photometric interpretation may be."""
 
 WIDE = re.compile(r";16[BLN]")
 """In PIL's word for how the channels of a picture are stored: it reads 8 of these 16 bits."""
@@ -121,6 +125,11 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
         series, page = file.series[0], file.series[0].keyframe
         check_size(path, series.shape, page.dtype.itemsize if page.dtype else 1)
         axes, kind = series.axes, int(page.photometric)
+        if (colours := getattr(page.photometric, "name", str(kind))) not in KNOWN:
+            raise UserError(
+                f"cannot read {path}: its colours (photometric interpretation) are {colours}: save "
+                "it in gray or as RGB"
+            )
         if kind in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.YCBCR):
             return _picture(path), False  # PIL knows these colours
         try:
@@ -174,12 +183,13 @@ def _check_pages(path: Path) -> None:
 
 def _decoded_by_pil(path: Path, page: Any) -> np.ndarray:
     """Read a gray or coloured page by PIL, which brings some decoders of its own."""
-    if int(page.bitspersample) not in (1, 8, 16):
-        raise UserError(
-            f"cannot read {path}: it needs a decoder that is not installed "
-            f"({page.compression.name}): pip install imagecodecs"
-        )
-    return _picture(path)
+    with contextlib.suppress(UnidentifiedImageError):
+        if int(page.bitspersample) in (1, 8, 16):
+            return _picture(path)
+    raise UserError(
+        f"cannot read {path}: it needs a decoder that is not installed "
+        f"({page.compression.name}): pip install imagecodecs"
+    )
 
 
 def _as_shown(pixels: np.ndarray, page: Any, path: Path) -> np.ndarray:

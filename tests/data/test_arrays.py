@@ -81,6 +81,21 @@ def test_a_patient_has_one_name(patients):
         array_images("train", np.random.rand(3, 8, 9), patients)
 
 
+@pytest.mark.parametrize(
+    "patients",
+    [
+        np.ma.array([1, 2, 3], mask=[0, 1, 0]),
+        np.ma.array(["a", "b", "c"], mask=[0, 1, 0]),
+        np.array(["2024-01-01", "NaT", "2024-01-02"], "datetime64[D]"),
+        np.array([1, np.nan, 2]),
+        ["a", None, "b"],
+    ],
+)
+def test_a_patient_that_is_missing_in_memory_is_named_by_its_row(patients):
+    with pytest.raises(UserError, match=r"train_patients\[1\] is .*names nobody"):
+        array_images("train", np.random.default_rng(0).normal(size=(3, 8, 9)), patients)
+
+
 def test_patients_are_the_same_however_they_are_given():
     x, kinds = np.random.default_rng(0).normal(size=(3, 8, 9)), (np.int64, np.float32, np.float64)
     given = [["7", "8", "8"], [7, 8, 8], [7.0, 8.0, 8.0], [b"7", b"8", b"8"], [" 7", "8 ", "'8"]]

@@ -157,6 +157,8 @@ for _what, _write, _says, _near in (
     ("a series: a volume, by position", series(), VOLUME[None], 0),
     ("slices without preamble or suffix among others", series(some_bare), VOLUME[None], 0),
     ("voxels in the upper bits", one(WIDE, BitsStored=12), "HighBit is 15 with 12", 0),
+    ("positive and negative at once", one(PresentationLUTShape="INVERSE"),
+     "PresentationLUTShape INVERSE", 0),
     ("several frames", one(np.tile(GRAY, (2, 1)), NumberOfFrames=2, Rows=24), "several frames", 0),
     ("a series with a slice missing", series(gap), "mm apart; one is missing", 0),
     ("a series of two patients", series(two_patients), "name 2 patients", 0),

@@ -162,6 +162,7 @@ for _what, _write, _says in (
     ("pages of one size: a volume", tiff(_pages), _pages[None]),
     ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "neither a picture nor"),
     ("pages of different sizes", two_sizes, "pictures of different sizes"),
+    ("in CIELAB", tiff(COLOUR, photometric="cielab"), "photometric interpretation) are CIELAB"),
     ("a negative of real numbers", tiff(GRAY / np.float32(3), photometric="miniswhite"),
      "a negative (MinIsWhite)"),
 ):  # fmt: skip

@@ -183,6 +183,17 @@ def test_a_series_of_both_kinds_of_gray_is_refused(tmp_path, image, dcm, read):
         read(tmp_path / "s")
 
 
+def test_a_header_that_calls_a_picture_positive_and_negative_is_refused(tmp_path, image, dcm, read):
+    px = image(1, top=4000, dtype=np.uint16)
+    for name, kind, shape in (("a", 1, "INVERSE"), ("b", 2, "IDENTITY"), ("c", 2, "INVERSE")):
+        how = {"photometric": f"MONOCHROME{kind}", "PresentationLUTShape": shape}
+        dcm(tmp_path / f"{name}.dcm", px, modality="DX", **how)
+    assert read(tmp_path / "a.dcm").voxels[0].argmax() == px.argmin()
+    assert read(tmp_path / "b.dcm").voxels[0].argmax() == px.argmax()
+    with pytest.raises(UserError, match="PresentationLUTShape INVERSE"):
+        read(tmp_path / "c.dcm")
+
+
 def test_a_palette_is_looked_up(tmp_path, image, dcm, read):
     px, ramp = image(3), (np.arange(255, -1, -1).astype(np.uint16) * 257).tobytes()
     tags = {}

@@ -76,6 +76,11 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         "Anonymous",
         "ｎａｎ",
         "n\u200ba",
+        "#N/A N/A",
+        "-1.#IND",
+        "1.#QNAN",
+        "not applicable",
+        "Unspecified",
     ],
 )
 def test_a_missing_patient_is_nobody(tmp_path, png, check, word):

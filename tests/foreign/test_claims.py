@@ -1,0 +1,70 @@
+"""Headers that claim what the file does not hold are refused at once."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from memtk.errors import UserError
+
+
+def npy_header(shape, descr="<f4"):
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (64 - (10 + len(text) + 1) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000, 28, 28)", "(3, 1000000, 1000000)"])
+def test_arrays_that_are_declared_and_not_there_are_refused_at_once(tmp_path, check, shape):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("images.npy", npy_header(shape) + bytes(100))
+    (tmp_path / "b.npy").write_bytes(npy_header("(100000, 100000)") + bytes(100))
+    found = check(tmp_path)[1]["images are found"]
+    assert found.outcome == "refused" and "a.npz" in found.found
+    found = check(tmp_path / "b.npy", validation=0)[1]["images can be read"]
+    assert "more than memtk takes" in found.found
+
+
+def test_hdf5_that_was_never_filled_is_refused(tmp_path, check):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", (10**9, 64, 64), "f4", chunks=(1, 64, 64))
+    found = check(tmp_path / "a.h5")[1]["images are found"]
+    assert found.outcome == "refused" and "claims" in found.found
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("images", (10, 64, 64), "f4", chunks=(1, 64, 64))
+    assert "never filled" in check(tmp_path / "b.h5")[1]["images are found"].found
+
+
+def test_a_nifti_header_that_claims_too_much_is_refused(tmp_path, image, nii, read):
+    data = bytearray(nii(tmp_path / "a.nii", image(1, (8, 9, 7))).read_bytes())
+    data[42:48] = np.array([2000, 2000, 2000], "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(data)
+    with pytest.raises(UserError, match="cannot read .*a.nii"):
+        read(tmp_path / "a.nii")
+
+
+def test_a_png_that_claims_too_much_is_refused(tmp_path, image, png, read):
+    import zlib
+
+    data = bytearray(png(tmp_path / "a.png", 1).read_bytes())
+    data[16:24] = (100_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(UserError, match="cannot read .*a.png"):
+        read(tmp_path / "a.png")
+
+
+def test_a_dicom_header_that_claims_too_much_is_refused(tmp_path, image, dcm, read):
+    path = dcm(tmp_path / "a.dcm", image(1), Rows=65_000, Columns=65_000)
+    with pytest.raises(UserError, match="cannot read .*a.dcm"):
+        read(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 500), (1, 1, 500)])
+def test_a_line_of_voxels_is_no_image(tmp_path, read, shape):
+    np.save(tmp_path / "a.npy", np.arange(500.0).reshape(shape))
+    with pytest.raises(UserError, match="cannot read .*a.npy"):
+        read(tmp_path / "a.npy")
