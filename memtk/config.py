@@ -187,3 +187,21 @@ def _table(config: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
             return None
         config = models[0]
     return config
+
+
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = ""
+) -> list[tuple[str, Any, Any]]:
+    """Return the dotted keys in which two configurations differ, with both values.
+
+    >>> differing({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}, "d": 4})
+    [('a.b', 1, 3), ('d', None, 4)]
+    """
+    found: list[tuple[str, Any, Any]] = []
+    for key in sorted({*one, *other}):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differing(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append((f"{prefix}{key}", a, b))
+    return found

@@ -13,7 +13,8 @@ from memtk.console import column
 from memtk.events import Event
 from memtk.plugins import Host
 from memtk.progress import Progress
-from memtk.study import StudyDisplay, Task, in_words
+from memtk.results.formats import about_time
+from memtk.study import StudyDisplay, Task
 
 _NAMES = {"images": "reading images", "detector": "copy detectors", "cell": "cells"}
 
@@ -95,9 +96,9 @@ class TerminalDisplay(StudyDisplay):
             left = self._left()
             after = f", about {left} left" if left else ""
             if task.kind == "cell":
-                self._say(f"✓ {number} {task.part} ({in_words(seconds)}{after})", "green")
+                self._say(f"✓ {number} {task.part} ({about_time(seconds)}{after})", "green")
             elif task.kind == "detector":
-                self._say(f"✓ copy detector {number} ({in_words(seconds)})", "green")
+                self._say(f"✓ copy detector {number} ({about_time(seconds)})", "green")
         if self._task is not None:
             self._bar.update(self._task, completed=self._done, left=self._left())
         self._show(", ".join(self._running))
@@ -111,7 +112,7 @@ class TerminalDisplay(StudyDisplay):
         now = time.monotonic()
         begun = sum(min(now - start, mean) for start in self._running.values())
         width = min(self._width, waiting)
-        return in_words(max(0.0, (waiting * mean - begun) / width))
+        return about_time(max(0.0, (waiting * mean - begun) / width))
 
     def _show(self, inside: str) -> None:
         if self._task is not None and self._console.is_terminal:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memtk.components import ConfiguredComponent
+from memtk.config import differing
 from memtk.data.config import DataConfig
 from memtk.data.prepare import Dataset, prepare
 from memtk.errors import UserError
@@ -80,13 +81,14 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
     claim(folder)
     sweep(folder)
     if (folder / "run.json").exists() and resume:
-        differences = _differences(read_run_file(folder).recipe, identity)
-        if differences and any((folder / name).exists() for name in _WORK):
+        found = differing(read_run_file(folder).recipe, identity)
+        if found and any((folder / name).exists() for name in _WORK):
+            changed = [f"{key} was {old}, now {new}" for key, old, new in found]
             raise UserError(
-                f"{folder} holds another run: {'; '.join(differences[:4])}.\n"
+                f"{folder} holds another run: {'; '.join(changed[:4])}.\n"
                 "Choose another folder with --out, or throw that run away with --no-resume."
             )
-        if not differences:
+        if not found:
             with suppress(OSError):  # runs of older versions; a file system without modes
                 (folder / "key").chmod(0o600)
             return  # and what was refused before any work is forgotten
@@ -106,17 +108,6 @@ def _new_key(folder: Path) -> str:
         key = (home / "key").read_text(encoding="ascii")
         return hashlib.sha256(f"{folder.name} of {key}".encode()).hexdigest()
     return secrets.token_hex(32)
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in sorted({*before, *now}):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            found.append(f"{prefix}{key} was {old}, now {new}")
-    return found
 
 
 T = TypeVar("T")

@@ -44,12 +44,10 @@ class Side:
     Args:
         test: p-values and names, by the tail of the strangers.
         least: how many are no strangers, at least, of all and of the most alike.
-        known: units that are named without a test, as their voxels are the same, bool (T,).
     """
 
     test: TailTest
     least: AtLeast
-    known: np.ndarray | None = None
 
     def named(self) -> Named:
         """Return the counts for the record."""
@@ -108,7 +106,7 @@ class Side:
             return self
         test = replace(self.test, sure=self.test.sure | known, suspect=self.test.suspect | known)
         of_top = np.maximum(self.least.of_top, np.cumsum(known[self.least.order]))
-        return Side(test, replace(self.least, count=int(of_top[-1]), of_top=of_top), known)
+        return Side(test, replace(self.least, count=int(of_top[-1]), of_top=of_top))
 
 
 def side_of(

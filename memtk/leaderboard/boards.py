@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memtk.config import differing
 from memtk.leaderboard.collection import Run
 from memtk.leaderboard.columns import Column, columns_of
-from memtk.leaderboard.rows import Rank, Row, differences, make_rows, ranks
+from memtk.leaderboard.rows import Rank, Row, make_rows, ranks
 from memtk.report.provenance import repeat_command
 from memtk.results import Result, Used
 from memtk.results.answer import CONTROLS
@@ -196,7 +197,7 @@ def _settings_apart(here: Run, elsewhere: list[Run]) -> str:
     for run in elsewhere:
         other = run.result.components.embedder
         if own and other and own.name == other.name:
-            keys |= set(differences(own.config, other.config))
+            keys |= {key for key, _, _ in differing(own.config, other.config)}
     more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
     return f" ({', '.join(sorted(keys)[:4])}{more})" if keys else ""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from memtk.config import differing
 from memtk.leaderboard.collection import Run
 from memtk.results import Exposed, Result, Used
 from memtk.results.answer import truth
@@ -191,7 +192,7 @@ def _variant(row: Row, same: Sequence[Row]) -> str:
     keys: dict[str, None] = {}
     for other in same:
         if other is not row:
-            keys |= dict.fromkeys(differences(own, _settings(other)))
+            keys |= dict.fromkeys(key for key, _, _ in differing(own, _settings(other)))
     texts = [f"{key} {_at(own, key)}" for key in keys if key != "version"]
     more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
     return ", ".join(texts[:3]) + more
@@ -207,22 +208,6 @@ def _at(tree: Any, key: str) -> str:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return "none" if tree is None else str(tree).lower() if isinstance(tree, bool) else str(tree)
-
-
-def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys in which two configurations differ.
-
-    >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}, "d": 4})
-    ['a.b', 'd']
-    """
-    found: list[str] = []
-    for key in sorted({*one, *other}):
-        a, b = one.get(key), other.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            found.append(f"{prefix}{key}")
-    return found
 
 
 @dataclass(frozen=True)

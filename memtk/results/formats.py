@@ -101,14 +101,20 @@ def duration(seconds: float) -> str:
 
 
 def about_time(seconds: float) -> str:
-    """Return a duration in one unit, for estimates.
+    """Return about how long something takes, for a person.
 
-    >>> about_time(0.42), about_time(95), about_time(1500), about_time(9000)
-    ('0.4 s', '95 s', '25 min', '2.5 h')
+    >>> [about_time(s) for s in (8, 95, 3700, 200_000)]
+    ['8 s', '2 min', '1 h 2 min', '2 d 7 h']
     """
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{round(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def unbroken(text: str) -> str:

@@ -4,7 +4,7 @@ from memtk.study.axes import Axis, at_equal_epochs, parse_axes, parse_axis
 from memtk.study.launchers import parse_parameters
 from memtk.study.plan import Base, StudyPlan, describe_study, make_study
 from memtk.study.run import FinishedStudy, Jobs, check_jobs, run_study, study_of_runs, study_runs
-from memtk.study.tasks import StudyDisplay, Task, in_words, seconds_left
+from memtk.study.tasks import StudyDisplay, Task, seconds_left
 
 __all__ = [
     "Axis",
@@ -17,7 +17,6 @@ __all__ = [
     "at_equal_epochs",
     "check_jobs",
     "describe_study",
-    "in_words",
     "make_study",
     "parse_axes",
     "parse_axis",

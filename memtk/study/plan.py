@@ -22,7 +22,7 @@ from memtk.errors import UserError
 from memtk.evaluation.context import named_folder
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
-from memtk.results.formats import many
+from memtk.results.formats import about_time, many
 from memtk.results.study import (
     STUDY,
     StudyFile,
@@ -32,7 +32,7 @@ from memtk.results.study import (
     finished_results,
 )
 from memtk.study.axes import Axis, Choice, at_equal_epochs, parse_axes
-from memtk.study.tasks import in_words, seconds_left
+from memtk.study.tasks import seconds_left
 
 NAMED = {
     "iterations": (),
@@ -327,7 +327,7 @@ def _summary(plan: StudyPlan, folder: Path, width: int) -> list[str]:
         lines.append("nothing is left to do but the report")
     elif left is not None:
         lines.append(
-            f"time left: about {in_words(left)}, by the mean of the {many(done, 'finished cell')}"
+            f"time left: about {about_time(left)}, by the mean of the {many(done, 'finished cell')}"
         )
     else:
         lines.append("time left: not known before a cell is finished")

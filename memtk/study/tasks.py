@@ -139,20 +139,3 @@ def seconds_left(folder: Path, runs: Iterable[StudyRun], width: int = 1) -> floa
         return None
     mean = sum(done) / len(done)
     return sum(max(mean - seconds, 0.0) for seconds in begun) / max(1, width)
-
-
-def in_words(seconds: float) -> str:
-    """Return a time for a person.
-
-    >>> [in_words(s) for s in (8, 95, 3700, 200_000)]
-    ['8 s', '2 min', '1 h 2 min', '2 d 7 h']
-    """
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{round(seconds)} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"

@@ -29,7 +29,7 @@ def test_each_phase_says_steps_epochs_memory_and_time():
     for phase in ("autoencoder", "adversarial", "diffusion"):
         (row,) = [line for line in text.splitlines() if f"│ {phase}" in line]
         memory, time = (cell.strip() for cell in row.split("│")[6:8])
-        assert memory.endswith("MB") and re.fullmatch(r"[\d.]+ (s|min|h)", time)
+        assert memory.endswith("MB") and re.fullmatch(r"\d+ (s|min|h.*)", time)
     assert "an estimate" in text
 
 
@@ -62,7 +62,7 @@ def test_the_memory_of_a_copy_detector_is_told_too(name, shape, preset):
     shown = model_table()
     assert add_model(shown, name, part, ImageSpec(shape), open_devices("cpu"), 8)
     (memory,), (time,) = (column.cells for column in shown.columns[-2:])
-    assert memory.endswith("MB") and re.fullmatch(r"[\d.]+ (s|min|h)", time)
+    assert memory.endswith("MB") and re.fullmatch(r"\d+ (s|min|h.*)", time)
 
 
 def test_the_title_of_the_images_stands_on_one_line():

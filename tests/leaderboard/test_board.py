@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from memtk.config import differing
 from memtk.leaderboard import collect, make_boards
-from memtk.leaderboard.rows import differences
 
 OLD = Path(__file__).parents[1] / "results/result-schema-2.json"
 
@@ -170,5 +170,5 @@ def test_a_control_that_does_not_score_as_it_must_is_named(runs, name, rate, sai
 
 
 def test_differences_are_found_at_any_depth():
-    assert differences({"a": {"b": 1}}, {"a": {"b": 1}}) == []
-    assert differences({"a": 1}, {"a": {"b": 1}}) == ["a"]
+    assert differing({"a": {"b": 1}}, {"a": {"b": 1}}) == []
+    assert differing({"a": 1}, {"a": {"b": 1}}) == [("a", 1, {"b": 1})]
