@@ -73,7 +73,7 @@ class Release:
 def suspects(folder: Path, drop: Drop = "flagged", alpha: float = 0.05) -> np.ndarray:
     """Return which synthetic images of an audit are taken away, bool (M,).
 
-    See `memtk.memorization.exposure`, which `release-filter` of a bench goes by too.
+    See `memtk.memorization.withhold`, which `release-filter` of a bench goes by too.
 
     Raises:
         UserError: if the folder holds no finished audit.

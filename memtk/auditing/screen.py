@@ -31,7 +31,7 @@ class Screen:
 
     Args:
         folder: of the first audit.
-        drop: what it took away; see `memtk.memorization.exposure`.
+        drop: what it took away; see `memtk.memorization.withhold`.
         alpha: for "alpha".
         similarity: that it compared with.
         embedder: its detector; None where it compared the images themselves.

@@ -212,6 +212,6 @@ class Mitigation:
             synthetic: M images.
             found: arrays of `memtk.evaluation.Evaluation` by the run's copy detector, and
                 "synthetic_identical", bool (M,): whose voxels are those of a training image.
-                `memtk.memorization.exposure` reads them.
+                `memtk.memorization.withhold` reads them.
         """
         return Choice(np.arange(len(synthetic)))

@@ -27,7 +27,7 @@ class ReleaseFilter(Mitigation):
     """Holds the synthetic images back that the run's copy detector flags.
 
     Those are the copies, images identical to a training image, and the nearest synthetic image of
-    each training image that is exposed; see `memtk.memorization.exposure`. `memtk release` does the
+    each training image that is exposed; see `memtk.memorization.withhold`. `memtk release` does the
     same with images that are there already.
 
     It changes what goes out, not the generator: what the generator has memorized it still has, and
