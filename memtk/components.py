@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +110,13 @@ def find_component(
             )
         defaults = cls.presets[preset]
     return ConfiguredComponent(entry, cls, build(cls.Config, defaults, settings, where=entry.name))
+
+
+def metric_names(names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+    """Return names of quality metrics, where one is "all" those whose packages are installed."""
+    if "all" not in names:
+        return tuple(names)
+    return tuple(entry.name for entry in registry.entries("quality") if not entry.missing)
 
 
 def check_dims(part: ConfiguredComponent, spec: ImageSpec, registry: Registry) -> None:

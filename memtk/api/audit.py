@@ -40,7 +40,7 @@ SOURCES = {
 }
 """Of an argument, the setting of the data that it stands for."""
 
-OF_IMAGES = ("embedder", "weights", "preset", "plants", "batch_size")
+OF_IMAGES = ("embedder", "weights", "preset", "plants", "quality", "batch_size")
 """Options that mean nothing where the embeddings are there already."""
 
 
@@ -59,6 +59,7 @@ def audit(
     similarity: str = "pearson",
     plants: int = 100,
     exposure: bool = True,
+    quality: Sequence[str] = (),
     alpha: float = 0.05,
     fdr: float = 0.1,
     policy: Policy | Mapping[str, Any] | str | Path | None = None,
@@ -99,6 +100,7 @@ def audit(
         similarity: likeness of two embeddings, or of two images ("ncc", which trains nothing).
         plants: training patients whose images are planted as copies; 0: none.
         exposure: tests training images and patients too, with a second embedder.
+        quality: measures of quality and diversity, such as "fid"; "all": all that are installed.
         alpha: level of a single test, in (0, 1).
         fdr: false discovery rate of what is flagged, in (0, 1).
         policy: what is tolerable: a `memtk.Policy`, its keys, or a TOML file.
@@ -131,6 +133,7 @@ def audit(
         "similarity": similarity,
         "plants": plants,
         "exposure": exposure,
+        "quality": tuple(quality),
         "alpha": alpha,
         "fdr": fdr,
         "seed": seed,

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 
 from memtk.auditing.screen import Screen
 from memtk.auditing.weights import digest_of, weights_in
-from memtk.components import ConfiguredComponent, check_dims, find_component
+from memtk.components import ConfiguredComponent, check_dims, find_component, metric_names
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.arrays import ArrayConfig, ArrayImages
 from memtk.data.config import DataConfig, is_name
@@ -24,6 +24,7 @@ from memtk.data.sources import open_source
 from memtk.errors import UserError, did_you_mean
 from memtk.evaluation.context import named_folder
 from memtk.evaluation.dry_run import add_model, image_table, model_table, outlook
+from memtk.evaluation.quality import by_features
 from memtk.events import Watch, ignore
 from memtk.interfaces import ComponentConfig, ImageSpec, Levels
 from memtk.memorization import Sizes
@@ -59,6 +60,9 @@ class AuditOptions(ComponentConfig):
     exposure: bool = Field(
         True, description="test the training images too (it trains a second embedder)"
     )
+    quality: tuple[str, ...] = Field(
+        (), description="measures of quality and diversity; all: every one that is installed"
+    )
     batch_size: int = Field(32, ge=1, description="images embedded at a time")
     seed: int = Field(0, ge=0, description="all randomness follows from it")
     alpha: float = Field(0.05, ge=1e-9, lt=1, description="level of a single conformal test")
@@ -75,6 +79,7 @@ class AuditPlan:
         settings: what was asked of the components beyond their preset.
         weights: the file that the option names; None where the embedder is trained.
         protocols: all that are installed; each measures the synthetic set.
+        quality: metrics; those that compare features take the embedder's.
         screen: what a first audit took away; None without one.
         workers: processes that read images, where that pays; no number depends on it.
     """
@@ -87,15 +92,16 @@ class AuditPlan:
     settings: dict[str, dict[str, Any]]
     weights: Path | None = None
     protocols: tuple[Entry, ...] = ()
+    quality: tuple[ConfiguredComponent, ...] = ()
     screen: Screen | None = None
     workers: int = 1
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
-        parts = [self.similarity, *([self.embedder] if self.embedder else [])]
         given = {"weights": digest_of(self.weights)} if self.weights else {}
+        asked = self.options.model_dump(mode="json", exclude=None if self.quality else {"quality"})
         return {
-            "audit": self.options.model_dump(mode="json"),
+            "audit": asked,
             **given,
             **({"screen": f"{self.screen.threshold:.9g}"} if self.screen else {}),
             "data": self.data.model_dump(mode="json", exclude_unset=True),
@@ -105,7 +111,7 @@ class AuditPlan:
                     "version": f"{part.entry.plugin.distribution} {part.entry.plugin.version}",
                     "config": part.config.model_dump(mode="json"),
                 }
-                for part in parts
+                for part in self._parts()
             },
         }
 
@@ -115,8 +121,11 @@ class AuditPlan:
         Raises:
             UserError: naming those that do.
         """
-        for part in [self.similarity, *([self.embedder] if self.embedder else [])]:
+        for part in self._parts():
             check_dims(part, spec, registry)
+
+    def _parts(self) -> list[ConfiguredComponent]:
+        return [self.similarity, *([self.embedder] if self.embedder else []), *self.quality]
 
 
 def make_audit_plan(
@@ -151,6 +160,11 @@ def make_audit_plan(
         if not isinstance(value, Mapping):
             raise UserError(f"{table} = {value!r}: expected keys below it, {table}.KEY=VALUE")
     options = build(AuditOptions, said.pop("audit"), where="audit")
+    quality = tuple(
+        find_component(registry, "quality", name, said.get(name, {}), "")
+        for name in metric_names(options.quality, registry)
+    )
+    of_metrics = {part.name: said.pop(part.name) for part in quality if part.name in said}
     if "source" not in said["data"]:
         raise UserError(
             "which images was the generator trained on? Name them: --train T --val V, or --data "
@@ -160,15 +174,22 @@ def make_audit_plan(
     images = build(ArrayConfig, said.pop("data"), where="data").holding(held)
     _check_splits_are_said(images, registry)
     found = find_detector(registry, options, said, lambda: _dims(images, registry))
+    if found.embedder is None and (asking := [p.name for p in quality if by_features(p)]):
+        raise UserError(
+            f"quality metric {asking[0]!r} compares features, and similarity "
+            f"{options.similarity!r} compares the images themselves, with no embedder to make "
+            "any: leave the metric out, or compare embeddings with --similarity pearson"
+        )
     return AuditPlan(
         options,
         images,
         found.embedder,
         found.similarity,
         found.preset,
-        {"embedder": found.settings} if found.settings else {},
+        of_metrics | ({"embedder": found.settings} if found.settings else {}),
         weights_in(options.weights),
         tuple(registry.entries("protocol")),
+        quality,
     )
 
 

@@ -151,7 +151,9 @@ def release(
         {k: v for k, v in second_options.items() if v is not None},
         data=plan.data.model_dump(exclude_unset=True, exclude={"condition"})
         | {"synthetic_source": str(manifest)},
-        settings=plan.settings if second_options["embedder"] == plan.options.embedder else {},
+        settings={k: v for k, v in plan.settings.items() if k == "embedder"}
+        if second_options["embedder"] == plan.options.embedder
+        else {},
     )
     screen = Screen(
         folder,
@@ -203,7 +205,7 @@ def _second_options(
         options["similarity"] = similarity
         if embedder is None and registry.load("similarity", similarity).space == "image":
             options |= {"embedder": None, "preset": None}
-    options["weights"] = None  # the second is trained here
+    options |= {"weights": None, "quality": ()}  # the second is trained here, and judges alone
     return options | ({"embedder": embedder, "preset": None} if embedder else {})
 
 

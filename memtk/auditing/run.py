@@ -13,7 +13,7 @@ from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
-from memtk.evaluation.by_condition import by_condition
+from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import Context, RunFolder, named_folder, open_context
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
@@ -21,6 +21,7 @@ from memtk.evaluation.evaluate import Evaluation, evaluate, used_protocols
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.population import with_likeness
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
+from memtk.evaluation.quality import by_features, measure_quality
 from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore
 from memtk.interfaces import Images, Levels
@@ -201,14 +202,19 @@ def _run(
             selftest,
             policy,
         )
+        seen = copies if any(map(by_features, plan.quality)) else None
+        images = sets.validation, sets.synthetic
+        name = plan.embedder.name if plan.embedder else ""
+        quality, measured = measure_quality(plan.quality, seen, *images, name)
         parts = by_condition(
             calibration.groups(found.arrays),
-            (sets.training, sets.validation, sets.synthetic),
+            (sets.training, *images),
             levels,
             context.seed("intervals"),
-            lambda synthetic, validation: {},
+            quality_of_part(plan.quality, seen, images, name),
         )
-        audit = audit.model_copy(update={"by_condition": parts})
+        measures = {"quality": quality, "measure_info": measured, "by_condition": parts}
+        audit = audit.model_copy(update=measures)
     if devices.is_main:
         write_arrays(folder / "arrays.h5", "audit", found.arrays)
         if calibration.planted:
@@ -346,6 +352,7 @@ def _audit(
         identical_images=identical,
         counts=counts,
         similarity=used(plan.similarity),
+        metrics=[used(metric) for metric in plan.quality],
         embedder=used(plan.embedder) if plan.embedder else None,
         embedder_trained_on=trained_on(detector, exposure=plan.options.exposure),
         data=data_of(context.dataset, plan.data),

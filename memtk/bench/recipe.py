@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from memtk.component import KINDS
+from memtk.components import metric_names
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.config import PHANTOMS, DataConfig, is_name
 from memtk.data.manifest import Row
@@ -241,8 +242,7 @@ def _all_metrics(layer: Mapping[str, Any], registry: Registry) -> Mapping[str, A
     names = [asked] if isinstance(asked, str) else asked
     if not isinstance(names, (list, tuple)) or "all" not in names:
         return layer  # what is no list is told of later
-    every = tuple(e.name for e in registry.entries("quality") if not e.missing)
-    return merge(layer, {"bench": {"quality": every}})
+    return merge(layer, {"bench": {"quality": metric_names(names, registry)}})
 
 
 def _flat(own: Mapping[str, Any], registry: Registry) -> bool:

@@ -48,6 +48,12 @@ from memtk.errors import UserError
     metavar="FILE.npz",
     help="The same images by an embedder that saw the synthetic ones alone.",
 )
+@click.option(
+    "--quality",
+    multiple=True,
+    metavar="NAME",
+    help="Measure of quality or diversity; repeatable. all: every one that is installed.",
+)
 @DETECTOR
 @click.option("--fdr", type=float, help="False discovery rate of what is flagged. [default: 0.1]")
 @click.option(
@@ -90,7 +96,7 @@ def audit(
       memtk audit --embeddings vectors.npz --json -
     """
     named = take_images(options)
-    asked = {key: value for key, value in options.items() if value is not None}
+    asked = {key: value for key, value in options.items() if value not in (None, ())}
     terminal = open_terminal(json_file)
     registry = terminal.registry
     with terminal.loading():
@@ -169,7 +175,8 @@ def _refuse_images(
     given = [f"--{key.replace('_', '-')}" for key, value in named.items() if value]
     given += ["--set"] if settings else []
     given += ["--config"] if config else []
-    given += [f"--{k}" for k in ("embedder", "weights", "preset", "plants") if k in asked]
+    of_images = ("embedder", "weights", "preset", "plants", "quality")
+    given += [f"--{key}" for key in of_images if key in asked]
     given += ["--dry-run"] if dry_run else []
     if given:
         raise UserError(

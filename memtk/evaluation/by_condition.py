@@ -26,6 +26,9 @@ tail needs as many (see `memtk.memorization.tail_test`)."""
 FEWEST_PLANTED = 10
 """Planted copies of a group from which its sensitivity is taken."""
 
+FEWEST_IMAGES = 20
+"""Synthetic images of a group, and validation images of it, from which its quality is taken."""
+
 FOLDS = 10
 """Parts of the synthetic images of which each is left out once for an interval of quality."""
 
@@ -163,18 +166,14 @@ def _intervals(
     By the jackknife that leaves a tenth of them out (Efron and Tibshirani 1993, section 11): with G
     parts, the variance is (G - 1) / G times the sum of squares of what leaving one out changes, and
     the interval that of Student's t with G - 1 degrees of freedom. The real images are taken as
-    they are.
+    they are. With fewer than `FEWEST_IMAGES` of either there is none.
     """
-    rows = np.flatnonzero(part.synthetic)
-    if not part.validation.any():
+    rows, real = np.flatnonzero(part.synthetic), np.flatnonzero(part.validation)
+    if min(len(rows), len(real)) < FEWEST_IMAGES:
         return {}
-    whole = quality(rows, np.flatnonzero(part.validation))
-    if len(rows) < 2 * FOLDS or not whole:
+    if not (whole := quality(rows, real)):
         return {}
-    without = [
-        quality(np.delete(rows, np.s_[fold::FOLDS]), np.flatnonzero(part.validation))
-        for fold in range(FOLDS)
-    ]
+    without = [quality(np.delete(rows, np.s_[fold::FOLDS]), real) for fold in range(FOLDS)]
     reach = float(student.ppf((1 + confidence) / 2, FOLDS - 1))
     found = {}
     for name, estimate in whole.items():

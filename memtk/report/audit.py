@@ -12,6 +12,7 @@ from memtk.report.page import Page, Section, make_section, write_page
 from memtk.report.pictures import find_pairs, read_key
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of_audit, repeat_audit
+from memtk.report.quality import features_word, quality_rows
 from memtk.report.review import review_section
 from memtk.report.sections import (
     names_section,
@@ -92,6 +93,8 @@ def audit_section(
         if arrays and images:
             pairs = find_pairs(arrays, images, key, "synthetic")
         parts.append(pairs_section(pairs, audit.data, tau, arrays))
+    if quality := _quality(audit):
+        parts.append(quality)
     if told := conditions_section(audit):
         parts.append(told)
     if audit.selftest:
@@ -114,6 +117,22 @@ def audit_section(
         steps=audit_steps(audit, folder, paths=False),
         groups=counts_of_audit(audit),
         explanation=explain(audit),
+    )
+
+
+def _quality(audit: Audit) -> Section | None:
+    if not (rows := quality_rows([audit])):
+        return None
+    saw = audit.embedder_trained_on
+    extractor = audit.embedder if any(i.extractor for i in audit.measure_info.values()) else None
+    return make_section(
+        "quality",
+        "Quality and diversity",
+        "quality.html",
+        evaluated=[audit],
+        measures=rows,
+        features=features_word(extractor, saw.copies if saw else None),
+        figures=[],
     )
 
 

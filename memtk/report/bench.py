@@ -303,8 +303,7 @@ def _checkpoints(result: Result) -> Section:
 
 
 def _quality(result: Result) -> Section | None:
-    rows = quality_rows(result)
-    if not rows:
+    if not (rows := quality_rows(result.evaluated)):
         return None
     alt = (
         "Memorization, and every measure of quality with the line of real images, at each "
@@ -314,9 +313,9 @@ def _quality(result: Result) -> Section | None:
         "quality",
         "Quality and diversity",
         "quality.html",
-        result=result,
+        evaluated=result.evaluated,
         measures=rows,
-        features=features_word(result),
+        features=features_word(result.components.extractor, result.extractor_trained_on),
         figures=figures_of(
             lambda: draw_quality(result, rows),
             alt,

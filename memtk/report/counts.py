@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rich import console
@@ -216,18 +216,21 @@ class Told:
         cell: the generator's, "" in an audit.
         found: in each group; empty where the generator was told nothing.
         evidence: of the whole set.
+        measures: of quality, of the whole set.
     """
 
     cell: str
     found: Sequence[ByCondition]
     evidence: Evidence
+    measures: Collection[str]
 
     @classmethod
     def of(cls, record: Result | Audit) -> Told:
         """Return that of a cell's last checkpoint, or of an audit."""
         if isinstance(record, Audit):
-            return cls("", record.by_condition, record.evidence)
-        return cls(record.cell, record.last.by_condition, record.last.evidence)
+            return cls("", record.by_condition, record.evidence, record.quality)
+        last = record.last
+        return cls(record.cell, last.by_condition, last.evidence, last.quality)
 
     @property
     def confidence(self) -> float:
@@ -239,7 +242,8 @@ class Told:
         planted = (
             "Copy rates of groups take their sensitivity from planted copies, not from readers."
         )
-        said = (_pooled(self.found), planted if self.evidence.by_readers else "")
+        unmeasured = _unmeasured(self.found) if self.measures else ""
+        said = (_pooled(self.found), unmeasured, planted if self.evidence.by_readers else "")
         return " ".join(filter(None, said))
 
     def rows(self) -> list[ConditionRow]:
@@ -275,6 +279,12 @@ def _pooled(groups: Sequence[ByCondition]) -> str:
         "There the strangers are all validation images, and a group whose images are much alike "
         "may look memorized."
     )
+
+
+def _unmeasured(groups: Sequence[ByCondition]) -> str:
+    """Say which groups with samples have no number of quality, "" if all have some."""
+    few = ", ".join(_name(found) for found in groups if found.n_synthetic and not found.quality)
+    return f"No quality, which takes 20 samples and 20 validation images: {few}." if few else ""
 
 
 def conditions_table(records: Sequence[Result] | Sequence[Audit]) -> RenderableType | None:

@@ -116,6 +116,7 @@ def provenance_of(result: Result) -> Provenance:
 def provenance_of_audit(audit: Audit) -> Provenance:
     """Return the provenance of an audit. It names no path, no file and no patient."""
     used = [("embedder", audit.embedder), ("similarity", audit.similarity)]
+    used += [("quality", metric) for metric in audit.metrics]
     return Provenance(
         components=[_component(role, part) for role, part in used if part is not None],
         counts=_counts(audit.counts),
@@ -263,6 +264,7 @@ def repeat_audit(
         for key in _AUDIT:
             value = audit.pop(key, None)
             parts += [] if value is None else [f"--{key} {_word(str(value))}"]
+        parts += [f"--quality {_word(str(name))}" for name in audit.pop("quality", ())]
         weights = audit.pop("weights", None)
         place = shlex.quote(str(weights)) if paths else "YOUR_WEIGHTS"
         parts += [f"--weights {place}"] if weights else []

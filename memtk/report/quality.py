@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtk.results import Evidence, Exposed, RateInterval, Result
+from memtk.results import Audit, Checkpoint, Evidence, Exposed, RateInterval, Result, Used
 from memtk.results.formats import duration, interval, number, share
 from memtk.results.measures import Side, Tradeoff, tradeoff
 
@@ -19,11 +19,12 @@ SIGNS = {"higher": "↑", "lower": "↓", "real": "≈"}
 
 @dataclass(frozen=True)
 class QualityRow:
-    """A measure of quality of one cell.
+    """A measure of quality of one cell or audit.
 
     Args:
         name: with the extractor's in brackets, where it compares features.
-        values: one a checkpoint, then that of the chosen one judged anew; None where undefined.
+        values: one a checkpoint, then that of the chosen one judged anew; of an audit one; None
+            where undefined.
         real: what real images score in the place of the synthetic ones, at the last checkpoint.
         better: "higher", "lower" or "real"; empty where nothing says so.
         against: what the synthetic images were compared with.
@@ -48,19 +49,19 @@ class QualityRow:
         return SIGNS.get(self.better, "")
 
 
-def quality_rows(result: Result) -> list[QualityRow]:
-    """Return the measures of any checkpoint of a cell, in their order."""
+def quality_rows(evaluated: Sequence[Checkpoint | Audit]) -> list[QualityRow]:
+    """Return the measures of any checkpoint of a cell, or of an audit, in their order."""
     names = dict.fromkeys(
-        name for c in result.evaluated for known in (c.measure_info, c.quality) for name in known
+        name for c in evaluated for known in (c.measure_info, c.quality) for name in known
     )
     rows = []
     for name in names:
-        with_it = [c.measure_info[name] for c in result.evaluated if name in c.measure_info]
+        with_it = [c.measure_info[name] for c in evaluated if name in c.measure_info]
         last = with_it[-1] if with_it else None
         rows.append(
             QualityRow(
                 name=name,
-                values=tuple(c.quality.get(name) for c in result.evaluated),
+                values=tuple(c.quality.get(name) for c in evaluated),
                 real=last.real if last else None,
                 better=last.better if last else "",
                 against=last.against if last else "",
@@ -70,12 +71,11 @@ def quality_rows(result: Result) -> list[QualityRow]:
     return rows
 
 
-def features_word(result: Result) -> str:
+def features_word(extractor: Used | None, trained_on: str | None) -> str:
     """Return a sentence or two on the network whose features were compared; empty without one."""
-    extractor = result.components.extractor
     if extractor is None:
         return ""
-    if result.extractor_trained_on == "training":
+    if trained_on == "training":
         return (
             f"Features are those of {extractor.name}, which was trained on the training images: to "
             "it these stand apart from all others, so the lines of fid, kid and prdc, where they "

@@ -149,11 +149,12 @@ def audit_summary(audit: Audit, folder: Path | None = None) -> RenderableType:
     Args:
         folder: of the run, for the commands that go on from it; None shows none.
     """
-    notes, conditions = [*audit.evidence.notes, *audit.notes], conditions_table([audit])
+    notes = [*audit.evidence.notes, *audit.notes]
+    more = quality_table([audit]), conditions_table([audit])
     return Group(
         audit_answer(audit, folder),
         *(_counts(group) for group in counts_of_audit(audit)),
-        *([conditions] if conditions is not None else []),
+        *(table for table in more if table is not None),
         *([_noticed(audit.selftest)] if audit.selftest else []),
         *(Text(note, style="dim") for note in notes),
     )

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
 from memtk.results import (
+    Audit,
     EpsilonBound,
     MeasureRecord,
     Membership,
@@ -120,20 +121,23 @@ def comparison_table(results: Sequence[Result]) -> RenderableType:
 
 
 def quality_table(
-    results: Sequence[Result], elsewhere: Collection[str] = ()
+    results: Sequence[Result | Audit], elsewhere: Collection[str] = ()
 ) -> RenderableType | None:
-    """Return each measure of each cell at the checkpoint that counts; None without any.
+    """Return each measure of each cell at the checkpoint that counts, or of an audit; maybe None.
 
     In brackets stands what real images score in the place of the synthetic ones.
 
     Args:
         elsewhere: measures that are shown already, and left out.
     """
-    known = [{row.name: row for row in quality_rows(result)} for result in results]
+    known = [
+        {row.name: row for row in quality_rows([r] if isinstance(r, Audit) else r.evaluated)}
+        for r in results
+    ]
     names = list(dict.fromkeys(name for rows in known for name in rows if name not in elsewhere))
     if not names:
         return None
-    cells = [result.cell for result in results]
+    cells = ["synthetic images" if isinstance(r, Audit) else r.cell for r in results]
     tables = []
     if len(cells) <= FEW:
         tables.append(table := make_table("quality", *cells))

@@ -12,7 +12,7 @@ from memtk.config import build, load_toml
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
 from memtk.results.protocols import ByCondition, Evidence, SelfTest, Tables
-from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, Used
+from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, MeasureInfo, Used
 from memtk.results.store import StoredRecord, read_record, write_record
 
 LEVELS = ("alpha", "fdr", "seed", "plants", "stratify")
@@ -161,12 +161,16 @@ class Audit(StoredRecord):
         selftest: how well copies are found; None if it was not run.
         screened: of an audit of what a first one left: the design of the second detector beside
             the first one's.
+        quality: quality and diversity of the synthetic images by measure, with the embedder's name
+            in brackets where it made the features that are compared.
+        measure_info: what belongs to these numbers, by the same names.
         by_condition: what was found in each group of images by what they were to be, where this was
-            asked for; without quality.
+            asked for.
         identical_images: synthetic images whose voxels are those of a training image.
         counts: images and patients of training, validation, synthetic and, if there, held_out.
             Synthetic images have no patients: each counts as one.
         similarity: how two images are compared.
+        metrics: quality metrics that were asked for.
         embedder: None where embeddings were given or the images themselves were compared.
         embedder_trained_on: what its training images were on each side; None without an embedder.
         data: the images; None where embeddings were given.
@@ -187,10 +191,13 @@ class Audit(StoredRecord):
     applied: list[Used] = []
     selftest: SelfTest | None = None
     screened: Screened | None = None
+    quality: dict[str, float] = {}
+    measure_info: dict[str, MeasureInfo] = {}
     by_condition: list[ByCondition] = []
     identical_images: int = Field(0, ge=0)
     counts: dict[str, Counts]
     similarity: Used
+    metrics: list[Used] = []
     embedder: Used | None = None
     embedder_trained_on: EmbedderTrainedOn | None = None
     data: Data | None = None

@@ -279,7 +279,7 @@ class ByCondition(StoredRecord):
         copy_rate: share of these that are copies of any training image.
         exposed: training patients whose images of the group are exposed; None where not tested.
         quality: of the group's synthetic against its validation images, by measure; empty where
-            there are fewer than 20 synthetic images.
+            either are fewer than 20.
     """
 
     column: str

@@ -14,7 +14,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from memtk.results.measures import Measured, measures_of, named_measures, others
-from memtk.results.protocols import MeasureRecord
+from memtk.results.protocols import MeasureRecord, QualityInterval, RateInterval
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.store import inert
 from memtk.results.study import SEED, Finding, StudyFile
@@ -214,17 +214,37 @@ def study_rows(file: StudyFile, findings: Sequence[Finding]) -> list[dict[str, A
     Under the name of a measure stands its value (of a share in [0, 1]), under `NAME_count` the
     count, under `NAME_null` the value of a generator that has memorized nothing, under `NAME_low`
     and `NAME_high` its interval. `quality:NAME` is a measure of quality or the area under an
-    attack's curve, and `real:NAME` what real images score in it, or 0.5.
+    attack's curve, and `real:NAME` what real images score in it, or 0.5. What was found by
+    condition stands below `COLUMN=VALUE:copy_rate` and so on, at the last checkpoint.
     """
     axes = [axis.key for axis in file.axes if axis.key != SEED]
     every = [(f.result, checkpoint) for f in findings for checkpoint in f.result.evaluated]
     names = list(dict.fromkeys(name for r, c in every for name in others(r, c)))
     measures = list(named_measures(every))
-    return [
+    told = [_by_condition(checkpoint) for _, checkpoint in every]
+    rows = [
         _row(axes, finding, checkpoint, measures, names)
         for finding in findings
         for checkpoint in finding.result.evaluated
     ]
+    blank = {key: None for found in told for key in found}
+    return [row | blank | found for row, found in zip(rows, told, strict=True)]
+
+
+def _by_condition(checkpoint: Checkpoint) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for found in checkpoint.by_condition:
+        group, exposed = f"{found.column}={found.value}", found.exposed
+        row[f"{group}:n_synthetic"] = found.n_synthetic
+        spans: dict[str, RateInterval | QualityInterval | None] = {"copy_rate": found.copy_rate}
+        spans |= {f"quality:{name}": each for name, each in found.quality.items()}
+        for name, span in spans.items():
+            if span is not None:
+                row[f"{group}:{name}"] = span.estimate
+                row |= {f"{group}:{name}_low": span.low, f"{group}:{name}_high": span.high}
+        if exposed is not None:
+            row |= {f"{group}:exposed_low": exposed.low, f"{group}:exposed_high": exposed.high}
+    return row
 
 
 def study_csv(file: StudyFile, findings: Sequence[Finding]) -> str:

@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from memtk.auditing import ReleaseOptions, release
+from memtk.auditing import ReleaseOptions, make_audit_plan, release, run_audit
 from memtk.errors import UserError
 from memtk.report.terminal import audit_summary
 from memtk.results import Policy
@@ -50,7 +50,7 @@ def told(files, tmp_path_factory, truth):
 def done(audited, told, truth, tmp_path_factory):
     """An audit in which all copies were to be PA, and all others AP."""
     data = told(lambda row: "PA" if row < truth["copies"] else "AP")
-    return audited(tmp_path_factory.mktemp("runs") / "told", data=data)
+    return audited(tmp_path_factory.mktemp("runs") / "told", data=data, quality=("ms-ssim",))
 
 
 def test_each_condition_has_its_own_copy_rate_and_patients(done, truth):
@@ -69,7 +69,7 @@ def test_what_is_found_in_all_images_does_not_depend_on_it(done, audited, told, 
     data = told(lambda row: "AP")
     del data["condition"]
     plain = audited(tmp_path / "plain", data=data)
-    assert plain.audit.by_condition == []
+    assert plain.audit.by_condition == [] and plain.audit.quality == {}
     assert plain.audit.evidence == done.audit.evidence
     assert plain.audit.verdict == done.audit.verdict
 
@@ -82,7 +82,30 @@ def test_terminal_and_page_show_a_row_for_each(done):
         f"view = {value}" in text for text in (shown.getvalue(), page) for value in ("AP", "PA")
     )
     assert "--condition view" in page and "By condition" in page
-    assert "quality" not in shown.getvalue()
+    assert "--quality ms-ssim" in page and "Quality and diversity" in page
+    few = "No quality, which takes 20 samples and 20 validation images: view = PA."
+    assert all(few in " ".join(text.split()) for text in (shown.getvalue(), page))
+
+
+def test_quality_has_an_interval_where_a_condition_has_images_enough(done, truth):
+    by = {found.value: found.quality for found in done.audit.by_condition}
+    assert truth["copies"] < 20 <= truth["strangers"] and by["PA"] == {}
+    found, whole = by["AP"]["ms-ssim"], done.audit.quality["ms-ssim"]
+    assert 0 < found.low < found.estimate < found.high < 1
+    assert found.estimate != whole and 0 < done.audit.measure_info["ms-ssim"].real < 1
+
+
+def test_measures_of_features_take_the_copy_detector(registry, told, tmp_path):
+    data, fid = told(lambda row: "AP"), {"quality": ("fid",)}
+    with pytest.raises(UserError, match=r"'fid' compares features, and similarity 'ncc' .*: leave"):
+        make_audit_plan(registry, {"similarity": "ncc", **fid}, data=data)
+    sets = ["embedder.training.steps=2", "fid.against=training"]
+    plan = make_audit_plan(registry, {"preset": "smoke", **fid}, data=data, sets=sets)
+    audit = run_audit(plan, registry, policy=Policy(), out=tmp_path / "fid", device="cpu").audit
+    (name,) = audit.quality
+    assert name == "fid.training[ntxent2d]" and audit.metrics[0].config == {"against": "training"}
+    (found,) = (each.quality[name] for each in audit.by_condition if each.n_synthetic)
+    assert found.estimate == pytest.approx(audit.quality[name])
 
 
 def test_images_that_do_not_say_it_are_refused(audited, told, tmp_path):

@@ -46,26 +46,26 @@ def text_of(shown_thing):
 
 
 def test_a_row_has_every_checkpoint_the_line_and_which_way_is_better(measured):
-    rows = {row.name: row for row in quality_rows(measured)}
+    rows = {row.name: row for row in quality_rows(measured.evaluated)}
     fid = rows["fid[medicalnet3d]"]
     assert fid.values == (3.25, 1.625) and fid.real == 1.5 and fid.good == "lower is better"
     assert fid.against == "validation images" and fid.note == "Few <images>."
 
 
 def test_a_measure_without_a_number_keeps_its_word(measured):
-    row = next(r for r in quality_rows(measured) if r.name.startswith("ct"))
+    row = next(r for r in quality_rows(measured.evaluated) if r.name.startswith("ct"))
     assert row.values == (None, None) and row.note == "Not computed." and row.sign == "≈"
 
 
 def test_a_number_of_an_older_file_has_no_line(measured):
-    row = next(r for r in quality_rows(measured) if r.name == "old")
+    row = next(r for r in quality_rows(measured.evaluated) if r.name == "old")
     assert row.values == (7.0, 7.0) and row.real is None and row.good == row.note == ""
 
 
 def test_the_page_says_what_the_extractor_has_seen(measured, results):
-    assert "came trained on other people" in features_word(measured)
-    seen = measured.model_copy(update={"extractor_trained_on": "training"})
-    assert "too severe" in features_word(seen) and features_word(results[0]) == ""
+    extractor = measured.components.extractor
+    assert "came trained on other people" in features_word(extractor, "given")
+    assert "too severe" in features_word(extractor, "training") and features_word(None, None) == ""
 
 
 def test_the_terminal_shows_the_line_in_brackets(measured):
@@ -101,7 +101,7 @@ def test_a_run_without_measures_has_no_table(results):
 
 
 def test_the_figure_shows_each_measure_over_the_checkpoints(measured):
-    rows = quality_rows(measured)
+    rows = quality_rows(measured.evaluated)
     picture = draw_quality(measured, rows)
     assert picture is not None and picture.startswith("data:image/svg+xml")
     assert picture == draw_quality(measured, rows)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,16 @@ import pytest
 from scipy import stats
 
 from memtk.errors import UserError
-from memtk.results import Counts, RateInterval, RunFile, write_result, write_run_file
+from memtk.results import (
+    ByCondition,
+    Counts,
+    Exposed,
+    QualityInterval,
+    RateInterval,
+    RunFile,
+    write_result,
+    write_run_file,
+)
 from memtk.results.differences import difference_interval, paired_difference
 from memtk.results.measures import main_measures, measures_of
 from memtk.results.schema import MeasureInfo
@@ -148,6 +158,38 @@ def test_the_table_says_everything_in_words_of_csv(study):
     assert float(rows[0]["quality:fid[net]"]) == 10 and float(rows[0]["real:fid[net]"]) == 2
     assert study_rows(*study)[0]["last"] is True
     assert study_csv(study[0], []) == "\n"
+
+
+def test_the_table_has_what_was_found_by_condition(study):
+    file, findings = study
+    group = {"n_synthetic": 20, "training_images": 9, "training_patients": 9}
+    found = ByCondition(
+        column="view",
+        value="AP",
+        validation_patients=30,
+        within=True,
+        copy_rate=RateInterval(estimate=0.5, low=0.25, high=0.75),
+        exposed=Exposed(low=2, high=6, of=9),
+        quality={"ms-ssim": QualityInterval(estimate=0.4, low=0.3, high=0.5)},
+        **group,
+    )
+    first = findings[0]
+    last = first.result.last.model_copy(update={"by_condition": [found]})
+    result = first.result.model_copy(update={"checkpoints": [last]})
+    told = [replace(first, result=result), *findings[1:]]
+    rows = list(csv.DictReader(io.StringIO(study_csv(file, told))))
+    assert {name: row for name, row in rows[0].items() if name.startswith("view=AP:")} == {
+        "view=AP:n_synthetic": "20",
+        "view=AP:copy_rate": "0.5",
+        "view=AP:copy_rate_low": "0.25",
+        "view=AP:copy_rate_high": "0.75",
+        "view=AP:quality:ms-ssim": "0.4",
+        "view=AP:quality:ms-ssim_low": "0.3",
+        "view=AP:quality:ms-ssim_high": "0.5",
+        "view=AP:exposed_low": "2",
+        "view=AP:exposed_high": "6",
+    }
+    assert rows[1]["view=AP:copy_rate"] == "" and rows[1].keys() == rows[0].keys()
 
 
 def test_given_runs_of_other_settings_are_never_averaged(study):
