@@ -36,8 +36,9 @@ def leaderboard(
     cannot be compared (suite, images, sizes, embedder, levels, schema) is kept apart and says why.
     A setting that a file is too old to name stands for its default, if the component is installed.
     Rows are ordered by copy rate; a rank is a range where intervals overlap. What a rank rests on
-    is computed again from the arrays.h5 beside each result: without it there is no rank, and a file
-    that says something else is refused. The same results give the same bytes.
+    is computed again from the arrays.h5 beside each result: without it, or without the planted
+    copies in it, there is no rank, and a file that says something else is refused. The same results
+    give the same bytes.
 
     \b
     Examples:

@@ -130,18 +130,34 @@ def evidence_again(result: Result, arrays: Mapping[str, np.ndarray]) -> Evidence
     stated, seeds = result.last.evidence, _seeds(result, result.last.label)
     groups, levels = _groups(stated, arrays), _levels(stated)
     found = evidence_of(tests_of(groups, levels, seeds[0]), groups, levels, seeds[1])
-    if stated.threshold is not None:
+    if stated.threshold is not None or "planted" in arrays:
         return found
     return _by_alpha(found, groups, stated, seeds[1], result.selftest)
 
 
-def sensitivity_again(result: Result, arrays: Mapping[str, np.ndarray]) -> int | None:
-    """Return how many planted copies have a p-value up to alpha; None where none are kept."""
+def selftest_again(result: Result, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Return how many planted copies each rule finds, by its name in `Found`.
+
+    Empty where no planted copies are kept. Within strata the rules that need the stratum of the
+    training image nearest to a copy are left out: it is not kept.
+    """
     if "planted" not in arrays:
-        return None
-    patients = arrays.get("validation_patient", np.zeros(0)).tolist()
-    p = p_values(arrays["planted"], arrays["validation_train"], patients)
-    return int((p <= result.last.evidence.alpha).sum())
+        return {}
+    stated = result.last.evidence
+    groups = _groups(stated, arrays)
+
+    def up_to_alpha(planted: np.ndarray, strangers: np.ndarray) -> int:
+        return int((p_values(planted, strangers, groups.validation) <= stated.alpha).sum())
+
+    planted, strangers = arrays["planted"], arrays["validation_train"]
+    found = {"dar": int((planted > stated.tau).sum())}
+    if groups.strata is None:
+        found["conformal"] = up_to_alpha(planted, strangers)
+        found["min_p"] = int((planted > strangers.max()).sum())
+    if "exposure_planted" in arrays:
+        _, unseen, exposed = groups.exposure
+        found["exposure"] = up_to_alpha(exposed.similarity, unseen.similarity)
+    return found
 
 
 def _levels(before: Evidence) -> Levels:
@@ -166,8 +182,8 @@ def _by_alpha(
 
     Of planted copies their arrays may hold nothing: then the self-test says how many are noticed.
     """
-    planted = PatientGroup(groups.arrays.get("planted", ALL_FOUND))
-    if "planted" not in groups.arrays and selftest is not None:
+    planted = PatientGroup(ALL_FOUND)
+    if selftest is not None:
         noticed = selftest.sensitivity.conformal
         near = np.where(np.arange(noticed.n) < noticed.count, np.inf, -np.inf)
         planted = PatientGroup(near)

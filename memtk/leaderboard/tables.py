@@ -22,10 +22,11 @@ RULE = (
     "planted copies. A row is ranked behind another only if its interval lies wholly above the "
     "other's; where they overlap, the rank is a range, and both share a place. Of several seeds "
     "the mean is shown, and the interval reaches from the lowest lower end to the highest upper "
-    "one. The copy rate is computed again from the arrays beside each result; without them there "
-    "is no rank. Rows of known truth have no rank, nor have rows whose images are unlike the data: "
-    "what resembles nothing cannot be a copy. A low copy rate is a statement about these images, "
-    "this embedder and these sizes, not about safety."
+    "one. The copy rate is computed again from the arrays beside each result; without them, or "
+    "without planted copies in them where a self-test had some, there is no rank. Rows of known "
+    "truth have no rank, nor have rows whose images are unlike the data: what resembles nothing "
+    "cannot be a copy. A low copy rate is a statement about these images, this embedder and these "
+    "sizes, not about safety."
 )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from memtk.leaderboard import collect, make_boards, recomputed
+from memtk.evaluation.recompute import evidence_again
+from memtk.leaderboard import Collection, collect, make_boards, recomputed
 from memtk.results.store import read_arrays, write_arrays
 
 
@@ -25,11 +28,11 @@ def edit(folder, change):
     path.write_text(json.dumps(tree))
 
 
-def edit_arrays(folder, change):
+def edit_arrays(folder, change, label="step-000100"):
     [path] = folder.rglob("arrays.h5")
-    arrays = read_arrays(path, "step-000100")
+    arrays = read_arrays(path, label)
     change(arrays)
-    write_arrays(path, "step-000100", arrays)
+    write_arrays(path, label, arrays)
 
 
 def refused(folder):
@@ -58,27 +61,101 @@ RATES = (
 
 
 @pytest.mark.parametrize("rate", RATES, ids=str)
-@pytest.mark.parametrize("schema", [3, 2])
-def test_a_copy_rate_that_was_edited_is_refused(results, rate, schema):
+def test_a_copy_rate_that_was_edited_is_refused(results, rate):
     def change(checkpoint, tree):
         checkpoint["evidence"] |= {"copy_rate": rate, "copy_rate_upper_bound": 1.0}
 
     edit(results, change)
-    if schema == 2:  # as if older formulas had written it
-        [run] = collect(results).runs
-        from dataclasses import replace
-
-        from memtk.leaderboard import Collection
-
-        found = recomputed(Collection((replace(run, schema=2),), ()))
-        assert "copy rate" in found.refused[0].reason
-    else:
-        assert "does not follow from its arrays: copy rate" in refused(results)
+    assert "does not follow from its arrays: copy rate" in refused(results)
 
 
 def test_a_copy_rate_that_was_taken_out_is_refused(results):
     edit(results, lambda checkpoint, tree: checkpoint["evidence"].update(copy_rate=None))
-    assert "there and not there" in refused(results)
+    assert "copy rate, estimate: none in the file" in refused(results)
+
+
+def nudged(value):
+    if isinstance(value, float):
+        return value - 0.001 if value > 0.5 else value + 0.001
+    return value - 1 if value else 1
+
+
+NUMBERS = (
+    *("copy_rate.estimate", "copy_rate.low", "copy_rate.high", "copy_rate_upper_bound"),
+    *("exposed.low", "exposed.high", "copies.sure", "copies.suspect", "copies.at_least"),
+    *("training_images.sure", "patients.sure", "patients.at_least", "comparable.synthetic.p"),
+    *("threshold.similarity", "threshold.flagged", "threshold.sensitivity", "tau", "min_p"),
+)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_any_number_of_what_a_rank_rests_on_is_that_of_the_arrays_to_the_digit(results, name):
+    def change(checkpoint, tree):
+        *tables, key = name.split(".")
+        table = checkpoint["evidence"]
+        for each in tables:
+            table = table[each]
+        table[key] = nudged(table[key])
+
+    edit(results, change)
+    assert refused(results)
+
+
+def test_what_older_formulas_gave_has_no_rank(results):
+    [run] = collect(results).runs
+    [found] = recomputed(Collection((replace(run, schema=2),), ())).runs
+    assert "formulas of an older memtk, run it again" in found.unproven
+
+
+@pytest.fixture
+def tested(tmp_path):
+    """A collection of one result with a self-test, of a bench of this repository."""
+    [found] = (Path(__file__).parents[2] / "benchmarks/results").glob(
+        "phantom2d-1/*/gan2d-*/seed-0"
+    )
+    return shutil.copytree(found, tmp_path / "tested")
+
+
+def last(folder):
+    [run] = collect(folder).runs
+    return run.result.last.label
+
+
+@pytest.mark.parametrize("names", [("planted", "planted_source"), ("exposure_planted",)], ids=str)
+def test_without_the_planted_copies_a_self_test_gives_no_rank(tested, names):
+    assert [run.unproven for run in recomputed(collect(tested)).runs] == [""]
+    edit_arrays(tested, lambda arrays: [arrays.pop(name) for name in names], last(tested))
+    assert "does not follow from its arrays" in refused(tested)
+    [run] = collect(tested).runs
+    kept = read_arrays(run.path.with_name("arrays.h5"), last(tested))
+    fitting = evidence_again(run.result, kept).model_dump(mode="json")
+    edit(tested, lambda checkpoint, tree: checkpoint.update(evidence=fitting))
+    [run] = recomputed(collect(tested)).runs
+    assert run.unproven.startswith("its arrays do not hold the planted copies, run it again")
+
+
+@pytest.mark.parametrize("rule", ["conformal", "dar", "min_p", "exposure"])
+def test_a_self_test_that_was_edited_is_refused(tested, rule):
+    def change(checkpoint, tree):
+        rate = tree["selftest"]["sensitivity"][rule]
+        rate["count"] -= 1
+        rate["rate"] = rate["count"] / rate["n"]
+
+    edit(tested, change)
+    assert f"planted copies, {rule}" in refused(tested)
+
+
+def test_planted_copies_that_were_edited_are_refused(tested):
+    edit_arrays(tested, lambda arrays: arrays.update(planted=arrays["planted"] - 1), last(tested))
+    assert "copy rate" in refused(tested)
+
+
+def test_identical_images_that_were_edited_away_are_refused(results):
+    edit(results, lambda checkpoint, tree: checkpoint.update(identical_images=1))
+    edit_arrays(
+        results, lambda a: a.update(synthetic_identical=np.zeros(len(a["synthetic_train"])))
+    )
+    assert refused(results)
 
 
 @pytest.mark.parametrize("name", ["patients_exposed", "n_copies", "n_mem", "reference_n_mem"])
@@ -109,7 +186,7 @@ def test_without_whose_the_images_are_there_is_no_rank(results):
     edit(results, change)
     found = recomputed(collect(results))
     assert found.refused or found.runs[0].unproven == (
-        "its arrays do not say whose the training images are"
+        "its arrays do not say whose the training images are, run it again with this memtk"
     )
 
 
