@@ -187,12 +187,34 @@ def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:
             f"{path}: {len(shared)} patients are in train and in validation. Then a copy cannot be "
             "told from another image of the same patient: put each patient into one of them."
         )
+    for name, people in (("train", train), ("validation", strangers)):
+        if twins := _twins(arrays[name], people):
+            raise UserError(
+                f"{path}: {twins} embeddings of {name} equal that of another patient. One image "
+                "under two names counts twice, and hides copies: keep one of them, or give both "
+                "the same patient."
+            )
     for name, other in (("train", "validation"), ("synthetic", "validation")):
         if same := len(rows_of(arrays[name]) & rows_of(arrays[other])):
             raise UserError(
                 f"{path}: {same} embeddings of {name} equal one of {other}. One image on both "
                 "sides of a comparison hides copies: leave it out of one."
             )
+
+
+def _twins(rows: np.ndarray, patients: np.ndarray) -> int:
+    """Return how many rows (N, D) equal one before them of another patient; 0 if all are equal.
+
+    Args:
+        patients: whose each row is, (N,), or (0,): each is another's.
+    """
+    people = _texts(patients) if len(patients) else [str(i) for i in range(len(rows))]
+    first: dict[bytes, str] = {}
+    twins = sum(
+        first.setdefault(row.tobytes(), patient) != patient
+        for row, patient in zip(np.ascontiguousarray(rows), people, strict=True)
+    )
+    return twins if len(first) > 1 else 0
 
 
 def rows_of(array: np.ndarray) -> set[bytes]:

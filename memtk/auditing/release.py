@@ -1,4 +1,4 @@
-"""Which synthetic images may go out after those that were flagged are taken away."""
+"""The list of the synthetic images that an audit did not name, and the audit of these."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class ReleaseOptions:
     """By what images are taken away, and by what those that are left are judged.
 
     Args:
-        policy: of the second audit.
+        policy: of the second audit, but for its seed; None: that of the first.
         drop: which are taken away; see `suspects`.
         embedder: the second one; None: the same, trained from other weights in another order.
         similarity: of the second audit; None: that of the first.
     """
 
-    policy: Policy
+    policy: Policy | None = None
     drop: Drop = "flagged"
     embedder: str | None = None
     similarity: str | None = None
@@ -123,7 +123,13 @@ def release(
             "first audit left. Release from the first one again, with another --drop or policy."
         )
     plan = _first_plan(folder, registry)
+    policy = _second_policy(options.policy or audit.policy)
     second_options = _second_options(plan, registry, options.embedder, options.similarity)
+    fixed = policy.levels
+    data = plan.data.model_dump(exclude_unset=True, exclude={"condition"})
+    if stratify := fixed.pop("stratify", None):
+        data["stratify"] = stratify
+    second_options |= fixed
     chosen = suspects(folder, options.drop, plan.options.alpha)
     rows = [s for s in open_source(plan.data, registry).samples if s.split == "synthetic"]
     if len(rows) != len(chosen):
@@ -149,8 +155,7 @@ def release(
     second = make_audit_plan(
         registry,
         {k: v for k, v in second_options.items() if v is not None},
-        data=plan.data.model_dump(exclude_unset=True, exclude={"condition"})
-        | {"synthetic_source": str(manifest)},
+        data=data | {"synthetic_source": str(manifest)},
         settings={k: v for k, v in plan.settings.items() if k == "embedder"}
         if second_options["embedder"] == plan.options.embedder
         else {},
@@ -166,13 +171,18 @@ def release(
     finished = run_audit(
         replace(second, screen=screen),
         registry,
-        policy=options.policy,
+        policy=policy,
         out=out / "audit",
         device=device,
         resume=resume,
         watch=watch,
     )
     return Release(manifest, len(kept), len(rows) - len(kept), finished) if finished else None
+
+
+def _second_policy(policy: Policy) -> Policy:
+    """Return a policy without its seed: the second audit has another one, by rule."""
+    return Policy.model_validate(policy.model_dump(exclude_unset=True, exclude={"seed"}))
 
 
 def _design(plan: AuditPlan) -> tuple[str | None, str]:

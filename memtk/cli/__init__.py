@@ -24,8 +24,7 @@ COMMANDS = {
     "plugins": "Show every plugin: its package and version, what it brings, and why one is left "
     "out.",
     "reference": "Show the numbers of Dar et al.",
-    "release": "Write the list of the synthetic images of an audit that may go out, and audit "
-    "those anew.",
+    "release": "Leave out the synthetic images that an audit named, and audit the others anew.",
     "report": "Make RUN/report.html again from the results in the folder RUN, of a run or a study.",
     "results": "Show, check, repeat and collect the results of benches.",
     "review": "Let people read pairs of a finished RUN, blinded, and tell how often each rule is "

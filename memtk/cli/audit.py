@@ -17,6 +17,7 @@ from memtk.cli.options import (
     data_settings,
     image_options,
     out_option,
+    policy_option,
     resume_option,
     take_images,
 )
@@ -266,7 +267,7 @@ def selftest(
     help="For the second audit. [default: the first, trained anew from other weights]",
 )
 @click.option("--second-similarity", "similarity", metavar="NAME", help="For the second audit.")
-@POLICY
+@policy_option("that of the first audit")
 @out_option("Folder for all of it. [default: RUN/release]")
 @JSON
 @DEVICE
@@ -280,13 +281,14 @@ def release(
     json_file: str | None,
     **options: Any,
 ) -> None:
-    """Write the list of the synthetic images of an audit that may go out, and audit those anew.
+    """Leave out the synthetic images that an audit named, and audit the others anew.
 
-    RUN is the folder of a finished `memtk audit`. The images that it flagged, and those nearest to
-    exposed training images, are left out of RUN/release/release.csv. What was chosen by a score
-    cannot be tested by that score again, so what is left is audited with a second embedder, which
-    had no part in the choice. Another design (--second-embedder) says more than the same one
-    trained again, which shares its blind spots.
+    RUN is the folder of a finished `memtk audit`. RUN/release/release.csv lists all synthetic
+    images but those that it flagged and those nearest to exposed training images. What was chosen
+    by a score cannot be tested by that score again, so these are audited with a second embedder,
+    which had no part in the choice, by the policy of the first audit unless another is given.
+    Another design (--second-embedder) says more than the same one trained again, which shares its
+    blind spots.
 
     Exit status: that of the second audit: 0 pass, 3 fail, 4 inconclusive.
     """
@@ -298,9 +300,8 @@ def release(
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
 
-    chosen = ReleaseOptions(
-        read_policy(policy_file), drop, options.pop("embedder"), options.pop("similarity")
-    )
+    policy = read_policy(policy_file) if policy_file else None
+    chosen = ReleaseOptions(policy, drop, options.pop("embedder"), options.pop("similarity"))
     with terminal.progress() as progress:
         made = release_audit(run, terminal.registry, chosen, watch=progress, **options)
     if made is None:

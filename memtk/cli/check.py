@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 MARKS = {"accepted": ("✓", "green"), "note": ("note", "yellow"), "refused": ("✗", "red")}
 
-PLANTS = 100
-"""Planted copies of an audit, if nothing else is asked."""
-
 
 @click.command()
 @click.argument("manifest", required=False)
@@ -72,7 +69,9 @@ def check(
         from memtk.data.checks.examination import examine
         from memtk.results import read_policy
 
-        config, policy = _config(sources, settings), read_policy(policy_file)
+        policy = read_policy(policy_file)
+        sources["stratify"] = sources["stratify"] or policy.stratify
+        config = _config(sources, settings)
     population = _Population()
     with terminal.progress() as progress:
         report = examine(config, terminal.registry, progress, population, workers)
@@ -154,7 +153,7 @@ def _outlook(report: Report, policy: Policy) -> Outlook | None:
         return None
     training = counts["training"].patients
     made = counts["synthetic"].images if "synthetic" in counts else training
-    sizes = Sizes(training, counts["validation"].patients, made, min(PLANTS, training))
+    sizes = Sizes(training, counts["validation"].patients, made, min(policy.plants, training))
     return outlook(sizes, policy)
 
 

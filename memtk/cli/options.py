@@ -28,14 +28,7 @@ JSON = click.option(
     metavar="FILE|-",
     help="Write the result as one JSON object; - prints it, and nothing else, to stdout.",
 )
-POLICY = click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE.toml",
-    help="What is tolerable; see the reference. [default: copies up to 5 %, no exposed patient, "
-    "95 % confidence, 80 % of planted copies found]",
-)
+
 SEED = click.option(
     "--seed", type=int, metavar="N", help="All randomness follows from it. [default: 0]"
 )
@@ -58,6 +51,22 @@ def cores() -> int:
 def resume_option(text: str) -> Callable[[Command], Command]:
     """Return `--resume/--no-resume` with its help."""
     return click.option("--resume/--no-resume", default=True, show_default=True, help=text)
+
+
+def policy_option(default: str) -> Callable[[Command], Command]:
+    """Return the option that names a policy, whose help says what holds without."""
+    return click.option(
+        "--policy",
+        "policy_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE.toml",
+        help=f"What is tolerable; see the reference. [default: {default}]",
+    )
+
+
+POLICY = policy_option(
+    "copies up to 5 %, no exposed patient, 95 % confidence, 80 % of planted copies found"
+)
 
 
 def out_option(text: str, metavar: str | None = None) -> Callable[[Command], Command]:

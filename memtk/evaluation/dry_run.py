@@ -200,7 +200,7 @@ class Outlook:
 
 def outlook(sizes: Sizes, policy: Policy, levels: Levels | None = None) -> Outlook:
     """Return what an audit of these sizes can show, by a policy."""
-    levels = levels or Levels()
+    levels = levels or Levels(policy.alpha, policy.fdr)
     limits = Limits(
         copy_rate=policy.max_copy_rate,
         unseen_patients=policy.max_unseen_patients,

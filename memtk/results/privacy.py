@@ -219,9 +219,9 @@ def contradiction(attacks: Mapping[str, Membership], privacy: Privacy | None) ->
     if not above:
         return ""
     said = " and ".join(f"{name} shows at least {found.low:.2f}" for name, found in above.items())
-    chance = 1 - next(iter(above.values())).confidence
+    chance = len(bounds) * (1 - next(iter(above.values())).confidence)
     return (
         f"The accountant counted epsilon {privacy.epsilon:.3g}, and {said}: the training or its "
-        "accounting has a bug, and the guarantee does not hold. Without one, an attack would show "
-        f"so much in at most {100 * chance:.0f} of 100 runs."
+        "accounting has a bug, and the guarantee does not hold. Without one, this would be said in "
+        f"at most {100 * min(chance, 1):.0f} of 100 runs."
     )

@@ -118,6 +118,14 @@ def test_the_same_file_gives_the_same_audit_and_another_one_another_run(file, au
             "1 patients are in train and in validation",
         ),
         ({"planted": TRAIN[:3], "planted_source": np.arange(3)}, "equals the row of train"),
+        (
+            {"validation": VALIDATION[[0, 1, 2, 0, 1]]},
+            "2 embeddings of validation equal that of an",
+        ),
+        (
+            {"train": TRAIN[[0, 0, 0, 1]], "train_patient": np.array(["a", "a", "b", "c"])},
+            "1 embeddings of train equal",
+        ),
         ({"validation": np.r_[VALIDATION[:9], TRAIN[:2]]}, "2 embeddings of train equal one"),
         ({"validation": np.r_[VALIDATION, SYNTHETIC[:1]]}, "1 embeddings of synthetic equal"),
     ],

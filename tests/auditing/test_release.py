@@ -60,6 +60,25 @@ def test_what_is_left_is_audited_by_a_second_embedder(made, failed):
     assert second.identical_images == 0
 
 
+@pytest.mark.parametrize("asked", [None, Policy(max_copy_rate=0.4, seed=0, plants=9)])
+def test_the_second_audit_has_the_policy_asked_for_or_that_of_the_first_but_for_the_seed(
+    failed, registry, tmp_path, asked
+):
+    made = release(
+        failed.folder,
+        registry,
+        ReleaseOptions(asked, similarity="euclidean"),
+        out=tmp_path / "out",
+        device="cpu",
+    )
+    first, second = failed.audit, made.audit.audit
+    assert second.seed == second.policy.seed == first.seed + 1
+    others = {"seed"} if asked is None else {"seed", "max_copy_rate", "plants"}
+    assert second.policy.model_dump(exclude=others) == first.policy.model_dump(exclude=others)
+    if asked:
+        assert (second.policy.max_copy_rate, second.policy.plants) == (0.4, 9)
+
+
 def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
     from memtk.auditing import EmbeddingAudit, audit_embeddings, read_embeddings
 

@@ -179,6 +179,9 @@ def test_a_bound_above_the_accountants_epsilon_is_said_loudly(run, cells, regist
     for claimed in (private(1.0), private(1.0, "image")):
         said = contradiction(copycat.membership, claimed)
         assert f"epsilon 1, and gan-leaks shows at least {low:.2f}" in said and "bug" in said
+        assert "in at most 5 of 100 runs" in said
+    two = {"a": copycat.membership["gan-leaks"], "b": copycat.membership["gan-leaks"]}
+    assert "in at most 10 of 100 runs" in contradiction(two, private(1.0))
     broken = copycat.model_copy(update={"privacy": private(1.0)})
     assert "has a bug" in text_of(summary([broken]))
     path = run.folder / "cells" / "copycat" / "result.json"

@@ -50,6 +50,23 @@ def test_good_images_are_accepted_with_a_table(sources, folders):
     assert "names rest on ranks alone" in text
 
 
+def test_what_a_pass_takes_is_that_of_the_policy(folders):
+    lines = ["path,patient_id,split,site"]
+    for s in ("train", "val"):
+        lines += [f"{s}/{i:02d}.png,{s}{i},{s},{'ab'[i % 2]}" for i in range(12)]
+    (folders / "all.csv").write_text("\n".join(lines))
+
+    def said(text):
+        (folders / "p.toml").write_text(f"[policy]\n{text}")
+        check(folders / "all.csv", "--policy", folders / "p.toml", "--json", folders / "said.json")
+        return json.loads((folders / "said.json").read_text())
+
+    usual, few, fine = said(""), said("plants = 5"), said("alpha = 0.01\nfdr = 0.02")
+    assert (usual["outlook"]["sizes"]["planted"], few["outlook"]["sizes"]["planted"]) == (12, 5)
+    assert fine["outlook"]["copies"]["by_ranks"] != usual["outlook"]["copies"]["by_ranks"]
+    assert said('stratify = "site"')["population"] != usual["population"]
+
+
 def test_a_manifest_is_named_by_itself_or_with_data_but_once(folders):
     lines = ["path,patient_id,split"]
     lines += [f"{s}/{i:02d}.png,{s}{i},{s}" for s in ("train", "val") for i in range(12)]
