@@ -51,9 +51,9 @@ def check(
 
     Refuses what makes an audit meaningless: a patient in two splits, one image in two splits,
     images that cannot be read, are blank or differ in size, synthetic images that lie otherwise
-    than the real ones. Says whether training and validation patients look like one population, how
-    many patients and images a pass takes, and how few copies would be told. Ends with 0 if the
-    images are accepted, with 2 if not.
+    than the real ones. Says whether training and validation patients look like one population, and
+    the synthetic images like theirs; how many patients and images a pass takes; and how few copies
+    would be told. Ends with 0 if the images are accepted, with 2 if not.
 
     \b
     Examples:
@@ -75,7 +75,7 @@ def check(
     population = _Population()
     with terminal.progress() as progress:
         report = examine(config, terminal.registry, progress, population, workers)
-    alike, expected = population.test(), _outlook(report, policy)
+    alike, expected = population.tests(), _outlook(report, policy)
     findings = [*report.findings, *population.findings(alike), *_sizes(expected, report)]
     write_json(_json(report, findings, alike, expected), json_file)
     _show(terminal.found, report, findings)
@@ -101,29 +101,59 @@ def _config(sources: dict[str, Any], settings: tuple[str, ...]) -> DataConfig:
 
 
 class _Population:
-    """Gathers what the test of one population of patients needs, while the images are read."""
+    """Gathers what the tests of the patients and of the synthetic images need, in one reading."""
 
     def __init__(self) -> None:
         self._rows: dict[Sample, int] = {}
-        self._gatherer: PopulationGatherer | None = None
+        self._gatherers: tuple[PopulationGatherer, ...] = ()
 
     def begin(self, samples: Sequence[Sample]) -> None:
         from memtk.evaluation.population import PopulationGatherer
 
-        own = {s: [x for x in samples if x.split == s] for s in ("training", "validation")}
+        names = ("training", "validation", "synthetic")
+        own = {s: [x for x in samples if x.split == s] for s in names}
         self._rows = {x: row for group in own.values() for row, x in enumerate(group)}
-        training, validation = ([x.patient for x in group] for group in own.values())
-        mine, theirs = ([x.stratum for x in group] for group in own.values())
-        self._gatherer = PopulationGatherer(training, validation, strata=(mine, theirs))
+        training, validation, made = own.values()
+        mine, theirs = [x.patient for x in training], [x.patient for x in validation]
+        strata = [x.stratum for x in training], [x.stratum for x in validation]
+        self._gatherers = (
+            PopulationGatherer(mine, theirs, strata=strata),
+            PopulationGatherer(range(len(made)), theirs, names=("synthetic", "validation")),
+        )
 
     def add(self, sample: Sample, voxels: np.ndarray) -> None:
-        if self._gatherer is not None and sample in self._rows:
-            self._gatherer.add(sample.split, self._rows[sample], voxels)
+        if sample in self._rows:
+            for gatherer in self._gatherers:
+                gatherer.add(sample.split, self._rows[sample], voxels)
 
-    def test(self) -> Exchangeability | None:
-        return self._gatherer.test() if self._gatherer is not None else None
+    def tests(self) -> dict[str, Exchangeability | None]:
+        """Return the test of the patients, and that of the synthetic against real images."""
+        found = [gatherer.test() for gatherer in self._gatherers] or [None, None]
+        return dict(zip(("population", "likeness"), found, strict=True))
 
-    def findings(self, test: Exchangeability | None) -> list[Finding]:
+    def findings(self, tests: dict[str, Exchangeability | None]) -> list[Finding]:
+        return [*self._one_population(tests["population"]), *self._likeness(tests["likeness"])]
+
+    def _likeness(self, test: Exchangeability | None) -> list[Finding]:
+        from memtk.data.checks.findings import Finding
+        from memtk.results import Comparable, GroupTest
+        from memtk.results.formats import share
+        from memtk.results.protocols import UNLIKE
+
+        if test is None:
+            return []
+        title = "synthetic images look like real ones"
+        found = f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
+        if Comparable(likeness=GroupTest(p=test.p, size=test.size)).unlike is None:
+            return [Finding(title, "accepted", f"{found}; tolerable is {share(UNLIKE)}")]
+        way = (
+            "What resembles nothing cannot be a copy: an audit could not pass. Are they prepared "
+            "like the real ones (size, intensities, orientation), and was the generator trained "
+            "for long enough"
+        )
+        return [Finding(title, "note", found, way)]
+
+    def _one_population(self, test: Exchangeability | None) -> list[Finding]:
         from memtk.data.checks.findings import Finding
         from memtk.results.case import ALIKE
         from memtk.results.formats import share
@@ -215,7 +245,7 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
 def _json(
     report: Report,
     findings: list[Finding],
-    alike: Exchangeability | None,
+    alike: dict[str, Exchangeability | None],
     expected: Outlook | None,
 ) -> str:
     import json
@@ -228,7 +258,7 @@ def _json(
         "accepted": report.accepted,
         "checks": [asdict(finding) for finding in findings],
         "groups": {name: asdict(group) for name, group in report.groups.items()},
-        "population": asdict(alike) if alike else None,
+        **{name: asdict(test) if test else None for name, test in alike.items()},
         "outlook": {
             "sizes": asdict(expected.sizes),
             "policy": expected.policy.model_dump(),

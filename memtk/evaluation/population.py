@@ -145,6 +145,7 @@ class PopulationGatherer:
         validation: likewise.
         seed: of the images and permutations.
         strata: see `population_test`.
+        names: of the two groups.
 
     >>> gatherer = PopulationGatherer(["a"] * 2 + ["b"], ["c"])
     >>> gatherer.test() is None  # none was read
@@ -157,10 +158,11 @@ class PopulationGatherer:
         validation: Sequence[Hashable],
         seed: int = 0,
         strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+        names: tuple[str, str] = ("training", "validation"),
     ) -> None:
         self._seed, self._strata = seed, strata or ((), ())
         chosen = drawn_images(training, validation, seed)
-        self._chosen = dict(zip(("training", "validation"), map(set, chosen), strict=True))
+        self._chosen = dict(zip(names, map(set, chosen), strict=True))
         self._found: dict[str, dict[int, np.ndarray]] = {split: {} for split in self._chosen}
 
     def add(self, split: str, row: int, voxels: np.ndarray) -> None:

@@ -102,6 +102,24 @@ def test_another_site_is_a_note_with_a_way_out(sources, folders):
     assert json.loads((folders / "check.json").read_text())["population"]["p"] <= 0.05
 
 
+def test_synthetic_images_that_resemble_nothing_are_noted_before_anything_is_trained(
+    sources, folders
+):
+    made, out = folders / "made", folders / "check.json"
+    said = []
+    for like in (True, False):
+        for i in range(12):
+            noise = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)
+            ramp = np.arange(64, dtype=np.uint8).reshape(8, 8) + i
+            imageio.imwrite(made / f"{i:02d}.png", noise if like else ramp.astype(np.uint8))
+        check(*sources, "--synthetic", made, "--json", out)
+        found = json.loads(out.read_text())
+        one = next(x for x in found["checks"] if x["check"].startswith("synthetic images look"))
+        said.append((one["outcome"], found["likeness"]["p"] <= 0.01, one["way_out"]))
+    assert said[0] == ("accepted", False, "")
+    assert said[1][:2] == ("note", True) and "resembles nothing cannot be a copy" in said[1][2]
+
+
 def test_sites_that_both_groups_have_are_compared_within_stratify(tmp_path):
     rng, rows = np.random.default_rng(0), ["path,patient_id,split,site"]
     for number in range(80):
