@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memtk.data.conditions import described, from_description
-from memtk.data.packed import unpacked
+from memtk.data.packed import unpacked, voxel_hash
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
 from memtk.interfaces import Images, ImageSpec
@@ -100,7 +99,7 @@ class StoredImages:
             self.indices: np.ndarray = np.arange(dataset.shape[0])
             self.patients = _texts(dataset.parent, "patients")
             self.strata = _texts(dataset.parent, "strata")
-            hashes = dataset.parent.get("hashes")
+            hashes = dataset.parent.get("digests")
             self.hashes: np.ndarray | None = None if hashes is None else hashes[:]
             self.conditions: Tensor | None = None
             if told:
@@ -222,14 +221,6 @@ def _hashes(images: Images) -> Iterator[bytes]:
     kept: np.ndarray | None = getattr(images, "hashes", None)
     for row in range(len(images)):
         yield voxel_hash(images.read([row])[0].numpy()) if kept is None else kept[row].tobytes()
-
-
-def voxel_hash(voxels: np.ndarray) -> bytes:
-    """Return 16 bytes that two images (C, *S) share if they have one shape and equal voxels."""
-    exact = np.ascontiguousarray(voxels, dtype=np.float32) + np.float32(0)  # -0 equals 0
-    digest = hashlib.blake2b(repr(exact.shape).encode(), digest_size=16)
-    digest.update(exact.data)
-    return digest.digest()
 
 
 def write_images(

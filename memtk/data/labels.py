@@ -69,7 +69,7 @@ def looks_like_labels(voxels: np.ndarray) -> bool:
     >>> looks_like_labels(np.arange(4096) % 5), looks_like_labels(np.arange(4096) % 50)
     (True, False)
     """
-    flat = voxels.reshape(-1)
+    flat = voxels.ravel(order="K")
     if flat.size < 64 * FEW:
         return False
     some = np.unique(flat[:: max(1, flat.size // 4096)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import h5py
 import numpy as np
 
 from memtk.files import require_space
+from memtk.imaging.intensity import count_codes
+
+HASHED = 2**12
+"""Most values of an image, one in four voxels, that is hashed by its codes: see `voxel_hash`."""
+
+PIECE = 2**15
+"""Voxels that are looked up at a time: they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -17,20 +25,107 @@ class PackedImage:
 
     Args:
         data: (C, *S), uint8 or uint16: which of the `values` each voxel has; float32 without them.
-        values: float32 (K,) in [-1, 1]; None where the voxels are more than 2^16 different numbers,
-            as after resampling.
+        values: float32 (K,) in [-1, 1], ascending, each of them somewhere in the image; None where
+            the voxels are more than 2^16 different numbers, as after resampling.
         spacing: in millimetres.
+        counts: how many voxels have each value, int64 (K,); None where nobody counted.
         digest: its `voxel_hash`; empty where it was not asked for.
     """
 
     data: np.ndarray
     values: np.ndarray | None
     spacing: tuple[float, ...]
+    counts: np.ndarray | None = None
     digest: bytes = b""
 
     def voxels(self) -> np.ndarray:
         """Return the voxels, float32 (C, *S) in [-1, 1]."""
-        return self.data if self.values is None else self.values[self.data]
+        return self.data if self.values is None else look_up(self.values, self.data)
+
+
+def pack(
+    codes: np.ndarray,
+    values: np.ndarray,
+    spacing: tuple[float, ...],
+    counts: np.ndarray | None = None,
+) -> PackedImage:
+    """Pack an image whose values may be double, or nowhere in it.
+
+    Args:
+        codes: (C, *S), uint8 or uint16, in any order of memory.
+        values: float32 (K,), ascending.
+        spacing: see `PackedImage`.
+        counts: of the codes, (K,); None: they are counted here.
+    """
+    counts = count_codes(codes, len(values)) if counts is None else counts
+    kept = np.unique(values[counts > 0])
+    place = np.searchsorted(kept, values).clip(max=len(kept) - 1)
+    kind = np.uint8 if len(kept) <= 2**8 else np.uint16
+    data = look_up(place.astype(kind), contiguous(codes))
+    return PackedImage(data, kept, spacing, np.bincount(place, counts, len(kept)).astype(np.int64))
+
+
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """Return an array in C order; one in Fortran's, as NIfTI has, several times as fast as NumPy.
+
+    >>> contiguous(np.asfortranarray(np.arange(6).reshape(2, 3))).flags.c_contiguous
+    True
+    """
+    if array.flags.c_contiguous or array.ndim < 2:
+        return array
+    made = np.empty(array.shape, array.dtype)
+    for start in range(0, array.shape[-1], 64):
+        made[..., start : start + 64] = array[..., start : start + 64]
+    return made
+
+
+def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return `table[codes]`, several times as fast.
+
+    Args:
+        table: (K,).
+        codes: unsigned, below K, in C order.
+    """
+    if table.dtype == codes.dtype == np.uint8:
+        full = np.zeros(256, np.uint8)
+        full[: len(table)] = table
+        found = bytearray(codes.data).translate(full.tobytes())
+        return np.frombuffer(found, np.uint8).reshape(codes.shape)
+    made = np.empty(codes.shape, table.dtype)
+    into, flat = made.reshape(-1), codes.reshape(-1)
+    for start in range(0, flat.size, PIECE):
+        piece = slice(start, start + PIECE)
+        np.take(table, flat[piece], out=into[piece], mode="clip")
+    return made
+
+
+def voxel_hash(voxels: np.ndarray) -> bytes:
+    """Return 16 bytes that two images (C, *S) share if they have one shape and equal voxels.
+
+    Images of few values are hashed by these and by which each voxel has, a quarter of the bytes.
+    """
+    exact = np.ascontiguousarray(voxels, dtype=np.float32) + np.float32(0)  # -0 equals 0
+    most = min(HASHED, exact.size // 4)
+    some = exact.reshape(-1)[:: max(1, exact.size // (4 * HASHED))]
+    if len(np.unique(some)) <= most and len(values := np.unique(exact)) <= most:
+        kind = np.uint8 if len(values) <= 2**8 else np.uint16
+        return _hash(np.searchsorted(values, exact).astype(kind), values)
+    return _hash(exact)
+
+
+def packed_hash(image: PackedImage) -> bytes:
+    """Return the `voxel_hash` of a packed image."""
+    if image.values is None or len(image.values) > min(HASHED, image.data.size // 4):
+        return voxel_hash(image.voxels())
+    return _hash(image.data, image.values + np.float32(0))
+
+
+def _hash(data: np.ndarray, values: np.ndarray | None = None) -> bytes:
+    digest = hashlib.sha256(repr(data.shape).encode())
+    if values is not None:
+        digest.update(f"{len(values)} values".encode() + values.tobytes())
+    digest.update(data.data)
+    return digest.digest()[:16]
 
 
 def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Dataset:
@@ -38,11 +133,11 @@ def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Da
 
     One that has too few bits for it is made anew, with more, and what was written is moved there.
     The values that numbers stand for are the rows of `values` beside it, of which HDF5 stores no
-    more than was written; the digest goes into `hashes`, (count, 16), which the caller made.
+    more than was written; the digest goes into `digests`, (count, 16), which the caller made.
     """
     group, wider = dataset.parent, np.promote_types(dataset.dtype, image.data.dtype)
     if image.digest:
-        group["hashes"][row] = np.frombuffer(image.digest, np.uint8)
+        group["digests"][row] = np.frombuffer(image.digest, np.uint8)
     if wider != dataset.dtype:
         dataset = _widened(dataset, wider, row)
     if dataset.dtype.kind == "f" or image.values is None:
@@ -79,4 +174,4 @@ def unpacked(dataset: h5py.Dataset, values: h5py.Dataset | None, where: slice) -
     if values is None:
         return found
     tables = values[where, : int(found.max(initial=0)) + 1]
-    return np.stack([table[codes] for table, codes in zip(tables, found, strict=True)])
+    return np.stack([look_up(table, codes) for table, codes in zip(tables, found, strict=True)])

@@ -222,7 +222,7 @@ def _create(
         untold = split == "synthetic" and not any(sample.conditions for sample in own)
         made = replace(spec, conditions=()) if untold else spec
         datasets[split] = create_images(group, len(own), made, first.data.dtype)
-        group.create_dataset("hashes", (len(own), 16), "u1")
+        group.create_dataset("digests", (len(own), 16), "u1")
         if made.conditions:
             codes = [sample.conditions for sample in own]
             group["conditions"][:] = np.reshape(codes, (len(own), len(made.conditions)))

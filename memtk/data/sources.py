@@ -14,7 +14,7 @@ from memtk.data.arrays import held_in
 from memtk.data.conditions import codes_of, conditions_of, described, say_what_they_are
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
 from memtk.data.manifest import Row
-from memtk.data.packed import PackedImage
+from memtk.data.packed import PackedImage, contiguous, pack
 from memtk.data.patients import SPLITS, said
 from memtk.data.readers import Readers
 from memtk.data.roles import assign_splits, check_strata, limited, list_sources, stratum_of
@@ -153,15 +153,17 @@ class FileSource:
         voxels = volume.voxels
         if self._config.color == "gray" and is_color(voxels):
             voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
-        scaled, codes = self._scaling.coded(voxels, name)
+        scaled, codes, counts = self._scaling.coded(voxels, name)
         if codes is None or self._geometry.resamples:
             scaled = scaled if codes is None else scaled[codes]
             made = self._geometry(replace(volume, voxels=scaled), name)
             return PackedImage(_contiguous(made.voxels, np.float32), None, made.spacing)
+        if not self._geometry.changes:
+            return pack(codes, scaled, volume.spacing, counts)
         # Turned, cropped and padded are the numbers of the values, which ascend: what is padded
         # with is the least of both.
-        made = self._geometry(replace(volume, voxels=codes), name)
-        return PackedImage(_contiguous(made.voxels, codes.dtype), scaled, made.spacing)
+        made = self._geometry(replace(volume, voxels=contiguous(codes)), name)
+        return pack(_contiguous(made.voxels, codes.dtype), scaled, made.spacing)
 
     def recipe(self) -> dict[str, object]:
         """Return what is done to the voxels, in order."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from memtk.errors import UserError
 
@@ -31,32 +32,34 @@ class PercentileScaling:
         Raises:
             UserError: if the two percentiles are equal, as in an image that is nearly blank.
         """
-        scaled, codes = self.coded(voxels, name)
+        scaled, codes, _ = self.coded(voxels, name)
         return scaled if codes is None else scaled[codes]
 
     def coded(
         self, voxels: np.ndarray, name: str = "the image"
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return scaled values, float32 (K,), ascending, and which one each voxel has (C, *S).
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Return scaled values, float32 (K,), ascending, which one each voxel has, and how often.
 
-        Whole numbers of a short range are scaled so, as those of 8 and 16 bits; else what is
-        returned are the scaled voxels themselves, (C, *S), and None.
+        Whole numbers of a short range are scaled so, as those of 8 and 16 bits: codes (C, *S) and
+        counts (K,). Else what is returned are the scaled voxels themselves, (C, *S), and None.
 
         Raises:
             UserError: as in a call.
         """
         values, codes = _palette(voxels)
+        counts = None
         if codes is None:
             bottom, top = np.percentile(values, [self.low, self.high])
         else:
-            bottom, top = _percentiles(values, np.bincount(codes.reshape(-1)), self.low, self.high)
+            counts = count_codes(codes, len(values))
+            bottom, top = _percentiles(values, counts, self.low, self.high)
         if not top > bottom:
             raise UserError(
                 f"{name} is nearly blank: its percentiles {self.low:g} and {self.high:g} are both "
                 f"{bottom:g}"
             )
         scaled = 2 * ((values - bottom) / (top - bottom)) - 1
-        return np.clip(scaled, -1, 1).astype(np.float32), codes
+        return np.clip(scaled, -1, 1).astype(np.float32), codes, counts
 
     def recipe(self) -> dict[str, object]:
         """Return what is done, for the result."""
@@ -108,6 +111,24 @@ def check_voxels(voxels: np.ndarray, name: str) -> None:
         raise UserError(f"{name} is blank: every voxel is {voxels.flat[0]:g}")
 
 
+def count_codes(codes: np.ndarray, count: int) -> np.ndarray:
+    """Return how often each of the numbers below `count` occurs: int64 (count,).
+
+    Args:
+        codes: uint8 or uint16, of any shape.
+
+    >>> count_codes(np.array([0, 2, 2], np.uint8), 4).tolist()
+    [1, 0, 2, 0]
+    """
+    if codes.dtype == np.uint8 or count <= 2**15:  # as signed numbers they are the same
+        flat = codes.ravel(order="K")
+        flat = flat if flat.flags.writeable else flat.copy()  # torch warns of what is not
+        signed = flat if flat.dtype == np.uint8 else flat.view(np.int16)
+        found: np.ndarray = torch.bincount(torch.from_numpy(signed), minlength=count).numpy()
+        return found  # in a tenth of the time of NumPy, which makes 64-bit numbers first
+    return np.bincount(codes.ravel(order="K"), minlength=count)
+
+
 def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return float64 values and, for each voxel, which of them it has; None: the voxels themselves.
 
@@ -115,6 +136,8 @@ def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     scaling costs a look into a table, and an image is kept in 8 or 16 bits a voxel.
     """
     most = min(voxels.size, 2**16)
+    if voxels.dtype.kind == "f":
+        voxels = _whole(voxels, most)
     if voxels.dtype.kind in "iu":
         lowest, highest = int(voxels.min()), int(voxels.max())
         if highest - lowest < most:
@@ -123,11 +146,21 @@ def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
             codes = codes - np.array(lowest % 256**kind.itemsize, kind) if lowest else codes
             return np.arange(lowest, highest + 1, dtype=np.float64), codes
     elif voxels.dtype.kind == "f":
-        some = voxels.reshape(-1)[:: max(1, voxels.size // 4096)]
+        some = voxels.ravel(order="K")[:: max(1, voxels.size // 4096)]
         if len(np.unique(some)) < 0.9 * len(some) and len(values := np.unique(voxels)) < most:
             codes = np.searchsorted(values, voxels).astype(_kind(len(values)))
             return values.astype(np.float64), codes
     return voxels.astype(np.float64), None
+
+
+def _whole(voxels: np.ndarray, most: int) -> np.ndarray:
+    """Return floats as integers where all are whole numbers of a range of less than `most`."""
+    lowest, highest = float(voxels.min()), float(voxels.max())
+    some = voxels.ravel(order="K")[:: max(1, voxels.size // 4096)]
+    if not (highest - lowest < most and abs(lowest) < 2**31 and (some == np.rint(some)).all()):
+        return voxels
+    whole = voxels.astype(np.int32)
+    return whole if np.array_equal(whole, voxels) else voxels
 
 
 def _kind(count: int) -> np.dtype[Any]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from memtk.data.images import StoredImages, identical_images, voxel_hash
+from memtk.data.images import StoredImages, identical_images
+from memtk.data.packed import voxel_hash
 from memtk.errors import UserError
 from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec

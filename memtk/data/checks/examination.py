@@ -18,9 +18,8 @@ from memtk.data.checks.orientation import HeaderChecks, OrientationCheck, thinne
 from memtk.data.checks.patients import split_findings, stratum_findings
 from memtk.data.checks.voxels import BrightnessCheck, VoxelChecks, figures_of
 from memtk.data.config import DataConfig
-from memtk.data.images import voxel_hash
 from memtk.data.labels import looks_like_labels
-from memtk.data.packed import PackedImage
+from memtk.data.packed import PackedImage, packed_hash
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.errors import UserError
@@ -247,7 +246,6 @@ def _seen(source: Source, sample: Sample, config: DataConfig) -> _Look:
         return _Look(trouble=("unreadable", str(error)))
     if stored.voxels.ndim not in (3, 4) or 0 in stored.voxels.shape:
         return _Look(trouble=("refused", f"{sample.name} has the shape {stored.voxels.shape}"))
-    stored = replace(stored, voxels=np.ascontiguousarray(stored.voxels))  # whole, while it is small
     bad = count_nonfinite(stored.voxels)
     if bad:
         return _Look(trouble=("nonfinite", f"{sample.name} ({bad} of {stored.voxels.size})"))
@@ -258,10 +256,9 @@ def _seen(source: Source, sample: Sample, config: DataConfig) -> _Look:
         made = source.transform(stored, sample.name)
     except UserError as error:
         return _Look(trouble=("refused", str(error)), labels=labels)
-    voxels = made.voxels()
-    if is_color(voxels):
+    if is_color(made.data):
         return _Look(trouble=("color", sample.name), labels=labels)
-    if is_constant(voxels):
+    if is_constant(made.data):
         return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
-    facts = _Facts(stored.affine, figures_of(voxels), thinned(voxels))
-    return _Look(replace(made, digest=voxel_hash(voxels)), facts, labels=labels)
+    facts = _Facts(stored.affine, figures_of(made), thinned(made))
+    return _Look(replace(made, digest=packed_hash(made), counts=None), facts, labels=labels)

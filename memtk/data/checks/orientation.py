@@ -12,6 +12,7 @@ import numpy as np
 
 from memtk.data.checks.findings import Finding
 from memtk.data.config import DataConfig
+from memtk.data.packed import PackedImage
 from memtk.data.sources import Sample
 
 SPACING = "voxels have one size"
@@ -233,11 +234,14 @@ class OrientationCheck:
         ]
 
 
-def thinned(voxels: np.ndarray) -> np.ndarray:
-    """Return every k-th voxel along each axis, centred, of the channels' mean of (C, *S)."""
-    image = voxels.mean(axis=0)
-    steps = [(size, -(-size // SIDE)) for size in image.shape]
-    return image[tuple(slice((size - 1) % step // 2, None, step) for size, step in steps)]
+def thinned(image: PackedImage) -> np.ndarray:
+    """Return every k-th voxel along each axis, centred, of the channels' mean, (*s)."""
+    steps = [(size, -(-size // SIDE)) for size in image.data.shape[1:]]
+    places = (slice(None), *(slice((n - 1) % k // 2, None, k) for n, k in steps))
+    some = image.data[places]
+    voxels = some if image.values is None else image.values[some]
+    mean: np.ndarray = voxels.mean(axis=0)
+    return mean
 
 
 def _postures(shape: tuple[int, ...]) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray]]]:

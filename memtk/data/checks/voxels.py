@@ -12,6 +12,7 @@ from memtk.data.checks.findings import Finding
 from memtk.data.checks.patients import real
 from memtk.data.labels import FEW
 from memtk.data.manifest import few
+from memtk.data.packed import PackedImage
 from memtk.data.patients import GROUPS, SPLITS, said
 from memtk.data.sources import Sample
 
@@ -265,10 +266,15 @@ SYNTHETIC = "synthetic images are as bright as real ones"
 VALIDATION = "validation images are as bright as training images"
 
 
-def figures_of(voxels: np.ndarray) -> tuple[float, ...]:
-    """Return the `FIGURES` of one prepared image (C, *S) in [-1, 1]."""
-    extreme = float(np.mean(np.abs(voxels) >= 1))
-    return float(voxels.mean()), float(voxels.std()), extreme
+def figures_of(image: PackedImage) -> tuple[float, ...]:
+    """Return the `FIGURES` of one prepared image."""
+    if image.values is None or image.counts is None:
+        voxels = image.voxels()
+        return float(voxels.mean()), float(voxels.std()), float(np.mean(np.abs(voxels) >= 1))
+    values = image.values.astype(np.float64)
+    mean, extreme = (np.average(x, weights=image.counts) for x in (values, np.abs(values) >= 1))
+    spread = np.average((values - mean) ** 2, weights=image.counts)
+    return float(mean), float(np.sqrt(spread)), float(extreme)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from memtk.data.checks.voxels import (
     figures_of,
     standardised,
 )
+from memtk.data.packed import PackedImage
 from memtk.data.sources import Sample
 
 
@@ -16,7 +17,10 @@ def gather(rng, **groups):
     for split, (count, level) in groups.items():
         for i in range(count):
             voxels = rng.normal(level + rng.normal(0, 0.1), 0.3, (1, 16, 16))
-            found.add(Sample(str(i), str(i), split), figures_of(np.clip(voxels, -1, 1)))
+            found.add(
+                Sample(str(i), str(i), split),
+                figures_of(PackedImage(np.clip(voxels, -1, 1), None, ())),
+            )
     return {f.check: f for f in found.findings()}
 
 
@@ -75,10 +79,10 @@ def test_real_pictures_of_two_splits_are_alike_and_clipped_ones_are_not(real_dat
                 continue
             picture = imageio.imread(folder / row["path"])[None].astype(float)
             split = "training" if row["split"] == "train" else "validation"
-            found.add(Sample("", "", split), figures_of(scale(picture)))
+            found.add(Sample("", "", split), figures_of(PackedImage(scale(picture), None, ())))
             if split == "validation":
                 clipped = scale(np.clip(1.5 * picture, 0, 255))
-                found.add(Sample("", "", "synthetic"), figures_of(clipped))
+                found.add(Sample("", "", "synthetic"), figures_of(PackedImage(clipped, None, ())))
     alike, clipped = found.findings()
     assert alike.outcome == "accepted" and clipped.outcome == "note"
     assert "share of voxels at -1 or 1" in clipped.found

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from memtk.data.checks.orientation import OrientationCheck, thinned
+from memtk.data.packed import PackedImage
 from memtk.data.sources import Sample
 
 
@@ -16,8 +17,10 @@ def found(turn, shape=(20, 20), count=25, real=one_sided):
     rng = np.random.default_rng(0)
     posture = OrientationCheck()
     for _ in range(count):
-        posture.add(Sample("", "", "training"), thinned(real(rng, shape)))
-        posture.add(Sample("", "", "synthetic"), thinned(turn(real(rng, shape))))
+        posture.add(Sample("", "", "training"), thinned(PackedImage(real(rng, shape), None, ())))
+        posture.add(
+            Sample("", "", "synthetic"), thinned(PackedImage(turn(real(rng, shape)), None, ()))
+        )
     return posture.findings()
 
 
@@ -76,8 +79,8 @@ def test_a_rotated_set_of_real_pictures_is_noticed_and_one_that_is_not_is_accept
         for row in list(csv.DictReader(handle))[::3]:
             picture = imageio.imread(folder / row["path"])[None]
             split = "training" if row["split"] == "train" else "synthetic"
-            straight.add(Sample("", "", split), thinned(picture))
+            straight.add(Sample("", "", split), thinned(PackedImage(picture, None, ())))
             flipped = picture[:, ::-1] if split == "synthetic" else picture
-            turned.add(Sample("", "", split), thinned(flipped))
+            turned.add(Sample("", "", split), thinned(PackedImage(flipped, None, ())))
     assert straight.findings()[0].outcome == "accepted"
     assert "mirrored along axis 1" in turned.findings()[0].found

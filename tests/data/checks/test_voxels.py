@@ -1,7 +1,7 @@
 import numpy as np
 
 from memtk.data.checks.voxels import ACROSS, COPIED, SIZE, WITHIN, VoxelChecks, suggested_shape
-from memtk.data.images import voxel_hash
+from memtk.data.packed import voxel_hash
 from memtk.data.sources import Sample
 
 
