@@ -15,10 +15,10 @@ quick test: export OMP_NUM_THREADS := 1
 quick test: export OMP_WAIT_POLICY := PASSIVE
 quick test: export GOMP_SPINCOUNT := 0
 quick: $(DEVELOP)  ## what one runs between two changes: no training, no pictures, no coverage
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not slow" tests
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -q -m "not slow" tests
 
 test: $(DEVELOP)  ## every test, with the coverage of memtk/
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 check: $(DEVELOP)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import uuid
+from contextlib import ExitStack
 from importlib.metadata import Distribution
 from pathlib import Path
 
@@ -25,6 +26,11 @@ SLOW = frozenset((HERE / "slow.txt").read_text(encoding="utf-8").split())
 UNMEASURED = frozenset((HERE / "unmeasured.txt").read_text(encoding="utf-8").split())
 """Those in which no line of memtk/ is counted: others run the same lines, and counting takes half
 as long again as the tests themselves."""
+
+DRAWN = frozenset({"report", "hostile/test_result_files.py"})
+"""Those in which the figures of reports are drawn; that takes longer than a small run."""
+
+BLANK = "data:image/svg+xml;base64,"
 
 
 def stands_in(path, places):
@@ -57,16 +63,19 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Count no lines in the tests of `UNMEASURED`, nor in the fixtures that they set up."""
+    """Leave out what takes long, in a test and in the fixtures that it sets up: waiting for disks,
+    figures where the test is not of `DRAWN`, counting lines where it is of `UNMEASURED`."""
     plugin = item.config.pluginmanager.get_plugin("_cov")
     counter = getattr(plugin, "cov_controller", None)
-    if counter is None or not stands_in(item.path, UNMEASURED):
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(os, "fsync", lambda file: None)
+        if not stands_in(item.path, DRAWN):
+            patch.setattr("memtk.report.page.both_widths", lambda draw: (BLANK, BLANK))
+        if counter is not None and stands_in(item.path, UNMEASURED):
+            counter.pause()
+            stack.callback(counter.resume)
         return (yield)
-    counter.pause()
-    try:
-        return (yield)
-    finally:
-        counter.resume()
 
 
 class Calls:
@@ -160,14 +169,6 @@ def write_plugin(tmp_path, monkeypatch):
         return next(iter(Distribution.at(info).entry_points))
 
     return write
-
-
-@pytest.fixture
-def blank_figures(monkeypatch):
-    """Leave the figures of reports blank: drawing them takes half the time of a small run."""
-    monkeypatch.setattr(
-        "matplotlib.figure.Figure.savefig", lambda self, file, **how: file.write(b"<svg/>")
-    )
 
 
 @pytest.fixture(scope="session")

@@ -218,10 +218,9 @@ PROGRAMS = (*RUN, "bash", "cd", "conda", "docker", "export", "git", "python3", "
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Leave out what takes long and decides on no command: pages, estimates, waiting for disks."""
+    """Leave out what takes long and decides on no command: pages, estimates."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "200")
-        patch.setattr("os.fsync", lambda file: None)
         patch.setattr("memtk.evaluation.dry_run.peak_memory", lambda model, phase: None)
         server = "memtk.reviewing.server.ReadingServer.run"
         patch.setattr(server, lambda self, ready: WORLD.read_pairs(self.page, ready))
@@ -238,7 +237,7 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture
-def here(world, page, tmp_path, monkeypatch, blank_figures):
+def here(world, page, tmp_path, monkeypatch):
     """Go into a copy of the world, with `manifest.csv` and `images/` of pictures or of volumes."""
     here = tmp_path / "here"
     shutil.copytree(world, here)

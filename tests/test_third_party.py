@@ -45,6 +45,31 @@ for step in range(3):
     hook(event=Event("step", "training gaussian: fit", step, 3))
 """
 
+SESSION = """
+import contextlib, io, json, os, runpy, sys
+from click.testing import CliRunner
+from memtk.cli import cli
+said = []
+for environ, module, *words in json.loads(sys.argv[1]):
+    os.environ.update(environ)
+    if module == "memtk":
+        done = CliRunner().invoke(cli, words)
+        code, output = done.exit_code, done.output + repr(done.exception or "")
+    else:
+        sys.argv, code, out = [module, *words], 0, io.StringIO()
+        with contextlib.redirect_stdout(out):
+            try:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            except SystemExit as end:
+                code = int(end.code or 0)
+        output = out.getvalue()
+    assert code == 0, output
+    said.append(output)
+print()
+print(json.dumps(said))
+"""
+"""Runs one thing after another in a process, which imports torch but once."""
+
 COMPONENTS = [
     [kind, name, "memtk-example", "0.3.1"]
     for kind, name in [
@@ -80,6 +105,11 @@ class Environment:
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def session(self, *commands):
+        """Run (environment, module, words ...) one after another; return what each says."""
+        words = [[environ, *map(str, more)] for environ, *more in commands]
+        return json.loads(self.run("-c", SESSION, json.dumps(words)).splitlines()[-1])
+
     def listed(self, **environ):
         return json.loads(self.run("-c", LIST, **environ))
 
@@ -112,13 +142,57 @@ def roads(tmp_path_factory):
     return environment_with(ROADS, tmp_path_factory.mktemp("roads"))
 
 
-def own_tests(environment, package, folder):
-    """Return how many of a package's own tests passed, and how many were skipped; none failed."""
+def own_tests(package, folder):
+    """Return the command that runs a package's own tests."""
+    folder.mkdir()
     shutil.copy(package / "tests" / "test_rules.py", folder)
-    options = ["-q", "-p", "no:cacheprovider", "--rootdir", folder]
-    shown = environment.run("-m", "pytest", *options, folder)
+    return ({}, "pytest", "-q", "-s", "-p", "no:cacheprovider", "--rootdir", folder, folder)
+
+
+def counted(shown):
+    """Return how many tests passed, and how many were skipped; none failed."""
     passed, skipped = re.search(r"(\d+) passed, (\d+) skipped", shown).groups()
     return int(passed), int(skipped)
+
+
+@pytest.fixture(scope="module")
+def benched(fresh, tmp_path_factory):
+    """What the kit, the example's own tests and a bench with it say; the bench's folder."""
+    folder = tmp_path_factory.mktemp("benched")
+    bench = ["memtk", "bench", "--preset", "smoke", "--out", folder / "run"]
+    bench += ["--generator", "gaussian", "--generator", "copycat"]
+    bench += ["--embedder", "thumbnail", "--similarity", "manhattan"]
+    bench += ["--mitigation", "grain", "--set", "gaussian.temperature=0.5"]
+    bench += ["--set", "data.phantom.training=8", "--set", "data.phantom.validation=20"]
+    kit, tests, _ = fresh.session(
+        ({}, "memtk", "plugins", "test", "memtk-example"),
+        own_tests(EXAMPLE, folder / "tests"),
+        ({"MEMTK_EXAMPLE_LOG": str(folder / "events")}, *bench),
+    )
+    return kit, tests, folder
+
+
+@pytest.fixture(scope="module")
+def driven(roads, tmp_path_factory):
+    """What the kit, their own tests and their training say of the roads; a bench of them."""
+    folder = tmp_path_factory.mktemp("driven")
+    bench = ["memtk", "bench", "--preset", "smoke", "--out", folder / "run"]
+    for name in ("class-mean", "images", "command", "copycat"):
+        bench += ["--generator", name]
+    bench += ["--condition", "lesions", "--similarity", "ncc", "--samples", "20"]
+    program = f"{roads.python.as_posix()} -m memtk_roads.draw {{folder}} {{count}} {{seed}}"
+    sets = (f"command.run={program}", f"images.source={folder / 'made'}", "data.source=phantom2d")
+    sets += (f"command.folder={folder / 'kept'}", "command.count=20", "data.phantom.size=16")
+    for each in (*sets, "data.phantom.training=20", "data.phantom.validation=20"):
+        bench += ["--set", each]
+    kit, tests, watched, _, _ = roads.session(
+        ({}, "memtk", "plugins", "test", "roads"),
+        own_tests(ROADS, folder / "tests"),
+        ({}, "memtk_roads.watch"),
+        ({}, "memtk_roads.draw", folder / "made", 20, 1),
+        ({}, *bench),
+    )
+    return kit, tests, watched, folder / "run"
 
 
 def test_its_components_are_listed_under_its_own_name_and_version(fresh):
@@ -143,27 +217,21 @@ def test_it_hears_of_every_event_of_a_run(fresh, tmp_path):
     assert log.read_text().splitlines() == [f"step\ttraining gaussian: fit\t{i}" for i in range(3)]
 
 
-def test_it_passes_the_conformance_kit_on_the_command_line(fresh):
-    shown = fresh.run("-m", "memtk", "plugins", "test", "memtk-example")
+def test_it_passes_the_conformance_kit_on_the_command_line(benched):
+    shown, _, _ = benched
     assert shown.count("(generator of memtk-example 0.3.1)") == 2
     assert "pgm (reader of memtk-example 0.3.1)" in shown
     assert "failed" not in shown and " passed, " in shown
 
 
-def test_its_own_tests_pass_with_one_test_a_rule(fresh, tmp_path):
-    passed, skipped = own_tests(fresh, EXAMPLE, tmp_path)
+def test_its_own_tests_pass_with_one_test_a_rule(benched):
+    passed, skipped = counted(benched[1])
     assert passed > 140 > skipped
 
 
-def test_its_components_take_part_in_a_bench_beside_the_built_ins(fresh, tmp_path):
-    log, run = tmp_path / "events", tmp_path / "run"
-    command = ["-m", "memtk", "bench", "--preset", "smoke", "--out", run]
-    command += ["--generator", "gaussian", "--generator", "copycat"]
-    command += ["--embedder", "thumbnail", "--similarity", "manhattan"]
-    command += ["--mitigation", "grain", "--set", "gaussian.temperature=0.5"]
-    command += ["--set", "data.phantom.training=8", "--set", "data.phantom.validation=20"]
-    fresh.run(*command, MEMTK_EXAMPLE_LOG=str(log))
-    cells = [json.loads(path.read_text()) for path in run.glob("cells/*/result.json")]
+def test_its_components_take_part_in_a_bench_beside_the_built_ins(benched):
+    folder = benched[2]
+    cells = [json.loads(path.read_text()) for path in folder.glob("run/cells/*/result.json")]
     used = {cell["components"]["generator"]["name"]: cell["components"] for cell in cells}
     assert used.keys() == {"gaussian", "copycat"}
     assert used["copycat"]["generator"]["distribution"] == "memtk"
@@ -171,8 +239,9 @@ def test_its_components_take_part_in_a_bench_beside_the_built_ins(fresh, tmp_pat
     theirs = [components["generator"], components["embedder"], components["similarity"]]
     for component in [*theirs, *components["mitigations"]]:
         assert (component["distribution"], component["version"]) == ("memtk-example", "0.3.1")
-    assert "memtk-example has seen gaussian+grain" in (run / "report.html").read_text()
-    assert any(line.startswith("end\ttraining gaussian") for line in log.read_text().splitlines())
+    assert "memtk-example has seen gaussian+grain" in (folder / "run/report.html").read_text()
+    heard = (folder / "events").read_text().splitlines()
+    assert any(line.startswith("end\ttraining gaussian") for line in heard)
 
 
 def test_once_it_is_removed_its_components_are_gone(fresh):
@@ -192,34 +261,20 @@ def test_the_tutorial_is_this_package_file_by_file():
     assert shown == files
 
 
-def test_a_conditional_generator_of_somebody_else_passes_the_kit(roads):
-    shown = roads.run("-m", "memtk", "plugins", "test", "roads")
+def test_a_conditional_generator_of_somebody_else_passes_the_kit(driven):
+    shown = driven[0]
     assert shown.count("(generator of memtk-roads 0.1.0)") == 3
     assert "failed" not in shown
     assert len(re.findall(r"passed +samples follow their condition", shown)) == 3
 
 
-def test_their_program_and_the_folder_it_wrote_pass_the_kit(roads, tmp_path):
-    passed, skipped = own_tests(roads, ROADS, tmp_path)
+def test_their_program_and_the_folder_it_wrote_pass_the_kit(driven):
+    passed, skipped = counted(driven[1])
     assert passed > 100 > skipped
 
 
-def test_all_their_roads_lead_into_one_bench(roads, tmp_path):
-    made = tmp_path / "made"
-    roads.run("-m", "memtk_roads.draw", made, "20", "1")
-    command = ["-m", "memtk", "bench", "--preset", "smoke", "--out", tmp_path / "run"]
-    for name in ("class-mean", "images", "command", "copycat"):
-        command += ["--generator", name]
-    command += ["--condition", "lesions", "--similarity", "ncc", "--samples", "20"]
-    program = f"{roads.python.as_posix()} -m memtk_roads.draw {{folder}} {{count}} {{seed}}"
-    sets = (f"command.run={program}", f"images.source={made}", "data.source=phantom2d")
-    sets += (f"command.folder={tmp_path / 'kept'}", "command.count=20", "data.phantom.size=16")
-    for each in (*sets, "data.phantom.training=20", "data.phantom.validation=20"):
-        command += ["--set", each]
-    roads.run(*command)
-    cells = [
-        json.loads(path.read_text()) for path in (tmp_path / "run").glob("cells/*/result.json")
-    ]
+def test_all_their_roads_lead_into_one_bench(driven):
+    cells = [json.loads(path.read_text()) for path in driven[3].glob("cells/*/result.json")]
     last = {cell["cell"]: cell["checkpoints"][-1] for cell in cells}
     assert last.keys() == {"class-mean", "images", "command", "copycat"}
     assert sum(part["n_synthetic"] for part in last["class-mean"]["by_condition"]) == 20
@@ -227,7 +282,7 @@ def test_all_their_roads_lead_into_one_bench(roads, tmp_path):
     assert rates["copycat"] > 0.8 > 0.2 > max(rates["images"], rates["command"])
 
 
-def test_their_training_is_watched_as_it_learns_by_heart(roads):
-    found = [json.loads(line) for line in roads.run("-m", "memtk_roads.watch").splitlines()]
+def test_their_training_is_watched_as_it_learns_by_heart(driven):
+    found = [json.loads(line) for line in driven[2].splitlines()]
     assert [each["epoch"] for each in found] == [0, 1, 2, 3]
     assert found[-1]["copy_rate_low"] > 0.5 > found[0]["copy_rate_low"]

@@ -39,13 +39,19 @@ class Figure:
 
 def figures_of(draw: Callable[[], str | None], alt: str, caption: str = "") -> list[Figure]:
     """Return what is drawn as a figure, for wide pages and for phones; nothing of None."""
+    uri, narrow = both_widths(draw)
+    return [] if uri is None else [Figure(uri, alt, caption, narrow=narrow or "")]
+
+
+def both_widths(draw: Callable[[], str | None]) -> tuple[str | None, str | None]:
+    """Return the URI of what is drawn for wide pages, and for phones; None where nothing is."""
     from memtk.report.figures.style import narrow  # numpy, which a leaderboard needs not
 
     uri = draw()
     if uri is None:
-        return []
+        return None, None
     with narrow():
-        return [Figure(uri, alt, caption, narrow=draw() or "")]
+        return uri, draw()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 HIDDEN = "(not shown)"
@@ -108,18 +109,22 @@ def _kind(value: Any, keys: tuple[str, ...]) -> str:
     if value == HIDDEN or value is None or isinstance(value, bool):
         return ""
     if not isinstance(value, str):
-        mine = any(_PATIENT.fullmatch(key) for key in keys)
-        return "what may be a patient's number" if mine else ""
+        return "what may be a patient's number" if _of_a_patient(keys) else ""
     words = value.split()
     if any(_is_place(word.strip("'\"(),;:")) for word in words):
         return "a path"
     if SETTINGS & {*keys} and ("/" in value or "\\" in value or _ENDING.search(value)):
         return "a path"
-    if any(_PATIENT.fullmatch(key) for key in keys):
+    if _of_a_patient(keys):
         return "what may be a patient's number"
     if _TRUSTED & {*keys} or not any(_is_number(word) for word in words):
         return ""
     return "what may be a patient's number"
+
+
+@lru_cache(maxsize=4096)
+def _of_a_patient(keys: tuple[str, ...]) -> bool:
+    return any(_PATIENT.fullmatch(key) for key in keys)
 
 
 def _is_place(word: str) -> bool:

@@ -14,8 +14,6 @@ from memtk.interfaces import ImageSpec
 from memtk.registry import open_registry
 from memtk.results import Policy
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 N, V, M = 20, 24, 22
 COPIED = 12
 QUICK = {"similarity": "ncc", "plants": 8, "progress": False, "device": "cpu"}

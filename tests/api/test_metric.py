@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from processes import in_two_processes
 from torchmetrics import Metric, MetricCollection
 
 import memtk
@@ -20,8 +21,6 @@ from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.data.images import MemoryImages, StoredImages, open_images
 from memtk.noise import derive
 from memtk.registry import open_registry
-
-pytestmark = pytest.mark.usefixtures("blank_figures")
 
 SEED = 7
 FAST = ("embedder.training.steps=4",)
@@ -225,31 +224,26 @@ def test_it_touches_no_generator_of_random_numbers(benched, fresh):
     assert states() == before
 
 
-PROCESS = """
-import pickle, sys
-import torch
-torch.distributed.init_process_group("gloo")
-rank = torch.distributed.get_rank()
-metric, x = pickle.load(open(f"{sys.argv[1]}/metric", "rb"))
-assert metric.reference.devices.world == 1
-metric.update(x[rank::2][:3])
-metric.update(x[rank::2][3:])
-found = metric.compute()
-metric.unsync() if metric._is_synced else None
-assert len(metric.rows) == 2  # its own again
-pickle.dump(found, open(f"{sys.argv[1]}/{rank}", "wb"))
-torch.distributed.destroy_process_group()
-"""
+def compute_in_one_of_two(folder):
+    """Give each process every other image, one of them one more, and keep what it computes."""
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
+    metric, x = pickle.loads((folder / "metric").read_bytes())
+    assert metric.reference.devices.world == 1
+    metric.update(x[rank::2][:3])
+    metric.update(x[rank::2][3:])
+    found = metric.compute()
+    if metric._is_synced:
+        metric.unsync()
+    assert len(metric.rows) == 2  # its own again
+    (folder / str(rank)).write_bytes(pickle.dumps(found))
+    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_have_the_numbers_of_one_though_one_has_more_images(benched, fresh, tmp_path):
     x = benched[2][0].read(range(19))
     (tmp_path / "metric").write_bytes(pickle.dumps((fresh, x)))
-    (tmp_path / "process.py").write_text(PROCESS)
-    subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         str(tmp_path / "process.py"), str(tmp_path)], check=True, timeout=300,
-    )  # fmt: skip
+    in_two_processes(compute_in_one_of_two, tmp_path)
     first, second = (pickle.loads((tmp_path / str(rank)).read_bytes()) for rank in range(2))
     fresh.update(x)
     assert floats(first) == floats(second) == pytest.approx(floats(fresh.compute()), rel=1e-6)

@@ -14,11 +14,6 @@ from memtk.results import Policy
 SIZE, PATIENTS, STRANGERS, COPIES = 24, 40, 20, 10
 
 
-@pytest.fixture(autouse=True)
-def _quick(blank_figures):
-    """What the pages show is tested with the report."""
-
-
 def image(patient):
     return phantom(0, patient, 0, dims=2, size=SIZE)[0]
 

@@ -18,11 +18,6 @@ SMALL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _quick(blank_figures):
-    """What the pages show is tested with the report."""
-
-
 @pytest.fixture(scope="session")
 def run_small(registry):
     """Run a smoke bench: `run_small(folder, generators, extra settings, **options)`."""

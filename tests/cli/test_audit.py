@@ -11,8 +11,6 @@ from click.testing import CliRunner
 from memtk.cli import cli
 from memtk.imaging.phantoms import phantom
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 RNG = np.random.default_rng(0)
 VECTORS = {name: RNG.normal(size=(40, 8)) for name in ("train", "validation", "synthetic")}
 

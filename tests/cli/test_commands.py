@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
-
-pytestmark = pytest.mark.usefixtures("blank_figures")
 
 SMALL = [
     "bench", "-g", "copycat", "--similarity", "ncc", "--preset", "smoke", "--device", "cpu",

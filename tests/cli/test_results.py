@@ -10,8 +10,6 @@ from click.testing import CliRunner
 
 from memtk.cli import cli
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 REAL = Path(__file__).parents[1] / "results/result-schema-2.json"
 SMALL = [
     "bench", "-g", "copycat", "-g", "independent", "--similarity", "ncc", "--preset", "smoke",

@@ -16,8 +16,6 @@ from scipy.ndimage import gaussian_filter
 
 import memtk
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 GROUPS = {"train": 16, "val": 20, "made": 14}
 COPIED = 6
 JPEG2000 = "1.2.840.10008.1.2.4.90"

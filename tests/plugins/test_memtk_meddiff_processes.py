@@ -1,27 +1,23 @@
-"""Two processes train MedDiff as one does. Run as a script, this file is one of the processes."""
+"""Two processes train MedDiff as one does."""
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from processes import in_two_processes
+
+from memtk.config import build
+from memtk.interfaces import ImageSpec
+from memtk.training.devices import open_devices
+from memtk.training.loop import train
+from memtk_meddiff.generator import MedDiff3d
 
 STEPS = {"vqgan": {"steps": 6, "batch_size": 4}, "diffusion": {"steps": 6, "batch_size": 4}}
 
 
 def main(folder):
-    from memtk.config import build
-    from memtk.interfaces import ImageSpec
-    from memtk.training.devices import open_devices
-    from memtk.training.loop import train
-    from memtk_meddiff.generator import MedDiff3d
-
     class Images:
         spec = ImageSpec((8, 8, 8))
 
@@ -48,29 +44,9 @@ def main(folder):
 def found(tmp_path_factory):
     """What one process found (this one), and each of two."""
     folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-
-    def start(rank):
-        ranks = {k: str(rank) for k in ("RANK", "LOCAL_RANK")}
-        worlds = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
-        joined = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **ranks, **worlds}
-        env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            [sys.executable, __file__, str(folder / "two")], env={**env, **joined}
-        )
-
     for name in ("one", "two"):
         (folder / name).mkdir()
-    running = [start(0), start(1)]
-    try:
-        main(folder / "one")
-        codes = [process.wait(timeout=240) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    assert codes == [0, 0]
+    in_two_processes(main, folder / "two", meanwhile=lambda: main(folder / "one"))
     paths = [folder / "one/found-0.json", folder / "two/found-0.json", folder / "two/found-1.json"]
     return [json.loads(path.read_text()) for path in paths]
 
@@ -88,7 +64,3 @@ def test_codebook_and_counters_are_the_same_in_all_processes(found):
     assert first["buffers"] == second["buffers"]
     for name, values in one["buffers"].items():
         assert first["buffers"][name] == pytest.approx(values, abs=1e-3), name
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -49,9 +49,5 @@ def audited(tmp_path_factory):
 @pytest.fixture
 def plain(monkeypatch):
     """Leave the figures undrawn, where a test is not about them."""
-    drawn = {"sections": ["similarities"], "bench": ["checkpoints", "losses"]}
-    for module, names in drawn.items():
-        for name in names:
-            monkeypatch.setattr(
-                f"memtk.report.{module}.draw_{name}", lambda *args: "data:image/svg+xml;base64,"
-            )
+    blank = "data:image/svg+xml;base64,"
+    monkeypatch.setattr("memtk.report.page.both_widths", lambda draw: (blank, blank))

@@ -72,7 +72,7 @@ PRIVACY = Privacy(
 
 
 @pytest.fixture
-def told(make_run, plain):
+def told(make_run):
     """A run whose generator was attacked and is private."""
     folder = make_run(cells={"monai": 0.5}, count=6)
     path = folder / "cells" / "monai" / "result.json"
@@ -89,7 +89,7 @@ def test_a_result_with_attacks_and_privacy_comes_back_as_it_was(told):
     assert result.membership["gan-leaks"] == attacked(0)[1]
 
 
-def test_the_page_shows_the_numbers_with_what_chance_gives_and_what_is_missing(told):
+def test_the_page_shows_the_numbers_with_what_chance_gives_and_what_is_missing(told, plain):
     folder, result = told
     page = build_report(folder).read_text().replace("\u00a0", " ")
     auc = result.membership["gan-leaks"].auc
@@ -128,7 +128,7 @@ def test_the_curves_are_drawn_once_and_the_same_again(told):
     assert draw_attacks({}, 5) is None
 
 
-def test_a_budget_beyond_measure_is_shown_without_a_factor(told):
+def test_a_budget_beyond_measure_is_shown_without_a_factor(told, plain):
     folder, result = told
     path = folder / "cells" / "monai" / "result.json"
     large = PRIVACY.model_copy(update={"epsilon": 5000.0})

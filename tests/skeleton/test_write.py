@@ -8,7 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from memtk.cli import cli
 from memtk.component import KINDS
 from memtk.errors import UserError
 from memtk.skeleton.write import NOUNS, USES, write_skeleton
@@ -28,28 +30,25 @@ def written(tmp_path_factory, registry):
     return folder
 
 
-def python(folder, *arguments):
-    path = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
-    )
-
-
 def test_every_kind_passes_its_own_tests_once_installed(written):
     tests = [written / kind / "tests" for kind in KINDS]
     options = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", written]
-    done = python(written, "-m", "pytest", *options, *tests)
+    path = os.pathsep.join(filter(None, [str(written / "site"), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *map(str, (*options, *tests))],
+        capture_output=True,
+        text=True,
+        cwd=written,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+    )
     assert done.returncode == 0, done.stdout
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 200
 
 
-def test_a_package_passes_on_the_command_line_and_its_entry_point_is_found(written):
-    done = python(written, "-m", "memtk", "plugins", "test", "stranger-report")
-    assert done.returncode == 0, done.stdout
+def test_a_package_passes_on_the_command_line_and_its_entry_point_is_found(written, monkeypatch):
+    monkeypatch.syspath_prepend(written / "site")
+    done = CliRunner().invoke(cli, ["plugins", "test", "stranger-report"])
+    assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())  # lines are as wide as the terminal
     assert said.count("(report of stranger-report 0.1.0)") == 1
     assert "skipped  its name is its own" not in done.stdout

@@ -14,8 +14,6 @@ from memtk.study import Jobs, make_study, run_study
 from memtk.study.launchers import Cluster, Job, Processes, parse_parameters
 from memtk.study.tasks import stages
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory, registry, base):

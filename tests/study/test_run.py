@@ -11,8 +11,6 @@ from memtk.results import read_result
 from memtk.results.study import cell_folder, failure_path, read_study
 from memtk.study import StudyDisplay, make_study, run_study
 
-pytestmark = pytest.mark.usefixtures("blank_figures")
-
 EMBEDDED = ("embedder.training.steps=1", "bench.exposure=none")
 
 

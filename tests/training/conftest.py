@@ -1,18 +1,11 @@
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-SCRIPT = Path(__file__).with_name("toy_training.py")
+from training import toy_training
 
 
 @pytest.fixture(scope="session")
 def toy():
     """The module of tiny models; `toy.__file__` is a script that trains one."""
-    spec = importlib.util.spec_from_file_location("toy_training", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return toy_training
 
 
 @pytest.fixture(scope="session")

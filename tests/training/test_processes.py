@@ -1,14 +1,11 @@
 """Two processes on one machine (gloo) against one."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from processes import in_two_processes
 
 STEPS = 12
 
@@ -17,30 +14,11 @@ STEPS = 12
 def found(toy, tmp_path_factory):
     """What one process found (this one), and each of two."""
     folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
-
-    def start(rank):
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        ranks = {k: str(rank) for k in ("RANK", "LOCAL_RANK")}
-        worlds = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
-        return subprocess.Popen(
-            [sys.executable, toy.__file__, str(folder / "two"), str(STEPS), "0"],
-            env={**env, **shared, **ranks, **worlds},
-        )
-
     for name in ("one", "two"):
         (folder / name).mkdir()
-    running = [start(0), start(1)]
-    try:
-        toy.main(folder / "one", STEPS, 0)
-        codes = [process.wait(timeout=240) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    assert codes == [0, 0]
+    in_two_processes(
+        toy.main, folder / "two", STEPS, 0, meanwhile=lambda: toy.main(folder / "one", STEPS, 0)
+    )
     paths = [folder / "one/found-0.json", folder / "two/found-0.json", folder / "two/found-1.json"]
     return [json.loads(path.read_text()) for path in paths], folder
 
