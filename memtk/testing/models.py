@@ -130,6 +130,18 @@ def check_samples_follow_their_condition(case: Case) -> None:
     )
 
 
+def check_conditional_samples_follow_the_noise(case: Case) -> None:
+    """Samples that are to be the same are not one image, where a generator takes any condition."""
+    model, told = case.conditional
+    rows = list(range(SAMPLES))
+    here, other = (draw(model, rows, told[[0] * SAMPLES], seed) for seed in (0, 1))
+    expect(
+        not torch.equal(here, here[:1].expand_as(here)) or not torch.equal(here, other),
+        f"{case.cls.__name__}.sample ignores its noise when it is told a condition: it gives one "
+        "image of each",
+    )
+
+
 def check_batch_size_does_not_change_conditional_samples(case: Case) -> None:
     """Sample i depends on stream i and on row i of the condition alone."""
     model, told = case.conditional
@@ -166,6 +178,7 @@ GENERATOR = (
     check_reconstructions_are_images,
     check_denoising_loss_has_one_value_an_image,
     check_samples_follow_their_condition,
+    check_conditional_samples_follow_the_noise,
     check_batch_size_does_not_change_conditional_samples,
     check_stopping_and_resuming_changes_nothing,
 )

@@ -49,15 +49,17 @@ def check_random_tensors_are_parameters_or_buffers(case: Case) -> None:
     for (name, mine), (_, theirs) in zip(
         first.named_modules(), other.named_modules(), strict=False
     ):
-        for key, value in vars(mine).items():
+        kept = dict(theirs.named_buffers(recurse=False))
+        for key, value in {**vars(mine), **dict(mine.named_buffers(recurse=False))}.items():
             whole = f"{name}.{key}".removeprefix(".")
             if key.startswith("_") and key in vars(nn.Module()):
                 continue
-            same = zip(_arrays(value), _arrays(vars(theirs).get(key)), strict=False)
+            its = kept.get(key, vars(theirs).get(key))
+            same = zip(_arrays(value), _arrays(its), strict=False)
             expect(
                 all(np.array_equal(a, b, equal_nan=True) for a, b in same),
                 f"{whole!r} of {case.cls.__name__} is drawn at random and no checkpoint keeps it: "
-                "make it a parameter, or a buffer (register_buffer)",
+                "make it a parameter, or a buffer that is kept (register_buffer)",
             )
 
 

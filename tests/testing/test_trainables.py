@@ -188,6 +188,13 @@ def test_what_is_drawn_in_the_constructor_and_kept_nowhere_is_told(sound_embedde
         check_embedder, Projecting, spec=spec
     )
 
+    class Left(sound_embedder):
+        def __init__(self, config, spec):
+            super().__init__(config, spec)
+            self.register_buffer("matrix", torch.randn(config.width), persistent=False)
+
+    assert "'matrix' of Left is drawn at random" in complaint(check_embedder, Left, spec=spec)
+
     class Hidden(Projecting):
         def __init__(self, config, spec):
             super().__init__(config, spec)
