@@ -48,7 +48,9 @@ def check_conditions(
         raise UserError(
             f"--condition {data.condition[0]}: {', '.join(generators)} takes no condition, as its "
             "sample has no argument of that name: name a generator that does (monai2d, monai3d, "
-            "diffusers2d), or leave --condition out"
+            "diffusers2d), or leave --condition out. Images that are there already are reported "
+            "by what they were to be with memtk audit --synthetic MADE.csv --condition "
+            f"{data.condition[0]}"
         )
     if given:
         contents_of(recipe)

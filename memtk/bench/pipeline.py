@@ -146,9 +146,11 @@ class Train(CellStage):
         generator = part.make(preview.dataset.spec)
         count, most = bench.samples or len(preview.training), generator.most_samples(len(source))
         if most is not None and count > most:
+            control = part.cls.learns_from == "held_out"
+            more = f", or hold back more patients.\nSay {HOLD_BACK}" if control else ""
             raise UserError(
-                f"{part.name} can give {most} images and {count} were asked: say --samples {most}, "
-                f"or hold back more patients.\nSay {HOLD_BACK}."
+                f"{part.name} can give {most} images and {count} were asked: say --samples {most}"
+                f"{more}."
             )
         _check_privacy(experiment, generator, source)
         images_written_for(generator, experiment.plan.data, count)  # refuses names of no image

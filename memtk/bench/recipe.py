@@ -154,7 +154,10 @@ def make_recipe(*layers: Mapping[str, Any], names: tuple[str, ...] = ()) -> Reci
         if table in allowed:
             continue
         if table in names:
-            raise UserError(f"settings for {table!r}, which this bench does not use")
+            raise UserError(
+                f"settings for {table!r}, which this bench does not use: leave out "
+                f"{table}.{next(iter(merged[table]), 'KEY')}, or ask for {table}"
+            )
         known = sorted({"bench", "data", *allowed})
         raise UserError(
             f"unknown key {table!r}: there are {', '.join(known)}.{did_you_mean(table, known)}"

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -235,6 +235,8 @@ def test(
             if outcome.status == "failed":
                 check = outcome.check.replace("_", " ")
                 console.print(marked("failed", "red", f"{outcome.case.title}: {check}"))
+    for said in _of_one_kind_of_image(outcomes):
+        console.print(said, style="yellow", highlight=False)
     counts = Counter[str](outcome.status for outcome in outcomes)
     counts["failed"] += len(found.complaints)
     said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])
@@ -264,6 +266,24 @@ def _run(case: Case, names: Sequence[str], status: Console) -> list[Outcome]:
                 shown.update(Text(f"{case.title}: {check.replace('_', ' ')}"))
                 done.append(run_check(case, check))
     return done
+
+
+def _of_one_kind_of_image(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Say which components keep the rules on pictures or on volumes alone."""
+    tried: dict[str, set[int]] = {}
+    failed: dict[str, set[int]] = {}
+    for outcome in outcomes:
+        entry, dims = outcome.case.entry, outcome.case.shape.dims
+        if entry is not None:
+            tried.setdefault(entry.name, set()).add(dims)
+            if outcome.status == "failed":
+                failed.setdefault(entry.name, set()).add(dims)
+    for name, wrong in failed.items():
+        if right := tried[name] - wrong:
+            yield (
+                f"{name} fails on {wrong.pop()}D images alone: if it is not for these, its record "
+                f"says so, Component(..., dims=frozenset({right}))"
+            )
 
 
 def _table(case: Case, outcomes: Sequence[Outcome]) -> Table:

@@ -304,10 +304,10 @@ def conditions_table(records: Sequence[Result] | Sequence[Audit]) -> RenderableT
             quality = [_brief(found.quality.get(name)) for name in measures]
             cells = (str(row.samples), f"{row.rate}{rate}" if ends else rate, row.exposed, *quality)
             table.add_row(Text(row.group), *(Text(tight(cell)) for cell in cells))
-    of_quality = "quality: against validation images of the group [interval]. "
+    of_quality = "; quality: against validation images of the group [interval]"
     note = (
         "copy rate: of the samples of the group [interval in %]; exposed: training patients, by "
-        f"their images of the group; {of_quality if measures else ''}"
+        f"their images of the group{of_quality if measures else ''}. "
         "Strangers are validation images of the same group."
     )
     said = dict.fromkeys([note, *(each.remarks() for each in told)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,6 +244,10 @@ def cell_steps(
         "compare": [],
     }
 
+    others = _names_in(recipe.get("bench") or {}) - _names_in(bench)
+    kept = {k: v for k, v in (recipe.get("settings") or {}).items() if k not in others}
+    recipe = {**recipe, "bench": bench, "settings": kept}
+
     def again(**changes: Any) -> str:
         return bench_command({**recipe, "bench": {**bench, **changes}}, paths=paths)
 
@@ -274,6 +279,12 @@ def bench_command(recipe: Mapping[str, Any], *, paths: bool) -> str:
         if key not in DEFAULTS or value != DEFAULTS[key]
     }
     return repeat_command({**recipe, "bench": bench}, paths=paths)
+
+
+def _names_in(bench: Mapping[str, Any]) -> set[str]:
+    """Return the names of the generators and mitigations of a bench."""
+    said = (entry for key in ("generator", "mitigation", "compare") for entry in bench.get(key, ()))
+    return {name for entry in said for name in re.findall(r"[\w.-]+", str(entry))}
 
 
 def _less(result: Result, bench: Mapping[str, Any], again: Callable[..., str]) -> list[NextStep]:
@@ -353,7 +364,7 @@ def _more(
         steps.append(
             NextStep(
                 "Train the copy detector longer, so that it sees more of the copies.",
-                bench_command(_longer({**recipe, "bench": bench}, longer), paths=paths),
+                bench_command(_longer(recipe, longer), paths=paths),
             )
         )
     return steps

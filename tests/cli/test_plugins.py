@@ -98,6 +98,27 @@ def test_what_failed_of_several_cases_is_said_again_at_the_end(run, measure):
     assert last[2].startswith("2 failed in ")
 
 
+def test_what_fails_on_volumes_alone_is_told_how_to_say_that_it_is_for_pictures(
+    run, write_plugin, tmp_path
+):
+    module = f"flat_{uuid.uuid4().hex[:8]}"
+    (tmp_path / "site" / f"{module}.py").write_text(
+        "class Flat:\n"
+        "    def __call__(self, real, synthetic):\n"
+        "        assert len(real.spec.shape) == 2\n"
+        "        return {'flat': 1.0}\n"
+    )
+    source = """
+    @hookimpl
+    def memtk_quality_metrics():
+        return [Component("flat", "%s:Flat", "A measure.")]
+"""
+    write_plugin("flat", source % module)
+    shown = run("plugins", "test", "flat", code=3)
+    said = "flat fails on 3D images alone: if it is not for these, its record says so, "
+    assert said + "Component(..., dims=frozenset({2}))" in shown
+
+
 def test_a_known_failure_is_shown_with_its_reason_and_is_no_failure(run, measure):
     measure("torch.cdist(queries, references)", 'cases="{module}:KNOWN"')
     shown = run("plugins", "test", "mine", "--check", "a row is most like itself")

@@ -8,8 +8,10 @@ from memtk.bench import read_recipe
 from memtk.cli import cli
 from memtk.cli.bench import bench
 from memtk.registry import open_registry
+from memtk.report.next_steps import cell_steps
 from memtk.report.provenance import repeat_audit, repeat_command
-from memtk.results import Policy
+from memtk.results import Components, Policy
+from memtk.testing import fakes
 
 SETS = ("data.phantom.training=20", "generator.diffusion.steps=7", "ntxent3d.width=16")
 
@@ -78,6 +80,26 @@ def test_an_audit_is_asked_for_again_with_its_places_left_to_the_reader():
         *("--similarity", "pearson", "--plants", "80", "--seed", "3"),
         *("--set", "audit.batch_size=32", "--set", "data.shape=4,5", "--set", "embedder.width=16"),
     ]
+
+
+def test_what_to_do_about_one_of_several_generators_sets_nothing_of_the_others(tmp_path):
+    recipe = {
+        "suite": None,
+        "bench": {"generator": ["monai2d", "images"], "compare": ["images:duplicates"]},
+        "data": {"source": "/home/x/all.csv"},
+        "settings": {
+            "monai2d": {"patch": 3},
+            "images": {"percentiles": None},
+            "duplicates": {"keep": 2},
+        },
+    }
+    parts = Components(generator=fakes.used("monai2d", channels=[8]), similarity=fakes.used())
+    training = {"generator": {"diffusion": [(1, {"mse": 1.0})]}}
+    result = fakes.result(copies=40, dar=40, exposed=30, components=parts, training=training)
+    said = [step.command for step in cell_steps(result, tmp_path, recipe, paths=False)]
+    (command,) = filter(None, said)
+    assert "--generator monai2d" in command and "monai2d.patch=3" in command
+    assert "images" not in command and "duplicates" not in command
 
 
 def test_every_source_of_an_audit_has_its_option():
