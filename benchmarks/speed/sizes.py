@@ -66,6 +66,8 @@ from memtk.registry import open_registry
 config, registry = DataConfig(source=sys.argv[1]), open_registry()
 known = "workers" in inspect.signature(prepare).parameters
 how = {"workers": int(sys.argv[3])} if known else {}
+if len(sys.argv) > 4:
+    how["look"] = lambda spec: tuple(map(int, sys.argv[4].split(",")))
 start, before = time.perf_counter(), used()[0]
 kept = prepare(config, Path(sys.argv[2]), registry, **how)
 spent, (cpu, peak) = time.perf_counter() - start, used()
@@ -132,9 +134,16 @@ def called(words, source=None):
     return done.stdout.strip().splitlines()[-1]
 
 
-def reading(files, rounds, workers, before):
-    """Return seconds, CPU seconds, bytes kept and memory: of decoding, memtk and an earlier one."""
-    found = {"decode": [], "memtk": [], **({"before": []} if before else {})}
+def reading(files, rounds, workers, before, small):
+    """Return seconds, CPU seconds, bytes kept and memory of decoding, memtk and an earlier one.
+
+    "memtk" keeps the images as small as a copy detector sees them, as an audit does; "whole" keeps
+    whole ones, as a bench does.
+
+    Args:
+        small: (*s), as the copy detector sees them.
+    """
+    found = {"decode": [], "memtk": [], "whole": [], **({"before": []} if before else {})}
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers, spawn) as pool, tempfile.TemporaryDirectory() as home:
         list(pool.map(decode, files[: 8 * workers]))  # they are there by now
@@ -146,6 +155,7 @@ def reading(files, rounds, workers, before):
             found["decode"].append((time.perf_counter() - start, cpu, 0, 0))
             for name in [name for name in found if name != "decode"]:
                 words = ["-c", READ, files[0].parent, f"{home}/{name} {number}", workers]
+                words += [",".join(map(str, small))] if name == "memtk" else []
                 found[name].append(json.loads(called(words, before if name == "before" else None)))
     return {name: list(map(min, zip(*each, strict=True))) for name, each in found.items()}
 
@@ -215,7 +225,7 @@ def main():
                 files = save(kind, home / role, first, count)
                 first += count
                 if role == "train":
-                    read = reading(files, args.rounds, args.workers, args.before)
+                    read = reading(files, args.rounds, args.workers, args.before, SMALL[kind])
             step = detector(kind, 6, args.rounds)
             runs = {"memtk": audit(home, args.steps, args.plants, args.workers)}
             if args.before:
@@ -233,16 +243,21 @@ def main():
         plain = read["decode"]
         who = f"decoding the training images, {args.workers} processes"
         add(who, f"{plain[0]:.1f} s, {plain[1]:.1f} s of CPU")
-        for name, words in (("memtk", "memtk"), ("before", "memtk before")):
-            if name not in runs:
+        whole = ("whole", "memtk, whole images kept")
+        for name, words in (("memtk", "memtk"), whole, ("before", "memtk before")):
+            if name not in read:
                 continue
             spent, cpu, size, peak = read[name]
             add(f"{words} reads and prepares them", f"{spent:.1f} s, {cpu:.1f} s of CPU")
             ratios = f"{spent / plain[0]:.1f} times, {cpu / plain[1]:.1f} times"
             add(f"{words}, against decoding", ratios)
-            add(f"{words} keeps, of float32", f"{100 * size / counts[0] / each['full']:.0f} %")
+            add(f"{words} keeps, of float32", f"{100 * size / counts[0] / each['full']:.1f} %")
             add(f"{words}, largest process", f"{peak / 2**30:.2f} GiB")
+            if name not in runs:
+                continue
             found = runs[name]
+            part = 100 * found["kept"] / sum(counts) / each["full"]
+            add(f"{words}, audit keeps, of float32", f"{part:.1f} %")
             for stage in ("read", "train embedder", "embed", "calibrate", "evaluate"):
                 add(f"{words}, audit, {stage}", f"{found['stages'].get(stage, 0):.1f} s")
             add(f"{words}, audit in all", f"{found['seconds']:.1f} s, {found['cpu']:.1f} s of CPU")
@@ -257,7 +272,12 @@ def main():
     counts = [
         f"--{kind} {' '.join(map(str, getattr(args, kind)))}" for kind in ("xrays", "volumes")
     ]
-    words = [*counts, f"--steps {args.steps}", *(["--before CHECKOUT"] if args.before else [])]
+    words = [
+        *counts,
+        f"--workers {args.workers}",
+        f"--steps {args.steps}",
+        *(["--before CHECKOUT"] if args.before else []),
+    ]
     said = ["", f"    python benchmarks/speed/sizes.py {' '.join(words)}", REMARKS]
     write(args.out, "sizes", head, [*lines, *said], records)
 

@@ -69,6 +69,7 @@ def audit(
     out: str | Path | None = None,
     device: str = "auto",
     workers: int = 1,
+    keep_prepared: bool = False,
     resume: bool = True,
     progress: bool = True,
 ) -> AuditResult:
@@ -83,8 +84,8 @@ def audit(
     If all sets are arrays of two axes, (N, D), they are taken for embeddings that somebody else's
     embedder made, one that has seen none of the images.
 
-    What the audit keeps (the prepared images, the report) lies in the run folder, `runs/` by
-    default. The same call finds its run again: what was finished is not done twice.
+    What the audit keeps (the images as the embedder sees them, the report) lies in the run folder,
+    `runs/` by default. The same call finds its run again: what was finished is not done twice.
 
     Args:
         train: the generator's training images.
@@ -110,6 +111,8 @@ def audit(
         out: the run folder.
         device: auto, cpu, cuda, mps.
         workers: processes that read files, where there are many.
+        keep_prepared: keeps whole images in the run folder, not only what the embedder sees of
+            them; images in arrays are always kept whole.
         resume: False throws away what an earlier call left in the run folder.
         progress: shows bars.
 
@@ -151,7 +154,9 @@ def audit(
             "watch": watching_in_python(watch),
         }
         flat = all(map(_is_flat, given.values()))
-        audited = _embeddings if flat else partial(_images, workers=workers)
+        audited = (
+            _embeddings if flat else partial(_images, workers=workers, keep_prepared=keep_prepared)
+        )
         finished = audited(registry, given, patients, asked, settings, how)
     if finished is None:
         raise UserError("memtk.audit runs in one process; under torchrun use memtk audit")
@@ -187,6 +192,7 @@ def _images(
     settings: Sequence[str] | Mapping[str, Any],
     how: Mapping[str, Any],
     workers: int,
+    keep_prepared: bool,
 ) -> FinishedAudit | None:
     for name, whose in patients.items():
         if whose is not None and (name not in given or is_path(given[name])):
@@ -206,7 +212,8 @@ def _images(
         sets=() if isinstance(settings, Mapping) else tuple(settings),
         settings=tables,
     )
-    return run_audit(replace(plan, workers=workers), registry, **how)
+    plan = replace(plan, workers=workers, keep_prepared=keep_prepared)
+    return run_audit(plan, registry, **how)
 
 
 def _embeddings(

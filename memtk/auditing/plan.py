@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from memtk.evaluation.context import named_folder
 from memtk.evaluation.dry_run import add_model, image_table, model_table, outlook
 from memtk.evaluation.quality import by_features
 from memtk.events import Watch, ignore
-from memtk.interfaces import ComponentConfig, ImageSpec, Levels
+from memtk.interfaces import ComponentConfig, Embedder, ImageSpec, Levels
 from memtk.memorization import Sizes
+from memtk.noise import seeded
 from memtk.registry import Entry, Registry
 from memtk.results import Policy
 from memtk.training.devices import open_devices
@@ -82,6 +84,7 @@ class AuditPlan:
         quality: metrics; those that compare features take the embedder's.
         screen: what a first audit took away; None without one.
         workers: processes that read images, where that pays; no number depends on it.
+        keep_prepared: whether whole images are kept where the embedder sees reduced ones.
     """
 
     options: AuditOptions
@@ -95,6 +98,7 @@ class AuditPlan:
     quality: tuple[ConfiguredComponent, ...] = ()
     screen: Screen | None = None
     workers: int = 1
+    keep_prepared: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
@@ -114,6 +118,19 @@ class AuditPlan:
                 for part in self._parts()
             },
         }
+
+    def look(self, registry: Registry, spec: ImageSpec) -> tuple[int, ...] | None:
+        """Return to which shape (*S) the images are reduced that are kept; None: whole ones are.
+
+        Raises:
+            UserError: if the embedder does not work on images of this shape.
+        """
+        if self.embedder is None or self.keep_prepared or not all(map(by_features, self.quality)):
+            return None
+        self.check_dims(spec, registry)
+        with seeded(0):
+            model: Embedder = self.embedder.make(spec)
+        return model.resolution
 
     def check_dims(self, spec: ImageSpec, registry: Registry) -> None:
         """Refuse components that do not work on images of this shape.
@@ -311,7 +328,8 @@ def describe_audit(
     """
     devices = open_devices(device)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = prepare(plan.data, Path(folder), registry, watch, workers=plan.workers)
+        look = partial(plan.look, registry)
+        dataset = prepare(plan.data, Path(folder), registry, watch, workers=plan.workers, look=look)
         spec, counts = dataset.spec, dataset.counts()
         plan.check_dims(spec, registry)
     models = model_table()

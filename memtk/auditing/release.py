@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,9 @@ def release(
         )
     if devices.is_main:
         sweep(folder / "data", deep=False)
-    if prepared(plan.data, registry, folder, devices, watch).fingerprint != audit.data.fingerprint:
+    look = partial(plan.look, registry)
+    there = prepared(plan.data, registry, folder, devices, watch, look)
+    if there.fingerprint != audit.data.fingerprint:
         raise UserError(f"the images have changed since the audit in {folder}: run it again")
     kept = [row for row, gone in zip(rows, chosen.tolist(), strict=True) if not gone]
     if not kept:

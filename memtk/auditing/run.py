@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from memtk import __version__
@@ -15,7 +16,7 @@ from memtk.data.sources import open_source
 from memtk.errors import UserError
 from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Patients, calibrate
-from memtk.evaluation.context import Context, RunFolder, named_folder, open_context
+from memtk.evaluation.context import Context, RunFolder, named_folder, open_context, prepared
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
 from memtk.evaluation.evaluate import Evaluation, evaluate, used_protocols
 from memtk.evaluation.planted import Plants
@@ -126,14 +127,10 @@ def open_images(
 ) -> Context:
     """Read the images of a run, and see that its components work on them."""
     options = plan.options
+    look = partial(plan.look, registry)
+    read = partial(prepared, plan.data, registry, folder, devices, watch, look)
     context = open_context(
-        plan.data,
-        registry,
-        folder,
-        devices,
-        watch,
-        seed=options.seed,
-        batch_size=options.batch_size,
+        folder, devices, watch, read, seed=options.seed, batch_size=options.batch_size
     )
     plan.check_dims(context.dataset.spec, registry)
     return context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -15,7 +15,7 @@ from memtk.bench.pipeline import finished_stages, preview_cells, run_cell
 from memtk.bench.plan import Plan
 from memtk.bench.subsets import available_training, chosen_training
 from memtk.data.prepare import Dataset, prepare
-from memtk.evaluation.context import Context, RunFolder, open_context
+from memtk.evaluation.context import Context, RunFolder, open_context, prepared
 from memtk.evaluation.detector import Detector
 from memtk.evaluation.dry_run import add_model, image_table, model_table
 from memtk.evaluation.quality import extractor_of
@@ -88,8 +88,9 @@ def _run(
     bench = plan.recipe.bench
     if plan.recipe.note:
         watch(Event("note", "suite", text=plan.recipe.note))
+    read = partial(prepared, plan.data, registry, folder, devices, watch)
     context = open_context(
-        plan.data, registry, folder, devices, watch, seed=bench.seed, batch_size=bench.batch_size
+        folder, devices, watch, read, seed=bench.seed, batch_size=bench.batch_size
     )
     plan.check_dims(context.dataset.spec, registry)
     preview_cells(plan, context.dataset)  # refuses what cannot be done

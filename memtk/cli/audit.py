@@ -64,6 +64,12 @@ from memtk.errors import UserError
 )
 @POLICY
 @AUDIT_RUN
+@click.option(
+    "--keep-prepared",
+    is_flag=True,
+    help="Keep whole images in the run folder, not only what the embedder sees of them; whole ones "
+    "are read again from their files otherwise.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
 @click.pass_context
 def audit(
@@ -78,6 +84,7 @@ def audit(
     device: str,
     workers: int,
     resume: bool,
+    keep_prepared: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -141,7 +148,7 @@ def audit(
         plan = make_audit_plan(
             registry, asked, data=data_settings(**named), config=config, sets=settings
         )
-        plan = replace(plan, workers=workers)
+        plan = replace(plan, workers=workers, keep_prepared=keep_prepared)
         with terminal.progress() as progress:
             if dry_run:
                 shown = describe_audit(

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memtk.data.conditions import described, from_description
+from memtk.data.originals import Originals
 from memtk.data.packed import unpacked, voxel_hash
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
@@ -82,6 +83,8 @@ class StoredImages:
         hashes: the `voxel_hash` of each, uint8 (N, 16); None where `prepare` did not write them.
         conditions: what a conditional generator is told of each, or was when it made them: codes of
             `spec.conditions`, float32 (N, K); None without.
+        kept_shape: (*s) of the images in the file. Where that is not their shape, they were reduced
+            (see `prepare`), and `read` reads whole ones from the files that they came from.
 
     Raises:
         UserError: if the file is missing or damaged, naming it.
@@ -95,7 +98,10 @@ class StoredImages:
             dataset = _find(file, group, self.path)
             spacing = tuple(float(value) for value in dataset.attrs["spacing"])
             told = from_description(json.loads(dataset.attrs.get("conditions", "[]")))
-            self.spec = ImageSpec(tuple(dataset.shape[2:]), dataset.shape[1], spacing, told)
+            self.kept_shape = tuple(dataset.shape[2:])
+            shape = tuple(int(n) for n in dataset.attrs.get("whole", self.kept_shape))
+            self.spec = ImageSpec(shape, dataset.shape[1], spacing, told)
+            self._originals: Originals | None = None
             self.indices: np.ndarray = np.arange(dataset.shape[0])
             self.patients = _texts(dataset.parent, "patients")
             self.strata = _texts(dataset.parent, "strata")
@@ -115,11 +121,24 @@ class StoredImages:
         """Return the images at `indices`, in any order, with repeats: float32 (B, C, *S).
 
         Raises:
-            UserError: if the file has been damaged, naming it.
+            UserError: if the file has been damaged, naming it; or one that an image is read again
+                from is gone or has changed.
         """
         rows = self.indices[_checked(indices, len(self))]
+        if self.kept_shape == self.spec.shape:
+            return self._kept(rows)
+        if self._originals is None:
+            self._originals = Originals(self.path, self.group)
+        whole = (self.spec.channels, *self.spec.shape)
+        return torch.from_numpy(self._originals.read(rows.tolist(), whole))
+
+    def read_kept(self, indices: Sequence[int]) -> Tensor:
+        """Return the images at `indices` as they lie in the file: float32 (B, C, *kept_shape)."""
+        return self._kept(self.indices[_checked(indices, len(self))])
+
+    def _kept(self, rows: np.ndarray) -> Tensor:
         unique, inverse = np.unique(rows, return_inverse=True)
-        found = np.empty((len(unique), self.spec.channels, *self.spec.shape), dtype=np.float32)
+        found = np.empty((len(unique), self.spec.channels, *self.kept_shape), dtype=np.float32)
         # HDF5 is fast on runs of rows and slow on lists of them.
         edges = [0, *(np.flatnonzero(np.diff(unique) != 1) + 1).tolist(), len(unique)]
         dataset, values = self._datasets()
@@ -154,15 +173,19 @@ class StoredImages:
 
 
 class ReducedImages:
-    """Images that are reduced by averages when they are read, so that one is whole in memory.
+    """Images that are reduced by averages, where no file has them so: one is whole in memory.
 
     Args:
         images: (N, C, *S).
         shape: (*s) that they are reduced to.
+
+    Attributes:
+        whole_shape: (*S) that they are reduced from.
     """
 
     def __init__(self, images: Images, shape: Sequence[int]) -> None:
         self._images, self._shape = images, tuple(shape)
+        self.whole_shape = images.spec.shape
 
     @property
     def spec(self) -> ImageSpec:
@@ -178,6 +201,8 @@ class ReducedImages:
     def read(self, indices: Sequence[int]) -> Tensor:
         """Return the images at `indices`: float32 (B, C, *s)."""
         found = torch.empty(len(indices), self.spec.channels, *self._shape)
+        if getattr(self._images, "kept_shape", None) == self._shape:
+            return self._images.read_kept(indices)  # type: ignore[attr-defined]
         for row, index in enumerate(indices):
             x = self._images.read([index])
             found[row] = F.interpolate(x, list(self._shape), mode="area")[0]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from memtk.files import require_space
 from memtk.imaging.intensity import count_codes
@@ -99,6 +103,26 @@ def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return made
 
 
+def reduced(image: PackedImage, shape: Sequence[int]) -> np.ndarray:
+    """Return the image reduced to (*shape) by averages, float32 (C, *shape).
+
+    Slab by slab along the first axis, where slabs of both sizes end together: to the same bits as
+    all at once, and what becomes float stays in the cache.
+    """
+    stored, wanted = image.data.shape[1], shape[0]
+    parts = math.gcd(stored, wanted)
+    each = stored // parts  # planes that a slab must be a multiple of
+    planes = each * max(1, 4 * PIECE // (image.data[:, :each].size or 1))
+    found = np.empty((len(image.data), *shape), np.float32)
+    for start in range(0, stored, planes):
+        slab = np.ascontiguousarray(image.data[:, start : start + planes])
+        x = slab if image.values is None else look_up(image.values, slab)
+        first, size = start * wanted // stored, x.shape[1] * wanted // stored
+        made = F.interpolate(torch.from_numpy(x)[None], [size, *shape[1:]], mode="area")
+        found[:, first : first + size] = made[0].numpy()
+    return found
+
+
 def voxel_hash(voxels: np.ndarray) -> bytes:
     """Return 16 bytes that two images (C, *S) share if they have one shape and equal voxels.
 
@@ -133,11 +157,9 @@ def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Da
 
     One that has too few bits for it is made anew, with more, and what was written is moved there.
     The values that numbers stand for are the rows of `values` beside it, of which HDF5 stores no
-    more than was written; the digest goes into `digests`, (count, 16), which the caller made.
+    more than was written. The digest is the caller's to keep.
     """
     group, wider = dataset.parent, np.promote_types(dataset.dtype, image.data.dtype)
-    if image.digest:
-        group["digests"][row] = np.frombuffer(image.digest, np.uint8)
     if wider != dataset.dtype:
         dataset = _widened(dataset, wider, row)
     if dataset.dtype.kind == "f" or image.values is None:

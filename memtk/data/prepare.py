@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from memtk.data.checks.examination import STAGE, Examination
+from memtk.data.checks.examination import STAGE, Examination, Reduction
 from memtk.data.checks.findings import refuse
 from memtk.data.checks.patients import check_splits
 from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
 from memtk.data.images import StoredImages, create_images
+from memtk.data.originals import note_originals
 from memtk.data.packed import PackedImage, write_packed
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import CONTENTS, Sample, Source, open_source
@@ -27,6 +28,8 @@ from memtk.events import Event, Watch, ignore
 from memtk.files import explain, remember, replacing, require_space
 from memtk.interfaces import Condition, ImageSpec
 from memtk.registry import Registry
+
+Look = Callable[[ImageSpec], Sequence[int] | None]
 
 FORMAT = 1
 """Version of the file's layout; a part of its name."""
@@ -59,6 +62,12 @@ class Dataset:
     def spec(self) -> ImageSpec:
         """Shape of each image."""
         return self._splits["training"].spec
+
+    @property
+    def reduction(self) -> Reduction | None:
+        """The shape of each image, and to which those that are kept are reduced; None: to none."""
+        kept = self._splits["training"].kept_shape
+        return None if kept == self.spec.shape else (self.spec.shape, kept)
 
     def split(self, name: str) -> StoredImages:
         """Return the images of "training", "validation" or "held_out" (which may be empty).
@@ -100,6 +109,7 @@ def prepare(
     watch: Watch = ignore,
     *,
     workers: int = 1,
+    look: Look | None = None,
 ) -> Dataset:
     """Prepare the images that `config` asks for, or open what an earlier call prepared.
 
@@ -114,6 +124,9 @@ def prepare(
         registry: brings the readers.
         watch: told of the progress, and of what the user should know.
         workers: processes that read, where that pays; see `memtk.prefetch`. The file is the same.
+        look: given the shape of the images, tells to which they are reduced by averages; only those
+            are kept then, and whole ones are read from their files again where they are needed, see
+            `Originals`. None, or where it gives None: whole ones are kept.
 
     Raises:
         UserError: for images or settings that make an audit meaningless: see `memtk.data.checks`
@@ -131,19 +144,36 @@ def prepare(
         except (UserError, OSError, KeyError, ValueError):
             watch(Event("note", STAGE, text=f"{path} is damaged: the images are read again"))
             dataset = None
-        if dataset is not None:
+        if dataset is not None and (
+            dataset.reduction is None or dataset.reduction == _reduction(source, look)
+        ):
             watch(Event("skip", STAGE))
             return dataset
     made = folder / "images"  # until the contents of all files are known
     for stale in folder.glob(".*.tmp"):  # of a run that was killed
         stale.unlink(missing_ok=True)
     with replacing(made) as temporary:
-        hashes = _build(temporary, source, config, recipe, watch, workers)
+        reduction = _reduction(source, look)
+        hashes = _build(temporary, source, config, recipe, watch, workers, reduction)
     remember(folder / CONTENTS, hashes)
     path = folder / f"{_key(source, recipe, folder, watch)}.h5"
     with explain(path):
         made.replace(path)
     return Dataset(path, config)
+
+
+def _reduction(source: Source, look: Look | None) -> Reduction | None:
+    """Return the shape of the first image, and to which it is reduced; None: it is not."""
+    if look is None or not source.again:
+        return None
+    try:
+        first = next((s for s in source.samples if s.split == "training"), source.samples[0])
+        image = source.transform(source.load(first), first.name).data
+        spec = ImageSpec(image.shape[1:], image.shape[0])
+        shape = look(spec)
+    except UserError:  # said, with all others, when the images are read
+        return None
+    return None if shape is None or tuple(shape) == spec.shape else (spec.shape, tuple(shape))
 
 
 def _key(source: Source, recipe: dict[str, object], folder: Path, watch: Watch) -> str:
@@ -163,6 +193,7 @@ def _build(
     recipe: dict[str, object],
     watch: Watch,
     workers: int,
+    reduction: Reduction | None,
 ) -> dict[str, list[int | str]]:
     """Write every image, or raise one error about all that is wrong with them.
 
@@ -173,21 +204,26 @@ def _build(
     watch(Event("start", STAGE, 0, len(samples)))
     with h5py.File(path, "w") as file:
         datasets: dict[str, h5py.Dataset] = {}
-        filled: Counter[str] = Counter()
-        for number, (sample, made) in enumerate(examination.read(source, workers)):
+        digests: dict[str, list[bytes]] = defaultdict(list)
+        for number, (sample, made) in enumerate(examination.read(source, workers, reduction)):
             if made is not None and examination.one_size:
                 if not datasets:
                     strata = config.stratify is not None
                     conditions = from_description(recipe.get("conditions", []))  # type: ignore[arg-type]
                     datasets = _create(file, samples, made, conditions, strata=strata)
-                split, row = sample.split, filled[sample.split]
+                split, row = sample.split, len(digests[sample.split])
                 datasets[split] = write_packed(datasets[split], row, made)
-                filled[split] += 1
+                digests[split].append(made.digest)
             if (number + 1) % max(1, len(samples) // 200) == 0:
                 watch(Event("step", STAGE, number + 1, len(samples)))
         findings = examination.findings()
         refuse(findings)
-        for dataset in datasets.values():
+        for split, dataset in datasets.items():
+            if reduction is not None:
+                own = [s for s in samples if s.split == split]
+                note_originals(dataset, reduction[0], own, config)
+            found = np.frombuffer(b"".join(digests[split]), np.uint8).reshape(-1, 16)
+            dataset.parent.create_dataset("digests", data=found)
             dataset.attrs["spacing"] = examination.spacing()
             dataset.attrs["complete"] = True
         file.attrs["recipe"] = json.dumps(recipe)
@@ -222,7 +258,6 @@ def _create(
         untold = split == "synthetic" and not any(sample.conditions for sample in own)
         made = replace(spec, conditions=()) if untold else spec
         datasets[split] = create_images(group, len(own), made, first.data.dtype)
-        group.create_dataset("digests", (len(own), 16), "u1")
         if made.conditions:
             codes = [sample.conditions for sample in own]
             group["conditions"][:] = np.reshape(codes, (len(own), len(made.conditions)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -67,12 +67,14 @@ class Source(Protocol):
             writes.
         notes: sentences that the user should read.
         apart: whether each image can be read by another process, which asks for a file of its own.
+        again: whether each image lies in a file, from which it can be read again by `Originals`.
         unnamed: groups of which nothing says whose the images are ("real" for all splits).
     """
 
     samples: tuple[Sample, ...]
     notes: tuple[str, ...]
     apart: bool
+    again: bool
     unnamed: tuple[str, ...]
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
@@ -90,6 +92,43 @@ class Source(Protocol):
     def recipe(self) -> dict[str, object]:
         """Return what is done to the voxels, for the result."""
         ...
+
+
+class Transform:
+    """What is done to the voxels of an image in a file, as `SETTINGS` of the data say."""
+
+    SETTINGS: ClassVar = {
+        *("color", "percentiles", "orientation"),
+        *("spacing", "shape", "anti_aliasing"),
+    }
+
+    def __init__(self, config: DataConfig) -> None:
+        self._color = config.color
+        self._scaling = PercentileScaling(*config.percentiles)
+        self._geometry = Geometry(
+            config.orientation, config.spacing, config.shape, config.anti_aliasing
+        )
+
+    def __call__(self, volume: Volume, name: str) -> PackedImage:
+        """Make it gray if asked, scale it, then turn, resample, crop or pad it if asked."""
+        voxels = volume.voxels
+        if self._color == "gray" and is_color(voxels):
+            voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
+        scaled, codes, counts = self._scaling.coded(voxels, name)
+        if codes is None or self._geometry.resamples:
+            scaled = scaled if codes is None else scaled[codes]
+            made = self._geometry(replace(volume, voxels=scaled), name)
+            return PackedImage(_contiguous(made.voxels, np.float32), None, made.spacing)
+        if not self._geometry.changes:
+            return pack(codes, scaled, volume.spacing, counts)
+        # Turned, cropped and padded are the numbers of the values, which ascend: what is padded
+        # with is the least of both.
+        made = self._geometry(replace(volume, voxels=contiguous(codes)), name)
+        return pack(_contiguous(made.voxels, codes.dtype), scaled, made.spacing)
+
+    def recipe(self) -> dict[str, object]:
+        """Return it for the result, but for the colours."""
+        return {"intensity": self._scaling.recipe(), **self._geometry.recipe()}
 
 
 class FileSource:
@@ -118,11 +157,9 @@ class FileSource:
         self.notes = (*listing.notes, *notes, *left)
         self.unnamed = listing.unnamed
         paths = {str(row.record.path) for row in rows}
-        self.apart = len(paths) == len(rows) and not any(p.startswith(ARRAY) for p in paths)
-        self._scaling = PercentileScaling(*config.percentiles)
-        self._geometry = Geometry(
-            config.orientation, config.spacing, config.shape, config.anti_aliasing
-        )
+        self.again = not any(p.startswith(ARRAY) for p in paths)
+        self.apart = len(paths) == len(rows) and self.again
+        self.transform = Transform(config)
 
     def contents(self, folder: Path, watch: Watch = ignore) -> Sequence[str]:
         """Return the SHA-256 of each sample's file, and which image of the file it is."""
@@ -148,23 +185,6 @@ class FileSource:
         """Leave the list of images out: who loads one in another process is told which."""
         return self.__dict__ | {"samples": ()}
 
-    def transform(self, volume: Volume, name: str) -> PackedImage:
-        """Make it gray if asked, scale it, then turn, resample, crop or pad it if asked."""
-        voxels = volume.voxels
-        if self._config.color == "gray" and is_color(voxels):
-            voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
-        scaled, codes, counts = self._scaling.coded(voxels, name)
-        if codes is None or self._geometry.resamples:
-            scaled = scaled if codes is None else scaled[codes]
-            made = self._geometry(replace(volume, voxels=scaled), name)
-            return PackedImage(_contiguous(made.voxels, np.float32), None, made.spacing)
-        if not self._geometry.changes:
-            return pack(codes, scaled, volume.spacing, counts)
-        # Turned, cropped and padded are the numbers of the values, which ascend: what is padded
-        # with is the least of both.
-        made = self._geometry(replace(volume, voxels=contiguous(codes)), name)
-        return pack(_contiguous(made.voxels, codes.dtype), scaled, made.spacing)
-
     def recipe(self) -> dict[str, object]:
         """Return what is done to the voxels, in order."""
         used = {record.path: self._readers.find(record.path)[0] for record in self._one_a_format()}
@@ -179,8 +199,7 @@ class FileSource:
                 for entry in sorted(used.values(), key=lambda e: e.name)
             },
             "color": color[self._config.color],
-            "intensity": self._scaling.recipe(),
-            **self._geometry.recipe(),
+            **self.transform.recipe(),
         }
 
     def _one_a_format(self) -> list[Record]:
@@ -232,7 +251,7 @@ class PhantomSource:
                     samples.append(replace(sample, conditions=told))
         self.samples = tuple(samples)
         self.notes: tuple[str, ...] = ()
-        self.apart = True
+        self.apart, self.again = True, False
         self.unnamed: tuple[str, ...] = ()
 
     def _told(self, number: int) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from memtk.components import ConfiguredComponent
 from memtk.config import differing
 from memtk.data.config import DataConfig
-from memtk.data.prepare import Dataset, prepare
+from memtk.data.prepare import Dataset, Look, prepare
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.files import FULL, explain, write_text
@@ -247,37 +247,45 @@ class RunFolder:
 
 
 def open_context(
-    data: DataConfig,
-    registry: Registry,
     folder: Path,
     devices: Devices,
     watch: Watch,
+    read: Callable[[], Dataset],
     *,
     seed: int,
     batch_size: int,
 ) -> Context:
-    """Read the images of a run that is open in `folder`; see `prepared`.
+    """Read the images of a run that is open in `folder`.
 
     Args:
+        read: reads them; see `prepared`.
         seed: of the run.
         batch_size: see `Context`.
     """
     timer = StageTimer(folder / "timing.json" if devices.is_main else None)
     with timer("read"):
-        dataset = prepared(data, registry, folder, devices, watch)
+        dataset = read()
     return Context(devices, folder, timer, watch, seed, batch_size, dataset)
 
 
 def prepared(
-    data: DataConfig, registry: Registry, folder: Path, devices: Devices, watch: Watch
+    data: DataConfig,
+    registry: Registry,
+    folder: Path,
+    devices: Devices,
+    watch: Watch,
+    look: Look | None = None,
 ) -> Dataset:
     """Read the images on the first process; the others open what it wrote.
+
+    Args:
+        look: see `memtk.data.prepare.prepare`.
 
     Raises:
         UserError: if the images are not those that the run began with, or a split is empty.
     """
     if devices.is_main:
-        made = prepare(data, folder / "data", registry, watch, workers=devices.workers)
+        made = prepare(data, folder / "data", registry, watch, workers=devices.workers, look=look)
         if any(path != made.path for path in (folder / "data").glob("*.h5")):
             made.path.unlink()
             raise UserError(
@@ -285,7 +293,7 @@ def prepared(
                 "Choose another folder with --out, or throw that run away with --no-resume."
             )
     devices.wait()
-    dataset = prepare(data, folder / "data", registry)
+    dataset = prepare(data, folder / "data", registry, look=look)
     for split in ("training", "validation"):
         if not len(dataset.split(split)):
             raise UserError(f"the data have no {split} images: mark some in the manifest's split")

@@ -63,6 +63,7 @@ class Detector:
             self.given = True
             return
         self.given = not self._model.phases()
+        images = self._as_seen(images)
         with context.timer("train embedder"):
             self.training = train(
                 self._model,
@@ -112,16 +113,20 @@ class Detector:
             name: for the progress bar.
             watch: told of the progress; None: who watches the run.
         """
-        if self.resolution not in (None, images.spec.shape):
-            images = ReducedImages(images, self.resolution)  # a batch of whole ones takes gigabytes
         return embed(
             self._model,
-            images,
+            self._as_seen(images),
             batch_size=self._context.batch_size,
             devices=self._context.devices,
             name=name,
             watch=self._context.watch if watch is None else watch,
         )
+
+    def _as_seen(self, images: Images) -> Images:
+        """Reduce images to the embedder's resolution; a batch of whole ones takes gigabytes."""
+        if self.resolution in (None, images.spec.shape):
+            return images
+        return ReducedImages(images, self.resolution)
 
 
 def on_synthetic(

@@ -200,8 +200,9 @@ class Embedder(Trainable):
 
     Attributes:
         width: D.
-        resolution: (*S) to which `embed` reduces images by averages before it looks, where it does;
-            it then takes images of any size from there on. None: it looks at images as they are.
+        resolution: (*S) to which `embed` and training reduce images by averages before they look,
+            where they do; images of any size from there on are taken then, and whole ones need not
+            be kept: what is given may be reduced. None: it looks at images as they are.
     """
 
     width: int

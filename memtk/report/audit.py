@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from memtk.data.images import StoredImages
+from memtk.data.originals import OriginalsChanged
 from memtk.registry import Registry
 from memtk.report.counts import conditions_section, counts_of_audit
 from memtk.report.next_steps import audit_steps
@@ -91,7 +92,10 @@ def audit_section(
     if audit.data:
         pairs = None
         if arrays and images:
-            pairs = find_pairs(arrays, images, key, "synthetic")
+            try:
+                pairs = find_pairs(arrays, images, key, "synthetic")
+            except OriginalsChanged:  # which file it is, a report does not say
+                images = {}
         parts.append(pairs_section(pairs, audit.data, tau, arrays))
     if quality := _quality(audit):
         parts.append(quality)

@@ -99,7 +99,7 @@ def recipe_of(
         "config": _deciding(model.config, config),
         "phases": phases,
         "images": len(images),
-        "shape": [images.spec.channels, *images.spec.shape],
+        "shape": [images.spec.channels, *getattr(images, "whole_shape", images.spec.shape)],
         "seed": seed,
         "augmented": augmented,
         "checkpoints": list(kept),

@@ -6,7 +6,9 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from memtk.auditing.weights import weights_in
 from memtk.data.images import MemoryImages, identical_images
 from memtk.errors import UserError
 from memtk.evaluation.context import open_run
+from memtk.report import build_audit_report
 from memtk.results import Policy, first_verdict, read_arrays, read_audit, read_run_file
 
 
@@ -221,6 +224,41 @@ def test_each_side_is_compared_by_an_embedder_that_saw_the_other(files, registry
     # the same weights give the same likeness of the copies
     one, two = (read_arrays(d.folder / "arrays.h5", "audit") for d in (done, other))
     assert np.array_equal(one["synthetic_train"], two["synthetic_train"])
+
+
+def folders(root):
+    names = {"source": "train", "validation_source": "val", "synthetic_source": "made"}
+    return {key: str(root / name) for key, name in names.items()}
+
+
+def test_an_audit_keeps_what_its_embedder_sees_and_finds_the_same_as_with_whole_images(
+    files, registry, tmp_path
+):
+    steps = {"embedder": {"resolution": 12, "training": {"steps": 2}}}
+    asked = {"preset": "smoke", "plants": 3}
+    found, sizes = [], []
+    for keep in (False, True):
+        plan = make_audit_plan(registry, asked, data=folders(files), settings=steps)
+        plan, out = replace(plan, keep_prepared=keep), tmp_path / f"{keep}"
+        done = run_audit(plan, registry, policy=Policy(), out=out, device="cpu")
+        (path,) = (out / "data").glob("*.h5")
+        with h5py.File(path) as file:
+            sizes.append(file["training/images"].shape[2:])
+        found.append(read_arrays(out / "arrays.h5", "audit"))
+        assert "data:image" in done.report.read_text()
+    assert sizes == [(12, 12), (24, 24)]
+    assert all(np.array_equal(found[1][name], array) for name, array in found[0].items())
+
+
+def test_a_report_says_that_its_pictures_are_gone_and_names_no_file(files, registry, tmp_path):
+    shutil.copytree(files, tmp_path / "files")
+    steps = {"embedder": {"resolution": 12, "training": {"steps": 2}}}
+    asked = {"preset": "smoke", "plants": 0, "exposure": False}
+    plan = make_audit_plan(registry, asked, data=folders(tmp_path / "files"), settings=steps)
+    done = run_audit(plan, registry, policy=Policy(), out=tmp_path / "run", device="cpu")
+    shutil.rmtree(tmp_path / "files" / "train")
+    page = build_audit_report(done.folder, registry).read_text()
+    assert "are gone or have changed" in page and "train/" not in page
 
 
 def test_the_result_file_reads_as_what_was_returned(failed):

@@ -19,7 +19,7 @@ from memtk.data.checks.patients import split_findings, stratum_findings
 from memtk.data.checks.voxels import BrightnessCheck, VoxelChecks, figures_of
 from memtk.data.config import DataConfig
 from memtk.data.labels import looks_like_labels
-from memtk.data.packed import PackedImage, packed_hash
+from memtk.data.packed import PackedImage, packed_hash, reduced
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.errors import UserError
@@ -30,6 +30,7 @@ from memtk.prefetch import prefetch_in_processes
 from memtk.registry import Registry
 
 STAGE = "reading images"
+Reduction = tuple[tuple[int, ...], tuple[int, ...]]
 LISTED = "images are found"
 KILLED = (
     "a process that read images was ended from outside, as where memory is short: read them with "
@@ -120,7 +121,9 @@ class Examination:
         """Whether all images so far have one shape."""
         return len(self._voxels.sizes) == 1
 
-    def read(self, source: Source, workers: int = 1) -> Iterator[tuple[Sample, PackedImage | None]]:
+    def read(
+        self, source: Source, workers: int = 1, reduction: Reduction | None = None
+    ) -> Iterator[tuple[Sample, PackedImage | None]]:
         """Yield every image (C, *S), in order; None for one that is of no use, which is noted.
 
         Those that come next are read and transformed by processes, where each image lies in a file
@@ -128,11 +131,12 @@ class Examination:
 
         Args:
             workers: most processes.
+            reduction: the shape (*S) of images that are given reduced, and to which; None: none is.
         """
         firsts = {s.record.path: s for s in reversed(source.samples) if s.record is not None}
         hashed = set(map(id, firsts.values())) if self._hashing else set()
         tasks = [_Task(sample, id(sample) in hashed) for sample in source.samples]
-        look = partial(_look, source, self._config)
+        look = partial(_look, source, self._config, reduction)
         with warnings.catch_warnings():  # a reader's own block restores what others have set
             coming = prefetch_in_processes(look, tasks, workers if source.apart else 1, KILLED)
             with closing(coming):
@@ -148,7 +152,7 @@ class Examination:
             getattr(self._voxels, seen.trouble[0]).append(seen.trouble[1])
         if seen.made is None or seen.facts is None:
             return None
-        shape = seen.made.data.shape
+        shape = seen.shape
         self._headers.add(sample, seen.facts.affine, seen.made.spacing)
         self._voxels.add_image(sample, shape, seen.made.digest)
         self._shapes[sample.split][shape[1:]] += 1
@@ -218,27 +222,29 @@ class _Look(NamedTuple):
     """An image as it was made of what is stored, and facts of it; or what is wrong with it.
 
     Args:
+        shape: (C, *S), of which the image was made that may be reduced.
         trouble: the list of `VoxelChecks` that it belongs into, and the text.
         labels: whether it looks like a label map.
         hashes: see `memtk.files.hashed`.
     """
 
     made: PackedImage | None = None
+    shape: tuple[int, ...] = ()
     facts: _Facts | None = None
     trouble: tuple[str, str] | None = None
     labels: bool = False
     hashes: Mapping[str, list[int | str]] = MappingProxyType({})
 
 
-def _look(source: Source, config: DataConfig, task: _Task) -> _Look:
+def _look(source: Source, config: DataConfig, reduction: Reduction | None, task: _Task) -> _Look:
     """Read, hash and transform one image: what a process is asked to do."""
     sample, record = task.sample, task.sample.record
     # Before it is read, so that the disk is asked once: what follows comes from the cache.
     hashes = hashed(record.path) if task.hash and record is not None else {}
-    return _seen(source, sample, config)._replace(hashes=hashes)
+    return _seen(source, sample, config, reduction)._replace(hashes=hashes)
 
 
-def _seen(source: Source, sample: Sample, config: DataConfig) -> _Look:
+def _seen(source: Source, sample: Sample, config: DataConfig, reduction: Reduction | None) -> _Look:
     """Read and transform one image."""
     try:
         stored = source.load(sample)
@@ -261,4 +267,7 @@ def _seen(source: Source, sample: Sample, config: DataConfig) -> _Look:
     if is_constant(made.data):
         return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
     facts = _Facts(stored.affine, figures_of(made), thinned(made))
-    return _Look(replace(made, digest=packed_hash(made), counts=None), facts, labels=labels)
+    kept = replace(made, digest=packed_hash(made), counts=None)
+    if reduction is not None and reduction[0] == made.data.shape[1:]:
+        kept = replace(kept, data=reduced(made, reduction[1]), values=None)
+    return _Look(kept, made.data.shape, facts, labels=labels)
