@@ -12,8 +12,9 @@ from typing import Any
 from memtk.auditing.lists import COPIES, EXPOSED
 from memtk.errors import UserError
 from memtk.files import check_output, is_record, replacing, write_output
+from memtk.report.audit_steps import audit_steps
 from memtk.report.counts import counts_of_audit
-from memtk.report.next_steps import NextStep, audit_steps
+from memtk.report.next_steps import NextStep
 from memtk.report.page import is_page, render
 from memtk.report.terminal import audit_summary
 from memtk.results import Answer, Audit, Evidence, answer_audit

@@ -23,7 +23,7 @@ from memtk.bench.experiment import (
 from memtk.bench.plan import BY_SCORE, Plan
 from memtk.bench.posthoc import Attack, Reevaluate, Screen, Stop
 from memtk.bench.record import Record
-from memtk.bench.subsets import HOLD_BACK, Choose, Thin, learned_from
+from memtk.bench.subsets import Choose, Thin, check_samples, learned_from
 from memtk.components import ConfiguredComponent
 from memtk.data.prepare import Dataset
 from memtk.errors import UserError
@@ -145,13 +145,7 @@ class Train(CellStage):
         source = learned_from(part, preview.training, preview.dataset)
         generator = part.make(preview.dataset.spec)
         count, most = bench.samples or len(preview.training), generator.most_samples(len(source))
-        if most is not None and count > most:
-            control = part.cls.learns_from == "held_out"
-            more = f", or hold back more patients.\nSay {HOLD_BACK}" if control else ""
-            raise UserError(
-                f"{part.name} can give {most} images and {count} were asked: say --samples {most}"
-                f"{more}."
-            )
+        check_samples(experiment.plan, part, source, count, most)
         _check_privacy(experiment, generator, source)
         images_written_for(generator, experiment.plan.data, count)  # refuses names of no image
         notes = conditions_note(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,11 +20,6 @@ from memtk.interfaces import Stage
 from memtk.memorization import FEWEST_CANARIES
 from memtk.noise import derive
 from memtk.results import MitigationEffect
-
-HOLD_BACK = (
-    "--set data.phantom.held_out=64 for phantoms; of images of your own mark some patients 'test' "
-    "in the manifest, or have all split anew: --set data.resplit=true --set data.held_out=0.2"
-)
 
 
 class Choose(CellStage):
@@ -147,20 +143,50 @@ def chosen_training(plan: Plan, dataset: Dataset) -> StoredImages:
 def learned_from(
     generator: ConfiguredComponent, training: StoredImages, dataset: Dataset
 ) -> StoredImages:
-    """Return the images that a generator is trained on: the training or the held-out ones.
+    """Return the images that a generator is trained on: the training or the held-out ones."""
+    return training if generator.cls.learns_from == "training" else dataset.split("held_out")
+
+
+def check_samples(
+    plan: Plan, generator: ConfiguredComponent, source: StoredImages, count: int, most: int | None
+) -> None:
+    """Refuse a generator that learns from images that are missing, or cannot give so many.
+
+    Args:
+        source: what it learns from.
+        count: samples that are asked for.
+        most: that it can give; None for any number.
 
     Raises:
-        UserError: if it needs held-out images and there are none.
+        UserError: with the whole way out.
     """
+    given = most if most is not None else count
     if generator.cls.learns_from == "training":
-        return training
-    images = dataset.split("held_out")
-    if not len(images):
+        if count > given:
+            raise UserError(
+                f"{generator.name} can give {given} images and {count} were asked: say --samples "
+                f"{given}"
+            )
+    elif count > given or not len(source):
+        fewer = f"say --samples {given}, or " if given and len(source) else ""
         raise UserError(
-            f"{generator.name} gives back images of patients whom nobody trained on, and the data "
-            f"hold none back.\nSay {HOLD_BACK}."
+            f"{generator.name} takes an image of a patient whom nobody trained on for each of "
+            f"{count} samples, and {len(source) or 'none'} are held back.\nTo run it, {fewer}"
+            f"{_hold_back(plan, count)}."
         )
-    return images
+
+
+def _hold_back(plan: Plan, count: int) -> str:
+    """Say how to hold back as many images as there are samples, none trained on more than that."""
+    data = plan.data
+    if data.is_phantom:
+        return f"hold back that many: --set data.phantom.held_out={count}"
+    # as many patients as are trained on, and some more where patients have more than one image
+    share = math.floor(20 * (1 - data.validation) / 2 + 1) / 20
+    return (
+        f"mark patients with {count} images 'test' in the manifest, or have all patients split "
+        f"anew: --set data.resplit=true --set data.held_out={share:g}"
+    )
 
 
 def _chosen(

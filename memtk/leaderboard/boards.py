@@ -11,9 +11,9 @@ from memtk.leaderboard.columns import Column, columns_of
 from memtk.leaderboard.rows import Rank, Row, make_rows, ranks
 from memtk.report.provenance import repeat_command
 from memtk.results import Result, Used
-from memtk.results.answer import CONTROLS
+from memtk.results.answer import CONTROLS, misses_truth
 from memtk.results.collect import key_of
-from memtk.results.formats import share
+from memtk.results.formats import many, share
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Board:
         dims: "2D" or "3D".
         conditions: what its numbers have in common.
         reasons: why it stands apart from other tables of the suite.
-        rows: in the order of their copy rate; last those whose images are unlike the data.
+        rows: in the order of their copy rate; those without a rank last.
         ranks: of the rows; None of rows of known truth, of those whose images are unlike the data,
             and of those without a copy rate or without arrays that give it.
         columns: of numbers.
@@ -56,6 +56,32 @@ class Board:
     def heading(self) -> str:
         """What was benched."""
         return f"{self.images} ({self.benchmark})" if self.images else self.benchmark
+
+    @property
+    def answer(self) -> str:
+        """Which row gives back the fewest copies, and which cannot be told apart from it."""
+        ranked = zip(self.rows, self.ranks, strict=True)
+        best = [row for row, rank in ranked if rank and rank.best == 1]
+        rate = best[0].copy_rate if best else None
+        if rate is None:
+            return "No row has a rank."
+        fewest = f"{best[0].name} gives back the fewest copies, {share(rate.estimate)}"
+        if sum(rank is not None for rank in self.ranks) == 1:
+            fewest = f"{best[0].name} alone has a rank: {share(rate.estimate)} are copies"
+        others = [row.name for row in best[1:]]
+        names = many(len(others), "other row") if len(others) > 2 else " and ".join(others)
+        fewest += f"; {names} cannot be told apart from it." if others else "."
+        memorized = best[0].verdict.kind == "memorized"
+        return f"{fewest} Even so it has memorized." if memorized else fewest
+
+    @property
+    def notes(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:
+        """What must be known of some rows, each once, with these rows."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            for note in row.notes:
+                found.setdefault(note, []).append(row)
+        return tuple((note, tuple(rows)) for note, rows in found.items())
 
     @property
     def title(self) -> str:
@@ -106,7 +132,7 @@ def _has_rank(row: Row) -> bool:
 
     Its numbers follow from its arrays, its images resemble the data, and it is no control.
     """
-    return not (row.truth or row.unproven or row.unlike)
+    return not (row.truth or row.unranked)
 
 
 def _kind(run: Run) -> str:
@@ -118,7 +144,7 @@ def _kind(run: Run) -> str:
 def _order(row: Row) -> tuple[bool, bool, float, float, str, str]:
     rate = row.copy_rate
     low, high = (rate.estimate, rate.high) if rate else (0.0, 0.0)
-    return bool(row.unlike), rate is None, low, high, row.name, row.runs[0].digest
+    return row.unranked, rate is None, low, high, row.name, row.runs[0].digest
 
 
 def benchmark(run: Run) -> str:
@@ -151,7 +177,7 @@ def conditions(run: Run) -> dict[str, str]:
     return {
         "benchmark": benchmark(run),
         "images": f"{dims(run)}, {shape}{channels}, fingerprint {result.data.fingerprint[:12]}",
-        "sizes": f"N {seen.images}, M {drawn}, V {counts.images}",
+        "sizes": f"{seen.images} training, {drawn} synthetic, {counts.images} validation images",
         "patients": f"{seen.patients} training, {counts.patients} validation",
         "embedder": _component(result.components.embedder) or "none: the images themselves",
         "embedder trained on": "nothing" if saw is None else f"{saw.copies} images",
@@ -215,22 +241,27 @@ def missing(rows: Sequence[Row]) -> tuple[list[str], str]:
     absent = [name for name in CONTROLS if name not in there]
     if not absent:
         return [], ""
-    names = " and ".join(absent)
-    are = "are" if len(absent) > 1 else "is"
-    text = (
-        f"{names} {are} missing: without rows of known truth nobody can tell whether this table "
-        "measures anything. This command makes them, and memtk results add RUN DIR adds them."
-    )
-    return [text], _command_for(rows, absent)
+    noun = "controls" if len(absent) > 1 else "control"
+    text = f"It lacks the {noun} {' and '.join(absent)}: nothing shows that it measures right."
+    if "independent" in absent and not _holds_back(rows[0].runs[0].result):
+        text += (
+            " independent takes as many held-out images as there are samples; these data lack them."
+        )
+        absent.remove("independent")
+    return [text], _command_for(rows, absent) if absent else ""
+
+
+def _holds_back(result: Result) -> bool:
+    """Tell whether the control `independent` can be run on the same images."""
+    held_out = result.data.counts.get("held_out")
+    drawn = result.checkpoints[-1].n_synthetic
+    return result.suite is not None or (held_out is not None and held_out.images >= drawn)
 
 
 def strange(row: Row) -> list[str]:
     """Return, in words, that a control does not score as it must."""
     rate = row.copy_rate
-    if not row.truth or rate is None:
-        return []
-    wrong = rate.high < 0.9 if row.generator.name == "copycat" else rate.low > 0.05
-    if not wrong:
+    if not row.truth or rate is None or not misses_truth(row.generator, rate.low, rate.high):
         return []
     return [
         f"{row.name} must have a copy rate of {row.truth} and has {share(rate.low)} to "

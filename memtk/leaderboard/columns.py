@@ -9,7 +9,7 @@ from typing import Literal
 
 from memtk.leaderboard.rows import Row
 from memtk.results import MeasureRecord, Result
-from memtk.results.formats import share
+from memtk.results.formats import about_time, duration, share
 from memtk.results.measures import measures_of
 
 OWN = ("verdict", "quality", "attack", "run")
@@ -68,16 +68,17 @@ class Shown:
 
 
 def columns_of(rows: Iterable[Row]) -> list[Column]:
-    """Return the columns of a table, with one for each quality measure that any row has."""
+    """Return the columns of a table in which any row has a number."""
     results = [run.result for row in rows for run in row.runs]
     names = sorted({name for result in results for name in result.last.quality})
     attacks = sorted({name for result in results for name in result.membership})
-    return [
+    columns = [
         *(_protocol(name, key, results) for name, key in _first_measures(results)),
         *(_quality(name) for name in names),
         *(column for name in attacks for column in _attack(name, results)),
         SECONDS,
     ]
+    return [c for c in columns if any(c.value(result) is not None for result in results)]
 
 
 def shown(column: Column, row: Row) -> Shown:
@@ -107,11 +108,13 @@ def written(value: float, unit: str) -> str:
     """Return a number for a reader.
 
     >>> written(0.453, "share"), written(12.7, "seconds"), written(0.32095, "number")
-    ('45.3 %', '13', '0.321')
+    ('45.3 %', '12.7 s', '0.321')
     """
     if unit == "share":
         return share(min(max(value, 0.0), 1.0))
-    return f"{value:.0f}" if unit == "seconds" and value >= 10 else f"{value:.3g}"
+    if unit == "seconds":
+        return duration(value) if value < 60 else about_time(value)
+    return f"{value:.3g}"
 
 
 def copy_rate(row: Row) -> Shown:
@@ -165,7 +168,7 @@ def _protocol(name: str, key: str, results: Sequence[Result]) -> Column:
     return Column(f"{name}:{key}", known.title, name, value, unit, count, "by chance", null)
 
 
-SECONDS = Column("seconds", "seconds", "run", lambda r: sum(r.timing.values()) or None, "seconds")
+SECONDS = Column("seconds", "time", "run", lambda r: sum(r.timing.values()) or None, "seconds")
 
 
 def _attack(name: str, results: Sequence[Result]) -> list[Column]:

@@ -9,8 +9,7 @@ from typing import Any
 
 from memtk.config import differing
 from memtk.leaderboard.collection import Run
-from memtk.results import Exposed, Result, Used
-from memtk.results.answer import truth
+from memtk.results import Exposed, Result, Used, control
 from memtk.results.collect import key_of
 from memtk.results.formats import share
 from memtk.results.verdicts import Verdict, verdict
@@ -62,23 +61,16 @@ class Row:
 
     @property
     def truth(self) -> str:
-        """What its copy rate must be, of a row of known truth; empty of all others.
-
-        Nobody knows what a control scores once a mitigation has picked among its images.
-        """
-        picked = any(
-            run.result.last.reevaluated or run.result.last.n_synthetic != _drawn(run)
-            for run in self.runs
-        )
-        return "" if picked else truth(self.generator)
+        """What its copy rate must be, of a row of known truth; empty of all others."""
+        return min(control(run.result) for run in self.runs)
 
     @property
-    def remarks(self) -> str:
-        """What a reader must know of how its numbers came about; empty of most."""
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of how its numbers came about, a short sentence each."""
         said = []
         if self.variant:
             said.append(self.variant)
-        if self.unproven or self.unlike:
+        if self.unranked:
             said.append(f"no rank: {self.unproven or self.unlike}")
         for result in (run.result for run in self.runs):
             said += [f"epsilon {result.privacy.epsilon:.3g}"] if result.privacy else []
@@ -88,7 +80,17 @@ class Row:
         if kept != [drawn]:
             span = f"{kept[0]} to {kept[-1]}" if len(kept) > 1 else kept[0]
             said.append(f"{span} of {drawn} images released")
-        return "; ".join(dict.fromkeys(said))
+        return tuple(dict.fromkeys(said))
+
+    @property
+    def remarks(self) -> str:
+        """Its notes in one line; empty of most rows."""
+        return "; ".join(self.notes)
+
+    @property
+    def unranked(self) -> bool:
+        """Whether it stands behind all others, without a rank; no control does."""
+        return not self.truth and bool(self.unproven or self.unlike)
 
     @property
     def verdict(self) -> Verdict:
@@ -121,8 +123,8 @@ class Row:
             comparable = run.result.last.evidence.comparable
             if comparable and (test := comparable.unlike):
                 return (
-                    f"its images are unlike the data (p = {test.p:.2g}, {share(test.size)} of the "
-                    "largest possible distance): what resembles nothing cannot be a copy"
+                    f"its images are unlike the data (two-sample test: p = {test.p:.2g}, "
+                    f"{share(test.size)} of the largest possible distance): no copies of them"
                 )
         return ""
 

@@ -22,11 +22,11 @@ RULE = (
     "planted copies. A row is ranked behind another only if its interval lies wholly above the "
     "other's; where they overlap, the rank is a range, and both share a place. Of several seeds "
     "the mean is shown, and the interval reaches from the lowest lower end to the highest upper "
-    "one. The copy rate is computed again from the arrays beside each result; without them, or "
-    "without planted copies in them where a self-test had some, there is no rank. Rows of known "
-    "truth have no rank, nor have rows whose images are unlike the data: what resembles nothing "
-    "cannot be a copy. A low copy rate is a statement about these images, this embedder and these "
-    "sizes, not about safety."
+    "one; the verdict is the gravest of its seeds. The copy rate is computed again from the arrays "
+    "beside each result; without them, or without planted copies in them where a self-test had "
+    "some, there is no rank. Controls, of known truth, have no rank, nor have rows whose images "
+    "are unlike the data: what resembles nothing cannot be a copy. A low copy rate is a statement "
+    "about these images, this embedder and these sizes, not about safety."
 )
 
 
@@ -38,11 +38,11 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
         if board.heading != last:
             parts.append(f"## {_text(board.heading)}")
         last = board.heading
-        parts.append(f"### {_text(board.title)}")
+        parts += [f"### {_text(board.title)}", _text(board.answer)]
         parts += [f"> {_text(caution)}" for caution in board.cautions]
-        if board.remedy:
-            parts.append(f"```\n{board.remedy}\n```")
         parts.append(_table(board))
+        said = [f"{_raised(n)} {_text(note)}" for n, (note, _) in enumerate(board.notes, 1)]
+        parts += ["; ".join(said) + "."] if said else []
         parts.append(
             "In common: " + "; ".join(f"{k} {_text(v)}" for k, v in board.conditions.items()) + "."
         )
@@ -75,8 +75,10 @@ def _table(board: Board) -> str:
 
 def _cells(board: Board, row: Row, rank: Rank | None) -> list[str]:
     used, rate, people = row.generator, copy_rate(row), exposed(row)
-    name = f"{used.name} ({row.remarks})" if row.remarks else used.name
-    place = f"truth: {row.truth}" if row.truth else "–" if rank is None else str(rank)
+    name = used.name + ",".join(
+        _raised(n) for n, (_, rows) in enumerate(board.notes, 1) if row in rows
+    )
+    place = f"control: {row.truth}" if row.truth else "no rank" if rank is None else str(rank)
     numbers = []
     for column in board.columns:
         said = shown(column, row)
@@ -87,6 +89,10 @@ def _cells(board: Board, row: Row, rank: Rank | None) -> list[str]:
         f"{people.text} {people.note}" if row.exposed else people.note,
         *(*numbers, row.seeds, row.verdict.title),
     ]
+
+
+def _raised(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _line(cells: Iterable[str]) -> str:

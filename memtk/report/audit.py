@@ -7,12 +7,12 @@ from pathlib import Path
 from memtk.data.images import StoredImages
 from memtk.data.originals import OriginalsChanged
 from memtk.registry import Registry
+from memtk.report.audit_steps import audit_steps
 from memtk.report.counts import conditions_section, counts_of_audit
-from memtk.report.next_steps import audit_steps
 from memtk.report.page import Page, Section, make_section, write_page
 from memtk.report.pictures import find_pairs, read_key
 from memtk.report.plugin_sections import PluginSections, run_of
-from memtk.report.provenance import provenance_of_audit, repeat_audit
+from memtk.report.provenance import provenance_of_audit, real_images, repeat_audit
 from memtk.report.quality import features_word, quality_rows
 from memtk.report.review import review_section
 from memtk.report.sections import (
@@ -58,7 +58,7 @@ def build_audit_report(folder: Path, registry: Registry | None = None) -> Path:
     test = audit.evidence
     page = Page(
         title="May these synthetic images be released?",
-        lead=f"{_lead(audit)}; run begun {file.created}",
+        lead=f"{_lead(audit)}; {file.created}",
         sections=(
             audit_section(folder, audit, read_key(folder), PluginSections(registry), command),
             reading_section(test.fdr, test.alpha),
@@ -154,11 +154,5 @@ def audit_images(folder: Path, audit: Audit) -> dict[str, StoredImages]:
 
 def _lead(audit: Audit) -> str:
     counts, data = audit.counts, audit.data
-    real = [
-        f"{many(counts[split].images, f'{split} image')} of "
-        f"{many(counts[split].patients, 'patient')}"
-        for split in ("training", "validation")
-    ]
-    size = f", {' × '.join(map(str, data.spec.shape))} voxels" if data else ", as embeddings"
     synthetic = many(counts["synthetic"].images, "synthetic image")
-    return f"{synthetic}; {' and '.join(real)}{size}"
+    return f"{synthetic}; {real_images(counts, data.spec if data else None)}"

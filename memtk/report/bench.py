@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from memtk.report.page import (
 )
 from memtk.report.pictures import Pairs, find_pairs, read_key
 from memtk.report.plugin_sections import PluginSections, run_of
-from memtk.report.provenance import provenance_of, repeat_command
+from memtk.report.provenance import provenance_of, real_images, repeat_command
 from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of
 from memtk.report.review import review_section
 from memtk.report.sections import (
@@ -52,11 +53,11 @@ from memtk.results import (
     answer_cell,
     answer_run,
     contradiction,
+    control,
     has_arrays,
     read_arrays,
     read_run,
 )
-from memtk.results.answer import truth
 from memtk.results.measures import measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
 
@@ -80,10 +81,12 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
             f"no cell of {run_folder} is finished, so there is nothing to report: "
             "run the same memtk bench command again"
         )
+    run = replace(run, results=tuple(sorted(run.results, key=lambda r: bool(control(r)))))
     key, plugins = read_key(run.folder), PluginSections(registry)
     cells = [cell_section(run, result, key, plugins) for result in run.results]
-    several = len(run.results) > 1
-    comparison = [comparison_section(compare_cells(run.results))] if several else []
+    changed = any(result.components.mitigations for result in run.results)
+    found = compare_cells(run.results) if len(run.results) > 1 else None
+    comparison = [comparison_section(found)] if found and (found.measures or changed) else []
     fdr = run.results[0].last.evidence.fdr
     sections = [overview_section(run), *comparison, *cells, reading_section(fdr)]
     return write_page(run.folder, Page(_title(run), _lead(run), tuple(sections)))
@@ -98,7 +101,7 @@ def overview_section(run: Run) -> Section:
         "overview.html",
         cells=cells,
         missing=run.missing,
-        truth=truth,
+        control=control,
         first=answer_run(run.results),
         steps=run_steps(run.results, run.folder, run.file.recipe, paths=False),
     )
@@ -187,7 +190,7 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
         css="" if several else "only",
         result=result,
         said=answer_cell(result),
-        steps=cell_steps(result, folder, run.file.recipe, paths=False),
+        steps=[] if several else cell_steps(result, folder, run.file.recipe, paths=False),
         groups=counts_of_cell(result),
         contradiction=contradiction(result.membership, result.privacy),
         paper=sentence(paper) if paper else "",
@@ -284,7 +287,9 @@ def _mitigations(result: Result) -> Section | None:
     return make_section("mitigations", title, "mitigations.html", effects=effects_in_words(result))
 
 
-def _checkpoints(result: Result) -> Section:
+def _checkpoints(result: Result) -> Section | None:
+    if len(result.evaluated) == 1:
+        return None  # the counts below the answer are its
     alt = (
         "Share of memorized training images and of copies at each checkpoint, with what chance "
         "would give"
@@ -363,18 +368,13 @@ def _anchor(result: Result) -> str:
 
 
 def _title(run: Run) -> str:
-    if len(run.results) == 1:
-        return f"Has {run.results[0].cell} memorized its training images?"
+    tested = [result for result in run.results if not control(result)] or run.results
+    if len(tested) == 1:
+        return f"Has {tested[0].cell} memorized its training images?"
     return "Which generators have memorized their training images?"
 
 
 def _lead(run: Run) -> str:
     first = run.results[0]
-    counts, spec = first.data.counts, first.data.spec
-    size = " × ".join(map(str, spec.shape))
-    parts = [
-        f"{counts[split].images} {split} images of {counts[split].patients} patients"
-        for split in ("training", "validation")
-    ]
     suite = f"suite {first.suite.name} {first.suite.version}" if first.suite else "own data"
-    return f"{suite}: {', '.join(parts)}, {size} voxels; run begun {run.file.created}"
+    return f"{suite}: {real_images(first.data.counts, first.data.spec)}; {run.file.created}"

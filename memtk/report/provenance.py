@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Used
-from memtk.results.formats import duration
+from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Spec, Used
+from memtk.results.formats import duration, many
 from memtk.results.redact import names_something, redact_settings
 from memtk.results.store import KEY
 
@@ -128,6 +128,24 @@ def provenance_of_audit(audit: Audit) -> Provenance:
         ],
         timing=_timing(audit.timing),
     )
+
+
+def real_images(counts: Mapping[str, Counts], spec: Spec | None) -> str:
+    """Return training and validation patients and the size of their images, in a line.
+
+    Args:
+        counts: of the splits.
+        spec: of the images; None of embeddings.
+    """
+    said = []
+    for split in ("training", "validation"):
+        images, patients = counts[split].images, counts[split].patients
+        several = "" if images == patients else f" ({many(images, 'image')})"
+        said.append(f"{many(patients, f'{split} patient')}{several}")
+    if spec is None:
+        return f"{', '.join(said)}, as embeddings"
+    unit = "pixels" if len(spec.shape) == 2 else "voxels"
+    return f"{', '.join(said)}, {' × '.join(map(str, spec.shape))} {unit}"
 
 
 def _counts(counts: Mapping[str, Counts]) -> list[tuple[str, int, int | None]]:

@@ -28,6 +28,7 @@ from memtk.report.page import (
     make_section,
     write_page,
 )
+from memtk.report.provenance import real_images
 from memtk.report.sections import reading_section
 from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import series_note
@@ -298,18 +299,11 @@ def question(file: StudyFile) -> str:
 def lead(study: Study, settings: Sequence[Setting]) -> str:
     """Return images, cells and seeds in a sentence."""
     first = settings[0].first
-    counts, spec = first.data.counts, first.data.spec
-    size = " × ".join(map(str, spec.shape))
     suite = f"suite {first.suite.name} {first.suite.version}" if first.suite else "own data"
-    images = ", ".join(
-        f"{many(counts[split].images, f'{split} image')} of "
-        f"{many(counts[split].patients, 'patient')}"
-        for split in ("training", "validation")
-    )
     finished = study.runs - len(study.missing)
     return (
-        f"{suite}: {images}, {size} voxels; {finished} of {many(study.runs, 'cell')} finished, "
-        f"{many(len(settings), 'setting')}; study begun {study.file.created}"
+        f"{suite}: {real_images(first.data.counts, first.data.spec)}; "
+        f"{finished} of {many(study.runs, 'cell')} finished; {study.file.created}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,14 +63,14 @@ def answer_study(study: Study, settings: Sequence[Setting]) -> StudyAnswer:
     clear = [each for each in compared if each.found.clear]
     main = clear[:2] or compared[:1]
     said = [_said(study.file.kind, title, each) for each in main]
-    if rest := len(compared) - len(main):
-        said.append(f"The table below has {many(rest, 'more comparison')}.")
     shown = _shown(settings, main) if study.file.kind != "iterations" else settings[:MOST]
     count = {len(each.found.difference.values) for each in compared}
     seeds = many(max(count), "seed")
+    rest = len(compared) - len(main)
+    others = f"; the table below has {many(rest, 'more comparison')}" if rest else ""
     why = (
-        f"By the {title}, from {seeds} of each. The interval joins what few patients and images "
-        f"leave open (MOVER, Zou and Donner 2008) with how far the seeds lie apart"
+        f"By the {title}, from {seeds} of each{others}. The interval joins what few patients and "
+        f"images leave open (MOVER, Zou and Donner 2008) with how far the seeds lie apart"
         f"{'; of one seed that is not known' if max(count) == 1 else ''}."
     )
     return StudyAnswer(
@@ -94,12 +95,12 @@ def _against_first(settings: Sequence[Setting], name: str) -> list[_Compared]:
         against = next(s for s in settings if s.first.components.generator.name == generator)
         found = paired_difference(setting, against, name) if against is not setting else None
         if found is not None:
-            compared.append(_Compared(setting.label, against.label, found))
+            compared.append(_Compared(_name(setting), _name(against), found))
     if not compared and len(settings) > 1:  # each is a generator of its own
         for setting in settings[1:]:
             found = paired_difference(setting, settings[0], name)
             if found is not None:
-                compared.append(_Compared(setting.label, settings[0].label, found))
+                compared.append(_Compared(_name(setting), _name(settings[0]), found))
     return compared
 
 
@@ -154,7 +155,14 @@ def _signed(fraction: float) -> str:
 
 def _shown(settings: Sequence[Setting], compared: Sequence[_Compared]) -> list[Setting]:
     names = {name for each in compared for name in (each.ours, each.theirs)}
-    return [setting for setting in settings if setting.label in names]
+    return [setting for setting in settings if _name(setting) in names]
+
+
+def _name(setting: Setting) -> str:
+    """Return what a setting is called in a sentence: a share of the training images by how many."""
+    if re.fullmatch(r"datasize [\d.]+", setting.label):
+        return many(setting.first.used_training.images, "training image")
+    return setting.label
 
 
 def _numbers(setting: Setting, name: str, title: str) -> str:
@@ -162,7 +170,7 @@ def _numbers(setting: Setting, name: str, title: str) -> str:
     records = setting.measured(name)
     mean = sum(record.value or 0.0 for record in records) / len(records)
     ends = [record.interval for record in records if record.interval]
-    said = f"{setting.label}: {title} {share(mean)}"
+    said = f"{_name(setting)}: {title} {share(mean)}"
     if ends:
         low, high = min(low for low, _ in ends), max(high for _, high in ends)
         said += f", {share(low).removesuffix(' %')} to {share(high)}"
@@ -194,21 +202,25 @@ def _only(study: Study) -> str:
 
 
 def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> list[NextStep]:
-    """Return what would tell more of a study: more seeds, where there are fewer than five.
+    """Return what would tell more of a study: a larger preset, or at least five seeds.
 
     Args:
         study: that it is.
         settings: of it.
-        paths: see `audit_steps`.
+        paths: see `cell_steps`.
     """
     file, seeds = study.file, min((len(s.findings) for s in settings), default=0)
-    if not file.cells or not seeds or seeds >= SEEDS:
+    if not file.cells or not seeds:
         return []
-    used = {int(cell.values[SEED]) for cell in file.cells if cell.values.get(SEED, "").isdecimal()}
-    wanted = sorted(used | set(range(SEEDS)))[: max(SEEDS, len(used))]
     recipe = dict(file.cells[0].recipe)
     bench, given = dict(recipe.get("bench") or {}), dict(recipe.get("settings") or {})
+    trial = bench.get("preset") == "smoke" and bool(recipe.get("suite"))
+    if seeds >= SEEDS and not trial:
+        return []
+    used = {int(cell.values[SEED]) for cell in file.cells if cell.values.get(SEED, "").isdecimal()}
+    wanted = sorted(used if trial else used | set(range(SEEDS)))[: max(SEEDS, len(used))]
     bench.pop("seed", None)
+    bench |= {"preset": "demo", "checkpoints": None} if trial else {}
     varied = [axis for axis in file.axes if axis.key != SEED]
     if any(axis.key.partition(".")[0] not in ("mitigation", "generator") for axis in varied):
         return []  # a setting of each cell, which the recipe of the first one holds
@@ -234,10 +246,10 @@ def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> li
     if file.equal_epochs != (file.kind == "datasize"):
         vary.append("--equal-epochs" if file.equal_epochs else "--equal-steps")
     place = shlex.quote(str(study.folder)) if paths else "."
-    lines = [f"memtk study {file.kind}", *vary, *options.split(" \\\n  ")[1:], f"--out {place}"]
-    return [
-        NextStep(
-            f"Train with more seeds than {seeds}; what is finished is kept.",
-            " \\\n  ".join(lines),
-        )
-    ]
+    said = f"Train with more seeds than {seeds}; what is finished is kept."
+    lines = [f"memtk study {file.kind}", *vary, *options.split(" \\\n  ")[1:]]
+    if trial:
+        said = "Study with the preset demo: smoke is a trial, of too few patients to tell."
+    else:
+        lines.append(f"--out {place}")
+    return [NextStep(said, " \\\n  ".join(lines))]

@@ -9,10 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.report.audit_steps import audit_steps
 from memtk.report.counts import Group as Counts
 from memtk.report.counts import conditions_table, counts_of_audit
 from memtk.report.effects import effects_in_words
-from memtk.report.next_steps import NextStep, audit_steps, run_steps
+from memtk.report.next_steps import NextStep, run_steps
 from memtk.report.terminal_tables import (
     FEW,
     attacks_table,
@@ -33,7 +34,9 @@ from memtk.results import (
     SelfTest,
     answer_audit,
     answer_cell,
+    answer_controls,
     answer_run,
+    control,
     read_run_file,
 )
 from memtk.results.formats import interval, many, share
@@ -104,10 +107,13 @@ def _effects(results: Sequence[Result]) -> list[Text]:
 
 
 def _answers(results: Sequence[Result]) -> list[RenderableType]:
-    """Return the answer on each generator; of more than a few, who shares one."""
-    if len(results) > FEW:
+    """Return the answer on each generator, of more than a few in one; controls take a sentence."""
+    tested = [result for result in results if not control(result)] or results
+    if len(tested) > FEW:
         return [Text(answer_run(results)), Text("The report has the reasons.", style="dim")]
-    return [part for result in results for part in _answer(answer_cell(result), result.cell)]
+    parts = [part for result in tested for part in _answer(answer_cell(result), result.cell)]
+    controls = answer_controls(results)
+    return [*parts, Text(controls)] if controls else parts
 
 
 def _answer(said: Answer, cell: str = "") -> list[RenderableType]:
@@ -126,7 +132,7 @@ def _answer(said: Answer, cell: str = "") -> list[RenderableType]:
 def _steps_of(results: Sequence[Result], folder: Path) -> list[RenderableType]:
     """Return what can be done after a bench; what helps several generators is said once."""
     recipe = read_run_file(folder).recipe
-    return what_now(run_steps(results[:FEW], folder, recipe, paths=True))
+    return what_now(run_steps(results, folder, recipe, paths=True))
 
 
 def what_now(steps: Sequence[NextStep]) -> list[RenderableType]:

@@ -1,6 +1,14 @@
 """Results of a run: what they are, and how they lie on the disk. Nothing here imports torch."""
 
-from memtk.results.answer import Answer, answer_audit, answer_cell, answer_run, headline
+from memtk.results.answer import (
+    Answer,
+    answer_audit,
+    answer_cell,
+    answer_controls,
+    answer_run,
+    control,
+    headline,
+)
 from memtk.results.audit import (
     LEVELS,
     Audit,
@@ -132,12 +140,14 @@ __all__ = [
     "Verdict",
     "audit_schema",
     "contradiction",
+    "control",
     "decide",
     "explain",
     "has_arrays",
     "Answer",
     "answer_audit",
     "answer_cell",
+    "answer_controls",
     "answer_run",
     "headline",
     "json_schema",

@@ -55,10 +55,30 @@ class Answer:
 
 def truth(generator: Used) -> str:
     """Say what the copy rate of a control must be; empty of all other generators."""
+    copied = _copied(generator)
+    return "" if copied is None else f"about {share(copied)}"
+
+
+def _copied(generator: Used) -> float | None:
     if generator.plugin != "toy" or generator.name not in CONTROLS:
-        return ""
-    copied = float(generator.config.get("rate", 1.0)) if generator.name == "copycat" else 0.0
-    return f"about {share(copied)}"
+        return None
+    return float(generator.config.get("rate", 1.0)) if generator.name == "copycat" else 0.0
+
+
+def misses_truth(generator: Used, low: float, high: float) -> bool:
+    """Tell whether the interval of a control's copy rate is clearly not about what it must be."""
+    copied = _copied(generator)
+    return copied is not None and (high < copied - 0.1 or low > copied + 0.05)
+
+
+def control(result: Result) -> str:
+    """Say what the copy rate of a cell must be, of a control; empty of all others.
+
+    Nobody knows what a control scores once a mitigation has picked among its images.
+    """
+    last = result.last
+    picked = last.reevaluated or last.n_synthetic != result.checkpoints[-1].n_synthetic
+    return "" if picked else truth(result.components.generator)
 
 
 def copy_rate(found: Evidence) -> str:
@@ -112,7 +132,8 @@ def answer_audit(audit: Audit) -> Answer:
     first = {
         "pass": f"Yes, within the policy: {_within(found, 'these images')}",
         "fail": "No: do not release these images.",
-        "inconclusive": "Not yet: this audit can neither pass nor fail these images.",
+        "inconclusive": "Not yet: do not release these images; this audit can neither pass nor "
+        "fail them.",
     }[outcome]
     why = [reason.said for reason in reasons]
     if audit.first_verdict is not None:
@@ -168,9 +189,16 @@ def headline(result: Result) -> str:
 
 
 def answer_run(results: Sequence[Result]) -> str:
-    """Return the answer to "Which generators have memorized their training images?", in a line."""
+    """Return the answer to "Which generators have memorized their training images?", in a line.
+
+    Of one generator beside controls, and of controls alone, the same as of itself. Whether the
+    controls came out as they must stands behind it.
+    """
+    tested = [result for result in results if not control(result)] or list(results)
+    if len(tested) == 1:
+        return f"{answer_cell(tested[0]).first} {answer_controls(results)}".strip()
     by: dict[str, list[str]] = {}
-    for result in results:
+    for result in tested:
         by.setdefault(verdict(result).kind, []).append(result.cell)
     said = []
     if cells := by.get("memorized"):
@@ -185,7 +213,22 @@ def answer_run(results: Sequence[Result]) -> str:
         said.append(f"For {_listed(cells)} there is no sign, within the default policy.")
     if cells := by.get("inconclusive"):
         said.append(f"For {_listed(cells)} it is not shown either way.")
-    return " ".join(said)
+    return " ".join([*said, answer_controls(results)]).strip()
+
+
+def answer_controls(results: Sequence[Result]) -> str:
+    """Say whether the controls beside other generators came out as they must; empty without any."""
+    found = [result for result in results if control(result)]
+    known = [(r, rate) for r in found if (rate := r.last.evidence.copy_rate) is not None]
+    if len(found) == len(results) or not known:
+        return ""
+    wrong = [r for r, rate in known if misses_truth(r.components.generator, rate.low, rate.high)]
+    names = _listed([result.cell for result in wrong or [r for r, _ in known]])
+    count = len(wrong or known)
+    noun, they = ("control", "it") if count == 1 else ("controls", "they")
+    if wrong:
+        return f"Don't trust this: the {noun} {names} did not come out as {they} must."
+    return f"The {noun} {names} came out as {they} must."
 
 
 def _within(found: Evidence, images: str) -> str:
@@ -196,8 +239,7 @@ def _within(found: Evidence, images: str) -> str:
     people = (
         ""
         if exposed is None
-        else f"at most {exposed.high} of {many(exposed.of, 'training patient')} are not excluded "
-        "from being exposed"
+        else f"at most {exposed.high} of {many(exposed.of, 'training patient')} are exposed"
     )
     return f"{', and '.join(each for each in (copies, people) if each)}."
 

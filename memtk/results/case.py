@@ -59,13 +59,13 @@ def sensitivity_in_words(found: Evidence, limit: float) -> str:
 
 
 Step = Literal[
-    "release", "second design", "exposure", "selftest", "policy", "check", "patients", "images",
-    "plants", "detector", "retrain",
+    "release", "second design", "exposure", "selftest", "policy", "check", "likeness", "patients",
+    "images", "plants", "detector", "retrain",
 ]  # fmt: skip
 """What can be done next: hold images back, judge them by another design, test the exposure, plant
-copies, apply the policy anew, check the images, add validation patients or synthetic images, plant
-more copies, take another detector, train a generator that copies less.
-`memtk.report.next_steps` makes commands of them."""
+copies, apply the policy anew, compare the populations, make the images look real, add validation
+patients or synthetic images, plant more copies, take another detector, train a generator that
+copies less. `memtk.report.audit_steps` and `next_steps` make commands of them."""
 
 
 @dataclass(frozen=True)

@@ -125,12 +125,12 @@ def _unlike(case: Case) -> list[Reason]:
         return []
     plain = "They do not look like the real images, and what resembles nothing cannot be a copy."
     said = (
-        f"The synthetic images are unlike real ones (p = {test.p:.3g}, {share(test.size)} of the "
-        "largest possible distance): images that resemble nothing cannot be copies, so that few "
-        "are found says nothing of the model, and copies scaled otherwise would go unnoticed."
+        f"The synthetic images are unlike real ones (two-sample test: p = {test.p:.3g}, "
+        f"{share(test.size)} of the largest possible distance): images that resemble nothing "
+        "cannot be copies, so that few are found says nothing of the model."
     )
     way = "Train the generator until its images look real, or prepare both in the same way."
-    return [Reason(plain, said, way, {"check": None})]
+    return [Reason(plain, said, way, {"likeness": None})]
 
 
 def _by_ranks(case: Case) -> list[Reason]:
@@ -199,8 +199,8 @@ def _not_excluded(case: Case) -> list[Reason]:
         return []
     plain = f"Up to {exposed.high} of {many(case.training, 'training patient')} may be exposed."
     said = (
-        f"Up to {part(exposed.high, case.training, 'training patient')} are not excluded from "
-        f"being exposed; tolerable is {_at_most(limit)}."
+        f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed; tolerable "
+        f"is {_at_most(limit)}."
     )
     steps: Mapping[Step, int | None] = {}
     if limit == 0:
@@ -367,11 +367,11 @@ def grounds(case: Case) -> list[str]:
     suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
     holds = sensitivity_in_words(case.found, limit)
     return [
-        f"With {share(case.confidence)} confidence the copy rate is at most "
+        f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
         f"{share(case.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."
         f"{suspects if named else ''}{holds}",
         f"At most {part(exposed.high, case.training, 'training patient')} "
-        f"{'is' if exposed.high == 1 else 'are'} not excluded from being exposed; tolerable is "
+        f"{'is' if exposed.high == 1 else 'are'} exposed; tolerable is "
         f"{_at_most(case.policy.max_unseen_patients)}.",
         f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
         f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
@@ -383,9 +383,9 @@ def _hardest(case: Case) -> str:
     """Say of which planted copies the fewest were noticed, beside the mixed ones."""
     assert case.selftest is not None
     plants = [p for p in case.selftest.plants if p.nominal and p.found.conformal.n]
-    if not plants:
+    weakest = min(plants, key=lambda p: p.found.conformal.rate, default=None)
+    if weakest is None or weakest.found.conformal.rate == 1:
         return ""
-    weakest = min(plants, key=lambda p: p.found.conformal.rate)
     strength = f" of {weakest.strength:g} {weakest.unit}".rstrip() if weakest.strength else ""
     said = f" Of the hardest kind, {weakest.kind}{strength}, it noticed "
     said += f"{weakest.found.conformal.count} of {weakest.found.conformal.n}"

@@ -141,7 +141,6 @@ class Independent(Memory):
         if held and asked > held:
             raise UserError(
                 f"independent gives back held-out images, each once: {asked} samples were asked "
-                f"of {held}.\nSample fewer with --samples {held}, or hold back more patients with "
-                "--set data.held_out=SHARE (--set data.phantom.held_out=COUNT)."
+                f"of {held}.\nSample fewer with --samples {held}, or hold back more patients."
             )
         return self.recall(indices)

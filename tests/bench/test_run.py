@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import h5py
 import numpy as np
@@ -176,7 +177,7 @@ def test_quality_metrics_stand_beside_the_numbers(tmp_path, run_small):
 
 def test_a_control_that_cannot_be_fed_is_refused_before_anything_is_trained(tmp_path, run_small):
     events = []
-    with pytest.raises(UserError, match="hold none back"):
+    with pytest.raises(UserError, match="none are held back") as refused:
         run_small(
             tmp_path / "run",
             ("copycat", "independent"),
@@ -184,6 +185,42 @@ def test_a_control_that_cannot_be_fed_is_refused_before_anything_is_trained(tmp_
             watch=events.append,
         )
     assert not [e for e in events if e.stage.startswith("training")]
+    assert ways(refused) == ["data.phantom.held_out=20"]
+
+
+def ways(refused):
+    return re.findall(r"--set ([a-z_.]+=[\w.]*\w)", str(refused.value))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A manifest of twenty patients with three images each, none of them held out."""
+    import skimage.io
+
+    rng, rows = np.random.default_rng(0), ["path,patient_id,split"]
+    for patient in range(20):
+        for image in range(3):
+            name = f"p{patient:02}_{image}.png"
+            skimage.io.imsave(tmp_path / name, rng.integers(0, 255, (16, 16), np.uint8))
+            rows.append(f"{name},p{patient:02},{'train' if patient < 12 else 'val'}")
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    return tmp_path / "own.csv"
+
+
+def test_what_a_refused_control_says_on_ones_own_images_is_the_whole_way(tmp_path, own, run_small):
+    def tried(*sets, **options):
+        return run_small(tmp_path / "run", ("independent",), sets=sets, data=str(own),
+                         similarity="ncc", **options)  # fmt: skip
+
+    with pytest.raises(UserError, match="each of 36 samples, and none are held back") as refused:
+        tried()
+    with pytest.raises(
+        UserError, match=r"and 12 are held back.\nTo run it, say --samples 12, or"
+    ) as few:
+        tried("data.resplit=true", "data.held_out=0.2")
+    assert ways(refused) == ways(few) == ["data.resplit=true", "data.held_out=0.45"]
+    (result,) = tried(*ways(refused)).results
+    assert result.last.n_synthetic == result.used_training.images
 
 
 def test_arrays_that_were_lost_are_made_again(tmp_path, run_small):

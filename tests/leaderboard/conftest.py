@@ -100,15 +100,27 @@ def write(tmp_path, tree):
 
 
 @pytest.fixture
-def runs(write):
-    """`runs(...)`: likewise, taken in; every one of them is valid."""
+def proven(write):
+    """`proven(...)`: likewise, taken in as if their arrays gave the copy rates that they state."""
 
     def make(*entries, **options):
         collection = collect(write(*entries, **options))
-        assert not collection.refused
-        return tuple(
+        runs = tuple(
             replace(run, unproven="", rate=run.result.last.evidence.copy_rate)
             for run in collection.runs
         )
+        return replace(collection, runs=runs)
+
+    return make
+
+
+@pytest.fixture
+def runs(proven):
+    """`runs(...)`: likewise, the runs alone; every one of them is valid."""
+
+    def make(*entries, **options):
+        collection = proven(*entries, **options)
+        assert not collection.refused
+        return collection.runs
 
     return make

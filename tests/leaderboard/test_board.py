@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def test_what_can_be_compared_stands_in_one_table(runs):
     assert [row.name for row in board.rows] == ["independent", "monai2d", "other", "copycat"]
     assert not board.reasons and not board.cautions and not board.remedy
     assert board.title == (
-        "2D, 32 × 32 · N 20, M 20, V 20 · embedder ntxent2d · preset demo, smoke"
+        "2D, 32 × 32 · 20 training, 20 synthetic, 20 validation images · embedder ntxent2d · "
+        "preset demo, smoke"
     )
 
 
@@ -139,7 +141,9 @@ def test_a_control_stays_what_it_is_whatever_its_images_resemble(runs):
 def test_a_table_without_known_truth_says_so_and_how_to_add_it(runs):
     [board] = make_boards(runs(("monai2d", {}), ("copycat", {"plugin": "toy", "rate": (1, 1, 1)}),
                                truth=False))  # fmt: skip
-    assert "independent is missing" in board.cautions[0] and "results add" in board.cautions[0]
+    assert board.cautions == (
+        "It lacks the control independent: nothing shows that it measures right.",
+    )
     words = board.remedy.replace("\\\n", "").split()
     assert words[:4] == ["memtk", "bench", "--generator", "independent"]
     assert words[words.index("--suite") :][:2] == ["--suite", "phantom2d"]
@@ -147,11 +151,35 @@ def test_a_table_without_known_truth_says_so_and_how_to_add_it(runs):
     assert "copycat" not in words and "monai2d" not in words
 
 
+def test_a_control_that_cannot_be_run_on_the_images_is_not_asked_for(runs):
+    copycat = ("copycat", {"plugin": "toy", "rate": (1, 1, 1), "suite": None})
+    held_out = {"data": {"counts": {"held_out": {"images": 20, "patients": 20}}}}
+    for data, asked in (({}, False), (held_out, True)):
+        [board] = make_boards(
+            runs(("monai2d", {"suite": None}), copycat, truth=False, folder=str(asked), **data)
+        )
+        assert bool(board.remedy) == asked and "independent" in board.cautions[0]
+        assert ("these data lack them" in board.cautions[0]) != asked
+
+
+def test_rows_that_were_not_computed_again_stand_last_without_a_rank(runs):
+    entries = (("a", {"rate": (0.1, 0.0, 0.2)}), ("b", {"rate": (0.3, 0.2, 0.4)}))
+    made = [
+        replace(run, unproven="its arrays are not beside it") if run.result.cell == "a" else run
+        for run in runs(*entries)
+    ]
+    [board] = make_boards(made)
+    assert [row.name for row in board.rows] == ["independent", "b", "copycat", "a"]
+    assert str(board.ranks[-1]) == "None"
+    assert board.notes == (("no rank: its arrays are not beside it", (board.rows[-1],)),)
+
+
 def test_the_remedy_of_own_data_leaves_their_place_to_the_reader(runs, tree):
     asked = tree()["request"] | {
         "data": {"source": "(not shown)", "validation_source": "(not shown)"}
     }
     own = {"suite": None, "request": asked}
+    own |= {"data": {"counts": {"held_out": {"images": 20, "patients": 20}}}}
     [board] = make_boards(runs(("monai2d", own), truth=False))
     assert "--data YOUR_DATA" in board.remedy and "data.validation_source=..." in board.remedy
     assert "(not shown)" not in board.remedy

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.leaderboard import collect, write_site
+from memtk.leaderboard import write_site
 
 
 @pytest.fixture
-def page(write, tmp_path):
+def page(proven, tmp_path):
     other = {"suite": {"name": "elsewhere", "version": "1"}, "rate": (0.3, 0.2, 0.4)}
     entries = (
         ("monai2d", {"rate": (0.2, 0.1, 0.3), "quality": {"fid": 3.0}}),
         ("other", {"rate": (0.9, 0.8, 1.0), "quality": {"fid": 20.0}}),
         ("apart", {**other, "data": {"spec": {"shape": [8, 8, 8]}}}),
     )
-    return write_site(collect(write(*entries)), tmp_path / "site")
+    return write_site(proven(*entries), tmp_path / "site")
 
 
 ROWS = (
@@ -86,7 +86,7 @@ def test_quality_is_folded_until_it_is_asked_for(browser, page):
 
 
 @pytest.fixture
-def wide(write, browser, tmp_path):
+def wide(proven, browser, tmp_path):
     """A page with many columns and long names, and the screen that it is seen on."""
     quality = {f"measure{number}[ntxent2d]": 1 / (number + 3) for number in range(8)}
     entries = (
@@ -94,7 +94,7 @@ def wide(write, browser, tmp_path):
         ("monai2d", {"seed": 1, "quality": quality, "mitigations": ("augment", "release-filter")}),
         ("noise", {"synthetic": (0.0005, 0.9, False), "quality": quality}),
     )
-    page = write_site(collect(write(*entries)), tmp_path / "wide")
+    page = write_site(proven(*entries), tmp_path / "wide")
 
     def screen(width, scheme="light"):
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -164,8 +164,8 @@ def test_the_page_follows_the_light_of_the_system(browser, wide, scheme):
 
 def test_a_row_that_is_not_ranked_leads_to_its_reason(browser, wide):
     wide(1400)
-    assert "unlike the data" in browser.evaluate("document.querySelector('tr.unlike').innerText")
-    browser.click("tr.unlike th a")
+    assert "unlike the data" in browser.evaluate("document.querySelector('tr.unranked').innerText")
+    browser.click("tr.unranked th a")
     browser.expect("document.querySelector('p.note:target').innerText.includes('no rank')", True)
 
 

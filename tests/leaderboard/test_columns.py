@@ -15,7 +15,7 @@ def test_a_single_seed_shows_what_was_counted_and_what_chance_would_give(runs):
     said, row = texts(board, "monai2d")
     assert said["dar:n_mem"] == ("5 %", "1 of 20; by chance 5 %")
     assert said["dar-matched:n_mem"] == ("5 %", "by chance 5 %")
-    assert said["seconds"] == ("2.5", "")
+    assert said["seconds"] == ("2.5 s", "")
     rate = copy_rate(row)
     assert (rate.value, rate.text, rate.note) == (0.1, "10 %", "0 to 20 %")
     people = exposed(row)

@@ -37,7 +37,25 @@ def test_markdown_shows_every_row_with_interval_null_and_seeds(runs):
     assert row[:6] == ["| 1", "monai2d", "memtk 0.1.0", "–", "30 %", "10 to 50 %"]
     assert "30 % (20 to 40 %)" in row and "5 % (by chance 5 %)" in row and "0, 1" in row
     assert lines[4][0] == "| 2" and lines[4][3] == "augment"
-    assert lines[2][0] == "| truth: about 0 %" and lines[5][0] == "| truth: about 100 %"
+    assert lines[2][0] == "| control: about 0 %" and lines[5][0] == "| control: about 100 %"
+
+
+def test_what_must_be_known_of_rows_stands_once_below_the_table(runs):
+    apart = {"synthetic": (0.0005, 0.9, False)}
+    text = markdown(make_boards(runs(("a", {"rate": (0.1, 0, 0.2)}), ("b", apart), ("c", apart))))
+    assert text.count("no rank: its images are unlike the data") == 1
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    assert [row.split(" | ")[1] for row in rows] == ["independent", "a", "copycat", "b¹", "c¹"]
+    assert [row.split(" | ")[0] for row in rows[3:]] == ["| no rank", "| no rank"]
+
+
+def test_the_tables_question_is_answered_above_it(runs):
+    wide = ("wide", {"rate": (0.2, 0.1, 0.6)})
+    text = markdown(make_boards(runs(("low", {"rate": (0.1, 0.05, 0.15)}), wide)))
+    assert "low gives back the fewest copies, 10 %; wide cannot be told apart from it." in text
+    worse = ("worse", {"rate": (0.5, 0.4, 0.6)})
+    text = markdown(make_boards(runs(("low", {"rate": (0.1, 0.05, 0.15)}), worse)))
+    assert "low gives back the fewest copies, 10 %.\n" in text
 
 
 def test_markup_in_a_file_stays_text(runs):
@@ -54,7 +72,7 @@ def test_tables_apart_say_why(runs):
     other = {"suite": {"name": "phantom2d", "version": "2"}}
     text = markdown(make_boards(runs(("monai2d", {}), ("monai2d", other), truth=False)))
     assert text.count("Kept apart because of benchmark: phantom2d, version") == 2
-    assert text.count("> copycat and independent are missing") == 2
+    assert text.count("> It lacks the controls copycat and independent: nothing shows") == 2
     assert "## phantom2d, version 1\n" in text and "## phantom2d, version 2\n" in text
 
 

@@ -136,7 +136,7 @@ def test_more_samples_than_held_out_images_are_refused_with_a_way_out():
         taught(Independent).sample(Noise(0, [3, 5]))
     text = str(raised.value)
     assert "6 samples were asked of 5" in text and len(text.splitlines()) <= 3
-    assert "--samples 5" in text and "data.held_out=" in text and "data.phantom.held_out=" in text
+    assert "--samples 5" in text
 
 
 @pytest.mark.parametrize("config", [{"rate": 1.1}, {"rate": -0.1}, {"vary": "blur"}, {"rte": 1}])

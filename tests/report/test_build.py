@@ -47,7 +47,10 @@ def test_the_overview_says_what_now_once_and_which_generators_are_controls(make_
     html = build_report(folder).read_text().replace("\u00a0", " ")
     overview = html[html.index('class="overview"') : html.index('<section class="cell')]
     assert overview.count("a control: its copy rate must be about 50 %") == 1
-    assert overview.count("What now") == 1 and "--generator copycat" not in overview
+    assert html.count("What now") == overview.count("What now") == 1
+    assert (
+        "Has monai memorized its training images?" in html and "--generator copycat" not in overview
+    )
 
 
 def test_every_number_stands_beside_its_null(finished):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from rich.console import Console
 
 from memtk.report.terminal import audit_summary, selftest_table, summary
@@ -12,6 +13,7 @@ from memtk.results import (
     answer_audit,
     answer_cell,
     read_audit,
+    read_run,
 )
 from memtk.results.formats import share
 from memtk.testing.fakes import without_copy_rate
@@ -29,6 +31,24 @@ def printed(what, width=110):
 
 def shown(results, width=110):
     return printed(summary(results), width)
+
+
+@pytest.fixture
+def control(finished):
+    """A control that memorized nothing."""
+    result = read_run(finished).results[1]
+    rate = {"copy_rate": RateInterval(estimate=0.0, low=0.0, high=0.2), "confidence": 0.95}
+    last = result.last
+    last = last.model_copy(update={"evidence": last.evidence.model_copy(update=rate)})
+    return result.model_copy(update={"checkpoints": [last]})
+
+
+@pytest.fixture
+def results(results):
+    """Of two generators, none of them a control."""
+    used = results[1].components.generator.model_copy(update={"plugin": "other"})
+    parts = results[1].components.model_copy(update={"generator": used})
+    return results[0], results[1].model_copy(update={"components": parts})
 
 
 def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
@@ -51,6 +71,12 @@ def test_the_answer_on_every_generator_comes_last_with_its_two_numbers(results):
         assert f"{each.badge.upper()} {result.cell}: {tight(each.first)}" in text
         assert all(tight(number) in text for number in each.numbers)
     assert "MEMORIZED monai+aug: Yes: do not release its images." in text
+
+
+def test_a_control_beside_a_generator_takes_one_sentence(results, control):
+    text = " ".join(shown([control, results[0]]).split())
+    assert "The control independent came out as it must." in text
+    assert "MEMORIZED monai+aug" in text and "INCONCLUSIVE independent" not in text
 
 
 def test_of_many_generators_the_verdicts_are_grouped_and_no_sentence_is_said_twice(results):

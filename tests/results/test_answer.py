@@ -46,7 +46,7 @@ def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     said = answer_audit(fakes.audit())
     assert said.first.startswith(
         "Yes, within the policy: at most 3 % of these images are copies, and at most 3 of 64 "
-        "training patients are not excluded from being exposed."
+        "training patients are exposed."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
 
@@ -112,7 +112,7 @@ def test_no_sign_names_what_is_not_excluded(make_result):
     text = headline(make_result(exposed=(0, 2), **WITHIN))
     assert text.startswith(
         "No sign of it, within the default policy: at most 3 % of its images are copies, and at "
-        "most 2 of 64 training patients are not excluded from being exposed."
+        "most 2 of 64 training patients are exposed."
     )
 
 
@@ -123,7 +123,35 @@ def test_several_generators_are_answered_together(make_result):
         "a and c have memorized theirs: do not release their images. For b it is not shown either "
         "way."
     )
-    assert answer_run(results[:1]) == "a has memorized its own: do not release its images."
+    assert answer_run(results[:2]).startswith("a has memorized its own: do not release its images.")
+    assert answer_run(results[:1]) == answer_cell(results[0]).first
+
+
+def control(make_result, name, low, high):
+    rate = RateInterval(estimate=high, low=low, high=high)
+    used = fakes.used(name).model_copy(update={"plugin": "toy"})
+    result = make_result(cell=name, **WITHIN | {"copy_rate": rate})
+    parts = result.components.model_copy(update={"generator": used})
+    return result.model_copy(update={"components": parts})
+
+
+@pytest.mark.parametrize(
+    ("copied", "fresh", "said"),
+    [
+        ((0.9, 1.0), (0.0, 0.2), "The controls copycat and independent came out as they must."),
+        ((0.2, 0.5), (0.0, 0.2), "Don't trust this: the control copycat did not come out as it"),
+        ((0.9, 1.0), (0.2, 0.4), "Don't trust this: the control independent did not come out as"),
+    ],
+)
+def test_a_generator_beside_controls_is_answered_first_and_then_whether_these_are_as_they_must(
+    make_result, copied, fresh, said
+):
+    tested = make_result(cell="mine", exposed=27)
+    controls = [control(make_result, "copycat", *copied)]
+    controls.append(control(make_result, "independent", *fresh))
+    text = answer_run([*controls, tested])
+    assert text.startswith(f"{answer_cell(tested).first} {said}") and "copycat has" not in text
+    assert "must" not in answer_run(controls)  # alone they are what is asked about
 
 
 def test_what_an_older_memtk_evaluated_is_told_as_such(make_result):

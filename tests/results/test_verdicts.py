@@ -30,7 +30,7 @@ SOME = {"low": 0.06, "estimate": 0.1, "bound": 0.2}
 
 CASES = [
     ({}, "pass", "copy rate is at most 3 %"),
-    ({}, "pass", "At most 3 of 64 training patients (4.7 %) are not excluded"),
+    ({}, "pass", "At most 3 of 64 training patients (4.7 %) are exposed"),
     ({}, "pass", "of the generator's own copies; of ours it sees"),
     ({"test": {"kinds": ("exact", "blur")}}, "pass", "Of the hardest kind, exact, it noticed 96"),
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
@@ -48,7 +48,7 @@ CASES = [
     ({**TWO_SITES, "exposed": (40, 60)}, "inconclusive", "do not look like one population (p = 0"),
     (TWO_SITES, "inconclusive", "--stratify site"),
     ({"copies": 3}, "inconclusive", "3 of 100 synthetic images (3 %) are named as copies for sure"),
-    ({"exposed": (0, 4)}, "inconclusive", "Up to 4 of 64 training patients (6.2 %) are not"),
+    ({"exposed": (0, 4)}, "inconclusive", "Up to 4 of 64 training patients (6.2 %) may be"),
     (
         {"exposed": (0, 64), "policy": Policy(max_unseen_patients=0.1)},
         "inconclusive",
@@ -102,7 +102,7 @@ def test_what_is_not_excluded_decides_by_its_upper_end(make_audit):
     assert said(make_audit(exposed=(0, 6), policy=policy))[0] == "pass"
     outcome, text = said(make_audit(exposed=(0, 7), policy=policy))
     assert outcome == "inconclusive"
-    assert "Up to 7 of 64 training patients (10.9 %) are not excluded" in text
+    assert "Up to 7 of 64 training patients (10.9 %) may be exposed" in text
     none = Policy(max_unseen_patients=0)
     outcome, text = said(make_audit(exposed=(0, 1), policy=none))
     assert outcome == "inconclusive" and "no patient at all is exposed cannot be shown" in text
