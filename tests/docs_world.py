@@ -110,8 +110,8 @@ def write_weights(world):
     from monai.networks.nets import ResNet
 
     from memtk_contrastive.embedder import Contrastive3d
+    from memtk_contrastive.networks import ResNet50
     from memtk_contrastive.published import names_of
-    from memtk_contrastive.resnet import ResNet50
 
     with torch.device("meta"):
         flat = ResNet50(3, 64, 1000).network

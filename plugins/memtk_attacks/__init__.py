@@ -13,18 +13,18 @@ def memtk_attacks() -> Iterable[Component]:
     return (
         Component(
             name="denoising-loss",
-            target="memtk_attacks.denoising_loss:DenoisingLoss",
+            target="memtk_attacks.denoising:DenoisingLoss",
             summary="Is a diffusion model's own loss lower on an image? Needs the weights.",
         ),
         Component(
             name="secmi",
-            target="memtk_attacks.secmi:SecMI",
+            target="memtk_attacks.denoising:SecMI",
             summary="Does an image come back from noising and denoising without chance (SecMI)? "
             "Needs the weights of a diffusion model.",
         ),
         Component(
             name="pia",
-            target="memtk_attacks.pia:PIA",
+            target="memtk_attacks.denoising:PIA",
             summary="Does the noise found in a clean image stay the same further on (PIA)? Needs "
             "the weights of a diffusion model.",
         ),

@@ -15,10 +15,8 @@ from memtk.imaging.augmentation import deform, paper_pair, strong, wide
 from memtk.interfaces import Embedder, ImageSpec, Phase, Turn, in_float32
 from memtk.noise import Noise
 from memtk_contrastive import published
-from memtk_contrastive.config import Contrastive2dConfig, ContrastiveConfig
-from memtk_contrastive.encoder import Encoder, Residual
-from memtk_contrastive.presets import PRESETS_2D, PRESETS_3D
-from memtk_contrastive.resnet import ResNet50, take_imagenet
+from memtk_contrastive.config import PRESETS_2D, PRESETS_3D, Contrastive2dConfig, ContrastiveConfig
+from memtk_contrastive.networks import Encoder, Residual, ResNet50, take_imagenet
 
 SHORTEST = 8
 """Voxels below which no axis is reduced."""
@@ -29,7 +27,7 @@ class Contrastive3d(Embedder):
 
     The embedding is the output of the last layer, for training and for comparison alike. Presets
     `paper-mrnet` and `paper-pccta` (one network, for images of 32x256x256 and 64x64x64) are what
-    the reference ran; `memtk_contrastive.presets` says where its paper and its code differ.
+    the reference ran; `memtk_contrastive.config` says where its paper and its code differ.
 
     Reference: Dar et al., arXiv 2402.01054, section 4.3.
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from memtk.errors import UserError
 from memtk.interfaces import Embedder
-from memtk_contrastive.encoder import strides
 from memtk_contrastive.files import read_tensors
+from memtk_contrastive.networks import strides
 
 NOT_NEEDED = r"^(sup_layer|fc_end)\.|\.num_batches_tracked$"
 """Layers that the reference makes and never uses, and what no result depends on."""

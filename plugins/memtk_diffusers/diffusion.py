@@ -21,9 +21,8 @@ from memtk.interfaces import (
 )
 from memtk.noise import Noise
 from memtk_diffusers import networks
-from memtk_diffusers.config import Diffusers2dConfig
+from memtk_diffusers.config import PRESETS, Diffusers2dConfig
 from memtk_diffusers.noising import Noising, reverse
-from memtk_diffusers.presets import PRESETS
 
 
 class Diffusers2d(Generator):

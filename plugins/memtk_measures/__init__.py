@@ -13,22 +13,22 @@ def memtk_similarities() -> Iterable[Component]:
     return (
         Component(
             name="pearson",
-            target="memtk_measures.pearson:Pearson",
+            target="memtk_measures.similarities:Pearson",
             summary="Pearson correlation of two embeddings: the reference method's measure.",
         ),
         Component(
             name="cosine",
-            target="memtk_measures.cosine:Cosine",
+            target="memtk_measures.similarities:Cosine",
             summary="Cosine of the angle between two embeddings.",
         ),
         Component(
             name="euclidean",
-            target="memtk_measures.euclidean:Euclidean",
+            target="memtk_measures.similarities:Euclidean",
             summary="Minus the Euclidean distance of two embeddings.",
         ),
         Component(
             name="ncc",
-            target="memtk_measures.ncc:Ncc",
+            target="memtk_measures.similarities:Ncc",
             summary="Normalised cross-correlation of the images themselves; needs no embedder.",
         ),
     )
@@ -40,13 +40,13 @@ def memtk_quality_metrics() -> Iterable[Component]:
     return (
         Component(
             name="fid",
-            target="memtk_measures.fid:Fid",
+            target="memtk_measures.distances:Fid",
             summary="Frechet distance of features from validation images; lower is better. Biased "
             "by the number of images; needs more of them than features.",
         ),
         Component(
             name="kid",
-            target="memtk_measures.kid:Kid",
+            target="memtk_measures.distances:Kid",
             summary="Kernel distance of features from validation images, unbiased, so it may be "
             "negative; lower is better.",
         ),
@@ -58,31 +58,31 @@ def memtk_quality_metrics() -> Iterable[Component]:
         ),
         Component(
             name="vendi",
-            target="memtk_measures.vendi:Vendi",
+            target="memtk_measures.diversity:Vendi",
             summary="Effective number of different synthetic images, from the cosines of their "
             "features; higher is more diverse, validation images are the line.",
         ),
         Component(
             name="authpct",
-            target="memtk_measures.authpct:AuthPct",
+            target="memtk_measures.copying:AuthPct",
             summary="Percentage of synthetic images further from their nearest training image than "
             "that is from its own neighbour; below validation images: copies.",
         ),
         Component(
             name="ct",
-            target="memtk_measures.ct:Ct",
+            target="memtk_measures.copying:Ct",
             summary="Data-copying test: are synthetic images nearer to the training images than "
             "validation images are? Far below 0: copies; far above: unlike real ones.",
         ),
         Component(
             name="nndr",
-            target="memtk_measures.nndr:Nndr",
+            target="memtk_measures.copying:Nndr",
             summary="Distance to the nearest over that to the second nearest training image; below "
             "validation images: copies.",
         ),
         Component(
             name="ms-ssim",
-            target="memtk_measures.ms_ssim:MsSsim",
+            target="memtk_measures.diversity:MsSsim",
             summary="Likeness of synthetic images to each other, on the images themselves; higher "
             "is less diverse, validation images are the line.",
             needs=("monai",),

@@ -9,8 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from memtk.interfaces import Features, QualityMeasure
-from memtk_measures.against import AgainstConfig, keyed, pair, sizes
-from memtk_measures.neighbours import nearest, tiles
+from memtk_measures.against import AgainstConfig, keyed, nearest, pair, sizes, tiles
 
 
 class PrdcConfig(AgainstConfig):

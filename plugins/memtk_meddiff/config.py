@@ -1,4 +1,4 @@
-"""What can be set of MedDiff."""
+"""What can be set of MedDiff, presets, and the image shapes that follow from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,98 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
-from memtk.interfaces import COUNTS_STEPS, ComponentConfig, PhaseSettings
+from memtk.errors import UserError
+from memtk.interfaces import COUNTS_STEPS, ComponentConfig, ImageSpec, PhaseSettings
+
+QUIRKS: dict[str, Any] = {"update_codebook_twice": True}
+"""What the reference's code does without saying so.
+
+It looks every batch up in the codebook in both turns, in training mode both times, and each of
+these look-ups moves the codes.
+"""
+
+PAPER_MRNET: dict[str, Any] = QUIRKS
+"""Volumes of 32x256x256: latents 8x8x64x64, the rest by default.
+
+From the published commands, not from the code's own defaults (240 channels, 256 channels of the
+latents, 2048 codes, no perceptual term); batch sizes and steps from the paper. The reference
+starts its discriminators at step 10000 of a counter that both optimisers move: at 5000 here. Its
+learning rate follows the batch size, 3e-4 / 8 * 8 / 4. Its code accumulates two batches for a step
+of the U-Net; whether the paper's 20 is one of them or both is not known, it is the whole here. The
+settings `objective: pred_x0` and `sampling_timesteps: 250` of its files are never read: noise is
+predicted, and all 300 steps are taken. Which of the two published compressions the paper used,
+4,4,4 or 8,8,8, is not known either; this is the later one. The average of the weights follows
+memtk's own warm-up instead of beginning after 2000 steps.
+"""
+
+PAPER_PCCTA: dict[str, Any] = QUIRKS | {"compression": (2, 2, 2)}
+"""Volumes of 64x64x64: latents 8x32x32x32.
+
+The paper does not say what it used; this is the published command for other volumes of 64^3.
+"""
+
+SMALL: dict[str, Any] = {
+    "norm_groups": 8,
+    "compression": (2, 2, 2),
+    "perceptual_weight": 0.0,
+    "discriminator_channels": 8,
+    "discriminator_layers": 2,
+    "discriminator_rate": 5e-4,
+    "slice_weight": 0.02,
+    "volume_weight": 0.02,
+    "feature_weight": 0.1,
+    "unet_rate": 1e-3,
+}
+"""Adversarial weights are small: with few steps the reconstruction has to come first."""
+
+# On a CPU, layers of so few channels gain nothing from bfloat16.
+FEW_CHANNELS: dict[str, Any] = {"schedule": "one-cycle", "precision": "float32"}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper-mrnet": PAPER_MRNET,
+    "paper-pccta": PAPER_PCCTA,
+    "smoke": SMALL
+    | {
+        "base_channels": 8,
+        "patch": 2,
+        "latent_channels": 4,
+        "codes": 32,
+        "discriminator_channels": 4,
+        "discriminator_layers": 1,
+        "discriminator_start": 0,
+        "vqgan_rate": 2e-3,
+        "unet_dim": 8,
+        "unet_multiples": (1, 2),
+        "unet_heads": 2,
+        "unet_head_channels": 8,
+        "timesteps": 8,
+        "vqgan": FEW_CHANNELS | {"steps": 12, "batch_size": 8},
+        "diffusion": FEW_CHANNELS
+        | {"steps": 20, "batch_size": 16, "clip_norm": 1.0, "ema_decay": 0.9, "ema_every": 1},
+    },
+    "demo": SMALL
+    | {
+        "patch": 4,
+        "codes": 1024,
+        "restart_below": 0.1,
+        "discriminator_start": 1440,
+        "vqgan_rate": 4e-3,
+        "unet_dim": 32,
+        "unet_multiples": (1, 2),
+        "unet_heads": 2,
+        "unet_rate": 2e-3,
+        "vqgan": {"steps": 1500, "batch_size": 8, "schedule": "one-cycle"},
+        "diffusion": FEW_CHANNELS
+        | {
+            "steps": 1800,
+            "batch_size": 64,
+            "clip_norm": 1.0,
+            "ema_decay": 0.998,
+            "ema_every": 1,
+        },
+    },
+}
+
 
 VQGAN: dict[str, Any] = {"steps": 150_000, "batch_size": 8}
 DIFFUSION: dict[str, Any] = {
@@ -98,3 +189,57 @@ class MedDiffConfig(ComponentConfig):
         """Let a phase keep its other defaults where some of its settings are given."""
         defaults = VQGAN if info.field_name == "vqgan" else DIFFUSION
         return {**defaults, **value} if isinstance(value, Mapping) else value
+
+
+def check_shape(config: MedDiffConfig, spec: ImageSpec) -> None:
+    """See that every side can be halved as often as both networks halve it.
+
+    Raises:
+        UserError: if not, with the nearest shape that can; or if nothing is compressed at all.
+    """
+    if max(config.compression) == 1:
+        raise UserError(
+            "compression = 1,1,1: the VQ-GAN makes one axis smaller at least, as in "
+            "compression=2,2,2"
+        )
+    halved = 2 ** (len(config.unet_multiples) - 1)  # the U-Net leaves the depth as it is
+    units = [
+        config.patch * factor * (1 if axis == 0 else halved)
+        for axis, factor in enumerate(config.compression)
+    ]
+    nearest = [unit * max(1, round(n / unit)) for n, unit in zip(spec.shape, units, strict=True)]
+    if list(spec.shape) != nearest:
+        asked, fits, unit = (_text(sides) for sides in (spec.shape, nearest, units))
+        raise UserError(
+            f"meddiff3d cannot take images of {asked}: with these levels the sides must be "
+            f"multiples of {unit}.\nThe nearest shape that it takes is {fits}."
+        )
+
+
+def latent_shape(config: MedDiffConfig, spec: ImageSpec) -> tuple[int, ...]:
+    """Return the latents' shape (L, d, h, w)."""
+    sides = zip(spec.shape, config.compression, strict=True)
+    return (config.latent_channels, *[n // (config.patch * factor) for n, factor in sides])
+
+
+def unet_dim(config: MedDiffConfig, spec: ImageSpec) -> int:
+    """Return the channels of the U-Net's first level: the side of the latents' slices, or as set.
+
+    Raises:
+        UserError: if it does not fit the group norms.
+    """
+    side = max(latent_shape(config, spec)[2:])
+    dim = config.unet_dim or side
+    if dim % config.unet_groups or dim < 4:
+        better = config.unet_groups * max(1, round(dim / config.unet_groups))
+        better = better if better >= 4 else config.unet_groups * -(-4 // config.unet_groups)
+        why = "" if config.unet_dim else " (the side of the latents, as in the reference)"
+        raise UserError(
+            f"unet_dim = {dim}{why} is not a multiple of unet_groups = {config.unet_groups} from "
+            f"4 on: set unet_dim={better}"
+        )
+    return dim
+
+
+def _text(sides: object) -> str:
+    return "x".join(map(str, sides))  # type: ignore[call-overload]

@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from memtk.errors import UserError
 from memtk.interfaces import Diffusion, Generator, ImageSpec, Phase, Turn
 from memtk.noise import Noise
-from memtk_meddiff import published, shapes
-from memtk_meddiff.config import MedDiffConfig
-from memtk_meddiff.convolutions import ResidualBlock
-from memtk_meddiff.perceptual import PerceptualDistance
-from memtk_meddiff.presets import PRESETS
-from memtk_meddiff.schedule import CosineSchedule
-from memtk_meddiff.unet import FactorisedUNet
+from memtk_meddiff import published
+from memtk_meddiff.config import PRESETS, MedDiffConfig, check_shape, latent_shape, unet_dim
+from memtk_meddiff.diffusion import CosineSchedule, FactorisedUNet
+from memtk_meddiff.layers import ResidualBlock
+from memtk_meddiff.losses import PerceptualDistance
 from memtk_meddiff.vqgan import VQGAN
 
 BETAS = (0.5, 0.9)
@@ -47,12 +45,12 @@ class MedDiff3d(Generator):
 
     def __init__(self, config: MedDiffConfig, spec: ImageSpec) -> None:
         super().__init__(config, spec)
-        shapes.check_shape(config, spec)
-        self.latent_shape = shapes.latent_shape(config, spec)
+        check_shape(config, spec)
+        self.latent_shape = latent_shape(config, spec)
         self.vqgan = VQGAN(config, spec.channels, _perceptual(config, spec))
         self.unet = FactorisedUNet(
             config.latent_channels,
-            shapes.unet_dim(config, spec),
+            unet_dim(config, spec),
             config.unet_multiples,
             config.unet_groups,
             config.unet_heads,

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from memtk.errors import UserError
-from memtk_meddiff.attention import frequencies
 from memtk_meddiff.config import MedDiffConfig
+from memtk_meddiff.diffusion import FactorisedUNet
 from memtk_meddiff.files import read_tensors
-from memtk_meddiff.unet import FactorisedUNet
+from memtk_meddiff.layers import frequencies
 from memtk_meddiff.vqgan import VQGAN
 
 VQGAN_PREFIX, UNET_PREFIX = "vqgan.", "denoise_fn."

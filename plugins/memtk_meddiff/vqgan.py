@@ -2,19 +2,208 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from memtk.imaging.patches import fold, unfold
+from memtk.interfaces import in_float32
 from memtk.noise import Noise
-from memtk_meddiff.autoencoder import Decoder, Encoder
-from memtk_meddiff.codebook import Codebook
 from memtk_meddiff.config import MedDiffConfig
-from memtk_meddiff.convolutions import SameConv
-from memtk_meddiff.discriminators import PatchDiscriminator, fooling, telling_apart
-from memtk_meddiff.perceptual import PerceptualDistance
+from memtk_meddiff.layers import (
+    ResidualBlock,
+    SameConv,
+    SameConvTranspose,
+    Triple,
+    group_norm,
+)
+from memtk_meddiff.losses import PatchDiscriminator, PerceptualDistance, fooling, telling_apart
+
+BLOCK = 2**24
+"""Most distances that are held at once."""
+
+JITTER = 0.01
+"""Spread of the noise that tells repeated data apart, in 1 / sqrt(L)."""
+
+
+class Codebook(nn.Module):
+    """K codes of L numbers; a latent is replaced by the nearest one.
+
+    No gradient reaches the codes. In a training step every code moves towards the latents that
+    chose it, by averages of decay d: `counts <- d counts + (1 - d) n`, `sums <- d sums + (1 - d)
+    sum of the latents`, `code = sums / counts` (counts smoothed by 1e-7). A code with
+    `counts < restart_below` becomes a latent of the batch at random, at every step anew until it
+    is chosen often enough.
+
+    All three are buffers. They depend on the whole batch, so that a step must see it whole in
+    every process (`Phase.whole_batch`): then they are the same everywhere.
+
+    References: van den Oord et al., arXiv 1711.00937, appendix A.1; Dhariwal et al., arXiv
+    2005.00341, section 3.1 (restarts).
+    """
+
+    codes: Tensor
+    counts: Tensor
+    sums: Tensor
+
+    def __init__(self, count: int, width: int, decay: float, restart_below: float) -> None:
+        super().__init__()
+        self.decay, self.restart_below = decay, restart_below
+        self.register_buffer("codes", torch.randn(count, width))
+        self.register_buffer("counts", torch.zeros(count))  # all zero: not yet started
+        self.register_buffer("sums", self.codes.clone())
+
+    def forward(self, z: Tensor, noise: Noise | None = None) -> Tensor:
+        """Return the nearest code of each latent, (B, L, *s) -> (B, L, *s), float32.
+
+        Args:
+            z: latents.
+            noise: one stream a row. Where it is given, the codes learn from `z` afterwards; the
+                first time, they are taken from `z` before.
+        """
+        with torch.no_grad(), in_float32(z.device):
+            rows = z.detach().float().movedim(1, -1)  # (B, *s, L)
+            shape = rows.shape
+            rows = rows.reshape(-1, shape[-1])  # (P, L)
+            if noise is not None and not rows.is_meta and not bool(self.counts.any()):
+                self._take(self._drawn(rows, noise))
+            indices = self.nearest(rows)  # (P,)
+            found = self.codes[indices].reshape(shape).movedim(-1, 1)  # (B, L, *s)
+            if noise is not None:
+                self._learn(rows, indices, noise)
+        return found
+
+    def nearest(self, rows: Tensor) -> Tensor:
+        """Return the index of the nearest code of each row, (P, L) -> (P,)."""
+        norms = self.codes.square().sum(1)  # (K,)
+        blocks = [
+            torch.addmm(norms, rows[part], self.codes.T, alpha=-2).argmin(1)
+            for part in self._parts(len(rows))
+        ]
+        return torch.cat(blocks)
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest number in the codebook."""
+        return self.codes.amin(), self.codes.amax()
+
+    def _learn(self, rows: Tensor, indices: Tensor, noise: Noise) -> None:
+        """Move the codes towards the rows (P, L) that chose them, and restart the idle ones."""
+        count = torch.zeros_like(self.counts)
+        total = torch.zeros_like(self.sums)
+        for part in self._parts(len(rows)):
+            # A product, not index_add_: that one adds in any order on a GPU.
+            chosen = nn.functional.one_hot(indices[part], len(count)).to(rows)  # (p, K)
+            count += chosen.sum(0)
+            total += chosen.T @ rows[part]
+        self.counts.mul_(self.decay).add_(count, alpha=1 - self.decay)
+        self.sums.mul_(self.decay).add_(total, alpha=1 - self.decay)
+        whole = self.counts.sum()
+        smooth = (self.counts + 1e-7) / (whole + len(count) * 1e-7) * whole
+        self.codes.copy_(self.sums / smooth[:, None])
+        if self.restart_below:
+            idle = (self.counts < self.restart_below)[:, None]
+            self.codes.copy_(torch.where(idle, self._drawn(rows, noise), self.codes))
+
+    def _take(self, rows: Tensor) -> None:
+        self.codes.copy_(rows)
+        self.sums.copy_(rows)
+        self.counts.fill_(1.0)
+
+    def _drawn(self, rows: Tensor, noise: Noise) -> Tensor:
+        """Draw K of the rows (P, L) without repetition; if P < K, repeat them, a little apart."""
+        count, width = self.codes.shape
+        order = noise.uniform(len(rows) // len(noise)).flatten()  # (P,)
+        order = order.to(rows.device).argsort(stable=True)
+        if len(rows) >= count:
+            return rows[order[:count]]
+        order = order.repeat(-(-count // len(rows)))[:count]
+        apart = noise.normal(-(-count // len(noise)), width).reshape(-1, width)[:count]
+        return rows[order] + apart.to(rows) * (JITTER / math.sqrt(width))
+
+    def _parts(self, rows: int) -> Iterator[slice]:
+        size = max(1, BLOCK // len(self.codes))
+        return (slice(start, start + size) for start in range(0, rows, size))
+
+
+def strides(compression: Sequence[int]) -> list[Triple]:
+    """Return the stride of each level. All axes are halved first that have to be halved at all.
+
+    >>> strides((2, 4, 4))
+    [(2, 2, 2), (1, 2, 2)]
+    """
+    halvings = [int(math.log2(factor)) for factor in compression]
+    return [
+        tuple(2 if n > level else 1 for n in halvings)  # type: ignore[misc]
+        for level in range(max(halvings))
+    ]
+
+
+class Shrink(nn.Module):
+    """One level of the encoder."""
+
+    def __init__(self, inward: int, outward: int, stride: Triple, groups: int) -> None:
+        super().__init__()
+        self.down = SameConv(inward, outward, 4, stride)
+        self.residual = ResidualBlock(outward, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, *S) to (B, C', *S/stride)."""
+        return self.residual(self.down(x))
+
+
+class Grow(nn.Module):
+    """One level of the decoder."""
+
+    def __init__(self, inward: int, outward: int, stride: Triple, groups: int) -> None:
+        super().__init__()
+        self.up = SameConvTranspose(inward, outward, 4, stride)
+        self.residual1 = ResidualBlock(outward, groups)
+        self.residual2 = ResidualBlock(outward, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, *S) to (B, C', *S*stride)."""
+        return self.residual2(self.residual1(self.up(x)))
+
+
+class Encoder(nn.Module):
+    """Channels double at each level, sides halve: (B, C, *S) -> (B, base 2^levels, *s)."""
+
+    def __init__(self, channels: int, base: int, compression: Sequence[int], groups: int) -> None:
+        super().__init__()
+        self.first = SameConv(channels, base, 3)
+        self.levels = nn.Sequential(
+            *(
+                Shrink(base * 2**i, base * 2 ** (i + 1), stride, groups)
+                for i, stride in enumerate(strides(compression))
+            )
+        )
+        self.width = base * 2 ** len(self.levels)
+        self.last = nn.Sequential(group_norm(self.width, groups), nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, *S) to (B, width, *s)."""
+        return self.last(self.levels(self.first(x)))
+
+
+class Decoder(nn.Module):
+    """The way back: the first level keeps its channels, each other one halves them."""
+
+    def __init__(self, channels: int, base: int, compression: Sequence[int], groups: int) -> None:
+        super().__init__()
+        steps = strides(compression)
+        width = base * 2 ** len(steps)
+        self.first = nn.Sequential(group_norm(width, groups), nn.SiLU())
+        inward = [width, *[width // 2**i for i in range(len(steps) - 1)]]
+        self.levels = nn.Sequential(
+            *(Grow(inward[i], width // 2**i, stride, groups) for i, stride in enumerate(steps))
+        )
+        self.last = SameConv(2 * base, channels, 3)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (B, width, *s) to (B, C, *S); no bound is set on the values."""
+        return self.last(self.levels(self.first(h)))
 
 
 class VQGAN(nn.Module):

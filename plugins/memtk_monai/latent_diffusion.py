@@ -20,9 +20,8 @@ from memtk.interfaces import (
     guided,
 )
 from memtk.noise import Noise
-from memtk_monai import autoencoding, networks, perceptual
-from memtk_monai.config import LatentDiffusionConfig
-from memtk_monai.presets import PRESETS_2D, PRESETS_3D
+from memtk_monai import networks, perceptual
+from memtk_monai.config import PRESETS_2D, PRESETS_3D, LatentDiffusionConfig
 from memtk_monai.schedule import Flow, Schedule
 
 
@@ -174,7 +173,7 @@ class MonaiLatentDiffusion(Generator):
     def _rebuilding(self, x: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the reconstruction (B, C, *S), and what it costs without a discriminator."""
         y, mean, sigma = self._round_trip(x, noise)
-        kl = autoencoding.divergence(mean, sigma)
+        kl = networks.divergence(mean, sigma)
         terms = {"l1": (y.float() - x).abs().mean(), "kl": self.config.kl_weight * kl}
         if self._perceptual is not None:
             seen = perceptual.distance(self._perceptual, x, y, self.config.perceptual_slices, noise)
@@ -187,14 +186,14 @@ class MonaiLatentDiffusion(Generator):
     def _adversarial_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
         y, terms = self._rebuilding(x, noise)
         c = self.config
-        fooling = autoencoding.fooling(self.discriminator, y, c.adversarial_activation)
+        fooling = networks.fooling(self.discriminator, y, c.adversarial_activation)
         return terms | {"adversarial": c.adversarial_weight * fooling}
 
     def _discriminator_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
         with torch.no_grad():
             fake = self._round_trip(x, noise)[0].to(x)
         way = self.config.adversarial_activation
-        told = autoencoding.telling_apart(self.discriminator, x, fake, way)
+        told = networks.telling_apart(self.discriminator, x, fake, way)
         return {"discriminator": told}
 
     def _measure(self, batches: Iterable[Tensor]) -> None:

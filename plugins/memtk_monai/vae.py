@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from memtk.imaging.patches import fold, unfold
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, PhaseSettings, Turn
 from memtk.noise import Noise
-from memtk_monai.autoencoding import divergence
-from memtk_monai.networks import check_sides
+from memtk_monai.networks import check_sides, divergence
 
 
 class VaeConfig(ComponentConfig):

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from memtk.errors import UserError
 from memtk.interfaces import Embedder, ImageSpec, Phase
-from memtk_pretrained.settings import PretrainedConfig
-from memtk_pretrained.weights import fill, read_weights
+from memtk_pretrained.weights import PretrainedConfig, fill, read_weights
 
 DILATION = {"layer3": 2, "layer4": 4}
 """MedicalNet widens the kernels of these layers where other residual networks halve the volume."""

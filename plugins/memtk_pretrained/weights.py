@@ -6,14 +6,59 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from memtk.errors import UserError
+from memtk.files import file_digest
+from memtk.interfaces import ComponentConfig
 from memtk_pretrained.legacy import Inert, named_values, read_legacy_module
+
+
+class PretrainedConfig(ComponentConfig):
+    """Which file has the weights. Memtk downloads none.
+
+    Class attributes:
+        component: its name.
+        fetch: what to fetch from where, in one line.
+    """
+
+    component: ClassVar[str]
+    fetch: ClassVar[str]
+
+    weights: str = Field(..., min_length=1, description="file of the published weights")
+    digest: str = Field("", description="hash of that file; memtk fills it in")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_at_the_file(cls, values: Any) -> Any:
+        """Let a run know its weights again, so that it is not gone on with on other ones."""
+        if not isinstance(values, dict):
+            return values
+        given, way = values.get("weights"), f"--set {cls.component}.weights=FILE"
+        if given is None:
+            raise UserError(
+                f"{cls.component} comes trained, and its weights are not a part of memtk.\n"
+                f"Fetch {cls.fetch}\nand say {way}"
+            )
+        if not isinstance(given, str) or not given:
+            return values  # its own message
+        found = _digest(Path(given).expanduser(), cls.component, cls.fetch)
+        if values.get("digest") not in (None, "", found):
+            raise UserError(f"{given}: these are not the weights they were")
+        return {**values, "digest": found}
+
+
+def _digest(path: Path, component: str, fetch: str) -> str:
+    try:
+        return file_digest(path)[:32]
+    except UserError as error:
+        way = "" if path.exists() else f".\nFetch {fetch}"
+        raise UserError(f"{component}.weights: {error}{way}") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

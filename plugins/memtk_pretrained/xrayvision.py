@@ -12,8 +12,7 @@ from torch import Tensor
 
 from memtk.errors import UserError
 from memtk.interfaces import Embedder, ImageSpec, Phase
-from memtk_pretrained.settings import PretrainedConfig
-from memtk_pretrained.weights import fill, read_weights
+from memtk_pretrained.weights import PretrainedConfig, fill, read_weights
 
 SIDE = 224
 """Side of the images that the network was trained on, in pixels."""

@@ -19,7 +19,7 @@ def memtk_protocols() -> Iterable[Component]:
         ),
         Component(
             name="dar-matched",
-            target="memtk_protocols.dar_matched:DarMatched",
+            target="memtk_protocols.dar:DarMatched",
             summary="Reference rule at equal sizes: as many synthetic as validation images; its "
             "null is 5 %.",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from memtk_meddiff.attention import bucket
+from memtk_meddiff.layers import bucket
 
 STRIDES = [(2, 2, 2), (1, 2, 2)]
 

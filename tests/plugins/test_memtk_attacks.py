@@ -160,7 +160,7 @@ def test_gan_leaks_goes_by_the_embedding_where_there_is_one(overfitted):
 
 def test_secmi_is_the_error_of_one_step_forth_and_back(overfitted):
     """Written out for a network that finds the same noise everywhere: no error at all."""
-    from memtk_attacks.secmi import steps_to
+    from memtk_attacks.denoising import steps_to
 
     class Constant(Tiny):
         def predict(self, z, t):

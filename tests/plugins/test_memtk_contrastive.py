@@ -27,7 +27,7 @@ from memtk_contrastive.embedder import (
     reduce,
     reduced_shape,
 )
-from memtk_contrastive.encoder import SameConv, strides
+from memtk_contrastive.networks import SameConv, strides
 
 TINY = {"width": 2, "hidden": 6, "embedding": 4}
 

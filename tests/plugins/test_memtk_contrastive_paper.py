@@ -13,8 +13,8 @@ from memtk.noise import Noise
 from memtk.testing import check_embedder
 from memtk.training.footprint import peak_memory
 from memtk.training.steps import lr_factor, make_adam
+from memtk_contrastive.config import trained_as_there
 from memtk_contrastive.embedder import Contrastive2d, Contrastive3d
-from memtk_contrastive.presets import trained_as_there
 
 RANDOM = {"start": "random"}
 """The preset's ResNet-50 without a file of ImageNet's weights."""

@@ -26,8 +26,7 @@ from memtk.noise import Noise
 from memtk.registry import open_registry
 from memtk.results.validate import check_result
 from memtk.testing import check_generator
-from memtk_diffusers.pipeline import DiffusersPipeline, PipelineConfig
-from memtk_diffusers.prompts import read_prompts
+from memtk_diffusers.pipeline import DiffusersPipeline, PipelineConfig, read_prompts
 
 transformers = pytest.importorskip("transformers")
 

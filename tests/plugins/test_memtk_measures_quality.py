@@ -13,14 +13,20 @@ from monai.metrics.fid import get_fid_score
 
 from memtk.config import build
 from memtk.interfaces import Features
-from memtk_measures.authpct import AuthPct, authentic_percentage
-from memtk_measures.ct import Ct, cells_of, data_copying, mann_whitney
-from memtk_measures.fid import Fid, frechet
-from memtk_measures.kid import Kid, kernel_distance
-from memtk_measures.neighbours import nearest, some
-from memtk_measures.nndr import Nndr, ratios
+from memtk_measures.against import nearest, some
+from memtk_measures.copying import (
+    AuthPct,
+    Ct,
+    Nndr,
+    authentic_percentage,
+    cells_of,
+    data_copying,
+    mann_whitney,
+    ratios,
+)
+from memtk_measures.distances import Fid, Kid, frechet, kernel_distance
+from memtk_measures.diversity import Vendi, vendi
 from memtk_measures.prdc import Prdc, prdc
-from memtk_measures.vendi import Vendi, vendi
 
 RNG = np.random.default_rng(0)
 NAMES = ("precision", "recall", "density", "coverage")
@@ -85,7 +91,7 @@ def test_kid_is_that_of_torchmetrics():
 
 
 def test_kid_of_sets_of_two_sizes_is_the_mean_over_all_pairs(monkeypatch):
-    monkeypatch.setattr("memtk_measures.kid.ROWS", 3)
+    monkeypatch.setattr("memtk_measures.distances.ROWS", 3)
     x, y = rows(7).astype(float), rows(5, shift=1).astype(float)
 
     def mean(a, b, own):
@@ -111,7 +117,7 @@ def kid_of(features):
 @pytest.mark.parametrize(("real", "fake", "k"), [(40, 40, 5), (31, 52, 3), (6, 4, 2)])
 def test_precision_recall_density_and_coverage_are_those_of_prdc(real, fake, k, monkeypatch):
     oracle = pytest.importorskip("prdc", reason="needs prdc")
-    monkeypatch.setattr("memtk_measures.neighbours.TILE", 100)
+    monkeypatch.setattr("memtk_measures.against.TILE", 100)
     x, y = rows(real), rows(fake, shift=0.4)
     want = oracle.compute_prdc(x.astype(float), y.astype(float), nearest_k=k)
     assert prdc(x, y, k) == pytest.approx({name: float(want[name]) for name in NAMES})
@@ -278,7 +284,7 @@ def test_the_order_of_images_and_a_turn_of_the_features_change_nothing(cls):
 
 def test_nearest_neighbours_are_those_of_scikit_learn(monkeypatch):
     neighbors = pytest.importorskip("sklearn.neighbors", reason="needs scikit-learn")
-    monkeypatch.setattr("memtk_measures.neighbours.TILE", 64)
+    monkeypatch.setattr("memtk_measures.against.TILE", 64)
     x, y = rows(33), rows(41)
     want = neighbors.NearestNeighbors(n_neighbors=3, algorithm="brute").fit(y).kneighbors(x)
     found = nearest(x, y, 3)

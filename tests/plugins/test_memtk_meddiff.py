@@ -12,9 +12,9 @@ from memtk.testing.trainables import learn
 from memtk.training.devices import Blocks, open_devices
 from memtk.training.footprint import peak_memory
 from memtk.training.loop import train
-from memtk_meddiff.autoencoder import strides
 from memtk_meddiff.config import MedDiffConfig
 from memtk_meddiff.generator import MedDiff3d
+from memtk_meddiff.vqgan import strides
 
 PRESETS = MedDiff3d.presets
 

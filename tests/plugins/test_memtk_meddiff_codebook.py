@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from memtk.noise import Noise
-from memtk_meddiff import codebook as module
-from memtk_meddiff.codebook import Codebook
+from memtk_meddiff import vqgan as module
+from memtk_meddiff.vqgan import Codebook
 
 
 def latents(batch=4, width=3, side=4, seed=0, spread=1.0):

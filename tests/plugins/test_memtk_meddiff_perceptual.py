@@ -9,7 +9,7 @@ from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk_meddiff.generator import MedDiff3d
-from memtk_meddiff.perceptual import PerceptualDistance
+from memtk_meddiff.losses import PerceptualDistance
 
 PLACES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 WIDTHS = (64, 128, 256, 512, 512)

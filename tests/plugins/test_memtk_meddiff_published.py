@@ -18,8 +18,8 @@ from memtk.config import build
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
-from memtk_meddiff.attention import DistanceBias
 from memtk_meddiff.generator import MedDiff3d
+from memtk_meddiff.layers import DistanceBias
 
 TINY = {
     "base_channels": 4,

@@ -5,15 +5,14 @@ import math
 import pytest
 import torch
 
-from memtk_meddiff.attention import (
+from memtk_meddiff.diffusion import CosineSchedule, FactorisedUNet, TimeWaves
+from memtk_meddiff.layers import (
     Attention,
     DistanceBias,
     LinearAttention,
     bucket,
     rotate,
 )
-from memtk_meddiff.schedule import CosineSchedule
-from memtk_meddiff.unet import FactorisedUNet, TimeWaves
 
 
 def features(channels=6, depth=5, height=3, width=4, batch=2):

@@ -12,9 +12,9 @@ from memtk.noise import Noise
 from memtk.registry import open_registry
 from memtk.testing import check_generator
 from memtk.training.devices import Blocks
-from memtk_monai.autoencoding import divergence, verdict
 from memtk_monai.config import LatentDiffusionConfig
 from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
+from memtk_monai.networks import divergence, verdict
 from memtk_monai.schedule import Flow, Schedule
 
 TINY = {

@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from memtk.data.images import MemoryImages
-from memtk_measures.ms_ssim import MsSsim, settings
+from memtk_measures.diversity import MsSsim, settings
 
 METRIC = MsSsim()
 
@@ -44,7 +44,7 @@ def test_the_settings_fit_images_of_any_size(side):
 
 
 def test_each_image_is_compared_with_one_other_and_the_mean_is_taken(monkeypatch):
-    import memtk_measures.ms_ssim as module
+    import memtk_measures.diversity as module
 
     pairs = []
 
@@ -63,7 +63,7 @@ def test_one_image_has_no_other_to_compare_with():
 
 
 def test_one_scale_agrees_with_scikit_image():
-    import memtk_measures.ms_ssim as module
+    import memtk_measures.diversity as module
 
     a, b = (images(1, seed).x for seed in (2, 3))
     found = module.compute_ms_ssim(

@@ -1,4 +1,4 @@
-"""C_T: a test whether synthetic images lie nearer to the training images than unseen real ones."""
+"""Measures of quality that see copies: AuthPct, C_T and the nearest-neighbour distance ratio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,61 @@ from scipy.stats import rankdata
 
 from memtk.interfaces import ComponentConfig, Features, QualityMeasure
 from memtk.noise import derive
-from memtk_measures.neighbours import nearest
+from memtk_measures.against import nearest
+
+
+class AuthPct:
+    """Percentage of authentic synthetic images, 0 to 100; below its line = copies.
+
+    A synthetic image g with the nearest training image x is authentic if it is further from x than
+    x is from its own nearest other training image: `d(x, nearest other) < d(g, x)`. Alaa et al.,
+    arXiv 2102.08921, section 3.3; Euclidean, on the extractor's features.
+
+    Reference set: the training images. The line is that of the validation images in the place of
+    the synthetic ones: real images that nobody copied. It is not 100, nor 50.
+
+    Published implementations disagree:
+        dgm-eval returns this percentage, and memtk does.
+        FLD (marcojira/fld) returns it less 50, as if 50 were what fresh images score.
+        synthcity's `AlphaPrecision` asks of each *real* image whether its nearest synthetic one is
+        nearer than the nearest real one, and takes the latter's distance from the row whose number
+        is that of the synthetic image: another image's. It returns a share.
+        The authors' own code returns this share, not a percentage.
+
+    Pitfalls:
+        A synthetic image far from all real ones is authentic: high values are no quality.
+        Where a patient has several training images, these are near to each other, and copies of
+        them pass as authentic; then the line is high too.
+        It is a count of few images: what chance gives is in the note, as if images were
+        independent. Several images of a patient are not, and chance gives more.
+    """
+
+    space: Literal["features"] = "features"
+
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
+        """Return {"authpct": ...}."""
+        value, real = (
+            authentic_percentage(features.training, rows)
+            for rows in (features.synthetic, features.validation)
+        )
+        note = "One training image has no other beside it."
+        if len(features.training) > 1:
+            share, sizes = real / 100, (len(features.synthetic), len(features.validation))
+            spread = 100 * math.sqrt(share * (1 - share) * sum(1 / n for n in sizes))
+            note = (
+                f"Of {sizes[0]} synthetic and {sizes[1]} validation images: {1.96 * spread:.0f} "
+                "points between them may be chance."
+            )
+        return {"authpct": QualityMeasure(value, real, "real", "training images", note)}
+
+
+def authentic_percentage(training: np.ndarray, rows: np.ndarray) -> float:
+    """Return the percentage of `rows` (M, D) that are authentic; NaN with one training image."""
+    if len(training) < 2:
+        return float("nan")
+    apart = nearest(training, training, own=True)[0][:, 0]  # (N,)
+    distance, index = nearest(rows, training)
+    return float(100 * (apart[index[:, 0]] < distance[:, 0]).mean())
 
 
 class CtConfig(ComponentConfig):
@@ -122,3 +176,56 @@ def mann_whitney(x: np.ndarray, y: np.ndarray) -> float:
     m, v = len(x), len(y)
     u = rankdata(np.concatenate([x, y]))[:m].sum() - m * (m + 1) / 2
     return float((u - m * v / 2) / math.sqrt(m * v * (m + v + 1) / 12))
+
+
+class Nndr:
+    """Distance to the nearest training image over that to the second nearest, 0 to 1; low = copies.
+
+    A copy lies at one training image and far from all others: its ratio is near 0. An image that
+    is nobody's lies between several: its ratio is near 1. Lowe (IJCV 60, 2004) tells matches by
+    it; synthetic data are judged by it as in Zhao et al., arXiv 2102.08369. `nndr` is the mean over
+    the synthetic images, `nndr.p5` the 5th percentile, which a few copies move. Euclidean, on the
+    extractor's features.
+
+    Reference set: the training images. The line is that of the validation images in the place of
+    the synthetic ones.
+
+    Pitfalls:
+        Where a patient has several training images, or an image is in the training set twice, the
+        second nearest is as near as the nearest, and a copy goes unnoticed. Two exact copies (0
+        over 0) count as 0.
+        It depends on N: with more training images all ratios come nearer to 1.
+    """
+
+    space: Literal["features"] = "features"
+
+    def __call__(self, features: Features) -> Mapping[str, QualityMeasure]:
+        """Return {"nndr": ..., "p5": ...}."""
+        synthetic, real = (
+            ratios(features.training, rows) for rows in (features.synthetic, features.validation)
+        )
+        note = "" if len(features.training) > 1 else "One training image has no second beside it."
+        return {
+            "nndr": QualityMeasure(
+                float(synthetic.mean()), float(real.mean()), "real", "training images", note
+            ),
+            "p5": QualityMeasure(
+                float(np.percentile(synthetic, 5)),
+                float(np.percentile(real, 5)),
+                "real",
+                "training images",
+                note,
+            ),
+        }
+
+
+def ratios(training: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the ratio of each of `rows` (M, D): (M,), NaN with one training image.
+
+    >>> ratios(np.array([[0.0], [4.0]]), np.array([[1.0], [2.0], [0.0]])).round(3).tolist()
+    [0.333, 1.0, 0.0]
+    """
+    if len(training) < 2:
+        return np.full(len(rows), np.nan)
+    first, second = nearest(rows, training, 2)[0].T  # (M,), (M,)
+    return np.divide(first, second, out=np.zeros_like(first), where=second > 0)
