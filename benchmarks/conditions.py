@@ -27,7 +27,7 @@ from memtk.evaluation.context import open_run
 from memtk.folders import working_in
 from memtk.registry import open_registry
 from memtk.results import read_result
-from memtk.study.execute import hard_link
+from memtk.study.tasks import hard_link
 
 VIEWS = ("AP", "PA")
 TRAINING, VALIDATION = 32, 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 import rich.progress
 from rich.console import Console
@@ -17,35 +18,27 @@ from memtk.outputs import Stopped, shielded
 from memtk.plugins import Host
 
 
-class Progress:
-    """Watches a run, and lets plugins watch it too. A context manager.
+class Bar:
+    """A bar with columns of its own, shown while it is entered; nothing where there is no terminal.
 
     Args:
         console: where to write.
-        host: the hook `memtk_run_event` of its plugins is called for each event. One that fails is
-            named once and not called again; the others go on.
-        every: seconds between two lines of one stage where there is no terminal.
+        columns: texts of rich, beside the bar and its count.
     """
 
-    def __init__(self, console: Console, host: Host, every: float = 30.0) -> None:
+    def __init__(self, console: Console, *columns: rich.progress.ProgressColumn) -> None:
         self.console = console
-        self._plugins = {plugin.name: plugin for plugin in host.plugins}
-        self._watchers = _watchers(host)
-        self._every = every
-        self._started: dict[str, float] = {}
-        self._shown = 0.0
         self._task: rich.progress.TaskID | None = None
         self._bar = rich.progress.Progress(
             column("{task.description}"),
             rich.progress.BarColumn(bar_width=24),
             rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
-            column("{task.fields[values]}", "dim"),
+            *columns,
             console=console,
             transient=True,
         )
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._bar.start()
         return self
@@ -58,6 +51,30 @@ class Progress:
     ) -> None:
         if self.console.is_terminal:
             self._bar.stop()
+
+    def _say(self, text: str, style: str = "") -> None:
+        # Text, not markup: a name with brackets in it must come out as it is.
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+class Progress(Bar):
+    """Watches a run, and lets plugins watch it too. A context manager.
+
+    Args:
+        console: where to write.
+        host: the hook `memtk_run_event` of its plugins is called for each event. One that fails is
+            named once and not called again; the others go on.
+        every: seconds between two lines of one stage where there is no terminal.
+    """
+
+    def __init__(self, console: Console, host: Host, every: float = 30.0) -> None:
+        left = rich.progress.TimeRemainingColumn(elapsed_when_finished=True)
+        super().__init__(console, left, column("{task.fields[values]}", "dim"))
+        self._plugins = {plugin.name: plugin for plugin in host.plugins}
+        self._watchers = _watchers(host)
+        self._every = every
+        self._started: dict[str, float] = {}
+        self._shown = 0.0
 
     def __call__(self, event: Event) -> None:
         """Show one event. The right method is found by its kind."""
@@ -120,10 +137,6 @@ class Progress:
 
     def _note(self, event: Event) -> None:
         self._say(f"note: {event.text}", "yellow")
-
-    def _say(self, text: str, style: str = "") -> None:
-        # Text, not markup: a name with brackets in it must come out as it is.
-        self.console.print(Text(text, style=style), soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -18,7 +18,7 @@ from memtk.report.next_steps import NextStep
 from memtk.report.page import is_page, render
 from memtk.report.terminal import audit_summary
 from memtk.results import Answer, Audit, Evidence, answer_audit
-from memtk.results.sentences import explain as in_words
+from memtk.results.verdicts import explain as in_words
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from memtk.bench.plan import AMONG_SAMPLES, Plan, cell_name
 from memtk.components import ConfiguredComponent
@@ -15,7 +15,7 @@ from memtk.data.prepare import Dataset
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector
 from memtk.evaluation.membership import CanaryPatients
-from memtk.interfaces import Generator, Stage
+from memtk.interfaces import Choice, Generator, Stage
 from memtk.results import Checkpoint, Membership, MitigationEffect, Result, SelfTest
 from memtk.training.loop import Checkpoint as Weights
 from memtk.training.loop import Training
@@ -266,6 +266,23 @@ def given(value: T | None, stage: Stage) -> T:
     if value is None:
         raise LookupError(f"a stage needs what {stage} gives, which comes later")
     return value
+
+
+def kept_by_all(
+    synthetic: StoredImages, choices: Mapping[str, Choice], did: Literal["taught", "screened"]
+) -> tuple[StoredImages, list[MitigationEffect]]:
+    """Return the synthetic images that every mitigation keeps, and what each of them did."""
+    kept: set[int] = set(range(len(synthetic)))
+    effects = []
+    for name, choice in choices.items():
+        indices = choice.indices.tolist()
+        kept &= set(indices)
+        effects.append(
+            MitigationEffect(
+                mitigation=name, did=did, kept=len(indices), of=len(synthetic), why=choice.why
+            )
+        )
+    return synthetic.subset(sorted(kept)), effects
 
 
 def counted(count: int, noun: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from memtk.bench.checkpoint import CheckpointEvaluator, Evaluate, Sample
@@ -19,6 +18,7 @@ from memtk.bench.experiment import (
     State,
     TrainedGenerator,
     given,
+    kept_by_all,
 )
 from memtk.bench.plan import BY_SCORE, Plan
 from memtk.bench.posthoc import Attack, Reevaluate, Screen, Stop
@@ -68,27 +68,14 @@ class Teach(CellStage):
         made, synthetic = given(first.trained, Stage.TRAIN), first.samples[-1]
         evaluator = CheckpointEvaluator(made, run.networks.first)
         found = evaluator.found(synthetic, first.checkpoints[-1].label, exposure=False)
-        kept: np.ndarray = np.arange(len(synthetic))
-        effects = []
-        for part in parts:
-            choice = part.make().teach(synthetic, found)
-            kept = np.intersect1d(kept, choice.indices)
-            effects.append(
-                MitigationEffect(
-                    mitigation=part.name,
-                    did="taught",
-                    kept=len(choice.indices),
-                    of=len(synthetic),
-                    why=choice.why,
-                )
-            )
-        if not len(kept):
+        choices = {part.name: part.make().teach(synthetic, found) for part in parts}
+        lessons, effects = kept_by_all(synthetic, choices, "taught")
+        if not len(lessons):
             raise UserError(
                 f"{experiment.cell}: of the {len(synthetic)} images of the first generator none is "
                 f"left to learn from. {effects[-1].why}\n"
                 f"Leave {parts[-1].name} out for this generator."
             )
-        lessons = synthetic.subset(kept.tolist())
         return replace(state, lessons=lessons, trainings=first.trainings).with_effects(*effects)
 
     def preview(self, experiment: Experiment, preview: Preview) -> Preview:

@@ -18,6 +18,7 @@ from memtk.bench.experiment import (
     Selection,
     State,
     given,
+    kept_by_all,
 )
 from memtk.bench.plan import BY_SCORE
 from memtk.components import ConfiguredComponent
@@ -107,20 +108,9 @@ class Screen(CellStage):
         synthetic, exposure = selection.synthetic, experiment.plan.recipe.bench.exposure
         evaluator = CheckpointEvaluator(selection.generator, run.networks.first)
         found = evaluator.found(synthetic, selection.label, exposure=exposure != "none")
-        kept, count, effects = np.arange(len(synthetic)), len(synthetic), []
-        for part in parts:
-            choice = part.make().screen(synthetic, found)
-            kept = np.intersect1d(kept, choice.indices)
-            effects.append(
-                MitigationEffect(
-                    mitigation=part.name,
-                    did="screened",
-                    kept=len(choice.indices),
-                    of=count,
-                    why=choice.why,
-                )
-            )
-        left = replace(selection, kept=synthetic.subset(kept.tolist()))
+        choices = {part.name: part.make().screen(synthetic, found) for part in parts}
+        kept, effects = kept_by_all(synthetic, choices, "screened")
+        left = replace(selection, kept=kept)
         return replace(state, selection=left).with_effects(*effects)
 
 

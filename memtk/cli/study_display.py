@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
-import rich.progress
 from rich.console import Console
-from rich.text import Text
 
 from memtk.console import column
 from memtk.events import Event
 from memtk.plugins import Host
-from memtk.progress import Progress
+from memtk.progress import Bar, Progress
 from memtk.results.formats import about_time
 from memtk.study import StudyDisplay, Task
 
 _NAMES = {"images": "reading images", "detector": "copy detectors", "cell": "cells"}
 
 
-class TerminalDisplay(StudyDisplay):
+class TerminalDisplay(Bar, StudyDisplay):
     """Watches a study on a terminal, or line by line where there is none. A context manager.
 
     Args:
@@ -28,35 +25,12 @@ class TerminalDisplay(StudyDisplay):
     """
 
     def __init__(self, console: Console, host: Host) -> None:
-        self._console = console
+        left, inside = column("{task.fields[left]}"), column("{task.fields[inside]}", "dim")
+        super().__init__(console, left, inside)
         self._quiet = Progress(Console(quiet=True), host)  # tells the plugins
         self._running: dict[str, float] = {}
         self._kind, self._total, self._done, self._width = "", 0, 0, 1
         self._spent: list[float] = []
-        self._bar = rich.progress.Progress(
-            column("{task.description}"),
-            rich.progress.BarColumn(bar_width=24),
-            rich.progress.MofNCompleteColumn(),
-            column("{task.fields[left]}"),
-            column("{task.fields[inside]}", "dim"),
-            console=console,
-            transient=True,
-        )
-        self._task: rich.progress.TaskID | None = None
-
-    def __enter__(self) -> TerminalDisplay:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
 
     def stage(self, kind: str, total: int, finished: int, width: int) -> None:
         """Begin a bar for the tasks of one kind."""
@@ -115,8 +89,5 @@ class TerminalDisplay(StudyDisplay):
         return about_time(max(0.0, (waiting * mean - begun) / width))
 
     def _show(self, inside: str) -> None:
-        if self._task is not None and self._console.is_terminal:
+        if self._task is not None and self.console.is_terminal:
             self._bar.update(self._task, inside=inside, left=self._left())
-
-    def _say(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)

@@ -59,15 +59,16 @@ from memtk.memorization.membership import (
     tpr_at_fpr,
 )
 from memtk.memorization.patients import PatientGroup
-from memtk.memorization.power import minimum_detectable, tipping_point
 from memtk.memorization.rows import Source, duplicates, pairwise
 from memtk.memorization.search import Execution, Neighbours, Search, search
 from memtk.memorization.selftest import (
     PlantedExposure,
     PlantedScore,
     Specificity,
+    minimum_detectable,
     score_planted,
     specificity,
+    tipping_point,
 )
 from memtk.memorization.tail import TailTest, margin_p_values, tail_test
 

@@ -79,7 +79,6 @@ from memtk.results.schema import (
     write_checkpoint,
     write_result,
 )
-from memtk.results.sentences import explain
 from memtk.results.store import (
     has_arrays,
     read_arrays,
@@ -87,7 +86,7 @@ from memtk.results.store import (
     write_arrays,
     write_record,
 )
-from memtk.results.verdicts import Verdict, decide, verdict
+from memtk.results.verdicts import Verdict, decide, explain, verdict
 
 __all__ = [
     "LEVELS",

@@ -1,4 +1,4 @@
-"""From numbers to verdicts: pass, fail or inconclusive, by one set of rules for bench and audit."""
+"""From numbers to verdicts, by one set of rules; and what was found, in words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from memtk.results.audit import AuditVerdict, Policy, Screened
+from memtk.results.audit import Audit, AuditVerdict, Policy, Screened
 from memtk.results.case import Case
-from memtk.results.protocols import Evidence, SelfTest
+from memtk.results.formats import interval, many, part, share
+from memtk.results.protocols import Evidence, Named, SelfTest
 from memtk.results.reasons import failures, grounds, missing
 from memtk.results.schema import Counts, Result
 
@@ -119,3 +120,154 @@ def _decided(case: Case) -> AuditVerdict:
     if lacking := missing(case):
         return AuditVerdict(outcome="inconclusive", reasons=[reason.text for reason in lacking])
     return AuditVerdict(outcome="pass", reasons=grounds(case))
+
+
+_OUTCOMES = {
+    "pass": "these images are within the policy",
+    "fail": "these images fail",
+    "inconclusive": "this audit can neither pass nor fail these images",
+}
+
+
+def explain(audit: Audit) -> str:
+    """Return one paragraph: what was found, how well it would have been found, what stays open.
+
+    It claims nothing that the numbers do not show, and never calls images free of risk: that
+    nothing was found is a statement about this comparison and these sizes.
+    """
+    sentences = [
+        rules(audit),
+        *_copies(audit),
+        _patients(audit),
+        _noticed(audit),
+        *_given(audit),
+        "This does not show that no patient can be recognised by other means: by a likeness that "
+        "this comparison does not see, with knowledge from elsewhere, or from the generator "
+        "itself.",
+    ]
+    return " ".join(sentences)
+
+
+def rules(audit: Audit) -> str:
+    """Return the outcome with what it rests on: rules fixed beforehand, or changed since."""
+    outcome = _OUTCOMES[audit.verdict.outcome]
+    if audit.first_verdict is not None:
+        return (
+            "The policy was changed after the results were known (first verdict: "
+            f"{audit.first_verdict.outcome}). By the changed rules, {outcome}."
+        )
+    return f"By rules that were fixed beforehand, {outcome}."
+
+
+def _copies(audit: Audit) -> list[str]:
+    found, total = audit.evidence, audit.counts["synthetic"].images
+    sentences = []
+    if audit.identical_images:
+        same = audit.identical_images
+        sentences.append(
+            f"{part(same, total, 'synthetic image')} {'is' if same == 1 else 'are'} identical to a "
+            "training image."
+        )
+    if found.copies is None:
+        sentences.append(
+            f"An older memtk evaluated this, and flagged {found.n_copies} of "
+            f"{many(total, 'synthetic image')} by ranks: run the audit anew."
+        )
+    else:
+        sentences.append(_named(found.copies, "synthetic image", "copies", found.fdr))
+    if found.copy_rate:
+        rate = found.copy_rate
+        sentences.append(
+            f"The estimated share of copies is {share(rate.estimate)}, "
+            f"{interval(rate.low, rate.high, _sure(audit))}{found.readers_note(' ({})')}, "
+            "where a generator that has memorized nothing has none."
+        )
+    bound, measured = found.copy_rate_upper_bound, audit.selftest is not None
+    if bound is not None:
+        kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
+        sentences.append(
+            f"With {share(_sure(audit))} confidence at most {share(bound)} of the synthetic images "
+            f"are copies {kinds}{found.readers_note(' ({})')}."
+        )
+    return sentences
+
+
+def _named(named: Named, noun: str, what: str, fdr: float) -> str:
+    """Say how many units are named, and how many there are at least."""
+    if not max(named.sure, named.suspect, named.at_least):
+        return f"Among {many(named.of, noun)} none stands out."
+    least = ""
+    if named.at_least:
+        least = f"; without a model, at least {named.at_least} of {named.of} are {what}"
+    if not max(named.sure, named.suspect):
+        return f"No single one of {many(named.of, noun)} could be named{least}."
+    return (
+        f"Of {many(named.of, noun)} {named.sure} {'is' if named.sure == 1 else 'are'} named for "
+        f"sure, and {named.suspect} {'is' if named.suspect == 1 else 'are'} suspect, of which up "
+        f"to {share(fdr)} are wrong on average{least}."
+    )
+
+
+def _patients(audit: Audit) -> str:
+    exposed, named = audit.evidence.exposed, audit.evidence.patients
+    if exposed is None:
+        return (
+            "Whether the synthetic images lie nearer to patients of the training set than to "
+            "strangers was not tested."
+        )
+    who = f" {_named(named, 'training patient', 'exposed', audit.evidence.fdr)}" if named else ""
+    if exposed.low:
+        said = f"Between {exposed.low} and {exposed.high} of {many(exposed.of, 'training patient')}"
+        return (
+            f"{said} are exposed: the synthetic images lie nearer to their images than to those of "
+            f"strangers.{who}"
+        )
+    return (
+        f"No training patient is shown to be exposed, and at most {exposed.high} of {exposed.of} "
+        f"are not excluded.{who}"
+    )
+
+
+def _noticed(audit: Audit) -> str:
+    if audit.selftest is None:
+        return "How many copies this comparison would notice was not measured."
+    found = audit.selftest.sensitivity.conformal
+    if found.n == 0:
+        return "How many copies this comparison would notice could not be measured."
+    made = "we made ourselves from training images, changed as copies may be"
+    if audit.data is None:
+        made = "were given along with the embeddings"
+    measured = (
+        f"Of {many(found.n, 'copy')} that {made}, it noticed {found.count} ({share(found.rate)})"
+    )
+    if found.low < audit.policy.min_sensitivity:
+        measured = f"{measured}, too few to rely on: copies may have gone unnoticed"
+    exposure = audit.selftest.sensitivity.exposure
+    if exposure is None or not exposure.n or audit.evidence.exposed is None:
+        return f"{measured}."
+    weak = exposure.low < audit.policy.min_sensitivity
+    return (
+        f"{measured}. By the other comparison, from the side of the patients, it saw "
+        f"{exposure.count} of the {exposure.n} images exposed whose copies these were "
+        f"({share(exposure.rate)}){', too few to rely on' if weak else ''}."
+    )
+
+
+def _given(audit: Audit) -> list[str]:
+    saw = audit.embedder_trained_on
+    if audit.data is None:
+        return [
+            "The comparison was made with embeddings that were given to it, not with images: it "
+            "holds as far as these tell patients apart and were made without having seen one group "
+            "of the patients and not the other."
+        ]
+    if saw and "given" in (saw.copies, saw.exposure):
+        return [
+            "The embedder was brought along: the comparison holds as far as it tells patients "
+            "apart and has not seen one group of them and not the other."
+        ]
+    return []
+
+
+def _sure(audit: Audit) -> float:
+    return audit.evidence.confidence or audit.policy.confidence

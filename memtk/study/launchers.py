@@ -22,8 +22,7 @@ from memtk.files import explain, write_text
 from memtk.registry import Registry
 from memtk.results.store import read_record, write_record
 from memtk.results.study import Failure, failure_path
-from memtk.study.execute import attempt
-from memtk.study.tasks import StudyDisplay, Task, is_finished
+from memtk.study.tasks import StudyDisplay, Task, attempt, is_finished
 
 Where = Literal["slurm", "local"]
 

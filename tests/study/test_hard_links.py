@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from memtk.study.execute import hard_link
+from memtk.study.tasks import hard_link
 
 
 @pytest.fixture

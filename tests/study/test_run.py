@@ -119,7 +119,7 @@ def test_an_error_of_a_program_is_told_in_a_line_and_traced_in_a_file(
     def broken(*arguments, **options):
         raise ValueError("no such\n luck")
 
-    monkeypatch.setattr("memtk.study.execute.run_bench", broken)
+    monkeypatch.setattr("memtk.study.tasks.run_bench", broken)
     plan = make_study(base(), ["seed=0"], registry)
     finished = run_study(plan, registry, out=tmp_path, device="cpu")
     assert finished.report is None
