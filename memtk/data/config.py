@@ -111,10 +111,10 @@ class DataConfig(ComponentConfig):
         (0.5, 99.5), description="percentiles of each image that become -1 and 1"
     )
     color: Literal["refuse", "gray"] = Field("refuse", description="gray: make colour images gray")
-    labels: Literal["leave_out", "keep"] = Field(
+    labels: Literal["leave_out", "by_name", "keep"] = Field(
         "leave_out",
-        description="keep: what is named like label maps or masks, or has few values, counts as an "
-        "image too",
+        description="label maps and masks: left out by name, refused by their values; by_name: "
+        "what only has such values is an image; keep: what is named so is one too",
     )
     patient_pattern: str | None = Field(
         None,

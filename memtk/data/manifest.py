@@ -31,13 +31,14 @@ NAMES = {
             *("file", "filename", "filepath", "filelocation", "image", "imagepath", "imagefile"),
             *("imageid", "dicomid", "imagedataid", "imageuid"),
             *("imageindex", "img", "imgpath", "location", "imagename", "fname", "files", "images"),
+            *("localpath", "imageurl", "imagefilename"),
         }
     ),
     "patient_id": frozenset(
         {
             *("patient", "patientid", "patientname", "subject", "subjectid", "case", "caseid"),
             *("participant", "participantid", "person", "pid", "mrn", "id", "patientnumber"),
-            *("eid", "ptid", "subjectnumber", "subjectno", "patientno"),
+            *("eid", "ptid", "subjectnumber", "subjectno", "patientno", "personid"),
         }
     ),
     "split": frozenset(
@@ -45,6 +46,8 @@ NAMES = {
     ),
 }
 """What other people's tables call the columns, without signs."""
+
+NO_TEXT = "is not a text file in UTF-8: save it as CSV (UTF-8)"
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8: save it as CSV (UTF-8)") from error
+        raise UserError(f"{path} {NO_TEXT}") from error
     except csv.Error as error:
         raise UserError(f"{path} is not valid CSV at line {reader.line_num}: {error}") from error
 
@@ -202,6 +205,8 @@ def _without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int
 
 
 def _check_header(path: Path, header: list[str]) -> None:
+    if any("\0" in name for name in header):  # UTF-16, or no text at all
+        raise UserError(f"{path} {NO_TEXT}")
     if len(header) > COLUMNS:
         raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
     twice = sorted(name for name, count in Counter(header).items() if count > 1)
@@ -227,6 +232,8 @@ def _renames(header: Sequence[str]) -> str:
         near = same or difflib.get_close_matches(column, header, n=1, cutoff=0.7)
         if near and column not in header and near[0].isprintable():
             hints.append(f"{near[0]!r} to '{column}'")
+    if not hints and "path" not in header:
+        return " Rename the one that names the files to 'path'."
     return f" Rename {' and '.join(hints)}." if hints else ""
 
 

@@ -19,14 +19,22 @@ MISSING = frozenset(
     {
         *("", "nan", "na", "nat", "none", "null", "nil", "unknown", "unk", "missing", "undefined"),
         *("notavailable", "notgiven", "notknown", "notapplicable", "nonegiven", "unspecified"),
-        *("void", "tbd", "anonymous"),
-        *("anonymized", "anonymised", "deidentified", "removed", "deleted", "blinded"),
+        *("void", "tbd", "anonymous", "anonym", "anon", "anonymus", "nobody", "noname", "notset"),
+        *("anonymized", "anonymised", "deidentified", "removed", "deleted", "blinded", "redacted"),
+        *("pseudonymized", "pseudonymised", "withheld", "empty", "blank", "unnamed", "nodata"),
+        *("unbekannt", "keineangabe", "anonymisiert", "leer", "fehlt", "inconnu", "inconnue"),
+        *("anonyme", "anonymisé", "nonrenseigné", "desconocido", "desconocida", "anónimo"),
+        *("anonimo", "anonimizado", "sconosciuto", "sconosciuta", "anonimizzato", "onbekend"),
+        *("anoniem", "desconhecido", "anônimo", "ukjent", "ukendt", "okänd", "tuntematon"),
+        *("nieznany", "neznámý", "ismeretlen", "bilinmiyor", "неизвестно", "неизвестный", "аноним"),
+        *("άγνωστο", "未知", "不明", "匿名", "未詳", "無", "无", "未知患者", "미상", "알수없음"),
     }
 )
 """What tables write where nothing is known: its letters and digits, in lower case."""
 
-NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)")
-"""What spreadsheets and C write where a value could not be computed."""
+NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)|\d[.,]\d+E\+\d+")
+"""What spreadsheets and C write where a value could not be computed, and 1.23457E+12, as which a
+spreadsheet saves all long numbers that begin so."""
 
 TITLES = frozenset(
     {

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 import stat
+import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,12 @@ DECODERS = (
     (r"can't open directory .*(plugin)", "pip install hdf5plugin"),
     (r"(filter) .*is not (?:registered|available)", "pip install hdf5plugin"),
     (r"No module named '([\w.]+)'", "install it with pip"),
+    (r"COMPRESSION\.(\w+): \d+> not supported", "none is known: save it without this compression"),
 )
 """What libraries say of a decoder that is not installed: the compression, and what brings it."""
+
+AES, UNPACKED = 99, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+"""How a member of a ZIP archive is packed: encrypted, and by what can be unpacked here."""
 
 UNKNOWN = {
     (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".vtk", ".vti"): (
@@ -296,6 +301,18 @@ def check_size(path: Path, shape: Sequence[int], itemsize: int, rows: int = 1) -
         )
 
 
+def why_packed(archive: Path) -> str:
+    """Say why a member of a ZIP archive cannot be unpacked here, "" where all can."""
+    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            if member.flag_bits & 1 or member.compress_type == AES:
+                return f"{ascii(member.filename)[1:-1]} is encrypted"
+            if member.compress_type not in UNPACKED:
+                kind = f"method {member.compress_type} of ZIP, which nothing here unpacks"
+                return f"{ascii(member.filename)[1:-1]} is packed by {kind}"
+    return ""
+
+
 def _without_flat_axis(volume: Volume, record: Record) -> Volume:
     """Turn a volume that is one voxel deep into the picture that it is."""
     shape = volume.voxels.shape[1:]
@@ -333,6 +350,8 @@ def _what_it_is(path: Path) -> str:
     if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "it is a web page, as a download without signing in gives: fetch the file again"
     packed, named = start.startswith(b"\x1f\x8b"), path.name.lower().endswith(".gz")
+    if zipfile.is_zipfile(path) and (why := why_packed(path)):
+        return f"{why}: pack it again by zip, without a password"
     if packed and not named:
         return "it is compressed by gzip: put .gz behind its name"
     if named and not packed:

@@ -14,8 +14,13 @@ from memtk.data.readers import Readers, check_regular
 from memtk.errors import UserError
 from memtk.interfaces import Record
 
-HIDDEN = ("thumbs.db", "desktop.ini")
-"""Files that systems leave behind, beside those whose name begins with a dot."""
+HIDDEN = frozenset(
+    {
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "#recycle"),
+        *("$recycle.bin", "system volume information", "lost+found"),
+    }
+)
+"""What systems leave behind, beside what has a name that begins with a dot: some hold previews."""
 
 CLOSED = ("/proc", "/sys", "/dev")
 """Folders of the system, which hold no images and have no end."""
@@ -145,7 +150,7 @@ def _is_new(folder: Path, top: Path, seen: set[str], found: Walk) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in HIDDEN or name == "__MACOSX"
+    return name.startswith(".") or name.lower() in HIDDEN
 
 
 def _below(path: Path, top: Path) -> str:

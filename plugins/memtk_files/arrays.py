@@ -33,6 +33,8 @@ UNNAMED = "arr_0"
 
 WAY_OUT = "for many images in one file call their array images: np.savez(file, images=array)"
 
+ONE = "; of one image leave out the axes of length 1: array.squeeze()"
+
 
 class NumpyReader:
     """Reads `.npy` and `.npz`. Pickled objects are refused: loading them runs code.
@@ -87,11 +89,12 @@ class NumpyReader:
         name, row = split_item(item)
         array = self._row(path, name, row) if row is not None else _load(path, item)
         what = f"cannot read {path}" + (f" ({item})" if item else "")
-        many = array.shape[1:2] == (1,) and array.shape[0] > 1  # (N, 1, H, W) is no volume
-        if array.ndim > 3 and row is None and (many or not layout_of(array.shape)):
+        # (N, 1, H, W) and (N, H, W, 1) are no volume for sure
+        many = array.ndim > 3 and array.shape[0] > 1 and 1 in (array.shape[1], array.shape[-1])
+        if row is None and array.ndim > 3 and (many or not layout_of(array.shape)):
             raise UserError(
                 f"{what}: an array of {array.dtype} and shape {array.shape} is no image; expected "
-                f"{EXPECTED}; {WAY_OUT}"
+                f"{EXPECTED}; {WAY_OUT}{ONE if many else ''}"
             )
         voxels = as_image(array, what)
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))

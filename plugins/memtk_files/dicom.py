@@ -105,6 +105,7 @@ class DicomReader:
 
     def __init__(self) -> None:
         self._folder: tuple[Path, dict[str, list[Path]]] | None = None
+        self._listed: dict[tuple[str, ...], dict[Path, list[_Header]]] = defaultdict(dict)
 
     def claims(self, path: Path) -> bool:
         """Tell whether a file is DICOM: by its magic word, or its first element."""
@@ -116,7 +117,7 @@ class DicomReader:
         """List the one image of a file, or the images of a folder: none without DICOM.
 
         Raises:
-            UserError: if the slices of a series belong to several patients.
+            UserError: if the slices of a series belong to several patients, or lie in two folders.
         """
         if not path.is_dir():
             return [Record(path)]
@@ -124,6 +125,7 @@ class DicomReader:
         records = list(left_out)
         volumes = sum(len(files) > 1 for files in images)
         for files in images:
+            self._check_whole(path, files)
             patient = next((header.patient for header in files if header.patient), "")
             if len(files) == 1:
                 records.append(Record(files[0].path, patient=patient))
@@ -131,6 +133,20 @@ class DicomReader:
                 item = files[0].path.name if volumes > 1 else ""
                 records.append(Record(path, item, patient))
         return records
+
+    def _check_whole(self, folder: Path, files: list[_Header]) -> None:
+        """Refuse slices of which another folder has the rest: of two halves none is the volume."""
+        if not files[0].series[0] or not all(header.placed for header in files):
+            return
+        folders = self._listed[files[0].series]
+        for other, rest in folders.items():
+            apart = not (_places(files) & _places(rest))
+            if other != folder and apart and len(files) + len(rest) > 2:
+                raise UserError(
+                    f"the slices of one series lie in two folders, {other} and {folder}: put them "
+                    "into one, or name the volumes in a manifest"
+                )
+        folders[folder] = files
 
     def read(self, record: Record) -> Volume:
         """Read the voxels.
@@ -203,6 +219,12 @@ class DicomReader:
             and path.is_file()
             and (path.name.lower().endswith(self.suffixes) or self.claims(path))
         ]
+
+
+def _places(files: list[_Header]) -> set[str]:
+    """Return what two slices of one volume do not share: numbers and positions."""
+    tags = ("InstanceNumber", "ImagePositionPatient")
+    return {f"{tag} {header.dataset.get(tag)}" for header in files for tag in tags}
 
 
 def _header(path: Path) -> _Header:

@@ -178,6 +178,31 @@ def zstd_tiff(folder):
     return path
 
 
+@case(
+    "TIFF",
+    "compressed by SGI's logarithms, and others without a decoder",
+    "(SGILOG): none is known",
+)
+def sgilog(folder):
+    path = tiff(compression="zlib")(folder)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["Compression"].overwrite(34676)
+    return path
+
+
+def packed(method, flags=0):
+    """A .npz whose members are said to be packed so."""
+
+    def write(folder):
+        content = bytearray(npz(images=STACK)(folder).read_bytes())
+        for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            struct.pack_into("<HH", content, content.index(mark) + place, flags, method)
+        (folder / "a.npz").write_bytes(content)
+        return folder / "a.npz"
+
+    return write
+
+
 def npy(array):
     def write(folder):
         np.save(folder / "a.npy", array, allow_pickle=True)
@@ -208,6 +233,10 @@ for _what, _write, _says in (
     (".npz with `label`, `seg`, `affine` beside an image", npz(label=GRAY, image=GRAY),
      "left out: labels or masks"),
     (".npy of many images", npy(np.stack([VOLUME] * 9)), "call their array images"),
+    (".npy of (N, 1, H, W)", npy(STACK[:, None]), "of one image leave out the axes of length 1"),
+    (".npy of (N, H, W, 1)", npy(STACK[..., None]), "of one image leave out the axes of length 1"),
+    (".npz that is encrypted", packed(99, 1), "images.npy is encrypted"),
+    (".npz packed by other methods of ZIP", packed(97), "images.npy is packed by method 97"),
     ("pickled objects", npy(_object), "pickled objects"),
     ("complex numbers", npy(GRAY * 1j), "is no image"),
 ):  # fmt: skip

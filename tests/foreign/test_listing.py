@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -71,7 +72,7 @@ def test_a_manifest_that_names_labels_is_refused_with_the_way_out(tmp_path, imag
     assert found.outcome == "refused" and "data.labels=keep" in found.found
 
 
-@pytest.mark.parametrize("values", [2, 4, 14])
+@pytest.mark.parametrize("values", [2, 4, 8])
 def test_label_maps_are_known_by_their_voxels(tmp_path, image, png, check, values):
     from PIL import Image
 
@@ -80,14 +81,73 @@ def test_label_maps_are_known_by_their_voxels(tmp_path, image, png, check, value
         Image.fromarray(image(9 + i, (64, 64)) // (256 // values + 1)).save(tmp_path / f"x{i}.png")
     found = check(tmp_path, validation=0)[1]["images are no label maps"]
     assert found.outcome == "refused" and "4 of 8 images" in found.found
-    kept = check(tmp_path, validation=0, labels="keep")[1]["images are no label maps"]
+    kept = check(tmp_path, validation=0, labels="by_name")[1]["images are no label maps"]
     assert kept.outcome == "accepted"
 
 
+def test_one_mask_among_many_images_is_refused_by_name_and_a_setting_takes_it_in(
+    tmp_path, image, png, nii, check
+):
+    from PIL import Image
+
+    for i in range(30):
+        png(tmp_path / f"{i}.png", i, (64, 64))
+    Image.fromarray(image(99, (64, 64)) // 128).save(tmp_path / "x.png")
+    png(tmp_path / "masks" / "0.png", 0, (64, 64))
+    groups, found = check(tmp_path, validation=0)
+    labels = found["images are no label maps"]
+    assert labels.outcome == "refused" and "1 of 31 images" in labels.found
+    assert labels.names == ("x.png",) and "data.labels=by_name" in labels.way_out
+    groups, found = check(tmp_path, validation=0, labels="by_name")
+    assert counts(groups) == {"training": 31}  # what is named a mask stays out
+    assert found["images are no label maps"].outcome == "accepted"
+
+
+def regions(shape, count, seed):
+    """A map of regions around points, numbered in no order, in a background of 0."""
+    rng = np.random.default_rng(seed)
+    axes = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")
+    points = rng.uniform(0, shape, (count, len(shape)))
+    apart = [sum((a - x) ** 2 for a, x in zip(axes, p, strict=True)) for p in points]
+    found = rng.permutation(3 * count)[:count][np.argmin(apart, 0)] + 1
+    found[sum((a - n / 2) ** 2 for a, n in zip(axes, shape, strict=True)) > min(shape) ** 2 / 4] = 0
+    return found[None]
+
+
+@pytest.mark.parametrize("count", [10, 30, 100])
+@pytest.mark.parametrize("shape", [(64, 64), (128, 96), (32, 32, 32)], ids=str)
+def test_maps_of_many_regions_are_label_maps(shape, count):
+    assert looks_like_labels(regions(shape, count, 1))
+    assert looks_like_labels(regions(shape, count, 2).astype(np.float32))
+
+
+@pytest.mark.parametrize("levels", [12, 16, 20, 30, 64, 256])
+def test_images_of_few_gray_levels_are_images(image, levels):
+    for seed in range(5):
+        seen = image(seed, (64, 64)).astype(float)
+        assert not looks_like_labels(np.floor(seen / 256 * levels)[None])
+        noisy = seen + np.random.default_rng(seed).normal(0, 8, seen.shape)
+        assert not looks_like_labels(np.floor(noisy.clip(0, 255) / 256 * levels)[None])
+        window = noisy.clip(120, 120 + levels).round() - 120
+        assert not looks_like_labels(window[None])
+
+
+def test_no_real_image_is_taken_for_a_label_map(real_data):
+    from PIL import Image
+
+    scans = (real_data / "hippocampus" / "images").glob("*.nii.gz")
+    seen = [np.asarray(nibabel.load(path).dataobj)[None] for path in sorted(scans)[:40]]
+    for folder in ("chest_xray_64", "chest_xray_256"):
+        files = sorted((real_data / folder / "images").glob("*.png"))[:80]
+        seen += [np.asarray(Image.open(path))[None] for path in files]
+    assert not any(looks_like_labels(voxels) for voxels in seen)
+    assert not any(looks_like_labels(v // 16) for v in seen[40:])  # X-rays of 16 gray levels
+
+
 def test_images_of_many_values_or_of_fractions_are_no_label_maps(image):
-    assert not looks_like_labels(image(1, (64, 64)))
-    assert not looks_like_labels((image(1, (64, 64)) // 100) / 3)
-    assert looks_like_labels((image(1, (64, 64)) // 100).astype(float))
+    assert not looks_like_labels(image(1, (1, 64, 64)))
+    assert not looks_like_labels((image(1, (1, 64, 64)) // 100) / 3)
+    assert looks_like_labels((image(1, (1, 64, 64)) // 100).astype(float))
 
 
 def test_arrays_named_like_labels_or_tables_are_left_out(tmp_path, image, check):
@@ -143,6 +203,21 @@ def test_hidden_files_are_counted(tmp_path, png, check):
     assert "3 hidden files or folders: .DS_Store, ._a.png, Thumbs.db" in found.found
 
 
+@pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", ".Trashes"])
+def test_previews_and_trash_of_systems_are_no_images(tmp_path, png, check, name):
+    png(tmp_path / "a.png", 1)
+    png(tmp_path / name / "a.png" / "THUMB_M.png", 2)
+    groups, found = check(tmp_path, validation=0)
+    assert counts(groups) == {"training": 1}
+    assert f"1 hidden files or folders: {name}" in found[FOUND].found
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_table_in_other_signs_than_utf_8_is_refused_with_the_way_out(tmp_path, check, encoding):
+    (tmp_path / "m.csv").write_bytes("path,patient_id\na.png,1\n".encode(encoding))
+    assert "save it as CSV (UTF-8)" in check(tmp_path / "m.csv")[1][FOUND].found
+
+
 @pytest.mark.parametrize("where", ["made", "", "d"])
 def test_a_name_that_is_not_utf_8_is_spelled_out(tmp_path, png, check, where):
     png(tmp_path / "a.png", 1)
@@ -179,6 +254,8 @@ def test_somebody_elses_manifest_in_a_folder_is_left_alone(tmp_path, png, check)
     [("File Location,Subject ID", "Rename 'file location' to 'path' and 'subject id' to"),
      ("Image Index,Patient ID", "'image index' to 'path' and 'patient id' to 'patient_id'"),
      ("filename,patient,fold", "'filename' to 'path' and 'patient' to 'patient_id' and 'fold'"),
+     ("person_id,local_path", "'local_path' to 'path' and 'person_id' to 'patient_id'"),
+     ("record_id,age", "Rename the one that names the files to 'path'"),
      ("path;patient_id", "Separate the columns by commas")],
 )  # fmt: skip
 def test_other_peoples_columns_are_to_be_renamed(tmp_path, check, header, words):

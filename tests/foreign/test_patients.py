@@ -81,6 +81,9 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         "1.#QNAN",
         "not applicable",
         "Unspecified",
+        *("1.23457E+12", '"1,23457E+12"', "9.0E+15"),
+        *("unbekannt", "Inconnu", "DESCONOCIDO", "sconosciuto", "onbekend", "未知", "匿名", "不明"),
+        *("Anonymous", "ANONYMISÉ", "Anónimo", "anonimizzato", "anoniem", "неизвестно"),
     ],
 )
 def test_a_missing_patient_is_nobody(tmp_path, png, check, word):

@@ -257,7 +257,7 @@ def _seen(source: Source, sample: Sample, config: DataConfig, reduction: Reducti
         return _Look(trouble=("nonfinite", f"{sample.name} ({bad} of {stored.voxels.size})"))
     if is_constant(stored.voxels):
         return _Look(trouble=("blank", f"{sample.name} (all {stored.voxels.flat[0]:g})"))
-    labels = config.labels != "keep" and looks_like_labels(stored.voxels)
+    labels = config.labels == "leave_out" and looks_like_labels(stored.voxels)
     try:
         made = source.transform(stored, sample.name)
     except UserError as error:

@@ -10,7 +10,6 @@ import numpy as np
 
 from memtk.data.checks.findings import Finding
 from memtk.data.checks.patients import real
-from memtk.data.labels import FEW
 from memtk.data.manifest import few
 from memtk.data.packed import PackedImage
 from memtk.data.patients import GROUPS, SPLITS, said
@@ -22,8 +21,6 @@ WITHIN = "no image is there twice"
 LABELS = "images are no label maps"
 COPIED = "no synthetic image is a real one, voxel by voxel"
 SIZE = "all images have one size"
-SOME = 0.05
-"""Above this share images with few values are refused: fewer may be nearly empty slices."""
 
 
 @dataclass
@@ -88,10 +85,11 @@ class VoxelChecks:
             return Finding(LABELS, "accepted", f"all {total}")
         return Finding(
             LABELS,
-            "refused" if len(self.labels) > SOME * total else "note",
-            f"{len(self.labels)} of {total} images have at most {FEW} values, all of them whole, "
-            f"as label maps and masks have: {few(self.labels)}",
-            "Leave them out. If they are images after all: --set data.labels=keep",
+            "refused",
+            f"{len(self.labels)} of {total} images have whole values and few of them, or regions "
+            f"of one value, as label maps and masks have: {few(self.labels)}",
+            "Move them away, or name the others in a manifest. If they are images after all: --set "
+            "data.labels=by_name",
             tuple(self.labels),
         )
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from memtk.data.public.catalogue import DONE, PublicFile, PublicSet, need_pooch
+from memtk.data.readers import why_packed
 from memtk.errors import UserError, one_line
 from memtk.events import Event, Watch, ignore
 from memtk.files import explain, require_space, write_text
@@ -347,6 +348,8 @@ class _Plain:
 
 
 def _unzip(archive: Path, folder: Path) -> None:
+    if why := why_packed(archive):
+        raise UserError(f"{archive} is not unpacked: {why}")
     with zipfile.ZipFile(archive) as file:
         members = [member for member in file.infolist() if _wanted(member.filename)]
         _check_growth(archive, sum(member.file_size for member in members))
@@ -355,8 +358,6 @@ def _unzip(archive: Path, folder: Path) -> None:
             if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
                 raise _unsafe(archive, f"{member.filename} would land outside the folder")
             _check_name(archive, member.filename)
-            if member.flag_bits & 1:
-                raise UserError(f"{archive} is not unpacked: {member.filename} is encrypted")
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _unsafe(archive, f"{member.filename} is a link or a device")
         file.extractall(folder, members)
@@ -380,8 +381,7 @@ def _move_in(scratch: Path, folder: Path) -> int:
                 f"{target} is there, and the archive has another file of that name: move yours away"
             )
     for path in files:
-        target = folder / path.relative_to(scratch)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        (target := folder / path.relative_to(scratch)).parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
     return len(files)
 

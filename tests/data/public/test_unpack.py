@@ -170,7 +170,7 @@ def test_a_compression_that_nobody_knows_is_said(tmp_path):
     for mark, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         content[content.index(mark) + at] = 77
     path.write_bytes(content)
-    with pytest.raises(UserError, match="archive is damaged .*compression"):
+    with pytest.raises(UserError, match="t/a is packed by method 77 of ZIP"):
         unpack(path, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 
