@@ -283,7 +283,13 @@ def exposed_of(
     low = found.low
     if groups.strata is not None:
         low = max(sure, patients.least.count)
-    return Exposed(low=low, high=max(low, found.high), of=of)
+    return Exposed(
+        low=low,
+        high=max(low, found.high),
+        of=of,
+        false_positive_rate=found.false_positive_rate,
+        sensitivity=found.sensitivity,
+    )
 
 
 def _notes(tests: Tests, groups: Groups) -> list[str]:

@@ -68,9 +68,9 @@ from memtk.memorization.selftest import (
     minimum_detectable,
     score_planted,
     specificity,
-    tipping_point,
 )
 from memtk.memorization.tail import TailTest, margin_p_values, tail_test
+from memtk.tipping import tipping_point
 
 __all__ = [
     "AtLeast",

@@ -177,6 +177,8 @@ class ExposedInterval:
         total: T.
         confidence: that both are right.
         threshold: e(x) above which a patient was counted for `high`.
+        false_positive_rate: expected share of strangers above it.
+        sensitivity: share of the planted exposures above it; see `tipping_point`.
     """
 
     low: int
@@ -184,6 +186,8 @@ class ExposedInterval:
     total: int
     confidence: float
     threshold: float
+    false_positive_rate: float
+    sensitivity: float
 
 
 def exposed_interval(
@@ -239,7 +243,9 @@ def exposed_interval(
     flagged = int(np.count_nonzero(units > threshold))
     rate = rule.end(rng, flagged, len(units), level=end, draws=10_000, above=True)
     high = max(low, int(rate * len(units) + 1e-9))
-    return ExposedInterval(low, high, len(units), confidence, threshold)
+    return ExposedInterval(
+        low, high, len(units), confidence, threshold, rule.false_positive_rate, rule.sensitivity
+    )
 
 
 Drop = Literal["flagged", "alpha"]

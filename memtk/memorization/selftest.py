@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from memtk.errors import UserError
-from memtk.intervals import Share, clopper_pearson, share
+from memtk.intervals import Share, share
 from memtk.memorization.conformal import left_out, p_values
 
 REPETITIONS = 4000
@@ -84,46 +84,6 @@ def minimum_detectable(
         middle = (low + high) // 2
         low, high = (low, middle) if noticed(middle) else (middle, high)
     return high / tested
-
-
-def tipping_point(
-    flagged: int,
-    tested: int,
-    false_positive_rate: float,
-    limit: float,
-    confidence: float = 0.95,
-) -> float:
-    """Return the sensitivity s* to the generator's own copies down to which a pass holds.
-
-    The bound of the copy rate takes the generator's copies to be as recognisable as the planted
-    ones. With a sensitivity s to them, q flagged and the false positive rate f, the copy rate
-    (q - f) / (s - f) is at most `limit` as long as
-
-        s >= s* = f + (q_u - f) / limit,
-
-    q_u the one-sided upper end of the flagged share (Clopper and Pearson), and by no less than what
-    0 flagged of M and f = 0 would give: by chance fewer strangers than expected are flagged, and
-    that is no comfort. A pass says: at least s* of the generator's copies are found. Where s*
-    exceeds 1, no sensitivity could make it one.
-
-    Args:
-        flagged: synthetic images above the threshold.
-        tested: M.
-        false_positive_rate: expected share of strangers above it, f.
-        limit: of the copy rate, in (0, 1].
-        confidence: of q_u.
-
-    Raises:
-        UserError: if a number is out of range.
-
-    >>> round(tipping_point(12, 500, 0.02, 0.05), 2), round(tipping_point(0, 500, 0.0, 0.05), 2)
-    (0.39, 0.12)
-    """
-    if not 0 < limit <= 1:
-        raise UserError(f"a limit of {limit:g} of the copy rate does not lie between 0 and 1.")
-    upper = clopper_pearson(flagged, tested, 2 * confidence - 1).high
-    floor = clopper_pearson(0, tested, 2 * confidence - 1).high / limit
-    return max(floor, false_positive_rate + (upper - false_positive_rate) / limit)
 
 
 @dataclass(frozen=True)

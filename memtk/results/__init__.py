@@ -35,16 +35,11 @@ from memtk.results.protocols import (
     Comparable,
     Evidence,
     Exposed,
-    Found,
     GroupTest,
     MeasureRecord,
     Named,
-    Planted,
     QualityInterval,
-    Rate,
     RateInterval,
-    SelfTest,
-    Specificity,
     Table,
     Tables,
     ThresholdRates,
@@ -79,6 +74,7 @@ from memtk.results.schema import (
     write_checkpoint,
     write_result,
 )
+from memtk.results.selftest import Found, Planted, Rate, SelfTest, Specificity
 from memtk.results.store import (
     has_arrays,
     read_arrays,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memtk.results.audit import Audit
-from memtk.results.case import Case, Reason, Step
+from memtk.results.case import RECOGNISED, Case, Reason, Step
 from memtk.results.formats import interval, many, share
 from memtk.results.protocols import Evidence
 from memtk.results.reasons import failures, missing
@@ -240,6 +240,7 @@ def _within(found: Evidence, images: str) -> str:
         ""
         if exposed is None
         else f"at most {exposed.high} of {many(exposed.of, 'training patient')} are exposed"
+        f"{RECOGNISED}"
     )
     return f"{', and '.join(each for each in (copies, people) if each)}."
 

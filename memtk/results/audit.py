@@ -11,8 +11,9 @@ from pydantic import Field, field_validator
 from memtk.config import build, load_toml
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
-from memtk.results.protocols import ByCondition, Evidence, SelfTest, Tables
+from memtk.results.protocols import ByCondition, Evidence, Tables
 from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, MeasureInfo, Used
+from memtk.results.selftest import SelfTest
 from memtk.results.store import StoredRecord, read_record, write_record
 
 LEVELS = ("alpha", "fdr", "seed", "plants", "stratify")

@@ -10,8 +10,10 @@ from typing import Literal
 
 from memtk.results.audit import Policy, Screened
 from memtk.results.formats import many, share
-from memtk.results.protocols import Evidence, GroupTest, SelfTest
+from memtk.results.protocols import Evidence, Exposed, GroupTest
 from memtk.results.schema import Counts
+from memtk.results.selftest import SelfTest
+from memtk.tipping import tipping_point
 
 ALIKE = 0.05
 """p-value up to which training and validation patients are taken for two populations."""
@@ -21,22 +23,8 @@ BLUR = 0.05
 strangers are."""
 
 
-def tipping_point(found: Evidence, limit: float) -> float | None:
-    """Return the least sensitivity to the generator's own copies at which a pass holds.
-
-    The bound b of the copy rate takes the sensitivity to be s, that to planted copies; with the
-    false positive rate f it grows as (s - f) / (s' - f) with another one s', and reaches the limit
-    at
-
-        s* = f + b (s - f) / limit.
-
-    None where it was not computed; see `memtk.memorization.tipping_point` for a bound from counts.
-    """
-    rule, bound = found.threshold, found.copy_rate_upper_bound
-    if rule is None or bound is None or limit <= 0:
-        return None
-    f = rule.false_positive_rate
-    return min(1.0, max(0.0, f + bound * (rule.sensitivity - f) / limit))
+RECOGNISED = ", if copies of them are as recognisable as the planted ones"
+"""Stands behind the most training patients that may be exposed."""
 
 
 def sensitivity_in_words(found: Evidence, limit: float) -> str:
@@ -44,17 +32,40 @@ def sensitivity_in_words(found: Evidence, limit: float) -> str:
 
     That of readers, or the tipping point of that to planted copies.
     """
-    least, rule = tipping_point(found, limit), found.threshold
+    rule, bound = found.threshold, found.copy_rate_upper_bound
     if rule is not None and rule.copies_read is not None:
         return (
             f" It takes its sensitivity from readers: of {many(rule.copies_read, 'pair')} of these "
             f"very images that they called a copy, it sees {share(rule.sensitivity)}."
         )
-    if least is None or rule is None:
+    if rule is None or bound is None or limit <= 0:
         return ""
+    least = tipping_point(
+        bound,
+        limit,
+        sensitivity=rule.sensitivity,
+        false_positive_rate=rule.false_positive_rate,
+    )
     return (
         f" This holds as long as the audit sees at least {share(least)} of the generator's own "
         f"copies; of ours it sees {share(rule.sensitivity)}."
+    )
+
+
+def recognised_in_words(exposed: Exposed, limit: float) -> str:
+    """Say the same of the most patients that may be exposed, whole patients of a tolerable share.
+
+    Their number is rounded down: k of them may be close to k + 1, which the limit does not reach.
+    """
+    f, s = exposed.false_positive_rate, exposed.sensitivity
+    if f is None or s is None or limit <= 0:
+        return ""
+    tolerable = (math.floor(limit * exposed.of + 1e-9) + 1) / exposed.of
+    bound = (exposed.high + 1) / exposed.of
+    least = tipping_point(bound, tolerable, sensitivity=s, false_positive_rate=f)
+    return (
+        " This holds if copies of exposed patients are as recognisable as ours, of which this side "
+        f"sees {share(s)}; if it saw fewer than {share(least)} of them, it would no longer pass."
     )
 
 

@@ -1,4 +1,4 @@
-"""What was found: tables of protocols, what the verdict rests on, self-test."""
+"""What was found: tables of protocols, and what the verdict rests on."""
 
 from __future__ import annotations
 
@@ -90,11 +90,18 @@ class Named(StoredRecord):
 
 
 class Exposed(StoredRecord):
-    """Between `low` and `high` of `of` training patients are exposed."""
+    """Between `low` and `high` of `of` training patients are exposed.
+
+    `high` takes it that they are as recognisable as those of whom copies were planted: its
+    `sensitivity` is the share of these above its threshold, `false_positive_rate` the expected
+    share of strangers. None in files of older versions, and where `high` rests on no threshold.
+    """
 
     low: int = Field(ge=0)
     high: int = Field(ge=0)
     of: int = Field(ge=0)
+    false_positive_rate: Fraction | None = None
+    sensitivity: Fraction | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -293,102 +300,3 @@ class ByCondition(StoredRecord):
     copy_rate: RateInterval | None = None
     exposed: Exposed | None = None
     quality: dict[str, QualityInterval] = {}
-
-
-class Rate(StoredRecord):
-    """A count out of n with its Clopper-Pearson interval.
-
-    Args:
-        count: what was counted.
-        n: out of how many; 0 where there was nothing to count from.
-        rate: count / n; 0 where n is 0.
-        low: lower end of the interval, and `high` the upper one; 0 and 1 where n is 0.
-    """
-
-    count: int = Field(ge=0)
-    n: int = Field(ge=0)
-    rate: Fraction
-    low: Fraction
-    high: Fraction
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.count > self.n or not self.low <= self.rate <= self.high:
-            raise ValueError("a count is at most n, and a rate lies within its interval")
-        return self
-
-
-class Found(StoredRecord):
-    """How many of some planted copies were found, by rule.
-
-    Args:
-        dar: similarity above the threshold of the reference rule.
-        conformal: p <= alpha.
-        named: so far beyond the strangers that it alone would be sure among the synthetic images;
-            None in files of older versions.
-        min_p: nearer to a training image than every validation image, the smallest p-value: what
-            can be flagged by name even where copies are few.
-        exposure: the training image's own p <= alpha once its copy is among the synthetic images;
-            None where the exposure was not tested.
-        right_image: of those with p <= alpha, nearest to the training image that was planted.
-        right_patient: likewise, nearest to an image of the patient whose image was planted.
-    """
-
-    dar: Rate
-    conformal: Rate
-    named: Rate | None = None
-    min_p: Rate
-    exposure: Rate | None = None
-    right_image: Rate
-    right_patient: Rate
-
-
-class Planted(StoredRecord):
-    """What was found of the copies of one kind and strength.
-
-    Args:
-        kind: how the training images were changed ("rotation"); "exact" leaves them as they are.
-        strength: how much, in `unit`.
-        unit: "degrees" and so on; empty where the kind has no strength.
-        nominal: whether the strength lies within what the mixed copies use.
-        found: how many were found.
-    """
-
-    kind: str
-    strength: float
-    unit: str = ""
-    nominal: bool
-    found: Found
-
-
-class Specificity(StoredRecord):
-    """How many images of patients nobody trained on were rightly not flagged.
-
-    Args:
-        dar: by the reference rule.
-        conformal: p > alpha.
-        exposure: likewise on the side of the training images; None where it was not tested.
-    """
-
-    dar: Rate
-    conformal: Rate
-    exposure: Rate | None = None
-
-
-class SelfTest(StoredRecord):
-    """How well the audit finds copies on these very images. No label is needed.
-
-    Args:
-        confidence: of all intervals.
-        specificity_from: the images that must not be flagged: "held_out" patients, or each
-            "validation" patient against the others.
-        sensitivity: of copies changed in one to several ways at up to nominal strength.
-        specificity: of images that are no copies.
-        plants: by kind and strength.
-    """
-
-    confidence: float = Field(gt=0, lt=1)
-    specificity_from: Literal["held_out", "validation"]
-    sensitivity: Found
-    specificity: Specificity
-    plants: list[Planted] = []

@@ -14,10 +14,11 @@ from memtk.results.case import (
     patients_to_flag,
     patients_to_plan,
     plants_for_sensitivity,
+    recognised_in_words,
     sensitivity_in_words,
 )
 from memtk.results.formats import about, apart, interval, many, part, share
-from memtk.results.protocols import Rate
+from memtk.results.selftest import Rate
 
 
 def failures(case: Case) -> list[Reason]:
@@ -358,24 +359,22 @@ def _unbounded(case: Case) -> Reason:
 
 def grounds(case: Case) -> list[str]:
     """Say what a pass rests on."""
-    assert case.selftest is not None and case.found.copy_rate_upper_bound is not None
-    exposed, sensitivity = case.found.exposed, case.selftest.sensitivity.conformal
-    assert exposed is not None
-    limit = case.policy.max_copy_rate
-    named = case.found.n_copies
+    exposed, policy, bound = case.found.exposed, case.policy, case.found.copy_rate_upper_bound
+    assert case.selftest is not None and exposed is not None and bound is not None
+    sensitivity, named = case.selftest.sensitivity.conformal, case.found.n_copies
     verb = "is" if named == 1 else "are"
-    suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same."
-    holds = sensitivity_in_words(case.found, limit)
+    suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same." if named else ""
     return [
         f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
-        f"{share(case.found.copy_rate_upper_bound)}; tolerable is {_at_most(limit)}."
-        f"{suspects if named else ''}{holds}",
+        f"{share(bound)}; tolerable is {_at_most(policy.max_copy_rate)}.{suspects}"
+        f"{sensitivity_in_words(case.found, policy.max_copy_rate)}",
         f"At most {part(exposed.high, case.training, 'training patient')} "
         f"{'is' if exposed.high == 1 else 'are'} exposed; tolerable is "
-        f"{_at_most(case.policy.max_unseen_patients)}.",
+        f"{_at_most(policy.max_unseen_patients)}."
+        f"{recognised_in_words(exposed, policy.max_unseen_patients)}",
         f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
         f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
-        f"the policy asks for {share(case.policy.min_sensitivity)}.{_hardest(case)}",
+        f"the policy asks for {share(policy.min_sensitivity)}.{_hardest(case)}",
     ]
 
 

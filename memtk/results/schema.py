@@ -10,7 +10,8 @@ from pydantic import Field
 
 from memtk.results.migrations import SCHEMA
 from memtk.results.privacy import Canaries, Membership, Privacy
-from memtk.results.protocols import ByCondition, Evidence, MeasureRecord, SelfTest, Tables
+from memtk.results.protocols import ByCondition, Evidence, MeasureRecord, Tables
+from memtk.results.selftest import SelfTest
 from memtk.results.store import AGAIN, FolderName, StoredRecord, read_record, write_record
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memtk.results.audit import Audit, AuditVerdict, Policy, Screened
-from memtk.results.case import Case
+from memtk.results.case import RECOGNISED, Case
 from memtk.results.formats import interval, many, part, share
-from memtk.results.protocols import Evidence, Named, SelfTest
+from memtk.results.protocols import Evidence, Named
 from memtk.results.reasons import failures, grounds, missing
 from memtk.results.schema import Counts, Result
+from memtk.results.selftest import SelfTest
 
 
 @dataclass(frozen=True)
@@ -222,9 +223,10 @@ def _patients(audit: Audit) -> str:
             f"{said} are exposed: the synthetic images lie nearer to their images than to those of "
             f"strangers.{who}"
         )
+    if_seen = "" if exposed.sensitivity is None else RECOGNISED
     return (
         f"No training patient is shown to be exposed, and at most {exposed.high} of {exposed.of} "
-        f"are not excluded.{who}"
+        f"are not excluded{if_seen}.{who}"
     )
 
 

@@ -52,6 +52,7 @@ PATH = "/home/someone/patients/PAT-00417.nii.gz"
 FINGERPRINT = "0123456789abcdef0123456789abcdef"
 """Of the made-up images."""
 
+SEEN = {"false_positive_rate": 0.02, "sensitivity": 0.95}
 VERSIONS = {"python": "3.11", "torch": "2.13.0"}
 
 CLEAN = {"exposed": 0, "copies": 0, "low": 0.0, "estimate": 0.01, "bound": 0.03}
@@ -101,8 +102,7 @@ def evidence(
     Args:
         dar: training images that the reference rule calls memorized, and copies of them.
         copies: synthetic images that are named for sure.
-        exposed: training images, and patients, that are named for sure, where three more are not
-            excluded; or between how many and how many are exposed; None where it was not tested.
+        exposed: patients that are named for sure, with three more not excluded; a range; or None.
         n: training images.
         m: synthetic images.
         validation: validation images.
@@ -132,7 +132,7 @@ def evidence(
         made |= {
             "training_images": people,
             "patients": people,
-            "exposed": Exposed(low=low, high=min(n, high), of=n),
+            "exposed": Exposed(low=low, high=min(n, high), of=n, **SEEN),
             "n_mem": low,
             "patients_exposed": low,
         }

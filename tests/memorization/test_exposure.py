@@ -12,6 +12,7 @@ from memtk.memorization import (
     exposed_interval,
     exposed_patients,
     p_values,
+    tipping_point,
     undetectable,
 )
 
@@ -217,3 +218,24 @@ def test_the_sure_ones_are_exposed_at_least():
     sides = PatientGroup(np.arange(40.0)), PatientGroup(np.arange(60.0)), PatientGroup(np.ones(9))
     assert exposed_interval(*sides).low == 0
     assert exposed_interval(*sides, sure=3).low == 3
+
+
+def test_with_fewer_planted_copies_seen_the_upper_end_is_what_the_tipping_point_says():
+    rng = np.random.default_rng(0)
+    tested = PatientGroup(np.r_[np.full(3, 9.0), rng.normal(size=197)])
+    strangers = PatientGroup(rng.normal(size=200))
+
+    def bounded(seen):
+        planted = PatientGroup(np.where(np.arange(4000) < 4000 * seen, 9.0, -9.0))
+        return exposed_interval(tested, strangers, planted)
+
+    found = bounded(1.0)
+    assert found.sensitivity == 1 and found.false_positive_rate < 0.05
+    for high in (12, 20, 40):
+        least = tipping_point(
+            (found.high + 1) / 200,
+            (high + 1) / 200,
+            sensitivity=found.sensitivity,
+            false_positive_rate=found.false_positive_rate,
+        )
+        assert bounded(least * 1.1).high <= high < bounded(least * 0.8).high

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from memtk.errors import UserError
-from memtk.intervals import clopper_pearson
-from memtk.memorization import benjamini_hochberg, minimum_detectable, p_values, tipping_point
+from memtk.memorization import benjamini_hochberg, minimum_detectable, p_values
 
 
 def noticed(rng, found_p, patients, tested, copies, fdr, repetitions=1500):
@@ -91,18 +90,3 @@ def test_the_same_seed_gives_the_same_number():
 def test_what_cannot_be_simulated_is_refused(wrong):
     with pytest.raises(UserError, match="at least one of each"):
         minimum_detectable(**{"found_p": [0.1], "patients": 60, "tested": 10, **wrong})
-
-
-def test_a_pass_holds_down_to_the_tipping_point_and_no_further():
-    for flagged, rate, limit in ((30, 0.05, 0.05), (12, 0.02, 0.1), (0, 0.0, 0.05)):
-        least = tipping_point(flagged, 500, rate, limit)
-        bound = clopper_pearson(flagged, 500, 0.9).high
-
-        def copies(sensitivity, rate=rate, bound=bound):
-            return (bound - rate) / (sensitivity - rate)
-
-        assert copies(least) == pytest.approx(limit)
-        assert copies(least + 0.01) < limit < copies(least - 0.01)
-    assert tipping_point(100, 500, 0.05, 0.05) > 1  # no sensitivity makes it a pass
-    with pytest.raises(UserError, match="limit of 0 "):
-        tipping_point(1, 10, 0.05, 0.0)

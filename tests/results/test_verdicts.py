@@ -6,7 +6,6 @@ import re
 import pytest
 
 from memtk.results import Comparable, GroupTest, Policy
-from memtk.results.case import tipping_point
 from memtk.testing.fakes import named
 
 INEXACT = 1e-9
@@ -176,16 +175,21 @@ def test_a_pass_states_its_three_grounds(make_audit):
     assert len(make_audit().verdict.reasons) == 3
 
 
-def test_the_tipping_point_is_where_the_bound_meets_the_limit(make_audit):
+def test_a_pass_says_down_to_which_sensitivity_of_each_side_it_holds(make_audit):
+    copies, patients, _ = make_audit().verdict.reasons
+    # 1 % + 3 % (96 % - 1 %) / 5 %: the bound of 3 % would be the limit of 5 %
+    assert "sees at least 58 % of the generator's own copies; of ours it sees 96 %." in copies
+    assert "of which this side sees 95 %; if it saw fewer than 95 % of them, it would" in patients
+    # 2 % + (4 / 13) (95 % - 2 %): 12 of 64 are tolerable, and 3 may be all but 4
+    wide = make_audit(policy=Policy(max_unseen_patients=0.2)).verdict.reasons[1]
+    assert "if it saw fewer than 30.6 % of them, it would no longer pass." in wide
+
+
+def test_a_pass_of_an_older_memtk_has_no_tipping_point_of_its_patients(make_audit):
     found = make_audit().evidence
-    f, s = found.threshold.false_positive_rate, found.threshold.sensitivity
-    for limit in (0.02, 0.05, 0.2):
-        least = tipping_point(found, limit)
-        # with that sensitivity in place of the planted copies' the bound would be the limit
-        bound = found.copy_rate_upper_bound * (s - f) / (least - f)
-        assert bound == pytest.approx(limit) or (least == 1 and bound > limit)
-    assert tipping_point(found, 0) is None
-    assert tipping_point(found.model_copy(update={"threshold": None}), 0.05) is None
+    old = found.exposed.model_copy(update={"sensitivity": None, "false_positive_rate": None})
+    outcome, text = said(make_audit(found=found.model_copy(update={"exposed": old})))
+    assert outcome == "pass" and "no longer pass" not in text
 
 
 def test_a_copy_rate_at_less_confidence_than_asked_cannot_fail(make_audit):
