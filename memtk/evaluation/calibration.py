@@ -91,7 +91,7 @@ class Calibration:
 
     @property
     def margins(self) -> tuple[np.ndarray, np.ndarray]:
-        """What margins are compared with; see `memtk.memorization.margin_p_values`."""
+        """What margins are compared with; see `memtk.memorization.margin_test`."""
         return margin_reference(self.arrays, self.patients.validation)
 
     def kept(self) -> dict[str, np.ndarray]:
@@ -195,7 +195,7 @@ def margin_arrays(
     training image of another patient than the nearest one's. Of up to 1,000 training patients P,
     "others" (P,) is the similarity of an image to the nearest one of another patient, and
     "others_second" (P,) that to the nearest of a third. See
-    `memtk.memorization.margin_p_values`.
+    `memtk.memorization.margin_test`.
 
     Args:
         among: the training images.

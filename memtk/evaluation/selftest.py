@@ -17,7 +17,7 @@ from memtk.memorization import (
     PlantedExposure,
     PlantedScore,
     Share,
-    margin_p_values,
+    margin_test,
     score_planted,
     share,
     specificity,
@@ -87,8 +87,8 @@ def self_test(
         copies, seed, alone = PatientGroup(planted.nearest[label][0]), calibration.seed, None
         if label in planted.second:
             margins = (copies, planted.second[label])
-            alone = margin_p_values(margins, calibration.margins, seed=seed)
-        p = tail_test(copies, strangers, margin_p=alone, seed=seed).sure_p
+            alone = margin_test(margins, calibration.margins, seed=seed)
+        p = tail_test(copies, strangers, margin=alone, seed=seed).sure_p
         return _rate(share(p <= SURE / tested, levels.confidence))
 
     return SelfTest(

@@ -14,12 +14,13 @@ from memtk.memorization import (
     IDENTICAL,
     AtLeast,
     Exchangeability,
+    MarginTest,
     PatientGroup,
     ReadPairs,
     TailTest,
     at_least,
     holm,
-    margin_p_values,
+    margin_test,
     tail_test,
 )
 from memtk.memorization.patients import owners
@@ -60,6 +61,8 @@ class Side:
             model=test.model,
             check=test.check,
             reason=test.reason,
+            margin_model=test.margin.model if test.margin else None,
+            margin_check=test.margin.check if test.margin else None,
         )
 
     def at_least(self) -> np.ndarray:
@@ -115,7 +118,7 @@ def side_of(
     levels: Levels,
     seed: int = 0,
     strata: tuple[np.ndarray, np.ndarray] | None = None,
-    margin_p: np.ndarray | None = None,
+    margin: MarginTest | None = None,
 ) -> Side:
     """Test units against strangers, or those of each stratum against the strangers of the same.
 
@@ -137,7 +140,7 @@ def side_of(
             compared with is not said.
     """
     if strata is None:
-        test = tail_test(tested, strangers, margin_p=margin_p, levels=(SURE, levels.fdr), seed=seed)
+        test = tail_test(tested, strangers, margin=margin, levels=(SURE, levels.fdr), seed=seed)
         return Side(test, at_least(tested, strangers, confidence=levels.confidence, seed=seed))
     first = np.unique(tested.owner, return_index=True)[1]
     mine = strata[0][first]  # of each unit, (T,)
@@ -167,7 +170,7 @@ def side_of(
         steps = np.diff(found.of_top, prepend=0)  # what each more adds to the count of its stratum
         least[where[found.order]] = steps
         parts.append(test)
-    sure_p = p if margin_p is None else np.maximum(p, margin_p)
+    sure_p = p if margin is None else np.maximum(p, margin.p)
     order = np.lexsort((-tested.largest(), p))
     of_top = np.cumsum(least[order])
     models: tuple[Model, ...] = ("gumbel", "pareto", "ranks")
@@ -188,6 +191,7 @@ def side_of(
             check=min(checks, default=None),
             reason=reason,
             strangers=len(strangers.sizes),
+            margin=margin,
         ),
         AtLeast(int(of_top[-1]), of_top, order, levels.confidence),
     )
@@ -200,8 +204,8 @@ def margins_of(
     seed: int,
     *,
     exposure: bool = False,
-) -> np.ndarray | None:
-    """Return the p-value of the margin of each tested unit, (T,); see `margin_p_values`.
+) -> MarginTest | None:
+    """Return the p-value of the margin of each tested unit; see `margin_test`.
 
     Of a training image it is that of the synthetic image nearest to it, if that shows its patient.
 
@@ -216,7 +220,7 @@ def margins_of(
     if name not in arrays:
         return None
     reference = margin_reference(arrays, validation, "exposure_" if exposure else "")
-    return margin_p_values((tested, arrays[name]), reference, seed=seed)
+    return margin_test((tested, arrays[name]), reference, seed=seed)
 
 
 def margin_reference(

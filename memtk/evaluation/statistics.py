@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from memtk.evaluation.sides import (
+    SURE,
     Groups,
     Side,
     known_patients,
@@ -117,8 +118,8 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     made, back = arrays["train_synthetic"], arrays["synthetic_train"]
     strangers = groups.strangers("validation_train")
     tested = PatientGroup(back, name="synthetic images")
-    margin_p = margins_of(arrays, groups.validation, tested, seed)
-    copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin_p)
+    margin = margins_of(arrays, groups.validation, tested, seed)
+    copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
     exposure = patients = None
     if groups.has_exposure:
         seen, unseen = (
@@ -126,11 +127,11 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
             groups.strangers("exposure_validation_synthetic"),
         )
         alone = PatientGroup(seen, name="training images")
-        margin_p = margins_of(arrays, groups.validation, alone, seed, exposure=True)
-        exposure = side_of(alone, unseen, levels, seed, groups.strata, margin_p)
+        margin = margins_of(arrays, groups.validation, alone, seed, exposure=True)
+        exposure = side_of(alone, unseen, levels, seed, groups.strata, margin)
         people = PatientGroup(seen, groups.training, "training images")
-        margin_p = margins_of(arrays, groups.validation, people, seed, exposure=True)
-        patients = side_of(people, unseen, levels, seed, groups.strata, margin_p)
+        margin = margins_of(arrays, groups.validation, people, seed, exposure=True)
+        patients = side_of(people, unseen, levels, seed, groups.strata, margin)
         exposure = exposure.counted_by(patients, people.owner)
     found = {"copies": copies, "exposure": exposure, "exposure_patient": patients}
     if patients is not None and not patients.least.count and not patients.test.sure.any():
@@ -298,6 +299,8 @@ def _notes(tests: Tests, groups: Groups) -> list[str]:
         notes.append(
             f"Names rest on ranks alone: {tests.copies.test.reason}. Few copies can be named then."
         )
+    for side, noun in ((tests.copies, "synthetic image"), (tests.patients, "training patient")):
+        notes += _margin_note(side, noun) if side else []
     readers = groups.readers
     if readers is not None:
         notes.append(
@@ -309,3 +312,16 @@ def _notes(tests: Tests, groups: Groups) -> list[str]:
             "No copies were planted: the copy rate is not corrected for copies that go unnoticed."
         )
     return notes
+
+
+def _margin_note(side: Side, noun: str) -> list[str]:
+    """Say where no model of the margins holds, so that few or none can be sure."""
+    margin, of = side.test.margin, len(side.test.p)
+    if margin is None or margin.model != "ranks":
+        return []
+    few = "none" if of > SURE * (margin.strangers + 1) else "few"
+    return [
+        "How far strangers stand out from the second nearest patient does not look like one tail, "
+        f"so their ranks are used: with {many(margin.strangers, 'stranger')}, {few} of "
+        f"{many(of, noun)} can be named for sure, however alike."
+    ]

@@ -69,7 +69,7 @@ from memtk.memorization.selftest import (
     score_planted,
     specificity,
 )
-from memtk.memorization.tail import TailTest, margin_p_values, tail_test
+from memtk.memorization.tail import MarginTest, TailTest, margin_test, tail_test
 from memtk.tipping import tipping_point
 
 __all__ = [
@@ -88,6 +88,7 @@ __all__ = [
     "IDENTICAL",
     "Interval",
     "Limits",
+    "MarginTest",
     "Matched",
     "Membership",
     "Neighbours",
@@ -134,7 +135,7 @@ __all__ = [
     "left_out",
     "likelihood_ratios",
     "majority",
-    "margin_p_values",
+    "margin_test",
     "membership",
     "minimum_detectable",
     "p_values",

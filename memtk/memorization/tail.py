@@ -48,6 +48,7 @@ class TailTest:
         check: p-value of the check of that model; None for ranks.
         reason: why ranks were used; empty if a model was.
         strangers: validation patients that the units were compared with.
+        margin: of the margins that `sure_p` takes in; None: names rest on the similarity alone.
     """
 
     p: np.ndarray
@@ -60,13 +61,32 @@ class TailTest:
     check: float | None
     reason: str
     strangers: int
+    margin: MarginTest | None = None
+
+
+@dataclass(frozen=True)
+class MarginTest:
+    """How seldom strangers stand out as much from the second nearest training patient.
+
+    Args:
+        p: of each of T units, (T,), in (0, 1].
+        model: that the p-values are by: "ranks" where no model holds.
+        check: p-value of the check of that model; None for ranks.
+        strangers: margins that those of the units were compared with. By ranks no p-value is below
+            1 / (strangers + 1), and Holm can name none of more than a twentieth as many units.
+    """
+
+    p: np.ndarray
+    model: Model
+    check: float | None
+    strangers: int
 
 
 def tail_test(
     tested: PatientGroup,
     strangers: PatientGroup,
     *,
-    margin_p: np.ndarray | None = None,
+    margin: MarginTest | None = None,
     levels: tuple[float, float] = (0.05, 0.1),
     seed: int = 0,
 ) -> TailTest:
@@ -93,7 +113,7 @@ def tail_test(
     so rare that no validation patient is of it (with a share of 1 % and V = 100, in 37 % of draws):
     if images of that kind are much more alike than others are, its strangers look like copies. So
     who is sure must also stand out from the second nearest training *patient*, see
-    `margin_p_values`: a stranger of that kind is about as near to several, a copy to one.
+    `margin_test`: a stranger of that kind is about as near to several, a copy to one.
 
     Many copies of middling likeness pass Benjamini-Hochberg by their ranks and not by a model whose
     upper end few patients widen, so either will do. The model's ends leave room for that: of
@@ -108,7 +128,7 @@ def tail_test(
         tested: the units: patients, or, without patients, images; each with its similarity to the
             nearest reference.
         strangers: the validation images and patients, with theirs to the same references.
-        margin_p: p-value of each unit's margin, (T,); None: names rest on the similarity alone.
+        margin: of each unit's margin, see `margin_test`; None: names rest on the similarity alone.
         levels: of Holm (sure) and of Benjamini-Hochberg (suspect).
         seed: of the resampling.
 
@@ -134,11 +154,13 @@ def tail_test(
         if patients < (needed := MODELS[-1][2]):
             reason = f"{patients} validation patients are too few to model their tail: {needed}"
             reason += " are needed"
-    sure_p = p if margin_p is None else np.maximum(p, margin_p)
+    sure_p = p if margin is None else np.maximum(p, margin.p)
     sure = holm(sure_p, levels[0])
     suspect = either(p, by_rank, levels[1])
     names = tested.names
-    return TailTest(p, by_rank, sure_p, sure, suspect, names, model, check, reason, patients)
+    return TailTest(
+        p, by_rank, sure_p, sure, suspect, names, model, check, reason, patients, margin
+    )
 
 
 def either(p: np.ndarray, rank_p: np.ndarray, fdr: float) -> np.ndarray:
@@ -146,13 +168,13 @@ def either(p: np.ndarray, rank_p: np.ndarray, fdr: float) -> np.ndarray:
     return benjamini_hochberg(p, fdr) | benjamini_hochberg(rank_p, fdr)
 
 
-def margin_p_values(
+def margin_test(
     tested: tuple[PatientGroup, np.ndarray],
     reference: tuple[np.ndarray, np.ndarray],
     *,
     seed: int = 0,
-) -> np.ndarray:
-    """Return how seldom a stranger stands out as much from the second nearest patient, (T,).
+) -> MarginTest:
+    """Return how seldom a stranger stands out as much from the second nearest patient.
 
     A copy shows one patient: of its similarity to that one and to the nearest training image of
     another patient, the difference on the scale of `tail_test` is large, however alike the kind of
@@ -175,19 +197,19 @@ def margin_p_values(
     >>> rng = np.random.default_rng(0)
     >>> near, second = np.sort(rng.uniform(0.6, 0.7, (2, 100)), 0)[::-1]
     >>> tested = PatientGroup(np.array([0.99, 0.99]))
-    >>> p = margin_p_values((tested, np.array([0.989, 0.6])), (near, second))
-    >>> bool(p[0] > 0.01), bool(p[1] < 1e-4)
-    (True, True)
+    >>> found = margin_test((tested, np.array([0.989, 0.6])), (near, second))
+    >>> found.model, bool(found.p[0] > 0.01), bool(found.p[1] < 1e-4)
+    ('gumbel', True, True)
     """
     scale = _scale(reference[0])
     group, second = tested
     margins = PatientGroup(scale(group.similarity) - scale(second), group.owner.tolist())
     drawn = np.repeat((scale(reference[0]) - scale(reference[1]))[None], DRAWS, 0)
     units = margins.largest()
-    p = _modelled(units, drawn, np.random.default_rng(seed))[2]
+    model, check, p = _modelled(units, drawn, np.random.default_rng(seed))
     if p is None:
         p = (1 + _reaching(drawn[0], units)) / (drawn.shape[1] + 1)
-    return np.minimum(p * margins.sizes, 1.0)
+    return MarginTest(np.minimum(p * margins.sizes, 1.0), model, check, drawn.shape[1])
 
 
 def _modelled(

@@ -138,10 +138,14 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
                     f"{named.at_least}{none if named is found.copies else ''}",
                 )
             )
-    if found.copies is not None:
-        check, tail = found.copies.check, found.copies
-        said = tail.reason if check is None else f"its check: p = {number(check)}"
+    if (tail := found.copies) is not None:
+        said = tail.reason if tail.check is None else f"its check: p = {number(tail.check)}"
         rows.append(Row("strangers' tail", tail.model, "", said))
+        if tail.margin_model is not None:
+            said = "does not look like one tail: few or none can be sure"
+            if tail.margin_check is not None:
+                said = f"its check: p = {number(tail.margin_check)}"
+            rows.append(Row("margins to a second patient", tail.margin_model, "", said))
     for title, test, limit in _groups(found):
         alike = "alike" if test.p > limit else "not alike"
         rows.append(Row(title, alike, "", f"p = {number(test.p)}, {share(test.size)} apart"))

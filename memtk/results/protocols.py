@@ -72,6 +72,9 @@ class Named(StoredRecord):
         model: of the strangers' tail that the p-values are by; "ranks" where no model holds.
         check: p-value of the check of that model.
         reason: why ranks were used.
+        margin_model: likewise of the margins, by which who is sure stands out from the second
+            nearest patient; None where these were not looked at, or by an older memtk.
+        margin_check: p-value of its check.
     """
 
     of: int = Field(ge=0)
@@ -81,6 +84,8 @@ class Named(StoredRecord):
     model: Literal["gumbel", "pareto", "ranks"]
     check: Fraction | None = None
     reason: str = ""
+    margin_model: Literal["gumbel", "pareto", "ranks"] | None = None
+    margin_check: Fraction | None = None
 
     @model_validator(mode="after")
     def _counts(self) -> Self:

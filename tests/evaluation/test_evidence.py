@@ -1,6 +1,6 @@
 """Whole verdicts on sets of known truth: Gaussian patients, compared by their correlation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ from memtk.evaluation import (
     evaluate,
     self_test,
 )
-from memtk.memorization import energy_test, search
+from memtk.evaluation.sides import Groups
+from memtk.evaluation.statistics import evidence_of
+from memtk.memorization import MarginTest, energy_test, search
 from memtk.results import Counts, Policy, decide
 
 N, V, M, D = 200, 100, 300, 32
@@ -80,6 +82,20 @@ def test_verbatim_patients_fail_and_are_named_each(pearson, seed):
     assert found.arrays["copies_sure"][:15].all() and found.arrays["exposure_sure"][:15].all()
     assert found.arrays["copies_sure"].sum() == 15 == found.evidence.patients.sure
     assert found.evidence.exposed.low >= 15
+
+
+@pytest.mark.parametrize(("strangers", "how"), [(1000, "none"), (9000, "few")])
+def test_where_margins_have_no_model_the_notes_say_how_few_can_be_sure(pearson, strangers, how):
+    found, _ = World(verbatim=3).verdict(pearson)
+    assert found.evidence.copies.margin_model == "gumbel" and not found.evidence.notes
+    copies, ranks = found.tests.copies, np.full(M, 1 / (strangers + 1))
+    margin = MarginTest(ranks, "ranks", None, strangers)
+    tests = replace(found.tests, copies=replace(copies, test=replace(copies.test, margin=margin)))
+    said = evidence_of(tests, Groups(found.arrays), Levels())
+    assert said.copies.margin_model == "ranks" and said.copies.margin_check is None
+    assert any(
+        f"{how} of 300 synthetic images can be named for sure" in each for each in said.notes
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3])

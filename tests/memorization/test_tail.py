@@ -8,7 +8,7 @@ from memtk.memorization import (
     PatientGroup,
     benjamini_hochberg,
     holm,
-    margin_p_values,
+    margin_test,
     p_values,
     tail_test,
 )
@@ -144,8 +144,9 @@ def test_new_patients_of_a_rare_kind_are_not_sure_and_copies_of_it_are():
         others = two_nearest(training, training, leave_out=True)
         units, near = PatientGroup(tested[0]), PatientGroup(strangers[0])
         reference = [np.r_[strangers[i], others[i]] for i in (0, 1)]
-        margin_p = margin_p_values((units, tested[1]), (reference[0], reference[1]))
-        said = tail_test(units, near, margin_p=margin_p, seed=seed)
+        margin = margin_test((units, tested[1]), (reference[0], reference[1]))
+        said = tail_test(units, near, margin=margin, seed=seed)
+        assert said.margin is margin
         false += said.sure[:5].any() or said.sure[11:].any()
         found.append(said.sure[5:11].mean())
         plain += tail_test(units, near, seed=seed).sure[:5].any()
@@ -160,10 +161,24 @@ def test_a_margin_is_that_of_the_patient_and_counts_as_often_as_there_are_images
     reference = near, np.tanh(np.arctanh(near) - rng.exponential(0.05, 100))
     one = PatientGroup(np.tanh([2.0, 2.0]), ["a", "b"])
     two = PatientGroup(np.tanh([1.0, 2.0, 2.0]), ["a", "a", "b"])
-    alone = margin_p_values((one, np.tanh([1.5, 2.0])), reference)
-    both = margin_p_values((two, np.tanh([1.0, 1.5, 2.0])), reference)
-    np.testing.assert_allclose(both, [2 * alone[0], alone[1]])
-    assert alone[0] < 1e-3 < alone[1]
+    alone = margin_test((one, np.tanh([1.5, 2.0])), reference)
+    both = margin_test((two, np.tanh([1.0, 1.5, 2.0])), reference)
+    np.testing.assert_allclose(both.p, [2 * alone.p[0], alone.p[1]])
+    assert alone.p[0] < 1e-3 < alone.p[1]
+    assert alone.model == "gumbel" and alone.check > 0.05
+
+
+def test_margins_of_two_kinds_have_no_model_and_their_ranks_name_none_of_many():
+    rng = np.random.default_rng(3)
+    away = np.r_[rng.uniform(0.1, 0.12, 97), 3.0, 3.1, 3.2]
+    reference = np.tanh(np.full(100, 3.5)), np.tanh(3.5 - away)
+    units = PatientGroup(np.full(6, np.tanh(7.0)))
+    found = margin_test((units, np.tanh(np.full(6, 0.5))), reference)
+    assert (found.model, found.check, found.strangers) == ("ranks", None, 100)
+    np.testing.assert_allclose(found.p, 1 / 101)
+    strangers = PatientGroup(np.tanh(1 + 0.1 * rng.random(60)))
+    assert tail_test(units, strangers).sure.all()
+    assert not tail_test(units, strangers, margin=found).sure.any()
 
 
 def test_suspects_are_those_of_the_model_and_those_of_the_ranks():

@@ -96,6 +96,7 @@ def test_every_count_stands_with_its_null(audited):
     bare = {title for title, (_, chance) in found.items() if not chance}
     assert bare <= {
         "strangers' tail",
+        "margins to a second patient",
         "training and validation patients",
         "other synthetic images and strangers",
     }
@@ -114,6 +115,7 @@ def test_what_the_names_rest_on_is_told(audited):
     part = shown[shown.index("What the names rest on") :]
     for named in (found.copies, found.training_images, found.patients):
         assert f"p = {named.check:.4g}" in part
+        assert "margins: " in part and f"p = {named.margin_check:.4g}" in part
     models = {"gumbel": "Gumbel distribution", "pareto": "generalised Pareto"}
     assert models[found.copies.model] in part
     assert f"above a similarity of {found.threshold.similarity:.3f}" in part
