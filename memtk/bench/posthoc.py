@@ -173,14 +173,16 @@ class Reevaluate(CellStage):
 
 def scores_of(checkpoint: Checkpoint) -> CheckpointScores:
     """Return what was found at a checkpoint, by the names that `CheckpointScores` knows."""
-    rate = checkpoint.evidence.copy_rate
-    shares = {"copy-rate": rate.estimate} if rate else {}
+    found = checkpoint.evidence
+    shares = {"copy-rate": found.copy_rate.estimate} if found.copy_rate else {}
+    for name, side in (("named", found.copies), ("named-patients", found.patients)):
+        shares |= {name: max(side.sure, side.suspect) / side.of} if side and side.of else {}
     for protocol, table in checkpoint.protocols.items():
-        found = {key: m.value for key, m in table.items() if m.of and m.value is not None}
-        if found:
-            shares[protocol] = next(iter(found.values()))
-        shares |= {f"{protocol}:{key}": value for key, value in found.items()}
-        shares |= {key: value for key, value in found.items() if key not in shares}
+        own = {key: m.value for key, m in table.items() if m.of and m.value is not None}
+        if own:
+            shares[protocol] = next(iter(own.values()))
+        shares |= {f"{protocol}:{key}": value for key, value in own.items()}
+        shares |= {key: value for key, value in own.items() if key not in shares}
     costs = {name: cost_of(checkpoint, name) for name in checkpoint.quality}
     return CheckpointScores(
         step=checkpoint.step,

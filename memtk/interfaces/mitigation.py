@@ -53,11 +53,13 @@ class CheckpointScores:
 
     Args:
         step: of the generator's last phase.
-        memorization: shares in [0, 1] by name: "copy-rate" (the estimate in excess of chance),
-            and of every protocol each share as "PROTOCOL:KEY". The name of a protocol stands for
-            its first measure ("dar": n_mem / N), and a key for the first protocol that has it:
-            "copies" (synthetic images with p <= alpha), "exposed" (training images with p <= alpha)
-            where the exposure was tested.
+        memorization: shares in [0, 1] by name: "copy-rate" (the estimate in excess of chance);
+            "named", of the synthetic images those that are named as copies, sure or suspect, and
+            where the exposure was tested "named-patients", of the training patients; and of every
+            protocol each share as "PROTOCOL:KEY". The name of a protocol stands for its first
+            measure ("dar": n_mem / N), and a key for the first protocol that has it: "copies"
+            (synthetic images with p <= alpha), "exposed" (training images with p <= alpha) where
+            the exposure was tested.
         quality: the measures of quality and diversity, by name.
         cost: those of them of which is known which way is better, so turned that smaller is better.
     """

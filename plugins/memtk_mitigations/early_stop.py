@@ -12,15 +12,22 @@ from pydantic import Field
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import CheckpointScores, Choice, ComponentConfig, Mitigation
 
+EXPOSURE = ("named-patients", "exposed")
+"""Measures of memorization that take the exposure of every checkpoint."""
+
 
 class EarlyStopConfig(ComponentConfig):
     """What is weighed against what."""
 
-    memorization: Literal["copy-rate", "copies", "dar", "dar-matched", "exposed"] = Field(
+    memorization: Literal[
+        "copy-rate", "named", "named-patients", "copies", "exposed", "dar", "dar-matched"
+    ] = Field(
         "copy-rate",
-        description="copy-rate: the estimate in excess of chance; copies and exposed: share of the "
-        "synthetic and of the training images with p <= alpha (exposed needs bench.exposure=all); "
-        "dar, dar-matched: n_mem / N of the reference rule",
+        description="copy-rate: the estimate in excess of chance; named and named-patients: share "
+        "of the synthetic images that are named as copies, sure or suspect, and of the training "
+        "patients as exposed; copies and exposed: share of the synthetic and of the training "
+        "images with p <= alpha; dar, dar-matched: n_mem / N of the reference rule. "
+        "named-patients and exposed need bench.exposure=all",
     )
     quality: str | None = Field(
         None, description="measure of quality; none: the first of --quality that can be ordered"
@@ -50,10 +57,10 @@ class EarlyStop(Mitigation):
 
     def check(self, quality: Sequence[str], exposure: str) -> None:
         """Refuse to weigh what will not be measured at every checkpoint."""
-        if self.config.memorization == "exposed" and exposure != "all":
+        if self.config.memorization in EXPOSURE and exposure != "all":
             raise UserError(
-                "early-stop.memorization = exposed needs the exposure of every checkpoint: say "
-                "--set bench.exposure=all"
+                f"early-stop.memorization = {self.config.memorization} needs the exposure of every "
+                "checkpoint: say --set bench.exposure=all"
             )
         wanted = self.config.quality
         if wanted is not None and re.split(r"[\[.]", wanted)[0] not in quality:
@@ -85,7 +92,7 @@ class EarlyStop(Mitigation):
     def _memorization(self, scores: CheckpointScores) -> float:
         wanted = self.config.memorization
         if wanted not in scores.memorization:
-            way = "say --set bench.exposure=all" if wanted == "exposed" else "choose another"
+            way = "say --set bench.exposure=all" if wanted in EXPOSURE else "choose another"
             raise UserError(
                 f"early-stop.memorization = {wanted}: it was not measured at step {scores.step}; "
                 f"{way}. There are {', '.join(scores.memorization)}"

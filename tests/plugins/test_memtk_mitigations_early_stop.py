@@ -5,9 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from memtk.bench.posthoc import scores_of
 from memtk.config import build
 from memtk.errors import UserError
 from memtk.interfaces import CheckpointScores
+from memtk.testing import fakes
 from memtk_mitigations.early_stop import EarlyStop, nearest_to_best, pareto_front
 
 
@@ -80,6 +82,8 @@ def test_a_measure_is_found_by_the_name_of_its_metric():
     [
         ({"quality": "kid"}, r"early-stop.quality = kid.*There are fid\[net\]"),
         ({"memorization": "exposed"}, "bench.exposure=all"),
+        ({"memorization": "named-patients"}, "bench.exposure=all"),
+        ({"memorization": "named"}, "choose another. There are copy-rate, dar"),
     ],
 )
 def test_what_was_not_measured_is_refused_with_what_there_is(config, message):
@@ -98,3 +102,32 @@ def test_every_order_of_the_checkpoints_gives_the_same_one():
         order[int(stop(list(order)).indices[0])].step for order in itertools.permutations(points)
     }
     assert chosen == {200}
+
+
+@pytest.mark.parametrize("measure", ["named-patients", "exposed"])
+def test_a_measure_of_patients_asks_for_the_exposure_of_every_checkpoint_first(measure):
+    chooser = EarlyStop(build(EarlyStop.Config, {"memorization": measure}))
+    with pytest.raises(UserError, match=f"{measure} needs the exposure of every checkpoint"):
+        chooser.check(["fid"], "last")
+    chooser.check(["fid"], "all")
+
+
+def test_it_may_weigh_how_many_are_named_as_copies_and_as_exposed():
+    named = {0: (0.0, 0.4), 1: (0.1, 0.0)}
+    scores = [
+        CheckpointScores(
+            step, {"named": images, "named-patients": patients}, {"fid": 1.0}, {"fid": 1.0}
+        )
+        for step, (images, patients) in named.items()
+    ]
+    assert stop(scores, memorization="named").indices.tolist() == [0]
+    choice = stop(scores, memorization="named-patients")
+    assert choice.indices.tolist() == [1] and "with named-patients 0 %" in choice.why
+
+
+def test_the_shares_of_what_is_named_come_from_the_evidence():
+    copies = fakes.named(2, 40, suspect=6)
+    scores = scores_of(fakes.result(copies=copies, exposed=3, n=60, m=40).last).memorization
+    assert scores["named"] == 6 / 40 and scores["named-patients"] == 3 / 60
+    untested = scores_of(fakes.result(copies=copies, exposed=None, m=40).last).memorization
+    assert "named" in untested and "named-patients" not in untested
