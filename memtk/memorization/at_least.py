@@ -60,6 +60,9 @@ def at_least(
     most alike units out, the least alike ones are the hardest to reject, so few have to be looked
     at. Exact with one image a patient. A synthetic image counts as independent of the others.
 
+    R's packages `hommel` and `nout` close other local tests (Simes; Wilcoxon, Mann and Whitney):
+    their bounds are others than these.
+
     Of patients with several images the largest similarity counts. They are compared with b random
     images of each validation patient that has as many; one with n images counts as `ceil(n / b)`
     strangers, which is right if a patient's images are independent given the patient, however alike

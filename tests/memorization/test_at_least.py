@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy.stats import betabinom, binom
+from statsmodels.stats.multitest import multipletests
 
 from memtk.errors import UserError
 from memtk.memorization import PatientGroup, at_least
@@ -49,6 +50,26 @@ def rejected(scores, validation, level):
     return level - np.searchsorted(null, p * (1 + 1e-9), side="right") / len(null)
 
 
+def closed(lists, kept):
+    """At least so many of each list are no strangers, by the sets that are not rejected."""
+    return [min(len(set(units) - each) for each in kept) for units in lists]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_closing_the_test_of_simes_by_brute_force_gives_the_rejections_of_hommel(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.random(7) ** 3
+    subsets = [list(s) for n in range(8) for s in combinations(range(7), n)]
+    for level in (0.02, 0.05, 0.2):
+        kept = [
+            set(s)
+            for s in subsets
+            if not s or (np.sort(p[s]) * len(s) / np.arange(1, len(s) + 1)).min() > level
+        ]
+        single = closed([[unit] for unit in range(7)], kept)
+        assert single == multipletests(p, level, "hommel")[0].astype(int).tolist()
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_it_is_the_closed_test_of_every_subset(seed):
     rng = np.random.default_rng(seed)
@@ -62,7 +83,7 @@ def test_it_is_the_closed_test_of_every_subset(seed):
     clear = {s: rejected(scores[list(s)], validation, level) for s in subsets}
     for slack in (-0.01, 0.01):  # critical values are simulated: between the two lies the bound
         kept = [set(s) for s in subsets if not clear[s] > slack]
-        brute = [min(len(set(order[:k]) - s) for s in kept) for k in range(1, count + 1)]
+        brute = closed([order[:k] for k in range(1, count + 1)], kept)
         assert (np.array(brute) - found.of_top)[:].min() * np.sign(slack) <= 0 or np.array_equal(
             brute, found.of_top
         )
