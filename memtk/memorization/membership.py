@@ -254,6 +254,10 @@ def tpr_at_fpr(
 
     Raises:
         UserError: if `fpr` or `confidence` is not between 0 and 1.
+
+    >>> found = tpr_at_fpr(scores_of(np.arange(96.0, 106)), scores_of(np.arange(100.0)), fpr=0.02)
+    >>> found.rate.estimate, found.reached, round(found.chance.estimate, 3)
+    (0.8, 0.02, 0.03)
     """
     if not 0 < fpr < 1 or not 0 < confidence < 1:
         raise UserError(
