@@ -40,8 +40,8 @@ audit in hours; a million images; a GPU. These counts are too small for processe
 against. Not reached: reading and preparing at most 1.3 times as long as decoding alone (hashing the
 prepared voxels and scaling them take more than half as long as decoding an 8-bit PNG, each);
 prepared images at most 15 % of float32 (8 bits are 25 %; compression by zlib, level 1, gives 19 and
-17 % and takes three times as long as decoding); an audit keeps its prepared images. `train
-embedder` is for a few steps: a whole training takes 700 steps in 2D and 240 in 3D.
+17 % and takes three times as long as decoding); an audit kept its prepared images
+when this was measured, and keeps reduced ones now: reading.md. `train embedder` is for a few steps: a whole training takes 700 steps in 2D and 240 in 3D.
 """
 SIZES = {"X-rays": (512, 512), "volumes": (160, 192, 160)}
 SMALL = {"X-rays": (64, 64), "volumes": (40, 48, 40)}
@@ -212,6 +212,7 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each copy detector")
     parser.add_argument("--plants", type=int, default=10, help="patients to plant copies of")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--reading", action="store_true", help="and no more: writes reading.md")
     parser.add_argument("--before", type=Path, help="checkout of an earlier memtk")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the table")
     args = parser.parse_args()
@@ -226,6 +227,9 @@ def main():
                 first += count
                 if role == "train":
                     read = reading(files, args.rounds, args.workers, args.before, SMALL[kind])
+            if args.reading:
+                records.append({"images": kind, "counts": counts, "full": full, "read": read})
+                continue
             step = detector(kind, 6, args.rounds)
             runs = {"memtk": audit(home, args.steps, args.plants, args.workers)}
             if args.before:
@@ -238,7 +242,7 @@ def main():
         rows.setdefault(row, []).append(text)
 
     for each in records:
-        read, runs, counts = each["read"], each["audits"], each["counts"]
+        read, runs, counts = each["read"], each.get("audits", {}), each["counts"]
         add("images", " + ".join(map(str, counts)))
         plain = read["decode"]
         who = f"decoding the training images, {args.workers} processes"
@@ -262,6 +266,8 @@ def main():
                 add(f"{words}, audit, {stage}", f"{found['stages'].get(stage, 0):.1f} s")
             add(f"{words}, audit in all", f"{found['seconds']:.1f} s, {found['cpu']:.1f} s of CPU")
             add(f"{words}, audit, largest process", f"{found['peak'] / 2**30:.2f} GiB")
+        if "step" not in each:
+            continue
         step = each["step"]
         add(
             "a step of the detector, against one on small images",
@@ -276,10 +282,12 @@ def main():
         *counts,
         f"--workers {args.workers}",
         f"--steps {args.steps}",
+        *(["--reading"] if args.reading else []),
         *(["--before CHECKOUT"] if args.before else []),
     ]
     said = ["", f"    python benchmarks/speed/sizes.py {' '.join(words)}", REMARKS]
-    write(args.out, "sizes", head, [*lines, *said], records)
+    name = "reading" if args.reading else "sizes"
+    write(args.out, name, head, [*lines, *(said[:2] if args.reading else said)], records)
 
 
 if __name__ == "__main__":
