@@ -104,7 +104,7 @@ def _found(
         rates = rates_of(tests, own, levels, seed)
         found = found.model_copy(
             update={
-                "copies": tests.copies.named(),
+                "copies": tests.copies.named(levels.fdr),
                 "copy_rate": rates["copy_rate"],
                 "quality": _intervals(quality, part, levels.confidence),
             }

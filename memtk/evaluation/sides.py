@@ -22,6 +22,7 @@ from memtk.memorization import (
     holm,
     margin_test,
     tail_test,
+    undetectable,
 )
 from memtk.memorization.patients import owners
 from memtk.memorization.tail import Model, either
@@ -50,9 +51,9 @@ class Side:
     test: TailTest
     least: AtLeast
 
-    def named(self) -> Named:
-        """Return the counts for the record."""
-        test = self.test
+    def named(self, fdr: float) -> Named:
+        """Return the counts for the record, of suspects at a false discovery rate."""
+        test, missed = self.test, undetectable(self.test.min_p, fdr)
         return Named(
             of=len(test.p),
             sure=int(test.sure.sum()),
@@ -61,6 +62,8 @@ class Side:
             model=test.model,
             check=test.check,
             reason=test.reason,
+            may_miss=missed.most,
+            never=missed.never,
             margin_model=test.margin.model if test.margin else None,
             margin_check=test.margin.check if test.margin else None,
         )
@@ -152,7 +155,7 @@ def side_of(
     names = np.unique(mine).tolist()
     confidence = 1 - (1 - levels.confidence) / len(names)
     p, least = np.ones(len(first)), np.zeros(len(first), dtype=np.int64)
-    rank_p = np.ones(len(first))
+    rank_p, min_p = np.ones(len(first)), np.ones(len(first))
     parts: list[TailTest] = []
     alone = 0
     for name in names:
@@ -165,7 +168,7 @@ def side_of(
         unseen = PatientGroup(strangers.similarity[others], strangers.owner[others].tolist())
         test = tail_test(group, unseen, seed=seed)
         where = np.array(test.names)  # the units in the order of the test
-        p[where], rank_p[where] = test.p, test.rank_p
+        p[where], rank_p[where], min_p[where] = test.p, test.rank_p, test.min_p
         found = at_least(group, unseen, confidence=confidence, seed=seed)
         steps = np.diff(found.of_top, prepend=0)  # what each more adds to the count of its stratum
         least[where[found.order]] = steps
@@ -191,6 +194,7 @@ def side_of(
             check=min(checks, default=None),
             reason=reason,
             strangers=len(strangers.sizes),
+            min_p=min_p,
             margin=margin,
         ),
         AtLeast(int(of_top[-1]), of_top, order, levels.confidence),

@@ -49,6 +49,9 @@ class TailTest:
         reason: why ranks were used; empty if a model was.
         strangers: validation patients that the units were compared with.
         margin: of the margins that `sure_p` takes in; None: names rest on the similarity alone.
+        min_p: the p-value of each if it were given back verbatim, (T,): see `undetectable` for how
+            many could not be suspects even so, as those with many images whose p-values are as
+            many times as large.
     """
 
     p: np.ndarray
@@ -61,6 +64,7 @@ class TailTest:
     check: float | None
     reason: str
     strangers: int
+    min_p: np.ndarray
     margin: MarginTest | None = None
 
 
@@ -143,12 +147,15 @@ def tail_test(
     rng = np.random.default_rng(seed)
     drawn = scale(strangers.drawn_largest(images, DRAWS, rng))  # (draws, P)
     several = np.ceil(tested.sizes / images)
-    model, check, modelled = _modelled(units, drawn, rng)
+    top = scale(np.array([0.0 if strangers.similarity.max() <= 0 else 1.0]))  # of the same image
+    model, check, modelled = _modelled(np.r_[units, np.maximum(top, units.max())], drawn, rng)
     patients = drawn.shape[1]
     by_rank = np.minimum((1 + _reaching(drawn[0], units)) / (patients + 1) * several, 1.0)
     p, reason = by_rank, ""
+    min_p = several / (patients + 1)
     if modelled is not None:
-        p = np.minimum(modelled * several, 1.0)
+        p = np.minimum(modelled[:-1] * several, 1.0)
+        min_p = np.minimum(min_p, modelled[-1] * several)
     else:
         reason = f"the nearest of the {patients} validation patients do not look like one tail"
         if patients < (needed := MODELS[-1][2]):
@@ -159,7 +166,18 @@ def tail_test(
     suspect = either(p, by_rank, levels[1])
     names = tested.names
     return TailTest(
-        p, by_rank, sure_p, sure, suspect, names, model, check, reason, patients, margin
+        p,
+        by_rank,
+        sure_p,
+        sure,
+        suspect,
+        names,
+        model,
+        check,
+        reason,
+        patients,
+        np.minimum(min_p, 1.0),
+        margin,
     )
 
 

@@ -72,6 +72,10 @@ class Named(StoredRecord):
         model: of the strangers' tail that the p-values are by; "ranks" where no model holds.
         check: p-value of the check of that model.
         reason: why ranks were used.
+        may_miss: so many may be given back verbatim, and no others be near, without one of them
+            being suspect; None in files of older versions.
+        never: so many could not be suspect even if all were given back verbatim: those with many
+            images, whose p-values are as many times as large; likewise.
         margin_model: likewise of the margins, by which who is sure stands out from the second
             nearest patient; None where these were not looked at, or by an older memtk.
         margin_check: p-value of its check.
@@ -84,6 +88,8 @@ class Named(StoredRecord):
     model: Literal["gumbel", "pareto", "ranks"]
     check: Fraction | None = None
     reason: str = ""
+    may_miss: int | None = Field(default=None, ge=0)
+    never: int | None = Field(default=None, ge=0)
     margin_model: Literal["gumbel", "pareto", "ranks"] | None = None
     margin_check: Fraction | None = None
 

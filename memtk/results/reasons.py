@@ -143,8 +143,9 @@ def _by_ranks(case: Case) -> list[Reason]:
     return [
         Reason(
             "A few patients that were given back would go unnoticed.",
-            f"Exposed patients can be named by ranks alone: {named.reason}. A few that were "
-            "given back would go unnoticed.",
+            f"Exposed patients can be named by ranks alone: {named.reason}. "
+            f"{f'Up to {named.may_miss}' if named.may_miss else 'A few'} that were given back "
+            "would go unnoticed.",
             steps={"patients": fewest},
         )
     ]

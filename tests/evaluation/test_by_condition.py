@@ -90,7 +90,7 @@ def test_a_group_is_tested_as_if_it_were_all_there_is():
     for name in ("planted", "planted_source", "exposure_planted"):
         own[name] = own[name][whose]
     tests = statistics.tests_of(Groups(own), Levels(), 7)
-    assert found.copies == tests.copies.named()
+    assert found.copies == tests.copies.named(Levels().fdr)
     assert found.copy_rate == statistics.rates_of(tests, Groups(own), Levels(), 7)["copy_rate"]
     own["exposure_train_synthetic"] = own["exposure_train_synthetic"][rows["train"]]
     assert found.exposed == statistics.exposed_of(Groups(own), Levels(), 7)

@@ -11,6 +11,7 @@ from memtk.memorization import (
     margin_test,
     p_values,
     tail_test,
+    undetectable,
 )
 
 
@@ -192,3 +193,21 @@ def test_suspects_are_those_of_the_model_and_those_of_the_ranks():
     expected = benjamini_hochberg(said.p) | benjamini_hochberg(ranks)
     np.testing.assert_array_equal(said.suspect, expected)
     assert said.suspect[:14].all() and not benjamini_hochberg(said.p).any()
+
+
+@pytest.mark.parametrize("patients", [12, 30, 80])
+def test_what_could_not_be_suspect_however_alike_is_counted_with_1_2_and_10_images(patients):
+    rng = np.random.default_rng(patients)
+    owner = np.repeat(np.arange(20), [1] * 8 + [2] * 6 + [10] * 6)
+    near = np.tanh(1 + 0.1 * rng.normal(size=len(owner)))
+    strangers = PatientGroup(np.tanh(1 + 0.1 * rng.normal(size=patients)))
+    said = tail_test(PatientGroup(near, owner.tolist()), strangers)
+    missed = undetectable(said.min_p)
+    assert (missed.never > 0) == (patients == 12), "by ranks p is 10 / 13 with 10 images"
+    worst = np.argsort(-said.min_p, kind="stable")[: missed.most]
+    for given, found in ((worst, False), (np.arange(20), missed.never < 20)):
+        verbatim = np.where(np.isin(owner, given), 1.0, -1.0)
+        again = tail_test(PatientGroup(verbatim, owner.tolist()), strangers)
+        assert again.suspect.any() == found
+        np.testing.assert_allclose(again.min_p, said.min_p)
+    assert np.count_nonzero(~again.suspect) == missed.never
