@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import random
@@ -41,7 +42,8 @@ def mutated(content: bytes, seed: int) -> bytes:
     if inside and content[:2] == b"\x1f\x8b":
         return gzip.compress(_changed(gzip.decompress(content), draw), 1, mtime=0)
     if inside and content[:4] == b"PK\x03\x04":
-        return _zipped(content, draw)
+        with contextlib.suppress(RuntimeError):  # encrypted, or packed by an unknown method
+            return _zipped(content, draw)
     if inside and content[:8] == PNG:
         return _png(content, draw)
     return _changed(content, draw)
