@@ -146,6 +146,12 @@ class Case:
         return test if test and test.p <= ALIKE else None
 
     @property
+    def exposes(self) -> bool:
+        """Whether some training patient is shown to be exposed: named for sure, or counted."""
+        exposed, people = self.found.exposed, self.found.patients
+        return bool(exposed and (exposed.low or (people and (people.sure or people.at_least))))
+
+    @property
     def unlike(self) -> GroupTest | None:
         """The test by which the synthetic images are unlike the data; see `Comparable.unlike`."""
         return self.found.comparable.unlike if self.found.comparable else None

@@ -36,7 +36,7 @@ def failures(case: Case) -> list[Reason]:
                 steps={"release": None},
             )
         )
-    if case.apart or not case.sure or exposed is None or not exposed.low:
+    if case.apart or not case.sure or exposed is None or not case.exposes:
         return reasons
     if rate and rate.low > limit:
         reasons.append(
@@ -49,7 +49,7 @@ def failures(case: Case) -> list[Reason]:
             )
         )
     if exposed.low / case.training > case.policy.max_exposed_patients:
-        named = case.found.patients.sure if case.found.patients else 0
+        named = min(case.found.patients.sure, exposed.low) if case.found.patients else 0
         known = f" (of {named} it is known which)" if named else ""
         reasons.append(
             Reason(
@@ -153,9 +153,7 @@ def _by_ranks(case: Case) -> list[Reason]:
 
 def _alone(case: Case) -> list[Reason]:
     """Say where synthetic images stand out, and no patient in return."""
-    copies, rate, exposed = case.found.copies, case.found.copy_rate, case.found.exposed
-    supported = exposed is not None and exposed.low > 0
-    reasons = []
+    copies, rate, reasons = case.found.copies, case.found.copy_rate, []
     if test := case.blurred:
         reasons.append(
             Reason(
@@ -175,12 +173,12 @@ def _alone(case: Case) -> list[Reason]:
                 f"{many(copies.sure, 'synthetic image')} {are} named as copies for sure.",
                 f"{part(copies.sure, copies.of, 'synthetic image')} {are} named as copies for "
                 "sure"
-                f"{'' if supported else ', and no patient is shown to be exposed in return'}.",
+                f"{'' if case.exposes else ', and no patient is shown to be exposed in return'}.",
                 "Look at the pairs in the report, and hold these images back: memtk release.",
                 {"release": None},
             )
         )
-    if rate and rate.low > case.policy.max_copy_rate and case.sure and not supported:
+    if rate and rate.low > case.policy.max_copy_rate and case.sure and not case.exposes:
         reasons.append(
             Reason(
                 f"{about(rate.estimate)} look like copies, but no patient is shown to be exposed.",

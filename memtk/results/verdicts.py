@@ -88,10 +88,10 @@ def decide(
 
     - **fail** if a synthetic image is identical to a training image; or the lower end of the
       exposed patients exceeds `max_exposed_patients`; or the lower end of the copy rate exceeds
-      `max_copy_rate` and some patient is exposed: blur, too, makes synthetic images nearer than
-      strangers are, but not the images of those who were trained on. Nothing but identical images
-      fails where training and validation patients are no one population. An interval of less than
-      the policy's `confidence` fails nothing.
+      `max_copy_rate` and some patient is exposed: named for sure, or counted *at least*. Blur, too,
+      makes synthetic images nearer than strangers are, but not the images of those who were trained
+      on. Nothing but identical images fails where training and validation patients are no one
+      population. An interval of less than the policy's `confidence` fails nothing.
     - **pass** only if all of this holds: training and validation patients look like one population,
       and the synthetic images like theirs, for what resembles nothing cannot be a copy; synthetic
       images that are no copies are not nearer than strangers; the exposure was tested; the

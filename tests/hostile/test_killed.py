@@ -1,5 +1,6 @@
-"""A command that is killed at any rename and said again leaves what an undisturbed one does, and
-none moves a file that is open, which Windows refuses."""
+"""A command killed at any rename and said again leaves what an undisturbed one does.
+
+None moves a file that is open, which Windows refuses."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from memtk.results import Comparable, GroupTest, Policy
+from memtk.results import Comparable, GroupTest, Policy, decide
 from memtk.testing.fakes import named
 
 INEXACT = 1e-9
@@ -80,6 +80,18 @@ CASES = [
 def test_one_figure_decides_and_is_named(make_audit, figures, outcome, words):
     found, text = said(make_audit(**figures))
     assert found == outcome and words in text
+
+
+@pytest.mark.parametrize(
+    ("shown", "outcome"), [({}, "inconclusive"), ({"sure": 1}, "fail"), ({"at_least": 2}, "fail")]
+)
+def test_a_copy_rate_fails_where_a_patient_is_exposed_by_name_or_by_count(
+    make_audit, shown, outcome
+):
+    audit = make_audit(**SOME, exposed=(0, 4))
+    people = audit.evidence.copies.model_copy(update={"sure": 0, "at_least": 0} | shown)
+    evidence = audit.evidence.model_copy(update={"patients": people})
+    assert decide(audit.policy, evidence, audit.selftest, audit.counts).outcome == outcome
 
 
 def test_exactly_what_is_tolerable_is_tolerated(make_audit):
