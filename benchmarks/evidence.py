@@ -26,6 +26,7 @@ import torch
 from memtk.evaluation import (
     MIXED,
     EmbeddedSets,
+    Evaluation,
     Levels,
     Patients,
     PlantedSimilarity,
@@ -36,7 +37,7 @@ from memtk.evaluation import (
 )
 from memtk.memorization import energy_test, search
 from memtk.registry import open_registry
-from memtk.results import Counts, Policy, decide
+from memtk.results import Counts, Policy, Verdict, decide
 
 D, PLANTED, NOISE = 32, 100, 0.3
 DECAY = np.arange(1, D + 1) ** -0.5  # of the axes' spread, as of embeddings of images
@@ -127,27 +128,42 @@ def run(case: Case, seed: int) -> dict[str, float]:
     selftest = self_test(calibration, Levels(), sets, sets, found.arrays)
     sizes = {"training": case.n, "validation": case.v, "synthetic": case.m}
     counts = {name: Counts(images=size, patients=size) for name, size in sizes.items()}
-    said, e, a = decide(Policy(), found.evidence, selftest, counts), found.evidence, found.arrays
-    truth, exposed, rate = np.arange(case.m) < case.copies, len(set(source.tolist())), e.copy_rate
-    right = a["synthetic_train_index"][: case.copies] == source
-    named = a["copies_flagged"]
+    said = decide(Policy(), found.evidence, selftest, counts)
+    return told(found, said, source, case.n)
+
+
+def told(found: Evaluation, said: Verdict, source: np.ndarray, n: int) -> dict[str, float]:
+    """Compare what was said with the truth.
+
+    Args:
+        source: of which training image the first synthetic images are copies; the rest are of
+            strangers, and every image of another patient.
+        n: training images.
+    """
+    e, a, copies = found.evidence, found.arrays, len(source)
+    m = len(a["copies_sure"])
+    truth, exposed, rate = np.arange(m) < copies, len(set(source.tolist())), e.copy_rate
+    right = a["synthetic_train_index"][:copies] == source
+    named, sure, known = a["copies_flagged"], a["copies_sure"], e.exposed
+
+    def share(rows: np.ndarray) -> float:
+        return float((rows[:copies] & right).mean()) if copies else np.nan
+
     return {
         "pass": said.outcome == "pass",
         "fail": said.outcome == "fail",
-        "false sure": bool((a["copies_sure"] & ~truth).any()),
+        "false sure": bool((sure & ~truth).any()),
         "patient falsely sure": bool(np.delete(a["exposure_patient_sure"], source).any()),
         "false share": (named & ~truth).sum() / max(named.sum(), 1),
-        "sure right": float((a["copies_sure"][: case.copies] & right).mean())
-        if case.copies
-        else np.nan,
-        "named right": float((named[: case.copies] & right).mean()) if case.copies else np.nan,
-        "copies L wrong": e.copies.at_least > case.copies,
-        "exposed L wrong": e.exposed.low > exposed,
-        "exposed U wrong": e.exposed.high < exposed,
-        "rate covered": rate.low <= case.copies / case.m <= rate.high,
-        "bound holds": e.copy_rate_upper_bound >= case.copies / case.m,
+        "sure right": share(sure),
+        "named right": share(named),
+        "copies L wrong": e.copies.at_least > copies,
+        "exposed L wrong": known.low > exposed,
+        "exposed U wrong": known.high < exposed,
+        "rate covered": rate.low <= copies / m <= rate.high,
+        "bound holds": e.copy_rate_upper_bound >= copies / m,
         "width": rate.high - rate.low,
-        "exposed width": (e.exposed.high - e.exposed.low) / case.n,
+        "exposed width": (known.high - known.low) / n,
     }
 
 

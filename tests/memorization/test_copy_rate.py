@@ -64,6 +64,27 @@ def test_the_resampled_false_positive_rate_has_its_exact_distribution():
         assert (one.low, one.high) == pytest.approx((0.3 - f) / (1 - f), abs=4e-3)
 
 
+@pytest.mark.parametrize(
+    ("attacks", "risk"),
+    [
+        ((2000, 700, 2000, 100), (0.3155, 0.2924, 0.3385)),
+        ((1000, 60, 2000, 40), (0.0416, 0.0254, 0.0579)),
+        ((5000, 4500, 1000, 50), (0.8942, 0.8853, 0.9031)),
+    ],
+)
+def test_where_no_planted_copy_is_missed_it_is_the_residual_risk_of_anonymeter(attacks, risk):
+    """Its figures are those of `anonymeter` 1.1.0: `EvaluationResults(...).risk()`."""
+    tested, flagged, control, wrong = attacks
+    said = rated(
+        np.arange(tested) < flagged,
+        (np.arange(control) < wrong).astype(float),
+        None,
+        np.ones(20_000),
+        threshold=0.5,
+    )
+    assert (said.estimate, said.low, said.high) == pytest.approx(risk, abs=0.002)
+
+
 @pytest.mark.parametrize("alpha", [0.02, 0.05, 0.11])
 def test_the_expected_false_positive_rate_is_unbiased_with_several_images(alpha):
     rng = np.random.default_rng(0)
