@@ -229,7 +229,8 @@ def copies(lab):
                 verdict = decide(
                     Policy(), said.evidence, test, counts, identical_images=int(same.sum())
                 )
-                found[f"{v} | {m} | {count} {how}"] = told(said, verdict, source, lab.size)
+                each = np.arange(lab.size)
+                found[f"{v} | {m} | {count} {how}"] = told(said, verdict, source, each)
     return found
 
 
