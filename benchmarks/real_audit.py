@@ -7,11 +7,11 @@
 At each split some validation patients (--held) are held back; their images and copies of training
 images (turned by up to 5 degrees, with other contrast, blurred; or changed in every way with
 --mixed; --share 0: none) are the synthetic images. The audit is that of `memtk audit`, through
-files, embedder training and report. Printed per split: how many planted ones are sure and how many
-named at all, how many strangers, how often the right patient is named, between how many and how
-many patients are exposed, and the verdict; and how many are found if one may look at the truth and
-lower the threshold until one in ten is wrong, which does not depend on how many validation patients
-there are.
+files, embedder training and report. Printed per split: how many planted ones are sure, named at
+all, and held back by `memtk release`, how many strangers are named, how often the right patient is
+named, between how many and how many patients are exposed, and the verdict; and how many are found
+if one may look at the truth and lower the threshold until one in ten is wrong, which does not
+depend on how many validation patients there are.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from memtk.auditing import make_audit_plan, run_audit
 from memtk.data.config import DataConfig
 from memtk.data.prepare import prepare
 from memtk.imaging.augmentation import PLANTS, mixed
+from memtk.memorization import withhold
 from memtk.noise import Noise, derive
 from memtk.registry import open_registry
 from memtk.results import Policy, read_arrays
@@ -129,6 +130,7 @@ def audit_split(arguments, seed, registry):
         "sure": int(arrays["copies_sure"][:planted].sum()),
         "flagged": int(flagged[:planted].sum()),
         "wrong": int(flagged[planted:].sum()),
+        "held back": int(withhold(arrays, "flagged", 0.05)[:planted].sum()),
         "right": int(np.sum(np.array(right)[flagged[:planted]])),
         "beyond": int((arrays["synthetic_train"][:planted] > largest).sum()),
         "realised": realised(arrays["synthetic_train"], planted),
