@@ -63,7 +63,7 @@ class Detector:
             self.given = True
             return
         self.given = not self._model.phases()
-        images = self._as_seen(images)
+        images = _as_seen(images, self.resolution)
         with context.timer("train embedder"):
             self.training = train(
                 self._model,
@@ -115,18 +115,17 @@ class Detector:
         """
         return embed(
             self._model,
-            self._as_seen(images),
+            _as_seen(images, self.resolution),
             batch_size=self._context.batch_size,
             devices=self._context.devices,
             name=name,
             watch=self._context.watch if watch is None else watch,
         )
 
-    def _as_seen(self, images: Images) -> Images:
-        """Reduce images to the embedder's resolution; a batch of whole ones takes gigabytes."""
-        if self.resolution in (None, images.spec.shape):
-            return images
-        return ReducedImages(images, self.resolution)
+
+def _as_seen(images: Images, resolution: tuple[int, ...] | None) -> Images:
+    """Reduce images to an embedder's resolution; a batch of whole ones takes gigabytes."""
+    return images if resolution in (None, images.spec.shape) else ReducedImages(images, resolution)
 
 
 def on_synthetic(

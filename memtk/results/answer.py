@@ -130,7 +130,8 @@ def answer_audit(audit: Audit) -> Answer:
     if not reasons:  # a pass, or of rules that an older memtk had
         reasons = [Reason("", text) for text in audit.verdict.reasons]
     first = {
-        "pass": f"Yes, within the policy: {_within(found, 'these images')}",
+        "pass": f"By the policy, yes: {_within(found, 'these images')} This is no proof that "
+        "nobody can be recognised.",
         "fail": "No: do not release these images.",
         "inconclusive": "Not yet: do not release these images; this audit can neither pass nor "
         "fail them.",
@@ -163,7 +164,7 @@ def answer_cell(result: Result) -> Answer:
         steps = _steps(reasons)
     first = {
         "memorized": "Yes: do not release its images.",
-        "inconclusive": "Not shown either way: do not release its images on these numbers.",
+        "inconclusive": "Not shown either way: do not release its images.",
         "none": f"No sign of it, within the default policy: {_within(found, 'its images')}",
     }[said.kind]
     if found.copies is None:

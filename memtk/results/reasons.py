@@ -57,7 +57,8 @@ def failures(case: Case) -> list[Reason]:
                 "came out again.",
                 f"At least {part(exposed.low, case.training, 'training patient')} "
                 f"{'is' if exposed.low == 1 else 'are'} exposed{known}: the synthetic images lie "
-                "nearer to their images than to those of strangers; tolerable is "
+                "nearer to their images than to those of strangers; of patients shown to be, "
+                "tolerable is "
                 f"{_at_most(case.policy.max_exposed_patients)}.",
                 steps={"release": None},
             )
@@ -124,7 +125,7 @@ def _unlike(case: Case) -> list[Reason]:
     """Say where the synthetic images resemble nothing that could be copied."""
     if (test := case.unlike) is None:
         return []
-    plain = "They do not look like the real images, and what resembles nothing cannot be a copy."
+    plain = "They do not look like real images: too poor to be copies, they show nothing."
     said = (
         f"The synthetic images are unlike real ones (two-sample test: p = {test.p:.3g}, "
         f"{share(test.size)} of the largest possible distance): images that resemble nothing "
@@ -199,8 +200,8 @@ def _not_excluded(case: Case) -> list[Reason]:
         return []
     plain = f"Up to {exposed.high} of {many(case.training, 'training patient')} may be exposed."
     said = (
-        f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed; tolerable "
-        f"is {_at_most(limit)}."
+        f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, not shown "
+        f"to be; of such, tolerable is {_at_most(limit)}."
     )
     steps: Mapping[Step, int | None] = {}
     if limit == 0:
@@ -368,7 +369,7 @@ def grounds(case: Case) -> list[str]:
         f"{share(bound)}; tolerable is {_at_most(policy.max_copy_rate)}.{suspects}"
         f"{sensitivity_in_words(case.found, policy.max_copy_rate)}",
         f"At most {part(exposed.high, case.training, 'training patient')} "
-        f"{'is' if exposed.high == 1 else 'are'} exposed; tolerable is "
+        f"{'is' if exposed.high == 1 else 'are'} exposed; of those not shown to be, tolerable is "
         f"{_at_most(policy.max_unseen_patients)}."
         f"{recognised_in_words(exposed, policy.max_unseen_patients)}",
         f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "

@@ -64,7 +64,7 @@ def test_a_policy_that_tolerates_it_passes_with_exit_0(named, tmp_path):
     )
     done = run("audit", *named("clean"), "--policy", tmp_path / "p.toml", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
-    assert "WITHIN POLICY  Yes, within the policy" in done.stdout and "PASS" not in done.stdout
+    assert "WITHIN POLICY  By the policy, yes" in done.stdout and "PASS" not in done.stdout
 
 
 def test_json_on_stdout_is_one_object_and_nothing_else(named, tmp_path):

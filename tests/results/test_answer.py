@@ -45,7 +45,7 @@ def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
 def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     said = answer_audit(fakes.audit())
     assert said.first.startswith(
-        "Yes, within the policy: at most 3 % of these images are copies, and at most 3 of 64 "
+        "By the policy, yes: at most 3 % of these images are copies, and at most 3 of 64 "
         "training patients are exposed, if copies of them are as recognisable as the planted ones."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
