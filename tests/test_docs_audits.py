@@ -50,9 +50,10 @@ def numbers(record, rows, truth):
         [truth[row["synthetic"]] for row in rows if row["named"] == how]
         for how in ("sure", "suspect")
     )
+    outcome = record["verdict"]["outcome"]
     noticed = record["selftest"]["sensitivity"]["conformal"]
     return {
-        "outcome": record["verdict"]["outcome"],
+        "outcome": {"pass": "within policy"}.get(outcome, outcome),
         "copy rate, estimate": 100 * rate["estimate"],
         "copy rate, lower end": 100 * rate["low"],
         "copy rate, upper end": 100 * rate["high"],

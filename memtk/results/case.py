@@ -61,6 +61,8 @@ def recognised_in_words(exposed: Exposed, limit: float) -> str:
     if f is None or s is None or limit <= 0:
         return ""
     tolerable = (math.floor(limit * exposed.of + 1e-9) + 1) / exposed.of
+    if tolerable >= 1:
+        return ""
     bound = (exposed.high + 1) / exposed.of
     least = tipping_point(bound, tolerable, sensitivity=s, false_positive_rate=f)
     return (

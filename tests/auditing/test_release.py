@@ -26,7 +26,7 @@ def made(failed, registry, tmp_path, quick):
     return release(
         failed.folder,
         registry,
-        ReleaseOptions(Policy(), embedder="ntxent2d", similarity="pearson"),
+        ReleaseOptions(embedder="ntxent2d", similarity="pearson"),
         out=tmp_path / "out",
         device="cpu",
     )
@@ -57,26 +57,17 @@ def test_what_is_left_is_audited_by_a_second_embedder(made, failed):
     assert second.counts["synthetic"].images == made.kept
     assert second.embedder.name == "ntxent2d" and failed.audit.embedder is None
     assert second.seed == failed.audit.seed + 1
+    kept = [audit.policy.model_dump(exclude={"seed"}) for audit in (second, failed.audit)]
+    assert kept[0] == kept[1]  # nobody asked for another
     assert second.identical_images == 0
 
 
-@pytest.mark.parametrize("asked", [None, Policy(max_copy_rate=0.4, seed=0, plants=9)])
-def test_the_second_audit_has_the_policy_asked_for_or_that_of_the_first_but_for_the_seed(
-    failed, registry, tmp_path, asked
-):
-    made = release(
-        failed.folder,
-        registry,
-        ReleaseOptions(asked, similarity="euclidean"),
-        out=tmp_path / "out",
-        device="cpu",
-    )
-    first, second = failed.audit, made.audit.audit
-    assert second.seed == second.policy.seed == first.seed + 1
-    others = {"seed"} if asked is None else {"seed", "max_copy_rate", "plants"}
-    assert second.policy.model_dump(exclude=others) == first.policy.model_dump(exclude=others)
-    if asked:
-        assert (second.policy.max_copy_rate, second.policy.plants) == (0.4, 9)
+def test_the_second_audit_has_the_policy_asked_for_but_for_its_seed(failed, registry, tmp_path):
+    asked = Policy(max_copy_rate=0.4, seed=0, plants=9)
+    options = ReleaseOptions(asked, similarity="euclidean")
+    made = release(failed.folder, registry, options, out=tmp_path / "out", device="cpu")
+    used = made.audit.audit.policy
+    assert (used.max_copy_rate, used.plants, used.seed) == (0.4, 9, failed.audit.seed + 1)
 
 
 def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):

@@ -117,5 +117,7 @@ def test_leaderboard_tells_what_it_refuses_and_what_is_missing(tmp_path, monkeyp
     (tmp_path / "all/b/result.json").write_text("{")
     monkeypatch.chdir(tmp_path)
     text = run("leaderboard", "all")
-    assert "refused: b/result.json" in text and "copycat and independent are missing" in text
+    assert (
+        "refused: b/result.json" in text and "It lacks the controls copycat and independent" in text
+    )
     assert "site: leaderboard/index.html" in text
