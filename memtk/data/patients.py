@@ -27,6 +27,16 @@ MISSING = frozenset(
         *("anonimo", "anonimizado", "sconosciuto", "sconosciuta", "anonimizzato", "onbekend"),
         *("anoniem", "desconhecido", "anônimo", "ukjent", "ukendt", "okänd", "tuntematon"),
         *("nieznany", "neznámý", "ismeretlen", "bilinmiyor", "неизвестно", "неизвестный", "аноним"),
+        *(
+            "unknownpatient",
+            "patientunknown",
+            "anonymouspatient",
+            "notrecorded",
+            "notfound",
+            "noid",
+        ),
+        *("notstated", "tba", "xxx", "pdna", "ohneangabe", "nichtbekannt", "nichtangegeben"),
+        *("sindato", "noncommuniqué"),
         *("άγνωστο", "未知", "不明", "匿名", "未詳", "無", "无", "未知患者", "미상", "알수없음"),
     }
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,15 @@ from memtk.config import merge
 from memtk.errors import UserError, one_line
 from memtk.files import read_plain
 from memtk.registry import Registry
-from memtk.results import Evidence, RateInterval, Result, Used, has_arrays, read_arrays
+from memtk.results import (
+    Evidence,
+    RateInterval,
+    Result,
+    Used,
+    array_groups,
+    has_arrays,
+    read_arrays,
+)
 from memtk.results.collect import REPORT, slug
 from memtk.results.migrations import SCHEMA
 from memtk.results.validate import ARRAYS, find_results, validate
@@ -256,6 +264,7 @@ def _recomputed(run: Run) -> Run:
     if run.schema < SCHEMA or run.result.last.evidence.copies is None:
         return replace(run, unproven=f"its numbers are by formulas of an older memtk, {AGAIN}")
     arrays = read_arrays(path, label)
+    _untold(run.result, arrays, array_groups(path))
     if missing := _whose(run.result, arrays):
         return replace(run, unproven=f"its arrays do not say {missing}, {AGAIN}")
     from memtk.evaluation.recompute import evidence_again, selftest_again  # torch: seconds
@@ -270,6 +279,22 @@ def _recomputed(run: Run) -> Run:
     lacks = not _planted(run.result) <= arrays.keys()
     unproven = f"its arrays do not hold the planted copies, {AGAIN}" if lacks else ""
     return replace(run, rate=again.copy_rate, unproven=unproven)
+
+
+def _untold(result: Result, arrays: Mapping[str, np.ndarray], groups: Sequence[str]) -> None:
+    """Refuse a file that keeps quiet about what its arrays hold.
+
+    Raises:
+        UserError: if they hold another checkpoint, or planted copies of no self-test.
+    """
+    told = {each.label for each in result.evaluated}
+    for group in groups:
+        if group.startswith(("step-", "chosen")) and group not in told:
+            raise UserError(f"its arrays hold {group[:40]}, of which it says nothing")
+    found = result.selftest and result.selftest.sensitivity
+    for name, said in (("planted", found), ("exposure_planted", found and found.exposure)):
+        if name in arrays and not said:
+            raise UserError("its arrays hold planted copies, of which it says nothing")
 
 
 def _whose(result: Result, arrays: Mapping[str, np.ndarray]) -> str:

@@ -76,6 +76,7 @@ from memtk.results.schema import (
 )
 from memtk.results.selftest import Found, Planted, Rate, SelfTest, Specificity
 from memtk.results.store import (
+    array_groups,
     has_arrays,
     read_arrays,
     read_record,
@@ -138,6 +139,7 @@ __all__ = [
     "control",
     "decide",
     "explain",
+    "array_groups",
     "has_arrays",
     "Answer",
     "answer_audit",

@@ -276,6 +276,16 @@ def has_arrays(path: Path, group: str) -> bool:
         return group in file
 
 
+def array_groups(path: Path) -> list[str]:
+    """Return the names of the groups of a file, sorted.
+
+    Raises:
+        UserError: if the file is damaged or missing, naming it.
+    """
+    with _open(Path(path)) as file:
+        return sorted(file)
+
+
 def _open(path: Path):  # type: ignore[no-untyped-def]  # h5py is imported on first use
     import h5py
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
@@ -145,6 +146,7 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
         if kind == "PALETTE COLOR":
             colours = apply_color_lut(stored, dataset)
             return Pixels(colours[..., :3], None, False)
+        _whole_rescale(dataset, path)
         values = apply_modality_lut(stored, dataset) if stored.ndim == 2 else stored
         values = values.astype(np.float32) if values.dtype == np.float64 else values
         padding = _padding(dataset, stored) if stored.ndim == 2 else None
@@ -165,12 +167,30 @@ def _check_bits(dataset: pydicom.Dataset, path: Path) -> None:
         )
 
 
+def _whole_rescale(dataset: pydicom.Dataset, path: Path) -> None:
+    """Fill in what is left out of slope and intercept, either of which pydicom ignores alone.
+
+    Raises:
+        UserError: if one of them has several values.
+    """
+    keys = {"RescaleSlope": 1, "RescaleIntercept": 0}
+    there = [key for key in keys if dataset.get(key) is not None]
+    for key in there:
+        if isinstance(dataset.get(key), MultiValue):
+            raise UserError(f"cannot read {path}: its {key} has several values: write one")
+    if len(there) == 1:
+        (missing,) = keys.keys() - there
+        setattr(dataset, missing, keys[missing])
+
+
 def _padding(dataset: pydicom.Dataset, stored: np.ndarray) -> np.ndarray | None:
     if dataset.get("PixelPaddingValue") is None:
         return None
     ends = [int(dataset.PixelPaddingValue)]
     if dataset.get("PixelPaddingRangeLimit") is not None:
         ends.append(int(dataset.PixelPaddingRangeLimit))
+    # written as unsigned it means the same bits: 63536 is -2000
+    ends = np.array(ends).astype(stored.dtype).tolist()
     inside: np.ndarray = (stored >= min(ends)) & (stored <= max(ends))
     return inside if inside.any() and not inside.all() else None
 

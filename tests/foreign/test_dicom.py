@@ -255,6 +255,33 @@ def test_padding_counts_as_the_least_of_the_other_voxels(tmp_path, image, dcm, r
     assert (x[:4] == (rest.min() if limit else -2019)).all()
 
 
+def test_padding_of_signed_voxels_may_be_written_as_unsigned(tmp_path, image, dcm, read):
+    px = image(3, (32, 32), 1000, np.int16)
+    px[:4] = -2000
+    path = dcm(tmp_path / "a.dcm", px)
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("PixelPaddingValue", "US", 2**16 - 2000)
+    dataset.save_as(path)
+    x = read(path).voxels[0]
+    assert (x[:4] == px[4:].min()).all() and np.array_equal(x[4:], px[4:])
+
+
+@pytest.mark.parametrize(
+    ("tags", "factor", "shift"), [({"RescaleSlope": 2}, 2, 0), ({"RescaleIntercept": -9}, 1, -9)]
+)
+def test_a_slope_counts_without_an_intercept_and_the_other_way_round(
+    tmp_path, image, dcm, read, tags, factor, shift
+):
+    px = image(3, (32, 32), 1000, np.int16)
+    assert np.array_equal(read(dcm(tmp_path / "a.dcm", px, **tags)).voxels[0], px * factor + shift)
+
+
+def test_several_slopes_are_refused_by_name(tmp_path, image, dcm, read):
+    path = dcm(tmp_path / "a.dcm", image(3, (32, 32), 1000, np.int16), RescaleSlope=[1, 2], RescaleIntercept=0)
+    with pytest.raises(UserError, match=r"a.dcm: its RescaleSlope has several values"):
+        read(path)
+
+
 def test_padding_of_a_monochrome1_series_is_dark(tmp_path, image, dcm, read):
     vol = image(1, (3, 24, 20), 1000, np.uint16)
     vol[:, :5] = 4095

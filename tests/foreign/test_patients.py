@@ -83,6 +83,7 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         "Unspecified",
         *("1.23457E+12", '"1,23457E+12"', "9.0E+15"),
         *("unbekannt", "Inconnu", "DESCONOCIDO", "sconosciuto", "onbekend", "未知", "匿名", "不明"),
+        *("unknown patient", "Not recorded", "TBA", "pd.NA", "ohne Angabe", "sin dato"),
         *("Anonymous", "ANONYMISÉ", "Anónimo", "anonimizzato", "anoniem", "неизвестно"),
     ],
 )

@@ -145,6 +145,23 @@ def test_a_self_test_that_was_edited_is_refused(tested, rule):
     assert f"planted copies, {rule}" in refused(tested)
 
 
+def test_checkpoints_that_were_taken_out_are_refused(tested):
+    edit(tested, lambda checkpoint, tree: tree.update(checkpoints=tree["checkpoints"][:1]))
+    assert "of which it says nothing" in refused(tested)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_self_test_that_was_taken_out_is_refused(tested, whole):
+    def change(checkpoint, tree):
+        if whole:
+            tree["selftest"] = None
+        else:
+            tree["selftest"]["sensitivity"]["exposure"] = None
+
+    edit(tested, change)
+    assert "its arrays hold planted copies, of which it says nothing" in refused(tested)
+
+
 def test_planted_copies_that_were_edited_are_refused(tested):
     edit_arrays(tested, lambda arrays: arrays.update(planted=arrays["planted"] - 1), last(tested))
     assert "copy rate" in refused(tested)
