@@ -46,7 +46,29 @@ SAFE = (1e-15, 1e15)
 """Norms between which no square overflows, or vanishes beside the others, in float32."""
 
 
-class Pearson:
+class _Product:
+    """Of rows that `prepare` brought to length 1 the similarity is their product, in [-1, 1]."""
+
+    space: Literal["embedding", "image"] = "embedding"
+
+    def compare(self, queries: Tensor, references: Tensor) -> Tensor:
+        """Return the similarities (Q, R) of prepared rows."""
+        return queries @ references.T  # (Q, R)
+
+    def compare_into(self, queries: Tensor, references: Tensor, out: Tensor) -> None:
+        """Write the similarities of prepared rows to `out` (Q, R)."""
+        torch.mm(queries, references.T, out=out)
+
+    def pairs(self, queries: Tensor, references: Tensor) -> Tensor:
+        """Return the similarity (K,) of each query (K, F) and the reference in its row."""
+        return row_sum(queries * references)
+
+    def rounding(self, queries: Tensor, references: Tensor) -> float:
+        """Return how far `compare` may be from the exact similarity."""
+        return product_error(queries.shape[1], queries.dtype)
+
+
+class Pearson(_Product):
     """Pearson correlation of two vectors, in [-1, 1].
 
     `r(q, r) = sum (q - mean q) (r - mean r) / (|q - mean q| |r - mean r|)`; Dar et al.
@@ -58,8 +80,6 @@ class Pearson:
     >>> measure.compare(rows[:1], rows[1:]).round(decimals=4)
     tensor([[ 1., -1.]])
     """
-
-    space: Literal["embedding", "image"] = "embedding"
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Centre each row of (N, F) and divide it by its norm: (N, F).
@@ -81,22 +101,6 @@ class Pearson:
             )
         return centred.div_(spread[:, None])  # (N, F)
 
-    def compare(self, queries: Tensor, references: Tensor) -> Tensor:
-        """Return the correlations (Q, R) of prepared rows."""
-        return queries @ references.T  # (Q, R)
-
-    def compare_into(self, queries: Tensor, references: Tensor, out: Tensor) -> None:
-        """Write the correlations of prepared rows to `out` (Q, R)."""
-        torch.mm(queries, references.T, out=out)
-
-    def pairs(self, queries: Tensor, references: Tensor) -> Tensor:
-        """Return the correlation (K,) of each query (K, F) with the reference in its row."""
-        return row_sum(queries * references)
-
-    def rounding(self, queries: Tensor, references: Tensor) -> float:
-        """Return how far `compare` may be from the exact correlation."""
-        return product_error(queries.shape[1], queries.dtype)
-
 
 def _centred(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return rows (N, F) less their mean, and the norms after and before: (N,), (N,)."""
@@ -108,7 +112,7 @@ def _centred(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return centred, squared.sqrt(), (squared + width * mean.square()).sqrt()
 
 
-class Cosine:
+class Cosine(_Product):
     """Cosine of the angle between two vectors, in [-1, 1]: `q . r / (|q| |r|)`.
 
     >>> measure = Cosine()
@@ -116,8 +120,6 @@ class Cosine:
     >>> measure.compare(rows[:1], rows[1:])
     tensor([[0.8000]])
     """
-
-    space: Literal["embedding", "image"] = "embedding"
 
     def prepare(self, rows: Tensor) -> Tensor:
         """Divide each row of (N, F) by its norm: (N, F).
@@ -134,22 +136,6 @@ class Cosine:
             )
         scaled = rows / peak
         return scaled / row_sum(scaled.square()).sqrt()[:, None]  # (N, F)
-
-    def compare(self, queries: Tensor, references: Tensor) -> Tensor:
-        """Return the cosines (Q, R) of prepared rows."""
-        return queries @ references.T  # (Q, R)
-
-    def compare_into(self, queries: Tensor, references: Tensor, out: Tensor) -> None:
-        """Write the cosines of prepared rows to `out` (Q, R)."""
-        torch.mm(queries, references.T, out=out)
-
-    def pairs(self, queries: Tensor, references: Tensor) -> Tensor:
-        """Return the cosine (K,) of each query (K, F) with the reference in its row."""
-        return row_sum(queries * references)
-
-    def rounding(self, queries: Tensor, references: Tensor) -> float:
-        """Return how far `compare` may be from the exact cosine."""
-        return product_error(queries.shape[1], queries.dtype)
 
 
 class Euclidean:
