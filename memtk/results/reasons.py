@@ -57,7 +57,7 @@ def failures(case: Case) -> list[Reason]:
                 "came out again.",
                 f"At least {part(exposed.low, case.training, 'training patient')} "
                 f"{'is' if exposed.low == 1 else 'are'} exposed{known}: the synthetic images lie "
-                "nearer to their images than to those of strangers; of patients shown to be, "
+                "nearer to their images than to those of strangers; shown to be exposed, "
                 "tolerable is "
                 f"{_at_most(case.policy.max_exposed_patients)}.",
                 steps={"release": None},
@@ -201,7 +201,7 @@ def _not_excluded(case: Case) -> list[Reason]:
     plain = f"Up to {exposed.high} of {many(case.training, 'training patient')} may be exposed."
     said = (
         f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, not shown "
-        f"to be; of such, tolerable is {_at_most(limit)}."
+        f"to be; of these, tolerable is {_at_most(limit)}."
     )
     steps: Mapping[Step, int | None] = {}
     if limit == 0:
@@ -369,7 +369,7 @@ def grounds(case: Case) -> list[str]:
         f"{share(bound)}; tolerable is {_at_most(policy.max_copy_rate)}.{suspects}"
         f"{sensitivity_in_words(case.found, policy.max_copy_rate)}",
         f"At most {part(exposed.high, case.training, 'training patient')} "
-        f"{'is' if exposed.high == 1 else 'are'} exposed; of those not shown to be, tolerable is "
+        f"{'is' if exposed.high == 1 else 'are'} exposed; not shown to be, tolerable is "
         f"{_at_most(policy.max_unseen_patients)}."
         f"{recognised_in_words(exposed, policy.max_unseen_patients)}",
         f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
