@@ -40,8 +40,9 @@ audit in hours; a million images; a GPU. These counts are too small for processe
 against. Not reached: reading and preparing at most 1.3 times as long as decoding alone (hashing the
 prepared voxels and scaling them take more than half as long as decoding an 8-bit PNG, each);
 prepared images at most 15 % of float32 (8 bits are 25 %; compression by zlib, level 1, gives 19 and
-17 % and takes three times as long as decoding); an audit kept its prepared images
-when this was measured, and keeps reduced ones now: reading.md. `train embedder` is for a few steps: a whole training takes 700 steps in 2D and 240 in 3D.
+17 % and takes three times as long as decoding). An audit kept its prepared images when this was
+measured, and keeps reduced ones now: reading.md. `train embedder` is for a few steps: a whole
+training takes 700 steps in 2D and 240 in 3D.
 """
 SIZES = {"X-rays": (512, 512), "volumes": (160, 192, 160)}
 SMALL = {"X-rays": (64, 64), "volumes": (40, 48, 40)}

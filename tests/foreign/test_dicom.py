@@ -277,7 +277,12 @@ def test_a_slope_counts_without_an_intercept_and_the_other_way_round(
 
 
 def test_several_slopes_are_refused_by_name(tmp_path, image, dcm, read):
-    path = dcm(tmp_path / "a.dcm", image(3, (32, 32), 1000, np.int16), RescaleSlope=[1, 2], RescaleIntercept=0)
+    path = dcm(
+        tmp_path / "a.dcm",
+        image(3, (32, 32), 1000, np.int16),
+        RescaleSlope=[1, 2],
+        RescaleIntercept=0,
+    )
     with pytest.raises(UserError, match=r"a.dcm: its RescaleSlope has several values"):
         read(path)
 
