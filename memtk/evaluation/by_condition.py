@@ -98,21 +98,21 @@ def _found(
         validation_patients=validation,
         within=within,
     )
+    exposed = None
+    if groups.has_exposure and part.training.any():
+        own = _part_of(groups, _Part(part.training, strangers, part.synthetic), exposure=True)
+        exposed = exposed_of(own, levels, seed)
+        found = found.model_copy(update={"exposed": exposed})
     if part.synthetic.any():
         own = _part_of(groups, replace(part, validation=strangers))
         tests = tests_of(own, levels, seed)
-        rates = rates_of(tests, own, levels, seed)
         found = found.model_copy(
             update={
                 "copies": tests.copies.named(levels.fdr),
-                "copy_rate": rates["copy_rate"],
+                "copy_rate": rates_of(tests, own, levels, seed, exposed)["copy_rate"],
                 "quality": _intervals(quality, part, levels.confidence),
             }
         )
-    if groups.has_exposure and part.training.any():
-        own = _part_of(groups, _Part(part.training, strangers, part.synthetic), exposure=True)
-        update = {"exposed": exposed_of(own, levels, seed)}
-        found = found.model_copy(update=update)
     return found
 
 

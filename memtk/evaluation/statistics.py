@@ -181,6 +181,7 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
     """
     copies, exposure, patients = tests.copies, tests.exposure, tests.patients
     strangers = groups.strangers("validation_train")
+    exposed = exposed_of(groups, levels, seed, patients)
     return Evidence(
         alpha=levels.alpha,
         fdr=levels.fdr,
@@ -191,14 +192,14 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
         copies=copies.named(levels.fdr),
         training_images=exposure.named(levels.fdr) if exposure else None,
         patients=patients.named(levels.fdr) if patients else None,
-        exposed=exposed_of(groups, levels, seed, patients),
+        exposed=exposed,
         comparable=tests.comparable,
         n_copies=int(copies.test.suspect.sum()),
         n_mem=int(exposure.test.suspect.sum()) if exposure else None,
         patients_exposed=int(patients.test.suspect.sum()) if patients else None,
         min_p=1 / (len(strangers.sizes) + 1),
         can_reject=_can_name(copies.test, levels.fdr),
-        **rates_of(tests, groups, levels, seed),
+        **rates_of(tests, groups, levels, seed, exposed),
         notes=_notes(tests, groups),
     )
 
@@ -209,13 +210,16 @@ def _can_name(test: TailTest, fdr: float) -> bool:
     return test.model != "ranks" or bool(benjamini_hochberg(np.full(len(test.p), smallest), fdr)[0])
 
 
-def rates_of(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[str, Any]:
+def rates_of(
+    tests: Tests, groups: Groups, levels: Levels, seed: int, exposed: Exposed | None
+) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
     Strangers tell how many images that are no copies lie above the threshold. Where these are
     nearer to the training images than strangers, or training and validation patients no one
-    population, more of them may: the lower end is 0 then. Where they are farther, fewer: the upper
-    ends take it that none does. Those that are a training image are copies at any threshold.
+    population, more of them may: the lower end is 0 then, as it is where no patient is shown to be
+    exposed: a copy is one of somebody. Where they are farther, fewer: the upper ends take it that
+    none does. Those that are a training image are copies at any threshold.
     """
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
@@ -226,9 +230,10 @@ def rates_of(tests: Tests, groups: Groups, levels: Levels, seed: int) -> dict[st
     low, high, bound = rate.low, rate.high, rate.upper_bound
     bulk, population = tests.comparable.synthetic, tests.comparable.population
     unlike = bulk is not None and bulk.p <= BLUR
-    if (population and population.p <= ALIKE) or (unlike and bulk and bulk.nearer):
+    apart = population is not None and population.p <= ALIKE
+    if apart or (exposed and not exposed.low) or (unlike and bulk and bulk.nearer):
         low = 0.0
-    elif unlike:
+    if unlike and not apart and bulk and not bulk.nearer:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
         alone = copy_rate(
             back, nobody, copies, threshold=chosen, confidence=levels.confidence, seed=seed

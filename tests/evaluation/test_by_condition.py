@@ -91,9 +91,10 @@ def test_a_group_is_tested_as_if_it_were_all_there_is():
         own[name] = own[name][whose]
     tests = statistics.tests_of(Groups(own), Levels(), 7)
     assert found.copies == tests.copies.named(Levels().fdr)
-    assert found.copy_rate == statistics.rates_of(tests, Groups(own), Levels(), 7)["copy_rate"]
     own["exposure_train_synthetic"] = own["exposure_train_synthetic"][rows["train"]]
     assert found.exposed == statistics.exposed_of(Groups(own), Levels(), 7)
+    rates = statistics.rates_of(tests, Groups(own), Levels(), 7, found.exposed)
+    assert found.copy_rate == rates["copy_rate"]
 
 
 def test_a_group_whose_images_are_alike_does_not_look_memorized_within_itself():

@@ -17,7 +17,7 @@ from memtk.evaluation import (
 )
 from memtk.evaluation.sides import Groups
 from memtk.evaluation.statistics import evidence_of
-from memtk.memorization import MarginTest, energy_test, search
+from memtk.memorization import MarginTest, copy_rate, energy_test, search
 from memtk.results import Counts, Policy, decide
 
 N, V, M, D = 200, 100, 300, 32
@@ -117,6 +117,16 @@ def test_a_bland_generator_does_not_fail_by_its_copy_rate(pearson, seed):
     assert found.evidence.copy_rate.low == 0 and found.evidence.exposed.low == 0
     assert found.evidence.comparable.synthetic.p <= 0.01
     assert said.outcome == "inconclusive" and "blur" in " ".join(said.reasons)
+
+
+@pytest.mark.parametrize("seed", [13, 22])
+def test_no_copy_is_certain_where_no_patient_is_shown_to_be_exposed(pearson, seed):
+    found, _ = World(seed, detail=0.8).verdict(pearson)
+    evidence, (near, others, planted) = found.evidence, Groups(found.arrays).copies
+    assert evidence.comparable.synthetic.p > 0.05, "the images look alike"
+    threshold = evidence.threshold.similarity
+    assert copy_rate(near, others, planted, threshold=threshold).low > 0, "the copies' side alone"
+    assert evidence.exposed.low == 0 == evidence.copy_rate.low < evidence.copy_rate.estimate
 
 
 def test_two_sites_never_fail_and_the_sites_are_the_reason(pearson):
