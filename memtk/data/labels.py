@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import PurePath
 
 import numpy as np
@@ -10,27 +11,47 @@ import numpy as np
 LABELS = "labels or masks, by their names"
 """Why an image is left out; `data.labels=keep` takes it in again."""
 
-WORDS = frozenset(
+_JOINED = "tr|ts|train|test|val|class|object|map|image|img|fine|coarse|png|nii"
+
+NOUNS = re.compile(
+    r"(?:(?!(?:un|da|re|mis)(?:mask|seg|label))[a-z]*(?:mask|seg|label)s?"  # lungmask, aseg
+    r"|maske[nr]?|maski|masques?|mascaras?|mascher[ae]|маск[аи]|trimaps?|segm|msk|lbls?"
+    r"|segment(?:a[ct][a-z]+|azion[ei]|asyon|ierung(?:en)?|ering(?:ar|er)?)|сегментация|разметка"
+    r"|annotation(?:s|en|er)?|anotacion(?:es)?|annotazion[ei]|anotac(?:ao|oes)|annotaties?"
+    r"|etiquet(?:a|te)s?|etichett[ae]|groundtruths?|goldstandard|veriteterrain"
+    rf"|.*(?:掩[码膜模]|蒙版|标[签注]|標[籤註]|マスク|ラヘル).*)(?:(?:{_JOINED})s?)*"
+)
+"""A word that says so wherever it stands in the name of a file, in several languages."""
+
+ENDS = re.compile(
+    rf"(?:{_JOINED})*(?:gt|truth|roi|contour|contorno|kontur|annot|parc|parcellation|aparc|wmparc"
+    rf"|delineation|gtv|ctv|ptv)s?(?:{_JOINED})*"
+)
+"""A word that says so at the beginning of a file's name, or at the end of any name."""
+
+BESIDE = re.compile(
+    rf"(?:(?:(?:{_JOINED})s?)+|[lrvab]|training|testing|valid|validation|classes|instances?|files?|folder"
+    r"|dir|ver|version|jpe?g|tiff?|bmp|nifti|npy|gz|cropped|crop|resized?|resampled|registered"
+    r"|final|new|old|all|full|raw|orig|original|fixed|corrected|clean|bin|binary|manual|auto|pred"
+    r"|predicted|predictions?|color|rgb|left|right|copy|only|public|set)"
+)
+"""Words behind one of those that leave it what it is."""
+
+BEFORE = frozenset({"no", "non", "not", "without", "with", "and", "ohne", "mit", "sans", "avec"})
+BEHIND = frozenset(
     {
-        *("label", "labels", "labelmap", "mask", "masks", "seg", "segs", "segmentation", "dseg"),
-        *("segmentations", "probseg", "groundtruth", "gt", "annotation", "annotations", "roi"),
-        *("rois", "contour", "contours", "aparc", "truth", "annot", "parcellation", "wmparc"),
+        *("free", "less", "removed", "off", "noise", "guided", "conditioned", "conditional", "to"),
+        *("rcnn", "cnn", "former", "net", "gan", "git", "dit", "study", "studio", "and", "with"),
     }
 )
-"""The first or last word of a file's name that says so, number and suffix left out; of a folder's
-name the last one."""
-
-ANYWHERE = re.compile(r"[a-z]*(mask|seg|label)s?|segm|msk|lbl|segmentations?|labelmap")
-"""A word of a file's name that says so wherever it stands: lungmask, aseg, p1_seg_v2."""
-
-FOLDERS = re.compile(r"^(labels?|masks?|segmentations?|annotations?)(tr|ts|val)?$", re.IGNORECASE)
+"""Words around one of those that make something else of it: label_free, mask2ct, without_mask."""
 
 TABLES = frozenset({"affine", "spacing", "origin", "direction", "header", "meta", "metadata"})
 """Names of arrays that describe the image beside them."""
 
 FEW, MANY = 8, 1024
-"""So few values, all of them whole, are those of a label map; one of more regions has so many at
-most, where an image has as many or more."""
+"""So few values are those of a label map; one of more regions has so many whole ones at most, where
+an image has as many or more."""
 
 SAME, APART = 0.6, 0.16
 """Neighbours within regions are the same, at least this share of them; where they are not, the
@@ -46,14 +67,32 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
     >>> [names_labels(n) for n in ("p1_segmented_t1.nii", "masked.png", "gtx.npy", "imaging")]
     [False, False, False, False]
     """
-    stem = name if folder else re.sub(r"(\.(nii|ome))?\.[A-Za-z]\w{0,5}$", "", name)
-    if FOLDERS.match(stem):
+    words = _words(name if folder else re.sub(r"(\.(nii|ome))?\.[A-Za-z]\w{0,5}$", "", name))
+    around = zip(words, ["", *words], [*words[1:], ""], strict=False)
+    plain = [one[1] not in BEFORE and one[2] not in BEHIND for one in around]
+    nouns = [ok and bool(NOUNS.fullmatch(w)) for ok, w in zip(plain, words, strict=True)]
+    ends = [ok and bool(ENDS.fullmatch(w)) for ok, w in zip(plain, words, strict=True)]
+    if not folder and (any(nouns) or any(ends[:1])):
         return True
-    # p1_leftMask-003: words are parted by signs, digits and capitals
-    words = [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", stem)]
-    if any(word in WORDS for word in words[-1:] + ([] if folder else words[:1])):
-        return True
-    return not folder and any(ANYWHERE.fullmatch(word) for word in words)
+    last = len(words) - 1
+    while last > 0 and BESIDE.fullmatch(words[last]) and not (nouns[last] or ends[last]):
+        last -= 1
+    several = re.match(r".*s$|mas[qc]|segmenta[cz]i", words[0]) if words else None
+    return bool(words) and (nouns[last] or ends[last] or (nouns[0] and several is not None))
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name without accents, parted by signs, digits and capitals.
+
+    >>> _words("p1_leftMask-003"), _words("gtFine"), _words("Máscaras GTs"), _words("mask2ct")
+    (['p', 'left', 'mask'], ['gt', 'fine'], ['mascaras', 'gts'], ['mask', 'to', 'ct'])
+    """
+    signs = unicodedata.normalize("NFKD", name)
+    plain = "".join(sign for sign in signs if not unicodedata.combining(sign))
+    plain = re.sub(r"(?<=[A-Za-z])2(?=[A-Za-z]{2})(?!mm)", " to ", plain)
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", plain)
+    words = re.sub(r"[\W\d_]+", " ", parted).casefold()
+    return re.sub(r"\b(ground|gold|verite) (?=truth|standard|terrain)", r"\1", words).split()
 
 
 def path_names_labels(path: PurePath) -> bool:
@@ -70,11 +109,12 @@ def path_names_labels(path: PurePath) -> bool:
 
 
 def looks_like_labels(voxels: np.ndarray) -> bool:
-    """Tell whether an image has whole values, as label maps and masks have: few, or in regions.
+    """Tell whether an image has few values, or whole ones in regions, as label maps and masks have.
 
-    Up to `FEW` are those of a map. More are, up to `MANY`, where neighbours are mostly the same,
-    and where they are not the values of two regions meet, which are not near to one another as
-    grey levels are, however few.
+    Up to `FEW` are those of a map, each of 16 voxels or more on average: 0, 0.5 and 1 too. More
+    are, up to `MANY`, where neighbours are mostly the same, and where they are not the values of
+    two regions meet, which are not near to one another as grey levels are, however few. So are
+    those that nearly all lie at one of two levels.
 
     Args:
         voxels: (C, *S).
@@ -85,14 +125,27 @@ def looks_like_labels(voxels: np.ndarray) -> bool:
     """
     flat = voxels.ravel(order="K")
     some = np.unique(flat[:: max(1, flat.size // 4096)])
+    if len(some) <= FEW and len(np.unique(flat)) <= min(FEW, flat.size // 16):
+        return True
+    if flat.size >= 256 and _in_two_levels(flat):
+        return True
     if flat.size < 1024 or len(some) > MANY or (some != np.round(some)).any():
         return False
-    if len(some) <= FEW and len(every := np.unique(flat)) <= FEW:
-        return bool((every == np.round(every)).all())
     planes = max(1, 2**18 * voxels.shape[1] // flat.size)
     first = (voxels.shape[1] - planes) // 2
     middle = voxels[:, max(0, first) : max(0, first) + planes]
     return _in_regions(middle)
+
+
+def _in_two_levels(flat: np.ndarray) -> bool:
+    """Tell whether nearly all voxels are dark or bright, as in a mask that was resampled or JPEG.
+
+    Of X-rays and MRI up to 65 % lie so near to both ends, of such masks 98 % or more.
+    """
+    low, high = float(flat.min()), float(flat.max())
+    dark = (flat <= low + (high - low) / 10).mean()
+    bright = (flat >= high - (high - low) / 10).mean()
+    return bool(dark + bright >= 0.98 and min(dark, bright) >= 0.01)
 
 
 def _in_regions(voxels: np.ndarray) -> bool:

@@ -27,7 +27,13 @@ def counts(groups):
      "segmentation-3.nii", "sub-01_dseg.nii.gz", "MCU_leftMask.nii", "gt/1.nii", "ground_truth.nii",
      "p1_msk.nii", "p1_lbl.nii", "LUNGMASK_1.nii", "p1_mask_pred.nii", "p1_seg_v2.nii",
      "p1_segm.nii", "wmparc.nii", "p1_label map.nii",
-     "BraTS2021_00000_seg.nii.gz", "sub-01_desc-brain_mask.nii.gz", "ManualMask/1.nii"],
+     "BraTS2021_00000_seg.nii.gz", "sub-01_desc-brain_mask.nii.gz", "ManualMask/1.nii",
+     "masks_train/1.nii", "labels_ts/1.nii", "SegmentationClass/1.nii", "gtFine/1.nii",
+     "mask_png/1.nii", "Label Maps/1.nii", "segmentation_maps/1.nii", "annotations_v2/1.nii",
+     "masks-cropped/1.nii", "groundtruth_train/1.nii", "p1_Maske.nii", "masque_1.nii.gz",
+     "p1_segmentación.nii", "p1_segmentacio\u0301n.nii", "annotationmap3.nii", "GTs/1.nii",
+     "máscaras_pulmón/1.nii", "trainannot/1.nii", "标签/1.nii", "ground_truth_lung_3.nii",
+     "CHUM-001__GTV.nii.gz", "img2mask/1.nii", "gtFine_trainvaltest/1.nii"],
 )  # fmt: skip
 def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check, name):
     for i in range(3):
@@ -53,6 +59,9 @@ def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check
         "p1_labelled.nii",
         "segway.png",
         "p1_crop_roi2_t1.nii",
+        *("unmasked", "labelled-patients", "maskelyne", "segment3", "label_free", "without_mask"),
+        *("images_and_masks", "MaskRCNN_out", "mask2ct", "damask", "segovia", "no-label.png"),
+        *("mask-guided", "annotated", "segments", "unlabeled", "Segall", "MaskGIT_samples"),
     ],
 )
 def test_names_that_only_resemble_labels_are_images(name):
@@ -146,8 +155,32 @@ def test_no_real_image_is_taken_for_a_label_map(real_data):
 
 def test_images_of_many_values_or_of_fractions_are_no_label_maps(image):
     assert not looks_like_labels(image(1, (1, 64, 64)))
-    assert not looks_like_labels((image(1, (1, 64, 64)) // 100) / 3)
+    assert not looks_like_labels(image(1, (1, 64, 64)) / 255)
     assert looks_like_labels((image(1, (1, 64, 64)) // 100).astype(float))
+
+
+@pytest.mark.parametrize("scale", [1, 0.5, 255, 1 / 255, -1])
+@pytest.mark.parametrize("size", [8, 12, 16, 28, 31])
+def test_masks_of_any_size_and_scale_are_label_maps(image, size, scale):
+    for seed in range(5):
+        seen = image(seed, (1, size, size)).astype(float)
+        assert looks_like_labels(seen // 90 * scale)
+        assert not looks_like_labels(seen * scale) and not looks_like_labels(seen // 8 * scale)
+        assert not looks_like_labels(seen[:, :4, :4] * scale)
+
+
+@pytest.mark.parametrize("size", [32, 64, 200])
+def test_masks_that_were_resampled_or_saved_as_jpeg_are_label_maps(tmp_path, image, size):
+    from PIL import Image
+
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    for radius in (0.1, 0.25, 0.4):
+        mask = Image.fromarray(np.where(y**2 + x**2 < radius**2, 255, 0).astype(np.uint8))
+        mask.save(tmp_path / "a.jpg")
+        assert looks_like_labels(np.asarray(Image.open(tmp_path / "a.jpg"))[None])
+        soft = np.asarray(mask.resize((3 * size, 3 * size), Image.Resampling.BILINEAR))
+        assert size < 200 or looks_like_labels(soft[None] / 255)
+    assert not looks_like_labels(image(0, (1, size, size)))
 
 
 def test_arrays_named_like_labels_or_tables_are_left_out(tmp_path, image, check):

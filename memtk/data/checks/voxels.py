@@ -86,7 +86,7 @@ class VoxelChecks:
         return Finding(
             LABELS,
             "refused",
-            f"{len(self.labels)} of {total} images have whole values and few of them, or regions "
+            f"{len(self.labels)} of {total} images have few values, or regions "
             f"of one value, as label maps and masks have: {few(self.labels)}",
             "Move them away, or name the others in a manifest. If they are images after all: --set "
             "data.labels=by_name",
