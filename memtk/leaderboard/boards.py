@@ -64,15 +64,41 @@ class Board:
         best = [row for row, rank in ranked if rank and rank.best == 1]
         rate = best[0].copy_rate if best else None
         if rate is None:
-            return "No row has a rank."
+            return f"No row has a rank: {self._unranked}."
         fewest = f"{best[0].name} gives back the fewest copies, {share(rate.estimate)}"
         if sum(rank is not None for rank in self.ranks) == 1:
             fewest = f"{best[0].name} alone has a rank: {share(rate.estimate)} are copies"
         others = [row.name for row in best[1:]]
         names = many(len(others), "other row") if len(others) > 2 else " and ".join(others)
         fewest += f"; {names} cannot be told apart from it." if others else "."
-        memorized = best[0].verdict.kind == "memorized"
-        return f"{fewest} Even so it has memorized." if memorized else fewest
+        grave = [row.name for row in best if row.verdict.kind == "memorized"]
+        return f"{fewest} Memorized all the same: {', '.join(grave)}." if grave else fewest
+
+    @property
+    def _unranked(self) -> str:
+        """Why no row has a rank, and what would give one."""
+        rows = [row for row in self.rows if not row.truth]
+        unproven = [row for row in rows if row.unproven]
+        unlike = [row for row in rows if row.unlike and not row.unproven]
+        said = []
+        if unproven:
+            said.append(
+                f"the files of {many(len(unproven), 'entry')} lack what proves a copy rate, arrays "
+                "with planted copies, which an older memtk did not keep (bench again for a rank)"
+            )
+        if unlike:
+            said.append(
+                f"the images of {many(len(unlike), 'entry')} are unlike the data and cannot be "
+                "copies (train until they look real for a rank)"
+            )
+        if rest := len(rows) - len(unproven) - len(unlike):
+            said.append(f"{many(rest, 'entry')} without a copy rate (bench again for a rank)")
+        return "; ".join(said) or "only controls are here; bench a generator beside them"
+
+    @property
+    def apart_by(self) -> str:
+        """What keeps it apart from tables that it could be taken for; empty for nothing."""
+        return ", ".join(reason.partition(":")[0] for reason in self.reasons)
 
     @property
     def notes(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:
@@ -102,7 +128,8 @@ def make_boards(runs: Sequence[Run]) -> list[Board]:
     for run in sorted(runs, key=lambda run: run.digest):
         groups.setdefault(tuple(conditions(run).values()), []).append(run)
     firsts = [found[0] for _, found in sorted(groups.items())]
-    return [_board(found, firsts) for _, found in sorted(groups.items())]
+    boards = [_board(found, firsts) for _, found in sorted(groups.items())]
+    return sorted(boards, key=lambda board: board.suite == "own data")  # suites first
 
 
 def _board(runs: Sequence[Run], firsts: Sequence[Run]) -> Board:
@@ -187,11 +214,11 @@ def conditions(run: Run) -> dict[str, str]:
         "who is named": "by ranks (an older memtk)"
         if test.copies is None
         else "by how far beyond strangers they lie",
-        "copies planted": "no: the copy rate is not corrected for copies that go unnoticed"
+        "copies planted": "no, the copy rate is not corrected by them"
         if result.selftest is None
-        else "yes, but the copy rate is corrected by the sensitivity that readers measured"
+        else "yes, the copy rate is corrected by what readers found"
         if test.by_readers
-        else "yes: the copy rate is corrected by the sensitivity",
+        else "yes, the copy rate is corrected by them",
         "schema of the files": str(run.schema),
     }
 

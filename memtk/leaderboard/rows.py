@@ -95,7 +95,20 @@ class Row:
     @property
     def verdict(self) -> Verdict:
         """The gravest verdict on any of its seeds."""
-        return max((verdict(r.result) for r in self.runs), key=lambda v: _GRAVITY.index(v.kind))
+        return max(self._verdicts, key=lambda v: _GRAVITY.index(v.kind))
+
+    @property
+    def _verdicts(self) -> list[Verdict]:
+        return [verdict(run.result) for run in self.runs]
+
+    @property
+    def why(self) -> str:
+        """Why the verdict is what it is, in a few words, and in how many of its seeds."""
+        alike = [v for v in self._verdicts if v.kind == self.verdict.kind]
+        said = max((v.brief for v in alike), key=len)
+        if not said or len(alike) == len(self.runs):
+            return said
+        return f"{said} in {len(alike)} of {len(self.runs)} seeds"
 
     @property
     def seeds(self) -> str:

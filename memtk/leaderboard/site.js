@@ -1,5 +1,5 @@
 
-// Without this script every table is there, unfolded, in the order of the copy rate.
+// Without this script every table is there, with all columns, in the order of the copy rate.
 "use strict";
 const form = document.querySelector(".filters");
 const read = () => new URLSearchParams(location.hash.slice(1));
@@ -38,7 +38,7 @@ function sort(table, key, down) {
 function apply() {
   const state = read();
   const suite = state.get("suite") || "", dim = state.get("dim") || "";
-  const protocol = state.get("protocol") || "";
+  const protocol = state.get("protocol") || "verdict";
   for (const name of ["suite", "dim", "protocol"]) form.elements[name].value = state.get(name) || "";
   let count = 0;
   for (const section of document.querySelectorAll("section.board")) {
@@ -47,7 +47,7 @@ function apply() {
     count += !hidden;
   }
   for (const cell of document.querySelectorAll("[data-group]")) {
-    off(cell, Boolean(protocol) && cell.dataset.group !== protocol);
+    off(cell, protocol !== "all" && cell.dataset.group !== protocol);
   }
   for (const box of form.querySelectorAll("[type=checkbox]")) {
     box.checked = state.has(box.name);

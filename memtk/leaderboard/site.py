@@ -18,7 +18,7 @@ from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Run
 from memtk.leaderboard.columns import FOLDED, OWN, columns_of, copy_rate, exposed, shown
 from memtk.leaderboard.rows import make_rows
-from memtk.leaderboard.tables import RULE, markdown, spreadsheet
+from memtk.leaderboard.tables import LEAD, RULES, markdown, spreadsheet
 from memtk.report.page import open_templates, style
 from memtk.report.provenance import provenance_of
 from memtk.results import Result
@@ -70,11 +70,12 @@ def index_page(boards: list[Board], collection: Collection) -> str:
         refused=collection.refused,
         suites=sorted({board.suite for board in boards}),
         dims=sorted({board.dims for board in boards}),
-        protocols=["verdict", *sorted(groups - {*OWN})],
+        protocols=sorted(groups - {*OWN}),
         own=OWN,
         folded=[pair for pair in FOLDED.items() if pair[0] in groups],
         runs=len(collection.runs),
-        rule=RULE,
+        lead=LEAD,
+        rules=RULES,
         shown=shown,
         copy_rate=copy_rate,
         exposed=exposed,

@@ -16,23 +16,29 @@ from memtk.results.store import inert
 
 MADE = "<!-- made by `memtk leaderboard`; add results instead of changing it -->"
 
-RULE = (
-    "Rows are ordered by the copy rate: the share of the synthetic images that are copies of "
-    "training images, in excess of chance and corrected by the sensitivity that was measured with "
-    "planted copies. A row is ranked behind another only if its interval lies wholly above the "
-    "other's; where they overlap, the rank is a range, and both share a place. Of several seeds "
-    "the mean is shown, and the interval reaches from the lowest lower end to the highest upper "
-    "one; the verdict is the gravest of its seeds. The copy rate is computed again from the arrays "
-    "beside each result; without them, or without planted copies in them where a self-test had "
-    "some, there is no rank. Controls, of known truth, have no rank, nor have rows whose images "
-    "are unlike the data: what resembles nothing cannot be a copy. A low copy rate is a statement "
-    "about these images, this embedder and these sizes, not about safety."
+LEAD = (
+    "Which generative models of medical images give back the patients they were trained on? The "
+    "copy rate says it: the share of a model's synthetic images that are copies of training "
+    "images; lower is better, and chance gives 0 %."
+)
+
+RULES = (
+    "A low copy rate is no proof of safety: it holds for these images, this embedder and these "
+    "sizes.",
+    "Ranks go by the copy rate. Where intervals overlap, places are shared: 1–3.",
+    "Controls, whose truth is known, show that a table measures right. They have no rank.",
+    "No rank either: images unlike the data, which cannot be copies, and files whose arrays do not "
+    "give the copy rate again.",
+    "Of several seeds: the mean, the outermost ends of their intervals, the gravest verdict.",
 )
 
 
 def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
     """Return the tables, one below the other; the same tables give the same text."""
-    parts = [MADE, "# Leaderboard", RULE]
+    parts = [MADE, "# Leaderboard", LEAD, "\n".join(f"- {rule}" for rule in RULES)]
+    shared = _shared(boards)
+    if shared:
+        parts.append(f"All tables share: {_listed(shared)}.")
     last = ""
     for board in boards:
         if board.heading != last:
@@ -43,30 +49,41 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
         parts.append(_table(board))
         said = [f"{_raised(n)} {_text(note)}" for n, (note, _) in enumerate(board.notes, 1)]
         parts += ["; ".join(said) + "."] if said else []
-        parts.append(
-            "In common: " + "; ".join(f"{k} {_text(v)}" for k, v in board.conditions.items()) + "."
-        )
-        if board.reasons:
-            parts.append("Kept apart because of " + "; ".join(map(_text, board.reasons)) + ".")
+        own = {k: v for k, v in board.conditions.items() if k not in (*shared, *_IN_HEADINGS)}
+        parts += [f"In common: {_listed(own)}."] if own else []
+        parts += [f"Kept apart from its neighbours by {board.apart_by}."] if board.reasons else []
     names = [f"- {_text(r.name)}: {_text(r.reason)}" for r in refused]
     if names:
         parts += [f"## {many(len(names), 'file')} refused", "\n".join(names)]
     return "\n\n".join(parts) + "\n"
 
 
+_IN_HEADINGS = ("benchmark", "images", "sizes")
+
+
+def _shared(boards: Sequence[Board]) -> dict[str, str]:
+    """Return the conditions that are the same in all tables."""
+    every = [board.conditions.items() for board in boards]
+    return dict(item for item in (every[0] if every else ()) if all(item in each for each in every))
+
+
+def _listed(conditions: dict[str, str]) -> str:
+    return "; ".join(f"{name} {_text(value)}" for name, value in conditions.items())
+
+
 def _table(board: Board) -> str:
     heads = [
         "rank",
         "generator",
-        "package",
         "mitigations",
+        "verdict",
         "copy rate",
         "interval",
         "exposed patients",
     ]
     # a protocol's numbers share no column with another's
     heads += [c.label if c.group in OWN else f"{c.group}: {c.label}" for c in board.columns]
-    heads += ["seeds", "verdict"]
+    heads += ["seeds", "package"]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for row, rank in zip(board.rows, board.ranks, strict=True):
         lines.append(_line(_cells(board, row, rank)))
@@ -84,10 +101,11 @@ def _cells(board: Board, row: Row, rank: Rank | None) -> list[str]:
         said = shown(column, row)
         numbers.append(f"{said.text} ({said.note})" if said.note else said.text)
     package = f"{used.distribution} {used.version}"
+    verdict = f"{row.verdict.title}: {row.why}" if row.why else row.verdict.title
     return [
-        *(place, name, package, row.mitigations or "–", rate.text, rate.note),
+        *(place, name, row.mitigations or "–", verdict, rate.text, rate.note),
         f"{people.text} {people.note}" if row.exposed else people.note,
-        *(*numbers, row.seeds, row.verdict.title),
+        *(*numbers, row.seeds, package),
     ]
 
 

@@ -128,7 +128,7 @@ def answer_audit(audit: Audit) -> Answer:
     )
     reasons = {"pass": [], "fail": failures(case), "inconclusive": missing(case)}[outcome]
     if not reasons:  # a pass, or of rules that an older memtk had
-        reasons = [Reason("", text) for text in audit.verdict.reasons]
+        reasons = [Reason("", "", text) for text in audit.verdict.reasons]
     first = {
         "pass": f"By the policy, yes: {_within(found, 'these images')} This is no proof that "
         "nobody can be recognised.",
@@ -156,7 +156,7 @@ def answer_audit(audit: Audit) -> Answer:
 def answer_cell(result: Result) -> Answer:
     """Return the answer to "Has this generator memorized its training images?"."""
     said, found = verdict(result), result.last.evidence
-    reasons: Sequence[Reason] = [Reason("", text) for text in said.reasons]
+    reasons: Sequence[Reason] = [Reason("", "", text) for text in said.reasons]
     steps: Mapping[Step, int | None] = {}
     if found.copies is not None and said.kind != "none":
         case = case_of(result)

@@ -86,6 +86,7 @@ class Reason:
     """Why a rule fails the images, or keeps them from passing.
 
     Args:
+        brief: it in two to five words, for a cell of a table.
         plain: the same in a short sentence for a reader who is no specialist.
         said: it in a sentence with figures.
         way: what would change that, in a sentence or two; empty where nothing is known to.
@@ -93,6 +94,7 @@ class Reason:
             takes where that is known.
     """
 
+    brief: str
     plain: str
     said: str
     way: str = ""

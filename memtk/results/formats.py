@@ -24,14 +24,18 @@ _SHARES = (
 """Shares in words, each up to the one that stands with it."""
 
 
-def about(fraction: float) -> str:
-    """Return about how many of them a fraction is, in words.
+def about(fraction: float, low: float, high: float) -> str:
+    """Return about how many of them a fraction is: in words, or by an interval that crosses half.
 
-    >>> about(0.27), about(0.01), about(0.99), about(1.0)
+    >>> about(0.27, 0.1, 0.4), about(0.01, 0, 0.1), about(0.99, 0.9, 1), about(1, 0.95, 1)
     ('About a quarter', 'A few', 'Nearly all', 'All')
+    >>> about(0.87, 0.4, 1.0), about(1, 0.7, 1)
+    ('Between 40 and 100 %', 'Most, perhaps all,')
     """
+    if low < 0.5 < high:
+        return f"Between {round(100 * low)} and {round(100 * high)} %"
     if fraction >= 1:
-        return "All"
+        return "All" if low >= 0.9 else "Most, perhaps all,"
     return next(words for end, words in _SHARES if fraction <= end)
 
 

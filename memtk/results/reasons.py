@@ -14,8 +14,6 @@ from memtk.results.case import (
     patients_to_flag,
     patients_to_plan,
     plants_for_sensitivity,
-    recognised_in_words,
-    sensitivity_in_words,
 )
 from memtk.results.formats import about, apart, interval, many, part, share
 from memtk.results.selftest import Rate
@@ -29,6 +27,7 @@ def failures(case: Case) -> list[Reason]:
         are = "is" if case.identical == 1 else "are"
         reasons.append(
             Reason(
+                "identical images",
                 f"{many(case.identical, 'synthetic image')} {are} a training image, voxel for "
                 "voxel.",
                 f"{many(case.identical, 'synthetic image')} {are} identical to a training "
@@ -41,10 +40,11 @@ def failures(case: Case) -> list[Reason]:
     if rate and rate.low > limit:
         reasons.append(
             Reason(
-                f"{about(rate.estimate)} are copies of training images.",
+                "copies",
+                f"{about(rate.estimate, rate.low, rate.high)} are copies of training images.",
                 f"The copy rate is at least {apart(rate.low, limit)} (estimate "
                 f"{share(rate.estimate)}, {interval(rate.low, rate.high, case.confidence)}"
-                f"{case.found.readers_note('; {}')}); tolerable is {_at_most(limit)}.",
+                f"{case.found.readers_note('; {}')}); tolerable is {at_most(limit)}.",
                 steps={"release": None, "retrain": None},
             )
         )
@@ -53,13 +53,14 @@ def failures(case: Case) -> list[Reason]:
         known = f" (of {named} it is known which)" if named else ""
         reasons.append(
             Reason(
+                "exposed patients",
                 f"Images of at least {exposed.low} of {many(case.training, 'training patient')} "
                 "came out again.",
                 f"At least {part(exposed.low, case.training, 'training patient')} "
                 f"{'is' if exposed.low == 1 else 'are'} exposed{known}: the synthetic images lie "
                 "nearer to their images than to those of strangers; shown to be exposed, "
                 "tolerable is "
-                f"{_at_most(case.policy.max_exposed_patients)}.",
+                f"{at_most(case.policy.max_exposed_patients)}.",
                 steps={"release": None},
             )
         )
@@ -73,6 +74,7 @@ def missing(case: Case) -> list[Reason]:
     if case.screened == "same design":
         reasons.append(
             Reason(
+                "judged by the filter's own kind",
                 "The detector that judged them is of the same kind as the one that chose them.",
                 "A first audit by a detector of the same design chose these images: what it "
                 "overlooked, this one overlooks too.",
@@ -83,6 +85,7 @@ def missing(case: Case) -> list[Reason]:
     if case.found.exposed is None:
         reasons.append(
             Reason(
+                "exposure not tested",
                 "Whether training patients are exposed was not tested.",
                 "Whether training patients are exposed was not tested.",
                 "It needs an embedder that has not seen the training images: one trained on "
@@ -96,6 +99,7 @@ def missing(case: Case) -> list[Reason]:
 
 def _unsure(case: Case) -> Reason:
     return Reason(
+        "too little confidence",
         "The policy asks for more confidence than was computed with.",
         f"The intervals were not computed at the {share(case.policy.confidence)} confidence "
         "that the policy asks for.",
@@ -110,6 +114,7 @@ def _two_populations(case: Case) -> list[Reason]:
         return []
     return [
         Reason(
+            "training and validation unlike",
             "The training and the validation patients are too unlike to be compared.",
             "The training and the validation patients do not look like one population "
             f"(p = {test.p:.3g}, {share(test.size)} of the largest possible distance): another "
@@ -132,7 +137,7 @@ def _unlike(case: Case) -> list[Reason]:
         "cannot be copies, so that few are found says nothing of the model."
     )
     way = "Train the generator until its images look real, or prepare both in the same way."
-    return [Reason(plain, said, way, {"likeness": None})]
+    return [Reason("images unlike the data", plain, said, way, {"likeness": None})]
 
 
 def _by_ranks(case: Case) -> list[Reason]:
@@ -143,6 +148,7 @@ def _by_ranks(case: Case) -> list[Reason]:
     fewest = PATIENTS_FOR_TAIL if case.validation < PATIENTS_FOR_TAIL else None
     return [
         Reason(
+            "patients named by ranks alone",
             "A few patients that were given back would go unnoticed.",
             f"Exposed patients can be named by ranks alone: {named.reason}. "
             f"{f'Up to {named.may_miss}' if named.may_miss else 'A few'} that were given back "
@@ -158,6 +164,7 @@ def _alone(case: Case) -> list[Reason]:
     if test := case.blurred:
         reasons.append(
             Reason(
+                "blur looks like copying",
                 "They are blurred or bland, which looks like copying.",
                 "Synthetic images that are no copies are nearer to the training images than "
                 f"strangers are (p = {test.p:.3g}, shifted by {share(test.size)}): blurred or "
@@ -171,6 +178,7 @@ def _alone(case: Case) -> list[Reason]:
         are = "is" if copies.sure == 1 else "are"
         reasons.append(
             Reason(
+                "copies, no patient shown exposed",
                 f"{many(copies.sure, 'synthetic image')} {are} named as copies for sure.",
                 f"{part(copies.sure, copies.of, 'synthetic image')} {are} named as copies for "
                 "sure"
@@ -182,7 +190,9 @@ def _alone(case: Case) -> list[Reason]:
     if rate and rate.low > case.policy.max_copy_rate and case.sure and not case.exposes:
         reasons.append(
             Reason(
-                f"{about(rate.estimate)} look like copies, but no patient is shown to be exposed.",
+                "copies, no patient shown exposed",
+                f"{about(rate.estimate, rate.low, rate.high)} look like copies, but no patient is "
+                "shown to be exposed.",
                 f"The copy rate is at least {share(rate.low)}{case.found.readers_note(' ({})')}: "
                 "synthetic images are nearer to the training images than strangers are, which "
                 "blur also causes. No patient is shown to be exposed in return, so this alone "
@@ -201,7 +211,7 @@ def _not_excluded(case: Case) -> list[Reason]:
     plain = f"Up to {exposed.high} of {many(case.training, 'training patient')} may be exposed."
     said = (
         f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, not shown "
-        f"to be; of these, tolerable is {_at_most(limit)}."
+        f"to be; of these, tolerable is {at_most(limit)}."
     )
     steps: Mapping[Step, int | None] = {}
     if limit == 0:
@@ -222,7 +232,7 @@ def _not_excluded(case: Case) -> list[Reason]:
             "more of the planted copies, would bring that down."
         )
         steps = {"patients": None, "detector": None}
-    return [Reason(plain, said, way, steps)]
+    return [Reason("exposed patients not ruled out", plain, said, way, steps)]
 
 
 def _fewest(case: Case) -> float:
@@ -236,6 +246,7 @@ def _weak(case: Case) -> list[Reason]:
     if case.screened and case.selftest is None:
         return [
             Reason(
+                "sensitivity not measured",
                 plain,
                 "The first audit would have taken away every planted copy: how well this one "
                 "finds copies that the first one overlooks cannot be measured.",
@@ -244,6 +255,7 @@ def _weak(case: Case) -> list[Reason]:
     if case.selftest is None or not case.selftest.sensitivity.conformal.n:
         return [
             Reason(
+                "sensitivity not measured",
                 plain,
                 "Whether this audit would notice copies was not measured.",
                 "The self-test does so with copies made of the training images; it needs the "
@@ -293,7 +305,7 @@ def _missed(case: Case, did: str, found: Rate) -> list[Reason]:
             "were missed."
         )
     plain = f"It would miss too many copies: it noticed {found.count} of {found.n} of ours."
-    return [Reason(plain, measured, way, steps)]
+    return [Reason("too many copies missed", plain, measured, way, steps)]
 
 
 def _loose(case: Case) -> list[Reason]:
@@ -305,41 +317,41 @@ def _loose(case: Case) -> list[Reason]:
     if bound <= limit:
         return []
     estimate = rate.estimate if rate else 0.0
-    plain = f"Up to {share(bound)} of them may be copies."
+    brief, plain = "copies not ruled out", f"Up to {share(bound)} of them may be copies."
     said = (
         f"The copy rate may be as high as {apart(bound, limit)} ({share(case.confidence)} "
         f"confidence, estimate {share(estimate)}{case.found.readers_note('; {}')}); tolerable is "
-        f"{_at_most(limit)}."
+        f"{at_most(limit)}."
     )
     if limit == 0:
         way = "That there is no copy at all cannot be shown with any number of images."
-        return [Reason(plain, said, way)]
+        return [Reason(brief, plain, said, way)]
     if estimate >= limit:
         way = (
             "The estimate itself is not below that: more images would show more clearly what "
             "it is, but hardly lead to a pass."
         )
-        return [Reason(plain, said, way, {"release": None} if case.found.n_copies else {})]
+        return [Reason(brief, plain, said, way, {"release": None} if case.found.n_copies else {})]
     count = patients_for_bound(bound, estimate, limit, case.validation, case.synthetic)
     if count is None:
         way = (
             "More validation patients alone would not change that: with "
             f"{many(case.synthetic, 'synthetic image')} more of these are needed too."
         )
-        return [Reason(plain, said, way, {"images": None, "patients": None})]
+        return [Reason(brief, plain, said, way, {"images": None, "patients": None})]
     way = (
         f"About {count} validation patients instead of {case.validation} would bring the bound "
         "down to that, if the estimate stays."
     )
-    return [Reason(plain, said, way, {"patients": count})]
+    return [Reason(brief, plain, said, way, {"patients": count})]
 
 
 def _unbounded(case: Case) -> Reason:
     """Say what would bound the copy rate, where nothing does."""
-    said = "The copy rate could not be bounded."
+    brief, said = "copy rate not bounded", "The copy rate could not be bounded."
     if case.selftest is None or not case.selftest.sensitivity.conformal.n:
         way = "It needs the sensitivity that the self-test measures."
-        return Reason(said, said, way, {"selftest": None})
+        return Reason(brief, said, said, way, {"selftest": None})
     alpha, sensitivity = case.found.alpha, case.selftest.sensitivity.conformal.rate
     hoped = sensitivity if case.found.min_p <= alpha else 0.9
     if hoped <= alpha:
@@ -347,53 +359,16 @@ def _unbounded(case: Case) -> Reason:
             "The self-test found planted copies no more often than chance: it needs a detector "
             "that sees more."
         )
-        return Reason(said, said, way, {"detector": None})
+        return Reason(brief, said, said, way, {"detector": None})
     limit = case.policy.max_copy_rate
     count = patients_to_plan(alpha, hoped, limit, case.confidence, case.synthetic)
     if count is None:
         way = "It needs more synthetic images and more validation patients."
-        return Reason(said, said, way, {"images": None, "patients": None})
+        return Reason(brief, said, said, way, {"images": None, "patients": None})
     way = f"About {count} validation patients would do, of whom there are {case.validation}."
-    return Reason(said, said, way, {"patients": count})
+    return Reason(brief, said, said, way, {"patients": count})
 
 
-def grounds(case: Case) -> list[str]:
-    """Say what a pass rests on."""
-    exposed, policy, bound = case.found.exposed, case.policy, case.found.copy_rate_upper_bound
-    assert case.selftest is not None and exposed is not None and bound is not None
-    sensitivity, named = case.selftest.sensitivity.conformal, case.found.n_copies
-    verb = "is" if named == 1 else "are"
-    suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same." if named else ""
-    return [
-        f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
-        f"{share(bound)}; tolerable is {_at_most(policy.max_copy_rate)}.{suspects}"
-        f"{sensitivity_in_words(case.found, policy.max_copy_rate)}",
-        f"At most {part(exposed.high, case.training, 'training patient')} "
-        f"{'is' if exposed.high == 1 else 'are'} exposed; not shown to be, tolerable is "
-        f"{_at_most(policy.max_unseen_patients)}."
-        f"{recognised_in_words(exposed, policy.max_unseen_patients)}",
-        f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
-        f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
-        f"the policy asks for {share(policy.min_sensitivity)}.{_hardest(case)}",
-    ]
-
-
-def _hardest(case: Case) -> str:
-    """Say of which planted copies the fewest were noticed, beside the mixed ones."""
-    assert case.selftest is not None
-    plants = [p for p in case.selftest.plants if p.nominal and p.found.conformal.n]
-    weakest = min(plants, key=lambda p: p.found.conformal.rate, default=None)
-    if weakest is None or weakest.found.conformal.rate == 1:
-        return ""
-    strength = f" of {weakest.strength:g} {weakest.unit}".rstrip() if weakest.strength else ""
-    said = f" Of the hardest kind, {weakest.kind}{strength}, it noticed "
-    said += f"{weakest.found.conformal.count} of {weakest.found.conformal.n}"
-    trip = next((p.found.conformal for p in plants if p.kind == "autoencoder"), None)
-    if trip is not None and weakest.kind != "autoencoder":
-        said += f", and through the generator's own autoencoder {trip.count} of {trip.n}"
-    return f"{said}."
-
-
-def _at_most(limit: float) -> str:
+def at_most(limit: float) -> str:
     """Return what is tolerable."""
     return f"at most {share(limit)}" if limit else "none"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memtk.results.audit import Audit, AuditVerdict, Policy, Screened
-from memtk.results.case import RECOGNISED, Case
+from memtk.results.case import RECOGNISED, Case, recognised_in_words, sensitivity_in_words
 from memtk.results.formats import interval, many, part, share
 from memtk.results.protocols import Evidence, Named
-from memtk.results.reasons import failures, grounds, missing
+from memtk.results.reasons import at_most, failures, missing
 from memtk.results.schema import Counts, Result
 from memtk.results.selftest import SelfTest
 
@@ -23,10 +23,12 @@ class Verdict:
         kind: "memorized", "inconclusive", or "none": no evidence was found, and copies or exposed
             patients in any number that matters would have been.
         reasons: why, a sentence each.
+        brief: why, in two to five words; all that fails, or the first that keeps from passing.
     """
 
     kind: Literal["memorized", "inconclusive", "none"]
     reasons: tuple[str, ...]
+    brief: str = ""
 
     @property
     def title(self) -> str:
@@ -59,9 +61,11 @@ def verdict(result: Result) -> Verdict:
         old = (
             "An older memtk evaluated this: `memtk results recompute RUN --evidence` does so anew."
         )
-        return Verdict("memorized" if found.n_mem else "inconclusive", (old,))
-    said = _decided(case_of(result))
-    return Verdict(_KINDS[said.outcome], tuple(said.reasons))
+        return Verdict("memorized" if found.n_mem else "inconclusive", (old,), "by an older memtk")
+    case = case_of(result)
+    said = _decided(case)
+    briefs = [reason.brief for reason in failures(case) or missing(case)[:1]]
+    return Verdict(_KINDS[said.outcome], tuple(said.reasons), " and ".join(briefs))
 
 
 def case_of(result: Result) -> Case:
@@ -121,6 +125,43 @@ def _decided(case: Case) -> AuditVerdict:
     if lacking := missing(case):
         return AuditVerdict(outcome="inconclusive", reasons=[reason.text for reason in lacking])
     return AuditVerdict(outcome="pass", reasons=grounds(case))
+
+
+def grounds(case: Case) -> list[str]:
+    """Say what a pass rests on."""
+    exposed, policy, bound = case.found.exposed, case.policy, case.found.copy_rate_upper_bound
+    assert case.selftest is not None and exposed is not None and bound is not None
+    sensitivity, named = case.selftest.sensitivity.conformal, case.found.n_copies
+    verb = "is" if named == 1 else "are"
+    suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same." if named else ""
+    return [
+        f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
+        f"{share(bound)}; tolerable is {at_most(policy.max_copy_rate)}.{suspects}"
+        f"{sensitivity_in_words(case.found, policy.max_copy_rate)}",
+        f"At most {part(exposed.high, case.training, 'training patient')} "
+        f"{'is' if exposed.high == 1 else 'are'} exposed; not shown to be, tolerable is "
+        f"{at_most(policy.max_unseen_patients)}."
+        f"{recognised_in_words(exposed, policy.max_unseen_patients)}",
+        f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
+        f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
+        f"the policy asks for {share(policy.min_sensitivity)}.{_hardest(case)}",
+    ]
+
+
+def _hardest(case: Case) -> str:
+    """Say of which planted copies the fewest were noticed, beside the mixed ones."""
+    assert case.selftest is not None
+    plants = [p for p in case.selftest.plants if p.nominal and p.found.conformal.n]
+    weakest = min(plants, key=lambda p: p.found.conformal.rate, default=None)
+    if weakest is None or weakest.found.conformal.rate == 1:
+        return ""
+    strength = f" of {weakest.strength:g} {weakest.unit}".rstrip() if weakest.strength else ""
+    said = f" Of the hardest kind, {weakest.kind}{strength}, it noticed "
+    said += f"{weakest.found.conformal.count} of {weakest.found.conformal.n}"
+    trip = next((p.found.conformal for p in plants if p.kind == "autoencoder"), None)
+    if trip is not None and weakest.kind != "autoencoder":
+        said += f", and through the generator's own autoencoder {trip.count} of {trip.n}"
+    return f"{said}."
 
 
 _OUTCOMES = {

@@ -34,9 +34,9 @@ def test_markdown_shows_every_row_with_interval_null_and_seeds(runs):
     names = [line[1] for line in lines[2:]]
     assert names == ["independent", "monai2d", "other", "copycat"]
     row = lines[3]
-    assert row[:6] == ["| 1", "monai2d", "memtk 0.1.0", "–", "30 %", "10 to 50 %"]
+    assert row[:3] == ["| 1", "monai2d", "–"] and row[4:6] == ["30 %", "10 to 50 %"]
     assert "30 % (20 to 40 %)" in row and "5 % (by chance 5 %)" in row and "0, 1" in row
-    assert lines[4][0] == "| 2" and lines[4][3] == "augment"
+    assert lines[4][0] == "| 2" and lines[4][2] == "augment"
     assert lines[2][0] == "| control: about 0 %" and lines[5][0] == "| control: about 100 %"
 
 
@@ -58,6 +58,30 @@ def test_the_tables_question_is_answered_above_it(runs):
     assert "low gives back the fewest copies, 10 %.\n" in text
 
 
+def test_the_verdict_says_why_and_in_how_many_seeds(runs):
+    rate, more = {"rate": (0.006, 0.0, 0.12)}, {"copies": 2, "exposed": 2}
+    seeds = [("few", {"seed": seed, **rate, **(more if not seed else {})}) for seed in range(3)]
+    text = markdown(make_boards(runs(*seeds, ("open", rate))))
+    cells = {row.split(" | ")[1]: row.split(" | ")[3] for row in text.splitlines() if " | " in row}
+    assert cells["few"] == "Memorized: exposed patients in 1 of 3 seeds"
+    assert cells["open"] == "Inconclusive: exposed patients not ruled out"
+    assert cells["copycat"] == "Memorized: copies and exposed patients"
+
+
+def test_a_table_without_ranks_says_why_and_what_gives_one(runs):
+    def said(*entries, unproven=""):
+        [board] = make_boards([replace(run, unproven=unproven) for run in runs(*entries)])
+        return board.answer
+
+    assert said() == ("No row has a rank: only controls are here; bench a generator beside them.")
+    old = said(("a", {}), ("b", {}), unproven="its arrays are not beside it")
+    assert "the files of 2 entries lack what proves a copy rate" in old and "bench again" in old
+    assert "the images of 1 entry are unlike the data" in said(
+        ("noise", {"synthetic": (0.0005, 0.9, False)})
+    )
+    assert "1 entry without a copy rate" in said(("older", {"rate": None}))
+
+
 def test_markup_in_a_file_stays_text(runs):
     text = markdown(
         make_boards(runs(("monai2d", {"quality": {"a|b<script>": 1.0}}), truth=False)),
@@ -71,7 +95,8 @@ def test_markup_in_a_file_stays_text(runs):
 def test_tables_apart_say_why(runs):
     other = {"suite": {"name": "phantom2d", "version": "2"}}
     text = markdown(make_boards(runs(("monai2d", {}), ("monai2d", other), truth=False)))
-    assert text.count("Kept apart because of benchmark: phantom2d, version") == 2
+    assert text.count("Kept apart from its neighbours by benchmark.") == 2
+    assert text.count("embedder trained on training images") == 1  # what all share is said once
     assert text.count("> It lacks the controls copycat and independent: nothing shows") == 2
     assert "## phantom2d, version 1\n" in text and "## phantom2d, version 2\n" in text
 

@@ -197,5 +197,11 @@ def test_shares_in_words_are_within_a_fifth_of_the_share():
     words = {"A few": 0.015, "About one in 20": 0.05, "About one in 10": 0.1, "About half": 0.5}
     words |= {"About a fifth": 0.2, "About a quarter": 0.25, "About a third": 1 / 3}
     words |= {"About one in 7": 1 / 7, "About two thirds": 2 / 3, "Most": 0.9, "All": 1.0}
-    assert all(about(value) == word for word, value in words.items())
-    assert about(0.99) == "Nearly all" and about(0.0) == "A few"
+    assert all(about(value, value, value) == word for word, value in words.items())
+    assert about(0.99, 0.98, 1.0) == "Nearly all" and about(0.0, 0.0, 0.0) == "A few"
+
+
+def test_an_interval_that_crosses_half_is_given_in_place_of_a_word():
+    assert about(0.87, 0.401, 0.98) == "Between 40 and 98 %"
+    assert about(0.42, 0.1, 0.6) == "Between 10 and 60 %"
+    assert about(1.0, 0.7, 1.0) == "Most, perhaps all,"

@@ -23,9 +23,8 @@ from memtk.report.counts import Told
 from memtk.report.terminal import audit_summary, summary
 from memtk.results import read_arrays, read_audit, read_result
 from memtk.results.answer import answer_audit
-from memtk.results.reasons import grounds
 from memtk.results.validate import validate
-from memtk.results.verdicts import explain
+from memtk.results.verdicts import explain, grounds
 from memtk.reviewing import readers_arrays
 from memtk.testing import fakes
 
