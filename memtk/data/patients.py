@@ -15,44 +15,69 @@ import numpy as np
 
 from memtk.errors import UserError
 
+
+def _plain(text: str) -> str:
+    """Return a text in lower case and one form of each letter, without accents."""
+    signs = unicodedata.normalize("NFKD", text).lower()
+    return "".join(sign for sign in signs if not unicodedata.combining(sign))
+
+
 MISSING = frozenset(
-    {
-        *("", "nan", "na", "nat", "none", "null", "nil", "unknown", "unk", "missing", "undefined"),
-        *("notavailable", "notgiven", "notknown", "notapplicable", "nonegiven", "unspecified"),
-        *("void", "tbd", "anonymous", "anonym", "anon", "anonymus", "nobody", "noname", "notset"),
-        *("anonymized", "anonymised", "deidentified", "removed", "deleted", "blinded", "redacted"),
-        *("pseudonymized", "pseudonymised", "withheld", "empty", "blank", "unnamed", "nodata"),
-        *("unbekannt", "keineangabe", "anonymisiert", "leer", "fehlt", "inconnu", "inconnue"),
-        *("anonyme", "anonymisé", "nonrenseigné", "desconocido", "desconocida", "anónimo"),
-        *("anonimo", "anonimizado", "sconosciuto", "sconosciuta", "anonimizzato", "onbekend"),
-        *("anoniem", "desconhecido", "anônimo", "ukjent", "ukendt", "okänd", "tuntematon"),
-        *("nieznany", "neznámý", "ismeretlen", "bilinmiyor", "неизвестно", "неизвестный", "аноним"),
-        *(
-            "unknownpatient",
-            "patientunknown",
-            "anonymouspatient",
-            "notrecorded",
-            "notfound",
-            "noid",
-        ),
-        *("notstated", "tba", "xxx", "pdna", "ohneangabe", "nichtbekannt", "nichtangegeben"),
-        *("sindato", "noncommuniqué"),
-        *("άγνωστο", "未知", "不明", "匿名", "未詳", "無", "无", "未知患者", "미상", "알수없음"),
-    }
+    _plain("""
+    nan na nat none null nil unknown unk missing undefined unspecified void tbd tba anonymous
+    anonym anon anonymus nobody anonymized anonymised deidentified removed deleted blinded
+    redacted pseudonymized pseudonymised withheld empty blank unnamed xxx pdna unassigned
+    unavailable unidentified unreported unrecorded noid unbekannt anonymisiert leer fehlt fehlend
+    inconnu inconnue anonyme anonymise anonymisee manquant desconocido desconocida anonimo anonima
+    anonimizado sconosciuto sconosciuta ignoto anonimizzato mancante onbekend anoniem ontbreekt
+    desconhecido desconhecida ukjent ukendt okand tuntematon nieznany nieznana brak neznamy
+    neznama ismeretlen bilinmiyor bilinmeyen necunoscut nepoznat неизвестно аноним неизвестный нет
+    αγνωστο αγνωστος 未知 不明 匿名 未詳 無 无 缺失 미상 알수없음
+    """).split()
+) | {""}
+"""What tables write where nothing is known: its letters, in lower case, without accents."""
+
+NEGATIONS = frozenset(
+    _plain("""
+    no not non none without kein keine keinen nicht ohne sans pas aucun aucune sin sem nao senza
+    nessun nessuno geen niet ingen inget ikke inte ej ei bez нет не без
+    """).split()
 )
-"""What tables write where nothing is known: its letters and digits, in lower case."""
+SAID = frozenset(
+    _plain("""
+    available given known applicable set name data recorded found stated specified reported
+    provided entered assigned identified documented disclosed collected information info value
+    entry id patient subject case number record angabe angaben bekannt angegeben vorhanden
+    verfugbar erfasst benannt zugeordnet namen renseigne renseignee communique communiquee
+    disponible connu connue nom precise specifie indique donnee donnees identifie dato datos
+    nombre conocido especificado consta informado identificado numero dados dado nome informacao
+    conhecido disponivel disponibile noto nota specificato indicato dati bekend opgegeven
+    beschikbaar naam gegevens uppgift angivet kand kjent oplyst kendt tietoa danych данных указано
+    известно имени pseudonym code any
+    """).split()
+)
+"""Words that say together that nothing is known, in any order: no patient ID, keine Angabe."""
+
+ABBREVIATED = frozenset({"ka", "oa", "sn", "nk", "nd", "sd", "nc", "nn", "nv", "nb"})
+"""Short for these, where signs part its letters: k. A., s/n, N/K; else they may be initials."""
 
 NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)|\d[.,]\d+E\+\d+")
 """What spreadsheets and C write where a value could not be computed, and 1.23457E+12, as which a
 spreadsheet saves all long numbers that begin so."""
 
 TITLES = frozenset(
-    {
-        *("sub", "subj", "subject", "patient", "pat", "pt", "id", "pid", "mrn", "case", "no", "nr"),
-        *("participant", "person"),
-    }
+    _plain("""
+    sub subj subject patient pat pt id pid mrn case no nr participant person patientid subjectid
+    patienten paciente paziente sujet proband fall number num nummer code
+    """).split()
 )
-"""Words before a number that say only that it is a patient's."""
+"""Words before the name of a patient that say only that it is one, where a number is in it."""
+
+ALWAYS = frozenset({"sub", "subj", "subject", "patient", "participant", "paciente", "proband"})
+"""Those that say it before any name."""
+
+THOUSANDS = re.compile(r"\d{1,3}([,'’]\d{3})+([.]0+)?")
+"""A number with its thousands parted: 1,000 is not 1."""
 
 ANONYMOUS = re.compile(r"^(anon(ymous|ymi[sz]ed)?|removed|deleted|blinded|deidentified|x+|0+)$")
 """What anonymisers write into a header in place of every patient: its letters and digits."""
@@ -85,9 +110,23 @@ def is_missing(text: str) -> bool:
 
     >>> [is_missing(text) for text in ("", "N / A", "n.a.", "<NULL>", "---", "#REF!", "Anna", "0")]
     [True, True, True, True, True, True, False, False]
+    >>> [is_missing(text) for text in ("k. A.", "KA", "Name not given", "sin dato", "Sindato")]
+    [True, False, True, True, True]
     """
-    letters = "".join(part for _, part in _parts(unicodedata.normalize("NFKC", text).lower()))
-    return letters in MISSING or bool(NO_VALUE.fullmatch(text))
+    words = [part for _, part in _parts(_plain(text))]
+    letters = "".join(words)
+    if letters in MISSING or NO_VALUE.fullmatch(text):
+        return True
+    if letters in ABBREVIATED and len(words) == 2 and re.search(r"[./\\]", text):
+        return True
+    if len(words) > 1:
+        rest = [word for word in words if word not in SAID | NEGATIONS]
+        negated = any(word in NEGATIONS for word in words)
+        return all(r in MISSING for r in rest) or "".join(rest) in MISSING if rest else negated
+    return any(
+        letters.startswith(no) and len(rest := letters.removeprefix(no)) > 2 and rest in SAID
+        for no in NEGATIONS
+    )
 
 
 def normal_form(patient: str) -> str:
@@ -101,9 +140,11 @@ def normal_form(patient: str) -> str:
     >>> [normal_form(p) for p in ("1-11", "11-1", "Doe, J.", "doe^j")]
     ['1-11', '11-1', 'doe-j', 'doe-j']
     """
-    text = unicodedata.normalize("NFKC", _seen(patient)).casefold()
+    text = unicodedata.normalize("NFKC", _seen(patient)).casefold().strip("\"'‘’“”` ()[]#.")
+    if THOUSANDS.fullmatch(text):
+        text = re.sub(r"[,'’]", "", text)
     parts = _parts(re.sub(r"(?<=\d)[.,]0+(?=\W*$)", "", text))
-    if len(parts) > 1 and parts[0][1] in TITLES and parts[1][0]:
+    while len(parts) > 1 and parts[0][1] in TITLES and _names(parts[0][1], parts[1:]):
         parts = parts[1:]
     found, before = "", None
     for number, part in parts:
@@ -111,6 +152,11 @@ def normal_form(patient: str) -> str:
         found += ("-" if number == before else "") + (part.lstrip("0") or "0" if number else part)
         before = number
     return found
+
+
+def _names(title: str, rest: list[tuple[bool, str]]) -> bool:
+    """Tell whether what stands behind a title names a patient by itself."""
+    return title in ALWAYS or any(number for number, _ in rest)
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:

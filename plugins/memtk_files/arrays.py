@@ -28,6 +28,9 @@ from memtk.interfaces import Record, Volume
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
 """Names of arrays that hold one image a row."""
 
+BESIDE = "arrays beside those that hold images (images, train_images and the like)"
+"""Why an array of a file with `STACKS` is left out."""
+
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
 
@@ -42,8 +45,9 @@ class NumpyReader:
     A `.npy` holds one image, see `memtk.imaging.geometry`. A `.npz` with an array called
     `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test` or `images` holds
     one image a row of those, and so does one whose only array has no name and four axes, (N, H, W,
-    C); its other arrays (labels) are left alone. One without such an array holds one image an
-    array; those that are named like labels or tables are left out. Rows are taken out of the
+    C); its other arrays (labels) are left out. One without such an array holds one image an array;
+    those that are named like labels or tables are left out, and so are members that are no arrays.
+    Rows are taken out of the
     compressed file one by one, so the file is never whole in memory (but for arrays in Fortran's
     order, whose rows are scattered over it). The spacing is 1.
     """
@@ -63,8 +67,8 @@ class NumpyReader:
         if path.name.lower().endswith(".npy"):
             return [Record(path)]
         with zipfile.ZipFile(path) as file:
-            members = [name for name in file.namelist() if name.endswith(".npy")]
-        names = [name.removesuffix(".npy") for name in members]
+            members = [name for name in file.namelist() if not name.endswith("/")]
+        names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         stacks = [name for name in STACKS if name in names]
         if names == [UNNAMED] and _is_stack(_shape_of(path, UNNAMED)):
             stacks = [UNNAMED]
@@ -77,7 +81,9 @@ class NumpyReader:
             records = [Record(path, name, left_out=_no_image(name)) for name in names]
         if not records:
             raise UserError(f"{path} holds no images")
-        return records
+        beside = [Record(path, n, left_out=BESIDE) for n in names if stacks and n not in stacks]
+        odd = [name for name in members if not name.endswith(".npy")]
+        return records + beside + [Record(path, n, left_out="members of no arrays") for n in odd]
 
     def read(self, record: Record) -> Volume:
         """Read the voxels.
@@ -121,8 +127,9 @@ class NumpyReader:
 class Hdf5Reader:
     """Reads stacks of images: datasets `train`, `val`, `test` (or MedMNIST's names) or `images`.
 
-    A dataset is (N, H, W), (N, H, W, 3), (N, D, H, W) or (N, C, D, H, W); row i is one image. Links
-    and datasets that point into other files are refused. The spacing is 1.
+    A dataset is (N, H, W), (N, H, W, 3), (N, D, H, W) or (N, C, D, H, W); row i is one image. Other
+    datasets and groups are left out. Links and datasets that point into other files are refused.
+    The spacing is 1.
     """
 
     suffixes = (".h5", ".hdf5")
@@ -146,10 +153,11 @@ class Hdf5Reader:
                 if not dataset.id.get_storage_size():
                     raise UserError(f"cannot read {path}: {name} was made and never filled")
                 records += [Record(path, f"{name}/{row}") for row in range(dataset.shape[0])]
-            there = ", ".join(sorted(file.keys())[:9]) or "nothing"
+            there = sorted(file.keys())
         if not records:
-            raise UserError(f"{path} has no images: expected {', '.join(STACKS)}; it has {there}")
-        return records
+            has = ", ".join(there[:9]) or "nothing"
+            raise UserError(f"{path} has no images: expected {', '.join(STACKS)}; it has {has}")
+        return records + [Record(path, n, left_out=BESIDE) for n in there if n not in found]
 
     def read(self, record: Record) -> Volume:
         """Read the voxels.

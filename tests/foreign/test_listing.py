@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -190,6 +192,29 @@ def test_arrays_named_like_labels_or_tables_are_left_out(tmp_path, image, check)
     groups, found = check(tmp_path, validation=0)
     assert counts(groups) == {"training": 3}
     assert "3 arrays that describe an image" in found[FOUND].found
+
+
+@pytest.mark.parametrize("stack", ["images", "train_images", "train"])
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_arrays_beside_those_of_images_are_left_out_and_counted(
+    tmp_path, image, check, kind, stack
+):
+    stacked, labels = np.stack([image(i) for i in range(4)]), np.arange(4)
+    arrays = {stack: stacked, "train_labels": labels, "more": stacked[:2], "age": labels}
+    if kind == "npz":
+        np.savez(tmp_path / "a.npz", **arrays)
+        with zipfile.ZipFile(tmp_path / "a.npz", "a") as file:
+            file.writestr("README.txt", "images of ...")
+    else:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+            file["deep/images"] = stacked
+    for labels in ("leave_out", "keep"):
+        groups, found = check(tmp_path / f"a.{kind}", validation=0, labels=labels)
+        assert counts(groups) == {"training": 4}
+        assert f"left out, {3 + (kind == 'h5')} arrays beside" in found[FOUND].found
+        assert ("members of no arrays: a.npz (README.txt)" in found[FOUND].found) == (kind == "npz")
 
 
 # nothing uncounted

@@ -23,6 +23,8 @@ def counts(groups):
      ("é{}", "e\u0301{}"), ("P-{:02d}", "P{}"), ("P{}\u200b", "P{}"), ("\ufeffP{}", "P{}"),
      ("P\u00ad{}", "P{}"), ("P{}\u200e", "P{}"), ("{},0", "{}"), ("P{}.0", "P{}"), ("#{}", "{}"),
      ("patient {}", "{}"), ("ID_{}", "{}"), ("P{}.", "P{}"), ("({})", "{}"), ("P.{}", "P{}"),
+     ("sub-OAS3000{}", "OAS3000{}"), ("Patient AB{}", "AB{}"), ("patient id: {}", "{}"),
+     ("{},000", "{}000"), ("{}'000", "{}000"), ("Subject no. B{:02d}", "b{}"), ("{}.000", "{}"),
      ("[{}]", "{}"), ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
 )  # fmt: skip
 def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
@@ -39,12 +41,13 @@ def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, othe
 @pytest.mark.parametrize(
     ("one", "other"),
     [("1-11", "11-1"), ("P10", "P1"), ("A1", "B1"), ("A1-1", "A11"), ("P1A2", "P12"), ("1.5", "15"),
-     ("का1", "की1"), ("id", "case")],
+     ("का1", "की1"), ("id", "case"), ("1,000", "1"), ("1,000", "1.000"), ("12,000", "12"),
+     ("1'000", "1"), ("case A", "A"), ("Pat Smith", "Smith"), ("K A", "KA")],
 )  # fmt: skip
 def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
     png(tmp_path / "0.png", 0)
     png(tmp_path / "1.png", 1)
-    rows = f"path,patient_id,split\n0.png,{one},train\n1.png,{other},val\n"
+    rows = f'path,patient_id,split\n0.png,"{one}",train\n1.png,"{other}",val\n'
     (tmp_path / "m.csv").write_text(rows)
     assert check(tmp_path / "m.csv")[1][SPLIT].outcome == "accepted"
 
@@ -84,6 +87,10 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         *("1.23457E+12", '"1,23457E+12"', "9.0E+15"),
         *("unbekannt", "Inconnu", "DESCONOCIDO", "sconosciuto", "onbekend", "未知", "匿名", "不明"),
         *("unknown patient", "Not recorded", "TBA", "pd.NA", "ohne Angabe", "sin dato"),
+        *("k.A.", "k. A.", "s/n", "N/K", "n.d.", "o.A.", "Name not given", "no patient ID"),
+        *("non renseigné", "desconhecido", "Non-renseigne\u0301", "Keine Angaben", "sin nombre"),
+        *("não informado", "nao_consta", "geen naam", "niet bekend", "нет данных", "не указано"),
+        *("Patient: unknown", "ID n/a", "NotProvided", "알 수 없음", "okänd", "nichtVorhanden"),
         *("Anonymous", "ANONYMISÉ", "Anónimo", "anonimizzato", "anoniem", "неизвестно"),
     ],
 )
@@ -92,6 +99,17 @@ def test_a_missing_patient_is_nobody(tmp_path, png, check, word):
     (tmp_path / "m.csv").write_text(f"path,patient_id\n0.png,{word}\n")
     found = check(tmp_path / "m.csv")[1][FOUND]
     assert found.outcome == "refused" and "line 2: the patient_id is" in found.found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["KA", "SN", "Nona", "Noor", "Nils", "Noname3", "Unknown 12", "Einar", "Sina", "No7", "ID", "0",
+     "Ohnesorg", "Sanson", "Kein7", "Nola", "Patient", "nodule", "Ej"],
+)  # fmt: skip
+def test_names_that_only_resemble_missing_ones_are_patients(tmp_path, png, check, name):
+    png(tmp_path / "0.png", 0)
+    (tmp_path / "m.csv").write_text(f"path,patient_id\n0.png,{name}\n")
+    assert check(tmp_path / "m.csv", validation=0)[0]["training"].patients == 1
 
 
 # layouts

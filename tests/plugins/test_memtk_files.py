@@ -268,7 +268,8 @@ def test_medmnist_rows_are_read_in_any_order(tmp_path, rng, order, save):
     reader = NumpyReader()
     records = reader.records(tmp_path / "m.npz")
     assert [r.item for r in records][6:8] == ["train_images/6", "val_images/0"]
-    assert len(records) == 7 + 7 + 2
+    assert [r.item for r in records if r.left_out] == ["train_labels"]
+    assert len(records) == 7 + 7 + 2 + 1
     for i in (3, 5, 0, 0, 6):
         np.testing.assert_array_equal(reader.read(records[i]).voxels, train[None, i])
         np.testing.assert_array_equal(reader.read(records[7 + i]).voxels, val[None, i])
@@ -325,7 +326,8 @@ def test_hdf5_datasets_are_stacks(tmp_path, rng):
         file["val"] = images
     reader = Hdf5Reader()
     records = reader.records(tmp_path / "x.h5")
-    assert [r.item for r in records] == [*(f"train/{i}" for i in range(3)), "images/0", "images/1"]
+    items = [*(f"train/{i}" for i in range(3)), "images/0", "images/1"]
+    assert [r.item for r in records if not r.left_out] == items
     np.testing.assert_array_equal(reader.read(records[2]).voxels, train[None, 2])
     (other, _) = reader.records(tmp_path / "y.hdf5")
     np.testing.assert_array_equal(reader.read(other).voxels, images[None, 0])
