@@ -158,7 +158,9 @@ def _explain(config: type[BaseModel], item: Any, where: str) -> str:
     path = [str(part) for part in item["loc"]]
     key = ".".join([where, *path] if where else path)
     if item["type"] == "missing":
-        return f"{key} is missing"
+        home = _table(config, path[:-1])
+        what = home.model_fields[path[-1]].description if home else None
+        return f"{key} is missing: --set {key}=...{f' ({what})' if what else ''}"
     if item["type"] == "tuple_type":
         return f"{key} = {_short(item['input'])}: write its values with commas, as in {key}=1,2,3"
     if item["type"] != "extra_forbidden":

@@ -203,3 +203,12 @@ def test_a_json_file_that_holds_no_table_is_refused_by_name(tmp_path):
             load_json(path, "a model is needed")
     path.write_text('{"a": 1}')
     assert load_json(path, "a model is needed") == {"a": 1}
+
+
+def test_a_setting_that_is_missing_is_described_with_the_way_to_give_it():
+    class Needy(ComponentConfig):
+        path: str = Field(..., description="folder of the model")
+
+    with pytest.raises(UserError) as raised:
+        build(Needy, where="model")
+    assert str(raised.value) == "model.path is missing: --set model.path=... (folder of the model)"

@@ -259,7 +259,9 @@ class DiffusersPipeline(Generator):
 
     @property
     def _most_steps(self) -> int:
-        return int(getattr(self._scheduler.config, "num_train_timesteps", 1000))
+        config = self._scheduler.config  # an offset moves all times up by so many
+        offset = getattr(config, "steps_offset", 0)
+        return int(getattr(config, "num_train_timesteps", 1000)) - offset
 
     @property
     def _guidance(self) -> float:
@@ -345,7 +347,7 @@ class DiffusersPipeline(Generator):
         if (self.config.sampling_steps or 1) > most:
             raise UserError(
                 f"sampling_steps = {self.config.sampling_steps} is more than the {most} steps that "
-                f"{folder} was trained with"
+                f"{folder} can take"
             )
         channels, *shape = self.made_shape
         made, wanted = ("x".join(map(str, s)) for s in (shape, self.spec.shape))

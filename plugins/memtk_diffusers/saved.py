@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,14 @@ class Saved:
 
     def pipeline(self) -> Any:
         """Return diffusers' own pipeline of these parts."""
-        cls = getattr(diffusers, self.kind)
+        with _quiet_transformers(bool(self.tokenizers)):
+            cls = getattr(diffusers, self.kind)
         parts = {**self.networks, **self.tokenizers, "scheduler": self.scheduler}
         left_out: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         left_out |= {"requires_safety_checker": False} if self.tokenizers else {}
         taken = inspect.signature(cls.__init__).parameters
-        made = cls(**parts, **{name: v for name, v in left_out.items() if name in taken})
+        with _quiet_transformers(bool(self.tokenizers)):
+            made = cls(**parts, **{name: v for name, v in left_out.items() if name in taken})
         made.set_progress_bar_config(disable=True)
         return made
 
@@ -154,8 +157,9 @@ def open_saved(folder: Path, variant: str | None = None) -> Saved:
     parts = {role: _class_of(folder, index, role, names) for role, names in known[kind].items()}
     scheduler = _scheduler(folder / "scheduler", parts.pop("scheduler"))
     words = {role: parts.pop(role) for role in list(parts) if role.startswith("tokenizer")}
-    tokenizers = {role: _tokenizer(folder / role, name) for role, name in words.items()}
-    networks = {role: _network(folder / role, name, variant) for role, name in parts.items()}
+    with _quiet_transformers(bool(words)):
+        tokenizers = {role: _tokenizer(folder / role, name) for role, name in words.items()}
+        networks = {role: _network(folder / role, name, variant) for role, name in parts.items()}
     return Saved(kind, networks, scheduler, tokenizers)
 
 
@@ -186,6 +190,24 @@ def _transformers() -> Any:
             "a pipeline with prompts needs the package transformers: pip install transformers"
         ) from error
     return transformers
+
+
+@contextmanager
+def _quiet_transformers(needed: bool) -> Iterator[None]:
+    """Keep warnings and bars of transformers from the terminal; what matters is checked here."""
+    if not needed:
+        yield
+        return
+    logging = _transformers().logging
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _tokenizer(folder: Path, name: str) -> Any:

@@ -120,7 +120,7 @@ def saved(tmp_path_factory):
 
 def make(saved, name, spec=None, **asked):
     given = {"path": str(saved[0] / name), "prompts": str(saved[0] / "prompts.csv")} | asked
-    config = build(PipelineConfig, given, {"sampling_steps": 4}, where="diffusers-pipeline")
+    config = build(PipelineConfig, {"sampling_steps": 4}, given, where="diffusers-pipeline")
     return DiffusersPipeline(config, spec or ImageSpec((16, 16), 3))
 
 
@@ -167,6 +167,23 @@ def test_prompts_are_needed_where_there_are_some_and_refused_where_not(saved, tm
             read_prompts(path)
     with pytest.raises(UserError, match="there is no file"):
         make(saved, "sd", prompts=str(tmp_path / "none.csv"))
+
+
+def test_a_scheduler_that_moves_its_times_up_takes_no_more_steps_than_there_are(saved):
+    assert float(make(saved, "sd", sampling_steps=19).sample(Noise(3, [0])).abs().max()) <= 1
+    assert make(saved, "sd", sampling_steps=None).dry_run().endswith(
+        "sampled in 19 steps, of 3 prompts in turn"
+    )
+    with pytest.raises(UserError, match="20 is more than the 19 steps"):
+        make(saved, "sd", sampling_steps=20)
+
+
+def test_what_transformers_says_of_a_pipeline_stays_out_of_the_terminal(saved, capfd):
+    state = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    make(saved, "xl").sample(Noise(3, [0]))
+    assert capfd.readouterr() == ("", "")
+    now = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    assert now == state
 
 
 def test_its_configuration_changes_with_the_prompts(saved, tmp_path):
