@@ -1,13 +1,15 @@
-"""A conditional model of real X-rays of two views: do samples look it, what does guidance do?
+"""A conditional model of real images: do samples look their condition, what does guidance do?
 
     MEMTK_DATA=... python benchmarks/conditions.py --seeds 3     # an hour on two cores
     MEMTK_DATA=... python benchmarks/conditions.py --size 32 --similarity ncc     # minutes
     python benchmarks/conditions.py --table                      # of what is finished
 
-One image of each of 64 training patients at 64 x 64 (or `--size`), 32 of each view (AP, PA), and of
-120 validation patients, half of each view. `monai2d` is trained with its demo
-preset, told the view; guidance is a setting of sampling, so that the runs of one seed share the
-training. Whether a sample looks its view is asked of a nearest-neighbour classifier of 9 validation
+X-rays: one image of each of 64 training patients at 64 x 64 (or `--size`), 32 of each view (AP,
+PA), and of 120 validation patients, half of each view. `--generator monai3d`: the hippocampi of the
+manifest (two of most patients, 67 and 55), odd or even by the number of the file, which behave like
+the two sides of a person. The model is trained with its demo preset (or `--set`), told the
+condition; guidance is a setting of sampling, so that the runs of one seed share the training.
+Whether a sample looks its condition is asked of a nearest-neighbour classifier of 9 validation
 images, on pixels: whose right answers among the training images bound what can be expected.
 The runs are those of `memtk bench`, one folder each below `--out`; a second call goes on.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,7 @@ from memtk.results import read_result
 from memtk.study.tasks import hard_link
 
 VIEWS = ("AP", "PA")
+COLUMNS = {"monai2d": "view", "diffusers2d": "view", "monai3d": "side"}
 TRAINING, VALIDATION = 32, 60
 """Patients of each view."""
 
@@ -39,7 +43,20 @@ STORED = 256
 NEIGHBOURS = 9
 
 
-def write_manifest(folder, path):
+def write_sides(folder, path):
+    """Write the hippocampi as they are split, with the parity of the number of each."""
+    with open(folder / "manifest.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "patient_id", "split", "side"))
+        for row in rows:
+            side = ("even", "odd")[int(re.search(r"_(\d+)", row["path"])[1]) % 2]
+            place = (folder / row["path"]).absolute()
+            writer.writerow((place, row["patient_id"], row["split"], side))
+
+
+def write_views(folder, path):
     """Write the first image of each patient that has one view alone, so many of each split."""
     with open(folder / "manifest.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -60,47 +77,65 @@ def write_manifest(folder, path):
             writer.writerow((place, row["patient_id"], row["split"], row["view"]))
 
 
-def run(seed, guidance, folder, registry, size, similarity):
+def run(seed, guidance, registry, options):
     """Bench one guidance of one seed, with the training of guidance 1."""
-    manifest = (folder / "views.csv").absolute()
+    folder, generator, similarity = options.out, options.generator, options.similarity
+    column, size = COLUMNS[generator], options.size
+    manifest = (folder / f"{column}s.csv").absolute()
     if not manifest.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_manifest(Path(os.environ["MEMTK_DATA"]) / "chest_xray_256", manifest)
+        images = Path(os.environ["MEMTK_DATA"])
+        if column == "view":
+            write_views(images / "chest_xray_256", manifest)
+        else:
+            write_sides(images / "hippocampus", manifest)
     asked = {
-        "generator": ("monai2d",),
-        "condition": ("view",),
+        "generator": (generator,),
+        "condition": (column,),
         "quality": ("fid", "ms-ssim") if similarity == "pearson" else ("ms-ssim",),
         "similarity": similarity,
         "checkpoints": 1,
         "seed": seed,
     }
-    sets = [f"data.shape={size},{size}", f"data.spacing={STORED / size},{STORED / size}"]
-    sets += ["data.anti_aliasing=true", f"generator.guidance={guidance}"]
+    shape, mm = (size, size), STORED / size
+    if column == "side":
+        shape, mm = (size * 3 // 4, size, size * 3 // 4), 48 / size
+    sizes = {"shape": shape, "spacing": (mm,) * len(shape)}
+    sets = [f"data.{name}={','.join(map(str, values))}" for name, values in sizes.items()]
+    sets += ["data.anti_aliasing=true", f"generator.guidance={guidance}", *options.set]
     plan = make_plan(read_recipe(registry, asked, data=str(manifest), sets=sets), registry)
     place, trained = folder / f"guidance-{guidance}-{seed}", folder / f"guidance-1-{seed}"
     if place != trained:
         with working_in(place):
             open_run(place, plan.identity(), list(plan.generators), resume=True)
-            for part in ("data", "embedder/training", "cells/monai2d/training"):
+            for part in ("data", "embedder/training", f"cells/{generator}/training"):
                 if (trained / part).exists():
                     hard_link(trained / part, place / part)
     run_bench(plan, registry, out=place, device="cpu")
 
 
-def looks(place):
-    """Return the share of the samples of each view that the classifier gives that view."""
+def looks(place, cell):
+    """Return what samples, and training images, look like, of each condition.
+
+    The share that the classifier gives its own condition, of samples and of training images, and
+    the share of samples whose nearest training image is of their condition.
+    """
     (data,) = (place / "data").glob("*.h5")
-    result = read_result(place / "cells" / "monai2d" / "result.json")
+    result = read_result(place / "cells" / cell / "result.json")
     validation, training = (StoredImages(data, split) for split in ("validation", "training"))
-    made = open_images(place / "cells" / "monai2d" / "synthetic" / f"{result.last.label}.h5")
-    known, views = pixels(validation), validation.conditions[:, 0].numpy()
+    made = open_images(place / "cells" / cell / "synthetic" / f"{result.last.label}.h5")
 
-    def right(images):
-        near = np.argsort(-pixels(images) @ known.T, axis=1)[:, :NEIGHBOURS]
-        said, own = views[near].mean(1) > 0.5, images.conditions[:, 0].numpy()
-        return [float((said[own == code] == code).mean()) for code in range(len(VIEWS))]
+    def right(images, known, neighbours):
+        codes, own = (each.conditions[:, 0].numpy() for each in (known, images))
+        near = np.argsort(-pixels(images) @ pixels(known).T, axis=1)[:, :neighbours]
+        said = codes[near].mean(1) > 0.5
+        return [float((said[own == code] == code).mean()) for code in (0, 1)]
 
-    return right(made), right(training)
+    return (
+        right(made, validation, NEIGHBOURS),
+        right(training, validation, NEIGHBOURS),
+        right(made, training, 1),
+    )
 
 
 def pixels(images):
@@ -117,24 +152,25 @@ def percent(value):
 def table(folder):
     """Print a row for each run and view."""
     print(
-        "| guidance | seed | view | looks it, % (real: %) | copy rate, % (95 % interval) "
-        "| exposed | FID | MS-SSIM |\n|---|---|---|---|---|---|---|---|"
+        "| guidance | seed | view | looks it, % (real: %) | nearest training image is of it, % "
+        "| copy rate, % (95 % interval) | exposed | FID | MS-SSIM |\n" + "|---" * 9 + "|"
     )
-    for path in sorted(folder.glob("guidance-*/cells/monai2d/result.json")):
+    for path in sorted(folder.glob("guidance-*/cells/*/result.json")):
         result = read_result(path)
+        dims = 3 if path.parent.name == "monai3d" else 2
         guidance = result.components.generator.config["guidance"]
-        seen, real = looks(path.parents[2])
+        seen, real, near = looks(path.parents[2], path.parent.name)
         for code, found in enumerate(result.last.by_condition):
             rate, exposed = found.copy_rate, found.exposed
-            quality = [found.quality.get(name) for name in ("fid[ntxent2d]", "ms-ssim")]
+            quality = [found.quality.get(name) for name in (f"fid[ntxent{dims}d]", "ms-ssim")]
             spans = [
                 f"{q.estimate:.3g} ({q.low:.3g} to {q.high:.3g})" if q else "-" for q in quality
             ]
             print(
                 f"| {guidance:g} | {result.seed} | {found.value} | {percent(seen[code])} "
-                f"({percent(real[code])}) | {percent(rate.estimate)} ({percent(rate.low)} to "
-                f"{percent(rate.high)}) | {exposed.low} to {exposed.high} of {exposed.of} | "
-                f"{' | '.join(spans)} |"
+                f"({percent(real[code])}) | {percent(near[code])} | {percent(rate.estimate)} "
+                f"({percent(rate.low)} to {percent(rate.high)}) | {exposed.low} to {exposed.high} "
+                f"of {exposed.of} | {' | '.join(spans)} |"
             )
 
 
@@ -142,6 +178,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--guidance", type=float, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--generator", choices=COLUMNS, default="monai2d")
+    parser.add_argument("--set", action="append", default=[], help="a setting, as of memtk bench")
     parser.add_argument("--size", type=int, default=64, help="pixels a side")
     parser.add_argument("--similarity", default="pearson", help="ncc: of the images themselves")
     parser.add_argument("--out", type=Path, default=Path("runs/conditions"))
@@ -151,8 +189,7 @@ def main():
         registry = open_registry()
         for seed in range(arguments.seeds):
             for guidance in sorted({1.0, *arguments.guidance}):
-                place = arguments.out, registry, arguments.size, arguments.similarity
-                run(seed, f"{guidance:g}", *place)
+                run(seed, f"{guidance:g}", registry, arguments)
     table(arguments.out)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from memtk.report.next_steps import NextStep, bench_command
 from memtk.results.differences import PairedDifference, paired_difference
@@ -229,8 +230,10 @@ def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> li
         if table == "mitigation":
             bench["mitigation"] = [m for m in bench.get("mitigation", ()) if m != name]
             given.pop(name, None)
-        else:
+        elif not name:
             bench.pop("generator", None)
+        else:
+            given[table] = _without(given.get(table) or {}, name.split("."))
     options = bench_command({**recipe, "bench": bench, "settings": given}, paths=paths)
     own = {"datasize": "mitigation.datasize", "augmentation": "mitigation.augment"}.get(file.kind)
     seeds_wanted = ",".join(map(str, wanted))
@@ -253,3 +256,12 @@ def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> li
     else:
         lines.append(f"--out {place}")
     return [NextStep(said, " \\\n  ".join(lines))]
+
+
+def _without(table: Mapping[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return nested settings without the one at a path."""
+    first, *rest = path
+    kept = {key: value for key, value in table.items() if key != first or rest}
+    if rest and isinstance(kept.get(first), Mapping):
+        kept[first] = _without(kept[first], rest)
+    return kept

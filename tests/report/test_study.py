@@ -135,6 +135,25 @@ def test_what_would_tell_more_of_a_study_is_a_command_that_is_whole(made, tmp_pa
     assert "--seeds" in words and words[words.index("--seeds") + 1] == "0,1,2,3,4"
 
 
+@pytest.mark.parametrize("key", ["generator.guidance", "generator.diffusion.steps"])
+def test_a_command_keeps_the_generator_whose_setting_is_varied_and_fixes_no_value_of_it(made, key):
+    found, settings = read_study(made), {"generator": {"timesteps": 9, "guidance": 1}}
+    settings["generator"]["diffusion"] = {"steps": 5, "batch_size": 4}
+    recipe = {"bench": {"generator": ["monai2d"]}, "settings": settings}
+    axis = StudyAxis(key=key, values=["1", "2"])
+    cells = [cell.model_copy(update={"recipe": recipe}) for cell in found.file.cells]
+    file = found.file.model_copy(update={"kind": "grid", "axes": [axis], "cells": cells})
+    [step] = study_steps(
+        replace(found, file=file), settings_of(found.file, found.findings), paths=True
+    )
+    words = shlex.split(step.command.replace("\\\n", " "))
+    assert words[words.index("--generator") + 1] == "monai2d"
+    fixed = {"generator.timesteps=9", "generator.guidance=1", "generator.diffusion.steps=5"}
+    fixed = {text for text in fixed if not text.startswith(key)}
+    assert set(words) & {f"{key}=1", f"{key}=5"} == set()
+    assert fixed | {"generator.diffusion.batch_size=4", f"{key}=1,2"} <= set(words)
+
+
 def test_a_study_whose_settings_do_not_differ_says_that_nothing_is_shown(made):
     found = read_study(made)
     off, on = settings_of(found.file, found.findings)
