@@ -236,7 +236,7 @@ def _run(words: Sequence[str], log: Path, timeout: float | None) -> None:
         _end(process)
     if code:
         why = f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
-        raise UserError(f"the command {why}: {shlex.join(words)}\n{_last_words(log)}")
+        raise UserError(f"the command {why}: {shlex.join(words)}\n{_last_words(log).rstrip()}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

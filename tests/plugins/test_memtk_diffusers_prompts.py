@@ -171,9 +171,8 @@ def test_prompts_are_needed_where_there_are_some_and_refused_where_not(saved, tm
 
 def test_a_scheduler_that_moves_its_times_up_takes_no_more_steps_than_there_are(saved):
     assert float(make(saved, "sd", sampling_steps=19).sample(Noise(3, [0])).abs().max()) <= 1
-    assert make(saved, "sd", sampling_steps=None).dry_run().endswith(
-        "sampled in 19 steps, of 3 prompts in turn"
-    )
+    plan = make(saved, "sd", sampling_steps=None).dry_run()
+    assert plan.endswith("sampled in 19 steps, of 3 prompts in turn")
     with pytest.raises(UserError, match="20 is more than the 19 steps"):
         make(saved, "sd", sampling_steps=20)
 
