@@ -169,6 +169,7 @@ def read_manifest(
     if not rows:
         raise UserError(f"{path} names no images: there is nothing below its header")
     _check_unique(path, rows)
+    readers.check_whole({row.record.path: row.patient for row in rows})
     return Manifest(tuple(rows), named=patients)
 
 

@@ -123,10 +123,8 @@ def is_missing(text: str) -> bool:
         rest = [word for word in words if word not in SAID | NEGATIONS]
         negated = any(word in NEGATIONS for word in words)
         return all(r in MISSING for r in rest) or "".join(rest) in MISSING if rest else negated
-    return any(
-        letters.startswith(no) and len(rest := letters.removeprefix(no)) > 2 and rest in SAID
-        for no in NEGATIONS
-    )
+    ends = [letters.removeprefix(no) for no in NEGATIONS if letters.startswith(no)]
+    return any(len(end) > 2 and end in SAID for end in ends)
 
 
 def normal_form(patient: str) -> str:

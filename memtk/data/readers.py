@@ -11,7 +11,7 @@ import math
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +158,19 @@ class Readers:
         records = next(iter(found.values()))
         self._by_path |= {record.path: pair for record in records} | {path: pair}
         return records
+
+    def check_whole(self, patients: Mapping[Path, str]) -> None:
+        """Refuse images of which the folders that were listed hold a part each.
+
+        Args:
+            patients: of folders, where a manifest names them.
+
+        Raises:
+            UserError: naming the folders.
+        """
+        for _, reader in self._readers:
+            if check := getattr(reader, "check_whole", None):
+                check(patients)
 
     def read(self, record: Record) -> Volume:
         """Read one image: (C, H, W) or (C, D, H, W). An axis of one voxel is no depth.

@@ -96,6 +96,10 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
         folders[:] = [f for f in open_ones if _is_new(here / f, top, seen, found)]
         files = [here / n for n in sorted(set(names) - set(hidden))]
         _list_files(here, files, readers, found)
+    try:
+        readers.check_whole({})
+    except UserError as error:
+        found.problems.append(printable(error))
     found.take_left_out(top, keep_labels=keep_labels)
     if found.problems:
         raise UserError(

@@ -107,7 +107,9 @@ class Reader(Protocol):
     Attributes:
         suffixes: what the names end in, lower case, with the dot: `(".nii", ".nii.gz")`.
         folders: True, where present, if files of one folder belong together (a DICOM series); then
-            `records` takes the folder.
+            `records` takes the folder. `check_whole(patients)`, where present too, refuses images
+            of which several of the folders that were listed hold a part each; `patients` are those
+            of folders that a manifest names.
         claims: where present, `claims(path) -> bool` tells by its first bytes whether a file whose
             name says nothing is of this format.
     """

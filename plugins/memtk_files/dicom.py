@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from memtk_files.dicom_file import (
     take_functional_groups,
     text_of,
 )
+from memtk_files.dicom_parts import Part, SeriesParts
 
 PICTURES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "XC", "ES", "GM", "SM", "OP", "DG"})
 """Modalities of single pictures, whatever their series: radiographs, photographs."""
@@ -55,6 +56,7 @@ DOSES = "1.2.840.10008.5.1.4.1.1.481."
 
 TAGS = (
     *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
+    "SOPInstanceUID",
     *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
     *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -77,6 +79,10 @@ class _Header:
     @property
     def size(self) -> tuple[int, int]:
         return int(self.dataset.get("Rows") or 0), int(self.dataset.get("Columns") or 0)
+
+    @property
+    def frames(self) -> int:
+        return int(self.dataset.get("NumberOfFrames") or 1)
 
     @property
     def placed(self) -> bool:
@@ -105,7 +111,7 @@ class DicomReader:
 
     def __init__(self) -> None:
         self._folder: tuple[Path, dict[str, list[Path]]] | None = None
-        self._listed: dict[tuple[str, ...], dict[Path, list[_Header]]] = defaultdict(dict)
+        self._parts = SeriesParts()
 
     def claims(self, path: Path) -> bool:
         """Tell whether a file is DICOM: by its magic word, or its first element."""
@@ -117,7 +123,7 @@ class DicomReader:
         """List the one image of a file, or the images of a folder: none without DICOM.
 
         Raises:
-            UserError: if the slices of a series belong to several patients, or lie in two folders.
+            UserError: if the slices of a series belong to several patients.
         """
         if not path.is_dir():
             return [Record(path)]
@@ -125,7 +131,7 @@ class DicomReader:
         records = list(left_out)
         volumes = sum(len(files) > 1 for files in images)
         for files in images:
-            self._check_whole(path, files)
+            self._note(path, files)
             patient = next((header.patient for header in files if header.patient), "")
             if len(files) == 1:
                 records.append(Record(files[0].path, patient=patient))
@@ -134,19 +140,24 @@ class DicomReader:
                 records.append(Record(path, item, patient))
         return records
 
-    def _check_whole(self, folder: Path, files: list[_Header]) -> None:
-        """Refuse slices of which another folder has the rest: of two halves none is the volume."""
-        if not files[0].series[0] or not all(header.placed for header in files):
+    def _note(self, folder: Path, files: list[_Header]) -> None:
+        """Note which slices of a series a folder holds."""
+        first, slices = files[0], {header.modality for header in files} - PICTURES
+        stack = all(header.placed for header in files) or slices <= SLICES
+        if not (first.series[0] and slices and stack) or first.frames > 1:
             return
-        folders = self._listed[files[0].series]
-        for other, rest in folders.items():
-            apart = not (_places(files) & _places(rest))
-            if other != folder and apart and len(files) + len(rest) > 2:
-                raise UserError(
-                    f"the slices of one series lie in two folders, {other} and {folder}: put them "
-                    "into one, or name the volumes in a manifest"
-                )
-        folders[folder] = files
+        self._parts.add(first.series[0], folder, _part(files))
+
+    def check_whole(self, patients: Mapping[Path, str]) -> None:
+        """Refuse series that lie in parts in several of the folders that were listed.
+
+        Args:
+            patients: of folders, where a manifest names them: of two patients none is a part.
+
+        Raises:
+            UserError: naming the folders.
+        """
+        self._parts.check(patients)
 
     def read(self, record: Record) -> Volume:
         """Read the voxels.
@@ -221,10 +232,19 @@ class DicomReader:
         ]
 
 
-def _places(files: list[_Header]) -> set[str]:
-    """Return what two slices of one volume do not share: numbers and positions."""
-    tags = ("InstanceNumber", "ImagePositionPatient")
-    return {f"{tag} {header.dataset.get(tag)}" for header in files for tag in tags}
+def _part(files: list[_Header]) -> Part:
+    """Return what is to be known of some slices of a series."""
+    placed = [header.dataset for header in files if header.placed]
+    plane = placed[0].get("ImageOrientationPatient") if placed else ()
+    own = [str(dataset.get("ImagePositionPatient")) for dataset in placed] or [
+        text_of(header.dataset, "SOPInstanceUID") for header in files
+    ]
+    return Part(
+        from_header(files[0].patient),
+        tuple(round(float(cosine), 2) + 0.0 for cosine in plane),
+        files[0].size,
+        frozenset(own),
+    )
 
 
 def _header(path: Path) -> _Header:
@@ -264,7 +284,7 @@ def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
     placed = [header.placed for header in files]
     modalities = {header.modality for header in files}
     numbers = {text_of(header.dataset, "InstanceNumber") for header in files}
-    frames = any(int(header.dataset.get("NumberOfFrames") or 1) > 1 for header in files)
+    frames = any(header.frames > 1 for header in files)
     numbered = modalities <= SLICES and len(files) > 1
     if modalities & PICTURES or frames or not (any(placed) or numbered):
         return [[header] for header in files]

@@ -365,16 +365,6 @@ def test_a_header_that_slipped_shows_no_patient(tmp_path, image, dcm, read, chec
     assert "0042" not in said
 
 
-@pytest.mark.parametrize("places", [("a", "b"), ("a", "a/rest"), ("train", "val")], ids=str)
-def test_one_series_in_two_folders_is_refused_and_names_both(tmp_path, image, dcm, check, places):
-    for i in range(6):
-        dcm(tmp_path / places[i // 3] / f"{i}.dcm", image(i, (24, 20), 1000, np.int16),
-            number=i + 1, at=(0, 0, 2.0 * i))  # fmt: skip
-    found = check(tmp_path, validation=0)[1][FOUND]
-    assert found.outcome == "refused" and "one series lie in two folders" in found.found
-    assert all(str(tmp_path / place) in found.found for place in places)
-
-
 def test_whole_series_under_one_number_are_volumes_of_their_own(tmp_path, image, dcm, check):
     for p in range(3):  # as some anonymisers leave them
         series(tmp_path / f"p{p}", lambda i, *how: image(10 * p + i, *how), dcm, patient=f"P{p}")  # noqa: B023

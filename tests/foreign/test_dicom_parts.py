@@ -1,0 +1,75 @@
+"""Series of DICOM whose slices lie in several folders."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+FOUND = "images are found"
+
+
+def only(groups):
+    return {k: (g.images, g.patients, g.shapes) for k, g in groups.items() if g.images}
+
+
+@pytest.mark.parametrize("places", [("a", "b"), ("a", "a/rest"), ("train", "val")], ids=str)
+def test_one_series_in_two_folders_is_refused_and_names_both(tmp_path, image, dcm, check, places):
+    for i in range(6):
+        dcm(tmp_path / places[i // 3] / f"{i}.dcm", image(i, (24, 20), 1000, np.int16),
+            number=i + 1, at=(0, 0, 2.0 * i))  # fmt: skip
+    found = check(tmp_path, validation=0)[1][FOUND]
+    assert found.outcome == "refused" and "one series lie in 2 folders" in found.found
+    assert all(str(tmp_path / place) in found.found for place in places)
+
+
+# slices of one series: folder, number and position of each
+PARTS = {
+    "without numbers": [(i // 3, None, 2.0 * i) for i in range(6)],
+    "both numbered from 1": [(i // 3, i % 3 + 1, 2.0 * i) for i in range(6)],
+    "both from 1, without positions": [(i // 3, i % 3 + 1, None) for i in range(6)],
+    "numbered on, without positions": [(i // 3, i + 1, None) for i in range(6)],
+    "overlapping": [(f, i + 1, 2.0 * i) for f, some in ((0, range(4)), (1, range(2, 6)))
+                    for i in some],
+    "every second": [(i % 2, i + 1, 2.0 * i) for i in range(6)],
+    "a slice a folder": [(i, 1, 2.0 * i) for i in range(8)],
+    "a slice a folder, without positions": [(i, i, None) for i in range(8)],
+    "one has no positions": [(i // 3, i + 1, 2.0 * i if i < 3 else None) for i in range(6)],
+}  # fmt: skip
+
+
+def write_parts(folder, image, dcm, slices, patient="Q1"):
+    for k, (part, number, z) in enumerate(slices):
+        dcm(folder / f"part{part}" / f"{k}.dcm", image(k, (24, 20), 1000, np.int16), number=number,
+            at=None if z is None else (0, 0, z), patient=patient)  # fmt: skip
+
+
+@pytest.mark.parametrize("of", PARTS)
+def test_parts_of_one_series_in_several_folders_are_refused(tmp_path, image, dcm, check, of):
+    write_parts(tmp_path / "d", image, dcm, PARTS[of])
+    count = len({part for part, *_ in PARTS[of]})
+    found = check(tmp_path / "d", validation=0)[1][FOUND]
+    assert found.outcome == "refused" and f"one series lie in {count} folders" in found.found
+    rows = "".join(f"d/part{part},7\n" for part in range(count))
+    (tmp_path / "m.csv").write_text("path,patient_id\n" + rows)
+    assert check(tmp_path / "m.csv", validation=0)[1][FOUND].outcome == "refused"
+
+
+@pytest.mark.parametrize("of", ["both numbered from 1", "overlapping", "without numbers"])
+def test_a_manifest_tells_volumes_of_one_number_apart(tmp_path, image, dcm, check, of):
+    write_parts(tmp_path / "d", image, dcm, PARTS[of], patient="")
+    rows = "".join(f"d/part{part},{part}\n" for part in (0, 1))
+    (tmp_path / "m.csv").write_text("path,patient_id\n" + rows)
+    assert check(tmp_path / "m.csv", validation=0)[0]["training"].patients == 2
+
+
+def test_a_series_of_two_times_or_there_twice_is_two_volumes(tmp_path, image, dcm, check):
+    for part in (0, 1):
+        slices = [(part, i + 1, 2.0 * i) for i in range(4)]
+        write_parts(tmp_path / "d", lambda k, *how: image(9 * part + k, *how), dcm, slices)  # noqa: B023
+    groups, _ = check(tmp_path / "d", validation=0)
+    assert only(groups) == {"training": (2, 1, ((4, 24, 20),))}
+    write_parts(tmp_path / "e", image, dcm, [(0, i + 1, None) for i in range(4)])
+    shutil.copytree(tmp_path / "e/part0", tmp_path / "e/part1")
+    assert only(check(tmp_path / "e", validation=0)[0]) == {"training": (2, 1, ((4, 24, 20),))}
