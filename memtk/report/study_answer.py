@@ -12,6 +12,7 @@ from memtk.report.next_steps import NextStep, bench_command
 from memtk.results.differences import PairedDifference, paired_difference
 from memtk.results.formats import interval, many, share
 from memtk.results.measures import main_measures
+from memtk.results.schema import Result
 from memtk.results.seeds import Setting, measures_in
 from memtk.results.study import SEED, Study
 
@@ -24,6 +25,15 @@ SEEDS = 5
 CONFIDENCE = 0.95
 """Of the differences."""
 
+WIDE = 0.5
+"""An interval of a difference that is wider than that tells a reader nothing."""
+
+
+_MEANING = (
+    "Copy rate: the share of the synthetic images that are copies of training images; exposed: "
+    "they lie nearer to a patient's images than to those of strangers. "
+)
+
 
 @dataclass(frozen=True)
 class StudyAnswer:
@@ -33,11 +43,14 @@ class StudyAnswer:
         first: answers the question.
         numbers: of the settings that are compared, a line each.
         why: what the comparison rests on.
+        seeds: of each setting that would answer what is open; 0 where no number would, None where
+            it is answered or nothing is compared.
     """
 
     first: str
     numbers: tuple[str, ...]
     why: str
+    seeds: int | None = None
 
 
 def answer_study(study: Study, settings: Sequence[Setting]) -> StudyAnswer:
@@ -64,18 +77,25 @@ def answer_study(study: Study, settings: Sequence[Setting]) -> StudyAnswer:
     clear = [each for each in compared if each.found.clear]
     main = clear[:2] or compared[:1]
     said = [_said(study.file.kind, title, each) for each in main]
+    if poor := sum(any(map(_unlike, setting.results)) for setting in settings):
+        of = f"{poor} of {many(len(settings), 'setting')}"
+        said.append(f"In {of} the images are unlike the data: few copies say nothing there.")
     shown = _shown(settings, main) if study.file.kind != "iterations" else settings[:MOST]
     count = {len(each.found.difference.values) for each in compared}
     seeds = many(max(count), "seed")
     rest = len(compared) - len(main)
     others = f"; the table below has {many(rest, 'more comparison')}" if rest else ""
+    by = _MEANING if name == "copy_rate" else f"By the {title}. "
     why = (
-        f"By the {title}, from {seeds} of each{others}. The interval joins what few patients and "
+        f"{by}From {seeds} of each{others}. The interval joins what few patients and "
         f"images leave open (MOVER, Zou and Donner 2008) with how far the seeds lie apart"
         f"{'; of one seed that is not known' if max(count) == 1 else ''}."
     )
     return StudyAnswer(
-        " ".join(said), tuple(_numbers(setting, name, title) for setting in shown), why
+        " ".join(said),
+        tuple(_numbers(setting, name, title) for setting in shown),
+        why,
+        None if clear else main[0].found.seeds or 0,
     )
 
 
@@ -140,10 +160,23 @@ def _said(kind: str, title: str, each: _Compared) -> str:
             f"{word} {title} is {values}: {_points(change)} {'less' if less else 'more'} "
             f"({interval(bounds[0], bounds[1], CONFIDENCE).removesuffix(' %')} points)."
         )
-    return (
-        f"Not shown either way: the {title} is {values}; the difference may be anything from "
-        f"{_signed(ends[0])} to {_signed(ends[1])} points (95 % interval)."
+    more = each.found.seeds
+    way = (
+        f"About {more} seeds of each would tell, if the difference stays."
+        if more
+        else "More seeds alone would not tell, more patients may."
     )
+    if ends[1] - ends[0] > WIDE:
+        return f"These sizes cannot tell: the {title} is {values}. {way}"
+    return (
+        f"Not shown either way: the {title} is {values}; the difference lies between "
+        f"{_signed(ends[0])} and {_signed(ends[1])} points (95 % interval). {way}"
+    )
+
+
+def _unlike(result: Result) -> bool:
+    comparable = result.last.evidence.comparable
+    return bool(comparable and comparable.unlike)
 
 
 def _points(fraction: float) -> str:
@@ -203,7 +236,7 @@ def _only(study: Study) -> str:
 
 
 def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> list[NextStep]:
-    """Return what would tell more of a study: a larger preset, or at least five seeds.
+    """Return what would tell more of a study: a larger preset, more seeds, or more patients.
 
     Args:
         study: that it is.
@@ -216,10 +249,14 @@ def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> li
     recipe = dict(file.cells[0].recipe)
     bench, given = dict(recipe.get("bench") or {}), dict(recipe.get("settings") or {})
     trial = bench.get("preset") == "smoke" and bool(recipe.get("suite"))
-    if seeds >= SEEDS and not trial:
+    would = answer_study(study, settings).seeds
+    if would == 0 and not trial:
+        return [NextStep("Add training and validation patients: more seeds alone would not tell.")]
+    least = max(SEEDS, would or 0)
+    if seeds >= least and not trial:
         return []
     used = {int(cell.values[SEED]) for cell in file.cells if cell.values.get(SEED, "").isdecimal()}
-    wanted = sorted(used if trial else used | set(range(SEEDS)))[: max(SEEDS, len(used))]
+    wanted = sorted(used if trial else used | set(range(least)))[: max(least, len(used))]
     bench.pop("seed", None)
     bench |= {"preset": "demo", "checkpoints": None} if trial else {}
     varied = [axis for axis in file.axes if axis.key != SEED]
@@ -249,7 +286,10 @@ def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> li
     if file.equal_epochs != (file.kind == "datasize"):
         vary.append("--equal-epochs" if file.equal_epochs else "--equal-steps")
     place = shlex.quote(str(study.folder)) if paths else "."
-    said = f"Train with more seeds than {seeds}; what is finished is kept."
+    said = (
+        f"Train with {len(wanted)} seeds, not {seeds}, to see how far trainings lie apart; what is "
+        "finished is kept."
+    )
     lines = [f"memtk study {file.kind}", *vary, *options.split(" \\\n  ")[1:]]
     if trial:
         said = "Study with the preset demo: smoke is a trial, of too few patients to tell."

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Literal
+
+from scipy.special import stdtrit
 
 from memtk.results.measures import measures_of
 from memtk.results.protocols import MeasureRecord
 from memtk.results.schema import Checkpoint, Result
 from memtk.results.seeds import SeedInterval, Setting, seed_interval
+
+MOST_SEEDS = 30
+"""Of a setting; with more of them, trainings say nothing new about few patients."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,14 @@ class PairedDifference:
         interval: 95 % of the mean difference, see `difference_interval`; None where nothing says
             how sure it is.
         means: of the one and of the other, over these seeds.
+        seeds: with about how many the interval would leave out 0, if difference and spread stay;
+            None where not even `MOST_SEEDS` would, as few patients or no difference leave it open.
     """
 
     difference: SeedInterval
     interval: tuple[float, float] | None
     means: tuple[float, float]
+    seeds: int | None = None
 
     @property
     def clear(self) -> bool:
@@ -54,9 +63,26 @@ def paired_difference(
     found = seed_interval([one - other for one, other in values])
     if found is None:
         return None
-    ends = difference_interval([one for one, _ in pairs], [other for _, other in pairs])
+    sides = [one for one, _ in pairs], [other for _, other in pairs]
     one, other = (math.fsum(side) / len(pairs) for side in zip(*values, strict=True))
-    return PairedDifference(found, ends, (one, other))
+    return PairedDifference(
+        found, difference_interval(*sides), (one, other), _seeds_that_tell(found, *sides)
+    )
+
+
+def _seeds_that_tell(
+    difference: SeedInterval, ours: Sequence[MeasureRecord], theirs: Sequence[MeasureRecord]
+) -> int | None:
+    down, up = _reaches(ours, theirs)
+    side = down if difference.mean > 0 else up
+    if difference.interval is None or abs(difference.mean) <= side:
+        return None
+    spread = stdev(difference.values)
+    for count in range(difference.seeds + 1, MOST_SEEDS + 1):
+        reach = float(stdtrit(count - 1, 0.975)) * spread / math.sqrt(count)
+        if math.hypot(side, reach) < abs(difference.mean):
+            return count
+    return None
 
 
 def difference_interval(
@@ -82,10 +108,7 @@ def difference_interval(
     )
     if differences is None:
         return None
-    down = up = 0.0
-    if all(record.interval for record in (*ours, *theirs)):
-        (p1, l1, u1), (p2, l2, u2) = _mean_ends(ours), _mean_ends(theirs)
-        down, up = math.hypot(p1 - l1, u2 - p2), math.hypot(u1 - p1, p2 - l2)
+    down, up = _reaches(ours, theirs)
     reach = 0.0
     if differences.interval is not None:
         reach = (differences.interval[1] - differences.interval[0]) / 2
@@ -96,6 +119,14 @@ def difference_interval(
     if all(record.of is not None for record in (*ours, *theirs)):
         low, high = max(-1.0, low), min(1.0, high)
     return low, high
+
+
+def _reaches(ours: Sequence[MeasureRecord], theirs: Sequence[MeasureRecord]) -> tuple[float, float]:
+    """Return how far patients and images alone let the mean difference be lower, and higher."""
+    if not all(record.interval for record in (*ours, *theirs)):
+        return 0.0, 0.0
+    (p1, l1, u1), (p2, l2, u2) = _mean_ends(ours), _mean_ends(theirs)
+    return math.hypot(p1 - l1, u2 - p2), math.hypot(u1 - p1, p2 - l2)
 
 
 def _mean_ends(records: Sequence[MeasureRecord]) -> tuple[float, float, float]:

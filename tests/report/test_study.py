@@ -19,6 +19,7 @@ from memtk.report.study import (
 from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import paper_table, study_summary
 from memtk.results import Suite, read_result, read_run, write_result
+from memtk.results.protocols import Comparable, GroupTest
 from memtk.results.reference import select
 from memtk.results.seeds import settings_of
 from memtk.results.study import (
@@ -154,18 +155,46 @@ def test_a_command_keeps_the_generator_whose_setting_is_varied_and_fixes_no_valu
     assert fixed | {"generator.diffusion.batch_size=4", f"{key}=1,2"} <= set(words)
 
 
-def test_a_study_whose_settings_do_not_differ_says_that_nothing_is_shown(made):
+def twice(study, change=lambda result: result):
+    """Return the settings of a study with the numbers of the first in both."""
+    off, on = settings_of(study.file, study.findings)
+    pairs = zip(off.findings, on.findings, strict=True)
+    same = [replace(f, values=o.values, result=change(f.result)) for f, o in pairs]
+    return [off, replace(on, findings=tuple(same))]
+
+
+def test_an_interval_that_tells_nothing_is_no_answer(made):
     found = read_study(made)
-    off, on = settings_of(found.file, found.findings)
-    same = replace(
-        on,
-        findings=tuple(
-            replace(f, values=o.values) for f, o in zip(off.findings, on.findings, strict=True)
-        ),
-    )
-    said = answer_study(found, [off, same])
+    said = answer_study(found, twice(found))
+    assert said.first.startswith("These sizes cannot tell: the copy rate is")
+    assert "interval" not in said.first and "more patients may" in said.first
+    [step] = study_steps(found, twice(found), paths=True)
+    assert "patients" in step.said and not step.command
+
+
+def test_a_study_whose_settings_do_not_differ_says_what_is_left_open(made, monkeypatch):
+    monkeypatch.setattr("memtk.report.study_answer.WIDE", 2.0)
+    found = read_study(made)
+    said = answer_study(found, twice(found))
     assert said.first.startswith("Not shown either way: the copy rate is")
-    assert "may be anything from −" in said.first and "+0 " not in said.first
+    assert "lies between −" in said.first and "+0 " not in said.first
+
+
+def test_settings_whose_images_are_unlike_the_data_are_counted(made):
+    def noise(result):
+        test = GroupTest(p=0.0005, size=0.9, nearer=False)
+        evidence = result.last.evidence.model_copy(
+            update={"comparable": Comparable(synthetic=test)}
+        )
+        last = result.last.model_copy(update={"evidence": evidence})
+        return result.model_copy(update={"checkpoints": [*result.checkpoints[:-1], last]})
+
+    found = read_study(made)
+    assert "unlike" not in answer_study(found, twice(found)).first
+    said = answer_study(found, twice(found, noise)).first
+    assert said.endswith(
+        "In 1 of 2 settings the images are unlike the data: few copies say nothing there."
+    )
 
 
 def test_many_measures_stand_below_each_other_in_a_narrow_terminal(made, monkeypatch):

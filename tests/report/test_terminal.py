@@ -120,7 +120,7 @@ def test_an_audit_begins_with_its_answer_and_ends_with_what_bounds_it(audited):
     audit = read_audit(audited / "audit.json")
     said = answer_audit(audit)
     lines = printed(audit_summary(audit, audited), 300).splitlines()
-    assert lines[0].strip() == f"FAIL  {said.first}"
+    assert lines[0].strip() == f"FAIL  {said.first.replace(' %', '%')}"
     assert [line.strip() for line in lines[1:3]] == [tight(each) for each in said.numbers]
     assert [line.strip(" -") for line in lines[3:5]] == [tight(why) for why in said.why]
     assert lines[5].strip() == "What now" and lines[-1].startswith("Nothing said")

@@ -245,6 +245,37 @@ def test_a_difference_of_two_zeros_has_the_interval_that_their_own_ends_leave(ma
     assert not compared.clear
 
 
+def compared(make_result, ours, theirs, half):
+    """Return the comparison of two settings by copy rates, a seed each, with half-widths."""
+    found = []
+    for size, rates in (("1", ours), ("0.5", theirs)):
+        for seed, p in enumerate(rates):
+            rate = RateInterval(estimate=p, low=p - half, high=p + half)
+            result = make_result(copy_rate=rate, confidence=0.95, seed=seed)
+            values = {"mitigation.datasize": size, "seed": str(seed)}
+            found.append(Finding(f"{size}-{seed}", values, result, Path("x")))
+    large, small = settings_of(StudyFile(kind="grid", axes=AXES), found)
+    return paired_difference(large, small, "copy_rate")
+
+
+def test_so_many_seeds_as_it_says_would_tell_and_one_fewer_would_not(make_result):
+    few = compared(make_result, (0.6, 0.5), (0.4, 0.4), half=0.05)
+    assert not few.clear and 3 < few.seeds < 30
+
+    def with_seeds(count):
+        ways = np.array([1, -1] * (count // 2) + [0] * (count % 2))
+        ours = 0.55 + ways * np.std(few.difference.values, ddof=1) / np.std(ways, ddof=1)
+        return compared(make_result, ours.tolist(), [0.4] * count, half=0.05)
+
+    assert with_seeds(few.seeds).clear and not with_seeds(few.seeds - 1).clear
+
+
+def test_no_number_of_seeds_tells_what_few_patients_leave_open(make_result):
+    assert compared(make_result, (0.6, 0.5), (0.4, 0.4), half=0.2).seeds is None
+    assert compared(make_result, (0.4, 0.4), (0.4, 0.4), half=0.01).seeds is None
+    assert compared(make_result, (0.4,), (0.3,), half=0.3).seeds is None
+
+
 def test_the_interval_of_a_difference_is_that_of_newcombe_and_never_beyond_all(make_result):
     def record(value, low, high):
         return fakes.share("x", "training", value * 10, 10).model_copy(
