@@ -279,7 +279,9 @@ def recompute(
                 row = (protocol, record.title, brief(record))
                 table.add_row(*map(Text, row))
         console.print(table)
-    said = "no file was changed" if dry_run else f"memtk report {run} makes its report again"
+    again = (run / "report.html").exists()
+    said = f"memtk report {run} makes its report again" if again else "the files are written"
+    said = "no file was changed" if dry_run else said
     console.print(said, highlight=False)
 
 

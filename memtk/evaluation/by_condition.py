@@ -106,10 +106,11 @@ def _found(
     if part.synthetic.any():
         own = _part_of(groups, replace(part, validation=strangers))
         tests = tests_of(own, levels, seed)
+        rates = rates_of(tests, own, levels, seed, exposed, by_these=False)
         found = found.model_copy(
             update={
                 "copies": tests.copies.named(levels.fdr),
-                "copy_rate": rates_of(tests, own, levels, seed, exposed)["copy_rate"],
+                "copy_rate": rates["copy_rate"],
                 "quality": _intervals(quality, part, levels.confidence),
             }
         )

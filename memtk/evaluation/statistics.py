@@ -211,15 +211,26 @@ def _can_name(test: TailTest, fdr: float) -> bool:
 
 
 def rates_of(
-    tests: Tests, groups: Groups, levels: Levels, seed: int, exposed: Exposed | None
+    tests: Tests,
+    groups: Groups,
+    levels: Levels,
+    seed: int,
+    exposed: Exposed | None,
+    *,
+    by_these: bool = True,
 ) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
     Strangers tell how many images that are no copies lie above the threshold. Where these are
     nearer to the training images than strangers, or training and validation patients no one
-    population, more of them may: the lower end is 0 then, as it is where no patient is shown to be
-    exposed: a copy is one of somebody. Where they are farther, fewer: the upper ends take it that
-    none does. Those that are a training image are copies at any threshold.
+    population, more of them may: the lower end is that of the exposed patients then, of whom each
+    has a copy of its own. It is 0 where no patient is shown to be exposed: a copy is one of
+    somebody. Where they are farther, fewer: the upper ends take it that none does. Those that are a
+    training image are copies at any threshold.
+
+    Args:
+        exposed: how many training patients are; None: not tested.
+        by_these: whether by these synthetic images alone, so that they can be counted as copies.
     """
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
@@ -232,7 +243,7 @@ def rates_of(
     unlike = bulk is not None and bulk.p <= BLUR
     apart = population is not None and population.p <= ALIKE
     if apart or (exposed and not exposed.low) or (unlike and bulk and bulk.nearer):
-        low = 0.0
+        low = min(exposed.low / len(back), 1.0) if exposed and by_these else 0.0
     if unlike and not apart and bulk and not bulk.nearer:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
         alone = copy_rate(
@@ -241,7 +252,8 @@ def rates_of(
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
     rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
     known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
-    estimate, low, high, bound = (max(n, known) for n in (rate.estimate, low, high, bound))
+    low = max(low, known)
+    estimate, high, bound = (max(n, low) for n in (rate.estimate, high, bound))
     return {
         "copy_rate": RateInterval(estimate=estimate, low=low, high=high),
         "copy_rate_upper_bound": bound,

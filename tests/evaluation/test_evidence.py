@@ -129,6 +129,13 @@ def test_no_copy_is_certain_where_no_patient_is_shown_to_be_exposed(pearson, see
     assert evidence.exposed.low == 0 == evidence.copy_rate.low < evidence.copy_rate.estimate
 
 
+def test_each_exposed_patient_has_a_copy_also_where_images_are_bland(pearson):
+    found, _ = World(0, detail=0.3, verbatim=60).verdict(pearson)
+    rate, exposed = found.evidence.copy_rate, found.evidence.exposed
+    assert found.evidence.comparable.synthetic.p <= 0.05
+    assert 40 < exposed.low <= 60 and rate.low == exposed.low / M <= rate.estimate
+
+
 def test_two_sites_never_fail_and_the_sites_are_the_reason(pearson):
     for seed in range(3):
         found, said = World(seed, site=1.5).verdict(pearson)
