@@ -169,6 +169,17 @@ def test_a_row_that_is_not_ranked_leads_to_its_reason(browser, wide):
     browser.expect("document.querySelector('p.note:target').innerText.includes('no rank')", True)
 
 
+def test_a_reader_who_does_not_see_finds_the_main_part_and_headings_in_order(browser, page):
+    for shown in (page, *page.parent.glob("runs/*/index.html")):
+        browser.open(shown)
+        parts = "[...document.body.children].map(e => e.tagName).join(' ')"
+        assert browser.evaluate(parts).removesuffix(" SCRIPT") == "MAIN FOOTER"
+        headings = "[...document.querySelectorAll('h1,h2,h3,h4')].map(e => +e.tagName[1])"
+        levels = browser.evaluate(headings)
+        assert levels[0] == 1
+        assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), shown
+
+
 def test_a_link_brings_back_what_was_seen(browser, page):
     browser.open(page)
     browser.evaluate("location.hash = '#suite=phantom2d&sort=-copy_rate'")
