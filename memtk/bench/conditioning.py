@@ -16,7 +16,7 @@ from memtk.data.images import StoredImages
 from memtk.data.manifest import few
 from memtk.data.sources import open_source
 from memtk.errors import UserError
-from memtk.interfaces import Generator, takes_condition
+from memtk.interfaces import Generator, check_guidance, takes_condition
 from memtk.registry import open_registry
 from memtk.results import MeasureRecord
 
@@ -29,7 +29,7 @@ def is_conditional(part: ConfiguredComponent) -> bool:
 def check_conditions(
     recipe: Recipe, data: DataConfig, generators: dict[str, ConfiguredComponent]
 ) -> None:
-    """Refuse conditions that nobody takes, and a file of conditions without any.
+    """Refuse conditions that nobody takes, and a file of conditions or guidance without any.
 
     Generators that take none, such as the controls, may stand beside one that does.
 
@@ -43,6 +43,10 @@ def check_conditions(
                 "--condition-from says what the samples are to be, and no column is a condition: "
                 "name one with --condition, or leave it out"
             )
+        for part in generators.values():
+            tables = (recipe.settings.get(name, {}) for name in ("generator", part.name))
+            if is_conditional(part) and any("guidance" in table for table in tables):
+                check_guidance(float(getattr(part.config, "guidance", 1)), ())
         return
     if not any(is_conditional(part) for part in generators.values()):
         raise UserError(

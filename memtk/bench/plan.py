@@ -138,7 +138,8 @@ def make_plan(recipe: Recipe, registry: Registry, *, adjust: bool = True) -> Pla
         except UserError as error:
             if len(bench.generator) == 1 or "generator" not in recipe.settings:
                 raise
-            way = f"For one of several generators alone, say --set {name}.KEY=VALUE."
+            other = next((n for n in bench.generator if n != name), name)
+            way = f"generator.KEY is set for all of them; for one alone say {other}.KEY."
             raise UserError(f"{error}\n{way}") from error
         parts = tuple(_part(recipe, registry, "mitigation", n) for n in names)
         cell = cell_name(part, parts)

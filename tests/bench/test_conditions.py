@@ -148,3 +148,20 @@ def test_a_dry_run_says_what_is_told_and_who_takes_nothing(registry):
 def test_what_makes_no_sense_is_refused_before_anything_is_trained(registry, asked, sets, message):
     with pytest.raises(UserError, match=message):
         describe_plan(plan_of(registry, *sets, **asked), registry)
+
+
+def test_guidance_without_a_condition_is_refused_with_the_plan_so_that_no_study_begins(registry):
+    for key in ("generator", "monai2d"):
+        with pytest.raises(UserError, match="guidance = 2 presses a condition"):
+            plan_of(registry, f"{key}.guidance=2", generator=("monai2d",))
+    plan_of(registry, "generator.guidance=1", generator=("monai2d",))
+
+
+def test_a_setting_that_one_of_several_generators_lacks_is_said_of_another_one(registry):
+    with pytest.raises(UserError, match="for one alone say monai2d.KEY"):
+        plan_of(
+            registry,
+            "generator.guidance=2",
+            generator=("monai2d", "copycat"),
+            condition=("lesions",),
+        )
