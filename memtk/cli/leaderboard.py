@@ -74,9 +74,9 @@ def leaderboard(
             "`memtk results validate` says what is wrong with each"
         )
     boards = make_boards(collection.runs)
-    for board in boards:
-        for caution in board.cautions:
-            aside.print(marked(f"{board.benchmark}:", "yellow", caution))
+    said = [(board.benchmark, caution) for board in boards for caution in board.cautions]
+    for benchmark, caution in dict.fromkeys(said):  # tables of one benchmark lack the same
+        aside.print(marked(f"{benchmark}:", "yellow", caution))
     if text is not None:
         write_output(text, markdown(boards, collection.refused), is_markdown)
         click.echo(f"tables: {text}")

@@ -262,6 +262,10 @@ def _component(used: Used | None) -> str:
     return f"{used.name} of {used.distribution} {used.version}{settings}"
 
 
+SHOWS = {"copycat": "finds copies", "independent": "finds none where there are none"}
+"""What each control is there for."""
+
+
 def missing(rows: Sequence[Row]) -> tuple[list[str], str]:
     """Return which controls a table lacks, in words, and the command that adds them."""
     there = {row.generator.name for row in rows if row.truth}
@@ -269,7 +273,8 @@ def missing(rows: Sequence[Row]) -> tuple[list[str], str]:
     if not absent:
         return [], ""
     noun = "controls" if len(absent) > 1 else "control"
-    text = f"It lacks the {noun} {' and '.join(absent)}: nothing shows that it measures right."
+    shows = " and ".join(SHOWS[name] for name in absent)
+    text = f"It lacks the {noun} {' and '.join(absent)}: nothing shows that it {shows}."
     if "independent" in absent and not _holds_back(rows[0].runs[0].result):
         text += (
             " independent takes as many held-out images as there are samples; these data lack them."

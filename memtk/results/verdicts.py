@@ -65,7 +65,7 @@ def verdict(result: Result) -> Verdict:
     case = case_of(result)
     said = _decided(case)
     briefs = [reason.brief for reason in failures(case) or missing(case)[:1]]
-    return Verdict(_KINDS[said.outcome], tuple(said.reasons), " and ".join(briefs))
+    return Verdict(_KINDS[said.outcome], tuple(said.reasons), ", ".join(briefs))
 
 
 def case_of(result: Result) -> Case:

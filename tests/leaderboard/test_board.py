@@ -142,7 +142,7 @@ def test_a_table_without_known_truth_says_so_and_how_to_add_it(runs):
     [board] = make_boards(runs(("monai2d", {}), ("copycat", {"plugin": "toy", "rate": (1, 1, 1)}),
                                truth=False))  # fmt: skip
     assert board.cautions == (
-        "It lacks the control independent: nothing shows that it measures right.",
+        "It lacks the control independent: nothing shows that it finds none where there are none.",
     )
     words = board.remedy.replace("\\\n", "").split()
     assert words[:4] == ["memtk", "bench", "--generator", "independent"]

@@ -65,7 +65,7 @@ def test_the_verdict_says_why_and_in_how_many_seeds(runs):
     cells = {row.split(" | ")[1]: row.split(" | ")[3] for row in text.splitlines() if " | " in row}
     assert cells["few"] == "Memorized: exposed patients in 1 of 3 seeds"
     assert cells["open"] == "Inconclusive: exposed patients not ruled out"
-    assert cells["copycat"] == "Memorized: copies and exposed patients"
+    assert cells["copycat"] == "Memorized: copies, exposed patients"
 
 
 def test_a_table_without_ranks_says_why_and_what_gives_one(runs):
@@ -97,7 +97,7 @@ def test_tables_apart_say_why(runs):
     text = markdown(make_boards(runs(("monai2d", {}), ("monai2d", other), truth=False)))
     assert text.count("Kept apart from its neighbours by benchmark.") == 2
     assert text.count("embedder trained on training images") == 1  # what all share is said once
-    assert text.count("> It lacks the controls copycat and independent: nothing shows") == 2
+    assert text.count("> It lacks the controls copycat and independent: nothing shows that") == 2
     assert "## phantom2d, version 1\n" in text and "## phantom2d, version 2\n" in text
 
 
