@@ -14,7 +14,15 @@ from memtk.evaluation.evaluate import apply_protocols, named_protocols, used_pro
 from memtk.evaluation.sides import ALL_FOUND, Groups, identical_training
 from memtk.evaluation.statistics import evidence_of, tests_of
 from memtk.interfaces import Levels, Similarities
-from memtk.memorization import Exchangeability, PatientGroup, copy_rate, p_values
+from memtk.memorization import (
+    Exchangeability,
+    PatientGroup,
+    Share,
+    copy_rate,
+    p_values,
+    share,
+    specificity,
+)
 from memtk.noise import derive
 from memtk.registry import Entry
 from memtk.results import (
@@ -135,28 +143,47 @@ def evidence_again(result: Result, arrays: Mapping[str, np.ndarray]) -> Evidence
     return _by_alpha(found, groups, stated, seeds[1], result.selftest)
 
 
-def selftest_again(result: Result, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Return how many planted copies each rule finds, by its name in `Found`.
+def selftest_again(result: Result, arrays: Mapping[str, np.ndarray]) -> dict[str, Share]:
+    """Return how many planted copies each rule finds, and how many strangers it spares.
 
-    Empty where no planted copies are kept. Within strata the rules that need the stratum of the
-    training image nearest to a copy are left out: it is not kept.
+    By "planted copies, RULE" where planted copies are kept, and "strangers, RULE" where these are
+    the validation patients. Within strata the rules that need the stratum of the training image
+    nearest to a copy are left out: it is not kept.
     """
-    if "planted" not in arrays:
+    told = result.selftest
+    if told is None:
         return {}
     stated = result.last.evidence
-    groups = _groups(stated, arrays)
+    groups, strangers = _groups(stated, arrays), arrays["validation_train"]
+    found: dict[str, Share] = {}
 
-    def up_to_alpha(planted: np.ndarray, strangers: np.ndarray) -> int:
-        return int((p_values(planted, strangers, groups.validation) <= stated.alpha).sum())
+    def up_to_alpha(planted: np.ndarray, strangers: np.ndarray) -> Share:
+        p = p_values(planted, strangers, groups.validation)
+        return share(p <= stated.alpha, told.confidence)
 
-    planted, strangers = arrays["planted"], arrays["validation_train"]
-    found = {"dar": int((planted > stated.tau).sum())}
-    if groups.strata is None:
-        found["conformal"] = up_to_alpha(planted, strangers)
-        found["min_p"] = int((planted > strangers.max()).sum())
+    if "planted" in arrays:
+        planted = arrays["planted"]
+        found["planted copies, dar"] = share(planted > stated.tau, told.confidence)
+        if groups.strata is None:
+            found["planted copies, conformal"] = up_to_alpha(planted, strangers)
+            found["planted copies, min_p"] = share(planted > strangers.max(), told.confidence)
     if "exposure_planted" in arrays:
         _, unseen, exposed = groups.exposure
-        found["exposure"] = up_to_alpha(exposed.similarity, unseen.similarity)
+        noticed = up_to_alpha(exposed.similarity, unseen.similarity)
+        found["planted copies, exposure"] = noticed
+    if told.specificity_from == "validation":
+        none, other = np.zeros(0), arrays.get("exposure_validation_synthetic")
+        spared = specificity(
+            none,
+            strangers,
+            groups.validation,
+            cutoff=stated.tau,
+            alpha=stated.alpha,
+            confidence=told.confidence,
+            exposure=None if told.specificity.exposure is None or other is None else (none, other),
+        )
+        rules = ("dar", "conformal", "exposure") if spared else ()
+        found |= {f"strangers, {r}": one for r in rules if (one := getattr(spared, r)) is not None}
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from memtk.results.validate import ARRAYS, find_results, validate
 if TYPE_CHECKING:
     import numpy as np
 
+    from memtk.intervals import Share
 
 NAME = "IMAGES.txt"
 """A file that says in a line what images the results in its folder and below are of."""
@@ -229,10 +230,13 @@ AGAIN = "run it again with this memtk"
 TAKEN: dict[str, Any] = {"comparable": {"likeness", "population"}, "notes": True}
 """What of the evidence does not follow from the arrays: it is of the images, or a text."""
 
-LATER = {
-    "may miss", "never", "margin model", "margin check", "sensitivity", "false positive rate",
-}  # fmt: skip
-"""Numbers that files of this schema got later, and older ones do not state."""
+_UNITS = ("copies", "training images", "patients")
+LATER = (
+    {f"{units}, {name}" for units in _UNITS for name in ("may miss", "never")},
+    {f"{units}, {name}" for units in _UNITS for name in ("margin model", "margin check")},
+    {"exposed, sensitivity", "exposed, false positive rate"},
+)
+"""Numbers that files of this schema got later, together: older ones state none of a set."""
 
 
 def recomputed(collection: Collection) -> Collection:
@@ -319,13 +323,13 @@ def _differences(
     result: Result,
     arrays: Mapping[str, np.ndarray],
     again: Evidence,
-    found: Mapping[str, int],
+    found: Mapping[str, Share],
 ) -> Iterator[str]:
     """Say which numbers of a file are not those of its arrays.
 
     Args:
         again: what a verdict rests on, by the arrays.
-        found: planted copies by rule, likewise.
+        found: planted copies and strangers by rule, likewise.
     """
     from memtk.memorization import IDENTICAL  # torch: seconds
 
@@ -335,12 +339,18 @@ def _differences(
         stated["identical images"] = result.last.identical_images
         counted["identical images"] = int(arrays[IDENTICAL].sum())
     if result.selftest is not None:
-        rates = result.selftest.sensitivity.model_dump(include=set(found))
-        stated |= {f"planted copies, {k}": rate and rate["count"] for k, rate in rates.items()}
-        counted |= {f"planted copies, {k}": count for k, count in found.items()}
+        sides = {
+            "planted copies": result.selftest.sensitivity.model_dump(),
+            "strangers": result.selftest.specificity.model_dump(),
+        }
+        for name, share in found.items():
+            side, rule = name.split(", ")
+            counted |= {f"{name}, {key}": value for key, value in asdict(share).items()}
+            stated |= {f"{name}, {key}": value for key, value in (sides[side][rule] or {}).items()}
+    older = {n for names in LATER if all(stated.get(n) is None for n in names) for n in names}
     for name in sorted(stated.keys() | counted.keys()):
         said, right = stated.get(name), counted.get(name)
-        if said is None and name.rpartition(", ")[2] in LATER:
+        if said is None and name in older:
             continue
         if isinstance(said, float) and isinstance(right, float):
             same = abs(said - right) <= CLOSE

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from memtk.results.store import Fraction, StoredRecord
+
+CLOSE = 1e-6
+"""By how much the ends of an interval may differ: the last digits of other versions of SciPy."""
 
 
 class Rate(StoredRecord):
@@ -106,3 +110,28 @@ class SelfTest(StoredRecord):
     sensitivity: Found
     specificity: Specificity
     plants: list[Planted] = []
+
+    def problems(self) -> Iterator[str]:
+        """Say which rates do not follow from their counts, and which counts from another."""
+        from memtk.intervals import clopper_pearson  # scipy, which records do without
+
+        sets = [("sensitivity", self.sensitivity)]
+        sets += [(f"{p.kind} {p.strength:g}{p.unit}", p.found) for p in self.plants]
+        rates: list[tuple[str, Rate]] = []
+        for where, found in sets:
+            own = {k: rate for k, rate in found if rate is not None}
+            right = {k: own.pop(k) for k in ("right_image", "right_patient")}
+            if len({rate.n for rate in own.values()}) > 1:
+                yield f"{where}: its rules count out of several numbers of copies"
+            if any(rate.n != found.conformal.count for rate in right.values()):
+                yield f"{where}: right ones are of others than were found"
+            rates += [(f"{where}, {k}", rate) for k, rate in (own | right).items()]
+        rates += [(f"specificity, {k}", rate) for k, rate in self.specificity if rate is not None]
+        for where, rate in rates:
+            ends = 0.0, 0.0, 1.0
+            if rate.n:
+                found_ends = clopper_pearson(rate.count, rate.n, self.confidence)
+                ends = found_ends.estimate, found_ends.low, found_ends.high
+            said = rate.rate, rate.low, rate.high
+            if any(abs(one - other) > CLOSE for one, other in zip(said, ends, strict=True)):
+                yield f"{where}: not the rate and the interval of {rate.count} of {rate.n}"

@@ -160,6 +160,7 @@ def check_result(result: Result) -> list[Check]:
         check("the verdict rests on these numbers", tables, _of_all(result, _evidence)),
         check("nulls by their formulas", "1 - 0.95^(M/V); k / (P + 1)", _of_all(result, _nulls)),
         check("estimates within intervals", "every interval in the file", _intervals(result)),
+        check("rates of the self-test by their counts", "Clopper-Pearson", _rates(result)),
         check("checkpoints", f"steps {steps}", _checkpoints(result)),
         check("names no path and no patient", "every text", (_told(s) for s in suspects)),
         check("texts, names and keys", "every one", islice(odd_texts(tree), 5)),
@@ -331,6 +332,10 @@ def _intervals(result: Result) -> Iterator[str]:
             yield f"{checkpoint.label}: the upper bound lies below the copy rate"
         if rate is not None and found.confidence is None:
             yield f"{checkpoint.label}: an interval without its confidence"
+
+
+def _rates(result: Result) -> Iterable[str]:
+    return result.selftest.problems() if result.selftest else ()
 
 
 def _tables(tree: Any, keys: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from memtk.evaluation.recompute import evidence_again
 from memtk.leaderboard import Collection, collect, make_boards, recomputed
@@ -107,13 +108,15 @@ def test_what_older_formulas_gave_has_no_rank(results):
     assert "formulas of an older memtk, run it again" in found.unproven
 
 
+def committed(name, folder):
+    """A collection of one result with a self-test, of a bench of this repository."""
+    [found] = (Path(__file__).parents[2] / "benchmarks/results/phantom2d-1").glob(f"*/{name}")
+    return shutil.copytree(found, folder)
+
+
 @pytest.fixture
 def tested(tmp_path):
-    """A collection of one result with a self-test, of a bench of this repository."""
-    [found] = (Path(__file__).parents[2] / "benchmarks/results").glob(
-        "phantom2d-1/*/gan2d-*/seed-0"
-    )
-    return shutil.copytree(found, tmp_path / "tested")
+    return committed("gan2d-*/seed-0", tmp_path / "tested")
 
 
 def last(folder):
@@ -134,15 +137,89 @@ def test_without_the_planted_copies_a_self_test_gives_no_rank(tested, names):
     assert run.unproven.startswith("its arrays do not hold the planted copies, run it again")
 
 
-@pytest.mark.parametrize("rule", ["conformal", "dar", "min_p", "exposure"])
+def counted(rate, count, n):
+    """Make a rate of a count, such that it agrees with itself."""
+    ends = binomtest(count, n).proportion_ci(0.95, "exact")
+    rate |= {"count": count, "n": n, "rate": count / n, "low": ends.low, "high": ends.high}
+
+
+RULES = ["conformal", "dar", "min_p", "exposure"]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_a_self_test_that_was_edited_is_refused(tested, rule):
     def change(checkpoint, tree):
-        rate = tree["selftest"]["sensitivity"][rule]
-        rate["count"] -= 1
-        rate["rate"] = rate["count"] / rate["n"]
+        found = tree["selftest"]["sensitivity"]
+        rate = found[rule]
+        counted(rate, rate["count"] - 1, rate["n"])
+        for right in ("right_image", "right_patient") if rule == "conformal" else ():
+            counted(found[right], rate["count"], rate["count"])
 
     edit(tested, change)
-    assert f"planted copies, {rule}" in refused(tested)
+    assert f"planted copies, {rule}, count" in refused(tested)
+
+
+@pytest.mark.parametrize("rule", ["dar", "conformal", "exposure"])
+def test_strangers_that_were_spared_are_those_of_the_arrays(tmp_path, rule):
+    folder = committed("independent-e598bd/seed-1", tmp_path / "a")
+    assert [run.unproven for run in recomputed(collect(folder)).runs] == [""]
+
+    def change(checkpoint, tree):
+        rate = tree["selftest"]["specificity"][rule]
+        counted(rate, rate["count"] // 2, rate["n"])
+
+    edit(folder, change)
+    assert f"strangers, {rule}, count" in refused(folder)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2, 10])
+def test_another_number_of_planted_copies_is_refused(tested, factor):
+    def change(checkpoint, tree):
+        found = tree["selftest"]["sensitivity"]
+        for rate in filter(None, found.values()):
+            counted(rate, int(rate["count"] * factor), int(rate["n"] * factor))
+
+    edit(tested, change)
+    assert "planted copies, conformal, n: " in refused(tested)
+
+
+@pytest.mark.parametrize("key", ["n", "rate", "low", "high"])
+@pytest.mark.parametrize(
+    "where", ["sensitivity.dar", "sensitivity.right_image", "specificity.conformal", "plants.0"]
+)
+def test_a_rate_of_the_self_test_follows_from_its_count(tested, where, key):
+    def change(checkpoint, tree):
+        table = tree["selftest"]
+        for part in where.split("."):
+            table = table[int(part) if part.isdecimal() else part]
+        rate = table.get("found", {}).get("dar", table)
+        rate[key] = rate["n"] + 1 if key == "n" else 0.9 * rate[key]
+
+    edit(tested, change)
+    assert refused(tested)
+
+
+GROUPS = [
+    ("copies", "may_miss"), ("patients", "never"), ("training_images", "margin_model"),
+    ("copies", "margin_check"), ("exposed", "sensitivity"), ("exposed", "false_positive_rate"),
+    ("threshold", "sensitivity"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", GROUPS, ids=".".join)
+def test_one_number_alone_is_in_no_file_left_out(tested, names):
+    edit(tested, lambda checkpoint, tree: checkpoint["evidence"][names[0]].update({names[1]: None}))
+    assert refused(tested)
+
+
+def test_numbers_that_came_later_are_missing_together_in_older_files(tested):
+    def change(checkpoint, tree):
+        for units in ("copies", "training_images", "patients"):
+            for name in ("may_miss", "never"):
+                del checkpoint["evidence"][units][name]
+
+    edit(tested, change)
+    assert [run.unproven for run in recomputed(collect(tested)).runs] == [""]
 
 
 def test_checkpoints_that_were_taken_out_are_refused(tested):

@@ -36,7 +36,7 @@ NAMES = "names no path and no patient"
 
 def test_a_real_result_passes_all_checks():
     assert changed() == {}
-    assert len({check.name for check in check_result(Result.model_validate(TREE))}) == 9
+    assert len({check.name for check in check_result(Result.model_validate(TREE))}) == 10
 
 
 @pytest.mark.parametrize(
