@@ -102,7 +102,8 @@ def run(seed, guidance, registry, options):
         shape, mm = (size * 3 // 4, size, size * 3 // 4), 48 / size
     sizes = {"shape": shape, "spacing": (mm,) * len(shape)}
     sets = [f"data.{name}={','.join(map(str, values))}" for name, values in sizes.items()]
-    sets += ["data.anti_aliasing=true", f"generator.guidance={guidance}", *options.set]
+    sets += ["data.anti_aliasing=true"] if column == "view" else []
+    sets += [f"generator.guidance={guidance}", *options.set]
     plan = make_plan(read_recipe(registry, asked, data=str(manifest), sets=sets), registry)
     place, trained = folder / f"guidance-{guidance}-{seed}", folder / f"guidance-1-{seed}"
     if place != trained:
