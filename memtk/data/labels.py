@@ -1,4 +1,4 @@
-"""Label maps, masks and segmentations: what lies among images and is none, by name or voxels."""
+"""Label maps, masks, previews: what lies among images and is none, by its name or its voxels."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ BEHIND = frozenset(
 )
 """Words around one of those that make something else of it: label_free, mask2ct, without_mask."""
 
+PREVIEWS = frozenset(
+    {
+        *("thumbnail", "thumbnails", "preview", "previews", "vorschau", "apercu", "miniature"),
+        *("vignette", "vignettes", "miniatures", "miniatura", "miniaturas", "anteprima"),
+    }
+)
+"""Words of the names of previews, which programs leave beside images; a thumb is an image."""
+
 TABLES = frozenset({"affine", "spacing", "origin", "direction", "header", "meta", "metadata"})
 """Names of arrays that describe the image beside them."""
 
@@ -67,7 +75,7 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
     >>> [names_labels(n) for n in ("p1_segmented_t1.nii", "masked.png", "gtx.npy", "imaging")]
     [False, False, False, False]
     """
-    words = _words(name if folder else re.sub(r"(\.(nii|ome))?\.[A-Za-z]\w{0,5}$", "", name))
+    words = words_of(name if folder else re.sub(r"(\.(nii|ome))?\.[A-Za-z]\w{0,5}$", "", name))
     around = zip(words, ["", *words], [*words[1:], ""], strict=False)
     plain = [one[1] not in BEFORE and one[2] not in BEHIND for one in around]
     nouns = [ok and bool(NOUNS.fullmatch(w)) for ok, w in zip(plain, words, strict=True)]
@@ -81,11 +89,11 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
     return bool(words) and (nouns[last] or ends[last] or (nouns[0] and several is not None))
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
     """Return the words of a name without accents, parted by signs, digits and capitals.
 
-    >>> _words("p1_leftMask-003"), _words("gtFine"), _words("Máscaras GTs"), _words("mask2ct")
-    (['p', 'left', 'mask'], ['gt', 'fine'], ['mascaras', 'gts'], ['mask', 'to', 'ct'])
+    >>> words_of("p1_leftMask-003"), words_of("Máscaras GTs"), words_of("mask2ct")
+    (['p', 'left', 'mask'], ['mascaras', 'gts'], ['mask', 'to', 'ct'])
     """
     signs = unicodedata.normalize("NFKD", name)
     plain = "".join(sign for sign in signs if not unicodedata.combining(sign))
@@ -106,6 +114,15 @@ def path_names_labels(path: PurePath) -> bool:
     """
     *folders, name = path.parts
     return names_labels(name) or any(names_labels(each, folder=True) for each in folders)
+
+
+def path_names_preview(path: PurePath) -> bool:
+    """Tell the same of previews.
+
+    >>> [path_names_preview(PurePath(p)) for p in ("a/thumbnail.jpg", "previews/1.png", "thumb")]
+    [True, True, False]
+    """
+    return any(PREVIEWS & {*words_of(part)} for part in path.parts)
 
 
 def looks_like_labels(voxels: np.ndarray) -> bool:

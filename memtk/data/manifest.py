@@ -182,6 +182,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, strict=True)
             for cells in reader:
+                if any("\0" in cell for cell in cells):  # UTF-16, an archive, or no text at all
+                    raise UserError(f"{path} {NO_TEXT}. Its line {reader.line_num} has a NUL")
                 if any(cell.strip() for cell in cells):
                     yield reader.line_num, cells
     except OSError as error:
@@ -206,8 +208,6 @@ def _without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    if any("\0" in name for name in header):  # UTF-16, or no text at all
-        raise UserError(f"{path} {NO_TEXT}")
     if len(header) > COLUMNS:
         raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
     twice = sorted(name for name, count in Counter(header).items() if count > 1)

@@ -173,7 +173,7 @@ def _parts(text: str) -> list[tuple[bool, str]]:
 
 def _seen(text: str) -> str:
     """Leave out characters that nobody sees, as copying from pages and tables brings them."""
-    return "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return "".join(c for c in text if c != "\0" and unicodedata.category(c) != "Cf")
 
 
 def from_header(patient: str) -> str:

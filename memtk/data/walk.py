@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memtk.data.labels import LABELS, names_labels, path_names_labels
+from memtk.data.labels import LABELS, names_labels, path_names_labels, path_names_preview
 from memtk.data.manifest import few
 from memtk.data.readers import Readers, check_regular
 from memtk.errors import UserError
@@ -24,6 +24,10 @@ HIDDEN = frozenset(
 
 CLOSED = ("/proc", "/sys", "/dev")
 """Folders of the system, which hold no images and have no end."""
+
+
+PREVIEWS = "previews of images, by their names"
+"""Why they are left out where there are other images."""
 
 
 @dataclass
@@ -56,9 +60,12 @@ class Walk:
     def take_left_out(self, top: Path, *, keep_labels: bool) -> None:
         """Take out of the records what is no image, by its reader or by its name below `top`."""
         images = []
+        files = [r for r in self.records if not r.left_out and not r.path.is_dir()]
+        small = [r for r in files if path_names_preview(Path(_below(r.path, top)))]
+        beside = {*small} if len(small) < sum(not r.left_out for r in self.records) else set()
         for record in self.records:
             name = _below(record.path, top)
-            why = record.left_out
+            why = record.left_out or (PREVIEWS if record in beside else "")
             if not why and not record.path.is_dir() and path_names_labels(Path(name)):
                 why = LABELS
             if not why or (why == LABELS and keep_labels):

@@ -148,13 +148,12 @@ def test_files_without_preamble_and_suffix_belong_to_their_series(tmp_path, imag
     assert check(tmp_path, validation=0)[0]["training"].shapes == ((6, 24, 20),)
 
 
-def test_a_series_beside_a_preview_is_read(tmp_path, image, dcm, png, check):
+def test_a_series_beside_a_picture_is_read(tmp_path, image, dcm, png, check):
     for p in range(2):
         series(tmp_path / f"p{p}", image, dcm, series=f"1.2.{p + 1}")
-        png(tmp_path / f"p{p}" / "preview.png", p)
-    found = check(tmp_path, patient_pattern=r"^p(\d)(?:/|$)", validation=0)[1][
-        "all images have one size"
-    ]
+        png(tmp_path / f"p{p}" / "shot.png", p)
+    pattern = r"^p(\d)(?:/|$)"
+    found = check(tmp_path, patient_pattern=pattern, validation=0)[1]["all images have one size"]
     assert found.outcome == "refused" and "4x24x20 (2" in found.found and "32x32 (2" in found.found
 
 
