@@ -15,7 +15,7 @@ _JOINED = "tr|ts|train|test|val|class|object|map|image|img|fine|coarse|png|nii"
 
 NOUNS = re.compile(
     r"(?:(?!(?:un|da|re|mis)(?:mask|seg|label))[a-z]*(?:mask|seg|label)s?"  # lungmask, aseg
-    r"|maske[nr]?|maski|masques?|mascaras?|mascher[ae]|маск[аи]|trimaps?|segm|msk|lbls?"
+    r"|maske[nr]?|mask[ai]|masques?|mascaras?|mascher[ae]|маск[аи]|trimaps?|segm|msk|lbls?"
     r"|segment(?:a[ct][a-z]+|azion[ei]|asyon|ierung(?:en)?|ering(?:ar|er)?)|сегментация|разметка"
     r"|annotation(?:s|en|er)?|anotacion(?:es)?|annotazion[ei]|anotac(?:ao|oes)|annotaties?"
     r"|etiquet(?:a|te)s?|etichett[ae]|groundtruths?|goldstandard|veriteterrain"
@@ -24,7 +24,7 @@ NOUNS = re.compile(
 """A word that says so wherever it stands in the name of a file, in several languages."""
 
 ENDS = re.compile(
-    rf"(?:{_JOINED})*(?:gt|truth|roi|contour|contorno|kontur|annot|parc|parcellation|aparc|wmparc"
+    rf"(?:{_JOINED})*(?:gt|truth|roi|contour|contorno|kontur|annot?|parc|parcellation|aparc|wmparc"
     rf"|delineation|gtv|ctv|ptv)s?(?:{_JOINED})*"
 )
 """A word that says so at the beginning of a file's name, or at the end of any name."""
@@ -42,6 +42,7 @@ BEHIND = frozenset(
     {
         *("free", "less", "removed", "off", "noise", "guided", "conditioned", "conditional", "to"),
         *("rcnn", "cnn", "former", "net", "gan", "git", "dit", "study", "studio", "and", "with"),
+        *("task", "challenge", "data", "dataset", "project", "model", "trial", "cohort", "aware"),
     }
 )
 """Words around one of those that make something else of it: label_free, mask2ct, without_mask."""
@@ -85,8 +86,8 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
     last = len(words) - 1
     while last > 0 and BESIDE.fullmatch(words[last]) and not (nouns[last] or ends[last]):
         last -= 1
-    several = re.match(r".*s$|mas[qc]|segmenta[cz]i", words[0]) if words else None
-    return bool(words) and (nouns[last] or ends[last] or (nouns[0] and several is not None))
+    first = re.match(r".*s$|mask|label|mas[qc]|segmenta[cz]i", words[0]) if words else None
+    return bool(words) and (nouns[last] or ends[last] or (nouns[0] and first is not None))
 
 
 def words_of(name: str) -> list[str]:

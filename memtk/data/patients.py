@@ -32,7 +32,8 @@ MISSING = frozenset(
     anonimizado sconosciuto sconosciuta ignoto anonimizzato mancante onbekend anoniem ontbreekt
     desconhecido desconhecida ukjent ukendt okand tuntematon nieznany nieznana brak neznamy
     neznama ismeretlen bilinmiyor bilinmeyen necunoscut nepoznat неизвестно аноним неизвестный нет
-    αγνωστο αγνωστος 未知 不明 匿名 未詳 無 无 缺失 미상 알수없음
+    keine keiner aucun aucune ninguno nessuno geen ingen kangabe kangaben oangabe αγνωστο αγνωστος
+    未知 不明 匿名 未詳 無 无 缺失 미상 알수없음
     """).split()
 ) | {""}
 """What tables write where nothing is known: its letters, in lower case, without accents."""
@@ -53,7 +54,8 @@ SAID = frozenset(
     nombre conocido especificado consta informado identificado numero dados dado nome informacao
     conhecido disponivel disponibile noto nota specificato indicato dati bekend opgegeven
     beschikbaar naam gegevens uppgift angivet kand kjent oplyst kendt tietoa danych данных указано
-    известно имени pseudonym code any
+    известно имени pseudonym code any avail erhoben eingetragen vergeben ermittelt identificar yet
+    de pasient paziente paciente patiente patienten pacjent пациент
     """).split()
 )
 """Words that say together that nothing is known, in any order: no patient ID, keine Angabe."""
@@ -141,7 +143,10 @@ def normal_form(patient: str) -> str:
     text = unicodedata.normalize("NFKC", _seen(patient)).casefold().strip("\"'‘’“”` ()[]#.")
     if THOUSANDS.fullmatch(text):
         text = re.sub(r"[,'’]", "", text)
-    parts = _parts(re.sub(r"(?<=\d)[.,]0+(?=\W*$)", "", text))
+    parts = _parts(re.sub(r"(?<=\d)[.,]0+(?=\W*$)", "", text.replace("n°", "no ")))
+    words = list(itertools.takewhile(lambda part: not part[0], parts))
+    if len(words) < len(parts) and "".join(word for _, word in words) in TITLES:  # P.I.D. 8
+        parts = parts[len(words) :]
     while len(parts) > 1 and parts[0][1] in TITLES and _names(parts[0][1], parts[1:]):
         parts = parts[1:]
     found, before = "", None

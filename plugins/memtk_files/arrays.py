@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,8 @@ class NumpyReader:
             return [Record(path)]
         with zipfile.ZipFile(path) as file:
             members = [name for name in file.namelist() if not name.endswith("/")]
+        if twice := [name for name, count in Counter(members).items() if count > 1]:
+            raise UserError(f"{path} holds {twice[0][:100]} twice: write it anew by np.savez")
         names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         stacks = [name for name in STACKS if name in names]
         if names == [UNNAMED] and _is_stack(_shape_of(path, UNNAMED)):

@@ -30,7 +30,8 @@ def counts(groups):
      "masks-cropped/1.nii", "groundtruth_train/1.nii", "p1_Maske.nii", "masque_1.nii.gz",
      "p1_segmentación.nii", "p1_segmentacio\u0301n.nii", "annotationmap3.nii", "GTs/1.nii",
      "máscaras_pulmón/1.nii", "trainannot/1.nii", "标签/1.nii", "ground_truth_lung_3.nii",
-     "CHUM-001__GTV.nii.gz", "img2mask/1.nii", "gtFine_trainvaltest/1.nii"],
+     "CHUM-001__GTV.nii.gz", "img2mask/1.nii", "gtFine_trainvaltest/1.nii",
+     "mask_liver/1.nii", "p2_maska.nii", "annos/1.nii"],
 )  # fmt: skip
 def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check, name):
     for i in range(3):
@@ -59,6 +60,7 @@ def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check
         *("unmasked", "labelled-patients", "maskelyne", "segment3", "label_free", "without_mask"),
         *("images_and_masks", "MaskRCNN_out", "mask2ct", "damask", "segovia", "no-label.png"),
         *("mask-guided", "annotated", "segments", "unlabeled", "Segall", "MaskGIT_samples"),
+        *("mask_study", "label_dataset"),
     ],
 )
 def test_names_that_only_resemble_labels_are_images(name):
@@ -210,3 +212,11 @@ def test_arrays_beside_those_of_images_are_left_out_and_counted(
         assert counts(groups) == {"training": 4}
         assert f"left out, {3 + (kind == 'h5')} arrays beside" in found[FOUND].found
         assert ("members of no arrays: a.npz (README.txt)" in found[FOUND].found) == (kind == "npz")
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path, image, check):
+    np.savez(tmp_path / "a.npz", images=np.stack([image(i) for i in range(3)]))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as file, pytest.warns(match="Duplicate"):
+        file.writestr("images.npy", b"")
+    found = check(tmp_path / "a.npz")[1][FOUND]
+    assert found.outcome == "refused" and "holds images.npy twice" in found.found

@@ -25,6 +25,7 @@ def counts(groups):
      ("patient {}", "{}"), ("ID_{}", "{}"), ("P{}.", "P{}"), ("({})", "{}"), ("P.{}", "P{}"),
      ("sub-OAS3000{}", "OAS3000{}"), ("Patient AB{}", "AB{}"), ("patient id: {}", "{}"),
      ("{},000", "{}000"), ("{}'000", "{}000"), ("Subject no. B{:02d}", "b{}"), ("{}.000", "{}"),
+     ("P.I.D. {}", "{}"), ("n° {}", "{}"),
      ("[{}]", "{}"), ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
 )  # fmt: skip
 def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
@@ -90,6 +91,7 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         *("k.A.", "k. A.", "s/n", "N/K", "n.d.", "o.A.", "Name not given", "no patient ID"),
         *("non renseigné", "desconhecido", "Non-renseigne\u0301", "Keine Angaben", "sin nombre"),
         *("não informado", "nao_consta", "geen naam", "niet bekend", "нет данных", "не указано"),
+        *("keine", "k. Angabe", "nicht erhoben", "pas de nom", "ukjent pasient", "not entered yet"),
         *("Patient: unknown", "ID n/a", "NotProvided", "알 수 없음", "okänd", "nichtVorhanden"),
         *("Anonymous", "ANONYMISÉ", "Anónimo", "anonimizzato", "anoniem", "неизвестно"),
     ],
