@@ -27,6 +27,12 @@ UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 LABEL_INTENT = 1002
 """The header's intent code of label maps."""
 
+SIZES = 0.01
+"""Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
+
+TURN = 3.0
+"""Up to so many degrees sform and qform may be turned against each other."""
+
 
 class NiftiReader:
     """Reads NIfTI-1 and NIfTI-2.
@@ -37,7 +43,7 @@ class NiftiReader:
 
     The affine is the header's sform, or its qform where the sform is not set or not usable; where
     neither is, there is none and the spacing is the header's zooms. A file whose sform and qform
-    turn or mirror it differently is refused: nothing says which is right.
+    turn, mirror or size it differently is refused: nothing says which is right.
     """
 
     suffixes = (".nii", ".nii.gz")
@@ -77,7 +83,7 @@ class NiftiReader:
         voxels = np.moveaxis(voxels, 3, 0) if len(shape) == 4 else voxels[None]  # (C, *S)
         unit = UNITS[length]
         zooms = [unit * abs(float(z)) for z in header.get_zooms()[:axes]]
-        affine = _affine(header, path)
+        affine = _affine(header, axes, path)
         if affine is not None:  # the zooms can disagree with an sform, which is what counts
             affine[:3] *= unit
             zooms = [float(z) for z in np.linalg.norm(affine[:3, :axes], axis=0)]
@@ -100,23 +106,42 @@ def _trimmed(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
     return shape
 
 
-def _affine(header: Any, path: Path) -> np.ndarray | None:
+def _affine(header: Any, axes: int, path: Path) -> np.ndarray | None:
     """Return the header's voxel-to-world matrix, or None where it has no usable one.
+
+    Args:
+        header: of the file.
+        axes: how many the image has, 2 or 3; the two matrices are compared along these.
+        path: of the file.
 
     Raises:
         UserError: if sform and qform contradict each other.
     """
     sform = _usable(header.get_sform(coded=True))
     qform = _usable(header.get_qform(coded=True))
-    if sform is not None and qform is not None:
-        ways = ["".join(nibabel.aff2axcodes(affine)) for affine in (sform, qform)]
-        if ways[0] != ways[1]:
-            raise UserError(
-                f"cannot read {path}: its sform says {ways[0]} and its qform {ways[1]}. Set the "
-                "code of the wrong one to 0, or copy the right one over the other, e.g. by "
-                "nibabel: image.set_qform(image.get_sform())"
-            )
+    if sform is not None and qform is not None and (said := _conflict(sform, qform, axes)):
+        raise UserError(
+            f"cannot read {path}: its {said}. Set the code of the wrong one to 0, or copy the "
+            "right one over the other, e.g. by nibabel: image.set_qform(image.get_sform())"
+        )
     return sform if sform is not None else qform
+
+
+def _conflict(sform: np.ndarray, qform: np.ndarray, axes: int) -> str:
+    """Say in what two (4, 4) matrices of one image contradict each other, "" if in nothing."""
+    ways = ["".join(nibabel.aff2axcodes(affine)) for affine in (sform, qform)]
+    if ways[0] != ways[1]:
+        return f"sform says {ways[0]} and its qform {ways[1]}"
+    columns = [affine[:3, :axes] for affine in (sform, qform)]
+    sizes = [np.linalg.norm(each, axis=0) for each in columns]
+    if not np.allclose(sizes[0], sizes[1], rtol=SIZES, atol=0):
+        said = [" x ".join(f"{size:.4g}" for size in each) for each in sizes]
+        return f"sform says voxels of {said[0]} and its qform {said[1]}"
+    cosines = (columns[0] / sizes[0] * columns[1] / sizes[1]).sum(axis=0)
+    angle = np.degrees(np.arccos(np.clip(cosines, -1, 1))).max()
+    if angle > TURN:
+        return f"sform and its qform are turned by {angle:.0f} degrees against each other"
+    return ""
 
 
 def _usable(coded: tuple[np.ndarray | None, int]) -> np.ndarray | None:

@@ -186,6 +186,29 @@ def test_a_sform_and_a_qform_that_contradict_each_other_are_refused(tmp_path, im
         read(tmp_path / "a.nii")
 
 
+@pytest.mark.parametrize(
+    ("size", "degrees", "says"),
+    [
+        (2.1, 0, "sform says voxels of 2 x 3 x 4 and its qform 2.1 x 3 x 4"),
+        (2.0, 10, "sform and its qform are turned by 10 degrees"),
+        (2.01, 1, ""),
+    ],
+)
+def test_a_sform_and_a_qform_of_other_sizes_or_turned_are_refused(
+    tmp_path, image, read, size, degrees, says
+):
+    scan = nibabel.Nifti1Image(image(1, (8, 9, 7)), np.diag([2.0, 3.0, 4.0, 1.0]))
+    (cos, sin), turn = (np.cos(np.radians(degrees)), np.sin(np.radians(degrees))), np.eye(4)
+    turn[:2, :2] = [[cos, -sin], [sin, cos]]
+    scan.header.set_qform(turn @ np.diag([size, 3.0, 4.0, 1.0]), code=1)
+    nibabel.save(scan, tmp_path / "a.nii")
+    if says:
+        with pytest.raises(UserError, match=says):
+            read(tmp_path / "a.nii")
+    else:
+        assert read(tmp_path / "a.nii").spacing == (2, 3, 4)
+
+
 def changed(path, at, content):
     data = bytearray(path.read_bytes())
     data[at : at + len(content)] = content
