@@ -56,7 +56,7 @@ DOSES = "1.2.840.10008.5.1.4.1.1.481."
 
 TAGS = (
     *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
-    "SOPInstanceUID",
+    *("SOPInstanceUID", "PatientName", "PatientBirthDate"),
     *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
     *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -293,13 +293,36 @@ def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
             f"cannot read {folder}: the slices of a series have neither positions nor distinct "
             f"numbers, e.g. {files[0].path.name}"
         )
-    patients = {from_header(header.patient) for header in files} - {""}
-    if len(patients) > 1:
-        raise UserError(
-            f"cannot read {folder}: the {len(files)} slices of one series name {len(patients)} "
-            f"patients, e.g. {files[0].path.name}. Sort them into one folder a patient"
-        )
+    _check_one_patient(folder, files)
     return [files]
+
+
+def _check_one_patient(folder: Path, files: list[_Header]) -> None:
+    """Refuse slices that cannot be of one patient, by what they say and never by showing it."""
+    said = {
+        key: [text_of(header.dataset, key) for header in files]
+        for key in ("PatientName", "PatientBirthDate", "StudyInstanceUID")
+    }
+    names = [from_header(header.patient) for header in files]
+    if not any(names):
+        names = [from_header(name) for name in said["PatientName"]]
+    nameless, patients = names.count(""), len({*names} - {""})
+    births, studies = (len({*said[key]} - {""}) for key in ("PatientBirthDate", "StudyInstanceUID"))
+    if patients > 1:
+        why = f"name {patients} patients"
+    elif patients and nameless:
+        why = f"may be of two patients: {nameless} of them name none"
+    elif births > 1:
+        why = f"name {births} dates of birth (PatientBirthDate)"
+    elif studies > 1:
+        why = f"are of {studies} studies (StudyInstanceUID)"
+    else:
+        return
+    raise UserError(
+        f"cannot read {folder}: the {len(files)} slices of one series {why}, e.g. "
+        f"{files[0].path.name}. Sort them into one folder a patient, named in a manifest; if all "
+        "are of one, correct their headers"
+    )
 
 
 def _check_alike(folder: Path, slices: Sequence[tuple[pydicom.Dataset, Path]]) -> None:

@@ -84,6 +84,32 @@ def test_slices_of_two_patients_in_one_series_are_refused(tmp_path, image, dcm, 
     assert "A0" not in found.found and "A1" not in found.found
 
 
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ([{"patient": "Anna7"}, {"patient": ""}], "may be of two patients: 2 of them name none"),
+        ([{"patient": "Anna7"}, {"drop": ["PatientID"]}], "2 of them name none"),
+        ([{"patient": "", "PatientName": f"Anna{i}^X"} for i in range(2)], "name 2 patients"),
+        ([{"PatientBirthDate": f"1957010{i}"} for i in (1, 2)], "name 2 dates of birth"),
+        ([{"StudyInstanceUID": f"1.2.1957.{i}"} for i in (1, 2)], "are of 2 studies"),
+    ],
+)
+def test_slices_that_cannot_be_of_one_patient_are_refused(tmp_path, image, dcm, check, tags, says):
+    for i in range(4):
+        dcm(tmp_path / f"{i}", image(i, (24, 20), 900, np.int16), at=(0, 0, i), **tags[i % 2])
+    found = check(tmp_path)[1][FOUND]
+    assert found.outcome == "refused" and says in found.found
+    assert "Anna" not in found.found and "1957" not in found.found
+
+
+def test_slices_that_all_say_the_same_of_their_patient_are_a_volume(tmp_path, image, dcm, check):
+    for i in range(4):
+        dcm(tmp_path / f"{i}", image(i, (24, 20), 900, np.int16), at=(0, 0, i),
+            PatientName=("Doe^Jo", "DOE^JO")[i % 2], PatientBirthDate=("", "19570101")[i % 2],
+            StudyInstanceUID="1.2.9")  # fmt: skip
+    assert only(check(tmp_path, validation=0)[0]) == {"training": (1, 1, ((4, 24, 20),))}
+
+
 def test_the_patient_of_the_header_is_used_and_shown_nowhere(tmp_path, image, dcm, check):
     for part, first in (("train", 0), ("val", 3)):
         for i in range(4):
