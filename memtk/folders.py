@@ -35,6 +35,9 @@ _WRITTEN = re.compile(
 )
 """Names of the files that memtk writes into its folders."""
 
+_PREPARED = re.compile(r"[0-9a-f]{32}\.h5|contents\.json|images|\.lock")
+"""Likewise into `data`, where people would keep images of their own."""
+
 _WHOLE = ("jobs", "logs")
 """Folders in which whatever runs a job writes files of its own names."""
 
@@ -184,9 +187,10 @@ def remove(folder: Path, names: Iterable[str]) -> None:
         if name in _WHOLE:
             shutil.rmtree(path, ignore_errors=True)
             continue
+        written = _PREPARED if name == "data" else _WRITTEN
         for root, folders, files in os.walk(path, topdown=False):
             for file in files:
-                if _WRITTEN.fullmatch(file) or TEMPORARY.fullmatch(file):
+                if written.fullmatch(file) or TEMPORARY.fullmatch(file):
                     os.unlink(os.path.join(root, file))
             for below in folders:
                 with suppress(OSError):  # a link, or something is in it that is not memtk's

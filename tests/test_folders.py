@@ -80,6 +80,14 @@ def test_what_memtk_would_not_write_stays_when_a_run_is_thrown_away(tmp_path):
     assert (tmp_path / "cells/b/thesis.tex").exists() and (tmp_path / "other/scan.h5").exists()
 
 
+@pytest.mark.parametrize("name", ["other.h5", "mine.json", "model.pt", "index.html", "key"])
+def test_images_of_somebody_stay_beside_the_prepared_ones_of_a_run(tmp_path, name):
+    for mine in ("93c61329150b2889c49d96ac52adb6be.h5", "contents.json", "images", name):
+        write_text(tmp_path / "data" / mine, "x")
+    remove(tmp_path, ["data"])
+    assert names(tmp_path / "data") == [name]
+
+
 def test_only_temporary_files_of_memtk_are_swept(tmp_path):
     for name in ("a.tmp", ".b.tmp", ".c.0123abcd.tmp", "cells/.d.0123abcd.tmp"):
         write_text(tmp_path / name, "x")

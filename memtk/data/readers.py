@@ -26,6 +26,9 @@ GROWTH, FLOOR = 200, 2**26
 """What is read out of a file may be 64 MiB, or as many times the file's size: nothing that shows
 anything is compressed further."""
 
+ROWS = 10_000
+"""So many images may be in a file of however few bytes."""
+
 DECODERS = (
     (r"decompress '([^']*JPEG-LS[^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg"),
     (r"decompress '([^']*2000[^']*)'", "pip install pylibjpeg pylibjpeg-openjpeg"),
@@ -307,7 +310,8 @@ def check_size(path: Path, shape: Sequence[int], itemsize: int, rows: int = 1) -
             f"cannot read {path}: an image of {claim} voxels is more than memtk takes "
             f"({MOST_VOXELS:,}): crop or resample it"
         )
-    if total > max(FLOOR, GROWTH * size) or min((*shape, rows, 0)) < 0:
+    most = max(ROWS, size)  # not one image takes less than a byte
+    if total > max(FLOOR, GROWTH * size) or rows > most or min((*shape, rows, 0)) < 0:
         raise UserError(
             f"cannot read {path}: its header claims {rows} x {claim} values, {total / 1e9:.3g} GB, "
             f"and the file has {size:,} bytes"

@@ -116,7 +116,12 @@ def _bytes(mode: str) -> int:
 def _tiff(path: Path) -> tuple[np.ndarray, bool]:
     """Return (H, W[, C]) and False, or (D, H, W) and True."""
     _check_pages(path)
-    with tifffile.TiffFile(path) as file:
+    with tifffile.TiffFile(path, _multifile=False) as file:
+        if file.is_mmstack or file.is_ndtiff or _names_others(file.ome_metadata or "", path):
+            raise UserError(
+                f"cannot read {path}: its header says that a part of its picture lies in other "
+                "files: save one file a picture"
+            )
         if len(file.series) != 1:
             raise UserError(
                 f"cannot read {path}: it holds {len(file.series)} pictures of different sizes.\n"
@@ -156,6 +161,16 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
         f"cannot read {path}: its axes {axes} of {size} are neither a picture nor a stack of gray "
         "slices"
     )
+
+
+def _names_others(ome: str, path: Path) -> bool:
+    """Tell whether an OME header takes planes from other files, which tifffile would open."""
+    own = re.search(r"<(?:\w+:)?OME\b[^>]*?\bUUID\s*=\s*[\"']([^\"']*)", ome)
+    parts = re.findall(r"<(?:\w+:)?UUID\b([^>]*)>([^<]*)<", ome)
+    if own:
+        return any(identity.strip() != own[1].strip() for _, identity in parts)
+    names = {name for attributes, _ in parts for name in re.findall(r"[\"']([^\"']*)", attributes)}
+    return bool(parts) and (len({each for _, each in parts}) > 1 or path.name not in names)
 
 
 def _check_pages(path: Path) -> None:

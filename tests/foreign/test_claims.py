@@ -28,6 +28,18 @@ def test_arrays_that_are_declared_and_not_there_are_refused_at_once(tmp_path, ch
     assert "more than memtk takes" in found.found
 
 
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_more_images_than_a_file_has_bytes_are_refused_at_once(tmp_path, check, kind):
+    rows = np.zeros((2_000_000, 4, 4), np.uint8)  # 32 MB, packed to a thousandth
+    if kind == "npz":
+        np.savez_compressed(tmp_path / "a.npz", images=rows)
+    else:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file.create_dataset("images", data=rows, chunks=(100_000, 4, 4), compression="gzip")
+    found = check(tmp_path)[1]["images are found"]
+    assert found.outcome == "refused" and "claims 2000000 x" in found.found
+
+
 def test_hdf5_that_was_never_filled_is_refused(tmp_path, check):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("images", (10**9, 64, 64), "f4", chunks=(1, 64, 64))
