@@ -10,7 +10,7 @@ import codecs
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -182,11 +182,8 @@ def _read_folder(
     rows = _rows(found, folder, readers.way_out(found.unknown))
     decathlon = top != folder
     if decathlon:
-        beside = ", ".join(f"{name}: {count} files" for name, count in _beside(folder, top))
-        rest = f"; not used: {beside}" if beside else ""
-        notes.append(
-            f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used{rest}"
-        )
+        notes.append(f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used")
+        notes += _beside(folder, "imagesTr")
     subfolders = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and split_of(p.name)]
     if not patients:  # synthetic images lie in folders as their generator's user likes
         subfolders = [name for name in subfolders if split_of(name) == "synthetic"]
@@ -211,16 +208,20 @@ def _read_mrnet(folder: Path, config: DataConfig, readers: Readers, notes: list[
         found = walk(folder / part / PLANE, readers, keep_labels=config.labels == "keep")
         notes += found.notes()
         rows += [Row(r, patient=r.path.stem, split=split) for r in found.records]
-        beside = _beside(folder / part, folder / part / PLANE)
-        notes += [f"{part}/{name} is not used: {count} files" for name, count in beside]
+        notes += _beside(folder, f"{part}/{PLANE}")
+    notes += _beside(folder, "train", "valid")
     return Manifest(tuple(rows), tuple(notes), named=False)
 
 
-def _beside(folder: Path, used: Path) -> Iterator[tuple[str, int]]:
-    """Yield each folder beside the one that is used, and how many files are in it."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and path != used and not path.name.startswith("."):
-            yield path.name, sum(len(names) for _, _, names in os.walk(path))
+def _beside(folder: Path, *used: str) -> list[str]:
+    """Count every file beside those folders below `folder` that are used."""
+    total, said = 0, []
+    for path in sorted((folder / used[0]).parent.iterdir(), key=lambda p: (not p.is_dir(), p.name)):
+        if path not in {folder / name for name in used}:
+            within = sum(len(names) for _, _, names in os.walk(path))
+            said.append(printable(path.name) + (f": {within} files" if path.is_dir() else ""))
+            total += within if path.is_dir() else 1
+    return [f"left out, {total} files beside {' and '.join(used)}: {few(said)}"] if said else []
 
 
 def _row_of_item(record: Record) -> Row:

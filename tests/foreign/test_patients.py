@@ -225,7 +225,27 @@ def test_cases_of_nnunet_are_patients(tmp_path, image, nii, check, description):
         (tmp_path / "dataset.json").write_text(description)
     groups, found = check(tmp_path, validation=0)
     assert (groups["training"].images, groups["training"].patients) == (10, 5)
-    assert "not used: labelsTr: 5 files" in found[FOUND].found
+    assert "files beside imagesTr: labelsTr: 5 files" in found[FOUND].found
+
+
+def test_every_file_beside_the_images_of_the_decathlon_is_counted(tmp_path, image, nii, check):
+    for name in ("imagesTr/a", "imagesTr/b", "imagesTs/c", "labelsTr/a", ".hid/x", "extra"):
+        nii(tmp_path / f"{name}.nii.gz", image(1, (8, 8, 8)))
+    (tmp_path / "notes.txt").write_text("")
+    found = check(tmp_path, validation=0)[1][FOUND].found
+    assert "left out, 5 files beside imagesTr: .hid: 1 files, imagesTs: 1 files" in found
+    assert "extra.nii.gz, notes.txt" in found
+
+
+def test_every_file_beside_the_plane_of_mrnet_is_counted(tmp_path, check):
+    for name in ("train/sagittal/1", "valid/sagittal/2", "train/axial/1", "train/stray", "test/a",
+                 "stray"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / f"{name}.npy", np.arange(512, dtype=np.uint8).reshape(8, 8, 8))
+    (tmp_path / "train-acl.csv").write_text("1,0\n")
+    found = check(tmp_path, validation=0)[1][FOUND].found
+    assert "left out, 2 files beside train/sagittal: axial: 1 files, stray.npy" in found
+    assert "left out, 3 files beside train and valid: test: 1 files, stray.npy, train-acl" in found
 
 
 def test_a_description_nested_beyond_all_measure_is_no_error(tmp_path, image, nii, check):
