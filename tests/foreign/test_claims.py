@@ -1,10 +1,13 @@
-"""Headers that claim what the file does not hold are refused at once."""
+"""Headers that claim what the file does not hold, or lies elsewhere, are refused at once."""
 
 from __future__ import annotations
+
+import os
 
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 from memtk.errors import UserError
 
@@ -80,3 +83,43 @@ def test_a_line_of_voxels_is_no_image(tmp_path, read, shape):
     np.save(tmp_path / "a.npy", np.arange(500.0).reshape(shape))
     with pytest.raises(UserError, match="cannot read .*a.npy"):
         read(tmp_path / "a.npy")
+
+
+OME = (
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{own}>'
+    '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="50" '
+    'SizeY="40" SizeZ="{planes}" SizeC="1" SizeT="1"><Channel ID="Channel:0:0" '
+    'SamplesPerPixel="1"/>{data}</Pixels></Image></OME>'
+)
+PLANE = (
+    '<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">{uuid}</UUID></TiffData>'
+)
+
+
+@pytest.mark.parametrize("other", ["b.tif", "../b.tif", "/etc/hostname", "pipe.tif"])
+@pytest.mark.parametrize("own", [' UUID="urn:uuid:1"', ""])
+def test_a_tiff_that_takes_slices_from_other_files_opens_none_of_them(
+    tmp_path, image, read, other, own
+):
+    px = image(3, (40, 50))
+    data = PLANE.format(z=0, name="a.ome.tif", uuid="urn:uuid:1")
+    data += PLANE.format(z=1, name=other, uuid="urn:uuid:2")
+    header = OME.format(own=own, planes=2, data=data).encode()
+    tifffile.imwrite(tmp_path / "a.ome.tif", px, description=header, metadata=None)
+    tifffile.imwrite(tmp_path / "b.tif", 255 - px, metadata=None)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.tif")  # to open it would wait for ever
+    with pytest.raises(
+        UserError, match=r"a\.ome\.tif: its header says that a part of its picture lies"
+    ):
+        read(tmp_path / "a.ome.tif")
+
+
+def test_a_tiff_with_an_ome_header_of_its_own_is_read_under_another_name_too(tmp_path, image, read):
+    px = image(3, (40, 50))
+    data = PLANE.format(z=0, name="before.ome.tif", uuid="urn:uuid:1")
+    header = OME.format(own=' UUID="urn:uuid:1"', planes=1, data=data).encode()
+    tifffile.imwrite(tmp_path / "now.ome.tif", px, description=header, metadata=None)
+    tifffile.imwrite(tmp_path / "plain.ome.tif", px, ome=True)
+    for name in ("now.ome.tif", "plain.ome.tif"):
+        assert np.array_equal(read(tmp_path / name).voxels[0], px)
