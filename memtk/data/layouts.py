@@ -30,6 +30,12 @@ STRAY = 0.1
 """Up to this share of images whose names do not fit a layout are left out, and named; with more of
 them nothing is guessed."""
 
+CASE = re.compile(r"(?:^|/)([^/]+)_(\d{4})\.[^/]+$")
+"""A channel of a case, as nnU-Net names it."""
+
+MOST_CHANNELS = 8
+"""Outside nnU-Net's folders names with higher numbers are those of images, not of channels."""
+
 TEST_LIST = "test_list.txt"
 """Beside images, the names of those that are held out, one a line, as NIH ChestX-ray14 has it."""
 
@@ -90,7 +96,7 @@ BIDS = Layout(
 NNUNET = Layout(
     "nnU-Net",
     "each case (CASE_0000, CASE_0001: its channels) counts as a patient, each channel as an image",
-    _group(r"(?:^|/)([^/]+)_\d{4}\.[^/]+$"),
+    _group(CASE.pattern),
 )
 
 
@@ -191,7 +197,7 @@ def _read_folder(
         rows = _split_by_folder(rows, folder, subfolders, notes)
     if patients:
         rows = _split_by_list(rows, folder, bool(subfolders) and not decathlon, notes)
-    layouts = [BIDS, NIH]
+    layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else [])]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
         layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET]
     return _with_patients(rows, folder, config, notes, patients, layouts)
@@ -222,6 +228,19 @@ def _beside(folder: Path, *used: str) -> list[str]:
             said.append(printable(path.name) + (f": {within} files" if path.is_dir() else ""))
             total += within if path.is_dir() else 1
     return [f"left out, {total} files beside {' and '.join(used)}: {few(said)}"] if said else []
+
+
+def _are_channels(rows: Sequence[Row], folder: Path) -> bool:
+    """Tell whether images are the channels of several cases by their names, and name no patient."""
+    found = [(row.split, CASE.search(_below(row, folder))) for row in rows]
+    named = [(split, name[1], int(name[2])) for split, name in found if name]
+    return (
+        len(named) >= (1 - STRAY) * len(rows)
+        and len({*named}) == len(named)  # else a folder is a case, and the names its sequences
+        and len({case for _, case, _ in named}) > 1
+        and all(channel < MOST_CHANNELS for _, _, channel in named)
+        and not any(row.record.patient for row in rows)
+    )
 
 
 def _row_of_item(record: Record) -> Row:

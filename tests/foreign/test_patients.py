@@ -228,6 +228,43 @@ def test_cases_of_nnunet_are_patients(tmp_path, image, nii, check, description):
     assert "files beside imagesTr: labelsTr: 5 files" in found[FOUND].found
 
 
+def test_cases_of_nnunet_are_patients_in_any_folder(tmp_path, image, nii, check):
+    for i in range(6):
+        for c in (0, 1):
+            nii(tmp_path / f"BRATS_{i:03d}_{c:04d}.nii.gz", image(10 * i + c, (8, 8, 8)))
+    nii(tmp_path / "extra.nii.gz", image(99, (8, 8, 8)))
+    groups, found = check(tmp_path, validation=0.5)
+    assert [(groups[n].images, groups[n].patients) for n in ("training", "validation")] == [
+        (6, 3),
+        (6, 3),
+    ]
+    assert "left out: extra.nii.gz" in found[FOUND].found
+
+
+def test_channels_of_one_case_in_training_and_validation_are_refused(tmp_path, image, nii, check):
+    for i in range(3):
+        for name in (f"train/c_{i}_0000", f"train/c_{i}_0001", f"val/c_{i + 2}_0001"):
+            nii(tmp_path / f"{name}.nii.gz", image(sum(name.encode()), (8, 8, 8)))
+    found = check(tmp_path)[1][SPLIT]
+    assert found.outcome == "refused" and "1 of 5 patients" in found.found
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{kind}_{i:04d}" for kind in ("benign", "other") for i in range(9)],
+        [f"IMG_{i:04d}" for i in range(4)],
+        [f"p{i}/{kind}_0000" for i in range(4) for kind in ("t1", "t2")],
+    ],
+)
+def test_numbered_images_that_are_no_channels_stay_patients_of_their_own(
+    tmp_path, png, check, names
+):
+    for seed, name in enumerate(names):
+        png(tmp_path / f"{name}.png", seed)
+    assert check(tmp_path, validation=0)[0]["training"].patients == len(names)
+
+
 def test_every_file_beside_the_images_of_the_decathlon_is_counted(tmp_path, image, nii, check):
     for name in ("imagesTr/a", "imagesTr/b", "imagesTs/c", "labelsTr/a", ".hid/x", "extra"):
         nii(tmp_path / f"{name}.nii.gz", image(1, (8, 8, 8)))
