@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,23 @@ ALWAYS = frozenset({"sub", "subj", "subject", "patient", "participant", "pacient
 
 THOUSANDS = re.compile(r"\d{1,3}([,'’]\d{3})+([.]0+)?")
 """A number with its thousands parted: 1,000 is not 1."""
+
+AS_TEXT = re.compile(
+    r"(?:\w+\.)?(?:tensor|array|u?int\d+|float\d+|str_|bytes_)\(([^,]+?)(?:,.*)?\)"
+)
+"""What Python's `str` makes of the scalar of a library: `tensor(7)`, `np.int64(7)`."""
+
+AS_BYTES = re.compile(r"b[\"'](.+?)[\"']?")
+"""What it makes of bytes, as a table has it: `b'p7'`, of which quotes at the end are gone."""
+
+EXPONENT = re.compile(r"0*[1-9]\d*(?:[.,]\d+)?e[+]?\d{1,2}", re.IGNORECASE)
+"""A whole number as spreadsheets and C write it: `7E+00`, `1e3`."""
+
+SUFFIX = re.compile(
+    r"\.(?:nii|nrrd|nhdr|mha|mhd|dcm|dicom|png|jpe?g|tiff?|bmp|npy|npz|h5|hdf5|gz|zip)",
+    re.IGNORECASE,
+)
+"""What ends the name of a file, which a table has in the place of a patient's."""
 
 ANONYMOUS = re.compile(r"^(anon(ymous|ymi[sz]ed)?|removed|deleted|blinded|deidentified|x+|0+)$")
 """What anonymisers write into a header in place of every patient: its letters and digits."""
@@ -201,15 +219,37 @@ def near_equal(patients: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
 
     >>> near_equal({"007": ["training"], "7": ["validation"], "8": ["training"]})
     [('007', '7')]
+    >>> near_equal({"tensor(7)": ["training"], "7": ["validation"]})
+    [('7', 'tensor(7)')]
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in patients:
-        alike[normal_form(name)].append(name)
-    return [
-        tuple(sorted(names))
-        for _, names in sorted(alike.items())
+        # both: 1E-3 may be 1E3, or 1E3 be 1000
+        for form in {normal_form(name), normal_form(_without_wrapping(name))}:
+            alike[form].append(name)
+    found = {
+        tuple(sorted(names)): form
+        for form, names in sorted(alike.items())
         if len(names) > 1 and len({split for name in names for split in patients[name]}) > 1
-    ]
+    }
+    return list(found)
+
+
+def _without_wrapping(name: str) -> str:
+    """Return what a name is without what programs write around it.
+
+    >>> [_without_wrapping(p) for p in ("b'p7'", "tensor([7.], dtype=x)", "np.str_('p7')", "1.5e3")]
+    ['p7', '7.', 'p7', '1500']
+    >>> [_without_wrapping(p) for p in ("case_7.nii.gz", "7E+00", "P.gz", "Doe, J.")]
+    ['case_7', '7', 'P', 'Doe, J.']
+    """
+    text = unicodedata.normalize("NFKC", _seen(name)).strip()
+    for pattern in (AS_TEXT, AS_BYTES):
+        if found := pattern.fullmatch(text):
+            text = found[1].strip("[]() ").removeprefix("'").removesuffix("'")
+    while found := re.fullmatch(f"(.+){SUFFIX.pattern}", text, re.IGNORECASE):
+        text = found[1]
+    return f"{Decimal(text.replace(',', '.')):f}" if EXPONENT.fullmatch(text) else text
 
 
 def patient_names(patients: Iterable[Any], where: str) -> tuple[str, ...]:

@@ -26,6 +26,11 @@ def counts(groups):
      ("sub-OAS3000{}", "OAS3000{}"), ("Patient AB{}", "AB{}"), ("patient id: {}", "{}"),
      ("{},000", "{}000"), ("{}'000", "{}000"), ("Subject no. B{:02d}", "b{}"), ("{}.000", "{}"),
      ("P.I.D. {}", "{}"), ("n° {}", "{}"),
+     ("b'p{}'", "p{}"), ("b\"\"p{}\"\"", "P0{}"), ("np.bytes_(b'p{}')", "p{}"),
+     ("tensor({})", "{}"), ("tensor([{}.], dtype=torch.float64)", "{}"), ("array({})", "{:03d}"),
+     ("np.int64({})", "{}"), ("np.str_('p{}')", "p{}"), ("np.float64({}.0)", "{}"),
+     ("{}E+00", "{}"), ("{}e3", "{}000"), ("{}.5e3", "{}500"), ("{}E3", "{}E-3"),
+     ("case_{:05d}.nii.gz", "case_{:05d}"), ("p{}.dcm", "P{}"), ("b'p{}.png'", "p{}"),
      ("[{}]", "{}"), ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
 )  # fmt: skip
 def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
@@ -43,7 +48,9 @@ def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, othe
     ("one", "other"),
     [("1-11", "11-1"), ("P10", "P1"), ("A1", "B1"), ("A1-1", "A11"), ("P1A2", "P12"), ("1.5", "15"),
      ("का1", "की1"), ("id", "case"), ("1,000", "1"), ("1,000", "1.000"), ("12,000", "12"),
-     ("1'000", "1"), ("case A", "A"), ("Pat Smith", "Smith"), ("K A", "KA")],
+     ("1'000", "1"), ("case A", "A"), ("Pat Smith", "Smith"), ("K A", "KA"),
+     ("0e12", "0e34"), ("tensor(7)", "tensor(8)"), ("1E3", "1E4"), ("case_1.nii", "case_2.nii"),
+     ("b'p7'", "p8"), ("12e345", "12000"), ("int7", "7")],
 )  # fmt: skip
 def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
     png(tmp_path / "0.png", 0)
