@@ -6,16 +6,16 @@ do not fit are left out and named if they are few; else nothing is guessed.
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
+from memtk.data.official_split import split_by_folders, split_by_lists
 from memtk.data.patients import from_header, split_of
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
@@ -35,12 +35,6 @@ CASE = re.compile(r"(?:^|/)([^/]+)_(\d{4})\.[^/]+$")
 
 MOST_CHANNELS = 8
 """Outside nnU-Net's folders names with higher numbers are those of images, not of channels."""
-
-TEST_LIST = "test_list.txt"
-"""Beside images, the names of those that are held out, one a line, as NIH ChestX-ray14 has it."""
-
-REST_LIST = "train_val_list.txt"
-"""The names of the others, in the same data set."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +99,13 @@ def read_source(
 ) -> Manifest:
     """List the images of a source: a manifest CSV, a folder, or a file with many images.
 
-    A folder with a `manifest.csv` is read by that. Otherwise its images are split by subfolders
-    `train`, `val`, `test`, `synthetic` if there are any, or by `test_list.txt`; the names of NIH
-    ChestX-ray14, BIDS, nnU-Net and the Medical Segmentation Decathlon (`imagesTr`), and the folders
-    of MRNet (`train/sagittal`, `valid/sagittal`) are known. Where no name says whose an image is,
-    its header is asked (DICOM's PatientID). Label maps, known by their names, are left out, and
-    so is what begins with a dot; every file that is not used is counted in the notes.
+    A folder with a `manifest.csv` is read by that. Otherwise its images are split by
+    folders `train`, `val`, `test`, `synthetic` (or `training_set`, `val-images`, `dev`) in it or
+    one deeper, or by `test_list.txt` in it or above it; the names of NIH ChestX-ray14, BIDS,
+    nnU-Net and the Medical Segmentation Decathlon (`imagesTr`), and the folders of MRNet
+    (`train/sagittal`, `valid/sagittal`) are known. Where no name says whose an image is, its
+    header is asked (DICOM's PatientID). Label maps, known by their names, are left out, and so is
+    what begins with a dot; every file that is not used is counted in the notes.
 
     Args:
         source: where they lie; `public:NAME` for a public data set that memtk has fetched.
@@ -190,13 +185,13 @@ def _read_folder(
     if decathlon:
         notes.append(f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used")
         notes += _beside(folder, "imagesTr")
-    subfolders = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and split_of(p.name)]
-    if not patients:  # synthetic images lie in folders as their generator's user likes
-        subfolders = [name for name in subfolders if split_of(name) == "synthetic"]
-    if subfolders and not decathlon:
-        rows = _split_by_folder(rows, folder, subfolders, notes)
+    by_folders = False
+    if not decathlon:
+        rows, by_folders = split_by_folders(
+            rows, folder, notes, patients=patients, resplit=config.resplit
+        )
     if patients:
-        rows = _split_by_list(rows, folder, bool(subfolders) and not decathlon, notes)
+        rows = split_by_lists(rows, folder, by_folders, notes)
     layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else [])]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
         layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET]
@@ -247,56 +242,6 @@ def _row_of_item(record: Record) -> Row:
     """Read the split out of the array's name: MedMNIST's `train_images/12` is a training image."""
     name = record.item.rpartition("/")[0].removesuffix("_images")
     return Row(record, split=split_of(name) or "")
-
-
-def _split_by_folder(
-    rows: Sequence[Row], folder: Path, subfolders: Sequence[str], notes: list[str]
-) -> list[Row]:
-    kept, outside = [], 0
-    for row in rows:
-        part = row.record.path.relative_to(folder).parts[0]
-        if part in subfolders:
-            kept.append(replace(row, split=split_of(part) or ""))
-        elif set(subfolders) <= {"synthetic"}:
-            kept.append(row)  # real images beside synthetic ones
-        else:
-            outside += 1
-    if outside:
-        notes.append(f"{outside} images outside {', '.join(subfolders)} are left out")
-    return kept
-
-
-def _split_by_list(
-    rows: Sequence[Row], folder: Path, split_by_folders: bool, notes: list[str]
-) -> list[Row]:
-    """Hold out the images of `test_list.txt`; the others are split later, by patient.
-
-    Names are compared without folders and suffixes: pictures are converted, and lists hold paths.
-    Where only the list of the other images is there, those that it does not name are held out.
-    """
-    name = next((n for n in (TEST_LIST, REST_LIST) if (folder / n).is_file()), None)
-    if name is None:
-        return list(rows)
-    lines = _lines(folder / name)  # some have labels behind the name
-    listed = {PurePosixPath(said).stem for line in lines for said in (line, line.split()[0])}
-    named = [row.record.path.stem in listed for row in rows]
-    if split_by_folders or not any(named):
-        why = "the folders say the split" if split_by_folders else "it names none of the images"
-        notes.append(f"{name} is not used: {why}")
-        return list(rows)
-    held_out = named if name == TEST_LIST else [not one for one in named]
-    of = "of" if name == TEST_LIST else "that are not in"
-    notes.append(f"{sum(held_out)} images {of} {name} are held out")
-    pairs = zip(rows, held_out, strict=True)
-    return [replace(row, split="held_out" if out else "") for row, out in pairs]
-
-
-def _lines(path: Path) -> list[str]:
-    """Return what a list names, one a line, in UTF-8 or as Windows writes it (UTF-16)."""
-    content = path.read_bytes()
-    wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
-    return [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
 
 
 def _with_patients(

@@ -1,0 +1,155 @@
+"""The split that a data set brings: in the names of its folders, or in lists beside its images."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from memtk.data.manifest import Row, few
+from memtk.data.patients import split_of
+from memtk.errors import UserError, printable
+
+TEST_LIST = "test_list.txt"
+"""Beside images, the names of those that are held out, one a line, as NIH ChestX-ray14 has it."""
+
+REST_LIST = "train_val_list.txt"
+"""The names of the others, in the same data set."""
+
+AROUND = re.compile(r"[\s_-]+|\b(?:images?|imgs?|data|dataset|set|split|scans?|slices)(?=[\s_-]|$)")
+"""What the names of folders have around the word of a split: `val-images`, `training_set`."""
+
+
+def folder_split(name: str) -> str:
+    """Return the group that a folder's name means, "" if none.
+
+    >>> [folder_split(n) for n in ("Train", "training_set", "val-images", "dev", "trainset")]
+    ['training', 'training', 'validation', 'validation', 'training']
+    >>> [folder_split(n) for n in ("images test", "train2017", "held_out", "retest", "test_pos")]
+    ['held_out', 'training', 'held_out', '', '']
+    """
+    words = AROUND.sub(" ", name.lower().replace("_", " ")).split()
+    word = re.sub(r"(?<=[a-z])(?:set|20\d\d)$", "", "_".join(words))
+    return split_of("val" if word == "dev" else word) or ""
+
+
+def split_by_folders(
+    rows: Sequence[Row], folder: Path, notes: list[str], *, patients: bool, resplit: bool
+) -> tuple[list[Row], bool]:
+    """Take the split that the names of folders say, directly below `folder` or one deeper.
+
+    Images outside folders of splits are left out, and counted. One folder deeper the names are
+    taken only where there are several splits, for a patient may have a folder `test`.
+
+    Args:
+        notes: gets what the user should read.
+        patients: False for synthetic images: only folders named so say anything.
+        resplit: whether the split is not used.
+
+    Returns:
+        The rows, and whether folders say their split.
+
+    Raises:
+        UserError: if the folders one deeper hold only a part of the images.
+    """
+    found = _folders(rows, folder, 1)
+    if not patients:  # they lie in folders as their generator's user likes
+        found = [(name, split if split == "synthetic" else "") for name, split in found]
+    subfolders = sorted({printable(name) for name, split in found if split})
+    pairs = list(zip(rows, found, strict=True))
+    if {split for _, split in found} - {"", "synthetic"}:
+        kept = [replace(row, split=split) for row, (_, split) in pairs if split]
+        if outside := len(rows) - len(kept):
+            notes.append(f"{outside} images outside {', '.join(subfolders)} are left out")
+        return kept, True
+    # real images may lie beside synthetic ones
+    rows = [replace(row, split=split) if split else row for row, (_, split) in pairs]
+    return _split_deeper(rows, folder, notes, resplit) if patients else (rows, bool(subfolders))
+
+
+def _split_deeper(
+    rows: list[Row], folder: Path, notes: list[str], resplit: bool
+) -> tuple[list[Row], bool]:
+    found = _folders(rows, folder, 2)
+    real = [each for row, each in zip(rows, found, strict=True) if row.split != "synthetic"]
+    if resplit or len({split for _, split in real if split}) < 2:
+        return rows, False
+    named = few(sorted({printable(name) for name, split in real if split}))
+    if outside := sum(not split for _, split in real):
+        raise UserError(
+            f"{len(real) - outside} of {len(real)} images of {folder} lie in folders that are "
+            f"named as splits ({named}), {outside} do not.\nTake them out, or say the split in a "
+            "manifest (path,patient_id,split), or --set data.resplit=true"
+        )
+    notes.append(f"the folders say the split: {named}")
+    pairs = zip(rows, found, strict=True)
+    return [
+        row if row.split == "synthetic" else replace(row, split=s) for row, (_, s) in pairs
+    ], True
+
+
+def _folders(rows: Sequence[Row], folder: Path, depth: int) -> list[tuple[str, str]]:
+    """Return of each row the path of its folder so deep below `folder`, and the split it means."""
+    names = []
+    for row in rows:
+        parts = row.record.path.relative_to(folder).parts
+        names.append("/".join(parts[:depth]) if len(parts) >= depth else "")
+    splits = {name: folder_split(PurePosixPath(name).name) for name in {*names}}
+    splits = {name: split for name, split in splits.items() if split and (folder / name).is_dir()}
+    return [(name, splits.get(name, "")) for name in names]
+
+
+def split_by_lists(
+    rows: Sequence[Row], folder: Path, split_by_folders: bool, notes: list[str]
+) -> list[Row]:
+    """Hold out the images of `test_list.txt`, in `folder` or above it; the others stay as they are.
+
+    Names are compared without folders and suffixes: pictures are converted, and lists hold paths.
+    Where only the list of the other images is there, those that it does not name are held out.
+    """
+    real = [row for row in rows if row.split != "synthetic"]
+    stems = {row.record.path.stem for row in real}
+    for path, name in _lists(folder):
+        lines = _lines(path)  # some have labels behind the name
+        said = [{PurePosixPath(text).stem for text in (line, line.split()[0])} for line in lines]
+        listed = stems & {*chain.from_iterable(said)}
+        if split_by_folders or not listed:
+            why = "the folders say the split" if split_by_folders else "it names none of the images"
+            notes.append(f"{name} is not used: {why}")
+            continue
+        test = path.name.lower() == TEST_LIST
+        held_out = {id(row) for row in real if (row.record.path.stem in listed) is test}
+        of = "of" if test else "that are not in"
+        notes.append(f"{len(held_out)} images {of} {name} are held out")
+        if lost := sum(names.isdisjoint(listed) for names in said):
+            notes.append(f"{lost} of the {len(said)} names in {name} are those of no image here")
+        split = {id(row): "held_out" if id(row) in held_out else "" for row in real}
+        return [replace(row, split=split.get(id(row), row.split)) for row in rows]
+    return list(rows)
+
+
+def _lists(folder: Path) -> list[tuple[Path, str]]:
+    """Return the lists in a folder, then those above it, and the name of each in messages."""
+    found = []
+    above = Path(os.path.abspath(folder)).parent
+    for place, before in ((folder, ""), (above, "../")):
+        try:
+            names = sorted(os.listdir(place))
+        except OSError:  # what lies above need not be open to all
+            continue
+        for asked in (TEST_LIST, REST_LIST):
+            there = [n for n in names if n.lower() == asked and (place / n).is_file()]
+            found += [(place / name, before + name) for name in there]
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    """Return what a list names, one a line, in UTF-8 or as Windows writes it (UTF-16)."""
+    content = path.read_bytes()
+    wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+    return [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]

@@ -1,0 +1,130 @@
+"""The split that data sets bring, in the names of folders and in lists."""
+
+from __future__ import annotations
+
+import pytest
+
+FOUND = "images are found"
+SPLIT = "each patient is in one split"
+ONE_DEEPER = ["images/train", "images/val"]
+
+
+def counts(groups):
+    return {name: g.images for name, g in groups.items() if g.images}
+
+
+def fill(folder, png, *folders):
+    """Put three images into the first of the folders, four into the second, and so on."""
+    for n, name in enumerate(folders):
+        for i in range(3 + n):
+            png(folder / name / f"{n}{i}.png", 10 * n + i)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ONE_DEEPER,
+        ["training_set", "validation_set"],
+        ["train_images", "val-images"],
+        ["Training", "valid"],
+        ["data/Train Set", "data/dev"],
+        ["a/train2017", "b/val2017"],
+        ["images_train", "images_dev"],
+    ],
+)
+def test_folders_named_by_splits_are_the_split(tmp_path, png, check, folders):
+    fill(tmp_path, png, *folders)
+    groups, found = check(tmp_path)
+    assert counts(groups) == {"training": 3, "validation": 4}
+    assert "split at random" not in found[FOUND].found
+
+
+@pytest.mark.parametrize("test", ["test_set", "test_images", "Testing"])
+def test_images_in_folders_of_test_images_are_held_out(tmp_path, png, check, test):
+    fill(tmp_path, png, "train_set", "val_set", test)
+    assert counts(check(tmp_path)[0]) == {"training": 3, "validation": 4, "held_out": 5}
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [["p1/test", "p2/test"], ["p1/test", "p2/retest"], ["lesion/train", "healthy"],
+     ["tested", "trained"], ["imaging/a", "trains/b"]],
+)  # fmt: skip
+def test_folders_that_name_no_two_splits_are_none(tmp_path, png, check, folders):
+    fill(tmp_path, png, *folders)
+    assert "7 patients are split at random" in check(tmp_path)[1][FOUND].found
+
+
+@pytest.mark.parametrize("stray", ["images/a.png", "others/a.png", "images/more/a.png"])
+def test_images_beside_folders_of_splits_one_deeper_are_refused(tmp_path, png, check, stray):
+    fill(tmp_path, png, *ONE_DEEPER)
+    png(tmp_path / stray, 99)
+    found = check(tmp_path)[1][FOUND]
+    assert found.outcome == "refused" and "(images/train, images/val), 1 do not" in found.found
+    assert "data.resplit=true" in found.found
+    assert counts(check(tmp_path, resplit=True, validation=0.5)[0]) == {
+        "training": 4,
+        "validation": 4,
+    }
+
+
+@pytest.mark.parametrize("name", ["synthetic", "synthetic_images", "Synthetic-Set"])
+def test_folders_of_synthetic_images_hide_neither_folders_nor_lists(tmp_path, png, check, name):
+    fill(tmp_path / "a", png, *ONE_DEEPER, name)
+    assert counts(check(tmp_path / "a")[0]) == {"training": 3, "validation": 4}
+    fill(tmp_path / "b", png, "images", name)
+    (tmp_path / "b" / "test_list.txt").write_text("00.png\n")
+    assert counts(check(tmp_path / "b", validation=0.5)[0]) == {
+        "training": 1,
+        "validation": 1,
+        "held_out": 1,
+    }
+
+
+def nih(folder, png, count=8):
+    names = [f"{i + 1:08d}_{k:03d}.png" for i in range(count) for k in range(2)]
+    for seed, name in enumerate(names):
+        png(folder / "images" / name, seed)
+    return names
+
+
+@pytest.mark.parametrize("name", ["test_list.txt", "Test_List.txt", "TEST_LIST.TXT"])
+@pytest.mark.parametrize("given", ["", "images", "images/../images"])
+def test_lists_are_found_above_the_images_in_any_case(tmp_path, png, check, name, given):
+    names = nih(tmp_path, png)
+    (tmp_path / name).write_text("\n".join(names[-4:]))
+    groups, found = check(tmp_path / given)
+    assert groups["held_out"].images == 4
+    assert f"{name} are held out" in found[FOUND].found and "names in" not in found[FOUND].found
+
+
+def test_a_patient_of_whom_a_list_above_names_some_images_is_refused(tmp_path, png, check):
+    names = nih(tmp_path, png)
+    (tmp_path / "test_list.txt").write_text("\n".join(names[-3:]))
+    found = check(tmp_path / "images", validation=0.2)[1][SPLIT]
+    assert found.outcome == "refused" and "1 of 8 patients" in found.found
+
+
+@pytest.mark.parametrize("given", ["", "images"])
+def test_names_of_a_list_that_are_no_images_are_counted(tmp_path, png, check, given):
+    names = nih(tmp_path, png)
+    (tmp_path / "test_list.txt").write_text("\n".join([*names[-4:], "a.png", "b.png 0", "c"]))
+    groups, found = check(tmp_path / given)
+    assert groups["held_out"].images == 4
+    assert "3 of the 7 names in" in found[FOUND].found
+
+
+@pytest.mark.parametrize("name", ["test_list.txt", "Test_list.txt", "train_val_list.txt"])
+def test_a_list_above_that_names_nothing_is_said(tmp_path, png, check, name):
+    nih(tmp_path, png)
+    (tmp_path / name).write_text("other.png\n")
+    groups, found = check(tmp_path / "images")
+    assert f"../{name} is not used: it names none of the images" in found[FOUND].found
+    assert "held_out" not in counts(groups)
+
+
+def test_the_list_of_the_others_serves_where_that_of_test_images_names_none(tmp_path, png, check):
+    names = nih(tmp_path, png)
+    (tmp_path / "test_list.txt").write_text("other.png\n")
+    (tmp_path / "Train_Val_List.txt").write_text("\n".join(names[:-2]))
+    assert check(tmp_path / "images")[0]["held_out"].images == 2
