@@ -75,7 +75,7 @@ def test_a_plugins_name_before_a_component_is_understood(plan):
 
 
 def test_a_setting_that_one_of_several_generators_lacks_gets_the_way_to_set_one_alone(plan):
-    with pytest.raises(UserError, match=r"copycat\.diffusion[\s\S]*--set copycat\.KEY=VALUE"):
+    with pytest.raises(UserError, match=r"copycat\.diffusion[\s\S]*for one alone say monai3d\.KEY"):
         plan({"generator": ("monai3d", "copycat")}, "generator.diffusion.steps=5")
     plan({"generator": ("monai3d", "copycat")}, "monai3d.diffusion.steps=5")
 
