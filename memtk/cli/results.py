@@ -279,9 +279,9 @@ def recompute(
                 row = (protocol, record.title, brief(record))
                 table.add_row(*map(Text, row))
         console.print(table)
-    again = (run / "report.html").exists()
-    said = f"memtk report {run} makes its report again" if again else "the files are written"
-    said = "no file was changed" if dry_run else said
+    said = "no file was changed" if dry_run else "the files are written"
+    if not dry_run and (run / "report.html").exists():
+        said = f"memtk report {run} makes its report again"
     console.print(said, highlight=False)
 
 

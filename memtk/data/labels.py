@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import PurePath
 
 import numpy as np
 
+from memtk.data.patients import without_accents
+
 LABELS = "labels or masks, by their names"
 """Why an image is left out; `data.labels=keep` takes it in again."""
+
+PREVIEWS = "previews of images, by their names"
+"""Why one is left out where there are other images."""
 
 _JOINED = "tr|ts|train|test|val|class|object|map|image|img|fine|coarse|png|nii"
 
@@ -47,7 +51,7 @@ BEHIND = frozenset(
 )
 """Words around one of those that make something else of it: label_free, mask2ct, without_mask."""
 
-PREVIEWS = frozenset(
+PREVIEW_WORDS = frozenset(
     {
         *("thumbnail", "thumbnails", "preview", "previews", "vorschau", "apercu", "miniature"),
         *("vignette", "vignettes", "miniatures", "miniatura", "miniaturas", "anteprima"),
@@ -96,9 +100,7 @@ def words_of(name: str) -> list[str]:
     >>> words_of("p1_leftMask-003"), words_of("Máscaras GTs"), words_of("mask2ct")
     (['p', 'left', 'mask'], ['mascaras', 'gts'], ['mask', 'to', 'ct'])
     """
-    signs = unicodedata.normalize("NFKD", name)
-    plain = "".join(sign for sign in signs if not unicodedata.combining(sign))
-    plain = re.sub(r"(?<=[A-Za-z])2(?=[A-Za-z]{2})(?!mm)", " to ", plain)
+    plain = re.sub(r"(?<=[A-Za-z])2(?=[A-Za-z]{2})(?!mm)", " to ", without_accents(name))
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", plain)
     words = re.sub(r"[\W\d_]+", " ", parted).casefold()
     return re.sub(r"\b(ground|gold|verite) (?=truth|standard|terrain)", r"\1", words).split()
@@ -123,7 +125,7 @@ def path_names_preview(path: PurePath) -> bool:
     >>> [path_names_preview(PurePath(p)) for p in ("a/thumbnail.jpg", "previews/1.png", "thumb")]
     [True, True, False]
     """
-    return any(PREVIEWS & {*words_of(part)} for part in path.parts)
+    return any(PREVIEW_WORDS & {*words_of(part)} for part in path.parts)
 
 
 def looks_like_labels(voxels: np.ndarray) -> bool:

@@ -17,10 +17,18 @@ import numpy as np
 from memtk.errors import UserError
 
 
-def _plain(text: str) -> str:
-    """Return a text in lower case and one form of each letter, without accents."""
-    signs = unicodedata.normalize("NFKD", text).lower()
+def without_accents(text: str) -> str:
+    """Return a text in one form of each letter.
+
+    >>> without_accents("Máscara Ｇ")
+    'Mascara G'
+    """
+    signs = unicodedata.normalize("NFKD", text)
     return "".join(sign for sign in signs if not unicodedata.combining(sign))
+
+
+def _plain(text: str) -> str:
+    return without_accents(text).lower()
 
 
 MISSING = frozenset(

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memtk.data.labels import LABELS, names_labels, path_names_labels, path_names_preview
+from memtk.data.labels import (
+    LABELS,
+    PREVIEWS,
+    names_labels,
+    path_names_labels,
+    path_names_preview,
+)
 from memtk.data.manifest import few
 from memtk.data.readers import Readers, check_regular
 from memtk.errors import UserError
@@ -24,10 +30,6 @@ HIDDEN = frozenset(
 
 CLOSED = ("/proc", "/sys", "/dev")
 """Folders of the system, which hold no images and have no end."""
-
-
-PREVIEWS = "previews of images, by their names"
-"""Why they are left out where there are other images."""
 
 
 @dataclass

@@ -240,11 +240,11 @@ def rates_of(
     )
     low, high, bound = rate.low, rate.high, rate.upper_bound
     bulk, population = tests.comparable.synthetic, tests.comparable.population
-    unlike = bulk is not None and bulk.p <= BLUR
     apart = population is not None and population.p <= ALIKE
-    if apart or (exposed and not exposed.low) or (unlike and bulk and bulk.nearer):
+    unlike = bulk if bulk is not None and bulk.p <= BLUR else None
+    if apart or (exposed and not exposed.low) or (unlike and unlike.nearer):
         low = min(exposed.low / len(back), 1.0) if exposed and by_these else 0.0
-    if unlike and not apart and bulk and not bulk.nearer:
+    if unlike and not unlike.nearer and not apart:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
         alone = copy_rate(
             back, nobody, copies, threshold=chosen, confidence=levels.confidence, seed=seed

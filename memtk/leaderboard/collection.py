@@ -25,6 +25,7 @@ from memtk.results import (
 )
 from memtk.results.collect import REPORT, slug
 from memtk.results.migrations import SCHEMA
+from memtk.results.selftest import CLOSE
 from memtk.results.validate import ARRAYS, find_results, validate
 
 if TYPE_CHECKING:
@@ -219,11 +220,6 @@ def _filled(used: Used, config: Any) -> Used:
         return used
     return used.model_copy(update={"config": merge(whole, used.config)})
 
-
-CLOSE = 1e-6
-"""By how much a number of a file may differ from the one of its arrays: the last digits of other
-processors. The draws of intervals are those of the run. All results of benchmarks/results agree
-within 1e-9."""
 
 AGAIN = "run it again with this memtk"
 

@@ -104,7 +104,8 @@ class Row:
     @property
     def why(self) -> str:
         """Why the verdict is what it is, in a few words, and in how many of its seeds."""
-        alike = [v for v in self._verdicts if v.kind == self.verdict.kind]
+        kind = self.verdict.kind
+        alike = [v for v in self._verdicts if v.kind == kind]
         said = max((v.brief for v in alike), key=len)
         if not said or len(alike) == len(self.runs):
             return said

@@ -109,13 +109,12 @@ class Saved:
 
     def pipeline(self) -> Any:
         """Return diffusers' own pipeline of these parts."""
-        with _quiet_transformers(bool(self.tokenizers)):
-            cls = getattr(diffusers, self.kind)
         parts = {**self.networks, **self.tokenizers, "scheduler": self.scheduler}
         left_out: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         left_out |= {"requires_safety_checker": False} if self.tokenizers else {}
-        taken = inspect.signature(cls.__init__).parameters
         with _quiet_transformers(bool(self.tokenizers)):
+            cls = getattr(diffusers, self.kind)
+            taken = inspect.signature(cls.__init__).parameters
             made = cls(**parts, **{name: v for name, v in left_out.items() if name in taken})
         made.set_progress_bar_config(disable=True)
         return made

@@ -48,9 +48,8 @@ class NumpyReader:
     one image a row of those, and so does one whose only array has no name and four axes, (N, H, W,
     C); its other arrays (labels) are left out. One without such an array holds one image an array;
     those that are named like labels or tables are left out, and so are members that are no arrays.
-    Rows are taken out of the
-    compressed file one by one, so the file is never whole in memory (but for arrays in Fortran's
-    order, whose rows are scattered over it). The spacing is 1.
+    Rows are taken out of the compressed file one by one, so the file is never whole in memory (but
+    for arrays in Fortran's order, whose rows are scattered over it). The spacing is 1.
     """
 
     suffixes = (".npy", ".npz")
