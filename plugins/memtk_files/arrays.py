@@ -97,8 +97,8 @@ class NumpyReader:
             array = array[0] if array.ndim > 2 and shape[0] == 1 else array
             if array.ndim > 1 and (holds_many(array.shape) or not layout_of(array.shape)):
                 raise UserError(
-                    f"{what}: an array of {array.dtype} and shape {shape} is no image, or could be "
-                    f"two things; expected {EXPECTED}; {WAY_OUT}"
+                    f"{what}: an array of {array.dtype} and shape {shape} is no image; expected "
+                    f"{EXPECTED}; {WAY_OUT}"
                 )
         voxels = as_image(array, what)
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))

@@ -36,6 +36,30 @@ def test_pages_whose_zero_is_white_are_inverted_by_one_constant(tmp_path, image,
     assert np.array_equal(read(tmp_path / "a.tif").voxels[0], px)
 
 
+@pytest.mark.parametrize("page", [0, 2])
+@pytest.mark.parametrize("how", [{}, {"metadata": None}, {"imagej": True}, {"ome": True}], ids=str)
+@pytest.mark.parametrize(
+    ("tag", "value", "says"),
+    [
+        (262, 0, "what zero means"),
+        (274, 3, "how they are turned"),
+        (259, 32946, "how they are compressed"),
+    ],
+)
+def test_pages_of_one_size_that_differ_otherwise_are_refused_and_the_difference_is_said(
+    tmp_path, image, read, page, how, tag, value, says
+):
+    px = np.stack([image(i) for i in range(4)])
+    with_turn = [] if how.get("imagej") or how.get("ome") else [(274, 3, 1, 1, False)]
+    tifffile.imwrite(tmp_path / "a.tif", px, photometric="minisblack", extratags=with_turn, **how)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        if (found := file.pages[page].tags.get(tag)) is None:
+            return  # which is written for the first page alone, or not at all
+        found.overwrite(value)
+    with pytest.raises(UserError, match=f"pages differ in {says}"):
+        read(tmp_path / "a.tif")
+
+
 def test_floats_whose_zero_is_white_are_refused(tmp_path, image, read):
     tifffile.imwrite(tmp_path / "a.tif", image(3).astype(np.float32), photometric="miniswhite")
     with pytest.raises(UserError, match="a negative"):
