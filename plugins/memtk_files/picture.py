@@ -122,7 +122,9 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
                 f"cannot read {path}: its header says that a part of its picture lies in other "
                 "files: save one file a picture"
             )
-        differ = _differences([page for page in file.pages if not page.is_reduced])
+        differ = _differences(
+            [page for page in file.pages if not getattr(page, "is_reduced", True)]
+        )
         if differ or len(file.series) != 1:
             raise UserError(
                 f"cannot read {path}: its pages differ{differ and f' in {differ}'}, so they are no "

@@ -12,7 +12,6 @@ from PIL import Image, ImageOps
 
 from memtk.cli import cli
 from memtk.errors import UserError
-from memtk.imaging.axes import as_image
 
 
 def corr(a, b):
@@ -295,31 +294,6 @@ def test_a_volume_of_one_slice_is_a_picture(tmp_path, image, nii, read, shape):
 
 
 # arrays
-
-
-@pytest.mark.parametrize(
-    ("shape", "layout"),
-    [((5, 20, 30), "(5, 20, 30)"), ((20, 30), "(20, 30)"), ((1, 20, 30), "(20, 30)"),
-     ((20, 30, 1), "(20, 30)"), ((1, 5, 20, 30), "(5, 20, 30)"), ((5, 20, 30, 1), "(5, 20, 30)")],
-)  # fmt: skip
-def test_an_axis_of_one_is_no_depth(shape, layout):
-    x = np.random.default_rng(0).normal(size=shape)
-    assert str(as_image(x, "x").shape[1:]) == layout
-
-
-@pytest.mark.parametrize("axis", [0, 2])
-def test_three_channels_at_either_end_are_colour(axis):
-    x = np.random.default_rng(0).integers(0, 255, (3, 20, 30), dtype=np.uint8)
-    assert np.array_equal(as_image(np.moveaxis(x, 0, axis), "x"), x)
-
-
-def test_an_opaque_fourth_channel_is_left_out():
-    x = np.random.default_rng(0).integers(0, 255, (20, 30, 4), dtype=np.uint8)
-    x[..., 3] = 255
-    assert as_image(x, "x").shape == (3, 20, 30)
-    x[0, 0, 3] = 0
-    with pytest.raises(UserError, match="transparent"):
-        as_image(x, "x")
 
 
 def save(path, array):
