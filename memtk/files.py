@@ -282,7 +282,7 @@ def hashed(path: Path) -> dict[str, list[int | str]]:
     Empty where one cannot be read.
     """
     try:
-        return {str(f.resolve()): [*_stamp(f), _digest(f)] for f in _files(path)}
+        return {os.path.realpath(f): [*_stamp(f), _digest(f)] for f in _files(path)}
     except OSError:
         return {}
 
@@ -328,6 +328,9 @@ def _stamp(path: Path) -> list[int]:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
+        if len(start := file.read(2**22)) < 2**22:  # at once, in two thirds of the time
+            return hashlib.sha256(start).hexdigest()
+        file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -28,8 +28,11 @@ DEPTH = 2
 TRIED = 8
 """Keys that are read in this process first, to see how long one takes."""
 
-PAYS = 5.0
+PAYS = 3.0
 """Seconds that processes must save to be started: each takes about two to begin."""
+
+ALONE = 30.0
+"""Seconds that this process reads alone at most, until another has begun."""
 
 MOST = 61
 """Processes: Windows waits for no more."""
@@ -66,14 +69,14 @@ def prefetch_in_processes(
     """Yield `read(key)` for each key, in order, from processes where that pays.
 
     The first `TRIED` keys are read in this process; if, by the time that they take, `workers`
-    processes save more than `PAYS` seconds, they read the others, else a thread does. They are
-    started anew ("spawn"), ignore an interrupt, which is this process's to hear, and end with it
-    even where it is killed.
+    processes, of which this is one, save more than `PAYS` seconds, they read the others, else a
+    thread does. They are started anew ("spawn"), ignore an interrupt, which is this process's to
+    hear, and end with it even where it is killed.
 
     Args:
         read: can be pickled, as keys and results can, and lies in a module that can be imported;
             depends on its key alone.
-        workers: processes, `MOST` at the most; 1: none.
+        workers: processes, this one included, `MOST` at the most; 1: no other.
         failed: what is said, as a `UserError`, if one of them is killed.
     """
     tried, spent = keys[: TRIED if workers > 1 else 0], 0.0
@@ -90,26 +93,54 @@ def prefetch_in_processes(
 
 
 def _spawned(read: Callable[[K], T], keys: Sequence[K], workers: int, failed: str) -> Generator[T]:
-    """Yield `read(key)` for each key, in order, from `workers` processes."""
+    """Yield `read(key)` for each key, in order, from `workers` processes.
+
+    This one reads while it would wait: all keys until another process has begun, then those that
+    come behind what the others have been given.
+    """
+    others = workers - 1
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(read,)
+        others, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(read,)
     )
     coming, rest = deque[Future[Any]](), iter(keys)
 
-    def submit(count: int) -> None:
+    def submit() -> None:
+        lacking = (DEPTH + 1) * others - sum(not future.done() for future in coming)
         with _apart():
-            coming.extend(pool.submit(_work, key) for key in islice(rest, count))
+            coming.extend(pool.submit(_work, key) for key in islice(rest, max(0, lacking)))
 
     try:
-        submit((DEPTH + 1) * workers)
+        with _apart():
+            begun = [pool.submit(_nothing) for _ in range(others)]
+        end = time.monotonic() + ALONE
+        while (
+            not begun[0].done() and time.monotonic() < end and (key := next(rest, _END)) is not _END
+        ):
+            yield read(key)
+        submit()
         while coming:
+            while not coming[0].done() and len(coming) < 2 * (DEPTH + 1) * workers:
+                if (key := next(rest, _END)) is _END:
+                    break
+                coming.append(_done(read, key))
+                submit()
             ready = coming.popleft().result()
-            submit(1)
+            submit()
             yield ready
     except BrokenProcessPool as error:
         raise UserError(failed) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(read: Callable[[K], T], key: K) -> Future[T]:
+    """Return what `read` gives or raises, to be heard of when its turn comes."""
+    future = Future[T]()
+    try:
+        future.set_result(read(key))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 @contextmanager
@@ -131,6 +162,8 @@ def _apart() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_END: Any = object()
+
 _reads: Callable[[Any], Any]
 """What this process was started for."""
 
@@ -149,6 +182,10 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         parent.join()
     os.kill(os.getpid(), signal.SIGTERM)  # on Windows, too, it ends at once
+
+
+def _nothing() -> None:
+    pass
 
 
 def _work(key: Any) -> Any:

@@ -2,6 +2,7 @@
 
     python benchmarks/speed/sizes.py                    # about ten minutes on two quiet cores
     python benchmarks/speed/sizes.py --before CHECKOUT  # an earlier memtk beside it, same files
+    python benchmarks/speed/sizes.py --xrays 10000 2000 10000 --volumes 300 100 300 --home FOLDER
 
 Phantoms, magnified to the size of hospitals' images and with noise, are saved as 8-bit PNG or
 NIfTI (gz). Reading and preparing them, in a process of its own, is held against bare decoding of
@@ -33,19 +34,15 @@ from PIL import Image
 from search import write
 
 HERE = Path(__file__).parent
-REMARKS = """
-Not done: 10,000 X-rays and 300 volumes of the training images, which two cores read in minutes and
-audit in hours; a million images; a GPU. These counts are too small for processes that read to pay
-(`memtk.prefetch.PAYS`), so one thread reads ahead; decoding by two processes is what it is held
-against. Not reached: reading and preparing at most 1.3 times as long as decoding alone (hashing the
-prepared voxels and scaling them take more than half as long as decoding an 8-bit PNG, each);
-prepared images at most 15 % of float32 (8 bits are 25 %; compression by zlib, level 1, gives 19 and
-17 % and takes three times as long as decoding). An audit kept its prepared images when this was
-measured, and keeps reduced ones now: reading.md. `train embedder` is for a few steps: a whole
-training takes 700 steps in 2D and 240 in 3D.
-"""
 SIZES = {"X-rays": (512, 512), "volumes": (160, 192, 160)}
 SMALL = {"X-rays": (64, 64), "volumes": (40, 48, 40)}
+PARTS = ("reading", "step", "audit")
+READS = {
+    "decode": "decoding",
+    "memtk": "memtk reads and prepares",
+    "whole": "memtk, whole images kept, reads and prepares",
+    "before": "memtk before reads and prepares",
+}
 
 USED = """
 def used():
@@ -92,26 +89,34 @@ sys.exit(code)
 )
 
 
-def save(kind, folder, first, count):
-    """Save images of as many patients; return the files."""
+def save(kind, folder, first, count, workers):
+    """Save images of as many patients, those that are not there yet; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ending = "png" if len(SIZES[kind]) == 2 else "nii.gz"
+    numbers = range(first, first + count)
+    files = [folder / f"p{number:05d}.{ending}" for number in numbers]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        list(pool.map(save_one, [kind] * count, files, numbers, chunksize=8))
+    return files
+
+
+def save_one(kind, path, number):
+    """Save the image of a patient."""
     from memtk.imaging.phantoms import phantom
 
-    folder.mkdir(parents=True)
-    shape, files = SIZES[kind], []
-    for number in range(first, first + count):
-        rng = np.random.default_rng(number)
-        small = torch.from_numpy(phantom(0, number, 0, dims=len(shape), size=64)).float()[None]
-        mode = "bicubic" if len(shape) == 2 else "trilinear"
-        large = torch.nn.functional.interpolate(small, size=shape, mode=mode)[0, 0].numpy()
-        large = (large - large.min()) / (large.max() - large.min()) * 220
-        large = np.clip(large + rng.normal(10, 3, shape), 0, 255).astype(np.uint8)
-        path = folder / f"p{number:05d}.{'png' if len(shape) == 2 else 'nii.gz'}"
-        if len(shape) == 2:
-            Image.fromarray(large).save(path)
-        else:
-            nibabel.save(nibabel.Nifti1Image(large, np.eye(4)), path)
-        files.append(path)
-    return files
+    if path.exists():
+        return
+    torch.set_num_threads(1)
+    shape, rng = SIZES[kind], np.random.default_rng(number)
+    small = torch.from_numpy(phantom(0, number, 0, dims=len(shape), size=64)).float()[None]
+    mode = "bicubic" if len(shape) == 2 else "trilinear"
+    large = torch.nn.functional.interpolate(small, size=shape, mode=mode)[0, 0].numpy()
+    large = (large - large.min()) / (large.max() - large.min()) * 220
+    large = np.clip(large + rng.normal(10, 3, shape), 0, 255).astype(np.uint8)
+    if len(shape) == 2:
+        Image.fromarray(large).save(path)
+    else:
+        nibabel.save(nibabel.Nifti1Image(large, np.eye(4)), path)
 
 
 def decode(path):
@@ -189,13 +194,13 @@ def detector(kind, steps, rounds):
     }
 
 
-def audit(home, steps, plants, workers, source=None):
+def audit(home, out, args, source):
     """Return the seconds of an audit by stage, in all, its disk and its memory."""
-    out = home / ("audit" if source is None else "before")
     words = ["audit", "--train", home / "train", "--val", home / "val"]
     words += ["--synthetic", home / "synthetic", "--out", out, "--device", "cpu"]
-    words += ["--plants", plants, "--set", f"embedder.training.steps={steps}"]
-    words += ["--workers", workers] if source is None else []
+    words += ["--plants", args.plants]
+    words += ["--set", f"embedder.training.steps={args.steps}"] if args.steps else []
+    words += ["--workers", args.workers] if source is None else []
     start = time.perf_counter()
     cpu, peak = json.loads(called(["-c", AUDIT, *words], source))
     spent = time.perf_counter() - start
@@ -204,91 +209,91 @@ def audit(home, steps, plants, workers, source=None):
     return {"stages": stages, "seconds": spent, "cpu": cpu, "kept": kept, "peak": peak}
 
 
+def measured(kind, counts, home, args):
+    """Return what the parts of a kind of image cost."""
+    first, files = 0, {}
+    for role, count in zip(("train", "val", "synthetic"), counts, strict=True):
+        files[role] = save(kind, home / role, first, count, args.workers)
+        first += count
+    name = f"{kind} of {'x'.join(map(str, SIZES[kind]))}"
+    record = {"images": name, "counts": counts, "full": 4 * int(np.prod(SIZES[kind]))}
+    if "reading" in args.parts:
+        given = files["train"], args.rounds, args.workers, args.before, SMALL[kind]
+        record["read"] = reading(*given)
+    if "step" in args.parts:
+        record["step"] = detector(kind, 6, args.rounds)
+    if "audit" in args.parts:
+        record["audits"] = {}
+        for what, source in {"memtk": None, "before": args.before}.items():
+            if what == "memtk" or source:
+                with tempfile.TemporaryDirectory() as out:
+                    record["audits"][what] = audit(home, Path(out) / "audit", args, source)
+    return record
+
+
 def main():
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--xrays", type=int, nargs=3, default=[500, 100, 400])
     parser.add_argument("--volumes", type=int, nargs=3, default=[30, 10, 30])
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=20, help="of each copy detector")
+    parser.add_argument("--steps", type=int, help="of each copy detector; default: as it is")
     parser.add_argument("--plants", type=int, default=10, help="patients to plant copies of")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--reading", action="store_true", help="and no more: writes reading.md")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--before", type=Path, help="checkout of an earlier memtk")
+    parser.add_argument("--home", type=Path, help="folder that keeps the images for another call")
+    parser.add_argument("--name", default="sizes", help="of the table")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the table")
     args = parser.parse_args()
-    records, lines = [], []
-    head = "| | X-rays of 512x512 | volumes of 160x192x160 |\n|---|---|---|"
-    for kind, counts in (("X-rays", args.xrays), ("volumes", args.volumes)):
-        full = 4 * int(np.prod(SIZES[kind]))
-        with tempfile.TemporaryDirectory() as name:
-            home, first = Path(name), 0
-            for role, count in zip(("train", "val", "synthetic"), counts, strict=True):
-                files = save(kind, home / role, first, count)
-                first += count
-                if role == "train":
-                    read = reading(files, args.rounds, args.workers, args.before, SMALL[kind])
-            if args.reading:
-                records.append({"images": kind, "counts": counts, "full": full, "read": read})
-                continue
-            step = detector(kind, 6, args.rounds)
-            runs = {"memtk": audit(home, args.steps, args.plants, args.workers)}
-            if args.before:
-                runs["before"] = audit(home, args.steps, args.plants, args.workers, args.before)
-        records.append({"images": kind, "counts": counts, "full": full, "read": read})
-        records[-1] |= {"step": step, "audits": runs}
+    records = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for kind, counts in (("X-rays", args.xrays), ("volumes", args.volumes)):
+            if any(counts):
+                home = (args.home or Path(scratch)) / kind
+                records.append(measured(kind, counts, home, args))
+    head = f"| | {' | '.join(record['images'] for record in records)} |\n|---"
+    head += "|---" * len(records) + "|"
     rows = {}
 
     def add(row, text):
         rows.setdefault(row, []).append(text)
 
     for each in records:
-        read, runs, counts = each["read"], each.get("audits", {}), each["counts"]
+        counts = each["counts"]
         add("images", " + ".join(map(str, counts)))
-        plain = read["decode"]
-        who = f"decoding the training images, {args.workers} processes"
-        add(who, f"{plain[0]:.1f} s, {plain[1]:.1f} s of CPU")
-        whole = ("whole", "memtk, whole images kept")
-        for name, words in (("memtk", "memtk"), whole, ("before", "memtk before")):
-            if name not in read:
+        for name, (spent, cpu, size, peak) in each.get("read", {}).items():
+            what = READS[name]
+            add(f"{what} the training images", f"{spent:.1f} s, {cpu:.1f} s of CPU")
+            if name == "decode":
+                plain = spent, cpu
                 continue
-            spent, cpu, size, peak = read[name]
-            add(f"{words} reads and prepares them", f"{spent:.1f} s, {cpu:.1f} s of CPU")
-            ratios = f"{spent / plain[0]:.1f} times, {cpu / plain[1]:.1f} times"
-            add(f"{words}, against decoding", ratios)
-            add(f"{words} keeps, of float32", f"{100 * size / counts[0] / each['full']:.1f} %")
-            add(f"{words}, largest process", f"{peak / 2**30:.2f} GiB")
-            if name not in runs:
-                continue
-            found = runs[name]
+            ratios = f"{spent / plain[0]:.2f} times, {cpu / plain[1]:.2f} times"
+            add(f"{what}, against decoding", ratios)
+            add(f"{what}, kept of float32", f"{100 * size / counts[0] / each['full']:.1f} %")
+            add(f"{what}, largest process", f"{peak / 2**30:.2f} GiB")
+        if "step" in each:
+            large, small = each["step"]["large"], each["step"]["small"]
+            row = "a step of the detector, against one on small images"
+            add(row, f"{large:.2f} s of CPU, {large / small:.2f} times")
+        for name, found in each.get("audits", {}).items():
+            what = "audit" if name == "memtk" else "audit before"
             part = 100 * found["kept"] / sum(counts) / each["full"]
-            add(f"{words}, audit keeps, of float32", f"{part:.1f} %")
+            add(f"{what} keeps, of float32", f"{part:.1f} %")
             for stage in ("read", "train embedder", "embed", "calibrate", "evaluate"):
-                add(f"{words}, audit, {stage}", f"{found['stages'].get(stage, 0):.1f} s")
-            add(f"{words}, audit in all", f"{found['seconds']:.1f} s, {found['cpu']:.1f} s of CPU")
-            add(f"{words}, audit, largest process", f"{found['peak'] / 2**30:.2f} GiB")
-        if "step" not in each:
-            continue
-        step = each["step"]
-        add(
-            "a step of the detector, against one on small images",
-            f"{step['large']:.2f} s of CPU, {step['large'] / step['small']:.2f} times",
-        )
+                add(f"{what}, {stage}", f"{found['stages'].get(stage, 0):.1f} s")
+            add(f"{what}, in all", f"{found['seconds']:.1f} s, {found['cpu']:.1f} s of CPU")
+            add(f"{what}, largest process", f"{found['peak'] / 2**30:.2f} GiB")
     lines = [f"| {row} | {' | '.join(cells)} |" for row, cells in rows.items()]
     print(head, *lines, sep="\n")
     counts = [
-        f"--{kind} {' '.join(map(str, getattr(args, kind)))}" for kind in ("xrays", "volumes")
+        f"--{name} {' '.join(map(str, getattr(args, name)))}" for name in ("xrays", "volumes")
     ]
-    words = [
-        *counts,
-        f"--workers {args.workers}",
-        f"--steps {args.steps}",
-        *(["--reading"] if args.reading else []),
-        *(["--before CHECKOUT"] if args.before else []),
-    ]
-    said = ["", f"    python benchmarks/speed/sizes.py {' '.join(words)}", REMARKS]
-    name = "reading" if args.reading else "sizes"
-    write(args.out, name, head, [*lines, *(said[:2] if args.reading else said)], records)
+    words = [*counts, f"--parts {' '.join(args.parts)}", f"--workers {args.workers}"]
+    words += [f"--steps {args.steps}"] if args.steps else []
+    words += ["--before CHECKOUT"] if args.before else []
+    command = f"    python benchmarks/speed/sizes.py {' '.join(words)}"
+    write(args.out, args.name, head, [*lines, "", command], records)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from memtk.data.conditions import described, from_description
 from memtk.data.originals import Originals
-from memtk.data.packed import unpacked, voxel_hash
+from memtk.data.packed import PackedImage, read_packed, reduced, unpacked, voxel_hash
 from memtk.errors import UserError
 from memtk.files import replacing, require_space
 from memtk.interfaces import Images, ImageSpec
@@ -127,14 +128,30 @@ class StoredImages:
         rows = self.indices[_checked(indices, len(self))]
         if self.kept_shape == self.spec.shape:
             return self._kept(rows)
-        if self._originals is None:
-            self._originals = Originals(self.path, self.group)
-        whole = (self.spec.channels, *self.spec.shape)
-        return torch.from_numpy(self._originals.read(rows.tolist(), whole))
+        found = torch.empty(len(rows), self.spec.channels, *self.spec.shape)
+        for place, image in enumerate(self._in_files.images(rows.tolist())):
+            found[place] = torch.from_numpy(image.voxels())
+        return found
 
-    def read_kept(self, indices: Sequence[int]) -> Tensor:
-        """Return the images at `indices` as they lie in the file: float32 (B, C, *kept_shape)."""
-        return self._kept(self.indices[_checked(indices, len(self))])
+    def read_reduced(self, indices: Sequence[int], shape: Sequence[int]) -> Tensor:
+        """Return the images at `indices`, reduced by averages: float32 (B, C, *shape).
+
+        One whole image is in memory at a time; none where the file holds them of this shape.
+        """
+        rows = self.indices[_checked(indices, len(self))]
+        if self.kept_shape == tuple(shape):
+            return self._kept(rows)
+        whole: Iterator[PackedImage]
+        if self.kept_shape == self.spec.shape:
+            dataset, values = self._datasets()
+            whole = (read_packed(dataset, values, row) for row in rows)
+        else:
+            whole = self._in_files.images(rows.tolist())
+        found = torch.empty(len(rows), self.spec.channels, *shape)
+        with self._explained():
+            for place, image in enumerate(whole):
+                found[place] = torch.from_numpy(reduced(image, shape))
+        return found
 
     def _kept(self, rows: np.ndarray) -> Tensor:
         unique, inverse = np.unique(rows, return_inverse=True)
@@ -142,14 +159,26 @@ class StoredImages:
         # HDF5 is fast on runs of rows and slow on lists of them.
         edges = [0, *(np.flatnonzero(np.diff(unique) != 1) + 1).tolist(), len(unique)]
         dataset, values = self._datasets()
-        try:
+        with self._explained():
             for start, stop in zip(edges[:-1], edges[1:], strict=True):
                 if start < stop:
                     where = slice(unique[start], unique[stop - 1] + 1)
                     found[start:stop] = unpacked(dataset, values, where)
+        return torch.from_numpy(found[inverse])
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise _damaged(self.path) from error
-        return torch.from_numpy(found[inverse])
+
+    @property
+    def _in_files(self) -> Originals:
+        if self._originals is None:
+            whole = (self.spec.channels, *self.spec.shape)
+            self._originals = Originals(self.path, self.group, whole)
+        return self._originals
 
     def subset(self, indices: Sequence[int]) -> StoredImages:
         """Return some of the images, in the order of `indices`; the file is shared."""
@@ -200,9 +229,9 @@ class ReducedImages:
 
     def read(self, indices: Sequence[int]) -> Tensor:
         """Return the images at `indices`: float32 (B, C, *s)."""
+        if isinstance(self._images, StoredImages):
+            return self._images.read_reduced(indices, self._shape)
         found = torch.empty(len(indices), self.spec.channels, *self._shape)
-        if getattr(self._images, "kept_shape", None) == self._shape:
-            return self._images.read_kept(indices)  # type: ignore[attr-defined]
         for row, index in enumerate(indices):
             x = self._images.read([index])
             found[row] = F.interpolate(x, list(self._shape), mode="area")[0]

@@ -8,6 +8,7 @@ from pathlib import PurePath
 import numpy as np
 
 from memtk.data.patients import without_accents
+from memtk.imaging.intensity import Palette, count_codes, palette_of
 
 LABELS = "labels or masks, by their names"
 """Why an image is left out; `data.labels=keep` takes it in again."""
@@ -128,7 +129,7 @@ def path_names_preview(path: PurePath) -> bool:
     return any(PREVIEW_WORDS & {*words_of(part)} for part in path.parts)
 
 
-def looks_like_labels(voxels: np.ndarray) -> bool:
+def looks_like_labels(image: Palette | np.ndarray) -> bool:
     """Tell whether an image has few values, or whole ones in regions, as label maps and masks have.
 
     Up to `FEW` are those of a map, each of 16 voxels or more on average: 0, 0.5 and 1 too. More
@@ -137,51 +138,72 @@ def looks_like_labels(voxels: np.ndarray) -> bool:
     those that nearly all lie at one of two levels.
 
     Args:
-        voxels: (C, *S).
+        image: (C, *S), or its palette.
 
     >>> regions = np.random.default_rng(0).integers(0, 30, (1, 8, 8)).repeat(8, 1).repeat(8, 2)
     >>> [looks_like_labels(x) for x in (regions, np.arange(4096).reshape(1, 64, 64) // 137)]
     [True, False]
     """
-    flat = voxels.ravel(order="K")
-    some = np.unique(flat[:: max(1, flat.size // 4096)])
-    if len(some) <= FEW and len(np.unique(flat)) <= min(FEW, flat.size // 16):
+    palette = image if isinstance(image, Palette) else palette_of(image)
+    values, codes, counts = palette.values, palette.codes, palette.counts
+    size = values.size if codes is None else codes.size
+    if counts is not None and np.count_nonzero(counts) <= min(FEW, size // 16):
         return True
-    if flat.size >= 256 and _in_two_levels(flat):
+    if size >= 256 and _in_two_levels(values, counts):
         return True
-    if flat.size < 1024 or len(some) > MANY or (some != np.round(some)).any():
+    if size < 1024 or codes is None or counts is None:
         return False
-    planes = max(1, 2**18 * voxels.shape[1] // flat.size)
-    first = (voxels.shape[1] - planes) // 2
-    middle = voxels[:, max(0, first) : max(0, first) + planes]
-    return _in_regions(middle)
+    if len(values) > MANY or (values != np.round(values)).any():
+        some = values[np.unique(codes.ravel(order="K")[:: max(1, size // 4096)])]
+        if len(some) > MANY or (some != np.round(some)).any():
+            return False
+    planes = max(1, 2**18 * codes.shape[1] // size)
+    if planes < codes.shape[1]:
+        first = (codes.shape[1] - planes) // 2
+        codes = codes[:, first : first + planes].copy(order="K")
+        counts = count_codes(codes, len(values))
+    return _in_regions(codes, values, np.flatnonzero(counts), int(np.argmax(counts)))
 
 
-def _in_two_levels(flat: np.ndarray) -> bool:
+def _in_two_levels(values: np.ndarray, counts: np.ndarray | None) -> bool:
     """Tell whether nearly all voxels are dark or bright, as in a mask that was resampled or JPEG.
 
     Of X-rays and MRI up to 65 % lie so near to both ends, of such masks 98 % or more.
+
+    Args:
+        values: of voxels, in any order.
+        counts: how often there is each; None: once.
     """
-    low, high = float(flat.min()), float(flat.max())
-    dark = (flat <= low + (high - low) / 10).mean()
-    bright = (flat >= high - (high - low) / 10).mean()
-    return bool(dark + bright >= 0.98 and min(dark, bright) >= 0.01)
+    shares = 1 / values.size if counts is None else counts / counts.sum()
+    there = values if counts is None else values[counts > 0]
+    low, high = float(there.min()), float(there.max())
+    dark = float((shares * (values <= low + (high - low) / 10)).sum())
+    bright = float((shares * (values >= high - (high - low) / 10)).sum())
+    return dark + bright >= 0.98 and min(dark, bright) >= 0.01
 
 
-def _in_regions(voxels: np.ndarray) -> bool:
-    """Tell whether neighbours are the same or of regions; (C, *S), along the last two axes."""
-    values, ranks = np.unique(voxels, return_inverse=True)
-    if len(values) > min(MANY, voxels.size // 30) or (values != np.round(values)).any():
+def _in_regions(codes: np.ndarray, values: np.ndarray, there: np.ndarray, common: int) -> bool:
+    """Tell whether neighbours are the same or of regions; (C, *S), along the last two axes.
+
+    Args:
+        values: (K,), of the codes.
+        there: the codes that a voxel has, ascending.
+        common: the one that most have.
+    """
+    if len(there) > min(MANY, codes.size // 30) or (values[there] != np.round(values[there])).any():
         return False
-    ranks = ranks.reshape(voxels.shape)
-    common = np.bincount(ranks.reshape(-1)).argmax()
-    around = np.isin(ranks, [int(common), 0, len(values) - 1])  # air, no organ, beyond a window
-    steps = []
-    for axis in (-1, -2):
-        step = np.abs(np.diff(ranks, axis=axis))
-        steps.append(step[(step > 0) | ~np.delete(around, 0, axis)])
-    step = np.concatenate(steps)
-    apart = step[step > 0]
-    if not len(apart) or 1 - len(apart) / len(step) < SAME:
+    around = np.unique([common, there[0], there[-1]])  # air, no organ, beyond a window
+    before = [codes[..., :-1], codes[..., :-1, :]]
+    behind = [codes[..., 1:], codes[..., 1:, :]]
+    same = [a == b for a, b in zip(before, behind, strict=True)]
+    pairs, alike = sum(each.size for each in same), sum(map(np.count_nonzero, same))
+    apart = pairs - alike
+    if not apart or alike < SAME * pairs:  # without those around the share is smaller still
         return False
-    return bool(apart.mean() >= 1 + APART * len(values))
+    known = zip(before, same, strict=True)
+    alike -= sum(count_codes(a[equal], len(values))[around].sum() for a, equal in known)
+    if alike < SAME * (alike + apart):
+        return False
+    ranks = there.searchsorted(np.arange(len(values)))
+    steps = sum(np.abs(ranks[a] - ranks[b]).sum() for a, b in zip(before, behind, strict=True))
+    return bool(steps / apart >= 1 + APART * len(there))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from memtk.data.config import DataConfig
+from memtk.data.packed import PackedImage
 from memtk.data.readers import Readers
 from memtk.data.sources import CONTENTS, Sample, Transform
 from memtk.errors import UserError
@@ -29,10 +30,11 @@ class Originals:
     Args:
         path: the file of prepared images, beside which the hashes of their files are remembered.
         group: of the images in it.
+        shape: (C, *S), that they had.
     """
 
-    def __init__(self, path: Path, group: str) -> None:
-        self._path = path
+    def __init__(self, path: Path, group: str, shape: Sequence[int]) -> None:
+        self._path, self._shape = path, tuple(shape)
         with h5py.File(path, "r", locking=False) as file:
             noted = json.loads(file[group]["originals"][:].tobytes())
         self._config = DataConfig(source=str(path), **noted["transform"])
@@ -46,30 +48,25 @@ class Originals:
     def _transform(self) -> Transform:
         return Transform(self._config)
 
-    def read(self, rows: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-        """Return the images at rows of the prepared file, float32 (B, C, *S).
-
-        Args:
-            shape: (C, *S), that they had.
+    def images(self, rows: Sequence[int]) -> Iterator[PackedImage]:
+        """Yield the images at rows of the prepared file.
 
         Raises:
             OriginalsChanged: if the file of one is gone or has changed, naming it.
         """
-        found = np.empty((len(rows), *shape), np.float32)
         records = [self._records[row] for row in rows]
         same = are_unchanged([record.path for record in records], self._path.parent / CONTENTS)
-        for place, (record, unchanged) in enumerate(zip(records, same, strict=True)):
+        for record, unchanged in zip(records, same, strict=True):
             image = None
             if unchanged:
-                image = self._transform(self._readers.read(record), record.path.name).voxels()
-            if image is None or image.shape != tuple(shape):
+                image = self._transform(self._readers.read(record), record.path.name)
+            if image is None or image.data.shape != self._shape:
                 raise OriginalsChanged(
                     f"{record.path} is gone or has changed since its image was read, of which only "
                     "a reduced copy was kept: put it back, or run the audit anew with "
                     "--keep-prepared"
                 )
-            found[place] = image
-        return found
+            yield image
 
 
 def note_originals(

@@ -62,10 +62,21 @@ def pack(
         counts: of the codes, (K,); None: they are counted here.
     """
     counts = count_codes(codes, len(values)) if counts is None else counts
-    kept = np.unique(values[counts > 0])
-    place = np.searchsorted(kept, values).clip(max=len(kept) - 1)
-    kind = np.uint8 if len(kept) <= 2**8 else np.uint16
-    data = look_up(place.astype(kind), contiguous(codes))
+    there = values[counts > 0]
+    kept = there[np.diff(there, prepend=np.float32(-np.inf)) > 0]
+    place = kept.searchsorted(values).clip(max=len(kept) - 1)
+    kind = np.dtype(np.uint8 if len(kept) <= 2**8 else np.uint16)
+    low = int(place.searchsorted(0, side="right")) - 1
+    if np.array_equal(place, (np.arange(len(place)) - low).clip(0, len(kept) - 1)):
+        data = contiguous(codes)
+        if len(kept) < len(place):
+            ends = np.array([low, low + len(kept) - 1], data.dtype)
+            into = np.empty_like(data) if data is codes else data
+            data = np.clip(data, *ends, out=into)
+            np.subtract(data, ends[0], out=data)
+        data = data.astype(kind, copy=False)
+    else:
+        data = look_up(place.astype(kind), contiguous(codes))
     return PackedImage(data, kept, spacing, np.bincount(place, counts, len(kept)).astype(np.int64))
 
 
@@ -78,8 +89,8 @@ def contiguous(array: np.ndarray) -> np.ndarray:
     if array.flags.c_contiguous or array.ndim < 2:
         return array
     made = np.empty(array.shape, array.dtype)
-    for start in range(0, array.shape[-1], 64):
-        made[..., start : start + 64] = array[..., start : start + 64]
+    for start in range(0, array.shape[-1], 8):
+        made[..., start : start + 8] = array[..., start : start + 8]
     return made
 
 
@@ -106,10 +117,14 @@ def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def reduced(image: PackedImage, shape: Sequence[int]) -> np.ndarray:
     """Return the image reduced to (*shape) by averages, float32 (C, *shape).
 
-    Slab by slab along the first axis, where slabs of both sizes end together: to the same bits as
-    all at once, and what becomes float stays in the cache.
+    Of evenly spaced values, as those of 8 bits are, whole numbers are summed, which is exact and
+    takes a quarter of the time. Others go slab by slab along the first axis, where slabs of both
+    sizes end together: to the same bits as all at once, and what becomes float stays in the cache.
     """
     stored, wanted = image.data.shape[1], shape[0]
+    divided = not any(old % new for old, new in zip(image.data.shape[1:], shape, strict=True))
+    if divided and image.values is not None and _are_even(image.values):
+        return _means(image.data, image.values, shape)
     parts = math.gcd(stored, wanted)
     each = stored // parts  # planes that a slab must be a multiple of
     planes = each * max(1, 4 * PIECE // (image.data[:, :each].size or 1))
@@ -121,6 +136,28 @@ def reduced(image: PackedImage, shape: Sequence[int]) -> np.ndarray:
         made = F.interpolate(torch.from_numpy(x)[None], [size, *shape[1:]], mode="area")
         found[:, first : first + size] = made[0].numpy()
     return found
+
+
+def _are_even(values: np.ndarray) -> bool:
+    """Tell whether values (K,) are evenly spaced but for float32's own rounding."""
+    even = np.linspace(float(values[0]), float(values[-1]), len(values))
+    return bool(np.abs(values - even).max() <= 2**-24)
+
+
+def _means(codes: np.ndarray, values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return the means of evenly spaced values over blocks, float32 (C, *shape).
+
+    Args:
+        codes: (C, *S), S divided by the shape.
+    """
+    sums, most = codes, len(values) - 1
+    for axis, new in enumerate(shape, 1):
+        each = sums.shape[axis] // new
+        most *= each
+        blocks = sums.reshape(*sums.shape[:axis], new, each, *sums.shape[axis + 1 :])
+        sums = blocks.sum(axis + 1, dtype=np.min_scalar_type(most))
+    low, high = float(values[0]), float(values[-1])
+    return (low + sums * ((high - low) / most)).astype(np.float32)
 
 
 def voxel_hash(voxels: np.ndarray) -> bytes:
@@ -159,12 +196,13 @@ def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Da
     The values that numbers stand for are the rows of `values` beside it, of which HDF5 stores no
     more than was written. The digest is the caller's to keep.
     """
-    group, wider = dataset.parent, np.promote_types(dataset.dtype, image.data.dtype)
+    wider = np.promote_types(dataset.dtype, image.data.dtype)
     if wider != dataset.dtype:
         dataset = _widened(dataset, wider, row)
     if dataset.dtype.kind == "f" or image.values is None:
         dataset[row] = image.voxels()
         return dataset
+    group = dataset.parent
     if "values" not in group:
         shape = (len(dataset), 2**16)
         group.create_dataset("values", shape, "f4", chunks=(1, 2**8), fletcher32=True)
@@ -197,3 +235,9 @@ def unpacked(dataset: h5py.Dataset, values: h5py.Dataset | None, where: slice) -
         return found
     tables = values[where, : int(found.max(initial=0)) + 1]
     return np.stack([look_up(table, codes) for table, codes in zip(tables, found, strict=True)])
+
+
+def read_packed(dataset: h5py.Dataset, values: h5py.Dataset | None, row: int) -> PackedImage:
+    """Return a row of a dataset as it was packed, but for its spacing."""
+    codes: np.ndarray = dataset[row]
+    return PackedImage(codes, None if values is None else values[row, : int(codes.max()) + 1], ())

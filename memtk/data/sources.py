@@ -22,7 +22,7 @@ from memtk.errors import UserError
 from memtk.events import Watch, ignore
 from memtk.files import hash_files
 from memtk.imaging.geometry import Geometry
-from memtk.imaging.intensity import PercentileScaling
+from memtk.imaging.intensity import Palette, PercentileScaling, palette_of
 from memtk.imaging.phantoms import LESIONS, VERSION, lesions, phantom
 from memtk.interfaces import Condition, Record, Volume
 from memtk.registry import Registry
@@ -85,8 +85,12 @@ class Source(Protocol):
         """Read one image as it is stored."""
         ...
 
-    def transform(self, volume: Volume, name: str) -> PackedImage:
-        """Make the image (C, *S) in [-1, 1] out of it."""
+    def transform(self, volume: Volume, name: str, palette: Palette | None = None) -> PackedImage:
+        """Make the image (C, *S) in [-1, 1] out of it.
+
+        Args:
+            palette: of its voxels, where it is known.
+        """
         ...
 
     def recipe(self) -> dict[str, object]:
@@ -109,18 +113,20 @@ class Transform:
             config.orientation, config.spacing, config.shape, config.anti_aliasing
         )
 
-    def __call__(self, volume: Volume, name: str) -> PackedImage:
+    def __call__(self, volume: Volume, name: str, palette: Palette | None = None) -> PackedImage:
         """Make it gray if asked, scale it, then turn, resample, crop or pad it if asked."""
         voxels = volume.voxels
         if self._color == "gray" and is_color(voxels):
             voxels = np.tensordot(GRAY, voxels.astype(np.float64), axes=1)[None]  # (1, H, W)
-        scaled, codes, counts = self._scaling.coded(voxels, name)
+            palette = None
+        palette = palette_of(voxels) if palette is None else palette
+        scaled, codes = self._scaling.scaled(palette, name), palette.codes
         if codes is None or self._geometry.resamples:
             scaled = scaled if codes is None else scaled[codes]
             made = self._geometry(replace(volume, voxels=scaled), name)
             return PackedImage(_contiguous(made.voxels, np.float32), None, made.spacing)
         if not self._geometry.changes:
-            return pack(codes, scaled, volume.spacing, counts)
+            return pack(codes, scaled, volume.spacing, palette.counts)
         # Turned, cropped and padded are the numbers of the values, which ascend: what is padded
         # with is the least of both.
         made = self._geometry(replace(volume, voxels=contiguous(codes)), name)
@@ -273,7 +279,7 @@ class PhantomSource:
         )
         return Volume(voxels, (1.0,) * self._dims)
 
-    def transform(self, volume: Volume, name: str) -> PackedImage:
+    def transform(self, volume: Volume, name: str, palette: Palette | None = None) -> PackedImage:
         """Return the image as it is."""
         return PackedImage(_contiguous(volume.voxels, np.float32), None, volume.spacing)
 

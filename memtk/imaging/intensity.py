@@ -12,6 +12,22 @@ from memtk.errors import UserError
 
 
 @dataclass(frozen=True)
+class Palette:
+    """The values that the voxels of an image have, how often, and which one each has.
+
+    Args:
+        values: float64 (K,), ascending; some may be nowhere in the image. Where its voxels are too
+            many different numbers, themselves: (C, *S).
+        codes: (C, *S), uint8 or uint16; None where the values are the voxels.
+        counts: int64 (K,); None without codes.
+    """
+
+    values: np.ndarray
+    codes: np.ndarray | None = None
+    counts: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class PercentileScaling:
     """Maps two percentiles of an image linearly to -1 and 1 and clips what lies outside.
 
@@ -32,34 +48,28 @@ class PercentileScaling:
         Raises:
             UserError: if the two percentiles are equal, as in an image that is nearly blank.
         """
-        scaled, codes, _ = self.coded(voxels, name)
-        return scaled if codes is None else scaled[codes]
+        palette = palette_of(voxels)
+        scaled = self.scaled(palette, name)
+        return scaled if palette.codes is None else scaled[palette.codes]
 
-    def coded(
-        self, voxels: np.ndarray, name: str = "the image"
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Return scaled values, float32 (K,), ascending, which one each voxel has, and how often.
-
-        Whole numbers of a short range are scaled so, as those of 8 and 16 bits: codes (C, *S) and
-        counts (K,). Else what is returned are the scaled voxels themselves, (C, *S), and None.
+    def scaled(self, palette: Palette, name: str = "the image") -> np.ndarray:
+        """Scale the values of an image's palette: float32, of their shape.
 
         Raises:
             UserError: as in a call.
         """
-        values, codes = _palette(voxels)
-        counts = None
-        if codes is None:
+        values = palette.values
+        if palette.counts is None:
             bottom, top = np.percentile(values, [self.low, self.high])
         else:
-            counts = count_codes(codes, len(values))
-            bottom, top = _percentiles(values, counts, self.low, self.high)
+            bottom, top = _percentiles(values, palette.counts, self.low, self.high)
         if not top > bottom:
             raise UserError(
                 f"{name} is nearly blank: its percentiles {self.low:g} and {self.high:g} are both "
                 f"{bottom:g}"
             )
-        scaled = 2 * ((values - bottom) / (top - bottom)) - 1
-        return np.clip(scaled, -1, 1).astype(np.float32), codes, counts
+        scaled: np.ndarray = 2 * ((values - bottom) / (top - bottom)) - 1
+        return scaled.clip(-1, 1).astype(np.float32)
 
     def recipe(self) -> dict[str, object]:
         """Return what is done, for the result."""
@@ -129,12 +139,15 @@ def count_codes(codes: np.ndarray, count: int) -> np.ndarray:
     return np.bincount(codes.ravel(order="K"), minlength=count)
 
 
-def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return float64 values and, for each voxel, which of them it has; None: the voxels themselves.
+def palette_of(voxels: np.ndarray) -> Palette:
+    """Return the palette of finite voxels (C, *S).
 
-    Whole numbers of a short range, as of 8-bit pictures, and floats that such were scaled to: then
-    scaling costs a look into a table, and an image is kept in 8 or 16 bits a voxel.
+    There are codes where the voxels are whole numbers of a short range, as of 8-bit pictures, or
+    few numbers at all, as floats that such were scaled to: then scaling and checks cost looks into
+    a table, and an image is kept in 8 or 16 bits a voxel.
     """
+    if voxels.dtype == np.uint8:
+        return Palette(np.arange(256, dtype=np.float64), voxels, count_codes(voxels, 256))
     most = min(voxels.size, 2**16)
     if voxels.dtype.kind == "f":
         voxels = _whole(voxels, most)
@@ -144,13 +157,13 @@ def _palette(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
             kind = _kind(highest - lowest + 1)
             codes = voxels.astype(kind, copy=False)  # what wraps around here wraps back
             codes = codes - np.array(lowest % 256**kind.itemsize, kind) if lowest else codes
-            return np.arange(lowest, highest + 1, dtype=np.float64), codes
-    elif voxels.dtype.kind == "f":
-        some = voxels.ravel(order="K")[:: max(1, voxels.size // 4096)]
-        if len(np.unique(some)) < 0.9 * len(some) and len(values := np.unique(voxels)) < most:
-            codes = np.searchsorted(values, voxels).astype(_kind(len(values)))
-            return values.astype(np.float64), codes
-    return voxels.astype(np.float64), None
+            values = np.arange(lowest, highest + 1, dtype=np.float64)
+            return Palette(values, codes, count_codes(codes, len(values)))
+    some = voxels.ravel(order="K")[:: max(1, voxels.size // 4096)]
+    if len(np.unique(some)) < 0.9 * len(some) and len(values := np.unique(voxels)) < most:
+        codes = np.searchsorted(values, voxels).astype(_kind(len(values)))
+        return Palette(values.astype(np.float64), codes, count_codes(codes, len(values)))
+    return Palette(voxels.astype(np.float64))
 
 
 def _whole(voxels: np.ndarray, most: int) -> np.ndarray:
@@ -173,6 +186,8 @@ def _percentiles(values: np.ndarray, counts: np.ndarray, *asked: float) -> list[
     for percentile in asked:
         place = (int(ends[-1]) - 1) * (percentile / 100)
         below = int(place)
-        pair = values[np.searchsorted(ends, [below, min(below + 1, ends[-1] - 1)], side="right")]
-        found.append(float(np.quantile(pair, place - below)))
+        pair = ends.searchsorted([below, min(below + 1, int(ends[-1]) - 1)], side="right")
+        (low, high), part = values[pair].tolist(), place - below
+        gap = high - low  # NumPy's own order of steps, to the same bits
+        found.append(low + gap * part if part < 0.5 else high - gap * (1 - part))
     return found

@@ -16,7 +16,14 @@ import numpy as np
 from memtk import UserError
 from memtk.data.labels import LABELS, TABLES, names_labels
 from memtk.data.readers import check_size
-from memtk.imaging.axes import EXPECTED, as_image, holds_many, layout_of, rows_of
+from memtk.imaging.geometry import (
+    CHANNELS,
+    EXPECTED,
+    TWO_WAYS,
+    as_image,
+    last_may_count,
+    layout_of,
+)
 from memtk.interfaces import Record, Volume
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
@@ -28,21 +35,19 @@ BESIDE = "arrays beside those that hold images (images, train_images and the lik
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
 
-WAY_OUT = (
-    "for many images in one file, or one of few slices, (1, 1, D, H, W), call their array images: "
-    "np.savez(file, images=array)"
-)
+WAY_OUT = "for many images in one file call their array images: np.savez(file, images=array)"
+
+ONE = "; of one image leave out the axes of length 1: array.squeeze()"
 
 
 class NumpyReader:
     """Reads `.npy` and `.npz`. Pickled objects are refused: loading them runs code.
 
-    A `.npy` holds one image, see `memtk.imaging.axes`; a first axis of 1 counts it. A `.npz` with
-    an array called `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test`
-    or `images` holds one image a row of those, and so does one whose only array has no name and
-    four axes or more that can be no channels of one volume; its other arrays (labels) are left out.
-    One without such an array holds one image an array; those that are named like labels or tables
-    are left out, and so are members that are no arrays.
+    A `.npy` holds one image, see `memtk.imaging.geometry`. A `.npz` with an array called
+    `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test` or `images` holds
+    one image a row of those, and so does one whose only array has no name and four axes, (N, H, W,
+    C); its other arrays (labels) are left out. One without such an array holds one image an array;
+    those that are named like labels or tables are left out, and so are members that are no arrays.
     Rows are taken out of the compressed file one by one, so the file is never whole in memory (but
     for arrays in Fortran's order, whose rows are scattered over it). The spacing is 1.
     """
@@ -67,7 +72,7 @@ class NumpyReader:
             raise UserError(f"{path} holds {twice[0][:100]} twice: write it anew by np.savez")
         names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         stacks = [name for name in STACKS if name in names]
-        if names == [UNNAMED] and holds_many(_shape_of(path, UNNAMED)):
+        if names == [UNNAMED] and _is_stack(_shape_of(path, UNNAMED)):
             stacks = [UNNAMED]
         records: list[Record] = []
         for name in stacks:
@@ -92,14 +97,13 @@ class NumpyReader:
         name, row = split_item(item)
         array = self._row(path, name, row) if row is not None else _load(path, item)
         what = f"cannot read {path}" + (f" ({item})" if item else "")
-        if row is None:
-            shape = array.shape
-            array = array[0] if array.ndim > 2 and shape[0] == 1 else array
-            if array.ndim > 1 and (holds_many(array.shape) or not layout_of(array.shape)):
-                raise UserError(
-                    f"{what}: an array of {array.dtype} and shape {shape} is no image; expected "
-                    f"{EXPECTED}; {WAY_OUT}"
-                )
+        # (N, 1, H, W) and (N, H, W, 1) are no volume for sure
+        many = array.ndim > 3 and array.shape[0] > 1 and 1 in (array.shape[1], array.shape[-1])
+        if row is None and array.ndim > 3 and (many or not layout_of(array.shape)):
+            raise UserError(
+                f"{what}: an array of {array.dtype} and shape {array.shape} is no image; expected "
+                f"{EXPECTED}; {WAY_OUT}{ONE if many else ''}"
+            )
         voxels = as_image(array, what)
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))
 
@@ -187,6 +191,11 @@ def split_item(item: str) -> tuple[str, int | None]:
     return (name, int(row)) if name and row.isdecimal() else (item, None)
 
 
+def _is_stack(shape: tuple[int, ...]) -> bool:
+    """Tell whether an array of four axes holds an image a row, and not channels of one volume."""
+    return len(shape) == 4 and (shape[0] > CHANNELS or {shape[1], shape[3]} & {1, 3} != set())
+
+
 def _no_image(name: str) -> str:
     """Say why an array is no image, "" if it may be one."""
     if name.lower() in TABLES:
@@ -198,7 +207,13 @@ def _check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype)
     """Refuse an array that is no stack of images, or claims more of them than the file holds."""
     if dtype.kind not in "biuf":
         raise UserError(f"cannot read {path}: {name} holds {dtype}, not numbers")
-    rows_of(shape, f"cannot read {path}: {name}")
+    if len(shape) not in (3, 4, 5) or not layout_of(shape[1:]):
+        raise UserError(
+            f"cannot read {path}: {name} has the shape {shape}; a row of it is no image: expected "
+            f"{EXPECTED}"
+        )
+    if last_may_count(shape):
+        raise UserError(f"cannot read {path}: {name} has the shape {shape}. {TWO_WAYS}")
     check_size(path, shape[1:], dtype.itemsize, rows=shape[0])
 
 

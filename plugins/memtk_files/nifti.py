@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import numpy as np
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.axes import CHANNELS
+from memtk.imaging.geometry import CHANNELS
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
@@ -30,6 +33,13 @@ LABEL_INTENT = 1002
 SIZES = 0.01
 """Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
 
+TURN = 3.0
+"""Up to so many degrees sform and qform may be turned against each other."""
+
+
+AT_ONCE = 2**28
+"""Bytes of voxels that are unpacked at once, which takes twice the memory."""
+
 
 class NiftiReader:
     """Reads NIfTI-1 and NIfTI-2.
@@ -38,10 +48,9 @@ class NiftiReader:
     axis of at most four entries holds channels. A single slice (X, Y) or (X, Y, 1) is the 2D image
     (1, X, Y). Slope and intercept of the header are applied, and its unit of length.
 
-    The affine is the header's sform, as nibabel takes it, or its qform where the sform is not set
-    or not usable; where neither is, there is none and the spacing is the header's zooms. A file
-    whose sform and qform name other directions or voxel sizes is refused: nothing says which is
-    right. That one is turned a little, as coregistration leaves them, is no contradiction.
+    The affine is the header's sform, or its qform where the sform is not set or not usable; where
+    neither is, there is none and the spacing is the header's zooms. A file whose sform and qform
+    turn, mirror or size it differently is refused: nothing says which is right.
     """
 
     suffixes = (".nii", ".nii.gz")
@@ -76,7 +85,7 @@ class NiftiReader:
             raise UserError(f"cannot read {path}: its voxels begin in its header (byte {begin})")
         check_size(path, image.shape, dtype.itemsize)
         shape = _trimmed(image.shape, path)
-        voxels = np.asanyarray(image.dataobj).reshape(shape)  # (X, Y[, Z[, C]])
+        voxels = np.asanyarray(_unpacked(image, path).dataobj).reshape(shape)  # (X, Y[, Z[, C]])
         axes = min(len(shape), 3)
         voxels = np.moveaxis(voxels, 3, 0) if len(shape) == 4 else voxels[None]  # (C, *S)
         unit = UNITS[length]
@@ -87,6 +96,20 @@ class NiftiReader:
             zooms = [float(z) for z in np.linalg.norm(affine[:3, :axes], axis=0)]
         spacing = tuple(z if np.isfinite(z) and z > 0 else 1.0 for z in zooms)
         return Volume(voxels, spacing, affine)
+
+
+def _unpacked(image: Any, path: Path) -> Any:
+    """Return an image in memory that was unpacked at once, in three quarters of the time.
+
+    Where that is not possible, as in a file of several parts or a damaged one, it is as it was.
+    """
+    most = int(image.dataobj.offset) + math.prod(image.shape) * image.get_data_dtype().itemsize
+    if path.suffix.lower() != ".gz" or most > AT_ONCE:
+        return image
+    with suppress(zlib.error):
+        unpacked = zlib.decompressobj(wbits=31).decompress(path.read_bytes(), most)
+        return type(image).from_bytes(unpacked) if len(unpacked) == most else image
+    return image
 
 
 def _trimmed(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
@@ -130,10 +153,15 @@ def _conflict(sform: np.ndarray, qform: np.ndarray, axes: int) -> str:
     ways = ["".join(nibabel.aff2axcodes(affine)) for affine in (sform, qform)]
     if ways[0] != ways[1]:
         return f"sform says {ways[0]} and its qform {ways[1]}"
-    sizes = [np.linalg.norm(affine[:3, :axes], axis=0) for affine in (sform, qform)]
+    columns = [affine[:3, :axes] for affine in (sform, qform)]
+    sizes = [np.linalg.norm(each, axis=0) for each in columns]
     if not np.allclose(sizes[0], sizes[1], rtol=SIZES, atol=0):
         said = [" x ".join(f"{size:.4g}" for size in each) for each in sizes]
         return f"sform says voxels of {said[0]} and its qform {said[1]}"
+    cosines = (columns[0] / sizes[0] * columns[1] / sizes[1]).sum(axis=0)
+    angle = np.degrees(np.arccos(np.clip(cosines, -1, 1))).max()
+    if angle > TURN:
+        return f"sform and its qform are turned by {angle:.0f} degrees against each other"
     return ""
 
 

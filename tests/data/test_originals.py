@@ -95,7 +95,21 @@ def test_images_that_are_not_in_files_are_kept_whole(ready, registry, tmp_path):
 )
 def test_an_image_is_reduced_slab_by_slab_to_the_same_bits(stored, small):
     codes = np.random.default_rng(0).integers(0, 256, (2, *stored)).astype(np.uint8)
-    image = pack(codes, np.linspace(-1, 1, 256, dtype=np.float32), ())
+    image = pack(codes, np.linspace(-1, 1, 256, dtype=np.float32) ** 3, ())
     x = torch.from_numpy(image.voxels())[None]
     wanted = torch.nn.functional.interpolate(x, list(small), mode="area")[0].numpy()
     assert np.array_equal(reduced(image, small), wanted)
+
+
+@pytest.mark.parametrize("count", [2, 200, 65536])
+@pytest.mark.parametrize(("stored", "small"), [((640, 512), (80, 64)), ((40, 48, 24), (10, 6, 8))])
+def test_a_reduced_voxel_is_the_mean_of_its_block(stored, small, count):
+    rng = np.random.default_rng(count)
+    codes = rng.integers(0, count, (2, *stored)).astype(np.uint16)
+    codes.flat[:count] = np.arange(count)[: codes.size]
+    image = pack(codes, np.linspace(-0.5, 1, count, dtype=np.float32), ())
+    wanted = image.voxels().astype(np.float64)
+    for axis, (old, new) in enumerate(zip(stored, small, strict=True), 1):
+        wanted = np.stack(np.split(wanted, old // (old // new), axis), axis)
+        wanted = wanted.mean(axis + 1)
+    np.testing.assert_allclose(reduced(image, small), wanted, atol=1e-7)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memtk.data.packed import contiguous, look_up, pack, packed_hash, voxel_hash
-from memtk.imaging.intensity import PercentileScaling, count_codes
+from memtk.imaging.intensity import PercentileScaling, count_codes, palette_of
 
 KINDS = {
     "8 bits": np.random.default_rng(0).integers(0, 200, (1, 40, 30)).astype(np.uint8),
@@ -14,8 +14,8 @@ KINDS = {
 
 
 def packed(voxels):
-    values, codes, counts = PercentileScaling().coded(voxels)
-    return pack(codes, values, (1.0, 1.0), counts)
+    palette = palette_of(voxels)
+    return pack(palette.codes, PercentileScaling().scaled(palette), (1.0, 1.0), palette.counts)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,9 +29,10 @@ SPLITS = ("train", "train", "train", "val", "val", "test")
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Start processes after two images, whatever they save."""
+    """Start processes after two images, whatever they save, and give them the next three."""
     monkeypatch.setattr(prefetch, "PAYS", -1.0)
     monkeypatch.setattr(prefetch, "TRIED", 2)
+    monkeypatch.setattr(prefetch, "ALONE", 0.0)
 
 
 @pytest.fixture
@@ -176,8 +177,8 @@ def _double(key):
     return 2 * key
 
 
-def _killed_at_five(key):
-    if key == 5:
+def _killed_at_three(key):
+    if key == 3:
         os.kill(os.getpid(), signal.SIGTERM)
     return key
 
@@ -185,7 +186,7 @@ def _killed_at_five(key):
 def test_a_process_that_is_killed_is_said_in_one_sentence(eager):
     assert list(prefetch_in_processes(_double, range(12), 2, "gone")) == list(range(0, 24, 2))
     with pytest.raises(UserError, match="^gone$"):
-        list(prefetch_in_processes(_killed_at_five, range(12), 2, "gone"))
+        list(prefetch_in_processes(_killed_at_three, range(12), 2, "gone"))
 
 
 PARENT = """
@@ -196,7 +197,7 @@ from memtk import prefetch
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where what started us ignores it
 print("begun", flush=True)  # once, though nothing says that it is the main module's to do
-prefetch.PAYS, prefetch.TRIED = -1.0, 2
+prefetch.PAYS, prefetch.TRIED, prefetch.ALONE = -1.0, 2, 0.0
 for key in prefetch.prefetch_in_processes(slow, range(10000), 2, "gone"):
     print(key, flush=True)
 """

@@ -25,7 +25,7 @@ from memtk.data.sources import Sample, Source, is_color, open_source
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import hashed
-from memtk.imaging.intensity import count_nonfinite, is_constant
+from memtk.imaging.intensity import count_nonfinite, is_constant, palette_of
 from memtk.prefetch import prefetch_in_processes
 from memtk.registry import Registry
 
@@ -257,9 +257,10 @@ def _seen(source: Source, sample: Sample, config: DataConfig, reduction: Reducti
         return _Look(trouble=("nonfinite", f"{sample.name} ({bad} of {stored.voxels.size})"))
     if is_constant(stored.voxels):
         return _Look(trouble=("blank", f"{sample.name} (all {stored.voxels.flat[0]:g})"))
-    labels = config.labels == "leave_out" and looks_like_labels(stored.voxels)
+    palette = palette_of(stored.voxels)
+    labels = config.labels == "leave_out" and looks_like_labels(palette)
     try:
-        made = source.transform(stored, sample.name)
+        made = source.transform(stored, sample.name, palette)
     except UserError as error:
         return _Look(trouble=("refused", str(error)), labels=labels)
     if is_color(made.data):

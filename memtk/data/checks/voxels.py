@@ -269,10 +269,10 @@ def figures_of(image: PackedImage) -> tuple[float, ...]:
     if image.values is None or image.counts is None:
         voxels = image.voxels()
         return float(voxels.mean()), float(voxels.std()), float(np.mean(np.abs(voxels) >= 1))
-    values = image.values.astype(np.float64)
-    mean, extreme = (np.average(x, weights=image.counts) for x in (values, np.abs(values) >= 1))
-    spread = np.average((values - mean) ** 2, weights=image.counts)
-    return float(mean), float(np.sqrt(spread)), float(extreme)
+    values, shares = image.values.astype(np.float64), image.counts / image.data.size
+    mean = float(values @ shares)
+    spread = float((values - mean) ** 2 @ shares) ** 0.5
+    return mean, spread, float(shares[np.abs(values) >= 1].sum())
 
 
 @dataclass
