@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 GROUP = "memtk"
 """Of the entry points of plugins."""
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+"""Names of plugins, which stand in results."""
+
 SUFFIXES = (".dist-info", ".egg-info")
 """Of the folders that say what is installed."""
 
@@ -200,6 +203,8 @@ def load_plugins(
             plugin = _stop(plugin, "blocked", "not in MEMTK_PLUGINS")
         elif point.name in blocked:
             plugin = _stop(plugin, "blocked", "in MEMTK_DISABLE_PLUGINS")
+        elif not NAME.fullmatch(point.name):
+            plugin = _stop(plugin, "broken", "its name is more than letters, digits, - _ .")
         elif first is not None:
             there = f"{first.distribution} {first.version} has a plugin {point.name!r} already"
             plugin = _stop(plugin, "broken", there)

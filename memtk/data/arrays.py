@@ -16,19 +16,8 @@ from memtk.data.config import ARRAY, DataConfig
 from memtk.data.manifest import Manifest, Row
 from memtk.data.patients import patient_names
 from memtk.errors import UserError
-from memtk.imaging.geometry import TWO_WAYS, last_may_count
+from memtk.imaging.axes import SHAPES, as_image, rows_of
 from memtk.interfaces import Images, Record, Volume
-
-SHAPES = (
-    "Give (N, H, W) for gray pictures, (N, H, W, 3) or (N, 3, H, W) for colour ones, (N, D, H, W) "
-    "or (N, 1, D, H, W) for volumes."
-)
-
-CHANNELS = (1, 3)
-"""An axis of this length holds gray values, or red, green and blue ones."""
-
-UNCLEAR = (2, 4)
-"""An axis of this length may hold channels (two contrasts, RGBA) or slices."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +27,8 @@ class ArrayImages:
     Args:
         name: of the argument that they were given as: row 6 of "synthetic" is called
             `synthetic[6]` in messages.
-        images: rows (C, *S): an array (N, C, *S), or a set that is read row by row.
+        images: an array whose rows are images (see `memtk.imaging.axes`), or a set that is read row
+            by row, (C, *S) each.
         patients: of each image; None where nobody says, and each counts as a patient of its own.
     """
 
@@ -49,7 +39,7 @@ class ArrayImages:
     def voxels(self, row: int) -> np.ndarray:
         """Return one image (C, *S)."""
         if isinstance(self.images, np.ndarray):
-            return self.images[row]
+            return as_image(self.images[row], f"{self.name}[{row}]")
         return self.images.read([row])[0].numpy()
 
     def volume(self, row: int) -> Volume:
@@ -127,9 +117,9 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
     Args:
         name: of the argument, for messages.
         value: an array, a tensor on any device, a list of either, or `memtk.interfaces.Images`,
-            whose patients are taken unless others are given. An axis of 1 or 3 behind the first or
-            at the end is taken for channels; so (N, 3, H, W) and (N, H, W, 3) are colour pictures,
-            never volumes of three slices or columns.
+            whose patients are taken unless others are given. Which axis is which is told as in
+            files (`memtk.imaging.axes`): (N, 3, H, W) and (N, H, W, 3) are colour pictures, never
+            volumes of three slices or columns.
         patients: of each image, (N,).
 
     Raises:
@@ -141,7 +131,8 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
         patients = getattr(value, "patients", None) or None if patients is None else patients
         images = value
     else:
-        images = _channels_first(name, _numbers(name, value))
+        images = _numbers(name, value)
+        rows_of(images.shape, name)
     patients = patients if patients is None else list(patients)
     if patients is not None and len(patients) != len(images):
         raise UserError(f"{name}: {len(images)} images and {len(patients)} patients: one for each")
@@ -174,35 +165,6 @@ def _numbers(name: str, value: Any) -> np.ndarray:
             f"{name}: an array of {array.dtype} and shape {array.shape} holds no images. {SHAPES}"
         )
     return array.astype(np.uint8) if array.dtype == bool else array
-
-
-def _channels_first(name: str, array: np.ndarray) -> np.ndarray:
-    """Return images as (N, C, *S).
-
-    Raises:
-        UserError: if the shape could be two things.
-    """
-    second, last = array.shape[1], array.shape[-1]
-    if array.ndim == 3 and last not in (*CHANNELS, *UNCLEAR):
-        if last_may_count(array.shape):
-            raise UserError(f"{name} has the shape {array.shape}. {TWO_WAYS}")
-        return array[:, None]
-    if array.ndim == 4:
-        first, at_end = second in CHANNELS, last in CHANNELS
-        if first and not at_end:
-            return array
-        if at_end and not first:
-            return np.moveaxis(array, -1, 1)
-        if not {second, last} & {*CHANNELS, *UNCLEAR}:
-            return array[:, None]
-    if array.ndim == 5:
-        if second in (*CHANNELS, *UNCLEAR) and last != 1:
-            return array
-        if last == 1 and second not in (*CHANNELS, *UNCLEAR):
-            return np.moveaxis(array, -1, 1)
-    raise UserError(
-        f"{name}: the shape {array.shape} does not say which axis holds channels. {SHAPES}"
-    )
 
 
 def _hash(parts: Iterable[bytes]) -> str:

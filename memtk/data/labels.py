@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePath
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from memtk.data.patients import without_accents
 from memtk.imaging.intensity import Palette, count_codes, palette_of
 
 LABELS = "labels or masks, by their names"
 """Why an image is left out; `data.labels=keep` takes it in again."""
+
+DESCRIBING = "arrays that describe an image"
+"""Why an array beside images is left out."""
 
 PREVIEWS = "previews of images, by their names"
 """Why one is left out where there are other images."""
@@ -60,17 +66,30 @@ PREVIEW_WORDS = frozenset(
 )
 """Words of the names of previews, which programs leave beside images; a thumb is an image."""
 
-TABLES = frozenset({"affine", "spacing", "origin", "direction", "header", "meta", "metadata"})
-"""Names of arrays that describe the image beside them."""
+TABLES = frozenset(
+    {
+        *("affine", "spacing", "origin", "direction", "header", "meta", "metadata", "info"),
+        *("weight", "weights", "age", "sex", "bbox", "bboxes", "landmarks", "keypoints", "coords"),
+        *("prob", "probs", "probability", "probabilities", "softmax", "logits", "heatmap"),
+        *("saliency", "uncertainty", "confidence"),
+    }
+)
+"""Last words of the names of arrays that describe the image beside them."""
 
 FEW, MANY = 8, 1024
-"""So few values are those of a label map; one of more regions has so many whole ones at most, where
-an image has as many or more."""
+"""So few values are those of a label map; one of more regions has so many at most."""
 
 SAME, APART = 0.6, 0.16
 """Neighbours within regions are the same, at least this share of them; where they are not, the
 numbers of two regions lie this share of all values apart, on average. Of 17 to 100 grey levels of
 X-rays and MRI the second is at most 0.08, of maps of 20 to 400 regions at least 0.2."""
+
+BLURRED = 0.15
+"""At most this share of probabilities lies between both levels, where they are those of a mask."""
+
+INSIDE, PIECES = (0.2, 0.66), (1.5, 6.0)
+"""A map of regions has at least this share of voxels inside them, and at most as many pieces a
+value: regions are one each; layers are thick, and broken where others cross them."""
 
 
 def names_labels(name: str, *, folder: bool = False) -> bool:
@@ -93,6 +112,21 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
         last -= 1
     first = re.match(r".*s$|mask|label|mas[qc]|segmenta[cz]i", words[0]) if words else None
     return bool(words) and (nouns[last] or ends[last] or (nouns[0] and first is not None))
+
+
+def array_names_no_image(name: str) -> str:
+    """Say why an array of this name is no image, "" if it may be one.
+
+    >>> [array_names_no_image(n) for n in ("image", "patient1", "t1_weighted", "prob_image", "x")]
+    ['', '', '', '', '']
+    >>> [array_names_no_image(n)[:6] for n in ("img_meta", "weight", "y_train", "Y", "seg")]
+    ['arrays', 'arrays', 'labels', 'labels', 'labels']
+    """
+    words = words_of(name)
+    if words and words[-1] in TABLES:
+        return DESCRIBING
+    is_y = "y" in words and {*words} <= {"y", "train", "test", "val"}
+    return LABELS if is_y or names_labels(name) else ""
 
 
 def words_of(name: str) -> list[str]:
@@ -130,12 +164,13 @@ def path_names_preview(path: PurePath) -> bool:
 
 
 def looks_like_labels(image: Palette | np.ndarray) -> bool:
-    """Tell whether an image has few values, or whole ones in regions, as label maps and masks have.
+    """Tell whether an image has few values, or flat regions of one each, as maps and masks have.
 
     Up to `FEW` are those of a map, each of 16 voxels or more on average: 0, 0.5 and 1 too. More
     are, up to `MANY`, where neighbours are mostly the same, and where they are not the values of
-    two regions meet, which are not near to one another as grey levels are, however few. So are
-    those that nearly all lie at one of two levels.
+    two regions meet, which are not near to one another as grey levels are; or where each value is
+    that of few pieces, in whatever order: layers, regions numbered row by row. So are those that
+    nearly all lie at one of two levels.
 
     Args:
         image: (C, *S), or its palette.
@@ -153,22 +188,26 @@ def looks_like_labels(image: Palette | np.ndarray) -> bool:
         return True
     if size < 1024 or codes is None or counts is None:
         return False
-    if len(values) > MANY or (values != np.round(values)).any():
-        some = values[np.unique(codes.ravel(order="K")[:: max(1, size // 4096)])]
-        if len(some) > MANY or (some != np.round(some)).any():
+    if len(values) > MANY:
+        some = np.unique(codes.ravel(order="K")[:: max(1, size // 4096)])
+        if len(some) > MANY:
             return False
+    if any(map(_in_few_pieces, _planes(codes))):
+        return True
     planes = max(1, 2**18 * codes.shape[1] // size)
     if planes < codes.shape[1]:
         first = (codes.shape[1] - planes) // 2
         codes = codes[:, first : first + planes].copy(order="K")
         counts = count_codes(codes, len(values))
-    return _in_regions(codes, values, np.flatnonzero(counts), int(np.argmax(counts)))
+    return _in_regions(codes, len(values), np.flatnonzero(counts), int(np.argmax(counts)))
 
 
 def _in_two_levels(values: np.ndarray, counts: np.ndarray | None) -> bool:
-    """Tell whether nearly all voxels are dark or bright, as in a mask that was resampled or JPEG.
+    """Tell whether nearly all voxels are dark or bright, and fewer lie between than are either.
 
-    Of X-rays and MRI up to 65 % lie so near to both ends, of such masks 98 % or more.
+    So are masks that were resampled or saved as JPEG, and probabilities, which lie in [0, 1] and
+    may be blurred. Of X-rays, MRI and CT up to 65 % lie so near to both ends, in a narrow window
+    more.
 
     Args:
         values: of voxels, in any order.
@@ -179,18 +218,54 @@ def _in_two_levels(values: np.ndarray, counts: np.ndarray | None) -> bool:
     low, high = float(there.min()), float(there.max())
     dark = float((shares * (values <= low + (high - low) / 10)).sum())
     bright = float((shares * (values >= high - (high - low) / 10)).sum())
-    return dark + bright >= 0.98 and min(dark, bright) >= 0.01
+    middle = 1 - dark - bright
+    probable = low >= 0 and 0.5 < high <= 1 and bool((there % 1).any())
+    between, least = (BLURRED, 0.002) if probable else (0.02, 0.01)
+    return middle <= between and min(dark, bright) >= max(least, middle / 2)
 
 
-def _in_regions(codes: np.ndarray, values: np.ndarray, there: np.ndarray, common: int) -> bool:
+def _planes(codes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield planes through the middle: a picture itself, two of a volume across each other."""
+    first = codes[0]
+    if first.ndim == 2:
+        yield first
+    else:
+        yield first[len(first) // 2]
+        yield first[..., first.shape[-1] // 2]
+
+
+def _in_few_pieces(plane: np.ndarray) -> bool:
+    """Tell whether each value of a plane (H, W) is that of one flat piece, or of few.
+
+    Of the levels of X-rays and MRI, 10 to 256 of them, each has 9 pieces or more on average, of
+    regions 1, of layers 2 to 6. Inside are those that are like all four neighbours.
+    """
+    if min(plane.shape) < 8:
+        return False
+    down, right = plane[1:] == plane[:-1], plane[:, 1:] == plane[:, :-1]
+    inside = (down[1:, 1:-1] & down[:-1, 1:-1] & right[1:-1, 1:] & right[1:-1, :-1]).mean()
+    if inside < INSIDE[0]:
+        return False
+    values = len(np.unique(plane))
+    if not FEW < values <= min(MANY, plane.size // 9):
+        return False
+    number = np.arange(plane.size).reshape(plane.shape)
+    pairs = [(number[1:][down], number[:-1][down]), (number[:, 1:][right], number[:, :-1][right])]
+    one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    graph = coo_matrix((np.ones(len(one), bool), (one, other)), (plane.size, plane.size))
+    pieces = connected_components(graph, directed=False, return_labels=False) / values
+    return any(inside >= i and pieces <= p for i, p in zip(INSIDE, PIECES, strict=True))
+
+
+def _in_regions(codes: np.ndarray, count: int, there: np.ndarray, common: int) -> bool:
     """Tell whether neighbours are the same or of regions; (C, *S), along the last two axes.
 
     Args:
-        values: (K,), of the codes.
+        count: of the codes.
         there: the codes that a voxel has, ascending.
         common: the one that most have.
     """
-    if len(there) > min(MANY, codes.size // 30) or (values[there] != np.round(values[there])).any():
+    if len(there) > min(MANY, codes.size // 30):
         return False
     around = np.unique([common, there[0], there[-1]])  # air, no organ, beyond a window
     before = [codes[..., :-1], codes[..., :-1, :]]
@@ -201,9 +276,9 @@ def _in_regions(codes: np.ndarray, values: np.ndarray, there: np.ndarray, common
     if not apart or alike < SAME * pairs:  # without those around the share is smaller still
         return False
     known = zip(before, same, strict=True)
-    alike -= sum(count_codes(a[equal], len(values))[around].sum() for a, equal in known)
+    alike -= sum(count_codes(a[equal], count)[around].sum() for a, equal in known)
     if alike < SAME * (alike + apart):
         return False
-    ranks = there.searchsorted(np.arange(len(values)))
+    ranks = there.searchsorted(np.arange(count))
     steps = sum(np.abs(ranks[a] - ranks[b]).sum() for a, b in zip(before, behind, strict=True))
     return bool(steps / apart >= 1 + APART * len(there))

@@ -27,10 +27,21 @@ KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 """Keys of settings."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+@,=:-]{0,199}")
-"""Names of components, plugins, packages, versions, presets and cells."""
+"""Names of versions, suites, presets and cells."""
 
-_NAMED = frozenset({"cell", "preset", "name", "plugin", "distribution", "version"})
-"""Keys of a result below which names stand."""
+COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+"""Names of components, plugins and packages."""
+
+OF_FEATURES = re.compile(rf"{COMPONENT.pattern}(\[{COMPONENT.pattern}\])?")
+"""Names of measures, with that of their extractor: "fid[medicalnet3d]"."""
+
+_NAMED = {
+    "cell": {"cell"},
+    "preset": {"preset"},
+    "suite": {"name", "version"},
+    "components": {"version"},
+}
+"""Keys of a result below which names stand, by the first of their keys."""
 
 
 def _one_folder(name: str) -> str:
@@ -74,6 +85,7 @@ def odd_texts(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: {ascii(text[:40])} is no line of text"
         elif _is_named(keys) and not NAME.fullmatch(text):
             yield f"{where}: {ascii(text[:40])} is no name"
+    yield from odd_names(result)
     for table in ("request", "data"):
         yield from _odd_keys(result.get(table), table)
     for where, config in _configs(result.get("components"), "components"):
@@ -82,8 +94,25 @@ def odd_texts(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_named(keys: tuple[str, ...]) -> bool:
     """Tell whether a name stands below these keys."""
-    within = bool(keys) and keys[0] in ("cell", "preset", "suite", "components")
-    return within and keys[-1] in _NAMED and "config" not in keys
+    return bool(keys) and keys[-1] in _NAMED.get(keys[0], ()) and "config" not in keys
+
+
+def odd_names(tree: Any, where: str = "") -> Iterator[str]:
+    """Say which names of components, plugins and packages in a record are none that memtk takes."""
+    for value in tree if isinstance(tree, list) else ():
+        yield from odd_names(value, where)
+    for key, value in tree.items() if isinstance(tree, Mapping) else ():
+        below = f"{where}.{key}".lstrip(".")
+        names: list[Any] = []
+        if key in ("name", "plugin", "distribution") and {"plugin", "distribution"} <= {*tree}:
+            names = [value]
+        elif key in ("protocols", "membership", "quality", "measure_info"):
+            names = [*value] if isinstance(value, Mapping) else []
+        for name in names:
+            if isinstance(name, str) and not OF_FEATURES.fullmatch(name):
+                yield f"{below}: {ascii(name[:40])} is no name, which is letters, digits, - _ ."
+        if key != "config":
+            yield from odd_names(value, below)
 
 
 def _texts(tree: Any, keys: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -180,6 +209,8 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         raise UserError(f"there is no {path}: the run has not come that far") from error
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): {way_out}") from error
+    if odd := next(odd_names(tree), ""):
+        raise UserError(f"{path} is not as memtk writes it: {odd}: {way_out}")
     version = tree.get("schema_version", SCHEMA) if isinstance(tree, dict) else SCHEMA
     if isinstance(version, int) and version > SCHEMA:
         raise UserError(

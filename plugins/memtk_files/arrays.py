@@ -14,16 +14,9 @@ import h5py
 import numpy as np
 
 from memtk import UserError
-from memtk.data.labels import LABELS, TABLES, names_labels
+from memtk.data.labels import DESCRIBING, array_names_no_image
 from memtk.data.readers import check_size
-from memtk.imaging.geometry import (
-    CHANNELS,
-    EXPECTED,
-    TWO_WAYS,
-    as_image,
-    last_may_count,
-    layout_of,
-)
+from memtk.imaging.axes import CHANNELS, EXPECTED, as_image, holds_many, layout_of, rows_of
 from memtk.interfaces import Record, Volume
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
@@ -32,22 +25,27 @@ STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "
 BESIDE = "arrays beside those that hold images (images, train_images and the like)"
 """Why an array of a file with `STACKS` is left out."""
 
+SEVERAL = 100
+"""Of so many arrays of a file that has no `STACKS` the headers are read when it is listed."""
+
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
 
-WAY_OUT = "for many images in one file call their array images: np.savez(file, images=array)"
-
-ONE = "; of one image leave out the axes of length 1: array.squeeze()"
+WAY_OUT = (
+    "for many images in one file, or one of few slices, (1, 1, D, H, W), call their array images: "
+    "np.savez(file, images=array)"
+)
 
 
 class NumpyReader:
     """Reads `.npy` and `.npz`. Pickled objects are refused: loading them runs code.
 
-    A `.npy` holds one image, see `memtk.imaging.geometry`. A `.npz` with an array called
-    `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test` or `images` holds
-    one image a row of those, and so does one whose only array has no name and four axes, (N, H, W,
-    C); its other arrays (labels) are left out. One without such an array holds one image an array;
-    those that are named like labels or tables are left out, and so are members that are no arrays.
+    A `.npy` holds one image, see `memtk.imaging.axes`; a first axis of 1 counts it. A `.npz` with
+    an array called `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test`
+    or `images` holds one image a row of those, and so does one whose only array has no name and
+    four axes or more that can be no channels of one volume; its other arrays (labels) are left out.
+    One without such an array holds one image an array; those that are named like labels or tables
+    are left out, and so are members that are no arrays.
     Rows are taken out of the compressed file one by one, so the file is never whole in memory (but
     for arrays in Fortran's order, whose rows are scattered over it). The spacing is 1.
     """
@@ -72,7 +70,7 @@ class NumpyReader:
             raise UserError(f"{path} holds {twice[0][:100]} twice: write it anew by np.savez")
         names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         stacks = [name for name in STACKS if name in names]
-        if names == [UNNAMED] and _is_stack(_shape_of(path, UNNAMED)):
+        if names == [UNNAMED] and holds_many(_shape_of(path, UNNAMED)):
             stacks = [UNNAMED]
         records: list[Record] = []
         for name in stacks:
@@ -80,7 +78,7 @@ class NumpyReader:
                 _check_stack(path, name, member.shape, member.dtype)
                 records += [Record(path, f"{name}/{row}") for row in range(member.shape[0])]
         if not stacks:
-            records = [Record(path, name, left_out=_no_image(name)) for name in names]
+            records = _one_each(path, names)
         if not records:
             raise UserError(f"{path} holds no images")
         beside = [Record(path, n, left_out=BESIDE) for n in names if stacks and n not in stacks]
@@ -97,13 +95,14 @@ class NumpyReader:
         name, row = split_item(item)
         array = self._row(path, name, row) if row is not None else _load(path, item)
         what = f"cannot read {path}" + (f" ({item})" if item else "")
-        # (N, 1, H, W) and (N, H, W, 1) are no volume for sure
-        many = array.ndim > 3 and array.shape[0] > 1 and 1 in (array.shape[1], array.shape[-1])
-        if row is None and array.ndim > 3 and (many or not layout_of(array.shape)):
-            raise UserError(
-                f"{what}: an array of {array.dtype} and shape {array.shape} is no image; expected "
-                f"{EXPECTED}; {WAY_OUT}{ONE if many else ''}"
-            )
+        if row is None:
+            shape = array.shape
+            array = array[0] if array.ndim > 2 and shape[0] == 1 else array
+            if array.ndim > 1 and (holds_many(array.shape) or not layout_of(array.shape)):
+                raise UserError(
+                    f"{what}: an array of {array.dtype} and shape {shape} is no image; expected "
+                    f"{EXPECTED}; {WAY_OUT}"
+                )
         voxels = as_image(array, what)
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))
 
@@ -191,29 +190,43 @@ def split_item(item: str) -> tuple[str, int | None]:
     return (name, int(row)) if name and row.isdecimal() else (item, None)
 
 
-def _is_stack(shape: tuple[int, ...]) -> bool:
-    """Tell whether an array of four axes holds an image a row, and not channels of one volume."""
-    return len(shape) == 4 and (shape[0] > CHANNELS or {shape[1], shape[3]} & {1, 3} != set())
+def _one_each(path: Path, names: Sequence[str]) -> list[Record]:
+    """List arrays that are an image each, and those beside them that are none.
+
+    Raises:
+        UserError: if one holds as many images as one that is named like labels says.
+    """
+    why = {name: array_names_no_image(name) for name in names}
+    headers = {name: _header(path, name) for name in names[:SEVERAL]}
+    images = {n: h for n, h in headers.items() if h and not why[n] and layout_of(h[0])}
+    counts = {
+        h[0][0]: n for n, h in headers.items() if why[n] and h and h[0] and h[0][1:] in ((), (1,))
+    }
+    for name, (shape, _) in images.items():
+        if len(shape) > 2 and shape[0] > 1 and shape[0] in counts:
+            raise UserError(
+                f"cannot read {path}: {name} {shape} holds as many images as "
+                f"{counts[shape[0]]} says; {WAY_OUT}"
+            )
+    for name in names if images else ():
+        shape, kind = headers.get(name) or ((), "O")
+        if name in headers and (kind not in "biuf" or len(shape) < 2 or max(shape) <= CHANNELS):
+            why[name] = why[name] or DESCRIBING
+    return [Record(path, name, left_out=why[name]) for name in names]
 
 
-def _no_image(name: str) -> str:
-    """Say why an array is no image, "" if it may be one."""
-    if name.lower() in TABLES:
-        return "arrays that describe an image"
-    return LABELS if names_labels(name) else ""
+def _header(path: Path, name: str) -> tuple[tuple[int, ...], str] | None:
+    """Return the shape of an array and its kind of numbers; None where that cannot be read."""
+    with contextlib.suppress(Exception), contextlib.closing(_open(path, name, objects=True)) as one:
+        return one.shape, one.dtype.kind
+    return None
 
 
 def _check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Refuse an array that is no stack of images, or claims more of them than the file holds."""
     if dtype.kind not in "biuf":
         raise UserError(f"cannot read {path}: {name} holds {dtype}, not numbers")
-    if len(shape) not in (3, 4, 5) or not layout_of(shape[1:]):
-        raise UserError(
-            f"cannot read {path}: {name} has the shape {shape}; a row of it is no image: expected "
-            f"{EXPECTED}"
-        )
-    if last_may_count(shape):
-        raise UserError(f"cannot read {path}: {name} has the shape {shape}. {TWO_WAYS}")
+    rows_of(shape, f"cannot read {path}: {name}")
     check_size(path, shape[1:], dtype.itemsize, rows=shape[0])
 
 
@@ -246,8 +259,12 @@ def _load(path: Path, name: str = "") -> np.ndarray:
         return np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
 
 
-def _open(path: Path, name: str) -> _Member:
-    """Open a .npy file, or an array of a .npz file, and read its header."""
+def _open(path: Path, name: str, *, objects: bool = False) -> _Member:
+    """Open a .npy file, or an array of a .npz file, and read its header.
+
+    Raises:
+        UserError: if it holds pickled objects, and is not asked for its header alone (`objects`).
+    """
     if name:
         with zipfile.ZipFile(path) as file:
             stream = file.open(f"{name}.npy")  # keeps the file open until it is closed itself
@@ -261,7 +278,7 @@ def _open(path: Path, name: str) -> _Member:
             else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = header(stream)
-        if dtype.hasobject:
+        if dtype.hasobject and not objects:
             raise UserError(
                 f"cannot read {path}: it holds pickled objects; memtk loads numbers alone"
             )

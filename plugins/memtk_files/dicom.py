@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from pydicom.uid import UID
 from memtk import UserError
 from memtk.data.patients import from_header
 from memtk.data.readers import reading
-from memtk.imaging.geometry import gray_if_alike
+from memtk.imaging.axes import gray_if_alike
 from memtk.interfaces import Record, Volume
 from memtk_files.dicom_file import (
+    affine_of,
     begins_with_element,
     combined,
     number_of,
@@ -62,8 +64,6 @@ TAGS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 """What is read of a file to know which image it belongs to."""
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,8 @@ class DicomReader:
         """Note which slices of a series a folder holds."""
         first, slices = files[0], {header.modality for header in files} - PICTURES
         stack = all(header.placed for header in files) or slices <= SLICES
-        if not (first.series[0] and slices and stack) or first.frames > 1:
-            return
-        self._parts.add(first.series[0], folder, _part(files))
+        if slices and stack and first.frames <= 1:
+            self._parts.add(first.series[:3], folder, _part(files))
 
     def check_whole(self, patients: Mapping[Path, str]) -> None:
         """Refuse series that lie in parts in several of the folders that were listed.
@@ -184,7 +183,7 @@ class DicomReader:
             thickness = number_of(first, "SliceThickness", path) or 1.0
             return Volume(stack[None], (thickness, rows, columns))
         spacing = (float(np.linalg.norm(step)), rows, columns)
-        return Volume(stack[None], spacing, _affine(first, path, step))  # (1, D, H, W)
+        return Volume(stack[None], spacing, affine_of(first, path, step))  # (1, D, H, W)
 
     def _files_of(self, record: Record) -> list[Path]:
         """Return the files of one image of a folder."""
@@ -239,12 +238,24 @@ def _part(files: list[_Header]) -> Part:
     own = [str(dataset.get("ImagePositionPatient")) for dataset in placed] or [
         text_of(header.dataset, "SOPInstanceUID") for header in files
     ]
+    points = [_point(header) for header in files]
     return Part(
         from_header(files[0].patient),
         tuple(round(float(cosine), 2) + 0.0 for cosine in plane),
         files[0].size,
         frozenset(own),
+        tuple(point for point in points if point) if len(placed) in (0, len(files)) else (),
     )
+
+
+def _point(header: _Header) -> tuple[float, ...]:
+    """Return where a slice lies, by its number where it has no position; () if nothing says it."""
+    dataset, path = header.dataset, header.path
+    with suppress(UserError, ValueError):
+        if header.placed:
+            return tuple(numbers_of(dataset, "ImagePositionPatient", 3, path) or ())
+        return 0.0, 0.0, float(text_of(dataset, "InstanceNumber"))
+    return ()
 
 
 def _header(path: Path) -> _Header:
@@ -374,18 +385,3 @@ def _sorted(
         )
     step = (places[order[-1]] - places[order[0]]) / (len(slices) - 1)
     return [slices[i] for i in order], step
-
-
-def _affine(first: pydicom.Dataset, path: Path, step: np.ndarray) -> np.ndarray:
-    """Return the (4, 4) matrix from (slice, row, column) to RAS millimetres.
-
-    Equation C.7.6.2.1-1 of DICOM part 3, with the slice as first axis.
-    """
-    plane = np.array(numbers_of(first, "ImageOrientationPatient", 6, path))
-    rows, columns = pixel_spacing(first, path)
-    affine = np.eye(4)
-    affine[:3, 0] = step
-    affine[:3, 1] = plane[3:] * rows  # the second cosine points along a column, down the rows
-    affine[:3, 2] = plane[:3] * columns
-    affine[:3, 3] = numbers_of(first, "ImagePositionPatient", 3, path)
-    return _LPS_TO_RAS @ affine

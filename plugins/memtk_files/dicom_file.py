@@ -271,3 +271,18 @@ def pixel_spacing(dataset: pydicom.Dataset, path: Path) -> tuple[float, float]:
             rows, columns = (abs(value) or 1.0 for value in spacing)
             return rows, columns
     return 1.0, 1.0
+
+
+def affine_of(first: pydicom.Dataset, path: Path, step: np.ndarray) -> np.ndarray:
+    """Return the (4, 4) matrix from (slice, row, column) to RAS millimetres.
+
+    Equation C.7.6.2.1-1 of DICOM part 3, with the slice as first axis.
+    """
+    plane = np.array(numbers_of(first, "ImageOrientationPatient", 6, path))
+    rows, columns = pixel_spacing(first, path)
+    affine = np.eye(4)
+    affine[:3, 0] = step
+    affine[:3, 1] = plane[3:] * rows  # the second cosine points along a column, down the rows
+    affine[:3, 2] = plane[:3] * columns
+    affine[:3, 3] = numbers_of(first, "ImagePositionPatient", 3, path)
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # from LPS

@@ -16,7 +16,7 @@ import numpy as np
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.geometry import CHANNELS
+from memtk.imaging.axes import CHANNELS
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
@@ -33,9 +33,6 @@ LABEL_INTENT = 1002
 SIZES = 0.01
 """Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
 
-TURN = 3.0
-"""Up to so many degrees sform and qform may be turned against each other."""
-
 
 AT_ONCE = 2**28
 """Bytes of voxels that are unpacked at once, which takes twice the memory."""
@@ -48,9 +45,10 @@ class NiftiReader:
     axis of at most four entries holds channels. A single slice (X, Y) or (X, Y, 1) is the 2D image
     (1, X, Y). Slope and intercept of the header are applied, and its unit of length.
 
-    The affine is the header's sform, or its qform where the sform is not set or not usable; where
-    neither is, there is none and the spacing is the header's zooms. A file whose sform and qform
-    turn, mirror or size it differently is refused: nothing says which is right.
+    The affine is the header's sform, as nibabel takes it, or its qform where the sform is not set
+    or not usable; where neither is, there is none and the spacing is the header's zooms. A file
+    whose sform and qform name other directions or voxel sizes is refused: nothing says which is
+    right. That one is turned a little, as coregistration leaves them, is no contradiction.
     """
 
     suffixes = (".nii", ".nii.gz")
@@ -153,15 +151,10 @@ def _conflict(sform: np.ndarray, qform: np.ndarray, axes: int) -> str:
     ways = ["".join(nibabel.aff2axcodes(affine)) for affine in (sform, qform)]
     if ways[0] != ways[1]:
         return f"sform says {ways[0]} and its qform {ways[1]}"
-    columns = [affine[:3, :axes] for affine in (sform, qform)]
-    sizes = [np.linalg.norm(each, axis=0) for each in columns]
+    sizes = [np.linalg.norm(affine[:3, :axes], axis=0) for affine in (sform, qform)]
     if not np.allclose(sizes[0], sizes[1], rtol=SIZES, atol=0):
         said = [" x ".join(f"{size:.4g}" for size in each) for each in sizes]
         return f"sform says voxels of {said[0]} and its qform {said[1]}"
-    cosines = (columns[0] / sizes[0] * columns[1] / sizes[1]).sum(axis=0)
-    angle = np.degrees(np.arccos(np.clip(cosines, -1, 1))).max()
-    if angle > TURN:
-        return f"sform and its qform are turned by {angle:.0f} degrees against each other"
     return ""
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.geometry import gray_if_alike, without_alpha
+from memtk.imaging.axes import gray_if_alike, without_alpha
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
@@ -123,10 +123,13 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
                 f"cannot read {path}: its header says that a part of its picture lies in other "
                 "files: save one file a picture"
             )
-        if len(file.series) != 1:
+        differ = _differences(
+            [page for page in file.pages if not getattr(page, "is_reduced", True)]
+        )
+        if differ or len(file.series) != 1:
             raise UserError(
-                f"cannot read {path}: it holds {len(file.series)} pictures of different sizes.\n"
-                "Save one file a picture."
+                f"cannot read {path}: its pages differ{differ and f' in {differ}'}, so they are no "
+                "slices of one volume.\nSave one file a picture."
             )
         series, page = file.series[0], file.series[0].keyframe
         check_size(path, series.shape, page.dtype.itemsize if page.dtype else 1)
@@ -161,6 +164,23 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
     raise UserError(
         f"cannot read {path}: its axes {axes} of {size} are neither a picture nor a stack of gray "
         "slices"
+    )
+
+
+def _differences(pages: Sequence[Any]) -> str:
+    """Say in what the pages of a TIFF differ that makes them no volume, "" if in nothing."""
+    kinds = {
+        "size": lambda page: page.shape[:2],
+        "the number of channels": lambda page: page.samplesperpixel,
+        "the kind of their numbers": lambda page: (page.dtype, page.bitspersample),
+        "what zero means (photometric interpretation)": lambda page: int(page.photometric),
+        "how they are compressed": lambda page: page.compression,
+        f"how they are turned (tag {ORIENTATION})": lambda page: getattr(
+            page.tags.get(ORIENTATION), "value", 1
+        ),
+    }
+    return " and ".join(
+        what for what, kind in kinds.items() if len({str(kind(page)) for page in pages}) > 1
     )
 
 

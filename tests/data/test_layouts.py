@@ -97,7 +97,7 @@ def test_nih_chest_x_rays_are_known(read, write_pngs):
 
 def test_medmnist_brings_its_split(read, tmp_path):
     stacks = {
-        f"{s}_images": np.zeros((n, 4, 4), "u1")
+        f"{s}_images": np.zeros((n, 8, 8), "u1")
         for s, n in zip(("train", "val", "test"), (3, 2, 1), strict=True)
     }
     np.savez_compressed(tmp_path / "m.npz", train_labels=np.zeros((3, 1)), **stacks)

@@ -57,7 +57,7 @@ def test_paths_are_relative_to_the_manifest_or_absolute(read, write_pngs, tmp_pa
 
 
 def test_an_image_of_a_file_with_many_is_named_by_the_column_item(read, tmp_path):
-    np.savez(tmp_path / "m.npz", images=np.zeros((3, 4, 4)))
+    np.savez(tmp_path / "m.npz", images=np.zeros((3, 8, 8)))
     csv = tmp_path / "list.csv"
     csv.write_text("path,patient_id,item\nm.npz,1,images/2\nm.npz,1,images/0\n")
     assert [r.record.item for r in read(csv)] == ["images/2", "images/0"]

@@ -32,6 +32,12 @@ def conflict(scan):
     scan.header.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), code=1)
 
 
+def coregistered(scan):
+    turn, (cos, sin) = np.eye(4), (np.cos(0.1), np.sin(0.1))
+    turn[:2, :2] = [[cos, -sin], [sin, cos]]
+    scan.header.set_qform(turn @ scan.affine, code=1)
+
+
 def scaled(folder):
     scan = nibabel.Nifti1Image(VOLUME, np.eye(4))
     scan.header.set_slope_inter(2, -100)
@@ -60,7 +66,10 @@ for _what, _write, _says in (
     ("complex numbers", nifti(voxels=VOLUME.astype(np.complex64)), "one real number a voxel"),
     ("RGB voxels", nifti(voxels=_rgb), "one real number a voxel"),
     ("labels, by its intent", nifti(change=lambda s: s.header.set_intent("label")), "holds labels"),
-    ("sform and qform that disagree", nifti(change=conflict), "sform says RAS and its qform LAS"),
+    ("a qform turned against the sform, as coregistration leaves it: the sform counts",
+     nifti(change=coregistered), VOLUME[None]),
+    ("sform and qform of other directions or voxel sizes", nifti(change=conflict),
+     "sform says RAS and its qform LAS"),
 ):  # fmt: skip
     case("NIfTI", _what, _says)(_write)
 
@@ -161,7 +170,8 @@ for _what, _write, _says in (
      GRAY[None].astype(np.uint16)) * 257),
     ("pages of one size: a volume", tiff(_pages), _pages[None]),
     ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "neither a picture nor"),
-    ("pages of different sizes", two_sizes, "pictures of different sizes"),
+    ("pages of different sizes, kinds of number, colours or turns", two_sizes,
+     "its pages differ in size"),
     ("in CIELAB", tiff(COLOUR, photometric="cielab"), "photometric interpretation) are CIELAB"),
     ("a negative of real numbers", tiff(GRAY / np.float32(3), photometric="miniswhite"),
      "a negative (MinIsWhite)"),
@@ -233,8 +243,18 @@ for _what, _write, _says in (
     (".npz with `label`, `seg`, `affine` beside an image", npz(label=GRAY, image=GRAY),
      "left out: labels or masks"),
     (".npy of many images", npy(np.stack([VOLUME] * 9)), "call their array images"),
-    (".npy of (N, 1, H, W)", npy(STACK[:, None]), "of one image leave out the axes of length 1"),
-    (".npy of (N, H, W, 1)", npy(STACK[..., None]), "of one image leave out the axes of length 1"),
+    (".npy of (1, C, H, W) or (1, H, W, C): one image", npy(COLOUR[None]), _colour),
+    (".npy of (N, 1, H, W), (N, H, W, 1) or (N, H, W, 3)", npy(STACK[:, None]),
+     "for many images in one file"),
+    (".npy of (H, W, 2), (2, H, W) or (4, H, W): channels or slices", npy(COLOUR[..., :2]),
+     "or one of few slices, (1, 1, D, H, W)"),
+    (".npz with `images` of (N, H, W, 4): colours, where the fourth is opaque",
+     npz(images=alpha(255)[None]), _colour),
+    (".npz with `images` of (N, 2, H, W), (N, 4, H, W), (N, H, W, 2): channels or slices",
+     npz(images=STACK[None]), "does not say which axis holds channels"),
+    (".npz with `images` of (N, 1, D, H, W): a volume a row, of few slices too",
+     npz(images=STACK[None, None]), STACK[None]),
+    (".npz with `images` of (H, W, N)", npz(images=np.zeros((24, 24, 30))), "np.moveaxis"),
     (".npz that is encrypted", packed(99, 1), "images.npy is encrypted"),
     (".npz packed by other methods of ZIP", packed(97), "images.npy is packed by method 97"),
     ("pickled objects", npy(_object), "pickled objects"),

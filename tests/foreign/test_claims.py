@@ -33,7 +33,7 @@ def test_arrays_that_are_declared_and_not_there_are_refused_at_once(tmp_path, ch
 
 @pytest.mark.parametrize("kind", ["npz", "h5"])
 def test_more_images_than_a_file_has_bytes_are_refused_at_once(tmp_path, check, kind):
-    rows = np.zeros((2_000_000, 4, 4), np.uint8)  # 32 MB, packed to a thousandth
+    rows = np.zeros((2_000_000, 5, 5), np.uint8)  # 50 MB, packed to a thousandth
     if kind == "npz":
         np.savez_compressed(tmp_path / "a.npz", images=rows)
     else:

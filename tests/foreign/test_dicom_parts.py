@@ -73,3 +73,35 @@ def test_a_series_of_two_times_or_there_twice_is_two_volumes(tmp_path, image, dc
     write_parts(tmp_path / "e", image, dcm, [(0, i + 1, None) for i in range(4)])
     shutil.copytree(tmp_path / "e/part0", tmp_path / "e/part1")
     assert only(check(tmp_path / "e", validation=0)[0]) == {"training": (2, 1, ((4, 24, 20),))}
+
+
+@pytest.mark.parametrize("said", ["PatientID", "StudyInstanceUID", "neither"])
+@pytest.mark.parametrize(
+    "of", ["both numbered from 1", "numbered on, without positions", "every second",
+           "a slice a folder", "a slice a folder, without positions"],
+)  # fmt: skip
+def test_parts_of_a_series_without_a_number_are_refused_where_they_make_one_stack(
+    tmp_path, image, dcm, check, of, said
+):
+    study = {"StudyInstanceUID": "1.2.9"} if said == "StudyInstanceUID" else {}
+    for k, (part, number, z) in enumerate(PARTS[of]):
+        dcm(tmp_path / "d" / f"part{part}" / f"{k}.dcm", image(k, (24, 20), 1000, np.int16),
+            number=number, at=None if z is None else (0, 0, z), drop=("SeriesInstanceUID",),
+            patient="Q1" if said == "PatientID" else "", **study)  # fmt: skip
+    found = check(tmp_path / "d", validation=0)[1][FOUND]
+    if said == "neither" and "slice" in of:  # single slices that may be anybody's
+        assert found.outcome != "refused"
+    else:
+        assert found.outcome == "refused" and "the slices of one series lie in" in found.found
+
+
+@pytest.mark.parametrize("start", [0.0, 3.0, 700.0])
+def test_volumes_without_a_number_that_make_no_stack_are_volumes(
+    tmp_path, image, dcm, check, start
+):
+    for part in (0, 1):
+        for i in range(4):
+            dcm(tmp_path / f"d/part{part}/{i}.dcm", image(9 * part + i, (24, 20), 1000, np.int16),
+                number=i + 1, at=(0, 0, part * start + 2.0 * i), drop=("SeriesInstanceUID",),
+                patient="")  # fmt: skip
+    assert only(check(tmp_path / "d", validation=0)[0]) == {"training": (2, 2, ((4, 24, 20),))}

@@ -8,6 +8,7 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from memtk.data.labels import looks_like_labels, names_labels
 
@@ -152,6 +153,45 @@ def test_no_real_image_is_taken_for_a_label_map(real_data):
     assert not any(looks_like_labels(v // 16) for v in seen[40:])  # X-rays of 16 gray levels
 
 
+def layers(count, size, seed):
+    """A map of layers from above to below, numbered in order, with wavy edges."""
+    rng = np.random.default_rng(seed)
+    edges = np.linspace(0, size, count + 1)[1:-1, None]
+    waves = np.cumsum(rng.normal(0, 0.4, (count - 1, size)), 1)
+    return (np.arange(size)[:, None, None] > (edges + waves).T[None]).sum(-1)[None]
+
+
+def superpixels(size, side, seed):
+    """A map of regions around points of a shaken grid, numbered row by row."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[side // 2 : size : side, side // 2 : size : side].reshape(2, -1)
+    y, x = y + rng.normal(0, side / 6, y.shape), x + rng.normal(0, side / 6, x.shape)
+    rows, columns, _ = np.mgrid[:size, :size, :1]
+    return ((rows - y) ** 2 + (columns - x) ** 2).argmin(-1)[None]
+
+
+@pytest.mark.parametrize("scale", [1, 0.05, -3])
+def test_layers_and_regions_in_the_order_of_rows_are_label_maps(scale):
+    for seed in range(3):
+        for count, size in ((9, 64), (12, 96), (16, 128)):
+            assert looks_like_labels(layers(count, size, seed) * scale)
+        for size, side in ((64, 8), (64, 16), (128, 8)):
+            assert looks_like_labels(superpixels(size, side, seed) * scale)
+    assert looks_like_labels(np.broadcast_to(np.arange(40)[:, None, None] // 3, (1, 40, 32, 32)))
+
+
+@pytest.mark.parametrize("blur", [1, 2, 3])
+def test_soft_masks_are_label_maps(blur):
+    y, x = np.mgrid[:96, :96]
+    for radius in (14, 20, 30):
+        for middle in (40, 48):
+            mask = ((y - middle) ** 2 + (x - 48) ** 2 < radius**2).astype(float)
+            soft = gaussian_filter(mask, blur)
+            logistic = 1 / (1 + np.exp(12 * (0.5 - soft)))
+            assert looks_like_labels(logistic[None])
+            assert blur == 3 or looks_like_labels(soft[None])
+
+
 def test_images_of_many_values_or_of_fractions_are_no_label_maps(image):
     assert not looks_like_labels(image(1, (1, 64, 64)))
     assert not looks_like_labels(image(1, (1, 64, 64)) / 255)
@@ -180,6 +220,33 @@ def test_masks_that_were_resampled_or_saved_as_jpeg_are_label_maps(tmp_path, ima
         soft = np.asarray(mask.resize((3 * size, 3 * size), Image.Resampling.BILINEAR))
         assert size < 200 or looks_like_labels(soft[None] / 255)
     assert not looks_like_labels(image(0, (1, size, size)))
+
+
+IMAGES = {"image": (64, 64), "patient1": (64, 64), "t1_weighted": (64, 64), "volume": (8, 64, 64)}
+NO_IMAGES = {
+    "weight": np.float64(70.5), "age": np.int64(61), "sex": np.array("M"), "img_meta": np.eye(4),
+    "notes": np.array(["a", "b"]), "bbox": np.ones((5, 4)), "shape": np.arange(3),
+    "info": np.array({"a": 1}, dtype=object), "weights": np.ones((64, 64)),
+    "y": np.arange(4096).reshape(64, 64), "y_train": np.ones(9), "prob": np.ones((64, 64)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("named", IMAGES)
+@pytest.mark.parametrize("beside", NO_IMAGES)
+def test_arrays_that_are_no_images_are_left_out_beside_one(tmp_path, image, check, named, beside):
+    for i in range(3):
+        arrays = {named: image(i, IMAGES[named]), beside: NO_IMAGES[beside]}
+        np.savez(tmp_path / f"{i}.npz", **arrays)
+    groups, found = check(tmp_path, validation=0)
+    assert groups["training"].images == 3 and groups["training"].shapes == (IMAGES[named],)
+    assert f"({beside})" in found[FOUND].found and "left out, 3 " in found[FOUND].found
+
+
+@pytest.mark.parametrize("labels", ["y", "labels", "age"])
+def test_an_array_of_as_many_images_as_labels_is_no_volume(tmp_path, image, check, labels):
+    np.savez(tmp_path / "a.npz", x=image(1, (8, 64, 64)), **{labels: np.arange(8)})
+    found = check(tmp_path / "a.npz")[1][FOUND]
+    assert found.outcome == "refused" and "call their array images: np.savez" in found.found
 
 
 def test_arrays_named_like_labels_or_tables_are_left_out(tmp_path, image, check):

@@ -1,0 +1,167 @@
+"""Arrays in memory and in files mean the same, whatever their shape, or are refused alike."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from memtk.data.arrays import array_images
+from memtk.data.readers import Readers
+from memtk.errors import UserError
+from memtk.imaging.axes import as_image
+
+MEANT = {
+    (5, 64, 60): "1 64 60",
+    (5, 1, 64, 60): "1 64 60",
+    (5, 64, 60, 1): "1 64 60",
+    (5, 1, 1, 64, 60): "1 64 60",
+    (5, 1, 64, 60, 1): "1 64 60",
+    (1, 1, 64, 60): "1 64 60",
+    (1, 64, 60): "1 64 60",
+    (5, 3, 64, 60): "3 64 60",
+    (5, 64, 60, 3): "3 64 60",
+    (5, 3, 1, 64, 60): "3 64 60",
+    (1, 3, 64, 60): "3 64 60",
+    (5, 7, 64, 60): "1 7 64 60",
+    (5, 64, 60, 7): "1 64 60 7",
+    (5, 1, 7, 64, 60): "1 7 64 60",
+    (5, 7, 64, 60, 1): "1 7 64 60",
+    (5, 1, 3, 64, 60): "1 3 64 60",
+    (5, 1, 2, 64, 60): "1 2 64 60",
+    (5, 1, 64, 60, 4): "1 64 60 4",
+    (5, 2, 7, 64, 60): "2 7 64 60",
+    (5, 3, 7, 64, 60): "3 7 64 60",
+    (5, 7, 64, 60, 3): "3 7 64 60",
+}
+"""Of arrays with an image a row: channels and axes of one."""
+
+UNCLEAR = [
+    *((5, 64, 3), (5, 3, 64), (5, 64, 2), (64, 64, 3), (64, 64, 60)),
+    *((5, 2, 64, 60), (5, 4, 64, 60), (5, 64, 60, 2), (5, 3, 3, 64), (5, 3, 64, 3), (5, 64, 3, 60)),
+    *((5, 64, 1, 60), (64, 64, 1, 90), (64, 64, 3, 90), (64, 64, 64, 90), (5, 64, 1, 1)),
+    *(
+        (5, 1, 64, 60, 3),
+        (5, 9, 1, 64, 60),
+        (5, 2, 64, 60, 1),
+        (5, 9, 8, 64, 60),
+        (5, 3, 2, 64, 60),
+    ),
+]
+
+
+def values(shape):
+    return np.random.default_rng(0).integers(0, 9999, shape).astype(np.uint16)
+
+
+def through(door, array, folder, registry):
+    """Return the last image of an array, through memory or a file."""
+    if door == "memory":
+        return array_images("train", array).volume(len(array) - 1).voxels
+    path = folder / door
+    if door == "a.h5":
+        with h5py.File(path, "w") as file:
+            file["images"] = array
+    elif door == "a.npz":
+        np.savez(path, images=array)
+    else:
+        np.save(path, array)
+    readers = Readers(registry)
+    return readers.read(readers.records(path)[-1]).voxels
+
+
+@pytest.mark.parametrize("door", ["memory", "a.npz", "a.h5"])
+@pytest.mark.parametrize("shape", MEANT, ids=str)
+def test_a_shape_means_the_same_in_memory_and_in_files(tmp_path, registry, door, shape):
+    array = values(shape)
+    voxels = through(door, array, tmp_path, registry)
+    assert " ".join(map(str, voxels.shape)) == MEANT[shape]
+    last, channels = array[-1], len(voxels)
+    if channels > 1 and last.shape[-1] == channels:
+        last = np.moveaxis(last, -1, 0)
+    assert np.array_equal(voxels.ravel(), last.ravel())
+
+
+@pytest.mark.parametrize("door", ["memory", "a.npz", "a.h5"])
+@pytest.mark.parametrize("shape", UNCLEAR, ids=str)
+def test_a_shape_that_could_be_two_things_is_refused_in_memory_and_in_files(
+    tmp_path, registry, door, shape
+):
+    with pytest.raises(UserError, match=r"which axis holds channels\. Give|images\[:, None\]"):
+        through(door, values(shape), tmp_path, registry)
+
+
+@pytest.mark.parametrize("door", ["memory", "a.npz", "a.h5"])
+def test_the_ways_out_of_a_refused_shape_work(tmp_path, registry, door):
+    slices, pictures = values((5, 2, 64, 60)), values((64, 64, 90))
+    assert through(door, slices[:, None], tmp_path, registry).shape == (1, 2, 64, 60)
+    assert through(door, slices[:, 0], tmp_path, registry).shape == (1, 64, 60)
+    assert through(door, pictures[:, None], tmp_path, registry).shape == (1, 64, 90)
+    moved = through(door, np.moveaxis(pictures, -1, 0)[:, None], tmp_path, registry)
+    assert np.array_equal(moved[0], pictures[..., -1])
+
+
+@pytest.mark.parametrize("door", ["memory", "a.npz", "a.h5"])
+def test_a_fourth_colour_is_opacity_in_memory_and_in_files(tmp_path, registry, door):
+    array = values((5, 64, 60, 4))
+    with pytest.raises(UserError, match="transparent"):
+        through(door, array, tmp_path, registry)
+    array[..., 3] = 65535
+    voxels = through(door, array, tmp_path, registry)
+    assert np.array_equal(voxels, np.moveaxis(array[-1, ..., :3], -1, 0))
+
+
+@pytest.mark.parametrize("door", ["memory", "a.npz", "a.h5"])
+def test_colours_that_are_all_alike_are_gray_in_memory_and_in_files(tmp_path, registry, door):
+    array = np.repeat(values((5, 64, 60, 1)), 3, -1)
+    assert through(door, array, tmp_path, registry).shape == (1, 64, 60)
+
+
+@pytest.mark.parametrize(
+    "shape", [s for s in MEANT if s[0] == 1] + [(1, 1, 2, 64, 60), (1, 7, 64, 60)], ids=str
+)
+def test_a_first_axis_of_one_counts_one_image_in_an_npy_as_in_memory(tmp_path, registry, shape):
+    found = through("a.npy", values(shape), tmp_path, registry)
+    assert np.array_equal(found, through("memory", values(shape), tmp_path, registry))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(6, 1, 64, 60), (2, 1, 64, 60), (6, 1, 1, 64, 60), (6, 64, 60, 1), (6, 64, 60, 3)]
+    + [(6, 3, 64, 60), (64, 60, 2), (2, 64, 60), (4, 64, 60), (64, 60, 60, 2), (9, 9, 64, 60)]
+    + [(1, 2, 64, 60), (64, 1, 60), (500, 3), (3, 64, 3)],
+    ids=str,
+)  # fmt: skip
+def test_many_images_or_unclear_axes_in_an_npy_are_refused_with_the_way_out(
+    tmp_path, registry, shape
+):
+    with pytest.raises(UserError, match=r"a\.npy.*call their array images: np.savez"):
+        through("a.npy", values(shape), tmp_path, registry)
+    if len(shape) < 4 and min(shape) == 2:
+        volume = np.moveaxis(values(shape), int(np.argmin(shape)), 0)[None, None]
+        assert through("a.npz", volume, tmp_path, registry).shape == (1, 2, 64, 60)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [((5, 20, 30), "(5, 20, 30)"), ((20, 30), "(20, 30)"), ((1, 20, 30), "(20, 30)"),
+     ((20, 30, 1), "(20, 30)"), ((1, 5, 20, 30), "(5, 20, 30)"), ((5, 20, 30, 1), "(5, 20, 30)")],
+)  # fmt: skip
+def test_an_axis_of_one_is_no_depth(shape, layout):
+    x = np.random.default_rng(0).normal(size=shape)
+    assert str(as_image(x, "x").shape[1:]) == layout
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_three_channels_at_either_end_are_colour(axis):
+    x = np.random.default_rng(0).integers(0, 255, (3, 20, 30), dtype=np.uint8)
+    assert np.array_equal(as_image(np.moveaxis(x, 0, axis), "x"), x)
+
+
+def test_an_opaque_fourth_channel_is_left_out():
+    x = np.random.default_rng(0).integers(0, 255, (20, 30, 4), dtype=np.uint8)
+    x[..., 3] = 255
+    assert as_image(x, "x").shape == (3, 20, 30)
+    x[0, 0, 3] = 0
+    with pytest.raises(UserError, match="transparent"):
+        as_image(x, "x")
