@@ -12,7 +12,7 @@ import numpy as np
 from memtk.errors import UserError
 from memtk.evaluation.evaluate import apply_protocols, named_protocols, used_protocols
 from memtk.evaluation.sides import ALL_FOUND, Groups, identical_training
-from memtk.evaluation.statistics import evidence_of, tests_of
+from memtk.evaluation.statistics import Tests, agreeing, evidence_of, least_copies, tests_of
 from memtk.interfaces import Levels, Similarities
 from memtk.memorization import (
     Exchangeability,
@@ -137,10 +137,11 @@ def evidence_again(result: Result, arrays: Mapping[str, np.ndarray]) -> Evidence
     """
     stated, seeds = result.last.evidence, _seeds(result, result.last.label)
     groups, levels = _groups(stated, arrays), _levels(stated)
-    found = evidence_of(tests_of(groups, levels, seeds[0]), groups, levels, seeds[1])
+    tests = tests_of(groups, levels, seeds[0])
+    found = evidence_of(tests, groups, levels, seeds[1])
     if stated.threshold is not None or "planted" in arrays:
         return found
-    return _by_alpha(found, groups, stated, seeds[1], result.selftest)
+    return _by_alpha(found, tests, groups, stated, seeds[1], result.selftest)
 
 
 def selftest_again(result: Result, arrays: Mapping[str, np.ndarray]) -> dict[str, Share]:
@@ -203,7 +204,12 @@ def _groups(before: Evidence, arrays: Mapping[str, np.ndarray]) -> Groups:
 
 
 def _by_alpha(
-    found: Evidence, groups: Groups, before: Evidence, seed: int, selftest: SelfTest | None
+    found: Evidence,
+    tests: Tests,
+    groups: Groups,
+    before: Evidence,
+    seed: int,
+    selftest: SelfTest | None,
 ) -> Evidence:
     """Return the same with the copy rate of older versions, at the threshold of alpha.
 
@@ -223,9 +229,9 @@ def _by_alpha(
         confidence=levels.confidence,
         seed=seed,
     )
+    interval = RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high)
     update = {
-        "copy_rate": RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high),
-        "copy_rate_upper_bound": rate.upper_bound,
+        **agreeing(interval, rate.upper_bound, least_copies(tests.copies)),
         "threshold": None,
         "notes": before.notes,
     }
@@ -279,7 +285,7 @@ class _Set:
         tests = tests_of(groups, levels, self.seeds[0])
         found = evidence_of(tests, groups, levels, self.seeds[1])
         if "planted" not in arrays and groups.readers is None:
-            found = _by_alpha(found, groups, self.before, self.seeds[1], self.selftest)
+            found = _by_alpha(found, tests, groups, self.before, self.seeds[1], self.selftest)
         if self.before.comparable and found.comparable:  # of images that are not at hand
             kept = {"likeness": self.before.comparable.likeness}
             compared = found.comparable.model_copy(update=kept)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from memtk.evaluation.notes import MORE_COPIES, notes_on
 from memtk.evaluation.sides import (
-    SURE,
     Groups,
     Side,
     known_patients,
@@ -33,6 +33,7 @@ from memtk.memorization import (
     dar,
     exposed_interval,
     holm,
+    upper_end,
 )
 from memtk.results import (
     Comparable,
@@ -43,7 +44,7 @@ from memtk.results import (
     ThresholdRates,
 )
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import many
+from memtk.results.formats import share
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,10 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
     """
     copies, exposure, patients = tests.copies, tests.exposure, tests.patients
     strangers = groups.strangers("validation_train")
-    exposed = exposed_of(groups, levels, seed, patients)
+    people = exposure.test.sure.nonzero()[0].tolist() if exposure else []
+    exposed = exposed_of(groups, levels, seed, patients, len({tests.people[row] for row in people}))
+    rates = rates_of(tests, groups, levels, seed, exposed)
+    notes = [*notes_on(copies, patients, groups, exposed), *rates.pop("notes")]
     return Evidence(
         alpha=levels.alpha,
         fdr=levels.fdr,
@@ -199,8 +203,8 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
         patients_exposed=int(patients.test.suspect.sum()) if patients else None,
         min_p=1 / (len(strangers.sizes) + 1),
         can_reject=_can_name(copies.test, levels.fdr),
-        **rates_of(tests, groups, levels, seed, exposed),
-        notes=_notes(tests, groups),
+        **rates,
+        notes=notes,
     )
 
 
@@ -226,7 +230,8 @@ def rates_of(
     population, more of them may: the lower end is that of the exposed patients then, of whom each
     has a copy of its own. It is 0 where no patient is shown to be exposed: a copy is one of
     somebody. Where they are farther, fewer: the upper ends take it that none does. Those that are a
-    training image are copies at any threshold.
+    training image are copies at any threshold. Where more are copies by name or by count than the
+    sensitivity allows, it is not that to the generator's copies: see `upper_end`.
 
     Args:
         exposed: how many training patients are; None: not tested.
@@ -254,9 +259,11 @@ def rates_of(
     known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
     low = max(low, known)
     estimate, high, bound = (max(n, low) for n in (rate.estimate, high, bound))
+    least = least_copies(tests.copies)
+    interval = RateInterval(estimate=estimate, low=low, high=high)
     return {
-        "copy_rate": RateInterval(estimate=estimate, low=low, high=high),
-        "copy_rate_upper_bound": bound,
+        **agreeing(interval, bound, least),
+        "notes": [MORE_COPIES.format(share(least), share(high))] if least > high + 1e-9 else [],
         "threshold": ThresholdRates(
             similarity=chosen,
             flagged=flagged,
@@ -268,16 +275,40 @@ def rates_of(
     }
 
 
+def least_copies(copies: Side) -> float:
+    """Return which share of the synthetic images are copies, at least, by count or by name."""
+    return max(copies.least.count, int(copies.test.sure.sum())) / len(copies.test.p)
+
+
+def agreeing(rate: RateInterval, bound: float, least: float) -> dict[str, Any]:
+    """Return the copy rate and its bound, neither below what is known without a sensitivity.
+
+    Args:
+        rate: by the sensitivity, with the estimate.
+        bound: the one-sided one.
+        least: see `least_copies`.
+    """
+    high = upper_end(rate.high, least)
+    estimate = rate.estimate if high == rate.high else max(rate.estimate, least)
+    return {
+        "copy_rate": RateInterval(estimate=estimate, low=rate.low, high=high),
+        "copy_rate_upper_bound": max(bound, least) if high == rate.high else high,
+    }
+
+
 def exposed_of(
-    groups: Groups, levels: Levels, seed: int, patients: Side | None = None
+    groups: Groups, levels: Levels, seed: int, patients: Side | None = None, named: int = 0
 ) -> Exposed | None:
     """Return between how many and how many training patients are exposed.
 
     Each end errs with half of what is missing to the confidence; names (Holm) raise the lower one,
     with half of that again. Those of whom an image is a synthetic one are exposed, without error.
+    Where more are exposed by name or by count than the upper end allows, at the level of those, it
+    is all: see `upper_end`.
 
     Args:
         patients: the test of the training patients; None: it is done here.
+        named: patients of whom an image is named for sure.
     """
     if not groups.has_exposure:
         return None
@@ -298,47 +329,16 @@ def exposed_of(
     if "exposure_planted" not in groups.arrays:
         return Exposed(low=max(sure, patients.least.count), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
-    low = found.low
+    low, counted = found.low, max(patients.least.count, int(patients.test.sure.sum()), named)
     if groups.strata is not None:
         low = max(sure, patients.least.count)
+    high = max(low, found.high)
+    if upper_end(high, counted, of) > high:
+        return Exposed(low=low, high=of, of=of)
     return Exposed(
         low=low,
-        high=max(low, found.high),
+        high=high,
         of=of,
         false_positive_rate=found.false_positive_rate,
         sensitivity=found.sensitivity,
     )
-
-
-def _notes(tests: Tests, groups: Groups) -> list[str]:
-    notes = []
-    if tests.copies.test.model == "ranks":
-        notes.append(
-            f"Names rest on ranks alone: {tests.copies.test.reason}. Few copies can be named then."
-        )
-    for side, noun in ((tests.copies, "synthetic image"), (tests.patients, "training patient")):
-        notes += _margin_note(side, noun) if side else []
-    readers = groups.readers
-    if readers is not None:
-        notes.append(
-            "The copy rate is corrected by the sensitivity that readers measured: to the "
-            f"{many(int(readers.copy.sum()), 'pair')} of these very images that they called a copy."
-        )
-    elif "planted" not in groups.arrays:
-        notes.append(
-            "No copies were planted: the copy rate is not corrected for copies that go unnoticed."
-        )
-    return notes
-
-
-def _margin_note(side: Side, noun: str) -> list[str]:
-    """Say where no model of the margins holds, so that few or none can be sure."""
-    margin, of = side.test.margin, len(side.test.p)
-    if margin is None or margin.model != "ranks":
-        return []
-    few = "none" if of > SURE * (margin.strangers + 1) else "few"
-    return [
-        "How far strangers stand out from the second nearest patient does not look like one tail, "
-        f"so their ranks are used: with {many(margin.strangers, 'stranger')}, {few} of "
-        f"{many(of, noun)} can be named for sure, however alike."
-    ]

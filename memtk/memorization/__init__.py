@@ -11,7 +11,7 @@ from memtk.memorization.agreement import (
     fleiss_kappa,
     majority,
 )
-from memtk.memorization.at_least import AtLeast, at_least
+from memtk.memorization.at_least import AtLeast, at_least, upper_end
 from memtk.memorization.best_case import BestCase, Limits, Sizes, best_case
 from memtk.memorization.conformal import (
     ConformalTest,
@@ -151,6 +151,7 @@ __all__ = [
     "tipping_point",
     "tpr_at_fpr",
     "undetectable",
+    "upper_end",
     "weighted_p_values",
     "withhold",
 ]

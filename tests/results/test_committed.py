@@ -40,6 +40,17 @@ def test_every_table_is_recomputed_to_the_same_digits_from_the_arrays(path):
     assert not validate(path).failed
 
 
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_no_lower_bound_lies_above_an_upper_end(path):
+    for checkpoint in read_result(path).evaluated:
+        found = checkpoint.evidence
+        copies, people = found.copies, found.patients
+        least = max(copies.at_least, copies.sure) / copies.of - 1e-9
+        assert least <= min(found.copy_rate.high, found.copy_rate_upper_bound)
+        if people and found.exposed:
+            assert max(people.at_least, people.sure) <= found.exposed.high
+
+
 @pytest.mark.parametrize(
     "path", FILES[::6], ids=lambda p: "/".join(p.relative_to(COMMITTED).parts[:-1])
 )

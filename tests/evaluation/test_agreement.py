@@ -1,0 +1,115 @@
+"""No page shows a lower bound above an interval's upper end, however hard the copies are."""
+
+import numpy as np
+import pytest
+
+from memtk.evaluation import (
+    MIXED,
+    EmbeddedSets,
+    Levels,
+    Patients,
+    PlantedSimilarity,
+    calibrate,
+    evaluate,
+)
+from memtk.memorization import best_threshold, copy_rate, exposed_interval, search, upper_end
+
+D, PLANTED = 24, 0.3
+
+
+def noisy(rng, rows, noise):
+    """Rows with noise of so many times their length."""
+    extra = rng.normal(size=rows.shape)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows + noise * length * extra / np.linalg.norm(extra, axis=1, keepdims=True)
+
+
+def drawn(seed, noise, share, sizes=(60, 40, 60), images=1):
+    """Evaluate a set whose copies have `noise` where planted ones have 0.3.
+
+    Returns what was found and the groups.
+    """
+    n, v, m = sizes
+    rng = np.random.default_rng(seed)
+    training, validation, synthetic = (rng.normal(size=(k, D)) for k in sizes)
+    count = round(share * m)
+    synthetic[:count] = noisy(rng, training[rng.integers(0, n, count)], noise)
+    sources = np.arange(n)
+    copies = noisy(rng, training, PLANTED)
+    near = search(copies, training, pearson).queries
+    planted = PlantedSimilarity(sources, {MIXED: (near.similarity, near.index)}, given=copies)
+    people = [np.arange(k) // images for k in (n, v)] if images > 1 else ([], [])
+    sets = EmbeddedSets(training, validation, synthetic)
+    calibration = calibrate(sets, pearson, Patients(*(list(p) for p in people)), planted)
+    said = evaluate(sets, sets, calibration, Levels())
+    return said, calibration.groups(said.arrays)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _similarity():
+    from memtk.registry import open_registry
+
+    global pearson
+    pearson = open_registry().load("similarity", "pearson")()
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("sizes", [(60, 40, 60), (40, 20, 30), (60, 60, 150)])
+@pytest.mark.parametrize("noise", [0.0, 0.8, 1.1, 1.4])
+def test_no_lower_bound_lies_above_an_upper_end(noise, sizes, images):
+    for seed, share in enumerate((0.0, 0.3, 0.8)):
+        e = drawn(seed, noise, share, sizes, images)[0].evidence
+        high, m = e.copy_rate.high * (1 + 1e-9), sizes[2]
+        for bound in (e.copies.at_least, e.copies.sure):
+            assert bound / m <= high and bound / m <= e.copy_rate_upper_bound * (1 + 1e-9)
+        assert e.copy_rate.low <= e.copy_rate.estimate <= high
+        for bound in (e.patients.at_least, e.patients.sure, e.training_images.at_least):
+            assert bound <= e.exposed.high
+        assert e.exposed.low <= e.exposed.high
+
+
+def test_a_count_above_the_upper_end_says_that_none_is_known():
+    refuted = 0
+    for seed in range(6):
+        said, groups = drawn(seed, 1.2, 0.8)
+        e, (back, strangers, planted) = said.evidence, groups.copies
+        chosen = best_threshold(strangers, planted, len(back))
+        alone = copy_rate(back, strangers, planted, threshold=chosen)
+        if e.copies.at_least / len(back) > alone.high + 1e-9:
+            refuted += 1
+            assert (e.copy_rate.high, e.copy_rate_upper_bound) == (1.0, 1.0)
+            assert e.copy_rate.estimate >= e.copies.at_least / len(back)
+            assert any("No upper end is known" in note for note in e.notes)
+        else:
+            assert e.copy_rate.high == pytest.approx(alone.high)
+            assert not any("copies are harder to recognise than" in note for note in e.notes)
+    assert refuted >= 2
+
+
+def test_more_exposed_by_count_than_the_upper_end_says_that_none_is_known():
+    refuted = 0
+    for seed in range(6):
+        said, groups = drawn(seed, 1.2, 0.8, (60, 60, 150))
+        e, alone = said.evidence, exposed_interval(*groups.exposure)
+        if e.patients.at_least > alone.high:
+            refuted += 1
+            assert (e.exposed.high, e.exposed.sensitivity) == (60, None)
+            assert any("more training patients are exposed" in note for note in e.notes)
+        else:
+            assert e.exposed.sensitivity == alone.sensitivity
+    assert refuted >= 2
+
+
+def test_as_easy_copies_keep_their_interval():
+    for seed in range(4):
+        said, groups = drawn(seed, PLANTED, 0.4)
+        back, strangers, planted = groups.copies
+        chosen = best_threshold(strangers, planted, len(back))
+        alone = copy_rate(back, strangers, planted, threshold=chosen)
+        assert said.evidence.copy_rate.high == pytest.approx(alone.high)
+
+
+def test_an_end_that_a_count_refutes_is_all_there_is():
+    assert upper_end(0.69, 54 / 67) == 1.0
+    assert upper_end(34, 36, 64) == 64
+    assert upper_end(0.81, 54 / 67) == 0.81
