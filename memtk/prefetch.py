@@ -106,11 +106,11 @@ def _spawned(read: Callable[[K], T], keys: Sequence[K], workers: int, failed: st
 
     def submit() -> None:
         lacking = (DEPTH + 1) * others - sum(not future.done() for future in coming)
-        with _apart():
+        with apart():
             coming.extend(pool.submit(_work, key) for key in islice(rest, max(0, lacking)))
 
     try:
-        with _apart():
+        with apart():
             begun = [pool.submit(_nothing) for _ in range(others)]
         end = time.monotonic() + ALONE
         while (
@@ -144,7 +144,7 @@ def _done(read: Callable[[K], T], key: K) -> Future[T]:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
+def apart() -> Iterator[None]:
     """Let the processes that a block starts run no line of the user's script, nor be interrupted.
 
     They would import the main module, and a script that does its work there would do it again. Of
@@ -170,14 +170,22 @@ _reads: Callable[[Any], Any]
 
 def _begin(read: Callable[[Any], Any]) -> None:
     global _reads
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    end_with_the_parent()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # there is a process for each core
     _reads = read
 
 
-def _end_with_the_parent() -> None:
+def end_with_the_parent() -> None:
+    """Let this process end when the one that started it does, be it killed, and no sooner.
+
+    An interrupt is that one's to hear.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_the_parent, daemon=True).start()
+
+
+def _wait_for_the_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

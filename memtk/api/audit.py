@@ -110,7 +110,7 @@ def audit(
         batch_size: images embedded at a time.
         out: the run folder.
         device: auto, cpu, cuda, mps.
-        workers: processes that read files, where there are many.
+        workers: processes that read files, where there are many, or train the second detector.
         keep_prepared: keeps whole images in the run folder, not only what the embedder sees of
             them; images in arrays are always kept whole.
         resume: False throws away what an earlier call left in the run folder.

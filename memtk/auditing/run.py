@@ -10,10 +10,12 @@ from memtk import __version__
 from memtk.auditing.lists import Names, write_lists
 from memtk.auditing.plan import AuditPlan
 from memtk.auditing.weights import check_unseen
+from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
 from memtk.errors import UserError
+from memtk.evaluation.beside import Beside
 from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import Context, RunFolder, named_folder, open_context, prepared
@@ -153,14 +155,7 @@ def _run(
     refuse_real({k.replace("_", "-"): v for k, v in strangers.items() if v}, sets.synthetic)
     check_unseen(plan.weights, sets.all(), exposure=options.exposure)
     levels = Levels(options.alpha, options.fdr, policy.confidence)
-    copies = _seen(sets, open_detector(context, plan, sets.training, "embedder", "training"))
-    exposure = None
-    if options.exposure and (copies.detector is None or copies.detector.given):
-        exposure = copies
-    elif options.exposure:
-        exposure = _seen(
-            sets, open_detector(context, plan, sets.synthetic, "exposure", "synthetic")
-        )
+    copies, exposure = _both_sides(context, plan, sets)
     patients = Patients.of(sets.training, sets.validation, context.seed("population"))
     with context.timer("calibrate"):
         calibration = calibrate(
@@ -225,6 +220,25 @@ def _run(
         write_audit(folder / "audit.json", audit)
     devices.wait()
     return audit
+
+
+def _both_sides(
+    context: Context, plan: AuditPlan, sets: Sets
+) -> tuple[EmbeddedSets, EmbeddedSets | None]:
+    """Return the sets as the detector of each side sees them; both are trained at once."""
+    both = plan.options.exposure and plan.weights is None and plan.embedder is not None
+    if plan.embedder is None or not both:
+        copies = _seen(sets, open_detector(context, plan, sets.training, "embedder", "training"))
+        return copies, copies if plan.options.exposure else None
+    what, folder = "synthetic", "exposure"
+    name = _name(plan.embedder, what)
+    with Beside(context, plan.embedder, sets.synthetic, context.folder / folder, name) as beside:
+        first = open_detector(beside.first(), plan, sets.training, "embedder", "training")
+        copies = _seen(sets, first)
+        if first is None or first.given:
+            return copies, copies
+        second = open_detector(beside.second(), plan, sets.synthetic, folder, what)
+        return copies, _seen(sets, second)
 
 
 def _seen(sets: Sets, detector: Detector | None) -> EmbeddedSets:
@@ -297,7 +311,7 @@ def open_detector(
     if plan.embedder is None:
         return None
     weights, place = plan.weights, context.folder / folder
-    name = f"the embedder {plan.embedder.name} on {what} images"
+    name = _name(plan.embedder, what)
     if weights is None:
         return Detector(context, plan.embedder, images, place, name)
     if context.devices.is_main:
@@ -310,6 +324,10 @@ def open_detector(
             f"--weights: {reason}\nGive a checkpoint of {plan.embedder.name} as --preset and --set "
             "configure it now, or leave --weights out."
         ) from error
+
+
+def _name(embedder: ConfiguredComponent, what: str) -> str:
+    return f"the embedder {embedder.name} on {what} images"
 
 
 def _audit(

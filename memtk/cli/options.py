@@ -20,7 +20,8 @@ WORKERS = click.option(
     type=click.IntRange(min=1),
     default=lambda: min(cores(), MOST),
     metavar="N",
-    help="Processes that read images, where there are many. [default: one a core, at most 8]",
+    help="Processes that read images, where there are many, or train an audit's second detector "
+    "beside the first. [default: one a core, at most 8]",
 )
 JSON = click.option(
     "--json",
