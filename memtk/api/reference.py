@@ -22,9 +22,9 @@ from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.context import Computation, StageTimer
 from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
 from memtk.evaluation.planted import MIXED, Plants, seen_by
+from memtk.evaluation.population import rows_test
 from memtk.events import ignore
 from memtk.interfaces import ImageSpec, Levels, Similarity
-from memtk.memorization import energy_test
 from memtk.noise import derive
 from memtk.registry import Registry
 from memtk.training.devices import Devices
@@ -158,9 +158,8 @@ def _of_embeddings(
     ]
     _check_patients(*people)
     rows = [similarity.prepare(torch.from_numpy(each)).numpy() for each in (training, validation)]
-    tested = energy_test(
-        rows[0], rows[1], people[0], people[1], seed=derive(options.seed, "population")
-    )
+    whom = people[0], people[1]
+    tested = rows_test((rows[0], rows[1]), whom, derive(options.seed, "population"))
     whose = Patients(people[0], people[1], population=tested if options.exposure else None)
     real = EmbeddedSets(training, validation)
     made = calibrate(real, similarity, whose, devices=devices, seed=options.seed)

@@ -21,12 +21,12 @@ from memtk.evaluation.context import RunFolder, named_folder
 from memtk.evaluation.detector import EmbeddedSets, TrainingSearch
 from memtk.evaluation.evaluate import evaluate, used_protocols
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
-from memtk.evaluation.population import smallest
+from memtk.evaluation.population import rows_test
 from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Levels, Similarity
-from memtk.memorization import energy_test, search
+from memtk.memorization import search
 from memtk.memorization.patients import owners as patient_numbers
 from memtk.noise import derive
 from memtk.registry import Entry, Registry
@@ -199,22 +199,10 @@ def _patients(plan: EmbeddingAudit, similarity: Similarity) -> Patients:
     if not plan.exposure:
         return Patients(people[0], people[1], (names[0], names[1]) if all(names) else None)
     rows = [_rows(unseen[name], similarity, name) for name in ("training", "validation")]
-    seed = derive(plan.seed, "population")
-    if not all(names):
-        tested = energy_test(rows[0], rows[1], people[0], people[1], seed=seed)
-        return Patients(people[0], people[1], population=tested)
-    found = []
-    for stratum in dict.fromkeys(names[0]):
-        chosen = [np.flatnonzero(np.array(own) == stratum) for own in names]
-        if len(chosen[1]):
-            whose = [
-                [who[i] for i in part] if who else ()
-                for who, part in zip(people, chosen, strict=True)
-            ]
-            parts = [part[i] for part, i in zip(rows, chosen, strict=True)]
-            found.append(energy_test(parts[0], parts[1], whose[0], whose[1], seed=seed))
-    tested = smallest(found)
-    return Patients(people[0], people[1], (names[0], names[1]), tested)
+    strata = (names[0], names[1]) if all(names) else None
+    whom = people[0], people[1]
+    tested = rows_test((rows[0], rows[1]), whom, derive(plan.seed, "population"), strata)
+    return Patients(people[0], people[1], strata, tested)
 
 
 def _rows(embeddings: np.ndarray, similarity: Similarity, name: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from memtk.interfaces import Images
 from memtk.memorization import Exchangeability, energy_test
 from memtk.memorization.exchangeability import MOST
 from memtk.results import Comparable, Evidence, GroupTest
+from memtk.results.case import ALIKE
 
 POINTS = {2: 16, 3: 10}
 """Points along each axis that images are averaged to, by the number of axes."""
@@ -53,36 +54,56 @@ def population_test(
     people = [
         getattr(images, "patients", ()) or range(len(images)) for images in (training, validation)
     ]
-    drawn, names = drawn_images(people[0], people[1], seed), strata or ((), ())
+    drawn = drawn_images(people[0], people[1], seed)
     mine, theirs = (
         _reduced(images, chosen)
         for images, chosen in zip((training, validation), drawn, strict=True)
     )
-    own = [_some(names[side], drawn[side]) for side in (0, 1)]
-    return _test_within(mine, theirs, (own[0], own[1]), seed)
+    own = strata and (_some(strata[0], drawn[0]), _some(strata[1], drawn[1]))
+    return rows_test((mine, theirs), seed=seed, strata=own, scaled=True)
 
 
-def _some(strata: Sequence[Hashable], chosen: Sequence[int]) -> list[Hashable]:
-    """Return the stratum of each chosen image: all have one where there are none."""
-    return [strata[i] if len(strata) else "" for i in chosen]
+def _some(names: Sequence[Hashable], chosen: Sequence[int]) -> list[Hashable]:
+    """Return the patient or stratum of each chosen image; none where none is known."""
+    return [names[i] for i in chosen] if len(names) else []
 
 
-def _test_within(
-    mine: np.ndarray,
-    theirs: np.ndarray,
-    strata: tuple[Sequence[Hashable], Sequence[Hashable]],
-    seed: int,
+def rows_test(
+    rows: tuple[np.ndarray, np.ndarray],
+    people: tuple[Sequence[Hashable], Sequence[Hashable]] = ((), ()),
+    seed: int = 0,
+    strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    *,
+    scaled: bool = False,
 ) -> Exchangeability:
-    """Test rows (n, F) and (m, F) of one image a patient within their strata, (n,) and (m,)."""
-    both = [name for name in dict.fromkeys(strata[0]) if name in strata[1]]
-    sides = [
-        [
-            rows[[own == name for own in names]]
-            for rows, names in zip((mine, theirs), strata, strict=True)
-        ]
-        for name in both
-    ]
-    return smallest([_test(first, second, seed) for first, second in sides])
+    """Do the same test on what stands for the images, as embeddings that have seen neither side.
+
+    Without any stratum that both groups have they cannot be one population.
+
+    Args:
+        rows: of the training images (N, F) and of the validation images (V, F).
+        people: the patient of each; empty: each is another.
+        seed: of the permutations.
+        strata: see `population_test`.
+        scaled: whether columns are divided by their standard deviation.
+    """
+    one = [""] * len(rows[0]), [""] * len(rows[1])
+    own = strata if strata and len(strata[0]) else one
+    both = [name for name in dict.fromkeys(own[0]) if name in own[1]]
+    found = []
+    for name in both:
+        chosen = [[i for i, each in enumerate(names) if each == name] for names in own]
+        mine, theirs = (part[which] for part, which in zip(rows, chosen, strict=True))
+        whose = [_some(who, which) for who, which in zip(people, chosen, strict=True)]
+        if scaled:
+            spread = np.concatenate([mine, theirs]).std(0)
+            mine, theirs = (part / np.where(spread > 0, spread, 1.0) for part in (mine, theirs))
+        level = ALIKE / len(both)
+        found.append(energy_test(mine, theirs, whose[0], whose[1], level=level, seed=seed))
+    if not found:
+        return Exchangeability(0.0, 1.0)
+    least = min(found, key=lambda each: each.p)
+    return Exchangeability(min(1.0, least.p * len(found)), least.size)
 
 
 def with_likeness(
@@ -101,17 +122,6 @@ def with_likeness(
         update={"likeness": GroupTest(p=test.p, size=test.size)}
     )
     return evidence.model_copy(update={"comparable": found})
-
-
-def smallest(found: Sequence[Exchangeability]) -> Exchangeability:
-    """Return the test of several strata: the smallest p-value, times their number (Bonferroni).
-
-    Without any stratum that both groups have they cannot be one population.
-    """
-    if not found:
-        return Exchangeability(0.0, 1.0)
-    least = min(found, key=lambda each: each.p)
-    return Exchangeability(min(1.0, least.p * len(found)), least.size)
 
 
 def drawn_images(
@@ -160,7 +170,7 @@ class PopulationGatherer:
         strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
         names: tuple[str, str] = ("training", "validation"),
     ) -> None:
-        self._seed, self._strata = seed, strata or ((), ())
+        self._seed, self._strata = seed, strata
         chosen = drawn_images(training, validation, seed)
         self._chosen = dict(zip(names, map(set, chosen), strict=True))
         self._found: dict[str, dict[int, np.ndarray]] = {split: {} for split in self._chosen}
@@ -178,11 +188,9 @@ class PopulationGatherer:
         if len(sizes) != 1 or not there or not all(self._chosen.values()):
             return None
         mine, theirs = (np.stack(list(found.values())) for found in self._found.values())
-        own = [
-            _some(strata, list(self._found[s]))
-            for s, strata in zip(self._found, self._strata, strict=True)
-        ]
-        return _test_within(mine, theirs, (own[0], own[1]), self._seed)
+        first, second = (list(found) for found in self._found.values())
+        own = self._strata and (_some(self._strata[0], first), _some(self._strata[1], second))
+        return rows_test((mine, theirs), seed=self._seed, strata=own, scaled=True)
 
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:
@@ -220,10 +228,3 @@ def _averaged(x: Tensor, coarser: int = 1) -> Tensor:
     dims = x.dim() - 2
     size = [min(length, POINTS[dims] // coarser) for length in x.shape[2:]]
     return adaptive_avg_pool2d(x, size) if dims == 2 else adaptive_avg_pool3d(x, size)  # type: ignore[arg-type]
-
-
-def _test(mine: np.ndarray, theirs: np.ndarray, seed: int) -> Exchangeability:
-    """Test rows (n, F) and (m, F) of one image a patient; columns are brought to one scale."""
-    spread = np.concatenate([mine, theirs]).std(0)
-    spread = np.where(spread > 0, spread, 1.0)
-    return energy_test(mine / spread, theirs / spread, seed=seed)

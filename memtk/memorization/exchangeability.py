@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit, log_expit
 
 from memtk.errors import UserError
+from memtk.intervals import clopper_pearson
 from memtk.memorization.patients import PatientGroup, owners
 
 MOST = 500
@@ -19,6 +20,12 @@ in memory."""
 
 BULK = 0.3
 """p-values above it are those of synthetic images that are no copies, nor nearly."""
+
+FIRST = 999
+"""Permutations after which it is first looked whether more are needed."""
+
+CLEAR = 0.999
+"""Confidence of the interval of a p-value that ends the drawing of permutations."""
 
 FOLDS = 5
 """Parts of the patients; the odds of each come from a classifier that was fitted to the others."""
@@ -54,7 +61,8 @@ def energy_test(
     training_patients: Sequence[Hashable] | None = None,
     validation_patients: Sequence[Hashable] | None = None,
     *,
-    permutations: int = 999,
+    level: float = 0.05,
+    permutations: int = 49_999,
     seed: int = 0,
 ) -> Exchangeability:
     """Test whether training and validation patients come from one population.
@@ -72,7 +80,8 @@ def energy_test(
         validation: likewise, (V, D).
         training_patients: the patient of each, (N,); if None or empty, each is another.
         validation_patients: likewise, (V,).
-        permutations: how many.
+        level: what p is compared with.
+        permutations: at most so many.
         seed: of these, and of the 500 patients that stand for more.
 
     Raises:
@@ -104,12 +113,22 @@ def energy_test(
     points = np.concatenate(rows)
     apart = mean @ cdist(points, points) @ mean.T  # (P, P)
     signs = np.repeat([1 / counts[0], -1 / counts[1]], counts)
-    drawn = np.array([rng.permutation(signs) for _ in range(permutations)])
     statistic = -float(signs @ apart @ signs)
-    null = -((drawn @ apart) * drawn).sum(1)
     between = float(apart[: counts[0], counts[0] :].mean())
-    p = (1 + np.count_nonzero(null >= statistic * (1 - 1e-12))) / (permutations + 1)
-    return Exchangeability(float(p), max(statistic, 0.0) / (2 * between) if between else 0.0)
+    reached, n, wanted = 0, 0, FIRST
+    while n < permutations:
+        while n < min(wanted, permutations):
+            block = min(FIRST, min(wanted, permutations) - n)
+            drawn = np.array([rng.permutation(signs) for _ in range(block)])  # (block, P)
+            null = -np.einsum("np,np->n", drawn @ apart, drawn)
+            reached += int(np.count_nonzero(null >= statistic * (1 - 1e-12)))
+            n += block
+        likely = clopper_pearson(reached, n, CLEAR)
+        if not likely.low <= level <= likely.high:
+            break
+        wanted = 2 * n
+    size = max(statistic, 0.0) / (2 * between) if between else 0.0
+    return Exchangeability((1 + reached) / (n + 1), size)
 
 
 def bulk_test(

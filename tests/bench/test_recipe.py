@@ -17,7 +17,7 @@ def read(asked=None, **said):
 
 def test_without_data_the_embedded_phantoms_are_used():
     recipe = read()
-    assert recipe.suite.model_dump() == {"name": "phantom3d", "version": "1"}
+    assert recipe.suite.model_dump() == {"name": "phantom3d", "version": "2"}
     assert recipe.data["phantom"]["size"] == 32
 
 
@@ -34,7 +34,7 @@ def test_what_is_typed_wins_over_the_preset_and_the_file(tmp_path):
     )
     assert recipe.bench.seed == 3 and recipe.bench.checkpoints == 7
     assert recipe.data["phantom"] == {
-        "training": 5, "validation": 20, "held_out": 20, "size": 24,
+        "training": 5, "validation": 20, "held_out": 20, "size": 24, "seed": 2,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from scipy.stats import binom
+from scipy.stats import binom, permutation_test
 
 from memtk.errors import UserError
 from memtk.memorization import (
@@ -35,6 +35,48 @@ def test_the_energy_test_is_that_of_every_permutation():
     said = energy_test(training, validation, permutations=20_000)
     assert said.p == pytest.approx(np.mean(np.array(null) >= observed - 1e-12), abs=0.015)
     assert said.size == pytest.approx(size)
+
+
+def apart(seed, shift):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(60, 3)), rng.normal(size=(40, 3)) + shift
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.4])
+def test_the_energy_test_is_that_of_scipy(shift):
+    rows = apart(3, shift)
+    distance = cdist(np.concatenate(rows), np.concatenate(rows))
+
+    def energy(mine, theirs):
+        between = distance[np.ix_(mine, theirs)].mean()
+        return 2 * between - sum(distance[np.ix_(own, own)].mean() for own in (mine, theirs))
+
+    expected = permutation_test(
+        (np.arange(60), np.arange(60, 100)),
+        energy,
+        vectorized=False,
+        n_resamples=3999,
+        alternative="greater",
+        rng=np.random.default_rng(0),
+    ).pvalue
+    said = energy_test(*rows, level=expected, permutations=9999).p
+    error = (expected * (1 - expected) * (1 / 3999 + 1 / 9999)) ** 0.5
+    assert said == pytest.approx(expected, abs=4 * error)
+
+
+def test_near_the_level_no_seed_decides_otherwise():
+    rows = apart(3, 0.303)
+    exact = energy_test(*rows, level=0.048, permutations=100_000, seed=99).p
+    few = {energy_test(*rows, permutations=999, seed=seed).p <= 0.05 for seed in range(12)}
+    many = [energy_test(*rows, seed=seed).p for seed in range(12)]
+    assert few == {True, False} and {p <= 0.05 for p in many} == {exact <= 0.05}
+    assert energy_test(*rows, seed=5).p == many[5]
+
+
+def test_far_from_the_level_few_permutations_are_drawn():
+    for level, shift in ((0.05, 0.0), (0.05, 1.0), (0.01, 0.0), (0.01, 0.2)):
+        p = energy_test(*apart(0, shift), level=level).p
+        assert (p * 1000) == pytest.approx(round(p * 1000)), (level, shift)
 
 
 @pytest.mark.parametrize("sites", ["one", "other", "mixed"])
