@@ -34,6 +34,9 @@ PAYS = 3.0
 ALONE = 30.0
 """Seconds that this process reads alone at most, until another has begun."""
 
+AT_A_TIME = 0.02
+"""Seconds of work that a process is given at a time: each costs a fraction of a millisecond."""
+
 MOST = 61
 """Processes: Windows waits for no more."""
 
@@ -88,56 +91,67 @@ def prefetch_in_processes(
     rest, workers = keys[len(tried) :], min(workers, MOST)
     each = spent / max(len(tried) - 1, 1)
     pays = workers > 1 and each * len(rest) * (1 - 1 / workers) > PAYS
-    with closing(_spawned(read, rest, workers, failed) if pays else prefetch(read, rest)) as coming:
+    if not pays:
+        with closing(prefetch(read, rest)) as coming:
+            yield from coming
+        return
+    several = max(1, min(round(AT_A_TIME / each), 16)) if each else 1
+    with closing(_spawned(read, rest, workers, several, failed)) as coming:
         yield from coming
 
 
-def _spawned(read: Callable[[K], T], keys: Sequence[K], workers: int, failed: str) -> Generator[T]:
+def _spawned(
+    read: Callable[[K], T], keys: Sequence[K], workers: int, several: int, failed: str
+) -> Generator[T]:
     """Yield `read(key)` for each key, in order, from `workers` processes.
 
     This one reads while it would wait: all keys until another process has begun, then those that
     come behind what the others have been given.
+
+    Args:
+        several: keys that another process is given at a time.
     """
     others = workers - 1
     pool = ProcessPoolExecutor(
         others, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(read,)
     )
-    coming, rest = deque[Future[Any]](), iter(keys)
+    coming, rest = deque[Future[list[T]]](), iter(keys)
 
     def submit() -> None:
         lacking = (DEPTH + 1) * others - sum(not future.done() for future in coming)
-        with apart():
-            coming.extend(pool.submit(_work, key) for key in islice(rest, max(0, lacking)))
+        for _ in range(lacking):
+            if not (given := list(islice(rest, several))):
+                return
+            with apart():
+                coming.append(pool.submit(_work, given))
 
     try:
         with apart():
-            begun = [pool.submit(_nothing) for _ in range(others)]
+            begun = [pool.submit(_work, []) for _ in range(others)]
         end = time.monotonic() + ALONE
-        while (
-            not begun[0].done() and time.monotonic() < end and (key := next(rest, _END)) is not _END
-        ):
-            yield read(key)
+        while not begun[0].done() and time.monotonic() < end and (given := list(islice(rest, 1))):
+            yield read(given[0])
         submit()
         while coming:
             while not coming[0].done() and len(coming) < 2 * (DEPTH + 1) * workers:
-                if (key := next(rest, _END)) is _END:
+                if not (given := list(islice(rest, 1))):
                     break
-                coming.append(_done(read, key))
+                coming.append(_done(read, given))
                 submit()
             ready = coming.popleft().result()
             submit()
-            yield ready
+            yield from ready
     except BrokenProcessPool as error:
         raise UserError(failed) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _done(read: Callable[[K], T], key: K) -> Future[T]:
+def _done(read: Callable[[K], T], keys: Sequence[K]) -> Future[list[T]]:
     """Return what `read` gives or raises, to be heard of when its turn comes."""
-    future = Future[T]()
+    future = Future[list[T]]()
     try:
-        future.set_result(read(key))
+        future.set_result([read(key) for key in keys])
     except Exception as error:
         future.set_exception(error)
     return future
@@ -161,8 +175,6 @@ def apart() -> Iterator[None]:
         if sys.platform != "win32" and before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-
-_END: Any = object()
 
 _reads: Callable[[Any], Any]
 """What this process was started for."""
@@ -192,9 +204,5 @@ def _wait_for_the_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # on Windows, too, it ends at once
 
 
-def _nothing() -> None:
-    pass
-
-
-def _work(key: Any) -> Any:
-    return _reads(key)
+def _work(keys: Sequence[Any]) -> list[Any]:
+    return [_reads(key) for key in keys]

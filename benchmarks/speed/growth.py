@@ -3,10 +3,10 @@
     python benchmarks/speed/growth.py                   # 1k and 10k: some minutes on two cores
     python benchmarks/speed/growth.py --counts 1000 10000 100000 --steps 100
 
-N training, N synthetic and N/5 validation images of 64x64 (phantoms of as many patients, 8 bits)
-are given as arrays. Seconds by stage are the audit's own; the memory of a stage is the most that
-its processes held together while it ran, with the pages of files that they had open, looked at ten
-times a second. What is counted as search is what grows with N times M. Prints Markdown and writes
+N training, N synthetic and N/5 validation images of 64x64, 8 bits, one a patient, are given as
+arrays: each is a mixture of three phantoms, by weights of its own, with noise. Seconds by stage are
+the audit's own; the memory of a stage is the most that its processes held together while it ran,
+with the pages of files that they had open, looked at ten times a second. Prints Markdown and writes
 it, and the same as JSON, beside this file (`--out`).
 """
 
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,7 +29,7 @@ import psutil
 from search import write
 from sizes import AUDIT
 
-HERE, SIDE, PIECE = Path(__file__).parent, 64, 500
+HERE, SIDE, PIECE, BANK = Path(__file__).parent, 64, 500, 300
 ROLES = {"train": (1, 0), "val": (5, 2_000_000), "synthetic": (1, 4_000_000)}
 """Which part of N images a role has, and the number of its first patient."""
 
@@ -44,20 +45,27 @@ def images(home, count, workers):
                 continue
             starts = range(first, first + count // part, PIECE)
             sizes = [min(PIECE, first + count // part - start) for start in starts]
-            pieces = list(pool.map(phantoms, starts, sizes))
+            pieces = list(pool.map(blends, starts, sizes))
             np.savez(path, images=np.concatenate(pieces))
     return made
 
 
-def phantoms(first, count):
-    """Return images of as many patients, (count, 64, 64) uint8, with noise."""
-    from memtk.imaging.phantoms import phantom
-
+def blends(first, count):
+    """Return images of as many patients, (count, 64, 64) uint8."""
     rng, made = np.random.default_rng(first), np.empty((count, SIDE, SIDE), np.uint8)
     for row in range(count):
-        x = np.asarray(phantom(0, first + row, 0, dims=2, size=SIDE))[0]
+        parts = phantoms()[rng.integers(0, BANK, 3)]
+        x = np.tensordot(rng.dirichlet(np.ones(3)), parts, axes=1)
         made[row] = np.clip(110 * (x + 1) + rng.normal(10, 3, x.shape), 0, 255)
     return made
+
+
+@cache
+def phantoms():
+    """Return phantoms of `BANK` patients, (BANK, 64, 64)."""
+    from memtk.imaging.phantoms import phantom
+
+    return np.stack([np.asarray(phantom(0, n, 0, dims=2, size=SIDE))[0] for n in range(BANK)])
 
 
 def audit(arrays, out, settings, workers):
@@ -68,13 +76,15 @@ def audit(arrays, out, settings, workers):
     for setting in settings:
         words += ["--set", setting]
     start, peaks, highest, known = time.perf_counter(), {}, 0, {}
+    work, before = {}, 0.0
     with open(out.with_suffix(".log"), "w+") as log:
         run = subprocess.Popen(
             [sys.executable, "-c", AUDIT, *map(str, words)], stdout=log, stderr=log
         )
         process = psutil.Process(run.pid)
         while run.poll() is None:
-            highest = max(highest, held(process))
+            now, spent = held(process)
+            highest = max(highest, now)
             try:
                 stages = json.loads((out / "timing.json").read_text())
             except (OSError, ValueError):
@@ -82,7 +92,8 @@ def audit(arrays, out, settings, workers):
             for stage in stages:
                 if stages[stage] != known.get(stage):
                     peaks[stage] = max(peaks.get(stage, 0), highest)
-                    highest = 0
+                    work[stage] = work.get(stage, 0.0) + max(0.0, spent - before)
+                    highest, before = 0, max(spent, before)
             known = stages
             time.sleep(0.1)
         spent = time.perf_counter() - start
@@ -92,20 +103,22 @@ def audit(arrays, out, settings, workers):
         raise SystemExit(text)
     cpu, largest = json.loads(text.strip().splitlines()[-1])
     stages = json.loads((out / "timing.json").read_text())
-    stages["other"] = spent - sum(stages.values())
+    stages["other"], work["other"] = spent - sum(stages.values()), cpu - sum(work.values())
     peaks["other"] = highest
-    return {"stages": stages, "peaks": peaks, "seconds": spent, "cpu": cpu, "largest": largest}
+    found = {"stages": stages, "work": work, "peaks": peaks}
+    return found | {"seconds": spent, "cpu": cpu, "largest": largest}
 
 
 def held(process):
-    """Return the bytes that a process and those it started hold."""
-    found = 0
+    """Return the bytes that a process and those it started hold, and their seconds of CPU."""
+    found, spent = 0, 0.0
     try:
         for each in [process, *process.children(recursive=True)]:
             found += each.memory_info().rss
+            spent += sum(each.cpu_times())
     except psutil.NoSuchProcess:
         pass
-    return found
+    return found, spent
 
 
 def main():
@@ -131,7 +144,8 @@ def main():
     lines = []
     for stage in stages:
         cells = [
-            f"{r['stages'].get(stage, 0):.1f} s, {r['peaks'].get(stage, 0) / 2**30:.2f} GiB"
+            f"{r['stages'].get(stage, 0):.1f} s, {r['work'].get(stage, 0):.1f} s of CPU, "
+            f"{r['peaks'].get(stage, 0) / 2**30:.2f} GiB"
             for r in records
         ]
         lines.append(f"| {stage} | {' | '.join(cells)} |")

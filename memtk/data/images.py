@@ -335,7 +335,7 @@ def create_images(
     have conditions, `conditions` (count, K) beside it is for the caller to fill.
 
     Args:
-        dtype: float32; or uint8 or uint16, for `write_packed`.
+        dtype: float32; or uint8 or uint16, for `PackedWriter`.
 
     Raises:
         UserError: if the disk has no room for them.

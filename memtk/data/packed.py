@@ -19,6 +19,9 @@ from memtk.imaging.intensity import count_codes
 HASHED = 2**12
 """Most values of an image, one in four voxels, that is hashed by its codes: see `voxel_hash`."""
 
+TOGETHER = 2**21
+"""Bytes of images that are written at a time."""
+
 PIECE = 2**15
 """Voxels that are looked up at a time: they stay in the cache."""
 
@@ -189,26 +192,53 @@ def _hash(data: np.ndarray, values: np.ndarray | None = None) -> bytes:
     return digest.digest()[:16]
 
 
-def write_packed(dataset: h5py.Dataset, row: int, image: PackedImage) -> h5py.Dataset:
-    """Write an image into a dataset that `create_images` made, and return the dataset.
+class PackedWriter:
+    """Writes images, in order, into a dataset that `create_images` made, several at a time.
 
-    One that has too few bits for it is made anew, with more, and what was written is moved there.
-    The values that numbers stand for are the rows of `values` beside it, of which HDF5 stores no
-    more than was written. The digest is the caller's to keep.
+    A dataset that has too few bits for one is made anew, with more, and what was written is moved
+    there. The values that numbers stand for are the rows of `values` beside it, of which HDF5
+    stores the pieces that were written. The digests are the caller's to keep.
+
+    Args:
+        dataset: (N, C, *S).
+
+    Attributes:
+        dataset: the one that there is by now; `flush` writes what is still in memory.
     """
-    wider = np.promote_types(dataset.dtype, image.data.dtype)
-    if wider != dataset.dtype:
-        dataset = _widened(dataset, wider, row)
-    if dataset.dtype.kind == "f" or image.values is None:
-        dataset[row] = image.voxels()
-        return dataset
-    group = dataset.parent
-    if "values" not in group:
-        shape = (len(dataset), 2**16)
-        group.create_dataset("values", shape, "f4", chunks=(1, 2**8), fletcher32=True)
-    dataset[row] = image.data
-    group["values"][row, : len(image.values)] = image.values
-    return dataset
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self.dataset, self._row = dataset, 0
+        self._kept, self._tables = list[np.ndarray](), list[np.ndarray]()
+
+    def add(self, image: PackedImage) -> None:
+        """Write the next image."""
+        wider = np.promote_types(self.dataset.dtype, image.data.dtype)
+        if wider != self.dataset.dtype:
+            self.flush()
+            self.dataset = _widened(self.dataset, wider, self._row)
+        if wider.kind == "f" or image.values is None:
+            self._kept.append(image.voxels())
+        else:
+            self._kept.append(image.data)
+            self._tables.append(image.values)
+        if len(self._kept) * self._kept[0].nbytes >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is in memory: HDF5 takes several images in a quarter of the time."""
+        rows = slice(self._row, self._row + len(self._kept))
+        if self._kept:
+            self.dataset[rows] = np.stack(self._kept, dtype=self.dataset.dtype)
+        if self._tables:
+            group, width = self.dataset.parent, max(map(len, self._tables))
+            if "values" not in group:
+                shape = (len(self.dataset), 2**16)
+                group.create_dataset("values", shape, "f4", chunks=(1, 2**8), fletcher32=True)
+            tables = np.zeros((len(self._tables), width), np.float32)
+            for table, found in zip(tables, self._tables, strict=True):
+                table[: len(found)] = found
+            group["values"][rows, :width] = tables
+        self._row, self._kept, self._tables = rows.stop, [], []
 
 
 def _widened(dataset: h5py.Dataset, dtype: np.dtype, rows: int) -> h5py.Dataset:

@@ -20,7 +20,7 @@ from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
 from memtk.data.images import StoredImages, create_images
 from memtk.data.originals import note_originals
-from memtk.data.packed import PackedImage, write_packed
+from memtk.data.packed import PackedImage, PackedWriter
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import CONTENTS, Sample, Source, open_source
 from memtk.errors import UserError
@@ -203,22 +203,24 @@ def _build(
     samples, examination = source.samples, Examination(config, source.unnamed, hashing=True)
     watch(Event("start", STAGE, 0, len(samples)))
     with h5py.File(path, "w") as file:
-        datasets: dict[str, h5py.Dataset] = {}
+        writers: dict[str, PackedWriter] = {}
         digests: dict[str, list[bytes]] = defaultdict(list)
         for number, (sample, made) in enumerate(examination.read(source, workers, reduction)):
             if made is not None and examination.one_size:
-                if not datasets:
+                if not writers:
                     strata = config.stratify is not None
                     conditions = from_description(recipe.get("conditions", []))  # type: ignore[arg-type]
                     datasets = _create(file, samples, made, conditions, strata=strata)
-                split, row = sample.split, len(digests[sample.split])
-                datasets[split] = write_packed(datasets[split], row, made)
-                digests[split].append(made.digest)
+                    writers = {split: PackedWriter(each) for split, each in datasets.items()}
+                writers[sample.split].add(made)
+                digests[sample.split].append(made.digest)
             if (number + 1) % max(1, len(samples) // 200) == 0:
                 watch(Event("step", STAGE, number + 1, len(samples)))
         findings = examination.findings()
         refuse(findings)
-        for split, dataset in datasets.items():
+        for split, writer in writers.items():
+            writer.flush()
+            dataset = writer.dataset
             if reduction is not None:
                 own = [s for s in samples if s.split == split]
                 note_originals(dataset, reduction[0], own, config)
