@@ -33,3 +33,13 @@ def test_equal_epochs_can_be_asked_of_any_study_and_taken_from_the_one_on_sizes(
 def test_a_study_of_nothing_is_refused_with_an_example(registry, base):
     with pytest.raises(UserError, match="what is varied"):
         make_study(base(), [], registry)
+
+
+def test_four_times_the_runs_are_planned_in_four_times_the_calls(registry, base, calls):
+    counts = {}
+    for what, runs in (("warm", 10), ("few", 10), ("many", 40)):
+        with calls() as made:
+            plan = make_study(base(), [f"seed={','.join(map(str, range(runs)))}"], registry)
+        assert len(plan.runs) == runs
+        counts[what] = made.count
+    assert counts["few"] > 10 and counts["many"] < 4.4 * counts["few"], counts
