@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from memtk.errors import UserError, did_you_mean, one_line
+from memtk.errors import UserError, did_you_mean, one_line, printable
 from memtk.files import read_plain
 
 DEEPEST = 40
@@ -163,6 +163,8 @@ def _explain(config: type[BaseModel], item: Any, where: str) -> str:
         return f"{key} is missing: --set {key}=...{f' ({what})' if what else ''}"
     if item["type"] == "tuple_type":
         return f"{key} = {_short(item['input'])}: write its values with commas, as in {key}=1,2,3"
+    if item["type"] == "string_unicode":
+        return f"{key} = {printable(_short(item['input']))}: it is not in UTF-8, rename it"
     if item["type"] != "extra_forbidden":
         return f"{key} = {_short(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
     table = _table(config, path[:-1])

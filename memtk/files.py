@@ -117,6 +117,11 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_left_by_killed(path)
+            try:
+                temporary.touch()
+                temporary.unlink()
+            except FileNotFoundError as error:  # a folder of the system, or one that is gone
+                raise UserError(f"cannot write {path}: no file can be made there") from error
             yield temporary
             with open(temporary, "rb+") as handle:  # Windows syncs only what is open for writing
                 os.fsync(handle.fileno())

@@ -18,7 +18,7 @@ from memtk.components import find_component
 from memtk.config import build, load_json
 from memtk.data.config import DataConfig
 from memtk.data.layouts import read_source
-from memtk.data.public.download import unpack
+from memtk.data.public.unpack import unpack
 from memtk.data.readers import Readers
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec

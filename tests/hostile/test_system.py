@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
+from memtk.errors import UserError
+from memtk.files import write_text
 
 REAL = Path(__file__).parents[1] / "results/result-schema-3.json"
 SHOW = f"results show {shlex.quote(str(REAL))}"
@@ -105,3 +107,21 @@ def test_images_of_any_name_are_read(name, tmp_path):
     done = CliRunner().invoke(cli, ["check", *words])
     assert isinstance(done.exception, SystemExit | None) and done.exit_code in (0, 2)
     assert "\x1b" not in done.output
+
+
+@pytest.mark.parametrize("place", ["/proc/x.json", "gone/x.json"])
+def test_a_file_that_cannot_be_made_is_named_and_no_temporary_one(place, tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    name = place.removeprefix("gone/")
+    with pytest.raises(UserError, match=f"cannot write {name}: no file can be made there"):
+        write_text(Path(name), "{}")
+
+
+def test_a_source_whose_name_is_no_utf_8_is_a_sentence(tmp_path):
+    for name in (b"no\xff", b"\xed\xa0\x80", b"a\n\xfe"):
+        words = ["check", "--data", os.fsdecode(name)]
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 2 and "it is not in UTF-8, rename it" in done.output

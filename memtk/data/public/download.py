@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
-import os
-import shutil
-import stat
-import tarfile
-import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from memtk.data.public.catalogue import DONE, PublicFile, PublicSet, need_pooch
-from memtk.data.readers import why_packed
-from memtk.errors import UserError, one_line
+from memtk.data.public.unpack import unpack
+from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
 from memtk.files import explain, require_space, write_text
 
@@ -280,121 +274,3 @@ def _kept(folder: Path) -> dict[str, str]:
     if not isinstance(kept, dict):
         raise UserError(f"{path} holds no checksums. Delete it to trust the files anew")
     return {str(name): str(value) for name, value in kept.items()}
-
-
-LONGEST = 255
-"""Bytes of a file's name."""
-
-GROWTH = 100
-"""What is unpacked may be as many times as large as the archive, and 100 MB more."""
-
-SCRATCH = ".memtk-unpacking"
-"""Folder in which an archive is unpacked before anything of it takes its place."""
-
-
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack a tar (compressed or not) or zip file into `folder`; return the number of files.
-
-    Nothing lands outside the folder, no link, no device; of an archive that is refused nothing is
-    left. macOS's own files (`._name`) are left out.
-
-    Raises:
-        UserError: naming the archive, if it is damaged or of another format, if a member would
-            land outside the folder, is a link or encrypted, if it grows beyond `GROWTH`, or if the
-            folder cannot be written.
-    """
-    scratch = folder / SCRATCH
-    try:
-        with explain(folder):
-            shutil.rmtree(scratch, ignore_errors=True)  # of a call that was killed
-            scratch.mkdir(parents=True)
-            if tarfile.is_tarfile(archive):
-                with tarfile.open(archive) as tar:
-                    tar.extractall(scratch, filter=_Plain(archive))
-            elif zipfile.is_zipfile(archive):
-                _unzip(archive, scratch)
-            else:
-                raise UserError(
-                    f"{archive} is neither a tar nor a zip file: delete it and get it once more"
-                )
-            return _move_in(scratch, folder)
-    except UserError:
-        raise
-    except tarfile.FilterError as error:
-        raise _unsafe(archive, str(error)) from error
-    except Exception as error:  # what the libraries say of damage is of many kinds
-        raise UserError(
-            f"{archive} is damaged ({one_line(error)}): delete it and get it once more"
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-class _Plain:
-    """Takes plain files and folders of a tar file, as a filter of `tarfile`, up to `GROWTH`."""
-
-    def __init__(self, archive: Path) -> None:
-        self._archive, self._size = archive, 0
-
-    def __call__(self, member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        self._size += member.size
-        _check_growth(self._archive, self._size)
-        if member.issym() or member.islnk():
-            raise _unsafe(self._archive, f"{member.name} is a link")
-        if member.isdir() and not PurePosixPath(member.name).parts:
-            return None  # "./", of the folder that was packed
-        _check_name(self._archive, member.name)
-        return tarfile.data_filter(member, folder) if _wanted(member.name) else None
-
-
-def _unzip(archive: Path, folder: Path) -> None:
-    if why := why_packed(archive):
-        raise UserError(f"{archive} is not unpacked: {why}")
-    with zipfile.ZipFile(archive) as file:
-        members = [member for member in file.infolist() if _wanted(member.filename)]
-        _check_growth(archive, sum(member.file_size for member in members))
-        for member in members:
-            name, mode = PurePosixPath(member.filename), member.external_attr >> 16
-            if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
-                raise _unsafe(archive, f"{member.filename} would land outside the folder")
-            _check_name(archive, member.filename)
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _unsafe(archive, f"{member.filename} is a link or a device")
-        file.extractall(folder, members)
-
-
-def _check_name(archive: Path, name: str) -> None:
-    """Refuse a member whose name no file can have."""
-    parts = PurePosixPath(name).parts
-    if not parts or not name.isprintable() or max(len(os.fsencode(p)) for p in parts) > LONGEST:
-        shown = ascii(name[:40]) + ("..." if len(name) > 40 else "")
-        raise _unsafe(archive, f"no file can be called {shown}")
-
-
-def _move_in(scratch: Path, folder: Path) -> int:
-    """Move what was unpacked into place. What lies there already stays, or nothing is moved."""
-    files = [path for path in scratch.rglob("*") if path.is_file()]
-    for path in files:
-        target = folder / path.relative_to(scratch)
-        if target.exists() and not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
-            raise UserError(
-                f"{target} is there, and the archive has another file of that name: move yours away"
-            )
-    for path in files:
-        (target := folder / path.relative_to(scratch)).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-    return len(files)
-
-
-def _wanted(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" not in parts and not (parts and parts[-1].startswith("._"))
-
-
-def _check_growth(archive: Path, size: int) -> None:
-    if size > GROWTH * (archive.stat().st_size + 1_000_000):
-        raise _unsafe(archive, f"it would grow to more than {GROWTH} times its size")
-
-
-def _unsafe(archive: Path, why: str) -> UserError:
-    return UserError(f"{archive} is not unpacked, because it is not to be trusted: {why}")

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from memtk.data.public.download import unpack
+from memtk.data.public.unpack import unpack
 from memtk.errors import UserError
 
 
@@ -203,3 +203,46 @@ def test_two_archives_fill_one_folder(pack, place):
         archive, folder = place(pack({f"images/{name}.png": name.encode()}))
         assert unpack(archive, folder) == 1
     assert sorted(p.name for p in (folder / "images").iterdir()) == ["a.png", "b.png"]
+
+
+TWICE = (
+    {"a": b"1", "a/b": b"2"},
+    {"a/b": b"2", "a": b"1"},
+    {"t/x/y": b"1", "t/x": b"2"},
+)
+
+
+@pytest.mark.parametrize("members", TWICE, ids=str)
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_name_that_is_a_file_and_a_folder_is_refused(tmp_path, pack, place, members, kind):
+    archive, folder = place(pack(members))
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for name, content in members.items():
+                file.writestr(name, content)
+    with pytest.raises(UserError, match="as a file and as a folder"):
+        unpack(archive, folder)
+    assert not list(folder.iterdir())
+
+
+def test_two_members_of_one_name_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("t/a", "1")
+        with pytest.warns(match="Duplicate"):
+            file.writestr("t/a", "2")
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for _ in range(2):
+            file.addfile(tarfile.TarInfo("t/a"))
+    for name in ("a.zip", "a.tar"):
+        with pytest.raises(UserError, match="it holds 't/a' twice"):
+            unpack(tmp_path / name, tmp_path / "out")
+        assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name", ["/".join(["d" * 100] * 12), "x" * 300, "\x1b[2J", "a\nb", "."])
+def test_what_no_file_can_be_called_is_refused_and_no_sign_of_it_is_printed(pack, place, name):
+    for member in (b"1", link(name, "/etc/passwd")):
+        archive, folder = place(pack({name: member}))
+        with pytest.raises(UserError, match="no file can be called|is a link") as error:
+            unpack(archive, folder)
+        assert str(error.value).isprintable() and not list(folder.iterdir())
