@@ -45,7 +45,7 @@ from memtk.memorization import copy_rate, energy_test, search, withhold
 from memtk.registry import open_registry
 from memtk.results import AuditVerdict, Counts, Policy, decide
 from memtk.results.audit import Screened
-from memtk.results.case import tipping_point
+from memtk.tipping import tipping_point
 
 D, PLANTED, NOISE = 32, 100, 0.3
 DECAY = np.arange(1, D + 1) ** -0.5  # of the axes' spread, as of embeddings of images
@@ -237,10 +237,9 @@ def tipped(
     evidence, passed = one.found.evidence, one.said.outcome == "pass"
     fresh = copied(rng, train[rng.integers(len(train), size=1000)], case.noise)
     near = search(fresh, train, pearson()).queries.similarity
-    true, least = (
-        float((near > evidence.threshold.similarity).mean()),
-        tipping_point(evidence, LIMIT),
-    )
+    rule, true = evidence.threshold, float((near > evidence.threshold.similarity).mean())
+    known = {"sensitivity": rule.sensitivity, "false_positive_rate": rule.false_positive_rate}
+    least = tipping_point(evidence.copy_rate_upper_bound, LIMIT, **known)
     wrong = case.copies / case.m > LIMIT and evidence.copy_rate_upper_bound <= LIMIT
     return {
         "true sensitivity": true,
