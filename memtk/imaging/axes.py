@@ -46,7 +46,7 @@ def layout_of(shape: Sequence[int]) -> str:
     letters = ""
     if 0 in shape or len(shape) > 4:
         return ""
-    if len(kept) == 2 and all(long) and (said or len(shape) == 2):
+    if len(kept) == 2 and long[0] == long[1] and (said or len(shape) == 2):
         letters = "HW"
     elif len(kept) == 3 and shape[0] == 1 and said:
         letters = "DHW" if kept[-1] != 3 or not all(long[:2]) else ""
