@@ -197,7 +197,7 @@ def _one_each(path: Path, names: Sequence[str]) -> list[Record]:
         UserError: if one holds as many images as one that is named like labels says.
     """
     why = {name: array_names_no_image(name) for name in names}
-    headers = {name: _header(path, name) for name in names[:SEVERAL]}
+    headers = _headers(path, names[:SEVERAL])
     images = {n: h for n, h in headers.items() if h and not why[n] and layout_of(h[0])}
     counts = {
         h[0][0]: n for n, h in headers.items() if why[n] and h and h[0] and h[0][1:] in ((), (1,))
@@ -215,11 +215,15 @@ def _one_each(path: Path, names: Sequence[str]) -> list[Record]:
     return [Record(path, name, left_out=why[name]) for name in names]
 
 
-def _header(path: Path, name: str) -> tuple[tuple[int, ...], str] | None:
-    """Return the shape of an array and its kind of numbers; None where that cannot be read."""
-    with contextlib.suppress(Exception), contextlib.closing(_open(path, name, objects=True)) as one:
-        return one.shape, one.dtype.kind
-    return None
+def _headers(path: Path, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], str] | None]:
+    """Return shape and kind of numbers of arrays, by name; None where a header cannot be read."""
+    found: dict[str, tuple[tuple[int, ...], str] | None] = dict.fromkeys(names)
+    with zipfile.ZipFile(path) as file:  # once: it may list many
+        for name in names:
+            with contextlib.suppress(Exception), file.open(f"{name}.npy") as stream:
+                shape, _, dtype = _read_header(stream)
+                found[name] = shape, dtype.kind
+    return found
 
 
 def _check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -259,26 +263,27 @@ def _load(path: Path, name: str = "") -> np.ndarray:
         return np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
 
 
-def _open(path: Path, name: str, *, objects: bool = False) -> _Member:
-    """Open a .npy file, or an array of a .npz file, and read its header.
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    header: Any = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, fortran, dtype = header(stream)
+    return shape, fortran, dtype
 
-    Raises:
-        UserError: if it holds pickled objects, and is not asked for its header alone (`objects`).
-    """
+
+def _open(path: Path, name: str) -> _Member:
+    """Open a .npy file, or an array of a .npz file, and read its header."""
     if name:
         with zipfile.ZipFile(path) as file:
             stream = file.open(f"{name}.npy")  # keeps the file open until it is closed itself
     else:
         stream = path.open("rb")
     try:
-        version = np.lib.format.read_magic(stream)
-        header: Any = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = header(stream)
-        if dtype.hasobject and not objects:
+        shape, fortran, dtype = _read_header(stream)
+        if dtype.hasobject:
             raise UserError(
                 f"cannot read {path}: it holds pickled objects; memtk loads numbers alone"
             )
