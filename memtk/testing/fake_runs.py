@@ -6,6 +6,7 @@ in a run, and stored in records of `memtk.testing.fakes`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,9 @@ def _write_cell(
         cell=cell,
         suite=Suite(name="phantom", version="1") if len(spec.shape) == 3 else None,
         components=Components(
-            generator=fakes.used(cell, "toy", weights="/home/hospital/net.pt", steps=200),
+            generator=fakes.used(
+                str(re.findall(r"\w+", cell)[0]), "toy", weights="/home/hospital/net.pt", steps=200
+            ),
             embedder=fakes.used("ntxent", "contrastive", width=32),
             similarity=fakes.used("pearson", "measures"),
             mitigations=[fakes.used("augment", "mitigations")],

@@ -77,7 +77,7 @@ def test_the_order_of_the_files_does_not_matter(write):
 
 
 def test_the_name_of_a_run_is_safe_and_says_what_it_is(write):
-    folder = write(("a=b", {"suite": None, "seed": 3}), truth=False)
+    folder = write(("a", {"cell": "a=b", "suite": None, "seed": 3}), truth=False)
     [run] = collect(folder).runs
     assert run.id == f"data-a-b-seed-3-{run.digest[:8]}" and "/" not in run.id
 
