@@ -7,11 +7,10 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from memtk.data.readers import check_regular, check_size
+from memtk.data.readers import check_regular, check_size, npy_header
 from memtk.errors import UserError, did_you_mean, one_line
 
 SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic"}
@@ -116,13 +115,7 @@ def checked_embeddings(arrays: Mapping[str, np.ndarray], name: str) -> GivenEmbe
 def _array(path: Path, file: zipfile.ZipFile, name: str) -> np.ndarray:
     """Read an array of an archive, if the archive can hold what its header claims."""
     with file.open(f"{name}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        header: Any = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = header(stream)
+        shape, _, dtype = npy_header(stream)
     check_size(path, shape[1:], dtype.itemsize, rows=shape[0] if shape else 1)
     with file.open(f"{name}.npy") as stream:
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
 
 from memtk.errors import PluginError, UserError, one_line
 from memtk.imaging.geometry import MOST_VOXELS
@@ -316,6 +318,16 @@ def check_size(path: Path, shape: Sequence[int], itemsize: int, rows: int = 1) -
             f"cannot read {path}: its header claims {rows} x {claim} values, {total / 1e9:.3g} GB, "
             f"and the file has {size:,} bytes"
         )
+
+
+def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return the shape of a .npy array, whether it is in Fortran's order, and its type.
+
+    Raises:
+        ValueError: if what `stream` gives is none.
+    """
+    lib, old = np.lib.format, np.lib.format.read_magic(stream) == (1, 0)
+    return (lib.read_array_header_1_0 if old else lib.read_array_header_2_0)(stream)
 
 
 def why_packed(archive: Path) -> str:

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import h5py
 import numpy as np
 
 from memtk import UserError
 from memtk.data.labels import DESCRIBING, array_names_no_image
-from memtk.data.readers import check_size
+from memtk.data.readers import check_size, npy_header
 from memtk.imaging.axes import CHANNELS, EXPECTED, as_image, holds_many, layout_of, rows_of
 from memtk.interfaces import Record, Volume
 
@@ -221,7 +221,7 @@ def _headers(path: Path, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...
     with zipfile.ZipFile(path) as file:  # once: it may list many
         for name in names:
             with contextlib.suppress(Exception), file.open(f"{name}.npy") as stream:
-                shape, _, dtype = _read_header(stream)
+                shape, _, dtype = npy_header(stream)
                 found[name] = shape, dtype.kind
     return found
 
@@ -263,17 +263,6 @@ def _load(path: Path, name: str = "") -> np.ndarray:
         return np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(stream)
-    header: Any = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = header(stream)
-    return shape, fortran, dtype
-
-
 def _open(path: Path, name: str) -> _Member:
     """Open a .npy file, or an array of a .npz file, and read its header."""
     if name:
@@ -282,7 +271,7 @@ def _open(path: Path, name: str) -> _Member:
     else:
         stream = path.open("rb")
     try:
-        shape, fortran, dtype = _read_header(stream)
+        shape, fortran, dtype = npy_header(stream)
         if dtype.hasobject:
             raise UserError(
                 f"cannot read {path}: it holds pickled objects; memtk loads numbers alone"
