@@ -30,11 +30,10 @@ from memtk.errors import UserError
 from memtk.interfaces import Generator, Images, Mitigation, PhaseSettings, Stage
 from memtk.noise import Noise
 from memtk.results import MitigationEffect, Result
-from memtk.training.checkpoints import checkpoint_steps
+from memtk.training.checkpoints import checkpoint_steps, steps_of
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
 from memtk.training.privacy import budget_of, check_private
-from memtk.training.state import steps_of
 
 
 class Adjust(CellStage):

@@ -34,8 +34,8 @@ from memtk.results import (
     write_result,
 )
 from memtk.results.redact import HIDDEN, redact, redact_settings
-from memtk.training.accounting import PrivacyGuarantee
 from memtk.training.checkpoints import load_checkpoint
+from memtk.training.privacy import PrivacyGuarantee
 
 
 class Record(CellStage):

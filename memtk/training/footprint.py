@@ -15,8 +15,8 @@ from torch.utils.hooks import RemovableHandle
 from memtk.interfaces import Phase, Trainable
 from memtk.noise import Noise
 from memtk.training.batches import micro_batches, whole_batch
+from memtk.training.checkpoints import steps_of
 from memtk.training.devices import Devices, blocks_of, check_blocks
-from memtk.training.state import steps_of
 from memtk.training.steps import Stepper, trained_parameters
 
 

@@ -13,20 +13,30 @@ from memtk.errors import PluginError, UserError
 from memtk.events import StageEvents, Watch, ignore
 from memtk.folders import sweep
 from memtk.interfaces import Images, Phase, Trainable
-from memtk.training.accounting import PrivacyGuarantee
 from memtk.training.checkpoints import (
     Checkpoint,
     Checkpointer,
+    Losses,
+    Progress,
+    State,
     checkpoint_steps,
     load_checkpoint,
+    recipe_of,
     restore,
+    steps_of,
 )
 from memtk.training.devices import Devices, check_blocks
-from memtk.training.inputs import EncodedInputs, Inputs, batches, begin, open_inputs
-from memtk.training.job import TrainingJob, TrainingOptions
-from memtk.training.privacy import delete_secret, make_private
+from memtk.training.job import (
+    EncodedInputs,
+    Inputs,
+    TrainingJob,
+    TrainingOptions,
+    batches,
+    begin,
+    open_inputs,
+)
+from memtk.training.privacy import PrivacyGuarantee, delete_secret, make_private
 from memtk.training.private_steps import PrivateStepper
-from memtk.training.state import Losses, Progress, State, recipe_of, steps_of
 from memtk.training.steps import NotFiniteError, Stepper, milestone_steps
 
 POINTS = 200

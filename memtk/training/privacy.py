@@ -1,17 +1,21 @@
-"""A differentially private training: its units, its budget, what it refuses and guarantees."""
+"""A differentially private training: its units, budget and guarantee, by opacus's accountants."""
 
 from __future__ import annotations
 
 import json
-import os
+import math
 import secrets
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -20,10 +24,100 @@ from memtk.files import write_text
 from memtk.imaging.phantoms import phantom
 from memtk.interfaces import Images, ImageSpec, Phase, Private, Trainable
 from memtk.noise import derive
-from memtk.training.accounting import PhaseBudget, PrivacyGuarantee, epsilon_of, noise_for
 from memtk.training.batches import MicroBatch
+from memtk.training.checkpoints import steps_of
 from memtk.training.devices import Devices
-from memtk.training.state import steps_of
+
+LEAST_NOISE, MOST_NOISE = 0.05, 1e5
+"""Noise multipliers: below the one there is no privacy to speak of (a larger budget than it needs
+is not spent), beyond the other nothing is learnt any more."""
+
+
+@dataclass(frozen=True)
+class PhaseBudget:
+    """What one phase spends of a privacy budget: noisy steps at one sampling rate.
+
+    Args:
+        phase: that takes them.
+        steps: how many.
+        sample_rate: the chance of each unit to be in a step, in (0, 1].
+    """
+
+    phase: str
+    steps: int
+    sample_rate: float
+
+
+@dataclass(frozen=True)
+class PrivacyGuarantee:
+    """The guarantee of a finished training; see `memtk.results.Privacy`, field by field."""
+
+    epsilon: float
+    delta: float
+    unit: Literal["patient", "image"]
+    units: int
+    most_images: int
+    noise_multiplier: float
+    max_grad_norm: float
+    phases: tuple[PhaseBudget, ...]
+    accountant: Literal["rdp", "prv"]
+    secret: bool
+    notes: tuple[str, ...]
+
+
+def epsilon_of(
+    phases: Sequence[PhaseBudget], noise_multiplier: float, delta: float, accountant: str = "rdp"
+) -> float:
+    """Return epsilon of all steps together: of the subsampled Gaussian mechanism, composed.
+
+    Poisson sampling: each unit is in a step independently of the others, as accountants suppose.
+
+    Args:
+        phases: of every phase that sees the data.
+        noise_multiplier: above 0.
+        delta: in (0, 1).
+        accountant: "rdp" (Mironov, arXiv 1702.07476) or "prv" (Gopi et al., arXiv 2106.02848).
+    """
+    from opacus.accountants import create_accountant
+
+    counted = create_accountant(mechanism=accountant)
+    counted.history = [(noise_multiplier, s.sample_rate, s.steps) for s in phases if s.steps]
+    if not counted.history:
+        return 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on orders at the end of its list: still an upper bound
+        return max(0.0, float(counted.get_epsilon(delta=delta)))
+
+
+@lru_cache(maxsize=64)
+def noise_for(
+    phases: tuple[PhaseBudget, ...], epsilon: float, delta: float, accountant: str = "rdp"
+) -> float:
+    """Return the least noise multiplier, to a thousandth of it, that keeps to `epsilon`.
+
+    Raises:
+        UserError: if none does.
+    """
+
+    def excess(log_noise: float) -> float:
+        found = epsilon_of(phases, math.exp(log_noise), delta, accountant)
+        return math.log(max(found, 1e-12) / epsilon)
+
+    low = high = 0.0
+    while excess(high) > 0:
+        low, high = high, high + math.log(2)
+        if high > math.log(MOST_NOISE):
+            raise UserError(
+                f"no noise brings epsilon down to {epsilon:g} at delta = {delta:.2g} by the "
+                f"accountant {accountant!r}: ask for a larger epsilon, or, of rdp, say "
+                "--set dp-sgd.accountant=prv"
+            )
+    while low > math.log(LEAST_NOISE) and excess(low) <= 0:
+        low, high = low - math.log(2), low
+    if excess(low) <= 0:
+        return LEAST_NOISE
+    return math.exp(brentq(excess, low, high, xtol=4e-4) + 4e-4)
+
 
 SECRET = "privacy.json"
 """Holds the seed of sampling and noise while a training is not finished."""
@@ -128,21 +222,15 @@ class PrivateTraining:
         seed = derive(self.seed, phase, "units", step)
         return self.budget.units.micro_batches(step, self.rate(phase), seed)
 
-    def noise_seed(self, phase: str, step: int) -> int:
-        """Return the seed of the noise of a step."""
-        return derive(self.seed, phase, "noise", step)
-
     def recipe(self) -> dict[str, Any]:
         """Return what decides on the numbers, in plain values."""
-        budget = self.budget
-        return asdict(self.settings) | {
-            "units": len(budget.units),
-            "noise": budget.noise_multiplier,
-        }
+        spent = {"units": len(self.budget.units), "noise": self.budget.noise_multiplier}
+        return asdict(self.settings) | spent
 
     def guarantee(self) -> PrivacyGuarantee:
         """Return the guarantee of the whole training."""
-        asked, budget = self.settings, self.budget
+        asked, units, noise = self.settings, self.budget.units, self.budget.noise_multiplier
+        phases, delta = self.budget.phases, self.budget.delta
         notes = [
             "It covers the generator and what is sampled from it, each training for itself: not "
             "the choice between several, the embedder, the losses or this report."
@@ -156,22 +244,20 @@ class PrivateTraining:
             notes.append(
                 "The noise follows from the run's seed: whoever knows the seed can take it off."
             )
-        if asked.unit == "image" and budget.units.count:
+        if asked.unit == "image" and units.count:
             notes.append(
                 "The unit is an image: of a patient with n images the guarantee is n times weaker "
                 "(n epsilon, and a larger delta)."
             )
         return PrivacyGuarantee(
-            epsilon=epsilon_of(
-                budget.phases, budget.noise_multiplier, budget.delta, asked.accountant
-            ),
-            delta=budget.delta,
+            epsilon=epsilon_of(phases, noise, delta, asked.accountant),
+            delta=delta,
             unit=asked.unit,
-            units=len(budget.units),
-            most_images=budget.units.most,
-            noise_multiplier=budget.noise_multiplier,
+            units=len(units),
+            most_images=units.most,
+            noise_multiplier=noise,
             max_grad_norm=asked.max_grad_norm,
-            phases=budget.phases,
+            phases=phases,
             accountant=asked.accountant,
             secret=asked.secret,
             notes=tuple(notes),
@@ -244,13 +330,10 @@ def check_private(model: Trainable, name: str) -> None:
         UserError: for the first that cannot, with the way out.
     """
     phases = tuple(model.phases())
-    if not any(steps_of(phase) for phase in phases):
-        raise UserError(
-            f"dp-sgd: {name} takes no step of training, so that nothing of it can be private"
-        )
+    if not any(map(steps_of, phases)):
+        raise UserError(f"dp-sgd: {name} takes no step of training: nothing of it can be private")
     for phase in phases:
-        reason = _obstacle(model, phase)
-        if reason:
+        if reason := _obstacle(model, phase):
             out = "Choose another generator, or bring this part trained where it takes weights"
             if len(phase.turns) > 1 and not phase.whole_batch and hasattr(model.config, phase.name):
                 out = f"Say --set {name.partition('+')[0]}.{phase.name}.steps=0, or choose another"
@@ -269,10 +352,7 @@ def _obstacle(model: Trainable, phase: Phase) -> str:
         return "its loss compares the images of a batch, so that no gradient is one image's alone"
     if len(phase.turns) > 1:
         turns = ", ".join(turn.name for turn in phase.turns)
-        return (
-            f"its turns ({turns}) train against each other on the same images, which is not "
-            "accounted for here"
-        )
+        return f"its turns ({turns}) train against each other, which is not accounted for here"
     moved = {p for turn in phase.turns for p in turn.parameters()}
     for module in model.modules():
         if isinstance(module, _BatchNorm) and any(p in moved for p in module.parameters()):
@@ -288,16 +368,13 @@ def delete_secret(folder: Path) -> None:
 def _secret(folder: Path) -> int:
     """Return the seed of this training: of an earlier call, or from the system's randomness."""
     path = folder / SECRET
-    try:
-        seed = json.loads(path.read_text(encoding="utf-8"))["seed"]
+    with suppress(OSError, ValueError, KeyError, TypeError):  # a new secret is as good: what was
+        seed = json.loads(path.read_text(encoding="utf-8"))["seed"]  # trained before stays private
         if isinstance(seed, int):
             return seed
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # a new secret is as good; what was trained with the old one stays private
     seed = secrets.randbits(62)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps({"seed": seed}))
-    os.chmod(path, 0o600)
+    write_text(path, json.dumps({"seed": seed}), private=True)
     return seed
 
 

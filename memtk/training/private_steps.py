@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from memtk.errors import UserError
 from memtk.interfaces import Phase, Trainable, Turn
+from memtk.noise import derive
 from memtk.training.batches import MicroBatch
 from memtk.training.devices import Devices
 from memtk.training.privacy import PrivateTraining
@@ -88,7 +89,7 @@ class PrivateStepper(Stepper):
         self._check_finite(turn, sums)
         for parameter in parameters:
             parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))  # type: ignore[attr-defined]
-        self._generator.manual_seed(self._private.noise_seed(self.phase.name, step))
+        self._generator.manual_seed(derive(self._private.seed, self.phase.name, "noise", step))
         noisy.signal_skip_step(False)
         noisy.pre_step()
         for parameter in parameters:  # a fused Adam wants the layout of the weights

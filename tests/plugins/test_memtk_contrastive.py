@@ -15,7 +15,7 @@ from memtk.events import StageEvents, ignore
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
-from memtk.training import inputs
+from memtk.training import job as jobs
 from memtk.training.devices import open_devices
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
@@ -202,7 +202,7 @@ def test_large_images_are_few_in_memory_whether_they_are_encoded_or_embedded(tmp
     model = make(Contrastive2d, (24, 32), TINY, {"resolution": 16}).eval()
     devices = open_devices("cpu")
     for number, voxels in enumerate((2**25, 2 * 24 * 32)):
-        monkeypatch.setattr(inputs, "VOXELS", voxels)
+        monkeypatch.setattr(jobs, "VOXELS", voxels)
         images.most = 0
         job = SimpleNamespace(
             model=model,
@@ -213,7 +213,7 @@ def test_large_images_are_few_in_memory_whether_they_are_encoded_or_embedded(tmp
             events=lambda phase, what: StageEvents(what, ignore),
         )
         (phase,) = model.phases()
-        inputs.encode(job, phase, phase.encode, tmp_path / f"{number}.npy")
+        jobs.encode(job, phase, phase.encode, tmp_path / f"{number}.npy")
         tables.append(np.load(tmp_path / f"{number}.npy"))
         assert images.most == (6 if number == 0 else 2)
     assert np.array_equal(*tables)

@@ -9,7 +9,7 @@ from scipy.stats import norm
 pytest.importorskip("opacus", reason="dp-sgd needs opacus")
 
 from memtk.errors import UserError
-from memtk.training.accounting import LEAST_NOISE, PhaseBudget, epsilon_of, noise_for
+from memtk.training.privacy import LEAST_NOISE, PhaseBudget, epsilon_of, noise_for
 
 TWO = (PhaseBudget("a", 40, 0.25), PhaseBudget("b", 100, 0.1))
 

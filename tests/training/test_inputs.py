@@ -7,8 +7,15 @@ from memtk.interfaces import Phase, PhaseSettings
 from memtk.noise import Noise, derive
 from memtk.training.batches import Order
 from memtk.training.checkpoints import Checkpointer
-from memtk.training.inputs import EncodedInputs, ImageInputs, encode, open_table, write_table
-from memtk.training.job import TrainingJob, TrainingOptions
+from memtk.training.job import (
+    EncodedInputs,
+    ImageInputs,
+    TrainingJob,
+    TrainingOptions,
+    encode,
+    open_table,
+    write_table,
+)
 
 
 def noisy(x, noise):

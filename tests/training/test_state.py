@@ -1,7 +1,7 @@
 import pytest
 
 from memtk.errors import UserError
-from memtk.training.state import recipe_of
+from memtk.training.checkpoints import recipe_of
 
 KNOWN_BEFORE = {
     "steps", "batch_size", "clip_norm", "schedule", "ema_decay", "ema_every", "precision",
