@@ -93,9 +93,7 @@ def _of_images(
     spec, weights = training.spec, weights_in(options.weights)
     _check_apart(training, validation)
     check_unseen(
-        weights,
-        {"training": training, "validation": validation},
-        exposure=options.exposure,
+        weights, {"training": training, "validation": validation}, exposure=options.exposure
     )
     parts = find_detector(registry, options, settings, lambda: spec.dims)
     for part in (parts.similarity, parts.embedder):

@@ -143,13 +143,7 @@ def _run(
     calibration = calibrate(copies, similarity, patients, planted, devices=devices, seed=plan.seed)
     seed = derive(plan.seed, "intervals")
     found = evaluate(
-        copies,
-        exposure,
-        calibration,
-        levels,
-        protocols=protocols,
-        devices=devices,
-        seed=seed,
+        copies, exposure, calibration, levels, protocols=protocols, devices=devices, seed=seed
     )
     selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
     watch(Event("end", "searching", 1, 1))
@@ -176,9 +170,7 @@ def _run(
     if devices.is_main:
         write_arrays(folder / "arrays.h5", "audit", found.arrays)
         names = Names(
-            training=given.texts("train_id"),
-            synthetic=given.texts("synthetic_id"),
-            patients=people,
+            training=given.texts("train_id"), synthetic=given.texts("synthetic_id"), patients=people
         )
         write_lists(folder, found.arrays, names)
         write_audit(folder / "audit.json", audit)
@@ -194,15 +186,15 @@ def _sets(given: GivenEmbeddings) -> EmbeddedSets:
 def _patients(plan: EmbeddingAudit, similarity: Similarity) -> Patients:
     """Return whose the images are, and whether an embedder that saw neither takes them for one."""
     given, unseen = plan.embeddings, (plan.other or plan.embeddings).sets
-    people = [given.texts(f"{name}_patient") for name in ("train", "validation")]
-    names = [given.texts(f"{name}_stratum") for name in ("train", "validation")]
-    if not plan.exposure:
-        return Patients(people[0], people[1], (names[0], names[1]) if all(names) else None)
-    rows = [_rows(unseen[name], similarity, name) for name in ("training", "validation")]
-    strata = (names[0], names[1]) if all(names) else None
-    whom = people[0], people[1]
-    tested = rows_test((rows[0], rows[1]), whom, derive(plan.seed, "population"), strata)
-    return Patients(people[0], people[1], strata, tested)
+    whom = given.texts("train_patient"), given.texts("validation_patient")
+    names = given.texts("train_stratum"), given.texts("validation_stratum")
+    strata, tested = names if all(names) else None, None
+    if plan.exposure:
+        train, others = (
+            _rows(unseen[name], similarity, name) for name in ("training", "validation")
+        )
+        tested = rows_test((train, others), whom, derive(plan.seed, "population"), strata)
+    return Patients(*whom, strata, tested)
 
 
 def _rows(embeddings: np.ndarray, similarity: Similarity, name: str) -> np.ndarray:

@@ -185,15 +185,7 @@ def _run(
         )
         found = replace(found, evidence=evidence)
         selftest = self_test(calibration, levels, copies, exposure, found.arrays, devices=devices)
-        audit = _audit(
-            context,
-            plan,
-            copies.detector,
-            sets,
-            found,
-            selftest,
-            policy,
-        )
+        audit = _audit(context, plan, copies.detector, sets, found, selftest, policy)
         seen = copies if any(map(by_features, plan.quality)) else None
         images = sets.validation, sets.synthetic
         name = plan.embedder.name if plan.embedder else ""
@@ -350,12 +342,7 @@ def _audit(
     return Audit(
         memtk_version=__version__,
         verdict=decide(
-            policy,
-            found.evidence,
-            selftest,
-            counts,
-            identical_images=identical,
-            screened=screened,
+            policy, found.evidence, selftest, counts, identical_images=identical, screened=screened
         ),
         policy=policy,
         first_verdict=first_verdict(context.folder / "audit.json", policy),

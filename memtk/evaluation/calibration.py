@@ -205,11 +205,7 @@ def margin_arrays(
     """
     second = among.second(validation, nearest, "validation images")
     near, third = among.among_themselves(derive(seed, "margins"))
-    return {
-        "validation_train_second": second,
-        "others": near,
-        "others_second": third,
-    }
+    return {"validation_train_second": second, "others": near, "others_second": third}
 
 
 def _keep(

@@ -227,22 +227,23 @@ def named_protocols(protocols: Sequence[Entry]) -> Mapping[str, Entry]:
 
 def record_of(measure: Measure) -> MeasureRecord:
     """Return a measure as it is stored; a value that is not finite is none."""
-    value = None if measure.value is None else float(measure.value)
+
+    def number(each: float | None) -> float | None:
+        return None if each is None else float(each)
+
+    value, ends = number(measure.value), measure.interval
     if value is not None and not math.isfinite(value):
         value = None
-    note = measure.note or ("It is undefined here." if value is None else "")
     return MeasureRecord(
         value=value,
         title=measure.title,
         side=measure.side,
         count=None if value is None else _count(measure.count),
         of=None if measure.of is None else int(measure.of),
-        null=None if measure.null is None else float(measure.null),
-        interval=None
-        if measure.interval is None
-        else (float(measure.interval[0]), float(measure.interval[1])),
+        null=number(measure.null),
+        interval=None if ends is None else (float(ends[0]), float(ends[1])),
         better=measure.better,
-        note=note,
+        note=measure.note or ("It is undefined here." if value is None else ""),
     )
 
 

@@ -37,11 +37,7 @@ def extractor_of(
     if part == embedder:
         return detector
     return Detector(
-        context,
-        part,
-        training,
-        context.folder / "extractor",
-        f"the extractor {part.name}",
+        context, part, training, context.folder / "extractor", f"the extractor {part.name}"
     )
 
 

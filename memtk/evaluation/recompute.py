@@ -325,8 +325,7 @@ def _apply(
         raise UserError(
             f"{path.with_name(ARRAYS)} has no {error.args[0]} in {label}: it is damaged"
         ) from error
-    levels = Levels(evidence.alpha, evidence.fdr, evidence.confidence or Levels().confidence)
-    tables, _ = apply_protocols(protocols, _read_only(similarities), levels)
+    tables, _ = apply_protocols(protocols, _read_only(similarities), _levels(evidence))
     for name, table in tables.items():
         if "failed" in table:
             raise UserError(f"protocol {name} failed on {label} of {path}: {table['failed'].note}")

@@ -1,4 +1,4 @@
-"""From the nearest similarities of one synthetic set to what the verdict rests on."""
+"""From the nearest similarities of one synthetic set to what the verdict rests on, and notes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.evaluation.notes import MORE_COPIES, notes_on
-from memtk.evaluation.sides import (
-    Groups,
-    Side,
-    known_patients,
-    margins_of,
-    side_of,
-)
+from memtk.evaluation.sides import SURE, Groups, Side, known_patients, margins_of, side_of
 from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
@@ -35,16 +28,66 @@ from memtk.memorization import (
     holm,
     upper_end,
 )
-from memtk.results import (
-    Comparable,
-    Evidence,
-    Exposed,
-    GroupTest,
-    RateInterval,
-    ThresholdRates,
-)
+from memtk.results import Comparable, Evidence, Exposed, GroupTest, RateInterval, ThresholdRates
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import share
+from memtk.results.formats import many, share
+
+MORE_COPIES = (
+    "By name or by count at least {} of the synthetic images are copies, where the sensitivity "
+    "allows {} at most: the generator's copies are harder to recognise than those that it was "
+    "measured on, or its images nearer than strangers for another reason. No upper end is known."
+)
+MORE_EXPOSED = (
+    "By name or by count more training patients are exposed than the sensitivity to planted copies "
+    "allows: the generator's are harder to recognise, and no upper end is known."
+)
+
+
+def notes_on(
+    copies: Side, patients: Side | None, groups: Groups, exposed: Exposed | None
+) -> list[str]:
+    """Return what a reader must know of the names, the sensitivity and the exposed patients.
+
+    Args:
+        copies: the tests of the synthetic images.
+        patients: of the training patients; None: not tested.
+        groups: what they are tests of.
+        exposed: how many patients are; None: not tested.
+    """
+    notes = []
+    if copies.test.model == "ranks":
+        notes.append(
+            f"Names rest on ranks alone: {copies.test.reason}. Few copies can be named then."
+        )
+    for side, noun in ((copies, "synthetic image"), (patients, "training patient")):
+        notes += _margin_note(side, noun) if side else []
+    readers = groups.readers
+    if readers is not None:
+        notes.append(
+            "The copy rate is corrected by the sensitivity that readers measured: to the "
+            f"{many(int(readers.copy.sum()), 'pair')} of these very images that they called a copy."
+        )
+    elif "planted" not in groups.arrays:
+        notes.append(
+            "No copies were planted: the copy rate is not corrected for copies that go unnoticed."
+        )
+    apart = groups.population is not None and groups.population.p <= ALIKE
+    if exposed and "exposure_planted" in groups.arrays and not apart:
+        notes += [MORE_EXPOSED] if exposed.sensitivity is None else []
+    return notes
+
+
+def _margin_note(side: Side, noun: str) -> list[str]:
+    """Say where no model of the margins holds, so that few or none can be sure."""
+    margin, of = side.test.margin, len(side.test.p)
+    if margin is None or margin.model != "ranks":
+        return []
+    few = "none" if of > SURE * (margin.strangers + 1) else "few"
+    return [
+        "How far strangers stand out from the second nearest patient does not look like one tail, "
+        f"so their ranks are used: with {many(margin.strangers, 'stranger')}, {few} of "
+        f"{many(of, noun)} can be named for sure, however alike."
+    ]
 
 
 @dataclass(frozen=True)
@@ -123,10 +166,8 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
     exposure = patients = None
     if groups.has_exposure:
-        seen, unseen = (
-            arrays["exposure_train_synthetic"],
-            groups.strangers("exposure_validation_synthetic"),
-        )
+        seen = arrays["exposure_train_synthetic"]
+        unseen = groups.strangers("exposure_validation_synthetic")
         alone = PatientGroup(seen, name="training images")
         margin = margins_of(arrays, groups.validation, alone, seed, exposure=True)
         exposure = side_of(alone, unseen, levels, seed, groups.strata, margin)
@@ -145,10 +186,8 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
         exposure = exposure and exposure.judged_by()
         patients = patients and patients.judged_by()
     elif bulk.p <= BLUR and bulk.nearer:
-        kept = None
-        if exposure is not None:
-            kept = exposure.test.suspect[_nearest(arrays)]
-        copies = copies.judged_by(kept)
+        shown = arrays.get("exposure_synthetic_train_index")  # the training image of each, (M,)
+        copies = copies.judged_by(exposure.test.suspect[shown] if exposure else None)
     copies = copies.with_known(arrays.get(IDENTICAL))
     if exposure is not None and patients is not None:
         exposure = exposure.with_known(arrays.get(EXPOSED_IDENTICAL))
@@ -165,12 +204,6 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
             synthetic=GroupTest(**asdict(bulk)),
         ),
     )
-
-
-def _nearest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return which training image each synthetic image shows, in the eyes of the exposure, (M,)."""
-    found: np.ndarray = arrays["exposure_synthetic_train_index"]
-    return found
 
 
 def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> Evidence:

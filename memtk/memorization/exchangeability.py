@@ -176,9 +176,7 @@ def bulk_test(
 
 
 def weighted_p_values(
-    tested: PatientGroup,
-    strangers: PatientGroup,
-    weights: tuple[np.ndarray, np.ndarray],
+    tested: PatientGroup, strangers: PatientGroup, weights: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Return the p-value of each tested image where the strangers are others than they should be.
 

@@ -259,9 +259,7 @@ EXPOSED_IDENTICAL = "exposure_train_identical"
 
 
 def withhold(
-    arrays: Mapping[str, np.ndarray],
-    drop: Drop = "flagged",
-    alpha: float = 0.05,
+    arrays: Mapping[str, np.ndarray], drop: Drop = "flagged", alpha: float = 0.05
 ) -> np.ndarray:
     """Return which synthetic images are withheld, bool (M,).
 

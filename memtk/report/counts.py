@@ -70,11 +70,7 @@ class Group:
 
 def counts_of_audit(audit: Audit) -> list[Group]:
     """Return the counts of an audit."""
-    own = _own(
-        audit.evidence,
-        audit.selftest,
-        audit.evidence.confidence or audit.policy.confidence,
-    )
+    own = _own(audit.evidence, audit.selftest, audit.evidence.confidence or audit.policy.confidence)
     if audit.data is not None:
         total = audit.counts["synthetic"].images
         found = part(audit.identical_images, total, "synthetic image")

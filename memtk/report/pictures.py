@@ -171,11 +171,7 @@ def _reduced(plane: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _picture(
-    colors: np.ndarray,
-    shape: tuple[int, ...],
-    pixel: tuple[float, float],
-    size: int,
-    reduced: bool,
+    colors: np.ndarray, shape: tuple[int, ...], pixel: tuple[float, float], size: int, reduced: bool
 ) -> Picture:
     height, width = shape[0] * pixel[0], shape[1] * pixel[1]  # mm
     scale = size / max(height, width)
@@ -249,10 +245,7 @@ def choose(similarity: np.ndarray, memorized: np.ndarray) -> tuple[list[int], li
 
 
 def find_pairs(
-    arrays: Mapping[str, np.ndarray],
-    images: Mapping[str, StoredImages],
-    key: bytes,
-    label: str,
+    arrays: Mapping[str, np.ndarray], images: Mapping[str, StoredImages], key: bytes, label: str
 ) -> Pairs:
     """Return the pairs of a synthetic set, each with the stranger nearest to its training image.
 

@@ -20,14 +20,7 @@ from memtk.report.figures.study import (
     settings_panel,
     steps_panel,
 )
-from memtk.report.page import (
-    Page,
-    Section,
-    figure_section,
-    figures_of,
-    make_section,
-    write_page,
-)
+from memtk.report.page import Page, Section, figure_section, figures_of, make_section, write_page
 from memtk.report.provenance import real_images
 from memtk.report.sections import reading_section
 from memtk.report.study_answer import answer_study, study_steps
@@ -37,12 +30,7 @@ from memtk.results.differences import PairedDifference, paired_difference
 from memtk.results.formats import many
 from memtk.results.measures import measures_of
 from memtk.results.reference import PaperRow, paper_numbers, reported
-from memtk.results.seeds import (
-    Setting,
-    qualities,
-    settings_of,
-    study_csv,
-)
+from memtk.results.seeds import Setting, qualities, settings_of, study_csv
 from memtk.results.study import Study, StudyFile, read_study
 
 _ANEW = (
@@ -154,11 +142,7 @@ def study_sections(study: Study, settings: Sequence[Setting]) -> tuple[Section, 
         figures.get("settings"),
         figures.get("steps"),
         make_section(
-            "table",
-            "Every setting",
-            "study_settings.html",
-            settings=settings,
-            measures=measures,
+            "table", "Every setting", "study_settings.html", settings=settings, measures=measures
         ),
         make_section(
             "cost",

@@ -171,10 +171,7 @@ def _way_out(reviewed: ReviewedSet) -> str:
 
 def make_draw(reviewed: ReviewedSet, options: DrawOptions) -> Draw:
     """Draw pairs from a set, and controls from its training images."""
-    similarity, nearest = (
-        reviewed.similarity(options.over),
-        reviewed.nearest(options.over),
-    )
+    similarity, nearest = (reviewed.similarity(options.over), reviewed.nearest(options.over))
     digest = reviewed.digest()
     rng = np.random.default_rng(derive(options.seed, "review", digest))
     threshold = reviewed.evidence.tau if options.stratified else None

@@ -164,12 +164,7 @@ def seconds_left(folder: Path, runs: Iterable[StudyRun], width: int = 1) -> floa
 
 
 def attempt(
-    folder: Path,
-    kind: str,
-    name: str,
-    *,
-    registry: Registry | None = None,
-    watch: Watch = ignore,
+    folder: Path, kind: str, name: str, *, registry: Registry | None = None, watch: Watch = ignore
 ) -> str | None:
     """Do one task of the study in `folder`; what it fails of is written down and returned.
 

@@ -81,11 +81,7 @@ def train_phase(job: TrainingJob, state: State) -> State:
 
 
 def _take_steps(
-    job: TrainingJob,
-    state: State,
-    inputs: Inputs,
-    dtype: torch.dtype | None,
-    events: StageEvents,
+    job: TrainingJob, state: State, inputs: Inputs, dtype: torch.dtype | None, events: StageEvents
 ) -> Progress:
     """Take the steps that are left; leave the final (averaged) weights in the model."""
     model, progress = job.model, state.progress

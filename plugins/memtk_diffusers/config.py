@@ -145,12 +145,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "autoencoder_rate": 5e-3,
         "unet_channels": (64,),
         "autoencoder": PLAIN | {"steps": 800, "batch_size": 16},
-        "diffusion": {
-            "steps": 2500,
-            "batch_size": 64,
-            "schedule": "one-cycle",
-            "ema_decay": 0.998,
-        },
+        "diffusion": {"steps": 2500, "batch_size": 64, "schedule": "one-cycle", "ema_decay": 0.998},
     },
     "paper-xray": {},
 }

@@ -89,13 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "unet_rate": 2e-3,
         "vqgan": {"steps": 1500, "batch_size": 8, "schedule": "one-cycle"},
         "diffusion": FEW_CHANNELS
-        | {
-            "steps": 1800,
-            "batch_size": 64,
-            "clip_norm": 1.0,
-            "ema_decay": 0.998,
-            "ema_every": 1,
-        },
+        | {"steps": 1800, "batch_size": 64, "clip_norm": 1.0, "ema_decay": 0.998, "ema_every": 1},
     },
 }
 

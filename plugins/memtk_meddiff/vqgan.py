@@ -12,13 +12,7 @@ from memtk.imaging.patches import fold, unfold
 from memtk.interfaces import in_float32
 from memtk.noise import Noise
 from memtk_meddiff.config import MedDiffConfig
-from memtk_meddiff.layers import (
-    ResidualBlock,
-    SameConv,
-    SameConvTranspose,
-    Triple,
-    group_norm,
-)
+from memtk_meddiff.layers import ResidualBlock, SameConv, SameConvTranspose, Triple, group_norm
 from memtk_meddiff.losses import PatchDiscriminator, PerceptualDistance, fooling, telling_apart
 
 BLOCK = 2**24

@@ -107,10 +107,7 @@ class MonaiBundle(Generator):
         super().__init__(config, spec)
         folder = Path(config.path).expanduser()
         file = BundleConfig(folder / config.definition)
-        asked = {
-            "autoencoder": config.autoencoder_weights,
-            "diffusion": config.diffusion_weights,
-        }
+        asked = {"autoencoder": config.autoencoder_weights, "diffusion": config.diffusion_weights}
         paths = {role: find_weights(folder, file, role, path) for role, path in asked.items()}
         roles = ("autoencoder", "diffusion", "scheduler")
         self.parts = parts = read_parts(file, {r: getattr(config, f"{r}_key") for r in roles})

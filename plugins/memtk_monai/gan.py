@@ -199,10 +199,7 @@ SMOKE: dict[str, Any] = SMALL | {
 class MonaiGan2d(MonaiGan):
     """The model for 2D images."""
 
-    presets: ClassVar = {
-        "smoke": SMOKE,
-        "demo": SMALL | {"training": TRAINING | {"steps": 3000}},
-    }
+    presets: ClassVar = {"smoke": SMOKE, "demo": SMALL | {"training": TRAINING | {"steps": 3000}}}
 
 
 class MonaiGan3d(MonaiGan):

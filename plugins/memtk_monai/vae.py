@@ -127,10 +127,7 @@ SMOKE: dict[str, Any] = SMALL | {
 class MonaiVae2d(MonaiVae):
     """The model for 2D images."""
 
-    presets: ClassVar = {
-        "smoke": SMOKE,
-        "demo": SMALL | {"training": TRAINING | {"steps": 3000}},
-    }
+    presets: ClassVar = {"smoke": SMOKE, "demo": SMALL | {"training": TRAINING | {"steps": 3000}}}
 
 
 class MonaiVae3d(MonaiVae):
