@@ -4,6 +4,7 @@
     MEMTK_DATA=... python benchmarks/real_truth.py wrong --splits 12 --preset demo --steps 400
     MEMTK_DATA=... python benchmarks/real_truth.py copies --splits 30
     MEMTK_DATA=... python benchmarks/real_truth.py copies --splits 30 --data hippocampus
+    MEMTK_DATA=... python benchmarks/real_truth.py copies --splits 12 --steps 700 --sizes 60 100
 
 `null`: held-out patients play the synthetic images, at M/V of 1, 4 and 16: nothing was memorized,
 and each protocol's share of flagged images should be its null. `wrong`: the same with embedders
@@ -106,13 +107,14 @@ def picture(path, scale=PercentileScaling()):  # noqa: B008
 class Lab:
     """One random split of the patients, and embedders trained on parts of it."""
 
-    def __init__(self, everyone, seed, steps, preset, data="chest"):
+    def __init__(self, everyone, seed, steps, preset, data="chest", sizes=None):
         self.rng = np.random.default_rng(derive(seed, "split"))
         self.seed, self.steps, self.preset = seed, steps, preset
         chosen = [paths[self.rng.integers(len(paths))] for paths in everyone]
         order = self.rng.permutation(len(chosen))
         self.x = torch.from_numpy(np.stack([picture(chosen[i]) for i in order]))  # (P, 1, *image)
         self.data, self.size = data, TRAINING[data]
+        self.sizes = [size for size in SIZES[data] if sizes is None or size[0] in sizes]
         self.spec = ImageSpec(tuple(self.x.shape[2:]))
         self.devices = open_devices("cpu")
         registry = open_registry()
@@ -198,7 +200,7 @@ def copies(lab):
     among = TrainingSearch(seen, np.arange(lab.size), lab.similarity)
     nearest = {MIXED: (near.similarity, near.index)}
     second = {MIXED: among.second(see(plants), near.index, "planted copies")}
-    for v, m in SIZES[lab.data]:
+    for v, m in lab.sizes:
         validation, strangers = lab.part(lab.size, v), lab.part(lab.size + v, m)
         other = lab.trained(strangers, f"strangers {v} {m}", lab.steps // 2)
         planted = PlantedSimilarity(sources, nearest, second, given=other(plants))
@@ -275,6 +277,7 @@ def main():
     parser.add_argument("--splits", type=int, default=30)
     parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--steps", type=int, default=120, help="of each embedder")
+    parser.add_argument("--sizes", type=int, nargs="+", help="copies: these V alone")
     parser.add_argument("--preset", default="audit", help="of the embedders")
     parser.add_argument("--file", type=Path, default=None, help="where the splits are kept")
     arguments = parser.parse_args()
@@ -289,7 +292,8 @@ def main():
     everyone = patients(arguments.data)
     for split in range(arguments.first, arguments.first + arguments.splits):
         if split not in done:
-            lab = Lab(everyone, split, arguments.steps, arguments.preset, arguments.data)
+            how = arguments.steps, arguments.preset, arguments.data, arguments.sizes
+            lab = Lab(everyone, split, *how)
             done[split] = work(lab)
             with open(path, "a") as file:
                 file.write(json.dumps([[split, done[split]]]) + "\n")

@@ -68,6 +68,8 @@ class Browser:
         os.write(self.write, json.dumps(said).encode() + b"\0")
         while (answer := self._next()).get("id") != number:
             pass
+        if "navigated" in answer.get("error", {}).get("message", ""):
+            return self(method, **params)  # the page that was asked has gone: its successor
         assert "error" not in answer, answer
         return answer["result"]
 
