@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from memtk.data.config import DataConfig
 from memtk.data.labels import LABELS, path_names_labels
@@ -288,7 +288,9 @@ def _row(
     kept = config.labels == "keep" and record.left_out == LABELS
     if record.left_out and not kept:
         raise UserError(f"{name} {item} is no image: {record.left_out}".replace("  ", " "))
-    if path_names_labels(PurePath(name.replace("\\", "/"))) and config.labels != "keep":
+    within = file.absolute().is_relative_to(path.parent.absolute())  # not what is above them all
+    below = file.absolute().relative_to(path.parent.absolute()) if within else file
+    if path_names_labels(below) and config.labels != "keep":
         raise UserError(
             f"{name} is no image, but {LABELS}: leave it out, or say --set data.labels=keep"
         )

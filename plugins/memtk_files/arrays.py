@@ -28,6 +28,9 @@ BESIDE = "arrays beside those that hold images (images, train_images and the lik
 SEVERAL = 100
 """Of so many arrays of a file that has no `STACKS` the headers are read when it is listed."""
 
+MEANING = {"scale_factor": 1, "add_offset": 0, "IMAGE_WHITE_IS_ZERO": 0}
+"""Attributes of datasets (NetCDF, HDF5 Image) that change what numbers mean, and when not."""
+
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
 
@@ -260,7 +263,12 @@ def _load(path: Path, name: str = "") -> np.ndarray:
     with contextlib.closing(_open(path, name)) as member:
         check_size(path, member.shape, member.dtype.itemsize)
         member.stream.seek(0)
-        return np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
+        array = np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
+        if member.stream.read(1):
+            raise UserError(
+                f"cannot read {path}: it holds more than one array: save them by np.savez"
+            )
+        return array
 
 
 def _open(path: Path, name: str) -> _Member:
@@ -296,4 +304,10 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
         raise UserError(f"cannot read {path}: {name} is not a dataset of this file")
     if dataset.is_virtual or dataset.external:
         raise UserError(f"cannot read {path}: {name} takes its voxels from another file")
+    for key, plain in MEANING.items():
+        if key in dataset.attrs and not np.array_equal(np.ravel(dataset.attrs[key]), [plain]):
+            raise UserError(
+                f"cannot read {path}: the attribute {key} of {name} says that its numbers mean "
+                "something else: apply it, and save them without"
+            )
     return dataset

@@ -36,6 +36,15 @@ GROUPED = frozenset(
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 """Where voxels stand."""
 
+COLOURS = {
+    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
+    **dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), 3),
+}
+"""What numbers may mean (PhotometricInterpretation), and how many a pixel then has."""
+
+CODED = ("YBR_ICT", "YBR_RCT")
+"""Of these the ones that only JPEG 2000 turns into RGB."""
+
 
 def begins_with_element(start: bytes) -> bool:
     """Tell whether bytes begin as a data set without preamble does: with group 0002 or 0008."""
@@ -123,7 +132,8 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
     """Return the voxels of one file: decoded, with palette, modality LUT and rescale applied.
 
     Raises:
-        UserError: if it has none, or several frames, or claims more than it holds.
+        UserError: if it has none, or several frames, or claims more than it holds, or other
+            colours than it can have.
     """
     with reading(path):
         if not any(key in dataset for key in PIXELS):
@@ -134,10 +144,16 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
                 f"cannot read {path}: a file with several frames. Convert it to NIfTI first."
             )
         _check_bits(dataset, path)
+        kind = _kind_of(dataset, path)
         shape = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")]
         check_size(path, shape, -(-int(dataset.get("BitsAllocated") or 8) // 8))
         stored = pixel_array(dataset)
-        kind = text_of(dataset, "PhotometricInterpretation").upper()
+        if list(stored.shape) != shape[: stored.ndim] or stored.ndim != 2 + (shape[2] > 1):
+            size = " x ".join(map(str, stored.shape))
+            raise UserError(
+                f"cannot read {path}: it holds {size} values, and its header says one frame of "
+                f"{shape[0]} x {shape[1]}. Convert it to NIfTI, or save one frame a file"
+            )
         if kind == "MONOCHROME2" and text_of(dataset, "PresentationLUTShape").upper() == "INVERSE":
             raise UserError(
                 f"cannot read {path}: it is MONOCHROME2, and its PresentationLUTShape INVERSE says "
@@ -147,10 +163,36 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
             colours = apply_color_lut(stored, dataset)
             return Pixels(colours[..., :3], None, False)
         _whole_rescale(dataset, path)
+        _whole_lut(dataset)
         values = apply_modality_lut(stored, dataset) if stored.ndim == 2 else stored
         values = values.astype(np.float32) if values.dtype == np.float64 else values
         padding = _padding(dataset, stored) if stored.ndim == 2 else None
         return Pixels(values, padding, kind == "MONOCHROME1")
+
+
+def _kind_of(dataset: pydicom.Dataset, path: Path) -> str:
+    """Return what the numbers mean, which is the header's photometric interpretation.
+
+    Raises:
+        UserError: if nobody knows it, it needs another number of values a pixel, or the picture is
+            a mosaic of slices.
+    """
+    kind = text_of(dataset, "PhotometricInterpretation").upper()
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    coded = kind not in CODED or "JPEG 2000" in dataset.file_meta.TransferSyntaxUID.name.upper()
+    if COLOURS.get(kind) != samples or not coded:
+        said = shown(kind or "nothing", r"\w ")
+        raise UserError(
+            f"cannot read {path}: its PhotometricInterpretation is {said} with {samples} value(s) "
+            "a pixel, which says nothing that is known. Write it anew as MONOCHROME2 or RGB"
+        )
+    kinds = dataset.get("ImageType") or ()
+    if "MOSAIC" in ([kinds] if isinstance(kinds, str) else [str(each).upper() for each in kinds]):
+        raise UserError(
+            f"cannot read {path}: it is a mosaic, the slices of a volume side by side in one "
+            "picture. Convert it to NIfTI, e.g. by dcm2niix"
+        )
+    return kind
 
 
 def _check_bits(dataset: pydicom.Dataset, path: Path) -> None:
@@ -171,16 +213,29 @@ def _whole_rescale(dataset: pydicom.Dataset, path: Path) -> None:
     """Fill in what is left out of slope and intercept, either of which pydicom ignores alone.
 
     Raises:
-        UserError: if one of them has several values.
+        UserError: if one of them is not one number.
     """
     keys = {"RescaleSlope": 1, "RescaleIntercept": 0}
     there = [key for key in keys if dataset.get(key) is not None]
     for key in there:
         if isinstance(dataset.get(key), MultiValue):
             raise UserError(f"cannot read {path}: its {key} has several values: write one")
+        number_of(dataset, key, path)
     if len(there) == 1:
         (missing,) = keys.keys() - there
         setattr(dataset, missing, keys[missing])
+
+
+def _whole_lut(dataset: pydicom.Dataset) -> None:
+    """Write a modality LUT of other than 16 bit as pydicom takes it: two bytes an entry."""
+    for item in list(dataset.get("ModalityLUTSequence") or ())[:1]:
+        entries, first, bits = item.LUTDescriptor
+        data = item.LUTData
+        if isinstance(data, bytes) and len(data) < 2 * (entries or 65536):
+            order = "<u2" if dataset.original_encoding[1] is not False else ">u2"
+            item["LUTData"].value = np.frombuffer(data, np.uint8).astype(order).tobytes()
+        if 8 < bits < 16:
+            item.LUTDescriptor = [entries, first, 16]
 
 
 def _padding(dataset: pydicom.Dataset, stored: np.ndarray) -> np.ndarray | None:

@@ -27,8 +27,16 @@ nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
 UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """Millimetres in the header's unit of length, by its code: unknown, metre, millimetre, micron."""
 
-LABEL_INTENT = 1002
-"""The header's intent code of label maps."""
+INTENTS = (
+    (range(2, 25), "a map of a statistic"),
+    (range(1002, 1004), "labels"),
+    (range(1004, 1011), "vectors or matrices"),
+    (range(2001, 2003), "a series in time, or points of a surface"),
+)
+"""What else than an image a file may hold, by the header's intent code."""
+
+ONE = (0.0, 1.0)
+"""What the header says of the step along its fourth axis where that holds no times."""
 
 SIZES = 0.01
 """Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
@@ -65,7 +73,7 @@ class NiftiReader:
                 header contradicts itself, or claims more voxels than the file holds.
         """
         path = record.path
-        image: Any = nibabel.load(path)
+        image = _opened(path)
         if not isinstance(image, nibabel.Nifti1Image):
             raise UserError(f"cannot read {path}: it is {type(image).__name__}, not NIfTI")
         header, dtype = image.header, image.get_data_dtype()
@@ -73,8 +81,9 @@ class NiftiReader:
             raise UserError(
                 f"cannot read {path}: its voxels are {dtype}; memtk takes one real number a voxel"
             )
-        if int(header["intent_code"]) == LABEL_INTENT:
-            raise UserError(f"cannot read {path}: its header says that it holds labels")
+        intent = int(header["intent_code"])
+        if held := [what for codes, what in INTENTS if intent in codes]:
+            raise UserError(f"cannot read {path}: its header says that it holds {held[0]}")
         length = int(header["xyzt_units"]) & 7
         if length not in UNITS:
             raise UserError(f"cannot read {path}: its unit of length has the unknown code {length}")
@@ -83,6 +92,12 @@ class NiftiReader:
             raise UserError(f"cannot read {path}: its voxels begin in its header (byte {begin})")
         check_size(path, image.shape, dtype.itemsize)
         shape = _trimmed(image.shape, path)
+        if len(shape) == 4 and int(header["xyzt_units"]) >> 3 and header["pixdim"][4] not in ONE:
+            raise UserError(
+                f"cannot read {path}: its header says that it holds {shape[3]} points in time, "
+                f"{float(header['pixdim'][4]):.4g} apart. Save one file a volume; of channels set "
+                "pixdim[4] to 1"
+            )
         voxels = np.asanyarray(_unpacked(image, path).dataobj).reshape(shape)  # (X, Y[, Z[, C]])
         axes = min(len(shape), 3)
         voxels = np.moveaxis(voxels, 3, 0) if len(shape) == 4 else voxels[None]  # (C, *S)
@@ -96,18 +111,48 @@ class NiftiReader:
         return Volume(voxels, spacing, affine)
 
 
+def _opened(path: Path) -> Any:
+    """Open a file. Of a suffix in mixed letters, `.Nii`, nibabel finds none."""
+    suffix = path.name[path.name.lower().rindex(".nii") :].removesuffix(".gz").removesuffix(".GZ")
+    if suffix in (".nii", ".NII"):
+        return nibabel.load(path)
+    holder = {"image": nibabel.FileHolder(str(path))}
+    with suppress(nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError):
+        return nibabel.Nifti1Image.from_file_map(holder)
+    return nibabel.Nifti2Image.from_file_map(holder)
+
+
 def _unpacked(image: Any, path: Path) -> Any:
     """Return an image in memory that was unpacked at once, in three quarters of the time.
 
-    Where that is not possible, as in a file of several parts or a damaged one, it is as it was.
+    Where that is not possible, as in a file of several parts, it is as it was.
+
+    Raises:
+        UserError: if the file holds as many voxels again as its header says.
+        zlib.error: if it is damaged.
     """
-    most = int(image.dataobj.offset) + math.prod(image.shape) * image.get_data_dtype().itemsize
-    if path.suffix.lower() != ".gz" or most > AT_ONCE:
+    size = math.prod(image.shape) * image.get_data_dtype().itemsize
+    most = int(image.dataobj.offset) + size
+    if path.suffix.lower() != ".gz":
+        _check_rest(path.stat().st_size - most, size, path)
         return image
-    with suppress(zlib.error):
-        unpacked = zlib.decompressobj(wbits=31).decompress(path.read_bytes(), most)
-        return type(image).from_bytes(unpacked) if len(unpacked) == most else image
-    return image
+    if most > AT_ONCE:
+        return image
+    packed = zlib.decompressobj(wbits=31)
+    unpacked = packed.decompress(path.read_bytes(), most)
+    if len(unpacked) < most:
+        return image
+    _check_rest(len(packed.decompress(packed.unconsumed_tail, size)), size, path)
+    return type(image).from_bytes(unpacked)
+
+
+def _check_rest(rest: int, size: int, path: Path) -> None:
+    """Refuse a file with as many bytes behind its voxels as these have, `size`."""
+    if rest >= size:
+        raise UserError(
+            f"cannot read {path}: it holds more voxels than its header says, several volumes "
+            "rather than one. Save one file a volume"
+        )
 
 
 def _trimmed(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:

@@ -41,6 +41,17 @@ COLOUR_MODES = {
 KNOWN = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "SEPARATED", "YCBCR")
 """What TIFF's photometric interpretation may be."""
 
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""What a TIFF begins with."""
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000", "PPM")
+"""What PIL may find in a file, whatever its name: others run programs, or hold several sizes."""
+
+FRAMES = dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), "") | dict.fromkeys(
+    (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "without loss, or in a hierarchy"
+)
+"""How the numbers of a JPEG are coded, by the marker of its frame; "" where PIL decodes them."""
+
 WIDE = re.compile(r";16[BLN]")
 """In PIL's word for how the channels of a picture are stored: it reads 8 of these 16 bits."""
 
@@ -70,7 +81,7 @@ class PictureReader:
                 numbers, or its header claims more than it holds.
         """
         path = record.path
-        if path.name.lower().endswith((".tif", ".tiff")):
+        if _is_tiff(path):
             pixels, volume = _tiff(path)
         else:
             pixels, volume = _picture(path), False
@@ -87,7 +98,8 @@ class PictureReader:
 
 def _picture(path: Path) -> np.ndarray:
     """Return (H, W) or (H, W, 2|3|4)."""
-    with warnings.catch_warnings(), Image.open(path) as file:
+    _check_jpeg(path)
+    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as file:
         warnings.simplefilter("ignore")  # about sizes, which are checked here
         frames = getattr(file, "n_frames", 1)
         if frames > 1 and file.format != "MPO":
@@ -108,6 +120,30 @@ def _picture(path: Path) -> np.ndarray:
         shown = shown.convert(mode) if mode != shown.mode else shown
         pixels = np.asarray(shown)
     return pixels
+
+
+def _is_tiff(path: Path) -> bool:
+    """Tell whether a file is a TIFF, by its content or its name."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start in TIFF or path.name.lower().endswith((".tif", ".tiff"))
+
+
+def _check_jpeg(path: Path) -> None:
+    """Refuse a JPEG that PIL has no decoder for, and calls damaged."""
+    with path.open("rb") as file:
+        found = file.read(2) == b"\xff\xd8"
+        while found and len(head := file.read(4)) == 4 and head[1] != 0xDA:
+            if head[1] in FRAMES:
+                bits = file.read(1)[0]
+                kind = f"of {bits} bit" if bits != 8 else FRAMES[head[1]]
+                if kind:
+                    raise UserError(
+                        f"cannot read {path}: it needs a decoder that is not installed (JPEG "
+                        f"{kind}): save it as PNG"
+                    )
+                return
+            file.seek(int.from_bytes(head[2:], "big") - 2, 1)
 
 
 def _bytes(mode: str) -> int:
@@ -146,8 +182,8 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
         except ValueError as error:  # a compression for which tifffile has no decoder
             if "imagecodecs" not in str(error) or series.ndim != 2:
                 raise
-            return _decoded_by_pil(path, page), False
-        pixels = _as_shown(pixels, page, path)
+            return _calibrated(_decoded_by_pil(path, page), file, path), False
+        pixels = _calibrated(_as_shown(pixels, page, path), file, path)
         turn = page.tags.get(ORIENTATION)
         turned = int(turn.value) if turn is not None else 1
     if pixels.ndim == 3 and kind == tifffile.PHOTOMETRIC.PALETTE and axes == "YX":
@@ -221,7 +257,8 @@ def _decoded_by_pil(path: Path, page: Any) -> np.ndarray:
     """Read a gray or coloured page by PIL, which brings some decoders of its own."""
     with contextlib.suppress(UnidentifiedImageError):
         if int(page.bitspersample) in (1, 8, 16):
-            return _picture(path)
+            pixels = _picture(path)
+            return _as_shown(pixels, page, path) if page.bitspersample == 16 else pixels
     raise UserError(
         f"cannot read {path}: it needs a decoder that is not installed "
         f"({page.compression.name}): pip install imagecodecs"
@@ -242,6 +279,20 @@ def _as_shown(pixels: np.ndarray, page: Any, path: Path) -> np.ndarray:
             raise UserError(f"cannot read {path}: its palette cannot be applied")
         return np.moveaxis(page.colormap[:, pixels], 0, -1)  # (H, W, 3), 16 bit
     return pixels
+
+
+def _calibrated(pixels: np.ndarray, file: tifffile.TiffFile, path: Path) -> np.ndarray:
+    """Apply ImageJ's calibration, which is how it keeps negative numbers: c0 + c1 * pixels."""
+    said = file.imagej_metadata or {}
+    if "cf" not in said or said["cf"] == 0 and (said.get("c0", 0), said.get("c1", 1)) == (0, 1):
+        return pixels
+    line = [said.get("c0"), said.get("c1")]
+    if said["cf"] != 0 or not all(isinstance(each, int | float) for each in line):
+        raise UserError(
+            f"cannot read {path}: ImageJ's calibration (cf={str(said['cf'])[:9]}) says that its "
+            "pixels mean something else than a line through them: save it without"
+        )
+    return (pixels * line[1] + line[0]).astype(np.float32)
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -66,6 +66,8 @@ for _what, _write, _says in (
     ("complex numbers", nifti(voxels=VOLUME.astype(np.complex64)), "one real number a voxel"),
     ("RGB voxels", nifti(voxels=_rgb), "one real number a voxel"),
     ("labels, by its intent", nifti(change=lambda s: s.header.set_intent("label")), "holds labels"),
+    ("vectors, maps of statistics, times, by its intent",
+     nifti(change=lambda s: s.header.set_intent("vector")), "holds vectors or matrices"),
     ("a qform turned against the sform, as coregistration leaves it: the sform counts",
      nifti(change=coregistered), VOLUME[None]),
     ("sform and qform of other directions or voxel sizes", nifti(change=conflict),
@@ -173,6 +175,8 @@ for _what, _write, _says in (
     ("pages of different sizes, kinds of number, colours or turns", two_sizes,
      "its pages differ in size"),
     ("in CIELAB", tiff(COLOUR, photometric="cielab"), "photometric interpretation) are CIELAB"),
+    ("with ImageJ's calibration, by which it keeps negative numbers", tiff(WIDE, metadata=None,
+     description="ImageJ=1.53\ncf=0\nc0=-32768\nc1=1\n"), WIDE[None] - 32768.0),
     ("a negative of real numbers", tiff(GRAY / np.float32(3), photometric="miniswhite"),
      "a negative (MinIsWhite)"),
 ):  # fmt: skip
@@ -213,9 +217,12 @@ def packed(method, flags=0):
     return write
 
 
-def npy(array):
+def npy(array, behind=None):
     def write(folder):
-        np.save(folder / "a.npy", array, allow_pickle=True)
+        with open(folder / "a.npy", "wb") as file:
+            np.save(file, array, allow_pickle=True)
+            if behind is not None:
+                np.save(file, behind)
         return folder / "a.npy"
 
     return write
@@ -242,6 +249,7 @@ for _what, _write, _says in (
     (".npz with one image an array", npz(a=GRAY, b=255 - GRAY), GRAY[None]),
     (".npz with `label`, `seg`, `affine` beside an image", npz(label=GRAY, image=GRAY),
      "left out: labels or masks"),
+    (".npy with another array behind the first", npy(GRAY, behind=GRAY), "more than one array"),
     (".npy of many images", npy(np.stack([VOLUME] * 9)), "call their array images"),
     (".npy of (1, C, H, W) or (1, H, W, C): one image", npy(COLOUR[None]), _colour),
     (".npy of (N, 1, H, W), (N, H, W, 1) or (N, H, W, 3)", npy(STACK[:, None]),
@@ -295,6 +303,9 @@ for _what, _make, _says in (
     ("one volume a row", lambda f: f.create_dataset("images", data=VOLUME[None]), VOLUME[None]),
     ("datasets of other names", lambda f: f.create_dataset("scans", data=STACK),
      "expected train_images"),
+    ("numbers that mean something else by an attribute (scale_factor, IMAGE_WHITE_IS_ZERO)",
+     lambda f: f.create_dataset("images", data=STACK).attrs.create("scale_factor", 2.0),
+     "the attribute scale_factor"),
     ("a dataset that was never filled", lambda f: f.create_dataset("images", (9, 24, 20),
      "u1", chunks=(1, 24, 20)), "never filled"),
     ("a link into another file", linked, "is not a dataset of this file"),

@@ -81,6 +81,17 @@ def test_a_manifest_that_names_labels_is_refused_with_the_way_out(tmp_path, imag
     assert found.outcome == "refused" and "data.labels=keep" in found.found
 
 
+def test_absolute_paths_are_judged_below_their_manifest(tmp_path, image, nii, check):
+    top = tmp_path / "masks"
+    rows = [f"{nii(top / f'p{i}.nii', image(i, (12, 12, 12), 900))},p{i}" for i in range(4)]
+    (top / "m.csv").write_text("path,patient_id\n" + "\n".join(rows))
+    groups, _ = check(top / "m.csv")
+    assert sum(group.images for group in groups.values()) == 4
+    (tmp_path / "m.csv").write_text("path,patient_id\n" + "\n".join(rows))
+    found = check(tmp_path / "m.csv")[1][FOUND]
+    assert found.outcome == "refused" and "no image, but labels" in found.found
+
+
 @pytest.mark.parametrize("values", [2, 4, 8])
 def test_label_maps_are_known_by_their_voxels(tmp_path, image, png, check, values):
     from PIL import Image
