@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -219,6 +220,8 @@ def file_digest(path: Path) -> str:
     """
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise UserError(f"cannot read {path}: it is no plain file (a pipe or a device)")
         return _digest_once(path, status.st_size, status.st_mtime_ns)
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
@@ -322,6 +325,8 @@ def are_unchanged(paths: Sequence[Path], index: Path) -> list[bool]:
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
+        if not path.is_file():  # to open a pipe or a device may take for ever
+            raise FileNotFoundError(path)
         return [path]
     return [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
 

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from memtk.errors import UserError
 from memtk.files import (
+    are_unchanged,
     explain,
     file_digest,
     folder_digest,
@@ -245,3 +247,17 @@ def test_a_damaged_index_is_made_anew(tmp_path):
 
 def test_a_file_that_cannot_be_read_has_no_hash(tmp_path):
     assert hash_files([tmp_path / "gone"], tmp_path / "i.json") == {tmp_path / "gone": ""}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device"])
+def test_what_is_no_plain_file_is_never_opened_for_its_hash(tmp_path, kind):
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "a"  # to read it has no end
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link to a device":
+        path.symlink_to("/dev/zero")
+    assert hash_files([path], tmp_path / "i.json") == {path: ""}
+    assert are_unchanged([path], tmp_path / "i.json") == [False]
+    with pytest.raises(UserError, match="no plain file"):
+        file_digest(path)
