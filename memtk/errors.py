@@ -17,6 +17,15 @@ class PluginError(UserError):
     """A plugin, or a component that a plugin brings, cannot be used."""
 
 
+def is_failure(error: BaseException) -> bool:
+    """Tell whether code of others failed, which may raise anything, or somebody stops the program.
+
+    >>> [is_failure(error) for error in (ValueError(), SystemExit(0), KeyboardInterrupt())]
+    [True, True, False]
+    """
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest of `names`, or an empty string.
 
@@ -52,6 +61,8 @@ def one_line(error: BaseException) -> str:
     """
     try:
         text = printable(re.sub(r"\s+", " ", str(error)).strip())
-    except Exception:  # of a stranger's class
+    except BaseException as other:  # of a stranger's class
+        if not is_failure(other):
+            raise
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

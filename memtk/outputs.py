@@ -50,7 +50,7 @@ def _stop(number: int, frame: object) -> None:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Print to stderr what the block prints, and open again what it closes of the outputs.
+    """Print to stderr what the block prints; the outputs lead afterwards where they led before.
 
     Raises:
         Stopped: if the program is stopped meanwhile (Ctrl-C).
@@ -71,18 +71,9 @@ def shielded() -> Iterator[None]:
             signal.signal(signal.SIGINT, stop)
         for number, copy in kept.items():
             with suppress(OSError):
-                if not _is_open(number):
-                    os.dup2(copy, number)
+                os.dup2(copy, number)  # closed, or led elsewhere
                 os.close(copy)
         sys.stdout, sys.stderr = (_opened(file, n) for n, file in enumerate(before, 1))
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
 
 
 def _opened(file: TextIO, number: int) -> TextIO:

@@ -9,7 +9,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from memtk.component import API, KINDS, Component
-from memtk.errors import PluginError, UserError, did_you_mean, one_line, printable
+from memtk.errors import (
+    PluginError,
+    UserError,
+    did_you_mean,
+    is_failure,
+    one_line,
+    printable,
+)
 from memtk.outputs import Stopped, shielded
 from memtk.plugins import Host, Plugin, load_plugins
 
@@ -152,7 +159,9 @@ def _malformed(component: object) -> str:
     if not isinstance(component, Component):
         try:
             shown = printable(repr(component))[:100]
-        except Exception:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             shown = f"something of {type(component).__name__}"
         return f"{shown}, not a Component"
     fields = {"name": str, "target": str, "summary": str, "install": str, "cases": str, "api": int}
@@ -187,7 +196,7 @@ def _unusable(kind: str, entries: Iterable[Entry]) -> Iterable[str]:
 
 
 def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
+    try:  # of a module below another one that would be imported, and run
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
     except (ImportError, ValueError):
         return False

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from memtk import __version__
-from memtk.errors import UserError, one_line, printable
+from memtk.errors import UserError, is_failure, one_line, printable
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -76,11 +76,27 @@ class _Group(click.Group):
             if error.errno == errno.EPIPE:  # nobody reads any more: click ends the program
                 raise
             raise _Refusal(UserError(_told(error))) from error
+        except BaseException as error:
+            if isinstance(error, Exception) or not is_failure(error):
+                raise
+            raise _Refusal(UserError(_ended(error))) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _ended(error: BaseException) -> str:
+    """Return which code of others has ended the program, where an error would not."""
+    import traceback
+
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = str(frames[-1].f_globals.get("__name__", "?"))
+    return (
+        f"code of {module} has ended the program ({one_line(error)}); if it is of a plugin, "
+        "MEMTK_DISABLE_PLUGINS=NAME leaves that out (memtk plugins names them)"
+    )
 
 
 def _told(error: OSError) -> str:

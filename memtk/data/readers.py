@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from memtk.errors import PluginError, UserError, one_line
+from memtk.errors import PluginError, UserError, is_failure, one_line
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
@@ -94,7 +94,9 @@ class Readers:
             try:
                 if not entry.missing:
                     self._readers.append((entry, entry.load()()))
-            except Exception as error:
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
                 self._broken.append(f"{entry.name} ({one_line(error)})")
         self._by_path: dict[Path, tuple[Entry, Reader]] = {}
 
@@ -257,7 +259,9 @@ def reading(path: Path, item: str = "") -> Iterator[None]:
         raise UserError(f"cannot read {where}: no permission") from error
     except MemoryError as error:
         raise UserError(f"cannot read {where}: its header claims more voxels than fit") from error
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         text = re.sub(r"\s+", " ", str(error)).strip()
         for pattern, way in DECODERS:
             if found := re.search(pattern, text):

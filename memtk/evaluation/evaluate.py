@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from memtk.errors import PluginError, UserError
+from memtk.errors import PluginError, UserError, is_failure
 from memtk.evaluation.calibration import Calibration, flat, margin_arrays, training_search
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED
@@ -212,7 +212,9 @@ def apply_protocols(
             }
         except PluginError as error:
             tables[name] = _failed(str(error))
-        except Exception as error:  # a plugin may raise anything; its message may name a file
+        except BaseException as error:  # a plugin may raise anything; its message may name a file
+            if not is_failure(error):
+                raise
             tables[name] = _failed(f"{type(error).__name__}: memtk plugins test {name} shows why")
     return tables, flags
 

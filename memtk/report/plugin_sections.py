@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from memtk.data.images import StoredImages
+from memtk.errors import is_failure
 from memtk.interfaces import ImageSpec, ReportFigure, ReportRun, SectionContent
 from memtk.interfaces.report import Page
 from memtk.registry import Entry, Registry
@@ -64,7 +65,9 @@ class PluginSections:
         for entry in self.entries:
             try:
                 after, section = self._section(entry, run)
-            except Exception as error:
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
                 what = error.args[0] if isinstance(error, _Refused) else "failed"
                 line = f"section {entry.name} of plugin {entry.plugin.name} {what}"
                 body = Markup('<p class="note">{}</p>').format(line)

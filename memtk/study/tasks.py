@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from memtk.bench import Plan, Recipe, make_plan, run_bench
 from memtk.bench.run import train_detector
-from memtk.errors import UserError, one_line
+from memtk.errors import UserError, is_failure, one_line
 from memtk.evaluation.context import Context, StageTimer, open_run, prepared
 from memtk.events import Event, Watch, ignore
 from memtk.files import explain, replacing, write_text
@@ -178,7 +178,9 @@ def attempt(
         perform(folder, task, registry or open_registry(), watch)
     except UserError as error:
         message = str(error)
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         log = folder / "logs" / f"{task.part}.trace.txt"
         write_text(log, traceback.format_exc())
         message = f"{one_line(error)}\nThe trace of the program is in {log}."

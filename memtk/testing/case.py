@@ -311,7 +311,7 @@ class Case:
             raise DoesNotApply(f"the short training of it fails: {self.__dict__['failed']}")
         try:
             return self._training
-        except Exception as error:
+        except BaseException as error:
             self.__dict__["failed"] = type(error).__name__
             raise
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from memtk.component import KINDS
-from memtk.errors import PluginError, UserError, did_you_mean, one_line
+from memtk.errors import PluginError, UserError, did_you_mean, is_failure, one_line
 from memtk.testing.assertions import DoesNotApply
 from memtk.testing.attacks import ATTACK
 from memtk.testing.case import Case
@@ -148,12 +148,14 @@ def _run(case: Case, name: str) -> tuple[Literal["passed", "failed", "known", "s
         return "failed", " ".join(str(error).split()) or "an assertion of its own failed"
     except (PluginError, UserError) as error:
         return "failed", " ".join(str(error).split())
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         return "failed", f"it raises {one_line(error)}{_place(case, error)}"
     return "passed", ""
 
 
-def _place(case: Case, error: Exception) -> str:
+def _place(case: Case, error: BaseException) -> str:
     """Return the last line of the component's own package that an error went through."""
     package = str(getattr(case.cls, "__module__", "")).partition(".")[0]
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):

@@ -8,8 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from memtk.errors import PluginError
+from memtk.cli import cli
+from memtk.data.readers import Readers
+from memtk.errors import PluginError, UserError
 from memtk.plugins import load_plugins
 from memtk.registry import Registry
 
@@ -59,6 +62,8 @@ NOISY = {
     "writes": "import sys\nsys.stdout.write('x')\nsys.stdout.buffer if 0 else None\n" + GOOD,
     "closes": "import sys\nsys.stdout.close()\nsys.__stdout__.close()\n" + GOOD,
     "closes-files": "import os\nos.close(1)\n" + GOOD,
+    "leads-elsewhere": "import os\n"
+    "os.dup2(os.open(os.devnull, os.O_WRONLY), 1)\nos.dup2(1, 2)\n" + GOOD,
     "replaces": "import sys\nsys.stdout = None\n" + GOOD,
     "at-exit": "import atexit, os\natexit.register(print, 'x')\n"
     "atexit.register(os.write, 1, b'x')\n" + GOOD,
@@ -122,6 +127,57 @@ def test_with_all_of_them_every_command_works_and_json_is_json(write_plugin, tmp
     done = command(tmp_path, "check", "--data", "phantom2d", *size, "--json", "out.json")
     assert json.loads((tmp_path / "out.json").read_text())["accepted"] is True
     assert "accepted" in done.stdout
+
+
+ENDS = {
+    "exit": "sys.exit(0)",
+    "exit-with-a-text": "sys.exit('all is well')",
+    "base": "raise type('Odd', (BaseException,), {})('no')",
+}
+"""What ends the program, and is no error to Python."""
+
+READER = """
+import sys
+class Reader:
+    suffixes = (".odd",)
+    def __init__(self):
+        {init}
+    def records(self, path):
+        {records}
+    def read(self, record):
+        pass
+@hookimpl
+def memtk_readers():
+    return [Component("odd-reader", __name__ + ":Reader", "Reads nothing.")]
+"""
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("where", ["init", "records"])
+def test_a_reader_that_ends_the_program_is_a_failure_of_its_own(end, where, write_plugin, tmp_path):
+    code = {"init": "pass", "records": "pass"} | {where: ENDS[end]}
+    registry = Registry(load_plugins([write_plugin("odd", READER.format(**code))]))
+    (tmp_path / "a.odd").write_text("x")
+    with pytest.raises(UserError, match="odd"):  # named, and no exit
+        Readers(registry).records(tmp_path / "a.odd")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_code_that_ends_the_program_within_a_command_is_named(end, monkeypatch):
+    space = {"__name__": "stranger", "sys": sys}
+    exec(f"def ends(*words, **how):\n    {ENDS[end]}", space)
+    monkeypatch.setattr("memtk.data.checks.examination.examine", space["ends"])
+    done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
+    assert done.exit_code == 2 and "code of stranger has ended the program" in done.output
+
+
+def test_a_module_that_is_needed_is_looked_for_and_not_run(write_plugin, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "__init__.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = GOOD.replace("{name}", "odd").replace('"A model."', '"A model.", needs=("runs.a",)')
+    registry = Registry(load_plugins([write_plugin("odd", source)]))
+    assert not registry.find("generator", "odd-ok").missing
 
 
 def test_what_a_plugin_prints_while_a_command_runs_stands_before_no_json(write_plugin, tmp_path):
