@@ -65,7 +65,7 @@ class PhaseSettings(ComponentConfig):
     )
     ema_every: int = Field(1, ge=1, description="steps between two updates of the average")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the device computes it natively"
+        "auto", description="auto: bfloat16 where the device is faster in it"
     )
     variants: int = Field(
         8,

@@ -84,10 +84,11 @@ class Devices:
 
         Args:
             setting: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies it
-                natively (a CPU with avx512_bf16 or amx_bf16, a GPU since NVIDIA's Ampere).
+                faster (a CPU with amx_bf16, a GPU since NVIDIA's Ampere). With avx512_bf16 alone
+                a step of the demo presets takes 1.3 to 1.5 times as long as in float32.
         """
         if setting == "auto":
-            setting = "bfloat16" if _native_bfloat16(self.device) else "float32"
+            setting = "bfloat16" if _fast_bfloat16(self.device) else "float32"
         return torch.bfloat16 if setting == "bfloat16" else None
 
     @contextmanager
@@ -251,13 +252,13 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _native_bfloat16(device: torch.device) -> bool:
+def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0) or torch.version.hip is not None
     if device.type == "cpu":
         ask = getattr(torch.cpu, "get_capabilities", dict)  # older torch cannot tell
         found: dict[str, object] = ask()
-        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+        return bool(found.get("amx_bf16"))
     return False
 
 

@@ -62,13 +62,13 @@ def test_what_accelerate_refuses_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ({"avx512_bf16": True}, torch.bfloat16),
-        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, None),
+        ({"avx512_bf16": True, "amx_bf16": True}, torch.bfloat16),
         ({"avx512_f": True}, None),
         ({}, None),
     ],
 )
-def test_auto_is_bfloat16_where_the_cpu_multiplies_it(devices, monkeypatch, found, expected):
+def test_auto_is_bfloat16_where_the_cpu_has_tiles_for_it(devices, monkeypatch, found, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     assert devices.precision("auto") == expected
     assert devices.precision("float32") is None
@@ -78,8 +78,8 @@ def test_auto_is_bfloat16_where_the_cpu_multiplies_it(devices, monkeypatch, foun
 @pytest.mark.parametrize(("version", "expected"), [((7, 5), False), ((8, 0), True)])
 def test_auto_is_bfloat16_on_a_gpu_since_ampere(monkeypatch, version, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: version)
-    assert module._native_bfloat16(torch.device("cuda", 0)) is expected
-    assert module._native_bfloat16(torch.device("mps")) is False
+    assert module._fast_bfloat16(torch.device("cuda", 0)) is expected
+    assert module._fast_bfloat16(torch.device("mps")) is False
 
 
 def test_autocast_computes_in_the_dtype(devices):
