@@ -21,6 +21,8 @@ from memtk_files.dicom_file import (
     affine_of,
     begins_with_element,
     combined,
+    differences,
+    image_types,
     number_of,
     numbers_of,
     open_file,
@@ -282,10 +284,7 @@ def _no_image(header: _Header) -> str:
     if known.startswith(DOSES) or header.modality.startswith("RT") or not all(header.size):
         said = shown(header.modality or "unknown", "A-Za-z")
         return f"DICOM files without an image ({name}, modality {said})"
-    kinds = dataset.get("ImageType") or ()
-    if "LOCALIZER" in [
-        str(kind).upper() for kind in ([kinds] if isinstance(kinds, str) else kinds)
-    ]:
+    if "LOCALIZER" in image_types(dataset):
         return "localizers"
     return ""
 
@@ -345,6 +344,11 @@ def _check_alike(folder: Path, slices: Sequence[tuple[pydicom.Dataset, Path]]) -
     if np.ptp(np.array([*spacings]), axis=0).max() > 1e-3:
         said = ", ".join(f"{rows:g} x {columns:g} mm" for rows, columns in sorted(spacings))
         raise UserError(f"cannot read {folder}: its slices have pixels of different sizes ({said})")
+    if several := differences([dataset for dataset, _ in slices]):
+        raise UserError(
+            f"cannot read {folder}: its slices differ in {' and '.join(several)}, so they are of "
+            "several volumes: sort them into a folder each"
+        )
     for dataset, path in slices:
         if int(dataset.get("SamplesPerPixel") or 1) > 1:
             raise UserError(
@@ -370,6 +374,12 @@ def _sorted(
     cosines, places = np.array(planes), np.array(points)  # (N, 6), (N, 3)
     if np.abs(cosines - cosines[0]).max() > 1e-3:
         raise UserError(f"cannot read {folder}: its slices are not parallel")
+    axes = cosines[0].reshape(2, 3)
+    if np.abs(axes @ axes.T - np.eye(2)).max() > 0.02:
+        raise UserError(
+            f"cannot read {folder}: its ImageOrientationPatient is not two directions at right "
+            "angles. Convert it to NIfTI first"
+        )
     normal = np.cross(cosines[0, :3], cosines[0, 3:])
     along = places @ normal
     order = np.argsort(along, kind="stable")

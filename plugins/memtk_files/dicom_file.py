@@ -45,6 +45,17 @@ COLOURS = {
 CODED = ("YBR_ICT", "YBR_RCT")
 """Of these the ones that only JPEG 2000 turns into RGB."""
 
+ONE_VOLUME = ("FrameOfReferenceUID", "EchoTime", "ConvolutionKernel", "Units")
+"""What slices of one volume have in common, where they say it."""
+
+SIGNALS = frozenset(
+    {
+        *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "IN", "OUT", "OPP"),
+        *("WATER", "FAT", "W", "F", "IP", "OP", "ADC", "FA", "B0"),
+    }
+)
+"""Parts of the signal of MR, each a volume of its own, in the words of several makers."""
+
 
 def begins_with_element(start: bytes) -> bool:
     """Tell whether bytes begin as a data set without preamble does: with group 0002 or 0008."""
@@ -186,8 +197,7 @@ def _kind_of(dataset: pydicom.Dataset, path: Path) -> str:
             f"cannot read {path}: its PhotometricInterpretation is {said} with {samples} value(s) "
             "a pixel, which says nothing that is known. Write it anew as MONOCHROME2 or RGB"
         )
-    kinds = dataset.get("ImageType") or ()
-    if "MOSAIC" in ([kinds] if isinstance(kinds, str) else [str(each).upper() for each in kinds]):
+    if "MOSAIC" in image_types(dataset):
         raise UserError(
             f"cannot read {path}: it is a mosaic, the slices of a volume side by side in one "
             "picture. Convert it to NIfTI, e.g. by dcm2niix"
@@ -279,6 +289,30 @@ def shown(value: object, letters: str = "") -> str:
     text = str(value).strip()
     allowed = letters or r"\d.,+eE\-\[\]'\" \\/"
     return text if re.fullmatch(f"[{allowed}]{{1,60}}", text) else "text"
+
+
+def image_types(dataset: pydicom.Dataset) -> list[str]:
+    """Return what a file says of the kind of its image (ImageType), in capitals."""
+    said = dataset.get("ImageType") or ()
+    return [str(each).upper() for each in ([said] if isinstance(said, str) else said)]
+
+
+def parts_of_signal(dataset: pydicom.Dataset) -> frozenset[str]:
+    """Return which parts of the signal of MR a file says it holds: its magnitude, its phase, fat.
+
+    >>> both = pydicom.Dataset()
+    >>> both.ImageType = ["ORIGINAL", "PRIMARY", "M_FFE", "M", "WATER"]
+    >>> sorted(parts_of_signal(both))
+    ['M', 'WATER']
+    """
+    return frozenset(each.partition("_")[0] for each in image_types(dataset)[2:]) & SIGNALS
+
+
+def differences(slices: Sequence[pydicom.Dataset]) -> list[str]:
+    """Return which attributes say that slices are of several volumes."""
+    signals = {parts_of_signal(one) for one in slices} - {frozenset()}
+    found = [k for k in ONE_VOLUME if len({text_of(one, k) for one in slices} - {""}) > 1]
+    return found + (["ImageType"] if len(signals) > 1 else [])
 
 
 def text_of(dataset: pydicom.Dataset, keyword: str) -> str:

@@ -116,6 +116,10 @@ def gap(number, file):
     return "left out" if number == 2 else None
 
 
+def echoes(number, file):
+    file.EchoTime = 10 + 80 * (number % 2)
+
+
 def two_patients(number, file):
     file.PatientID = f"Q{number % 2}"
 
@@ -166,6 +170,8 @@ for _what, _write, _says, _near in (
     ("colours that are unknown, or not so many", one(PhotometricInterpretation="RGB"),
      "is RGB with 1 value(s)", 0),
     ("a series with a slice missing", series(gap), "mm apart; one is missing", 0),
+    ("a series of several measurements (EchoTime, phase and magnitude, ...)", series(echoes),
+     "its slices differ in EchoTime", 0),
     ("a series of two patients", series(two_patients), "name 2 patients", 0),
     ("segmentations", series(modality="SEG", sop="1.2.840.10008.5.1.4.1.1.66.4"),
      "left out: segmentations (DICOM SEG)", 0),

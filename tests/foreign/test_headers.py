@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from foreign.cases import COLOUR, GRAY, STACK, VOLUME, WIDE
-from foreign.dicom_cases import dicom, one
+from foreign.dicom_cases import dicom, one, series
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -217,3 +217,49 @@ def test_a_jpeg_that_nothing_here_decodes_is_no_damage(tmp_path, read, frame, bi
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(UserError, match=rf"a.jpg: it needs a decoder .*\({says}"):
         read(tmp_path / "a.jpg")
+
+
+def slices(tmp_path, change):
+    def write(number, file):
+        change(number, file)
+
+    return series(write)(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("EchoTime", "10", "90"),
+        ("ConvolutionKernel", "B30f", "B70f"),
+        ("Units", "BQML", "CNTS"),
+        ("FrameOfReferenceUID", "1.2.3", "1.2.4"),
+        ("ImageType", ["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"]),
+        ("ImageType", ["ORIGINAL", "PRIMARY", "M_FFE", "M"], ["ORIGINAL", "PRIMARY", "R_FFE", "R"]),
+        ("ImageType", ["DERIVED", "PRIMARY", "WATER"], ["DERIVED", "PRIMARY", "FAT"]),
+    ],
+)
+def test_slices_of_several_measurements_under_one_number_are_no_volume(
+    tmp_path, read, key, one, other
+):
+    mixed = slices(tmp_path, lambda number, file: setattr(file, key, other if number % 2 else one))
+    with pytest.raises(UserError, match=f"its slices differ in {key}, so they are of several"):
+        read(mixed)
+
+
+@pytest.mark.parametrize("key", ["EchoTime", "ConvolutionKernel", "Units", "FrameOfReferenceUID"])
+def test_slices_that_say_the_same_or_nothing_are_one_volume(tmp_path, read, key):
+    def change(number, file):
+        file.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL" if number % 2 else "M"][: 2 + number % 2]
+        if number % 2:
+            setattr(file, key, "10")
+
+    assert np.array_equal(read(slices(tmp_path, change)).voxels[0], VOLUME)
+
+
+@pytest.mark.parametrize("plane", [[1, 0, 0, 1, 1, 0], [2, 0, 0, 0, 2, 0], [1, 0, 0, 1, 0, 0]])
+def test_an_orientation_that_is_no_two_directions_is_refused(tmp_path, read, plane):
+    def change(number, file):
+        file.ImageOrientationPatient = plane
+
+    with pytest.raises(UserError, match="ImageOrientationPatient is not two directions|position"):
+        read(slices(tmp_path, change))
