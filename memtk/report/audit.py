@@ -85,7 +85,7 @@ def audit_section(
     path, images = folder / "arrays.h5", audit_images(folder, audit)
     tau = audit.evidence.tau
     arrays = read_arrays(path, ARRAYS) if has_arrays(path, ARRAYS) else None
-    parts: list[Section] = []
+    parts: list[Section | None] = []
     if arrays:
         synthetic, validation = (audit.counts[s].images for s in ("synthetic", "validation"))
         parts.append(similarities_section(arrays, tau, synthetic, validation))
@@ -97,24 +97,23 @@ def audit_section(
             except OriginalsChanged:  # which file it is, a report does not say
                 images = {}
         parts.append(pairs_section(pairs, audit.data, tau, arrays))
-    if quality := _quality(audit):
-        parts.append(quality)
-    if told := conditions_section(audit):
-        parts.append(told)
-    if audit.selftest:
-        parts.append(selftest_section(audit.selftest))
-    if read := review_section(folder, audit):
-        parts.append(read)
-    if names := names_section(audit.evidence):
-        parts.append(names)
-    parts.append(make_section("policy", "The policy", "policy.html", policy=audit.policy))
-    parts = plugins.among(parts, lambda: run_of("audit", audit, path, [ARRAYS], images, {}, key))
-    parts.append(provenance_section(provenance_of_audit(audit), command))
+    parts += [
+        _quality(audit),
+        conditions_section(audit),
+        selftest_section(audit.selftest) if audit.selftest else None,
+        review_section(folder, audit),
+        names_section(audit.evidence),
+        make_section("policy", "The policy", "policy.html", policy=audit.policy),
+    ]
+    shown = plugins.among(
+        [part for part in parts if part is not None],
+        lambda: run_of("audit", audit, path, [ARRAYS], images, {}, key),
+    )
     return make_section(
         "audit",
         "",
         "audit.html",
-        parts=parts,
+        parts=[*shown, provenance_section(provenance_of_audit(audit), command)],
         css="only audit",
         audit=audit,
         said=answer_audit(audit),

@@ -32,10 +32,9 @@ def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
     """
     answer = answer_audit(audit)
     if answer.kind == "pass":
-        look = "Look at the nearest pairs in the report before you release them. " * bool(
-            audit.data
-        )
-        return [NextStep(f"{look}The pass is for these images alone: audit any others anew.")]
+        look = "Look at the nearest pairs in the report before you release them. "
+        said = "The pass is for these images alone: audit any others anew."
+        return [NextStep(look + said if audit.data else said)]
     asked = _Asked(audit, answer, folder, read_run_file(folder).recipe, paths)
     hopeless = audit.screened is not None and audit.selftest is None
     wanted: Mapping[Step, int | None] = {"retrain": None} if hopeless else answer.steps
@@ -61,8 +60,12 @@ class _Asked:
             "exposure": self._exposure,
             "selftest": self._selftest,
             "policy": lambda _: NextStep("Apply the policy anew.", self._again()),
-            "check": self._check,
-            "likeness": self._likeness,
+            "check": lambda _: self._compared(
+                "Take validation patients from where the training patients come from"
+            ),
+            "likeness": lambda _: self._compared(
+                "Prepare both alike, or train the generator until its images look real"
+            ),
             "patients": self._patients,
             "images": lambda _: NextStep(
                 f"Audit more synthetic images than {self.audit.counts['synthetic'].images}."
@@ -160,14 +163,7 @@ class _Asked:
             "Embed copies of training images along: arrays planted and planted_source in the file."
         )
 
-    def _check(self, _: int | None) -> NextStep | None:
-        said = "Take validation patients from where the training patients come from"
-        if self._named:
-            return NextStep(f"{said}; this says how the two differ.", self._again("check"))
-        return NextStep(f"{said}.")
-
-    def _likeness(self, _: int | None) -> NextStep | None:
-        said = "Prepare both alike, or train the generator until its images look real"
+    def _compared(self, said: str) -> NextStep:
         if self._named:
             return NextStep(f"{said}; this says how the two differ.", self._again("check"))
         return NextStep(f"{said}.")

@@ -34,7 +34,7 @@ from memtk.report.page import (
     make_section,
     write_page,
 )
-from memtk.report.pictures import Pairs, find_pairs, read_key
+from memtk.report.pictures import find_pairs, read_key
 from memtk.report.plugin_sections import PluginSections, run_of
 from memtk.report.provenance import provenance_of, real_images, repeat_command
 from memtk.report.quality import Comparison, compare_cells, features_word, quality_rows, way_of
@@ -167,13 +167,15 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
     paper, images = counterpart(result), cell_images(folder, result)
     parts = [_mitigations(result), _checkpoints(result), _quality(result)]
     parts.append(conditions_section(result))
-    arrays = read_arrays(path, result.last.label) if path.exists() else None
+    arrays, pairs = read_arrays(path, result.last.label) if path.exists() else None, None
     if arrays:
         parts.append(similarities_section(arrays, tau, result.last.n_synthetic, validation))
+    if arrays and images:
+        pairs = find_pairs(arrays, images, key, _synthetic(result))
     parts += [
         _attacks(result, path),
         _privacy(result),
-        pairs_section(_pairs(result, path, images, key), result.data, tau, arrays),
+        pairs_section(pairs, result.data, tau, arrays),
         selftest_section(result.selftest) if result.selftest else None,
         review_section(folder / "cells" / result.cell, result),
         names_section(result.last.evidence),
@@ -216,20 +218,6 @@ def cell_images(folder: Path, result: Result) -> dict[str, StoredImages]:
     }
 
 
-def pairs_of_cell(folder: Path, result: Result, key: bytes) -> Pairs | None:
-    """Return the pairs of a cell's last checkpoint; None if its images were taken away.
-
-    Args:
-        folder: of the run.
-        key: of the run, for the short names.
-
-    Raises:
-        UserError: if a file is damaged, naming it.
-    """
-    path = folder / "cells" / result.cell / "arrays.h5"
-    return _pairs(result, path, cell_images(folder, result), key)
-
-
 def attack_curves(result: Result, path: Path) -> list[Figure]:
     """Draw the ROC curves of a cell's attacks; nothing where none was measured.
 
@@ -259,15 +247,6 @@ def attack_curves(result: Result, path: Path) -> list[Figure]:
     return figures_of(lambda: draw_attacks(curves, patients), alt, caption)
 
 
-def _pairs(
-    result: Result, path: Path, images: Mapping[str, StoredImages], key: bytes
-) -> Pairs | None:
-    if not images:
-        return None
-    arrays = read_arrays(path, result.last.label)
-    return find_pairs(arrays, images, key, _synthetic(result))
-
-
 def _run(result: Result, path: Path, images: Mapping[str, StoredImages], key: bytes) -> ReportRun:
     labels = [c.label for c in result.evaluated] + [f"attack {name}" for name in result.membership]
     used = read_arrays(path, "training")["index"] if has_arrays(path, "training") else None
@@ -281,10 +260,10 @@ def _synthetic(result: Result) -> str:
 
 
 def _mitigations(result: Result) -> Section | None:
-    title = "What the mitigations did"
-    if not result.mitigation_effects:
+    if not (effects := effects_in_words(result)):
         return None
-    return make_section("mitigations", title, "mitigations.html", effects=effects_in_words(result))
+    title = "What the mitigations did"
+    return make_section("mitigations", title, "mitigations.html", effects=effects)
 
 
 def _checkpoints(result: Result) -> Section | None:
@@ -332,13 +311,12 @@ def _quality(result: Result) -> Section | None:
 def _attacks(result: Result, path: Path) -> Section | None:
     if not result.membership:
         return None
-    title, figures = "Can it be told who was trained on?", attack_curves(result, path)
     return make_section(
         "attacks",
-        title,
+        "Can it be told who was trained on?",
         "attacks.html",
         result=result,
-        figures=figures,
+        figures=attack_curves(result, path),
         contradiction=contradiction(result.membership, result.privacy),
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from memtk.results import MitigationEffect, Result
+from memtk.results import MitigationEffect, Privacy, Result
 from memtk.results.formats import many
 
 
@@ -24,7 +25,7 @@ def effect_sentence(effect: MitigationEffect, result: Result) -> str:
     return f"{said} {effect.why}".strip()
 
 
-def _settings(effect: MitigationEffect, result: Result) -> str:
+def _settings(effect: MitigationEffect) -> str:
     said = "; ".join(f"{c.key} {_value(c.before)} became {_value(c.after)}" for c in effect.changes)
     return f"The generator's settings were changed: {said}."
 
@@ -33,18 +34,14 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _patients(effect: MitigationEffect, result: Result) -> str:
+def _patients(effect: MitigationEffect) -> str:
     return (
         f"{effect.kept} of {many(effect.of or 0, 'training image')} were used, of "
         f"{effect.kept_patients} of {many(effect.of_patients or 0, 'patient')}."
     )
 
 
-def _thinned(effect: MitigationEffect, result: Result) -> str:
-    return f"{_away(effect, 'training image')} left out."
-
-
-def _augmented(effect: MitigationEffect, result: Result) -> str:
+def _augmented(effect: MitigationEffect) -> str:
     drawn = ""
     if effect.variants:
         drawn = "changed versions of each, as many as its setting `variants` says"
@@ -54,8 +51,7 @@ def _augmented(effect: MitigationEffect, result: Result) -> str:
     return f"The training images were changed anew each time they were shown{drawn}."
 
 
-def _private(effect: MitigationEffect, result: Result) -> str:
-    privacy = result.privacy
+def _private(privacy: Privacy | None) -> str:
     if privacy is None:
         return "Trained with differential privacy."
     return (
@@ -64,33 +60,12 @@ def _private(effect: MitigationEffect, result: Result) -> str:
     )
 
 
-def _taught(effect: MitigationEffect, result: Result) -> str:
-    return (
-        f"A first generator was trained on the training images; of "
-        f"{many(effect.of or 0, 'image')} that it made, {effect.kept} taught the one that is "
-        "judged."
-    )
-
-
-def _checkpoint(effect: MitigationEffect, result: Result) -> str:
+def _checkpoint(effect: MitigationEffect) -> str:
     steps = ", ".join(f"{step:,}" for step in effect.of_steps)
     return f"Of the checkpoints at the steps {steps}, step {effect.step or 0:,} was taken."
 
 
-def _released(effect: MitigationEffect, result: Result) -> str:
-    drawn = many(effect.of or 0, "synthetic image")
-    return f"{effect.kept} of {drawn} of the last checkpoint were let out."
-
-
-def _screened(effect: MitigationEffect, result: Result) -> str:
-    return f"{_away(effect, 'synthetic image')} held back."
-
-
-def _nothing_left(effect: MitigationEffect, result: Result) -> str:
-    return "Nothing is left to release: the verdict is on the images as they were."
-
-
-def _reevaluated(effect: MitigationEffect, result: Result) -> str:
+def _reevaluated(effect: MitigationEffect) -> str:
     fresh = ["fresh samples"] if effect.fresh_samples else []
     second = ["a second embedder, trained anew"] if effect.second_embedder else []
     by = " and ".join(fresh + second) or "the same eyes: read it as no test"
@@ -107,17 +82,25 @@ def _away(effect: MitigationEffect, noun: str) -> str:
     return f"{gone} of {many(total, noun)} {'was' if gone == 1 else 'were'}"
 
 
-_SENTENCES = {
-    "settings": _settings,
-    "patients": _patients,
-    "thinned": _thinned,
-    "augmented": _augmented,
-    "private": _private,
-    "taught": _taught,
-    "checkpoint": _checkpoint,
-    "released": _released,
-    "screened": _screened,
-    "nothing left": _nothing_left,
-    "reevaluated": _reevaluated,
+_SENTENCES: dict[str, Callable[[MitigationEffect, Result], str]] = {
+    "settings": lambda effect, _: _settings(effect),
+    "patients": lambda effect, _: _patients(effect),
+    "thinned": lambda effect, _: f"{_away(effect, 'training image')} left out.",
+    "augmented": lambda effect, _: _augmented(effect),
+    "private": lambda _, result: _private(result.privacy),
+    "taught": lambda effect, _: (
+        f"A first generator was trained on the training images; of {many(effect.of or 0, 'image')} "
+        f"that it made, {effect.kept} taught the one that is judged."
+    ),
+    "checkpoint": lambda effect, _: _checkpoint(effect),
+    "released": lambda effect, _: (
+        f"{effect.kept} of {many(effect.of or 0, 'synthetic image')} of the last checkpoint were "
+        "let out."
+    ),
+    "screened": lambda effect, _: f"{_away(effect, 'synthetic image')} held back.",
+    "nothing left": lambda *_: (
+        "Nothing is left to release: the verdict is on the images as they were."
+    ),
+    "reevaluated": lambda effect, _: _reevaluated(effect),
 }
 """By what a mitigation did."""

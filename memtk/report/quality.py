@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtk.results import Audit, Checkpoint, Evidence, Exposed, RateInterval, Result, Used
+from memtk.results import Audit, Checkpoint, Result, Used
 from memtk.results.formats import duration, interval, number, share
 from memtk.results.measures import Side, Tradeoff, tradeoff
 
@@ -124,12 +124,6 @@ class Comparison:
     measures: tuple[tuple[str, str, str], ...]
 
 
-def _bounds(rate: RateInterval | None, test: Evidence) -> str:
-    if rate is None or not test.confidence:
-        return ""
-    return interval(rate.low, rate.high, test.confidence) + test.readers_note("; {}")
-
-
 def compare_cells(results: Sequence[Result]) -> Comparison:
     """Put the cells of a run side by side: memorization, quality and the time that it took."""
     found = tradeoff(results)
@@ -147,18 +141,16 @@ def way_of(better: str | None) -> str:
     return BETTER.get(better or "", "which way is better is not known")
 
 
-def _range(exposed: Exposed) -> str:
-    return f"{exposed.low} to {exposed.high} of {exposed.of}"
-
-
 def _compared(side: Side, found: Tradeoff) -> ComparedCell:
-    result, rate = side.result, side.copy_rate
-    test, seconds = result.last.evidence, result.training_seconds
+    result, rate, exposed = side.result, side.copy_rate, side.exposed
+    test, seconds, bounds = result.last.evidence, result.training_seconds, ""
+    if rate is not None and test.confidence:
+        bounds = interval(rate.low, rate.high, test.confidence) + test.readers_note("; {}")
     return ComparedCell(
         cell=side.cell,
         rate=share(rate.estimate) if rate else "",
-        bounds=_bounds(rate, test),
-        exposed="-" if side.exposed is None else _range(side.exposed),
+        bounds=bounds,
+        exposed="-" if exposed is None else f"{exposed.low} to {exposed.high} of {exposed.of}",
         judged=result.last.n_synthetic,
         anew=result.last.reevaluated,
         qualities=tuple(number(side.quality[name]) for name in found.measures),

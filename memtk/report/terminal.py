@@ -73,18 +73,19 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
                 end_section=checkpoint is result.evaluated[-1],
             )
     several = len(results) > 1
-    quality = quality_table(results, compared(results) if several else ())
-    attacks, conditions = attacks_table(results), conditions_table(results)
+    further = (
+        comparison_table(results) if several else None,
+        quality_table(results, compared(results) if several else ()),
+        conditions_table(results),
+        attacks_table(results),
+    )
     return Group(
         table,
         Text(
             f"{legend(measures)}\n[in brackets: a generator that has memorized nothing]",
             style="dim",
         ),
-        *([comparison_table(results)] if several else []),
-        *([quality] if quality is not None else []),
-        *([conditions] if conditions is not None else []),
-        *([attacks] if attacks is not None else []),
+        *(each for each in further if each is not None),
         *_effects(results),
         Text(),
         bench_answer(results, folder),
@@ -93,8 +94,10 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
 
 def bench_answer(results: Sequence[Result], folder: Path | None = None) -> RenderableType:
     """Return the answer on each generator, and what can be done now; see `summary`."""
-    steps = [] if folder is None else _steps_of(results, folder)
-    return Group(*_answers(results), *steps)
+    if folder is None:
+        return Group(*_answers(results))
+    steps = run_steps(results, folder, read_run_file(folder).recipe, paths=True)
+    return Group(*_answers(results), *what_now(steps))
 
 
 def _effects(results: Sequence[Result]) -> list[Text]:
@@ -127,12 +130,6 @@ def _answer(said: Answer, cell: str = "") -> list[RenderableType]:
         *(Text(tight(number), style="bold") for number in said.numbers),
         reasons,
     ]
-
-
-def _steps_of(results: Sequence[Result], folder: Path) -> list[RenderableType]:
-    """Return what can be done after a bench; what helps several generators is said once."""
-    recipe = read_run_file(folder).recipe
-    return what_now(run_steps(results, folder, recipe, paths=True))
 
 
 def what_now(steps: Sequence[NextStep]) -> list[RenderableType]:

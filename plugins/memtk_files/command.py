@@ -25,8 +25,7 @@ from memtk.files import explain
 from memtk.interfaces import Generator, ImageSpec, Phase, Record
 from memtk.noise import Noise, derive
 from memtk.registry import open_registry
-from memtk_files.images import contents_of, list_images
-from memtk_files.prepared import AS_THE_DATA, Preparation, PreparationConfig
+from memtk_files.images import AS_THE_DATA, Preparation, PreparationConfig, contents_of, list_images
 
 PLACEHOLDERS = ("folder", "count", "seed", "first")
 """What stands in braces in a command, and is filled in for each call."""

@@ -16,9 +16,8 @@ from memtk.errors import UserError
 from memtk.files import folder_digest
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
-from memtk_monai.bundle_config import BundleConfig
+from memtk_monai.bundle_files import BundleConfig, find_weights, load_weights
 from memtk_monai.bundle_parts import Parts, read_parts, scale_factor_of
-from memtk_monai.bundle_weights import find_weights, load_weights
 
 SCALE = 100.0
 """With which MAISI multiplies regions (one of four) and millimetres."""

@@ -17,7 +17,7 @@ from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, PNDMSchedule
 from torch import nn
 
 from memtk.errors import UserError, one_line
-from memtk_monai.bundle_config import BundleConfig
+from memtk_monai.bundle_files import BundleConfig
 
 KNOWN: dict[str, dict[str, Any]] = {
     "autoencoder": {

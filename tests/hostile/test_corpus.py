@@ -26,7 +26,7 @@ from memtk.results import read_policy
 from memtk.training.checkpoints import read_file
 from memtk_contrastive.files import read_tensors
 from memtk_meddiff.files import read_tensors as read_published
-from memtk_monai.bundle_weights import load_weights
+from memtk_monai.bundle_files import load_weights
 from memtk_pretrained.weights import read_weights
 
 SECONDS, BYTES, DISK = 20, 10**9, 10**9

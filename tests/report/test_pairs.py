@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from memtk.data.images import StoredImages, open_images
-from memtk.report.bench import pairs_of_cell
+from memtk.report.bench import cell_images
 from memtk.report.pictures import (
     NEAR,
     TOP,
     choose,
+    find_pairs,
     plane_sizes,
     planes,
     short_hash,
@@ -21,7 +22,9 @@ KEY = b"k" * 32
 
 
 def pairs_of(folder, cell="monai"):
-    return pairs_of_cell(folder, read_result(folder / "cells" / cell / "result.json"), KEY)
+    result = read_result(folder / "cells" / cell / "result.json")
+    arrays = read_arrays(folder / "cells" / cell / "arrays.h5", result.last.label)
+    return find_pairs(arrays, cell_images(folder, result), KEY, f"{cell}/{result.last.label}")
 
 
 def test_the_most_alike_come_first_then_those_that_are_just_not_flagged():
@@ -102,7 +105,7 @@ def test_what_an_older_memtk_flagged_is_a_suspect(make_run):
 def test_without_images_there_are_no_pairs(make_run):
     folder = make_run()
     (folder / "cells/monai/synthetic/step-000200.h5").unlink()
-    assert pairs_of(folder) is None
+    assert cell_images(folder, read_result(folder / "cells/monai/result.json")) == {}
 
 
 def test_the_nearest_stranger_stands_beside_each_pair(make_run):

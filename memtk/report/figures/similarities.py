@@ -41,23 +41,13 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
     with quiet():
         figure = panels(2)
         left, right = figure.axes
-        compare(
-            left,
-            [
-                (arrays["train_validation"], REAL, "nearest validation image"),
-                (arrays["train_synthetic"], SYNTHETIC, "nearest synthetic image"),
-            ],
-            tau,
-        )
+        compare(left, _from_training(arrays), tau)
         label(left, "From each training image", "similarity", "share of the images")
-        compare(
-            right,
-            [
-                (arrays["validation_train"], REAL, "of validation images"),
-                (arrays["synthetic_train"], SYNTHETIC, "of synthetic images"),
-            ],
-            tau,
+        found = (
+            (arrays["validation_train"], REAL, "of validation images"),
+            (arrays["synthetic_train"], SYNTHETIC, "of synthetic images"),
         )
+        compare(right, found, tau)
         label(right, "To the nearest training image", "similarity", "share of the images")
         return as_uri(figure)
 
@@ -78,14 +68,7 @@ def draw_nearest(drawn: Sequence[tuple[str, Mapping[str, np.ndarray], float]]) -
     with quiet():
         figure = panels(len(shown), width=10.35 / columns, height=2.4, columns=columns)
         for axes, (title, arrays, tau) in zip(figure.axes, shown, strict=False):
-            compare(
-                axes,
-                [
-                    (arrays["train_validation"], REAL, "nearest validation image"),
-                    (arrays["train_synthetic"], SYNTHETIC, "nearest synthetic image"),
-                ],
-                tau,
-            )
+            compare(axes, _from_training(arrays), tau)
             label(axes, title, "similarity", "share of the training images")
         for axes in figure.axes[: len(shown)]:  # the words below say what is what
             if (legend := axes.get_legend()) is not None:
@@ -93,7 +76,18 @@ def draw_nearest(drawn: Sequence[tuple[str, Mapping[str, np.ndarray], float]]) -
         return as_uri(figure)
 
 
-def compare(axes: Axes, sets: list[tuple[np.ndarray, str, str]], tau: float) -> None:
+Drawn = tuple[np.ndarray, str, str]
+"""Similarities, and their colour and name."""
+
+
+def _from_training(arrays: Mapping[str, np.ndarray]) -> tuple[Drawn, Drawn]:
+    return (
+        (arrays["train_validation"], REAL, "nearest validation image"),
+        (arrays["train_synthetic"], SYNTHETIC, "nearest synthetic image"),
+    )
+
+
+def compare(axes: Axes, sets: tuple[Drawn, Drawn], tau: float) -> None:
     """Draw two sets of similarities, each with its colour and name, and tau: a shape, a line."""
     values = np.concatenate([each for each, _, _ in sets] + [[tau]])
     edges = np.linspace(values.min(), values.max() + 1e-9, _bins(len(sets[0][0])) + 1)
