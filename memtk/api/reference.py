@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from memtk.auditing.plan import AuditOptions, find_detector
-from memtk.auditing.weights import check_unseen, weights_in
 from memtk.components import check_dims, find_component
 from memtk.data.arrays import as_numpy
 from memtk.data.images import MemoryImages, identical_images
@@ -20,7 +19,7 @@ from memtk.data.patients import patient_names
 from memtk.errors import UserError
 from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.context import Computation, StageTimer
-from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
+from memtk.evaluation.detector import Detector, EmbeddedSets, check_unseen, sources_of, weights_in
 from memtk.evaluation.planted import MIXED, Plants, seen_by
 from memtk.evaluation.population import rows_test
 from memtk.events import ignore

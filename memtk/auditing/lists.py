@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) ->
         for row, near in _ranked(arrays, "copies_p", "synthetic_train")
     ]
     header = ("synthetic", "report_name", "p", "named", "at_least", "reference_rule", "similarity")
-    write_text(folder / COPIES, _table((*header, "nearest_training", "patient"), copies))
+    write_text(folder / COPIES, csv_text((*header, "nearest_training", "patient"), copies))
     if "exposure_p" not in arrays:
         return
     exposed = [
@@ -81,7 +81,7 @@ def write_lists(folder: Path, arrays: Mapping[str, np.ndarray], names: Names) ->
     ]
     header = ("training", "patient", "report_name", "p", "named", "at_least", "patient_named")
     rest = ("reference_rule", "similarity", "nearest_synthetic")
-    write_text(folder / EXPOSED, _table((*header, *rest), exposed))
+    write_text(folder / EXPOSED, csv_text((*header, *rest), exposed))
 
 
 def _named(arrays: Mapping[str, np.ndarray], side: str, row: int) -> tuple[str, str]:
@@ -98,7 +98,8 @@ def _ranked(arrays: Mapping[str, np.ndarray], p: str, similarity: str) -> list[t
     return list(zip(order.tolist(), arrays[f"{similarity}_index"][order].tolist(), strict=True))
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as CSV, its lines ended as on Linux everywhere."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -13,7 +13,6 @@ from pydantic import Field
 from rich.console import Group, RenderableType
 
 from memtk.auditing.screen import Screen
-from memtk.auditing.weights import digest_of, weights_in
 from memtk.components import ConfiguredComponent, check_dims, find_component, metric_names
 from memtk.config import build, load_toml, merge, parse_set
 from memtk.data.arrays import ArrayConfig, ArrayImages
@@ -24,9 +23,11 @@ from memtk.data.roles import list_sources
 from memtk.data.sources import open_source
 from memtk.errors import UserError, did_you_mean
 from memtk.evaluation.context import named_folder
+from memtk.evaluation.detector import weights_in
 from memtk.evaluation.dry_run import add_model, image_table, model_table, outlook
 from memtk.evaluation.quality import by_features
 from memtk.events import Watch, ignore
+from memtk.files import file_digest
 from memtk.interfaces import ComponentConfig, Embedder, ImageSpec, Levels
 from memtk.memorization import Sizes
 from memtk.noise import seeded
@@ -102,7 +103,7 @@ class AuditPlan:
 
     def identity(self) -> dict[str, Any]:
         """Return all that the numbers depend on: what was asked, and the components' versions."""
-        given = {"weights": digest_of(self.weights)} if self.weights else {}
+        given = {"weights": file_digest(self.weights)[:32]} if self.weights else {}
         asked = self.options.model_dump(mode="json", exclude=None if self.quality else {"quality"})
         return {
             "audit": asked,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from memtk import memorization
+from memtk.auditing.lists import csv_text
 from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
 from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.auditing.screen import Screen
@@ -230,15 +229,14 @@ def _write_manifest(path: Path, kept: Sequence[Sample], *, resume: bool) -> None
     """
     claim(path.parent, "release")
     sweep(path.parent, deep=False)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "item", "split"))
-    for row in kept:
-        assert row.record is not None
-        name = os.path.relpath(row.record.path.absolute(), path.parent)
-        writer.writerow((name, row.record.item, "synthetic"))
+    rows = [
+        (os.path.relpath(record.path.absolute(), path.parent), record.item, "synthetic")
+        for record in (row.record for row in kept)
+        if record is not None  # of images in files none is
+    ]
+    text = csv_text(("path", "item", "split"), rows)
     old = path.read_text(encoding="utf-8") if path.exists() else None
-    if old is not None and old != text.getvalue():
+    if old is not None and old != text:
         if resume and (path.parent / "audit" / "run.json").exists():
             raise UserError(
                 f"{path.parent} holds another release: choose another folder with --out, or throw "
@@ -246,7 +244,7 @@ def _write_manifest(path: Path, kept: Sequence[Sample], *, resume: bool) -> None
             )
         for name in ("audit.json", "report.html"):  # were of the other list
             (path.parent / "audit" / name).unlink(missing_ok=True)
-    write_text(path, text.getvalue())
+    write_text(path, text)
 
 
 def _first_plan(folder: Path, registry: Registry) -> AuditPlan:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from memtk import __version__
 from memtk.auditing.lists import Names, write_lists
 from memtk.auditing.plan import AuditPlan
-from memtk.auditing.weights import check_unseen
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
@@ -19,7 +19,7 @@ from memtk.evaluation.beside import Beside
 from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import Context, RunFolder, named_folder, open_context, prepared
-from memtk.evaluation.detector import Detector, EmbeddedSets, sources_of
+from memtk.evaluation.detector import Detector, EmbeddedSets, check_unseen, sources_of
 from memtk.evaluation.evaluate import Evaluation, evaluate, used_protocols
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.population import with_likeness
@@ -234,25 +234,15 @@ def _both_sides(
 
 
 def _seen(sets: Sets, detector: Detector | None) -> EmbeddedSets:
-    seen = sources_of(detector, sets.all(), "images")
-    return EmbeddedSets(
-        training=seen["training"],
-        validation=seen["validation"],
-        synthetic=seen["synthetic"],
-        held_out=seen.get("held_out"),
-        detector=detector,
-        identical=identical_images(sets.training, sets.synthetic),
-    )
+    seen: dict[str, Any] = {**sources_of(detector, sets.all(), "images")}
+    identical = identical_images(sets.training, sets.synthetic)
+    return EmbeddedSets(**seen, detector=detector, identical=identical)
 
 
 def _sets(dataset: Dataset) -> Sets:
-    synthetic, held_out = dataset.split("synthetic"), dataset.split("held_out")
-    return Sets(
-        dataset.split("training"),
-        dataset.split("validation"),
-        synthetic,
-        held_out if len(held_out) else None,
-    )
+    names = ("training", "validation", "synthetic", "held_out")
+    training, validation, synthetic, held_out = map(dataset.split, names)
+    return Sets(training, validation, synthetic, held_out if len(held_out) else None)
 
 
 def check_told(plan: AuditPlan, synthetic: StoredImages) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from memtk.auditing.weights import weights_in
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
 from memtk.errors import UserError
 from memtk.evaluation.context import Context
-from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of
+from memtk.evaluation.detector import Detector, nearest_both_ways, sources_of, weights_in
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, seen_by
 from memtk.interfaces import Images
 from memtk.memorization.exposure import Drop, below

@@ -8,11 +8,10 @@ from typing import Any
 
 from memtk.auditing.plan import AuditPlan
 from memtk.auditing.run import open_detector, open_images
-from memtk.auditing.weights import check_unseen
 from memtk.errors import UserError
 from memtk.evaluation.calibration import CONFIDENCE, Patients, calibrate
 from memtk.evaluation.context import RunFolder, named_folder
-from memtk.evaluation.detector import EmbeddedSets, sources_of
+from memtk.evaluation.detector import EmbeddedSets, check_unseen, sources_of
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.selftest import self_test
 from memtk.events import Watch, ignore

@@ -16,7 +16,7 @@ from memtk.data.config import ARRAY, DataConfig
 from memtk.data.manifest import Manifest, Row
 from memtk.data.patients import patient_names
 from memtk.errors import UserError
-from memtk.imaging.axes import SHAPES, as_image, rows_of
+from memtk.imaging.geometry import SHAPES, as_image, rows_of
 from memtk.interfaces import Images, Record, Volume
 
 
@@ -27,7 +27,7 @@ class ArrayImages:
     Args:
         name: of the argument that they were given as: row 6 of "synthetic" is called
             `synthetic[6]` in messages.
-        images: an array whose rows are images (see `memtk.imaging.axes`), or a set that is read row
+        images: an array whose rows are images (see `imaging.geometry`), or a set that is read row
             by row, (C, *S) each.
         patients: of each image; None where nobody says, and each counts as a patient of its own.
     """
@@ -118,7 +118,7 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
         name: of the argument, for messages.
         value: an array, a tensor on any device, a list of either, or `memtk.interfaces.Images`,
             whose patients are taken unless others are given. Which axis is which is told as in
-            files (`memtk.imaging.axes`): (N, 3, H, W) and (N, H, W, 3) are colour pictures, never
+            files (`imaging.geometry`): (N, 3, H, W) and (N, H, W, 3) are colour pictures, never
             volumes of three slices or columns.
         patients: of each image, (N,).
 

@@ -153,7 +153,6 @@ class PopulationGatherer:
     Args:
         training: the patient of each image.
         validation: likewise.
-        seed: of the images and permutations.
         strata: see `population_test`.
         names: of the two groups.
 
@@ -166,12 +165,10 @@ class PopulationGatherer:
         self,
         training: Sequence[Hashable],
         validation: Sequence[Hashable],
-        seed: int = 0,
         strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
         names: tuple[str, str] = ("training", "validation"),
     ) -> None:
-        self._seed, self._strata = seed, strata
-        chosen = drawn_images(training, validation, seed)
+        self._strata, chosen = strata, drawn_images(training, validation)
         self._chosen = dict(zip(names, map(set, chosen), strict=True))
         self._found: dict[str, dict[int, np.ndarray]] = {split: {} for split in self._chosen}
 
@@ -190,7 +187,7 @@ class PopulationGatherer:
         mine, theirs = (np.stack(list(found.values())) for found in self._found.values())
         first, second = (list(found) for found in self._found.values())
         own = self._strata and (_some(self._strata[0], first), _some(self._strata[1], second))
-        return rows_test((mine, theirs), seed=self._seed, strata=own, scaled=True)
+        return rows_test((mine, theirs), strata=own, scaled=True)
 
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:

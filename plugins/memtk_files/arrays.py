@@ -16,7 +16,7 @@ import numpy as np
 from memtk import UserError
 from memtk.data.labels import DESCRIBING, array_names_no_image
 from memtk.data.readers import check_size, npy_header
-from memtk.imaging.axes import CHANNELS, EXPECTED, as_image, holds_many, layout_of, rows_of
+from memtk.imaging.geometry import CHANNELS, EXPECTED, as_image, holds_many, layout_of, rows_of
 from memtk.interfaces import Record, Volume
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
@@ -43,7 +43,7 @@ WAY_OUT = (
 class NumpyReader:
     """Reads `.npy` and `.npz`. Pickled objects are refused: loading them runs code.
 
-    A `.npy` holds one image, see `memtk.imaging.axes`; a first axis of 1 counts it. A `.npz` with
+    A `.npy` holds one image, see `imaging.geometry`; a first axis of 1 counts it. A `.npz` with
     an array called `train_images`, `val_images`, `test_images` (MedMNIST), `train`, `val`, `test`
     or `images` holds one image a row of those, and so does one whose only array has no name and
     four axes or more that can be no channels of one volume; its other arrays (labels) are left out.

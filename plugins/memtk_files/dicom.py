@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from memtk import UserError
 from memtk.data.patients import from_header
 from memtk.data.readers import reading
-from memtk.imaging.axes import gray_if_alike
+from memtk.imaging.geometry import gray_if_alike
 from memtk.interfaces import Record, Volume
 from memtk_files.dicom_file import (
     affine_of,

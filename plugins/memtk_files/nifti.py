@@ -16,7 +16,7 @@ import numpy as np
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.axes import CHANNELS
+from memtk.imaging.geometry import CHANNELS
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.axes import gray_if_alike, without_alpha
+from memtk.imaging.geometry import gray_if_alike, without_alpha
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from memtk.auditing import make_audit_plan, run_audit
-from memtk.auditing.weights import weights_in
 from memtk.data.images import MemoryImages, identical_images
 from memtk.errors import UserError
 from memtk.evaluation.context import open_run
+from memtk.evaluation.detector import weights_in
 from memtk.report import build_audit_report
 from memtk.results import Policy, first_verdict, read_arrays, read_audit, read_run_file
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from memtk.auditing import make_audit_plan, run_audit, run_selftest
-from memtk.auditing.weights import weights_in
 from memtk.errors import UserError
+from memtk.evaluation.detector import weights_in
 from memtk.results import Policy
 
 STEPS = {"embedder": {"training": {"steps": 1}}}

@@ -9,7 +9,7 @@ import pytest
 from memtk.data.arrays import array_images
 from memtk.data.readers import Readers
 from memtk.errors import UserError
-from memtk.imaging.axes import as_image
+from memtk.imaging.geometry import as_image
 
 MEANT = {
     (5, 64, 60): "1 64 60",

@@ -1,5 +1,15 @@
 """The figures of a report, each a `data:` URI of SVG that is the same each time."""
 
+from memtk.report.figures.cells import (
+    Place,
+    Spot,
+    View,
+    draw_checkpoints,
+    draw_comparison,
+    draw_losses,
+    draw_quality,
+    draw_tradeoff,
+)
 from memtk.report.figures.similarities import (
     draw_attacks,
     draw_nearest,
@@ -7,8 +17,6 @@ from memtk.report.figures.similarities import (
     draw_similarities,
 )
 from memtk.report.figures.study import Line, Panel, Point, draw_panels
-from memtk.report.figures.tradeoff import Place, Spot, View, draw_comparison, draw_tradeoff
-from memtk.report.figures.training import draw_checkpoints, draw_losses, draw_quality
 
 __all__ = [
     "Line",

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.report.figures import Spot, View, draw_comparison, tradeoff
+from memtk.report.figures import Spot, View, cells, draw_comparison
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Figures before they become text."""
     figures = []
-    monkeypatch.setattr(tradeoff, "as_uri", lambda figure: figures.append(figure) or "data:")
+    monkeypatch.setattr(cells, "as_uri", lambda figure: figures.append(figure) or "data:")
     return figures
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memtk.report.figures import draw_checkpoints, draw_losses, training
-from memtk.report.figures.training import running_mean
+from memtk.report.figures import cells, draw_checkpoints, draw_losses
+from memtk.report.figures.cells import running_mean
 from memtk.results import read_result
 
 
@@ -12,7 +12,7 @@ from memtk.results import read_result
 def drawn(monkeypatch):
     """Draw checkpoints and return the curves of each panel by name, and the heights of nulls."""
     kept = []
-    monkeypatch.setattr(training, "as_uri", lambda f: kept.append(f) or "data:")
+    monkeypatch.setattr(cells, "as_uri", lambda f: kept.append(f) or "data:")
 
     def draw(result):
         draw_checkpoints(result)
@@ -70,7 +70,7 @@ def test_a_single_checkpoint_has_no_course(make_run):
 @pytest.fixture
 def axes(monkeypatch):
     kept = []
-    monkeypatch.setattr(training, "as_uri", lambda f: kept.append(f) or "data:")
+    monkeypatch.setattr(cells, "as_uri", lambda f: kept.append(f) or "data:")
 
     def draw(training):
         draw_losses(training)
