@@ -144,7 +144,9 @@ def audit(
     }
     registry = open_registry()
     with ExitStack() as stack:
-        watch = stack.enter_context(_shown(registry)) if progress else ignore
+        watch: Watch = ignore
+        if progress:
+            watch = stack.enter_context(Progress(open_console(stderr=True), registry.host))
         stack.enter_context(speaking_python())
         how = {
             "policy": _policy(policy),
@@ -153,7 +155,7 @@ def audit(
             "resume": resume,
             "watch": watching_in_python(watch),
         }
-        flat = all(map(_is_flat, given.values()))
+        flat = all(len(getattr(value, "shape", ())) == 2 for value in given.values())
         audited = (
             _embeddings if flat else partial(_images, workers=workers, keep_prepared=keep_prepared)
         )
@@ -168,20 +170,12 @@ def is_path(value: Any) -> bool:
     return isinstance(value, str | Path)
 
 
-def _shown(registry: Registry) -> Progress:
-    return Progress(open_console(stderr=True), registry.host)
-
-
 def _policy(asked: Policy | Mapping[str, Any] | str | Path | None) -> Policy:
     if isinstance(asked, Policy):
         return asked
     if isinstance(asked, Mapping):
         return build(Policy, asked, where="policy")
     return read_policy(Path(asked) if asked is not None else None)
-
-
-def _is_flat(value: Any) -> bool:
-    return not is_path(value) and len(getattr(value, "shape", ())) == 2
 
 
 def _images(
@@ -199,19 +193,13 @@ def _images(
             raise UserError(
                 f"{name}_patients goes with an array of images; a manifest names its own"
             )
-    tables = settings if isinstance(settings, Mapping) else None
-    plan = make_audit_plan(
-        registry,
-        asked,
-        data={
-            SOURCES[name]: str(value)
-            if is_path(value)
-            else array_images(name, value, patients.get(name))
-            for name, value in given.items()
-        },
-        sets=() if isinstance(settings, Mapping) else tuple(settings),
-        settings=tables,
-    )
+    data = {
+        SOURCES[name]: str(each) if is_path(each) else array_images(name, each, patients.get(name))
+        for name, each in given.items()
+    }
+    nested = isinstance(settings, Mapping)
+    asked_for = {"settings": settings} if nested else {"sets": tuple(settings)}
+    plan = make_audit_plan(registry, asked, data=data, **asked_for)
     plan = replace(plan, workers=workers, keep_prepared=keep_prepared)
     return run_audit(plan, registry, **how)
 

@@ -227,11 +227,8 @@ def _by_name(found: Evaluation) -> dict[str, float]:
     evidence = found.evidence
     named: dict[str, float] = {}
     if (rate := evidence.copy_rate) is not None:
-        named |= {
-            "copy_rate": rate.estimate,
-            "copy_rate_low": rate.low,
-            "copy_rate_high": rate.high,
-        }
+        named["copy_rate"] = rate.estimate
+        named["copy_rate_low"], named["copy_rate_high"] = rate.low, rate.high
     if evidence.copy_rate_upper_bound is not None:
         named["copy_rate_upper_bound"] = evidence.copy_rate_upper_bound
     if evidence.copies is not None:

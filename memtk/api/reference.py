@@ -149,15 +149,16 @@ def _of_embeddings(
             f"the embeddings differ in width (train {training.shape[1]}, validation "
             f"{validation.shape[1]}): use one embedder"
         )
-    people = [
-        _patients(name, patients, i, len(rows))
-        for i, (name, rows) in enumerate((("train", training), ("validation", validation)))
-    ]
-    _check_patients(*people)
-    rows = [similarity.prepare(torch.from_numpy(each)).numpy() for each in (training, validation)]
-    whom = people[0], people[1]
-    tested = rows_test((rows[0], rows[1]), whom, derive(options.seed, "population"))
-    whose = Patients(people[0], people[1], population=tested if options.exposure else None)
+    whom = (
+        _patients("train", patients, 0, len(training)),
+        _patients("validation", patients, 1, len(validation)),
+    )
+    _check_patients(*whom)
+    mine, theirs = (
+        similarity.prepare(torch.from_numpy(each)).numpy() for each in (training, validation)
+    )
+    tested = rows_test((mine, theirs), whom, derive(options.seed, "population"))
+    whose = Patients(*whom, population=tested if options.exposure else None)
     real = EmbeddedSets(training, validation)
     made = calibrate(real, similarity, whose, devices=devices, seed=options.seed)
     levels = Levels(options.alpha, options.fdr)

@@ -1,19 +1,15 @@
 """An audit: may these synthetic images be released? For images from any source."""
 
-from memtk.auditing.arrays import GivenEmbeddings, checked_embeddings, read_embeddings
+from memtk.auditing.arrays import checked_embeddings, read_embeddings
 from memtk.auditing.embeddings import EmbeddingAudit, audit_embeddings
-from memtk.auditing.plan import AuditPlan, describe_audit, make_audit_plan
-from memtk.auditing.release import Release, ReleaseOptions, release
+from memtk.auditing.plan import describe_audit, make_audit_plan
+from memtk.auditing.release import ReleaseOptions, release
 from memtk.auditing.run import FinishedAudit, run_audit
-from memtk.auditing.selftest import FinishedSelfTest, run_selftest
+from memtk.auditing.selftest import run_selftest
 
 __all__ = [
-    "AuditPlan",
     "EmbeddingAudit",
     "FinishedAudit",
-    "FinishedSelfTest",
-    "GivenEmbeddings",
-    "Release",
     "ReleaseOptions",
     "audit_embeddings",
     "checked_embeddings",

@@ -19,7 +19,7 @@ from memtk.errors import UserError
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import RunFolder, named_folder
 from memtk.evaluation.detector import EmbeddedSets, TrainingSearch
-from memtk.evaluation.evaluate import evaluate, used_protocols
+from memtk.evaluation.evaluate import evaluate
 from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
 from memtk.evaluation.population import rows_test
 from memtk.evaluation.provenance import device_of, used, versions
@@ -156,7 +156,7 @@ def _run(
         first_verdict=first_verdict(folder / "audit.json", policy),
         evidence=found.evidence,
         protocols=found.protocols,
-        applied=used_protocols(protocols),
+        applied=[used(entry) for entry in protocols],
         selftest=selftest,
         identical_images=0,
         counts=counts,

@@ -123,7 +123,8 @@ def release(
             "first audit left. Release from the first one again, with another --drop or policy."
         )
     plan = _first_plan(folder, registry)
-    policy = _second_policy(options.policy or audit.policy)
+    first = options.policy or audit.policy  # the second audit has another seed, by rule
+    policy = Policy.model_validate(first.model_dump(exclude_unset=True, exclude={"seed"}))
     second_options = _second_options(plan, registry, options.embedder, options.similarity)
     fixed = policy.levels
     data = plan.data.model_dump(exclude_unset=True, exclude={"condition"})
@@ -182,11 +183,6 @@ def release(
     return Release(manifest, len(kept), len(rows) - len(kept), finished) if finished else None
 
 
-def _second_policy(policy: Policy) -> Policy:
-    """Return a policy without its seed: the second audit has another one, by rule."""
-    return Policy.model_validate(policy.model_dump(exclude_unset=True, exclude={"seed"}))
-
-
 def _design(plan: AuditPlan) -> tuple[str | None, str]:
     """Return what tells designs apart: the embedder, or in image space the similarity."""
     if plan.embedder is None:
@@ -229,11 +225,11 @@ def _write_manifest(path: Path, kept: Sequence[Sample], *, resume: bool) -> None
     """
     claim(path.parent, "release")
     sweep(path.parent, deep=False)
-    rows = [
-        (os.path.relpath(record.path.absolute(), path.parent), record.item, "synthetic")
-        for record in (row.record for row in kept)
-        if record is not None  # of images in files none is
-    ]
+    rows = []
+    for row in kept:
+        assert row.record is not None
+        name = os.path.relpath(row.record.path.absolute(), path.parent)
+        rows.append((name, row.record.item, "synthetic"))
     text = csv_text(("path", "item", "split"), rows)
     old = path.read_text(encoding="utf-8") if path.exists() else None
     if old is not None and old != text:

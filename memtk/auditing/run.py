@@ -20,7 +20,7 @@ from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import Context, RunFolder, named_folder, open_context, prepared
 from memtk.evaluation.detector import Detector, EmbeddedSets, check_unseen, sources_of
-from memtk.evaluation.evaluate import Evaluation, evaluate, used_protocols
+from memtk.evaluation.evaluate import Evaluation, evaluate
 from memtk.evaluation.planted import Plants
 from memtk.evaluation.population import with_likeness
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
@@ -338,7 +338,7 @@ def _audit(
         first_verdict=first_verdict(context.folder / "audit.json", policy),
         evidence=found.evidence,
         protocols=found.protocols,
-        applied=used_protocols(plan.protocols),
+        applied=[used(entry) for entry in plan.protocols],
         selftest=selftest,
         screened=screened,
         identical_images=identical,

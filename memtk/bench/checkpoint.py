@@ -31,7 +31,6 @@ from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.detector import (
     Detector,
     EmbeddedSets,
-    on_synthetic,
     real_rows,
     sources_of,
 )
@@ -379,11 +378,9 @@ class CheckpointEvaluator:
 
         It is the first one where that came trained, and None in image space.
         """
-        return on_synthetic(
-            self._detector,
-            self._context,
-            self._plan.embedder,
-            synthetic,
-            self._folder / "exposure" / label,
-            f"{self._plan.recipe.bench.embedder} on synthetic {self._cell} {label}",
-        )
+        first, part = self._detector, self._plan.embedder
+        if first is None or first.given or part is None:
+            return first
+        place = self._folder / "exposure" / label
+        name = f"{self._plan.recipe.bench.embedder} on synthetic {self._cell} {label}"
+        return Detector(self._context, part, synthetic, place, name)

@@ -16,7 +16,6 @@ from memtk.bench.experiment import CellStage, Experiment, Run, State, TrainedGen
 from memtk.bench.recipe import Recipe
 from memtk.components import ConfiguredComponent
 from memtk.data.config import is_name
-from memtk.evaluation.evaluate import used_protocols
 from memtk.evaluation.provenance import data_of, device_of, trained_on, used, versions
 from memtk.evaluation.quality import seen_by
 from memtk.interfaces import Images, Stage
@@ -88,7 +87,7 @@ def _result(
             quality=[used(m) for m in plan.quality],
             extractor=used(plan.extractor) if plan.extractor else None,
             attacks=[used(a) for a in plan.attacks],
-            protocols=used_protocols(plan.protocols),
+            protocols=[used(entry) for entry in plan.protocols],
         ),
         data=data_of(context.dataset, plan.data),
         used_training=Counts(images=len(made.training), patients=len(set(made.training.patients))),

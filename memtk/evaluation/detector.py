@@ -129,28 +129,6 @@ def _as_seen(images: Images, resolution: tuple[int, ...] | None) -> Images:
     return images if resolution in (None, images.spec.shape) else ReducedImages(images, resolution)
 
 
-def on_synthetic(
-    first: Detector | None,
-    context: Context,
-    part: ConfiguredComponent | None,
-    images: Images,
-    place: Path,
-    name: str,
-) -> Detector | None:
-    """Return the detector of the exposure side: trained on synthetic images, or as it was given.
-
-    Args:
-        first: the run's copy detector; None in image space.
-        part: the embedder.
-        images: the synthetic ones.
-        place: the folder of its checkpoints and embeddings.
-        name: for the progress bar and its seed.
-    """
-    if first is None or first.given or part is None:
-        return first
-    return Detector(context, part, images, place, name)
-
-
 def sources_of(
     detector: Detector | None, sets: Mapping[str, Images], label: str
 ) -> Mapping[str, Source]:

@@ -17,7 +17,7 @@ from memtk.evaluation.statistics import Tests, evidence_of, tests_of
 from memtk.interfaces import Levels, Measure, ProtocolTable, Similarities
 from memtk.memorization import IDENTICAL, Search
 from memtk.registry import Entry
-from memtk.results import Evidence, MeasureRecord, Table, Tables, Used
+from memtk.results import Evidence, MeasureRecord, Table, Tables
 from memtk.training.devices import Devices
 
 
@@ -253,19 +253,6 @@ def _count(count: float | None) -> int | float | None:
     if count is None:
         return None
     return int(count) if isinstance(count, int | np.integer) else float(count)
-
-
-def used_protocols(protocols: Sequence[Entry]) -> list[Used]:
-    """Return protocols with package and version."""
-    return [
-        Used(
-            name=entry.name,
-            plugin=entry.plugin.name,
-            distribution=entry.plugin.distribution,
-            version=entry.plugin.version,
-        )
-        for entry in protocols
-    ]
 
 
 def _failed(why: str) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from memtk.evaluation.calibration import CONFIDENCE
 from memtk.interfaces import Images, ImageSpec
 from memtk.memorization import (
     FEWEST_CANARIES,
-    Interval,
     epsilon_lower_bound,
     guesses_for,
     membership,
@@ -191,22 +190,12 @@ class Attacked:
             self.non_members.patients,
             confidence=CONFIDENCE,
         )
-        few, epsilon = said.tpr_at_fpr, None
+        epsilon = None
         if "canaries" in arrays:
             epsilon = epsilon_bound(arrays["canaries"], arrays["canaries_took_part"], delta)
         return self.record(
-            auc=_interval(said.auc) if said.auc else None,
-            few=TprAtFpr(
-                requested=few.requested,
-                fpr=few.fpr,
-                reached=few.reached,
-                rate=_interval(few.rate),
-                reason=few.reason,
-                chance=_interval(few.chance),
-                p=few.p,
-            )
-            if few
-            else None,
+            auc=RateInterval(**asdict(said.auc)) if said.auc else None,
+            few=TprAtFpr(**asdict(said.tpr_at_fpr)) if said.tpr_at_fpr else None,
             epsilon=epsilon,
             how=how,
             reason=said.reason,
@@ -261,7 +250,3 @@ def _bound(scores: np.ndarray, took_part: np.ndarray, delta: float) -> float:
     return epsilon_lower_bound(
         scores, took_part, guesses=guesses_for(len(scores)), delta=delta, confidence=CONFIDENCE
     )
-
-
-def _interval(found: Interval) -> RateInterval:
-    return RateInterval(estimate=found.estimate, low=found.low, high=found.high)

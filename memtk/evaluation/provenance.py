@@ -11,6 +11,7 @@ from memtk.components import ConfiguredComponent
 from memtk.data.config import ARRAY, DataConfig, is_name
 from memtk.data.prepare import Dataset
 from memtk.evaluation.detector import Detector
+from memtk.registry import Entry
 from memtk.results import Counts, Data, Device, EmbedderTrainedOn, Spec, Used
 from memtk.training.devices import Devices
 
@@ -53,14 +54,15 @@ def data_of(dataset: Dataset, config: DataConfig) -> Data:
     )
 
 
-def used(part: ConfiguredComponent) -> Used:
-    """Return a component with its package, version and whole configuration."""
+def used(part: ConfiguredComponent | Entry) -> Used:
+    """Return a component with its package, version and, if it has one, whole configuration."""
+    entry = part if isinstance(part, Entry) else part.entry
     return Used(
-        name=part.name,
-        plugin=part.entry.plugin.name,
-        distribution=part.entry.plugin.distribution,
-        version=part.entry.plugin.version,
-        config=part.config.model_dump(mode="json"),
+        name=entry.name,
+        plugin=entry.plugin.name,
+        distribution=entry.plugin.distribution,
+        version=entry.plugin.version,
+        config={} if isinstance(part, Entry) else part.config.model_dump(mode="json"),
     )
 
 

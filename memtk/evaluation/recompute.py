@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from memtk.errors import UserError
-from memtk.evaluation.evaluate import apply_protocols, named_protocols, used_protocols
+from memtk.evaluation.evaluate import apply_protocols, named_protocols
+from memtk.evaluation.provenance import used
 from memtk.evaluation.sides import ALL_FOUND, Groups, identical_training
 from memtk.evaluation.statistics import Tests, agreeing, evidence_of, least_copies, tests_of
 from memtk.interfaces import Levels, Similarities
@@ -385,5 +386,5 @@ def _with(result: Result, sets: Mapping[str, Recomputed], protocols: Sequence[En
 
 def _used(before: Sequence[Used], protocols: Sequence[Entry]) -> list[Used]:
     """Return the protocols with those that were applied now in place of others of their name."""
-    now = dict(zip(named_protocols(protocols), used_protocols(protocols), strict=True))
+    now = dict(zip(named_protocols(protocols), map(used, protocols), strict=True))
     return [used for used in before if used.name not in now] + list(now.values())

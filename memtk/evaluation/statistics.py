@@ -16,7 +16,6 @@ from memtk.memorization import (
     Dar,
     PatientGroup,
     ReadPairs,
-    TailTest,
     ThresholdRule,
     benjamini_hochberg,
     best_threshold,
@@ -219,6 +218,8 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
     exposed = exposed_of(groups, levels, seed, patients, len({tests.people[row] for row in people}))
     rates = rates_of(tests, groups, levels, seed, exposed)
     notes = [*notes_on(copies, patients, groups, exposed), *rates.pop("notes")]
+    smallest = np.full(len(copies.test.p), 1 / (1 + copies.test.strangers))
+    by_ranks = benjamini_hochberg(smallest, levels.fdr)  # few patients may forbid any name
     return Evidence(
         alpha=levels.alpha,
         fdr=levels.fdr,
@@ -235,16 +236,10 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
         n_mem=int(exposure.test.suspect.sum()) if exposure else None,
         patients_exposed=int(patients.test.suspect.sum()) if patients else None,
         min_p=1 / (len(strangers.sizes) + 1),
-        can_reject=_can_name(copies.test, levels.fdr),
+        can_reject=copies.test.model != "ranks" or bool(by_ranks[0]),
         **rates,
         notes=notes,
     )
-
-
-def _can_name(test: TailTest, fdr: float) -> bool:
-    """Return whether any unit could have been named: by ranks few patients forbid it."""
-    smallest = 1 / (1 + test.strangers)
-    return test.model != "ranks" or bool(benjamini_hochberg(np.full(len(test.p), smallest), fdr)[0])
 
 
 def rates_of(

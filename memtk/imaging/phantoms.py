@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -97,6 +98,14 @@ def phantom(seed: int, patient: int, image: int = 0, *, dims: int, size: int) ->
     values = values + rng.standard_normal(len(values), dtype=np.float32) * np.float32(TEXTURE / 2)
     x = 2 * (values * inside) - 1
     return np.clip(x, -1, 1).astype(np.float32).reshape(1, *[size] * dims)
+
+
+def phantom_of_shape(seed: int, channels: int, shape: Sequence[int]) -> np.ndarray:
+    """Return a phantom (C, *S): the middle of a cube with the longest side of S; channels alike."""
+    size = max(shape)
+    middle = tuple(slice((size - side) // 2, (size - side) // 2 + side) for side in shape)
+    cube = phantom(seed, 0, dims=len(shape), size=size)
+    return np.repeat(cube[(slice(None), *middle)], channels, axis=0)
 
 
 def _anatomy(rng: np.random.Generator, dims: int) -> _Anatomy:

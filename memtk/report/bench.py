@@ -174,7 +174,9 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
         pairs = find_pairs(arrays, images, key, _synthetic(result))
     parts += [
         _attacks(result, path),
-        _privacy(result),
+        make_section("privacy", "Differential privacy", "privacy.html", result=result)
+        if result.privacy
+        else None,
         pairs_section(pairs, result.data, tau, arrays),
         selftest_section(result.selftest) if result.selftest else None,
         review_section(folder / "cells" / result.cell, result),
@@ -319,12 +321,6 @@ def _attacks(result: Result, path: Path) -> Section | None:
         figures=attack_curves(result, path),
         contradiction=contradiction(result.membership, result.privacy),
     )
-
-
-def _privacy(result: Result) -> Section | None:
-    if not result.privacy:
-        return None
-    return make_section("privacy", "Differential privacy", "privacy.html", result=result)
 
 
 def _training(result: Result) -> Section | None:

@@ -43,12 +43,11 @@ class PluginSections:
 
     Args:
         registry: brings them; None for none.
-        budget: bytes that they may take up.
     """
 
-    def __init__(self, registry: Registry | None, budget: int = BUDGET) -> None:
+    def __init__(self, registry: Registry | None) -> None:
         self.entries = registry.entries("report") if registry else ()
-        self.left = budget
+        self.left = BUDGET
 
     def among(self, parts: Sequence[Section], run: Callable[[], ReportRun]) -> list[Section]:
         """Return the sections of a cell or an audit with those of plugins among them.

@@ -13,7 +13,7 @@ from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.terminal import what_now
 from memtk.report.terminal_tables import ABREAST, legend, make_table, short, tight
 from memtk.results.formats import duration, share
-from memtk.results.measures import Measured, main_measures
+from memtk.results.measures import main_measures
 from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
 from memtk.results.seeds import Setting, measures_in, qualities, settings_of
 from memtk.results.study import Study
@@ -42,12 +42,12 @@ def study_summary(study: Study) -> RenderableType:
     quality = [_quality_table(settings, names[: ABREAST - 1], timed=True)]
     for start in range(ABREAST - 1, len(names), ABREAST):
         quality.append(_quality_table(settings, names[start : start + ABREAST], timed=False))
-    return Group(
-        *([*tables, *quality] if settings else []),
-        *(Text(line, style="dim") for line in _notes_on(settings, measures)),
-        *(_failures(study) if study.missing else []),
-        *([Text(), study_answer(study)] if settings else []),
-    )
+    failures = _failures(study)
+    if not settings:
+        return Group(*failures)
+    notes = (_LEGEND, legend(measures), series_note(settings))
+    said = (Text(line, style="dim") for line in notes)
+    return Group(*tables, *quality, *said, *failures, Text(), study_answer(study))
 
 
 def study_answer(study: Study) -> RenderableType:
@@ -97,10 +97,6 @@ def _quality_table(settings: Sequence[Setting], names: Sequence[str], *, timed: 
         measured = (Text(_quality(setting, name)) for name in names)
         table.add_row(Text(setting.label), *taken, *measured)
     return table
-
-
-def _notes_on(settings: Sequence[Setting], measures: Sequence[Measured]) -> list[str]:
-    return [_LEGEND, legend(measures), series_note(settings)] if settings else []
 
 
 _KINDS = {"main": "", "augmentation": "augmented", "datasize": "by data size"}

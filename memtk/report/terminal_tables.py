@@ -11,16 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
-from memtk.results import (
-    Audit,
-    EpsilonBound,
-    MeasureRecord,
-    Membership,
-    Privacy,
-    Result,
-    TprAtFpr,
-    contradiction,
-)
+from memtk.results import Audit, MeasureRecord, Membership, Privacy, Result, TprAtFpr, contradiction
 from memtk.results.formats import number, share
 from memtk.results.measures import Measured, tradeoff
 
@@ -174,8 +165,9 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
             few = found.tpr_at_fpr
             if few and few.reason:
                 notes.append(few.reason)
-            if found.epsilon:
-                notes.append(_possible(found.epsilon))
+            if bound := found.epsilon:
+                could = f"{bound.patients} canaries could show an epsilon of {bound.largest:.2f}"
+                notes.append(f"{could} at most")
     notes = [
         "members found: how many training images, at which false positive rate; chance: the rate "
         "that the threshold has on others, (k + 1) / (Q + 1) with k of Q non-member patients above "
@@ -193,10 +185,6 @@ EPSILON = (
     "epsilon: at least this, for this training run and this attack, by guesses at who of the "
     "canaries took part, so many right; 95 % confidence; a low bound proves nothing"
 )
-
-
-def _possible(found: EpsilonBound) -> str:
-    return f"{found.patients} canaries could show an epsilon of {found.largest:.2f} at most"
 
 
 def _title(name: str, known: Sequence[Mapping[str, QualityRow]]) -> str:

@@ -79,9 +79,8 @@ class ReadingPage:
         some = [pair for pair in self.draw.pairs if pair.name in self.names][:SAMPLE]
         if not some:
             return [(0, 65535)] * (self.reviewed.spec.channels + 1)
-        step = (
-            2 * len(some) * int(np.prod(self.reviewed.spec.shape)) // SEEN | 1
-        )  # odd: all columns
+        voxels = int(np.prod(self.reviewed.spec.shape))
+        step = 2 * len(some) * voxels // SEEN | 1  # odd: all columns
         sides = (side for pair in some for side in self.reviewed.read(pair))
         parts = [side.reshape(len(side), -1)[:, ::step].copy() for side in sides]
         seen = np.stack(parts, axis=1)  # (C, n, k)
@@ -132,17 +131,14 @@ class ReadingPage:
                 if name in self.names
             },
         }
-        return (
-            open_templates(TEMPLATES)
-            .get_template("review.html")
-            .render(
-                meta=Markup(json.dumps(meta).replace("<", "\\u003c")),
-                images=images,
-                offline=offline,
-                nonce=nonce,
-                css=_text("review.css"),
-                js=_text("review.js"),
-            )
+        template = open_templates(TEMPLATES).get_template("review.html")
+        return template.render(
+            meta=Markup(json.dumps(meta).replace("<", "\\u003c")),
+            images=images,
+            offline=offline,
+            nonce=nonce,
+            css=_text("review.css"),
+            js=_text("review.js"),
         )
 
     def export(self, path: Path) -> Path:
@@ -291,9 +287,7 @@ class _Handler(RequestHandler):
         if origin not in ours and not (reading and origin is None):
             raise HTTPError(403)
         sent = self.request.headers.get
-        led_here = (
-            self.is_page and sent("Sec-Fetch-Dest") == "document"
-        )  # by a link, and sees nothing
+        led_here = self.is_page and sent("Sec-Fetch-Dest") == "document"  # by a link; sees nothing
         if not led_here and sent("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             raise HTTPError(403)
         kind = self.request.headers.get("Content-Type", "")

@@ -316,7 +316,8 @@ def _summary(plan: StudyPlan, folder: Path, width: int) -> list[str]:
         shared.append(f"the copy detector ({trained} for {many(alone, 'cell')})")
     lines = [
         f"{many(len(runs), 'cell')}, {done} finished; shared: {', '.join(shared)}",
-        f"{_at_a_time(width)}; study folder {folder}",
+        f"{'one cell after another' if width == 1 else f'{width} cells at a time'}; study folder "
+        f"{folder}",
     ]
     if plan.equal_epochs:
         lines.append(
@@ -332,10 +333,6 @@ def _summary(plan: StudyPlan, folder: Path, width: int) -> list[str]:
     else:
         lines.append("time left: not known before a cell is finished")
     return lines
-
-
-def _at_a_time(width: int) -> str:
-    return "one cell after another" if width == 1 else f"{width} cells at a time"
 
 
 def _times(count: int, verb: str) -> str:

@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from memtk.errors import UserError
 from memtk.files import write_text
-from memtk.imaging.phantoms import phantom
+from memtk.imaging.phantoms import phantom_of_shape
 from memtk.interfaces import Images, ImageSpec, Phase, Private, Trainable
 from memtk.noise import derive
 from memtk.training.batches import MicroBatch
@@ -388,13 +388,6 @@ def phantom_batches(
     """
     for start in range(0, PHANTOMS, size):
         numbers = range(start, min(start + size, PHANTOMS))
-        x = torch.stack([_phantom(number, spec) for number in numbers]).to(device)  # (B, C, *S)
+        made = np.stack([phantom_of_shape(i, spec.channels, spec.shape) for i in numbers])
+        x = torch.from_numpy(made).to(device)  # (B, C, *S)
         yield x if phase.encode is None else phase.encode(x).float()
-
-
-def _phantom(number: int, spec: ImageSpec) -> Tensor:
-    """Return a phantom (C, *S): the middle of a cube with the longest side of S."""
-    cube = phantom(number, 0, dims=spec.dims, size=max(spec.shape))[0]
-    starts = [(max(spec.shape) - side) // 2 for side in spec.shape]
-    middle = cube[tuple(slice(a, a + n) for a, n in zip(starts, spec.shape, strict=True))]
-    return torch.from_numpy(np.repeat(middle[None], spec.channels, axis=0).astype(np.float32))

@@ -149,7 +149,8 @@ class Stepper:
         """Move the turn's weights along their gradients, at the learning rate of the step."""
         s, optimiser = self.phase.settings, self.optimisers[turn.name]
         factor = lr_factor(s.schedule, step, s.steps, self.milestones, s.gamma, s.floor)
-        set_lr(optimiser, turn.learning_rate * factor)
+        for group in optimiser.param_groups:
+            group["lr"] = turn.learning_rate * factor
         optimiser.step()
 
     def _only(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -197,12 +198,6 @@ def make_adam(turn: Turn, parameters: Sequence[nn.Parameter], decay: float = 0.0
         rate = turn.learning_rate
         return AdamW(parameters, lr=rate, betas=turn.betas, weight_decay=decay, fused=fused)
     return Adam(parameters, lr=turn.learning_rate, betas=turn.betas, fused=fused)
-
-
-def set_lr(optimiser: Adam, lr: float) -> None:
-    """Set the learning rate of the next step."""
-    for group in optimiser.param_groups:
-        group["lr"] = lr
 
 
 def lr_factor(

@@ -271,11 +271,7 @@ class DiffusersPipeline(Generator):
     @property
     def _classes(self) -> int | None:
         """How many classes the network knows; None if it knows none."""
-        names = {
-            "DiTPipeline": "num_embeds_ada_norm",
-            "ConsistencyModelPipeline": "num_class_embeds",
-        }
-        found = getattr(self._network.config, names.get(self.kind, ""), None)
+        found = getattr(self._network.config, CLASSES.get(self.kind, ""), None)
         return None if found is None else int(found)
 
     def _read_prompts(self, folder: Path, needed: bool) -> Prompts | None:

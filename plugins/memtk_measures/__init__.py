@@ -40,19 +40,19 @@ def memtk_quality_metrics() -> Iterable[Component]:
     return (
         Component(
             name="fid",
-            target="memtk_measures.distances:Fid",
+            target="memtk_measures.features:Fid",
             summary="Frechet distance of features from validation images; lower is better. Biased "
             "by the number of images; needs more of them than features.",
         ),
         Component(
             name="kid",
-            target="memtk_measures.distances:Kid",
+            target="memtk_measures.features:Kid",
             summary="Kernel distance of features from validation images, unbiased, so it may be "
             "negative; lower is better.",
         ),
         Component(
             name="prdc",
-            target="memtk_measures.prdc:Prdc",
+            target="memtk_measures.features:Prdc",
             summary="Precision and density (do they look real), recall and coverage (is all there) "
             "against validation images, by neighbourhoods of features; higher is better.",
         ),

@@ -110,7 +110,7 @@ def read_parts(config: BundleConfig, keys: Mapping[str, str | None]) -> Parts:
             f"{config.path}: its U-Net attends to a context (with_conditioning), and memtk does "
             "not know which: sample it by a script of your own, generator command"
         )
-    if _is_kl(autoencoder):
+    if isinstance(autoencoder, AutoencoderKL):
         channels = coding.get("latent_channels", 3)
     else:
         channels = coding.get("embedding_dim", 64)
@@ -197,13 +197,9 @@ def _renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {_RENAMED.get(key, key): value for key, value in arguments.items()}
 
 
-def _is_kl(autoencoder: nn.Module) -> bool:
-    return isinstance(autoencoder, AutoencoderKL)
-
-
 def _shrinkage(autoencoder: nn.Module, arguments: Mapping[str, Any]) -> int:
     """Return by how much the autoencoder shrinks each side."""
-    if _is_kl(autoencoder):
+    if isinstance(autoencoder, AutoencoderKL):
         return int(2 ** (len(arguments.get("channels", (0, 0, 0, 0))) - 1))
     channels = arguments.get("channels", (0, 0, 0))
     down = arguments.get("downsample_parameters", (2, 4, 1, 1))

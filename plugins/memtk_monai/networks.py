@@ -25,28 +25,22 @@ def check_shape(config: LatentDiffusionConfig, spec: ImageSpec) -> None:
     unit = config.patch * 2**halvings
     # The discriminator loses a voxel at each of its last two layers, and needs two at its end.
     least = unit * math.ceil(2 ** (config.discriminator_layers - 1) * 8 / unit)
-    nearest = [max(least, unit * max(1, round(n / unit))) for n in spec.shape]
-    if list(spec.shape) != nearest:
-        asked, fits = ("x".join(map(str, shape)) for shape in (spec.shape, nearest))
-        raise UserError(
-            f"monai{spec.dims}d cannot take images of {asked}: with these levels each side must be "
-            f"a multiple of {unit} and at least {least}.\n"
-            f"The nearest shape that it takes is {fits}."
-        )
+    check_sides(f"monai{spec.dims}d", spec, unit, least)
 
 
-def check_sides(name: str, spec: ImageSpec, unit: int) -> None:
-    """See that a network takes the images: every side is a multiple of `unit`.
+def check_sides(name: str, spec: ImageSpec, unit: int, least: int = 0) -> None:
+    """See that a network takes the images: every side is a multiple of `unit`, at least `least`.
 
     Raises:
         UserError: if not, with the nearest shape that is.
     """
-    nearest = [unit * max(1, round(n / unit)) for n in spec.shape]
+    nearest = [max(least, unit * max(1, round(n / unit))) for n in spec.shape]
     if list(spec.shape) != nearest:
         asked, fits = ("x".join(map(str, shape)) for shape in (spec.shape, nearest))
         raise UserError(
             f"{name} cannot take images of {asked}: with these levels each side must be a multiple "
-            f"of {unit}.\nThe nearest shape that it takes is {fits}."
+            f"of {unit}{f' and at least {least}' if least else ''}.\n"
+            f"The nearest shape that it takes is {fits}."
         )
 
 

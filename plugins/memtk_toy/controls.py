@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from memtk.errors import UserError
 from memtk.imaging import augmentation
-from memtk.imaging.phantoms import phantom
+from memtk.imaging.phantoms import phantom_of_shape
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase, PhaseSettings
 from memtk.noise import Noise
 
@@ -90,10 +89,13 @@ class Copycat(Memory):
         copies = self._vary(self.recall(originals), noise)  # (B, C, *S)
         seeds = noise.integers(2**62).tolist()
         rows = [
-            copy if is_copy else _fresh(seed, self.spec).to(copy)
+            copy if is_copy else self._fresh(seed).to(copy)
             for copy, is_copy, seed in zip(copies, copied, seeds, strict=True)
         ]
         return torch.stack(rows) if rows else copies
+
+    def _fresh(self, seed: int) -> Tensor:
+        return torch.from_numpy(phantom_of_shape(seed, self.spec.channels, self.spec.shape))
 
     def _vary(self, x: Tensor, noise: Noise) -> Tensor:
         way = self.config.vary
@@ -106,15 +108,6 @@ class Copycat(Memory):
         if way in ("contrast", "all"):
             x = augmentation.contrast(x, LARGEST_GAMMA ** (noise.uniform() * 2 - 1))
         return x
-
-
-def _fresh(seed: int, spec: ImageSpec) -> Tensor:
-    """Return a phantom (C, *S): the middle of a cube with the longest side of S."""
-    size = max(spec.shape)
-    cube = phantom(seed, 0, dims=spec.dims, size=size)[0]
-    starts = [(size - side) // 2 for side in spec.shape]
-    middle = cube[tuple(slice(a, a + n) for a, n in zip(starts, spec.shape, strict=True))]
-    return torch.from_numpy(np.repeat(middle[None], spec.channels, axis=0))
 
 
 class Independent(Memory):

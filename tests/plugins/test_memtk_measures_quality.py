@@ -24,9 +24,8 @@ from memtk_measures.copying import (
     mann_whitney,
     ratios,
 )
-from memtk_measures.distances import Fid, Kid, frechet, kernel_distance
 from memtk_measures.diversity import Vendi, vendi
-from memtk_measures.prdc import Prdc, prdc
+from memtk_measures.features import Fid, Kid, Prdc, frechet, kernel_distance, prdc
 
 RNG = np.random.default_rng(0)
 NAMES = ("precision", "recall", "density", "coverage")
@@ -91,7 +90,7 @@ def test_kid_is_that_of_torchmetrics():
 
 
 def test_kid_of_sets_of_two_sizes_is_the_mean_over_all_pairs(monkeypatch):
-    monkeypatch.setattr("memtk_measures.distances.ROWS", 3)
+    monkeypatch.setattr("memtk_measures.features.ROWS", 3)
     x, y = rows(7).astype(float), rows(5, shift=1).astype(float)
 
     def mean(a, b, own):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -20,7 +20,7 @@ from memtk.report.figures.style import (
 )
 from memtk.results.measures import main_measures
 from memtk.results.seeds import Setting, measures_in
-from memtk.results.study import SEED, StudyAxis, StudyFile
+from memtk.results.study import SEED, StudyFile
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def lay_out(file: StudyFile, settings: Sequence[Setting]) -> Layout:
     series: list[str] = []
     places: list[tuple[int, int]] = []
     for setting in settings:
-        said = [setting.values[a.key] if a.key == "generator" else _said(setting, a) for a in rest]
+        said = [
+            ("" if a.key == "generator" else f"{a.label} ") + setting.values[a.key] for a in rest
+        ]
         if several and not any(axis.key == "generator" for axis in rest):
             said.insert(0, _base(setting))
         name = ", ".join(said)
@@ -119,10 +121,6 @@ def lay_out(file: StudyFile, settings: Sequence[Setting]) -> Layout:
     sized = _sized(ticks, settings, along.key)
     ordered = all(_is_number(tick) for tick in ticks)
     return Layout(along.label, sized, tuple(places), tuple(series), ordered)
-
-
-def _said(setting: Setting, axis: StudyAxis) -> str:
-    return f"{axis.label} {setting.values[axis.key]}"
 
 
 def _base(setting: Setting) -> str:
@@ -160,7 +158,7 @@ def settings_panel(
         for setting, (place, series) in zip(settings, layout.places, strict=True):
             point = get(setting, None) if series == number else None
             if point is not None:
-                points.append(_moved(point, place))
+                points.append(replace(point, x=place))
         if points:
             lines.append(Line(name, number, tuple(sorted(points, key=lambda p: p.x))))
     return Panel(title, tuple(lines), share)
@@ -171,7 +169,7 @@ def steps_panel(settings: Sequence[Setting], get: Get, title: str, *, share: boo
     lines = []
     for number, setting in enumerate(settings):
         found = [(step, get(setting, step)) for step in setting.steps()]
-        points = tuple(_moved(point, step) for step, point in found if point is not None)
+        points = tuple(replace(point, x=step) for step, point in found if point is not None)
         if len(points) > 1:  # one point is no course
             lines.append(Line(setting.label, number, points))
     return Panel(title, tuple(lines), share)
@@ -211,10 +209,6 @@ def measure_titles(settings: Sequence[Setting]) -> list[tuple[str, str]]:
         for m in shown
         if m.record.of
     ]
-
-
-def _moved(point: Point, x: float) -> Point:
-    return Point(x, point.values, point.null, point.intervals)
 
 
 def draw_panels(
@@ -291,17 +285,11 @@ def _nulls(
         axes.plot(places, shown, color=color, linestyle=DASHED, linewidth=1.1)
         return
     for x, null in known:
-        reach = 0.16
         if connected:
             axes.axhline(scale * null, color=color, linestyle=DASHED, linewidth=1.1)
         else:
-            axes.plot(
-                [x - reach, x + reach],
-                [scale * null] * 2,
-                color=color,
-                linestyle=(0, (2, 1.2)),
-                linewidth=1.4,
-            )
+            ends, heights = [x - 0.16, x + 0.16], [scale * null] * 2
+            axes.plot(ends, heights, color=color, linestyle=(0, (2, 1.2)), linewidth=1.4)
 
 
 def _top(panel: Panel) -> float:
