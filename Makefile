@@ -14,6 +14,8 @@ bench: $(READY)  ## the main job: train, sample, embed, search, judge, report
 quick test: export OMP_NUM_THREADS := 1
 quick test: export OMP_WAIT_POLICY := PASSIVE
 quick test: export GOMP_SPINCOUNT := 0
+# the programs that tests start need not compile memtk anew, each of them
+quick test: export PYTHONDONTWRITEBYTECODE :=
 quick: $(DEVELOP)  ## what one runs between two changes: no training, no pictures, no coverage
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -q -m "not slow" tests
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.evaluation import EmbeddedSets, Levels, Patients, calibrate, evaluate
-from memtk.interfaces import CheckpointScores, Choice, Images
+from memtk.interfaces import CheckpointScores, Choice, Images, ImageSpec
 from memtk.noise import Noise
 from memtk.testing.assertions import (
     DoesNotApply,
@@ -134,7 +135,7 @@ def check_release_gives_ascending_indices(case: Case) -> None:
 
 def check_thin_keeps_some_training_images(case: Case) -> None:
     """`thin` keeps one image at least, and says why in a sentence."""
-    training, validation, _ = _sets(case)
+    training, validation, _ = _sets(case.shape)
 
     def thin() -> Any:
         return case.make().thin(training, validation, PixelDetector())
@@ -209,8 +210,8 @@ def _check_choice(
     )
 
 
-def _sets(case: Case) -> tuple[MemoryImages, MemoryImages, MemoryImages]:
-    training, validation, fresh = smooth_images(case.shape, sum(COUNTS), 7).split(COUNTS)
+def _sets(shape: ImageSpec) -> tuple[MemoryImages, MemoryImages, MemoryImages]:
+    training, validation, fresh = smooth_images(shape, sum(COUNTS), 7).split(COUNTS)
     synthetic = torch.cat([training[:4], fresh[4:]])
     names = [f"patient {index}" for index in range(sum(COUNTS[:2]))]
     return (
@@ -222,13 +223,19 @@ def _sets(case: Case) -> tuple[MemoryImages, MemoryImages, MemoryImages]:
 
 def _found(case: Case) -> tuple[MemoryImages, dict[str, np.ndarray]]:
     """Return synthetic images and what is found in them, as the core hands it over."""
-    training, validation, synthetic = _sets(case)
+    found = {name: rows.copy() for name, rows in _evaluated(case.shape).items()}
+    return _sets(case.shape)[-1], found
+
+
+@cache
+def _evaluated(shape: ImageSpec) -> dict[str, np.ndarray]:
+    training, validation, synthetic = _sets(shape)
     embed = PixelDetector().embed
     rows = EmbeddedSets(embed(training), embed(validation), embed(synthetic))
     calibration = calibrate(rows, NegativeDistance(), Patients(training.patients))
     found = evaluate(rows, rows, calibration, Levels(fdr=0.5))
     identical = np.arange(len(synthetic)) < 4
-    return synthetic, {**found.arrays, "synthetic_identical": identical}
+    return {**found.arrays, "synthetic_identical": identical}
 
 
 def _settings() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from memtk.auditing import make_audit_plan, run_audit
 from memtk.imaging.phantoms import phantom
 from memtk.results import Policy
 
-SIZE, PATIENTS, STRANGERS, COPIES = 24, 40, 20, 10
+SIZE, PATIENTS, STRANGERS, COPIES, PLANTS = 24, 40, 20, 10, 10
 
 
 def image(patient):
@@ -69,7 +69,7 @@ def audited(files, registry):
     """`audited(folder, synthetic, **options)`: a finished audit in image space."""
 
     def run(folder, synthetic="made", policy=None, resume=True, data=None, **options):
-        asked = {"similarity": "ncc", "plants": 20, **options}
+        asked = {"similarity": "ncc", "plants": PLANTS, **options}
         plan = make_audit_plan(registry, asked, data=data or sources(files, synthetic))
         return run_audit(
             plan, registry, policy=policy or Policy(), out=folder, device="cpu", resume=resume
@@ -90,5 +90,5 @@ def clean(audited, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def truth():
-    """How many patients, strangers and copies the files hold."""
-    return {"patients": PATIENTS, "strangers": STRANGERS, "copies": COPIES}
+    """How many patients, strangers and copies the files hold, and how many copies are planted."""
+    return {"patients": PATIENTS, "strangers": STRANGERS, "copies": COPIES, "plants": PLANTS}

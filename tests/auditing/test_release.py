@@ -13,21 +13,21 @@ from memtk.errors import UserError
 from memtk.results import Policy, read_arrays
 
 
-@pytest.fixture
-def quick(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def quick():
     """The second audit with a small embedder."""
-    import memtk.auditing.plan as plan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memtk.auditing.plan.PRESETS", ("smoke",))
+        yield
 
-    monkeypatch.setattr(plan, "PRESETS", ("smoke",))
 
-
-@pytest.fixture
-def made(failed, registry, tmp_path, quick):
+@pytest.fixture(scope="module")
+def made(failed, registry, tmp_path_factory, quick):
     return release(
         failed.folder,
         registry,
         ReleaseOptions(embedder="ntxent2d", similarity="pearson"),
-        out=tmp_path / "out",
+        out=tmp_path_factory.mktemp("release") / "out",
         device="cpu",
     )
 
@@ -151,9 +151,7 @@ def test_the_score_that_chose_may_not_judge_what_is_left(failed, registry):
             release(failed.folder, registry, ReleaseOptions(Policy(), similarity=similarity))
 
 
-def test_a_list_is_not_written_beside_the_audit_of_another(
-    failed, registry, tmp_path, quick, monkeypatch
-):
+def test_a_list_is_not_written_beside_the_audit_of_another(failed, registry, tmp_path, monkeypatch):
     asked = {"options": ReleaseOptions(Policy(), embedder="ntxent2d")}
     asked |= {"out": tmp_path / "out", "device": "cpu"}
     made = release(failed.folder, registry, **asked)

@@ -61,13 +61,13 @@ def test_the_patients_of_the_copies_are_exposed(failed, truth):
     assert failed.audit.evidence.patients_exposed == len(exposed)
 
 
-def test_the_self_test_counts_every_kind_of_planted_copy(failed):
+def test_the_self_test_counts_every_kind_of_planted_copy(failed, truth):
     made = failed.audit.selftest
     kinds = {p.kind for p in made.plants}
     assert kinds == {"exact", "flip", "rotation", "contrast", "blur", "noise", "shift"}
     exact = next(p.found for p in made.plants if p.kind == "exact")
-    assert exact.conformal.count == exact.conformal.n == 20
-    assert exact.right_image.count == exact.exposure.count == 20
+    assert exact.conformal.count == exact.conformal.n == truth["plants"]
+    assert exact.right_image.count == exact.exposure.count == truth["plants"]
     assert made.specificity_from == "validation"
 
 
@@ -173,7 +173,7 @@ def test_identical_images_are_found_by_their_voxels():
     assert identical_images(MemoryImages(x), MemoryImages(other)).sum() == 2
 
 
-def test_a_manifest_brings_patients_with_several_images(files, audited, tmp_path):
+def test_a_manifest_brings_patients_with_several_images(files, audited, truth, tmp_path):
     data = {
         "source": str(files / "manifest.csv"),
         "synthetic_source": str(files / "made"),
@@ -182,7 +182,7 @@ def test_a_manifest_brings_patients_with_several_images(files, audited, tmp_path
     assert done.audit.counts["training"].patients == 25
     found = done.audit.evidence
     assert found.min_p == pytest.approx(1 / 26)
-    assert done.audit.selftest.sensitivity.conformal.n == 20
+    assert done.audit.selftest.sensitivity.conformal.n == truth["plants"]
 
 
 def test_without_the_exposure_the_audit_says_so(audited, tmp_path):

@@ -32,7 +32,7 @@ def images(tmp_path_factory):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def named(images):
     def options(synthetic="made"):
         return (
@@ -44,11 +44,19 @@ def named(images):
     return options
 
 
-def test_copies_fail_with_exit_3_and_the_reasons_in_words(named, tmp_path):
-    done = run("audit", *named(), "--out", tmp_path / "run")
+@pytest.fixture(scope="module")
+def failed(named, tmp_path_factory):
+    """The audit of copies: what it printed, its folder, and its record as JSON in a file."""
+    folder = tmp_path_factory.mktemp("failed")
+    done = run("audit", *named(), "--json", folder / "a.json", "--out", folder / "run")
+    return done, folder / "run", folder / "a.json"
+
+
+def test_copies_fail_with_exit_3_and_the_reasons_in_words(failed):
+    done, folder, _ = failed
     assert done.exit_code == 3, done.output
     assert "FAIL" in done.stdout and "tolerable is" in done.stdout
-    assert f"report: {tmp_path / 'run' / 'report.html'}" in done.stdout.replace("\n", "")
+    assert f"report: {folder / 'report.html'}" in done.stdout.replace("\n", "")
 
 
 def test_what_shows_neither_is_inconclusive_with_exit_4(named, tmp_path):
@@ -82,11 +90,9 @@ def test_json_on_stdout_is_one_object_and_nothing_else(named, tmp_path):
     assert tree["selftest"] and tree["verdict"]["outcome"] == "fail" and done.exit_code == 3
 
 
-def test_json_in_a_file_is_that_of_the_run_folder(named, tmp_path):
-    run("audit", *named(), "--json", tmp_path / "a.json", "--out", tmp_path / "run")
-    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(
-        (tmp_path / "run" / "audit.json").read_text()
-    )
+def test_json_in_a_file_is_that_of_the_run_folder(failed):
+    _, folder, file = failed
+    assert json.loads(file.read_text()) == json.loads((folder / "audit.json").read_text())
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(named, tmp_path):
@@ -98,12 +104,12 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(named, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_report_of_an_audit_is_made_again(named, tmp_path):
-    run("audit", *named(), "--out", tmp_path / "run")
-    page = tmp_path / "run" / "report.html"
+def test_the_report_of_an_audit_is_made_again(failed):
+    _, folder, _ = failed
+    page = folder / "report.html"
     before = page.read_text()
     page.unlink()
-    assert run("report", tmp_path / "run").exit_code == 0
+    assert run("report", folder).exit_code == 0
     assert page.read_text() == before
 
 

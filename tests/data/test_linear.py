@@ -13,6 +13,8 @@ from memtk.data.config import DataConfig
 from memtk.data.prepare import prepare
 
 FEW, TIMES = 60, 4
+SIZES = {"warm": 9, "few": FEW, "many": TIMES * FEW}
+"""What is loaded once is loaded for the first, which is not counted."""
 
 
 def pictures(folder, count):
@@ -83,8 +85,8 @@ def test_four_times_the_images_are_prepared_and_checked_in_four_times_the_calls(
     write, registry, tmp_path, calls
 ):
     counts = {}
-    for what in ("warm", "few", "many"):  # what is loaded once is not counted
-        source = write(tmp_path / what, FEW * (TIMES if what == "many" else 1))
+    for what in SIZES:
+        source = write(tmp_path / what, SIZES[what])
         keys = {"stratify": "site", "condition": "site"} if source.suffix == ".csv" else {}
         config = build(DataConfig, {"source": str(source), **keys}, where="data")
         with calls() as preparing:

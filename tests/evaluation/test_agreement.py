@@ -53,8 +53,10 @@ def _similarity():
     pearson = open_registry().load("similarity", "pearson")()
 
 
-@pytest.mark.parametrize("images", [1, 2])
-@pytest.mark.parametrize("sizes", [(60, 40, 60), (40, 20, 30), (60, 60, 150)])
+@pytest.mark.parametrize(
+    ("sizes", "images"),
+    [((60, 40, 60), 1), ((60, 40, 60), 2), ((40, 20, 30), 1), ((60, 60, 150), 2)],
+)
 @pytest.mark.parametrize("noise", [0.0, 0.8, 1.1, 1.4])
 def test_no_lower_bound_lies_above_an_upper_end(noise, sizes, images):
     for seed, share in enumerate((0.0, 0.3, 0.8)):

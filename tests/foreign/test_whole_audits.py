@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 
 import memtk
 
-GROUPS = {"train": 16, "val": 20, "made": 14}
-COPIED = 6
+GROUPS = {"train": 12, "val": 14, "made": 10}
+COPIED = 4
 JPEG2000 = "1.2.840.10008.1.2.4.90"
 
 
@@ -200,7 +200,7 @@ def nnunet(top, sets):
 def audited(top, folder, *settings):
     found = memtk.audit(
         *(folder / group for group in GROUPS), settings=settings, out=top / f"run-{folder.name}",
-        similarity="ncc", plants=5, device="cpu", progress=False,
+        similarity="ncc", plants=2, device="cpu", progress=False,
     )  # fmt: skip
     record = json.loads(found.to_json())
     for key in ("timing", "data"):

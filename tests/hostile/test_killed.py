@@ -49,8 +49,7 @@ COMMANDS = {
         *("selftest", "--train", "made/train", "--val", "made/validation"),
         *("--similarity", "ncc", "--plants", "2", "--out", "out"),
     ),
-    "leaderboard": ("leaderboard", "all", "--out", "out"),
-    "markdown": ("leaderboard", "all", "--out", "out", "--markdown", "board.md"),
+    "leaderboard": ("leaderboard", "all", "--out", "out", "--markdown", "board.md"),
     "results add": ("results", "add", "results", "out", "--report"),
     "results recompute": ("results", "recompute", "audit", "--evidence"),
     "results rerun": ("results", "rerun", "bench/cells/copycat/result.json", "--out", "out"),
@@ -66,7 +65,7 @@ COMMANDS = {
     "plugins new": ("plugins", "new", "my-model", "out"),
 }
 
-COSTLY = ("bench", "study", "release", "results rerun")
+COSTLY = ("bench", "study", "release", "audit", "selftest", "results rerun")
 """Commands that take seconds: killed half-way and at the end alone."""
 
 FAR = 10**9

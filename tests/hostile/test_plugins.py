@@ -67,8 +67,9 @@ NOISY = {
     "replaces": "import sys\nsys.stdout = None\n" + GOOD,
     "at-exit": "import atexit, os\natexit.register(print, 'x')\n"
     "atexit.register(os.write, 1, b'x')\n" + GOOD,
-    "in-a-thread": "import os, threading, time\n"
-    "threading.Thread(target=lambda: (time.sleep(6), os.write(1, b'x'))).start()\n" + GOOD,
+    "in-a-thread": "import os, threading\n"
+    "def late():\n    threading.main_thread().join()\n    os.write(1, b'x')\n"
+    "threading.Thread(target=late).start()\n" + GOOD,
 }
 """What works, and disturbs the outputs."""
 

@@ -52,7 +52,7 @@ def test_a_stream_that_cannot_be_written_is_a_sentence(line, tmp_path):
     assert b"Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_terminal_of_any_encoding_shows_what_it_can(encoding, tmp_path):
     done = shell(f"memtk {SHOW}", tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert done.returncode == 0 and b"monai2d" in done.stdout, done.stderr

@@ -20,6 +20,7 @@ from memtk_monai.schedule import Schedule
 VOLUMES, PICTURES = MonaiLatentDiffusion3d, MonaiLatentDiffusion2d
 PAPER = {"paper-mrnet": VOLUMES, "paper-pccta": VOLUMES, "paper-xray": PICTURES}
 PLAIN = {"perceptual_weight": 0.0}
+FEWER = {"res_blocks": 1, "unet_res_blocks": 1}
 
 
 def config_of(name, *layers):
@@ -226,8 +227,9 @@ def test_the_quirks_sample_as_monais_scheduler_does_with_its_defaults():
 @pytest.mark.parametrize(
     ("name", "shape", "batch", "less"),
     [
-        ("paper-mrnet", (16, 16, 16), 1, {"discriminator_layers": 2}),  # as deep as 16 pixels allow
-        ("paper-xray", (32, 32), 2, {}),
+        # as deep as 16 pixels allow; a block less makes no layer narrower
+        ("paper-mrnet", (16, 16, 16), 1, {"discriminator_layers": 2, **FEWER}),
+        ("paper-xray", (32, 32), 2, FEWER),
     ],
 )
 def test_a_step_at_full_width_moves_the_weights_of_its_turns_and_no_others(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import shutil
 
 import pytest
 
@@ -10,32 +10,50 @@ from memtk.report import build_audit_report, build_report
 from memtk.results import read_run
 from memtk.testing.fake_runs import write_audit_run, write_run
 
-
-@pytest.fixture
-def make_run(tmp_path):
-    """`make_run(shape=..., cells=..., ...)`: see `write_run`."""
-    return partial(write_run, tmp_path / "Doe_John_1957")
-
-
-@pytest.fixture
-def make_audit_run(tmp_path):
-    """`make_audit_run(shape, copied=..., ...)`: see `write_audit_run`."""
-    return partial(write_audit_run, tmp_path / "Doe_John_1957")
+TWO = {"cells": {"monai+aug": 0.6, "independent": 0.0}}
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def kept(tmp_path_factory):
+    """`kept(write, *asked, **more)`: the folder of a made-up run, made once, to be copied."""
+    folders = {}
+
+    def find(write, *asked, **more):
+        key = repr((write.__name__, asked, sorted(more.items())))
+        if key not in folders:
+            folders[key] = write(tmp_path_factory.mktemp("kept") / "Doe_John_1957", *asked, **more)
+        return folders[key]
+
+    return find
+
+
+@pytest.fixture
+def make_run(kept, tmp_path):
+    """`make_run(shape=..., cells=..., ...)`: see `write_run`."""
+    place = tmp_path / "Doe_John_1957"
+    return lambda **asked: shutil.copytree(kept(write_run, **asked), place)
+
+
+@pytest.fixture
+def make_audit_run(kept, tmp_path):
+    """`make_audit_run(shape, copied=..., ...)`: see `write_audit_run`."""
+    place = tmp_path / "Doe_John_1957"
+    return lambda *shape, **asked: shutil.copytree(kept(write_audit_run, *shape, **asked), place)
+
+
+@pytest.fixture(scope="session")
+def finished(kept, tmp_path_factory):
     """A run of two generators with its report, to be read only."""
     folder = tmp_path_factory.mktemp("runs") / "Doe_John_1957"
-    write_run(folder, cells={"monai+aug": 0.6, "independent": 0.0})
+    shutil.copytree(kept(write_run, **TWO), folder)
     build_report(folder)
     return folder
 
 
 @pytest.fixture
-def results(finished):
+def results(kept):
     """Of the two generators: one that memorized, one that did not."""
-    return read_run(finished).results
+    return read_run(kept(write_run, **TWO)).results
 
 
 @pytest.fixture(scope="session")

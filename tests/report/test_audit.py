@@ -34,11 +34,16 @@ def page(make_audit_run, monkeypatch):
 
 
 def text(folder):
-    return html.unescape(build_audit_report(folder).read_text()).replace("\u00a0", " ")
+    build_audit_report(folder)
+    return page_of(folder)
+
+
+def page_of(folder):
+    return html.unescape((folder / "report.html").read_text()).replace("\u00a0", " ")
 
 
 def test_the_outcome_stands_first_then_its_reasons_then_plain_words(audited):
-    body, audit = text(audited), read_audit(audited / "audit.json")
+    body, audit = page_of(audited), read_audit(audited / "audit.json")
     body = body[body.index("<body>") :]
     places = [body.index(part) for part in ("Fail", *audit.verdict.reasons)]
     assert places == sorted(places)
@@ -66,20 +71,20 @@ def test_no_word_of_the_page_of_a_pass_can_be_taken_for_a_promise(page):
 
 
 def test_the_page_begins_with_the_answer_its_numbers_why_and_what_now(audited):
-    shown, said = text(audited), answer_audit(read_audit(audited / "audit.json"))
+    shown, said = page_of(audited), answer_audit(read_audit(audited / "audit.json"))
     places = [shown.index(part) for part in (said.first, *said.numbers, *said.why, "What now")]
     assert places == sorted(places) and places[-1] < shown.index("All counts")
     assert "chance gives 0" in said.numbers[0]
 
 
 def test_the_commands_of_the_page_are_whole_and_name_no_folder(audited):
-    shown = text(audited)
+    shown = page_of(audited)
     commands = re.findall(r'<pre class="code" tabindex="0">(.*?)</pre>', shown, re.S)
     assert commands[0] == "memtk release . --second-similarity ncc"
 
 
 def test_every_count_stands_with_its_null(audited):
-    shown, audit = text(audited), read_audit(audited / "audit.json")
+    shown, audit = page_of(audited), read_audit(audited / "audit.json")
     table = shown[shown.index('class="numbers counts"') :]
     table = table[: table.index("</table>")]
     rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td>', table)
@@ -103,7 +108,7 @@ def test_every_count_stands_with_its_null(audited):
 
 
 def test_dar_is_explained_where_it_first_appears(audited):
-    shown = text(audited)
+    shown = page_of(audited)
     shown = re.sub(r"<[^>]+>", "", shown[shown.index("<body>") :])
     first = shown.index("dar:")
     assert not re.search(r"\bdar\b", shown[:first])
@@ -111,7 +116,7 @@ def test_dar_is_explained_where_it_first_appears(audited):
 
 
 def test_what_the_names_rest_on_is_told(audited):
-    shown, found = text(audited), read_audit(audited / "audit.json").evidence
+    shown, found = page_of(audited), read_audit(audited / "audit.json").evidence
     part = shown[shown.index("What the names rest on") :]
     for named in (found.copies, found.training_images, found.patients):
         assert f"p = {named.check:.4g}" in part
@@ -124,7 +129,7 @@ def test_what_the_names_rest_on_is_told(audited):
 
 
 def test_how_many_of_the_most_alike_are_copies_stands_with_the_pairs(audited):
-    shown, arrays = text(audited), read_arrays(audited / "arrays.h5", "audit")
+    shown, arrays = page_of(audited), read_arrays(audited / "arrays.h5", "audit")
     least = arrays["copies_at_least"]
     most = least.max()
     order = np.argsort(-arrays["synthetic_train"], kind="stable")
@@ -132,10 +137,16 @@ def test_how_many_of_the_most_alike_are_copies_stands_with_the_pairs(audited):
     assert f"of the first {first} synthetic images, the most alike first, at least {most}" in shown
 
 
-@pytest.mark.parametrize("shape", [(12, 12), (8, 10, 12)])
-def test_the_page_names_no_patient_no_file_and_no_path(make_audit_run, shape):
-    folder = make_audit_run(shape, copied=0.4)
-    data = build_audit_report(folder).read_bytes()
+@pytest.fixture
+def solid(make_audit_run):
+    """The folder of an audit of volumes, with its report."""
+    return build_audit_report(make_audit_run((8, 10, 12), copied=0.4)).parent
+
+
+@pytest.mark.parametrize("audit", ["audited", "solid"])
+def test_the_page_names_no_patient_no_file_and_no_path(audit, request):
+    folder = request.getfixturevalue(audit)
+    data = (folder / "report.html").read_bytes()
     embedded = [base64.b64decode(b) for b in re.findall(rb"base64,([A-Za-z0-9+/=]+)", data)]
     assert len(embedded) > 30
     for part in [data, *embedded]:
@@ -170,7 +181,7 @@ def test_copies_that_came_with_embeddings_are_not_said_to_have_been_made(make_au
     assert "Training images were copied" not in shown and "planted copies noticed<" in shown
 
 
-def test_without_the_images_or_arrays_the_numbers_are_still_reported(make_audit_run):
+def test_without_the_images_or_arrays_the_numbers_are_still_reported(make_audit_run, plain):
     folder = make_audit_run()
     shutil.rmtree(folder / "data")
     assert "The pictures are left out" in text(folder)

@@ -61,10 +61,16 @@ def test_every_number_stands_beside_its_null(finished):
     assert '<th scope="col">by chance</th>' in html and "<td>5\u00a0%</td>" in html
 
 
-@pytest.mark.parametrize("shape", [(12, 12), (8, 10, 12)])
-def test_the_page_names_no_patient_no_file_and_no_path(make_run, shape):
-    folder = make_run(shape=shape)
-    data = build_report(folder).read_bytes()
+@pytest.fixture
+def solid(make_run):
+    """The folder of a run of volumes, with its report."""
+    return build_report(make_run(shape=(8, 10, 12))).parent
+
+
+@pytest.mark.parametrize("run", ["finished", "solid"])
+def test_the_page_names_no_patient_no_file_and_no_path(run, request):
+    folder = request.getfixturevalue(run)
+    data = (folder / "report.html").read_bytes()
     embedded = [base64.b64decode(b) for b in re.findall(rb"base64,([A-Za-z0-9+/=]+)", data)]
     assert len(embedded) > 30
     for part in [data, *embedded]:

@@ -133,7 +133,7 @@ def test_a_section_knows_the_run_and_stands_where_it_says(make_run, plain, write
     assert "Doe_John" not in page and "PAT-00417" not in page
 
 
-def test_an_audit_has_the_sections_that_ask_for_audits(make_audit_run, write_plugin):
+def test_an_audit_has_the_sections_that_ask_for_audits(make_audit_run, plain, write_plugin):
     registry = registry_of(write_plugin, PLACED)
     folder = make_audit_run()
     page = html.unescape(build_audit_report(folder, registry).read_text())

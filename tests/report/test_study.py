@@ -98,7 +98,7 @@ def test_the_page_shows_no_file_name_and_no_patient_and_is_the_same_each_time(ma
     assert build_study_report(made).read_text() == page
 
 
-def test_a_copy_rate_by_readers_is_named_as_that(made, tmp_path):
+def test_a_copy_rate_by_readers_is_named_as_that(made, plain, tmp_path):
     folder = shutil.copytree(made, tmp_path / "study")
     path = cell_folder(folder, "augment-on_seed-0") / "cells/monai/result.json"
     result = read_result(path)

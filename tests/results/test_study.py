@@ -294,18 +294,16 @@ def test_the_interval_of_a_difference_is_that_of_newcombe_and_never_beyond_all(m
 
 def test_the_interval_of_a_difference_covers_it_where_few_patients_and_seeds_say_so():
     rng, inside, runs = np.random.default_rng(0), 0, 400
+    ends = [stats.binomtest(k, 40).proportion_ci() for k in range(41)]
+    shares = [
+        fakes.share("x", "training", k, 40).model_copy(update={"interval": (e.low, e.high)})
+        for k, e in enumerate(ends)
+    ]
     for _ in range(runs):
         pair = []
         for p in (0.3, 0.1):
             drawn = rng.binomial(40, np.clip(p + rng.normal(0, 0.03, 3), 0, 1))
-            ends = [stats.binomtest(int(k), 40).proportion_ci() for k in drawn]
-            records = [fakes.share("x", "training", int(k), 40) for k in drawn]
-            pair.append(
-                [
-                    r.model_copy(update={"interval": (e.low, e.high)})
-                    for r, e in zip(records, ends, strict=True)
-                ]
-            )
+            pair.append([shares[k] for k in drawn])
         low, high = difference_interval(*pair)
         inside += low <= 0.2 <= high
     assert inside / runs >= 0.95

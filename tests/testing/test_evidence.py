@@ -46,5 +46,6 @@ STATISTICAL = [check for check in CHECKS["protocol"] if check.__module__.endswit
 
 
 @pytest.mark.parametrize("check", STATISTICAL, ids=lambda check: check.__name__)
-def test_it_keeps_what_is_asked_of_a_protocol(check):
+def test_it_keeps_what_is_asked_of_a_protocol(check, monkeypatch):
+    monkeypatch.setattr("memtk.testing.protocols.TRIALS", 40)  # each finds an interval
     check(Case(Evidence, kind="protocol"))
