@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtk.config import build
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import PluginError, UserError, did_you_mean
 from memtk.interfaces import ComponentConfig, ImageSpec, Trainable
 from memtk.registry import Entry, Registry
 
 LAYERS, PARAMETERS = 5_000, 2_000_000_000
 """No model of medical images comes near: 8 GB of weights."""
+
+
+PARTS = {
+    "generator": ("phases", "sample"),
+    "embedder": ("phases", "embed"),
+    "similarity": ("prepare", "compare"),
+    "reader": ("records", "read"),
+}
+"""What a class has that is a component of a kind."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,21 @@ def find_component(
     """
     entry = registry.find(kind, name)
     cls = entry.load()
+    missing = {part for part in PARTS.get(kind, ()) if not hasattr(cls, part)}
+    if lacks := sorted(missing | {*getattr(cls, "__abstractmethods__", ())}):
+        raise PluginError(
+            f"{kind} {entry.name!r} of plugin {entry.plugin.name!r}: {entry.component.target} is "
+            f"no {kind}, it lacks {' and '.join(lacks)}"
+        )
     if not hasattr(cls, "Config"):
         if settings:
             asked = ", ".join(settings)
             raise UserError(f"{kind} {entry.name!r} has no settings; {asked} was asked")
         return ConfiguredComponent(entry, cls, ComponentConfig())
+    if not (isinstance(cls.Config, type) and issubclass(cls.Config, ComponentConfig)):
+        raise PluginError(f"{kind} {entry.name!r}: its Config is no ComponentConfig")
+    if not isinstance(getattr(cls, "presets", {}), Mapping):
+        raise PluginError(f"{kind} {entry.name!r}: its presets are no table")
     defaults: Mapping[str, Any] = {}
     if issubclass(cls, Trainable) and cls.presets:
         if preset not in cls.presets:

@@ -11,7 +11,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -377,3 +377,18 @@ def read_plain(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot read {path}: {reason}") from error
+
+
+def why_packed(archive: Path) -> str:
+    """Say why a member of a ZIP archive cannot be unpacked here, "" where all can."""
+    import zipfile
+
+    known = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            if member.flag_bits & 1 or member.compress_type == 99:  # AES
+                return f"{ascii(member.filename)[1:-1]} is encrypted"
+            if member.compress_type not in known:
+                kind = f"method {member.compress_type} of ZIP, which nothing here unpacks"
+                return f"{ascii(member.filename)[1:-1]} is packed by {kind}"
+    return ""

@@ -21,7 +21,7 @@ from memtk.outputs import Stopped, shielded
 from memtk.plugins import Host, Plugin, load_plugins
 
 MOST = 1000
-"""Components that a hook may return."""
+"""Components that a hook may return, and signs of a text of one."""
 
 
 class Entry(NamedTuple):
@@ -156,7 +156,7 @@ class Registry:
 
 def _malformed(component: object) -> str:
     """Return what a hook returned in the place of a component; nothing of a component."""
-    if not isinstance(component, Component):
+    if type(component) is not Component:
         try:
             shown = printable(repr(component))[:100]
         except BaseException as error:
@@ -166,9 +166,12 @@ def _malformed(component: object) -> str:
         return f"{shown}, not a Component"
     fields = {"name": str, "target": str, "summary": str, "install": str, "cases": str, "api": int}
     for field, kind in (fields | {"dims": frozenset, "needs": tuple}).items():
-        if not isinstance(getattr(component, field), kind):
-            return f"{component.name!r}, whose {field} is no {kind.__name__}"
-    if not all(isinstance(each, str) for each in component.needs):
+        value = getattr(component, field)
+        if type(value) is not kind:  # one of a class of its own may do anything
+            return f"a component of {component.target[:100]!r}, whose {field} is no {kind.__name__}"
+        if isinstance(value, str) and len(value) > MOST:
+            return f"a component whose {field} has {len(value)} signs"
+    if not all(type(each) is str for each in component.needs):
         return f"{component.name!r}, whose needs are no names of modules"
     return ""
 

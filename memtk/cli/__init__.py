@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from memtk import __version__
-from memtk.errors import UserError, is_failure, one_line, printable
+from memtk.errors import PluginError, UserError, is_failure, one_line, printable
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -76,10 +76,13 @@ class _Group(click.Group):
             if error.errno == errno.EPIPE:  # nobody reads any more: click ends the program
                 raise
             raise _Refusal(UserError(_told(error))) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except BaseException as error:
-            if isinstance(error, Exception) or not is_failure(error):
+            told = _blamed(error) if is_failure(error) else ""
+            if not told:
                 raise
-            raise _Refusal(UserError(_ended(error))) from error
+            raise _Refusal(PluginError(told)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing one."""
@@ -87,16 +90,26 @@ class _Group(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
 
-def _ended(error: BaseException) -> str:
-    """Return which code of others has ended the program, where an error would not."""
+def _blamed(error: BaseException) -> str:
+    """Return which plugin failed, "" where none did. The trace is printed for its author."""
     import traceback
 
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    module = str(frames[-1].f_globals.get("__name__", "?"))
-    return (
-        f"code of {module} has ended the program ({one_line(error)}); if it is of a plugin, "
-        "MEMTK_DISABLE_PLUGINS=NAME leaves that out (memtk plugins names them)"
-    )
+    from memtk.plugins import GROUP, find_points
+
+    of = {point.value.partition(":")[0].partition(".")[0]: point for point in find_points(GROUP)}
+    trace = list(traceback.walk_tb(error.__traceback__))
+    modules = [str(frame.f_globals.get("__name__", "?")) for frame, _ in trace]
+    for module in reversed(modules):
+        point = of.get(module.partition(".")[0])
+        if point is not None and point.dist is not None and point.dist.name != "memtk":
+            traceback.print_exception(error)
+            return (
+                f"plugin {point.name!r} of {point.dist.name} {point.dist.version} failed in "
+                f"{module}: {one_line(error)}"
+            )
+    if isinstance(error, Exception):
+        return ""
+    return f"code of {modules[-1]} has ended the program ({one_line(error)})"
 
 
 def _told(error: OSError) -> str:

@@ -15,7 +15,7 @@ import click
 from memtk.cli.options import set_option
 from memtk.cli.terminal import open_terminal, plain_table
 from memtk.component import KINDS
-from memtk.errors import UserError
+from memtk.errors import UserError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +57,7 @@ def list_components(kind: str | None) -> None:
             rows.append((component.name, f"{dims}: {component.summary}{needs} ({origin})"))
         with shown.section(name):
             shown.write_dl(rows)
-    click.echo(shown.getvalue(), nl=False)
+    click.echo(printable(shown.getvalue()), nl=False)
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)
 

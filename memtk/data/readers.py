@@ -12,7 +12,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from memtk.errors import PluginError, UserError, is_failure, one_line
+from memtk.files import why_packed
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
@@ -47,8 +48,8 @@ DECODERS = (
 )
 """What libraries say of a decoder that is not installed: the compression, and what brings it."""
 
-AES, UNPACKED = 99, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-"""How a member of a ZIP archive is packed: encrypted, and by what can be unpacked here."""
+OWN = "memtk"
+"""The package whose readers may refuse files for damage before another is asked."""
 
 UNKNOWN = {
     (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".vtk", ".vti"): (
@@ -64,14 +65,9 @@ UNKNOWN = {
     (".raw", ".bin", ".dat"): "it does not say how its numbers lie; save them with their shape: "
     "np.savez('a.npz', images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W))",
     (".xls", ".xlsx", ".ods", ".tsv"): "save it as CSV, with the columns path,patient_id,split",
-    (
-        ".svs",
-        ".ndpi",
-        ".mrxs",
-        ".czi",
-        ".lif",
-        ".scn",
-    ): "save the parts of it that were trained on as PNG or TIFF",
+    (".svs", ".ndpi", ".mrxs", ".czi", ".lif", ".scn"): (
+        "save the parts of it that were trained on as PNG or TIFF"
+    ),
     (".avi", ".mp4", ".mov"): "save its frames as PNG",
 }
 """What to do with files of formats that memtk does not read."""
@@ -93,7 +89,10 @@ class Readers:
         for entry in entries:
             try:
                 if not entry.missing:
-                    self._readers.append((entry, entry.load()()))
+                    reader = entry.load()()
+                    if any(type(suffix) is not str for suffix in reader.suffixes):
+                        raise TypeError("its suffixes are no texts")
+                    self._readers.append((entry, reader))
             except BaseException as error:
                 if not is_failure(error):
                     raise
@@ -153,8 +152,10 @@ class Readers:
         else:
             listed = [self.find(path)]
         found: dict[int, list[Record]] = {}
-        for number, (_, reader) in enumerate(listed):
-            with reading(path):
+        for number, (entry, reader) in enumerate(listed):
+            with reading(
+                path, "" if entry.plugin.distribution == OWN else f"plugin {entry.plugin.name}"
+            ):
                 if records := list(reader.records(path)):
                     found[number] = records
         if path.is_dir() and not found:
@@ -175,9 +176,10 @@ class Readers:
         Raises:
             UserError: naming the folders.
         """
-        for _, reader in self._readers:
+        for entry, reader in self._readers:
             if check := getattr(reader, "check_whole", None):
-                check(patients)
+                with self._kept_apart(entry):
+                    check(patients)
 
     def read(self, record: Record) -> Volume:
         """Read one image: (C, H, W) or (C, D, H, W). An axis of one voxel is no depth.
@@ -224,11 +226,26 @@ class Readers:
 
     def _claimed(self, path: Path) -> list[tuple[Entry, Reader]]:
         """Return the readers that know a file by its content."""
-        claiming = [pair for pair in self._readers if hasattr(pair[1], "claims")]
-        if not claiming or not path.is_file():
-            return []
-        with reading(path):
-            return [(entry, r) for entry, r in claiming if getattr(r, "claims")(path)]  # noqa: B009
+        found = []
+        for entry, reader in self._readers if path.is_file() else ():
+            with reading(path), self._kept_apart(entry):
+                if getattr(reader, "claims", lambda _: False)(path):
+                    found.append((entry, reader))
+        return found
+
+    @contextmanager
+    def _kept_apart(self, entry: Entry) -> Iterator[None]:
+        """Let what another's reader does to files that may not be its own fail on its own."""
+        try:
+            yield
+        except BaseException as error:
+            if (
+                entry.plugin.distribution == OWN
+                or isinstance(error, UserError)
+                or not is_failure(error)
+            ):
+                raise
+            self._broken.append(f"{entry.name} ({one_line(error)})")
 
     def _only(self, path: Path, found: Sequence[tuple[Entry, Reader]]) -> tuple[Entry, Reader]:
         if len(found) > 1:
@@ -269,8 +286,7 @@ def reading(path: Path, item: str = "") -> Iterator[None]:
                     f"cannot read {where}: it needs a decoder that is not installed "
                     f"({found.group(1)}): {way}"
                 ) from error
-        what = _what_it_is(path)
-        if what:
+        if what := _what_it_is(path):
             raise UserError(f"cannot read {where}: {what}") from error
         # Only the first sentence: those after it tell programmers what to pass.
         reason = text.replace(str(path), path.name).split(". ")[0][:100].rstrip(".")
@@ -332,18 +348,6 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """
     lib, old = np.lib.format, np.lib.format.read_magic(stream) == (1, 0)
     return (lib.read_array_header_1_0 if old else lib.read_array_header_2_0)(stream)
-
-
-def why_packed(archive: Path) -> str:
-    """Say why a member of a ZIP archive cannot be unpacked here, "" where all can."""
-    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(archive) as file:
-        for member in file.infolist():
-            if member.flag_bits & 1 or member.compress_type == AES:
-                return f"{ascii(member.filename)[1:-1]} is encrypted"
-            if member.compress_type not in UNPACKED:
-                kind = f"method {member.compress_type} of ZIP, which nothing here unpacks"
-                return f"{ascii(member.filename)[1:-1]} is packed by {kind}"
-    return ""
 
 
 def _without_flat_axis(volume: Volume, record: Record) -> Volume:

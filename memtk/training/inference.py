@@ -101,7 +101,10 @@ def sample(
             told = {}
             if conditions is not None:
                 told["condition"] = conditions[list(rows)].to(noise.device)  # (B, K)
-            x = generator.sample(noise, **told).float()
+            x = generator.sample(noise, **told)
+        if not isinstance(x, Tensor):
+            raise PluginError(f"{name}: sample gives {type(x).__name__}, not a tensor")
+        x = x.float()
         _check_shape(x, (len(rows), *shape), f"{name}: sample")
         return x
 

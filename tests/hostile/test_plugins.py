@@ -7,20 +7,33 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
+from memtk.components import find_component
 from memtk.data.readers import Readers
+from memtk.data.walk import walk
 from memtk.errors import PluginError, UserError
-from memtk.plugins import load_plugins
+from memtk.plugins import GROUP, find_points, load_plugins
 from memtk.registry import Registry
+
+OWN = [point for point in find_points(GROUP) if point.name == "files"]
+"""The plugin that reads files."""
 
 GOOD = """
 @hookimpl
 def memtk_generators():
     return [Component("{name}-ok", "json:JSONDecoder", "A model.")]
 """
+
+
+MODEL = (
+    "from memtk.interfaces import Generator\nclass X(Generator):\n"
+    "    def phases(self):\n        return ()\n    def sample(self, noise):\n        pass"
+)
+"""A generator that makes nothing."""
 
 
 def hook(body):
@@ -52,6 +65,13 @@ HOOKS = {
     "interrupt-late": hook("raise KeyboardInterrupt"),
     "base-late": hook("raise BaseException('no')"),
     "yields-badly": hook("yield 1 / 0"),
+    "long-name": hook("return [Component('n' * 10000, 'a:B', 'A.')]"),
+    "long-summary": hook("return [Component('d', 'a:B', 'A' * 10000)]"),
+    "a-class-of-text": "class Text(str):\n    def __str__(self):\n        raise SystemExit(0)\n"
+    + hook("return [Component('d', 'a:B', Text('A.'))]"),
+    "a-class-of-component": "class Odd(Component):\n    pass\n"
+    + hook("return [Odd('d', 'a:B', 'A.')]"),
+    "coroutine": "@hookimpl\nasync def memtk_generators():\n    return []\n",
     "odd-repr": "class Odd:\n    def __repr__(self):\n        raise BaseException\n"
     + GOOD.replace('[Component("{name}-ok", "json:JSONDecoder", "A model.")]', "[Odd()]"),
 }
@@ -113,6 +133,29 @@ def test_a_class_that_is_none_is_named_when_it_is_used(target, write_plugin):
         registry.load("generator", "odd-ok")
 
 
+CLASSES = {
+    "lacks": ("class X:\n    def sample(self, noise):\n        pass", "is no generator, it lacks"),
+    "function": ("def X(*words):\n    pass", "is no generator, it lacks"),
+    "abstract": (
+        "from memtk.interfaces import Generator\nclass X(Generator):\n    pass",
+        "it lacks phases and sample",
+    ),
+    "config": (f"{MODEL}\n    Config = 3", "its Config is no ComponentConfig"),
+    "presets": (f"{MODEL}\n    presets = 3", "its presets are no table"),
+}
+"""Classes that are no generator, and what is said of them."""
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_class_that_is_no_component_is_named_with_what_it_lacks(name, write_plugin):
+    source, says = CLASSES[name]
+    of = GOOD.replace("{name}", name).replace("json:JSONDecoder", "{own}:X")
+    point = write_plugin(name, source + of.replace('"{own}:X"', '__name__ + ":X"'))
+    registry = Registry(load_plugins([point]))
+    with pytest.raises(PluginError, match=f"generator '{name}-ok'.*{says}"):
+        find_component(registry, "generator", f"{name}-ok", {}, "smoke")
+
+
 def test_with_all_of_them_every_command_works_and_json_is_json(write_plugin, tmp_path):
     install(write_plugin, IMPORTS | HOOKS | NOISY)
     listed = command(tmp_path, "list", "generator")
@@ -163,6 +206,28 @@ def test_a_reader_that_ends_the_program_is_a_failure_of_its_own(end, where, writ
         Readers(registry).records(tmp_path / "a.odd")
 
 
+STRANGERS = {
+    "suffixes": "suffixes = None",
+    "suffixes-of-numbers": "suffixes = (3,)",
+    "suffixes-raise": "suffixes = property(lambda self: sys.exit(0))",
+    "claims": "suffixes = ('.odd',)\n    def claims(self, path):\n        sys.exit(0)",
+    "check-whole": "suffixes = ('.odd',)\n    def check_whole(self, of):\n        sys.exit(0)",
+}
+"""What fails of a reader that is asked about files of others."""
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_reader_that_fails_leaves_files_of_others_alone(name, write_plugin, tmp_path):
+    source = READER.format(init="pass", records="pass")
+    source = source.replace('suffixes = (".odd",)', STRANGERS[name])
+    readers = Readers(Registry(load_plugins([write_plugin("odd", source), *OWN])))
+    np.save(tmp_path / "a.npy", np.zeros((9, 8)))
+    (tmp_path / "b").write_bytes(b"x")
+    found = walk(tmp_path, readers)
+    assert [record.path.name for record in found.records] == ["a.npy"]
+    assert "odd-reader" in readers.way_out([])
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_code_that_ends_the_program_within_a_command_is_named(end, monkeypatch):
     space = {"__name__": "stranger", "sys": sys}
@@ -170,6 +235,16 @@ def test_code_that_ends_the_program_within_a_command_is_named(end, monkeypatch):
     monkeypatch.setattr("memtk.data.checks.examination.examine", space["ends"])
     done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
     assert done.exit_code == 2 and "code of stranger has ended the program" in done.output
+
+
+def test_a_plugin_whose_code_fails_in_a_command_is_named_below_the_trace(write_plugin, monkeypatch):
+    code = "def fails(*words, **how):\n    raise ValueError('no [red]way')\n"
+    point = write_plugin("weak", code + GOOD.replace("{name}", "weak"))
+    monkeypatch.setattr("memtk.data.checks.examination.examine", point.load().fails)
+    done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
+    assert done.exit_code == 2 and "Traceback" in done.output
+    last = " ".join(done.output.split())
+    assert "plugin 'weak' of" in last and last.endswith("ValueError: no [red]way"), last
 
 
 def test_a_module_that_is_needed_is_looked_for_and_not_run(write_plugin, tmp_path, monkeypatch):

@@ -10,9 +10,8 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from memtk.data.readers import why_packed
 from memtk.errors import UserError, one_line, printable
-from memtk.files import explain
+from memtk.files import explain, why_packed
 
 LONGEST = 255
 """Bytes of a file's name."""
