@@ -31,10 +31,12 @@ class Schedule(nn.Module):
         ends: dict[str, Any] = {"beta_start": config.beta_start, "beta_end": config.beta_end}
         if config.beta_schedule == "cosine":
             ends = {}
-        course = DDPMScheduler(config.timesteps, config.beta_schedule, **ends)
+        with torch.device("cpu"):  # MONAI reads numbers off it, which tensors on `meta` lack
+            course = DDPMScheduler(config.timesteps, config.beta_schedule, **ends)
+        kept = course.alphas_cumprod.float().to(torch.get_default_device())
         self.prediction: Literal["epsilon", "v_prediction"] = config.prediction
         # Share of the signal's variance that is left at t = 0, ..., T - 1.
-        self.register_buffer("kept", course.alphas_cumprod.float(), persistent=False)
+        self.register_buffer("kept", kept, persistent=False)
 
     def draw(self, noise: Noise) -> Tensor:
         """Return a time (B,) for each row of a training step."""

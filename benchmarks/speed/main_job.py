@@ -1,0 +1,65 @@
+"""The main job by today's recipe and by the one before, which trained twice as long: time, evidence.
+
+    python benchmarks/speed/main_job.py --seeds 0            # a quarter of an hour on two cores
+
+`memtk bench --suite phantom3d -g monai3d` with the preset demo as it is, and with
+benchmarks/monai3d-long.toml, one after the other; a run that was stopped goes on. The runs stay in
+the folder `--out`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from memtk.results import read_result
+
+LONG = Path(__file__).parent.parent / "monai3d-long.toml"
+COMMAND = (sys.executable, "-m", "memtk", "bench", "--suite", "phantom3d", "-g", "monai3d")
+HEAD = (
+    "| seed | recipe | seconds | of the generator | of two embedders | sampling | "
+    "dar n_mem at each fifth | conformal copies, exposed | copy rate, 95 % interval | "
+    "patients exposed |\n|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def row(seed, recipe, run):
+    """Put one run into a row."""
+    result = read_result(run / "cells" / "monai3d" / "result.json")
+    seconds = json.loads((run / "timing.json").read_text())
+    embedders = sum(s for stage, s in seconds.items() if stage.startswith("train embedder"))
+    conformal, found = result.last.protocols["conformal"], result.last.evidence
+    rate, exposed = found.copy_rate, found.exposed_patients
+    cells = (
+        seed,
+        recipe,
+        f"{sum(seconds.values()):.0f}",
+        f"{seconds['train: monai3d']:.0f}",
+        f"{embedders:.0f}",
+        f"{seconds['sample: monai3d']:.0f}",
+        ", ".join(str(c.protocols["dar"]["n_mem"].count) for c in result.checkpoints),
+        f"{conformal['copies'].count}, {conformal['exposed'].count}",
+        f"{100 * rate.value:.0f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f})",
+        f"{exposed.low} to {exposed.high} of {exposed.of}",
+    )
+    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/main-job"))
+    asked = parser.parse_args()
+    print(HEAD)
+    for seed in asked.seeds:
+        for recipe, config in {"demo": (), "long": ("--config", str(LONG))}.items():
+            run = asked.out / f"{recipe}-{seed}"
+            measures = ("--quality", "fid", "--quality", "ms-ssim", "--seed", str(seed))
+            command = (*COMMAND, *measures, *config, "--out", str(run))
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            row(seed, recipe, run)
+
+
+if __name__ == "__main__":
+    main()
