@@ -1,4 +1,4 @@
-"""The main job by today's recipe and by the one before, which trained twice as long: time, evidence.
+"""The main job by today's recipe and by the one before, twice as long: time and evidence.
 
     python benchmarks/speed/main_job.py --seeds 0            # a quarter of an hour on two cores
 
