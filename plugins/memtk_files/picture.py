@@ -286,13 +286,13 @@ def _calibrated(pixels: np.ndarray, file: tifffile.TiffFile, path: Path) -> np.n
     said = file.imagej_metadata or {}
     if "cf" not in said or said["cf"] == 0 and (said.get("c0", 0), said.get("c1", 1)) == (0, 1):
         return pixels
-    line = [said.get("c0"), said.get("c1")]
+    line: list[Any] = [said.get("c0"), said.get("c1")]
     if said["cf"] != 0 or not all(isinstance(each, int | float) for each in line):
         raise UserError(
             f"cannot read {path}: ImageJ's calibration (cf={str(said['cf'])[:9]}) says that its "
             "pixels mean something else than a line through them: save it without"
         )
-    return (pixels * line[1] + line[0]).astype(np.float32)
+    return (pixels * float(line[1]) + float(line[0])).astype(np.float32)
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -172,9 +172,10 @@ def test_attributes_of_hdf5_that_change_what_numbers_mean_are_refused(
     assert np.array_equal(read(tmp_path / "b.h5").voxels, STACK[:1])
 
 
+@pytest.mark.parametrize("form", [".1f", ".0f"])
 @pytest.mark.parametrize(("c0", "c1"), [(-32768.0, 1.0), (255.0, -1.0), (0.0, 1.0)])
-def test_imagejs_calibration_is_applied(tmp_path, read, c0, c1):
-    said = f"ImageJ=1.53\nunit=gray\ncf=0\nc0={c0}\nc1={c1}\n"
+def test_imagejs_calibration_is_applied(tmp_path, read, c0, c1, form):
+    said = f"ImageJ=1.53\nunit=gray\ncf=0\nc0={c0:{form}}\nc1={c1:{form}}\n"
     tifffile.imwrite(tmp_path / "a.tif", WIDE, description=said, metadata=None)
     assert np.array_equal(read(tmp_path / "a.tif").voxels[0], WIDE * c1 + c0)
 
