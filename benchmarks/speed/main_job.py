@@ -30,7 +30,7 @@ def row(seed, recipe, run):
     seconds = json.loads((run / "timing.json").read_text())
     embedders = sum(s for stage, s in seconds.items() if stage.startswith("train embedder"))
     conformal, found = result.last.protocols["conformal"], result.last.evidence
-    rate, exposed = found.copy_rate, found.exposed_patients
+    rate, exposed = found.copy_rate, found.exposed
     cells = (
         seed,
         recipe,
@@ -40,7 +40,7 @@ def row(seed, recipe, run):
         f"{seconds['sample: monai3d']:.0f}",
         ", ".join(str(c.protocols["dar"]["n_mem"].count) for c in result.checkpoints),
         f"{conformal['copies'].count}, {conformal['exposed'].count}",
-        f"{100 * rate.value:.0f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f})",
+        f"{100 * rate.estimate:.0f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f})",
         f"{exposed.low} to {exposed.high} of {exposed.of}",
     )
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
