@@ -32,9 +32,10 @@ from memtk.results.case import ALIKE, BLUR
 from memtk.results.formats import many, share
 
 MORE_COPIES = (
-    "By name or by count at least {} of the synthetic images are copies, where the sensitivity "
-    "allows {} at most: the generator's copies are harder to recognise than those that it was "
-    "measured on, or its images nearer than strangers for another reason. No upper end is known."
+    "By name, by count or by whom they expose at least {} of the synthetic images are copies, "
+    "where the sensitivity allows {} at most: the generator's copies are harder to recognise than "
+    "those that it was measured on, or its images nearer than strangers for another reason. No "
+    "upper end is known."
 )
 MORE_EXPOSED = (
     "By name or by count more training patients are exposed than the sensitivity to planted copies "
@@ -258,8 +259,9 @@ def rates_of(
     population, more of them may: the lower end is that of the exposed patients then, of whom each
     has a copy of its own. It is 0 where no patient is shown to be exposed: a copy is one of
     somebody. Where they are farther, fewer: the upper ends take it that none does. Those that are a
-    training image are copies at any threshold. Where more are copies by name or by count than the
-    sensitivity allows, it is not that to the generator's copies: see `upper_end`.
+    training image are copies at any threshold. Where more are copies by name, by count or by the
+    lower end than the sensitivity allows, it is not that to the generator's copies: see
+    `upper_end`.
 
     Args:
         exposed: how many training patients are; None: not tested.
@@ -286,9 +288,8 @@ def rates_of(
     rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
     known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
     low = max(low, known)
-    estimate, high, bound = (max(n, low) for n in (rate.estimate, high, bound))
-    least = least_copies(tests.copies)
-    interval = RateInterval(estimate=estimate, low=low, high=high)
+    least = max(least_copies(tests.copies), low)
+    interval = RateInterval(estimate=max(rate.estimate, low), low=low, high=high)
     return {
         **agreeing(interval, bound, least),
         "notes": [MORE_COPIES.format(share(least), share(high))] if least > high + 1e-9 else [],

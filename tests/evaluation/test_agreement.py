@@ -88,6 +88,30 @@ def test_a_count_above_the_upper_end_says_that_none_is_known():
     assert refuted >= 2
 
 
+def test_more_exposed_patients_than_copies_allowed_say_that_no_upper_end_is_known():
+    refuted = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        mean = rng.normal(size=D)
+        training, validation, others = rng.normal(size=(3, 60, D)) + mean
+        bland = noisy(rng, np.tile(mean, (60, 1)), 0.8)  # nearer to all than strangers are
+        telling = np.r_[noisy(rng, training[:30], 0.1), others[30:]]
+        copies = noisy(rng, training, 0.1)
+        near = search(copies, training, pearson).queries
+        nearest = {MIXED: (near.similarity, near.index)}
+        planted = PlantedSimilarity(np.arange(60), nearest, given=copies)
+        sets = EmbeddedSets(training, validation, bland)
+        calibration = calibrate(sets, pearson, Patients(), planted)
+        theirs = EmbeddedSets(training, validation, telling)
+        e = evaluate(sets, theirs, calibration, Levels()).evidence
+        rate = e.copy_rate
+        assert rate.low <= rate.estimate <= rate.high and rate.low < rate.high
+        if rate.low == e.exposed.low / 60 and rate.high == 1 and not e.copies.at_least:
+            refuted += 1
+            assert any("by whom they expose" in note for note in e.notes)
+    assert refuted
+
+
 def test_more_exposed_by_count_than_the_upper_end_says_that_none_is_known():
     refuted = 0
     for seed in range(6):
