@@ -7,6 +7,7 @@ import logging
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ FRAMES = dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), "") | dict.fromkeys(
     (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "without loss, or in a hierarchy"
 )
 """How the numbers of a JPEG are coded, by the marker of its frame; "" where PIL decodes them."""
+
+ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+"""First column and row, and steps to the next, of each pass of an interlaced PNG."""
 
 WIDE = re.compile(r";16[BLN]")
 """In PIL's word for how the channels of a picture are stored: it reads 8 of these 16 bits."""
@@ -110,6 +117,8 @@ def _picture(path: Path) -> np.ndarray:
                 "it as gray PNG or as TIFF"
             )
         check_size(path, (file.height, file.width, len(file.getbands())), _bytes(file.mode))
+        if file.format == "PNG":
+            _check_png(path, file)
         ImageOps.exif_transpose(file, in_place=True)
         shown: Any = file
         mode = COLOUR_MODES.get(shown.mode, shown.mode)
@@ -144,6 +153,30 @@ def _check_jpeg(path: Path) -> None:
                     )
                 return
             file.seek(int.from_bytes(head[2:], "big") - 2, 1)
+
+
+def _check_png(path: Path, picture: Image.Image) -> None:
+    """Refuse a PNG whose data end before its last row: PIL leaves the rest black."""
+    last = picture.crop((0, picture.height - 1, picture.width, picture.height))
+    if last.getbbox(alpha_only=False) and not picture.info.get("interlace"):
+        return
+    inflate, found, row = zlib.decompressobj(), 0, struct.Struct(">IIBBxxB")
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            body = file.read(int.from_bytes(head[:4], "big"))
+            file.seek(4, 1)
+            if head[4:] == b"IHDR":
+                width, height, bits, colour, interlaced = row.unpack_from(body)
+            elif head[4:] == b"IDAT" and not inflate.eof:
+                found += len(inflate.decompress(body))
+    bits *= {2: 3, 4: 2, 6: 4}.get(colour, 1)
+    sizes = [
+        ((height - y + down - 1) // down, (width - x + across - 1) // across)
+        for x, y, across, down in (ADAM7 if interlaced else ((0, 0, 1, 1),))
+    ]
+    if found < sum(rows * (1 + -(-columns * bits // 8)) for rows, columns in sizes if columns):
+        raise UserError(f"cannot read {path}: its data end before its last row: get the file again")
 
 
 def _bytes(mode: str) -> int:

@@ -101,17 +101,38 @@ _colour = np.moveaxis(COLOUR, 2, 0)
 _cmyk = np.moveaxis(np.asarray(Image.fromarray(COLOUR).convert("CMYK").convert("RGB")), 2, 0)
 
 
-def deep(folder):
-    """Write red, green and blue of 16 bit, as PIL does not."""
-    lines = b"".join(b"\0" + row.tobytes() for row in (COLOUR.astype(">u2") * 257))
-    head = struct.pack(">IIBBBBB", *COLOUR.shape[1::-1], 16, 2, 0, 0, 0)
-    content = b"\x89PNG\r\n\x1a\n"
-    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):
-        content += struct.pack(">I", len(data)) + name + data
-        content += struct.pack(">I", zlib.crc32(name + data))
-    (folder / "a.png").write_bytes(content)
-    return folder / "a.png"
+def png(pixels, bits, colour, *, passes=((0, 0, 1, 1),), rows=None):
+    """Write a PNG as PIL does not: red, green and blue of 16 bit, interlaced, or cut short."""
 
+    def write(folder):
+        parts = [pixels[y::down, x::across] for x, y, across, down in passes]
+        lines = [b"\0" + row.tobytes() for part in parts for row in part]
+        size = *pixels.shape[1::-1], bits, colour, 0, 0, len(passes) > 1
+        content = b"\x89PNG\r\n\x1a\n"
+        for name, data in (
+            (b"IHDR", struct.pack(">IIBBBBB", *size)),
+            (b"IDAT", zlib.compress(b"".join(lines[:rows]))),
+            (b"IEND", b""),
+        ):
+            content += struct.pack(">I", len(data)) + name + data
+            content += struct.pack(">I", zlib.crc32(name + data))
+        (folder / "a.png").write_bytes(content)
+        return folder / "a.png"
+
+    return write
+
+
+BLACK = np.vstack([GRAY[:-2], np.zeros((2, 20), np.uint8)])
+_deep = png(COLOUR.astype(">u2") * 257, 16, 2)
+_adam7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 
 for _format, _what, _write, _says, _near in (
     ("PNG", "gray, 8 bit", picture("a.png"), GRAY[None], 0),
@@ -122,7 +143,12 @@ for _format, _what, _write, _says, _near in (
     ("PNG", "with a palette", palette, 255 - GRAY[None], 0),
     ("PNG", "an opaque alpha channel", picture("a.png", alpha(255)), _colour, 0),
     ("PNG", "transparent in part", picture("a.png", alpha(9)), "transparent", 0),
-    ("PNG", "16 bit, in colour or with alpha", deep, "8 would be lost", 0),
+    ("PNG", "16 bit, in colour or with alpha", _deep, "8 would be lost", 0),
+    ("PNG", "interlaced", png(GRAY, 8, 0, passes=_adam7), GRAY[None], 0),
+    ("PNG", "black in its last row", png(BLACK, 8, 0), BLACK[None], 0),
+    ("PNG", "data that end with a row before the last", png(GRAY, 8, 0, rows=12), "end before", 0),
+    ("PNG", "the same, interlaced", png(GRAY, 8, 0, passes=_adam7, rows=-1), "end before", 0),
+    ("PNG", "the same, in colour", png(COLOUR, 8, 2, rows=-1), "end before its last row", 0),
     ("PNG", "animated", picture("a.png", save_all=True, append_images=_frames),
      "no still picture", 0),
     ("JPEG", "gray", picture("a.jpg", quality=100), GRAY[None], 3),
