@@ -72,8 +72,8 @@ FAR = 10**9
 """A rename that never comes."""
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of this process is done after it."""
+class Killed(GeneratorExit):
+    """Stands for SIGKILL: nothing is done after it, and nobody takes it for a failure."""
 
 
 HANDLES = pathlib.Path("/proc/self/fd")
