@@ -197,7 +197,11 @@ class Readers:
                     f"cannot read {_where(record)}: the reader {entry.name} gives voxels of "
                     f"{voxels.dtype} and shape {voxels.shape}"
                 )
-            return _without_flat_axis(volume, record)
+            volume = _without_flat_axis(volume, record)
+            if not all(1e-7 < size < 1e4 for size in volume.spacing):
+                sizes = " x ".join(f"{size:.4g}" for size in volume.spacing)
+                raise UserError(f"cannot read {_where(record)}: {sizes} mm are no size of a voxel")
+            return volume
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the readers themselves out, which may hold open files: others are made."""

@@ -70,6 +70,8 @@ for _what, _write, _says in (
      nifti(change=lambda s: s.header.set_intent("vector")), "holds vectors or matrices"),
     ("a qform turned against the sform, as coregistration leaves it: the sform counts",
      nifti(change=coregistered), VOLUME[None]),
+    ("voxels of more than 10 m, or less than a tenth of a nanometre",
+     nifti(change=lambda s: s.set_sform(np.diag([1, 5e12, 1, 1]), 1)), "no size of a voxel"),
     ("sform and qform of other directions or voxel sizes", nifti(change=conflict),
      "sform says RAS and its qform LAS"),
 ):  # fmt: skip
