@@ -113,8 +113,10 @@ def _blamed(error: BaseException) -> str:
 
 
 def _told(error: OSError) -> str:
-    """Return what the operating system says, about which file."""
-    what = error.strerror or one_line(error)
+    """Return what the operating system says, about which file, and the way out."""
+    from memtk.files import reason_of
+
+    what = reason_of(error, {errno.ENOTDIR}) or error.strerror or one_line(error)
     if error.filename is None:
         return f"cannot write what was to be printed: {what}"
     return f"{error.filename}: {what}"

@@ -99,6 +99,13 @@ def test_a_collection_keeps_what_lies_where_a_result_would_go(name, world, tmp_p
     assert held(tmp_path) == {(folder / name).relative_to(tmp_path).as_posix(): b"mine"}
 
 
+def test_a_file_where_a_collection_would_go_stays_and_the_way_out_is_said(world, tmp_path):
+    (tmp_path / "all").write_text("mine")
+    done = CliRunner().invoke(cli, ["results", "add", str(world["results"]), f"{tmp_path}/all"])
+    assert done.exit_code == 2 and "is a file: choose another folder" in done.output
+    assert (tmp_path / "all").read_text() == "mine"
+
+
 @pytest.mark.parametrize("option", ["--markdown", "--csv"])
 def test_a_table_replaces_a_table_and_no_other_file(option, world, tmp_path):
     words = ["leaderboard", str(world["all"]), option, str(tmp_path / "file")]
