@@ -22,6 +22,9 @@ MAX_SHIFT = 1 / 32
 NODES = 4
 """Points along each axis that `deform` displaces; between them it interpolates linearly."""
 
+LEAST = 1e-30
+"""Weights of `blur` below which nothing is added; smaller numbers make a CPU's products slow."""
+
 
 def _exact(change: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Run `change` in float32 even inside autocast, where angles would lose their digits."""
@@ -81,6 +84,7 @@ def blur(x: Tensor, sigma_voxels: Tensor) -> Tensor:
     for dim in range(2, x.dim()):
         place = torch.arange(x.shape[dim], device=x.device)
         fall = torch.exp(-(place.to(x) ** 2) / (2 * variance[:, None]))  # (B, n), by the distance
+        fall = F.threshold(fall, LEAST, 0)
         kernel = fall[:, (place[:, None] - place[None, :]).abs()]  # (B, n, n)
         kernel = kernel / kernel.sum(-1, keepdim=True)
         lines = x.movedim(dim, 1)  # (B, n, C, other axes)
@@ -147,21 +151,20 @@ def deform(x: Tensor, strength: Tensor, noise: Noise) -> Tensor:
     strength 0 are left exactly as they are.
     """
     dims = x.dim() - 2
-    mode = "bilinear" if dims == 2 else "trilinear"
     drawn = noise.normal(dims, *[NODES] * dims).to(x) * _per_row(strength, x)
     if x.is_meta:
         return x
     moving = strength.to(x.device).nonzero()[:, 0]
     if not len(moving):
         return x
-    rows, size = x[moving], list(x.shape[2:])
-    moves = F.interpolate(drawn[moving], size, mode=mode, align_corners=True)  # (B, dims, *S)
-    still = F.affine_grid(
-        torch.eye(dims, dims + 1).to(x)[None], [1, 1, *size], align_corners=False
-    )  # (1, *S, dims)
-    # `grid_sample` names the last axis first; so do the moves, whose order is arbitrary.
-    grid = still + moves.movedim(1, -1)
-    return x.index_copy(0, moving, _sample(rows, grid))
+    moves = drawn[moving]  # (B, dims, 4, ..., 4)
+    for n in x.shape[2:]:  # each axis becomes the last one as it is interpolated
+        place = torch.arange(n).to(x) * (NODES - 1) / max(n - 1, 1)
+        weights = (1 - (place - torch.arange(NODES).to(x)[:, None]).abs()).clamp(min=0)  # (4, n)
+        moves = torch.tensordot(moves, weights, ([2], [0]))
+    # `_sample` names the last axis first; so do the moves, whose order is arbitrary.
+    grid = _centres(x) + moves
+    return x.index_copy(0, moving, _sample(x[moving], grid))
 
 
 def _change(
@@ -239,17 +242,26 @@ def _resample(x: Tensor, matrix: Tensor, voxels: Tensor) -> Tensor:
     half = torch.tensor(x.shape[2:], dtype=x.dtype, device=x.device) / 2
     back = matrix.transpose(1, 2)  # the inverse of a rotation
     offset = -(back @ voxels[..., None])  # (B, dims, 1)
-    # `affine_grid` counts each axis from -1 to 1 and names the last axis first.
+    # `grid_sample` counts each axis from -1 to 1 and names the last axis first.
     back = (back * half[None, None, :] / half[None, :, None]).flip(1, 2)
     offset = (offset / half[None, :, None]).flip(1)
     theta = torch.cat([back, offset], dim=2)  # (B, dims, dims + 1)
-    return _sample(x, F.affine_grid(theta, list(x.shape), align_corners=False))
+    centres = _centres(x)
+    points = torch.cat([centres, torch.ones_like(centres[:1])]).flatten(1)  # (dims + 1, voxels)
+    return _sample(x, (theta @ points).reshape(len(x), *centres.shape))
+
+
+def _centres(x: Tensor) -> Tensor:
+    """Return the voxels' centres (dims, *S) from -1 to 1 along each axis, the last axis first."""
+    dims = x.dim() - 2
+    still = torch.eye(dims, dims + 1).to(x)[None]
+    return F.affine_grid(still, [1, 1, *x.shape[2:]], align_corners=False)[0].movedim(-1, 0)
 
 
 def _sample(x: Tensor, grid: Tensor) -> Tensor:
-    """Read each row linearly at the points of `grid` (B, *S, dims); outside is its minimum."""
+    """Read each row linearly at the points of `grid` (B, dims, *S); outside is its minimum."""
     lowest = x.flatten(1).amin(1).reshape(-1, *[1] * (x.dim() - 1))
-    return F.grid_sample(x - lowest, grid, align_corners=False) + lowest
+    return F.grid_sample(x - lowest, grid.movedim(1, -1), align_corners=False) + lowest
 
 
 @dataclass(frozen=True)
