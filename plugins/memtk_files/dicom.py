@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,10 +19,8 @@ from memtk.data.readers import reading
 from memtk.imaging.geometry import gray_if_alike
 from memtk.interfaces import Record, Volume
 from memtk_files.dicom_file import (
-    affine_of,
     begins_with_element,
     combined,
-    differences,
     image_types,
     number_of,
     numbers_of,
@@ -34,6 +33,7 @@ from memtk_files.dicom_file import (
     text_of,
 )
 from memtk_files.dicom_parts import Part, SeriesParts
+from memtk_files.dicom_volume import affine_of, check_alike, sort_slices
 
 PICTURES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "XC", "ES", "GM", "SM", "OP", "DG"})
 """Modalities of single pictures, whatever their series: radiographs, photographs."""
@@ -57,10 +57,14 @@ CLASSES = {
 
 LABELS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 DOSES = "1.2.840.10008.5.1.4.1.1.481."
+CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+
+SCREENS = re.compile(r"screen ?(save|shot|capture)|dose (report|info)|patient protocol", re.I)
+"""What screens that a scanner saved are called by ImageType or SeriesDescription."""
 
 TAGS = (
     *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
-    *("SOPInstanceUID", "PatientName", "PatientBirthDate"),
+    *("SOPInstanceUID", "PatientName", "PatientBirthDate", "SeriesDescription"),
     *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
     *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -99,9 +103,9 @@ class DicomReader:
     normal of their plane is the volume (1, D, H, W): slices by position (by instance number where
     no slice has a position), rows, columns; its affine is in RAS millimetres for this order.
     Radiographs and photographs (by modality and SOP class), single slices and files that have
-    neither positions nor numbers are pictures, each on its own. Localizers, segmentations, doses
-    and files without voxels (structured reports) are left out. File names do not matter, nor do
-    suffixes or the preamble.
+    neither positions nor numbers are pictures, each on its own. Localizers, segmentations, doses,
+    screens that were saved and files without voxels (structured reports) are left out. File names
+    do not matter, nor do suffixes or the preamble.
 
     Modality LUT, rescale slope and intercept and palettes are applied, also where they stand in the
     functional groups of a file of one frame. MONOCHROME1 (bright means little) is inverted, a
@@ -176,8 +180,8 @@ class DicomReader:
         slices = [(read_file(file), file) for file in files]
         if len(slices) == 1:
             return self.read(Record(files[0]))
-        _check_alike(record.path, slices)
-        slices, step = _sorted(record.path, slices)
+        check_alike(record.path, slices)
+        slices, step = sort_slices(record.path, slices)
         stack = combined(record.path, [pixels_of(dataset, file) for dataset, file in slices])
         first, path = slices[0]
         rows, columns = pixel_spacing(first, path)
@@ -262,7 +266,7 @@ def _point(header: _Header) -> tuple[float, ...]:
 
 def _header(path: Path) -> _Header:
     with reading(path):
-        dataset = open_file(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        dataset = open_file(path, before_pixels=True, tags=TAGS)
         take_functional_groups(dataset)
         said, known = text_of(dataset, "Modality").upper(), text_of(dataset, "SOPClassUID")
         uid, study = text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "StudyInstanceUID")
@@ -286,6 +290,9 @@ def _no_image(header: _Header) -> str:
         return f"DICOM files without an image ({name}, modality {said})"
     if "LOCALIZER" in image_types(dataset):
         return "localizers"
+    said = " ".join([*image_types(dataset), text_of(dataset, "SeriesDescription")])
+    if known.startswith(CAPTURES) and not header.placed and SCREENS.search(said.replace("_", " ")):
+        return "screens that were saved (dose reports and the like)"
     return ""
 
 
@@ -333,65 +340,3 @@ def _check_one_patient(folder: Path, files: list[_Header]) -> None:
         f"{files[0].path.name}. Sort them into one folder a patient, named in a manifest; if all "
         "are of one, correct their headers"
     )
-
-
-def _check_alike(folder: Path, slices: Sequence[tuple[pydicom.Dataset, Path]]) -> None:
-    sizes = sorted({(int(d.get("Rows") or 0), int(d.get("Columns") or 0)) for d, _ in slices})
-    if len(sizes) > 1:
-        said = ", ".join(f"{rows} x {columns}" for rows, columns in sizes)
-        raise UserError(f"cannot read {folder}: its slices have different sizes ({said})")
-    spacings = {pixel_spacing(dataset, path) for dataset, path in slices}
-    if np.ptp(np.array([*spacings]), axis=0).max() > 1e-3:
-        said = ", ".join(f"{rows:g} x {columns:g} mm" for rows, columns in sorted(spacings))
-        raise UserError(f"cannot read {folder}: its slices have pixels of different sizes ({said})")
-    if several := differences([dataset for dataset, _ in slices]):
-        raise UserError(
-            f"cannot read {folder}: its slices differ in {' and '.join(several)}, so they are of "
-            "several volumes: sort them into a folder each"
-        )
-    for dataset, path in slices:
-        if int(dataset.get("SamplesPerPixel") or 1) > 1:
-            raise UserError(
-                f"cannot read {folder}: a slice of the series is in colour, {path.name}; a series "
-                "of colour images is no volume"
-            )
-
-
-def _sorted(
-    folder: Path, slices: list[tuple[pydicom.Dataset, Path]]
-) -> tuple[list[tuple[pydicom.Dataset, Path]], np.ndarray | None]:
-    """Sort slices along the normal; return them and the step (3,) between two, in LPS."""
-    points = [numbers_of(d, "ImagePositionPatient", 3, path) for d, path in slices]
-    planes = [numbers_of(d, "ImageOrientationPatient", 6, path) for d, path in slices]
-    placed = [a is not None and b is not None for a, b in zip(points, planes, strict=True)]
-    if not any(placed):
-        return sorted(slices, key=lambda pair: int(pair[0].InstanceNumber)), None
-    if not all(placed):
-        count = sum(not one for one in placed)
-        raise UserError(
-            f"cannot read {folder}: {count} of its {len(slices)} slices have no position"
-        )
-    cosines, places = np.array(planes), np.array(points)  # (N, 6), (N, 3)
-    if np.abs(cosines - cosines[0]).max() > 1e-3:
-        raise UserError(f"cannot read {folder}: its slices are not parallel")
-    axes = cosines[0].reshape(2, 3)
-    if np.abs(axes @ axes.T - np.eye(2)).max() > 0.02:
-        raise UserError(
-            f"cannot read {folder}: its ImageOrientationPatient is not two directions at right "
-            "angles. Convert it to NIfTI first"
-        )
-    normal = np.cross(cosines[0, :3], cosines[0, 3:])
-    along = places @ normal
-    order = np.argsort(along, kind="stable")
-    gaps = np.diff(along[order])  # mm
-    if gaps.min() < 1e-3:
-        raise UserError(
-            f"cannot read {folder}: two of its slices lie at one position (several time points?)"
-        )
-    if gaps.max() - gaps.min() > 0.05 * np.median(gaps):
-        raise UserError(
-            f"cannot read {folder}: its slices lie {gaps.min():.3g} to {gaps.max():.3g} mm apart; "
-            "one is missing, or the spacing is uneven"
-        )
-    step = (places[order[-1]] - places[order[0]]) / (len(slices) - 1)
-    return [slices[i] for i in order], step

@@ -6,15 +6,16 @@ import logging
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from memtk import UserError
@@ -33,8 +34,14 @@ GROUPED = frozenset(
 """What is taken out of functional groups."""
 
 
+MOST = 100_000
+"""A file may have so many attributes beside those in its sequences."""
+
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 """Where voxels stand."""
+
+VOXELS = frozenset(int(Tag(keyword)) for keyword in PIXELS)
+"""The same, as numbers."""
 
 COLOURS = {
     **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
@@ -44,17 +51,6 @@ COLOURS = {
 
 CODED = ("YBR_ICT", "YBR_RCT")
 """Of these the ones that only JPEG 2000 turns into RGB."""
-
-ONE_VOLUME = ("FrameOfReferenceUID", "EchoTime", "ConvolutionKernel", "Units")
-"""What slices of one volume have in common, where they say it."""
-
-SIGNALS = frozenset(
-    {
-        *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "IN", "OUT", "OPP"),
-        *("WATER", "FAT", "W", "F", "IP", "OP", "ADC", "FA", "B0"),
-    }
-)
-"""Parts of the signal of MR, each a volume of its own, in the words of several makers."""
 
 
 def begins_with_element(start: bytes) -> bool:
@@ -73,17 +69,27 @@ def read_file(path: Path) -> pydicom.Dataset:
         return dataset
 
 
-def open_file(path: Path, **asked: Any) -> pydicom.Dataset:
-    """Read a file, with preamble or without, as `pydicom.dcmread` does with the same arguments.
+def open_file(
+    path: Path, *, before_pixels: bool = False, tags: Sequence[str] | None = None
+) -> pydicom.Dataset:
+    """Read a file, with preamble or without.
+
+    Args:
+        before_pixels: whether to stop where the voxels begin.
+        tags: what is read; None: all.
 
     Raises:
-        UserError: if it would grow beyond all measure, or does not say how its voxels are stored.
+        UserError: if it would grow beyond all measure, has too many attributes, or does not say how
+            its voxels are stored.
     """
     with path.open("rb") as file:
         start = file.read(144)
     plain = start[128:132] != b"DICM" and begins_with_element(start)
     _check_deflated(path, start)
-    dataset = pydicom.dcmread(path, force=plain, **asked)
+    with path.open("rb") as file:
+        wanted: list[BaseTag | int] | None = None if tags is None else [Tag(tag) for tag in tags]
+        ends = _end(path, before_pixels)
+        dataset = read_partial(file, ends, force=plain, specific_tags=wanted)
     if plain and "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         if not little:
@@ -91,6 +97,20 @@ def open_file(path: Path, **asked: Any) -> pydicom.Dataset:
         syntax = pydicom.uid.ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = syntax
     return dataset
+
+
+def _end(path: Path, before_pixels: bool) -> Callable[[BaseTag, str | None, int], bool]:
+    """Return what tells where a file is to be read no further: zeros may follow without an end."""
+    count = 0
+
+    def ends(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal count
+        count += 1
+        if count > MOST:
+            raise UserError(f"cannot read {path}: it has more than {MOST:,} attributes")
+        return int(tag) == 0 or (before_pixels and int(tag) in VOXELS)
+
+    return ends
 
 
 def _check_deflated(path: Path, start: bytes) -> None:
@@ -152,7 +172,8 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
             raise UserError(f"cannot read {path}: it has no pixels (modality {modality})")
         if int(dataset.get("NumberOfFrames") or 1) > 1:
             raise UserError(
-                f"cannot read {path}: a file with several frames. Convert it to NIfTI first."
+                f"cannot read {path}: a file with several frames. Convert it to NIfTI first, or "
+                "save the frames that are pictures as PNG"
             )
         _check_bits(dataset, path)
         kind = _kind_of(dataset, path)
@@ -297,24 +318,6 @@ def image_types(dataset: pydicom.Dataset) -> list[str]:
     return [str(each).upper() for each in ([said] if isinstance(said, str) else said)]
 
 
-def parts_of_signal(dataset: pydicom.Dataset) -> frozenset[str]:
-    """Return which parts of the signal of MR a file says it holds: its magnitude, its phase, fat.
-
-    >>> both = pydicom.Dataset()
-    >>> both.ImageType = ["ORIGINAL", "PRIMARY", "M_FFE", "M", "WATER"]
-    >>> sorted(parts_of_signal(both))
-    ['M', 'WATER']
-    """
-    return frozenset(each.partition("_")[0] for each in image_types(dataset)[2:]) & SIGNALS
-
-
-def differences(slices: Sequence[pydicom.Dataset]) -> list[str]:
-    """Return which attributes say that slices are of several volumes."""
-    signals = {parts_of_signal(one) for one in slices} - {frozenset()}
-    found = [k for k in ONE_VOLUME if len({text_of(one, k) for one in slices} - {""}) > 1]
-    return found + (["ImageType"] if len(signals) > 1 else [])
-
-
 def text_of(dataset: pydicom.Dataset, keyword: str) -> str:
     """Return an attribute as text, "" where it is missing."""
     value = dataset.get(keyword)
@@ -360,18 +363,3 @@ def pixel_spacing(dataset: pydicom.Dataset, path: Path) -> tuple[float, float]:
             rows, columns = (abs(value) or 1.0 for value in spacing)
             return rows, columns
     return 1.0, 1.0
-
-
-def affine_of(first: pydicom.Dataset, path: Path, step: np.ndarray) -> np.ndarray:
-    """Return the (4, 4) matrix from (slice, row, column) to RAS millimetres.
-
-    Equation C.7.6.2.1-1 of DICOM part 3, with the slice as first axis.
-    """
-    plane = np.array(numbers_of(first, "ImageOrientationPatient", 6, path))
-    rows, columns = pixel_spacing(first, path)
-    affine = np.eye(4)
-    affine[:3, 0] = step
-    affine[:3, 1] = plane[3:] * rows  # the second cosine points along a column, down the rows
-    affine[:3, 2] = plane[:3] * columns
-    affine[:3, 3] = numbers_of(first, "ImagePositionPatient", 3, path)
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # from LPS

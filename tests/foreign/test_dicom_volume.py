@@ -1,0 +1,157 @@
+"""Slices that make one volume, those that make none, and what lies beside them in a hospital."""
+
+from __future__ import annotations
+
+import shutil
+from math import cos, radians, sin
+
+import numpy as np
+import pytest
+
+from memtk.errors import UserError
+
+FOUND = "images are found"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+UPRIGHT = [1, 0, 0, 0, 0, -1]
+
+
+@pytest.fixture
+def series(tmp_path, image, dcm):
+    """Write the slices of a volume into `s`: `series(count, step, change)` gives the folder."""
+
+    def write(count=6, step=2.0, change=lambda i: {}, **tags):
+        for i in range(count):
+            asked = {"at": (0, 0, step * i), "number": i + 1} | tags | change(i)
+            dcm(tmp_path / "s" / f"{i}", image(i, (24, 20), 900, np.int16), **asked)
+        return tmp_path / "s"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("tag", "values"),
+    [
+        ("DiffusionBValue", (0, 1000)),
+        ("InversionTime", (300, 2500)),
+        ("FlipAngle", (3, 15)),
+        ("KVP", (80, 140)),
+        ("RescaleType", ("HU", "US")),
+        ("PatientPosition", ("HFS", "FFS")),
+    ],
+)
+@pytest.mark.parametrize("how", ["by turns", "one after the other"])
+def test_slices_of_two_measurements_are_no_volume(series, read, tag, values, how):
+    folder = series(change=lambda i: {tag: values[i % 2 if how == "by turns" else i // 3]})
+    with pytest.raises(UserError, match=f"its slices differ in {tag}.* into a folder each"):
+        read(folder)
+
+
+@pytest.mark.parametrize("without", [0, 3, 5])
+def test_slices_of_which_one_lacks_its_slope_and_intercept_are_refused(series, read, without):
+    slopes = {"RescaleSlope": 1, "RescaleIntercept": -1024}
+    folder = series(change=lambda i: {} if i == without else slopes)
+    with pytest.raises(UserError, match="differ in whether they have RescaleSlope"):
+        read(folder)
+
+
+def test_every_slice_has_a_slope_of_its_own(series, read, image):
+    x = read(series(change=lambda i: {"RescaleSlope": 1 + i, "RescaleIntercept": 0})).voxels[0]
+    whole = [image(i, (24, 20), 900, np.int16) * (1.0 + i) for i in range(6)]
+    assert np.array_equal(x, np.stack(whole))
+
+
+@pytest.mark.parametrize("step", [0.625, 1.25, 0.9765625])
+def test_positions_that_were_rounded_to_a_tenth_are_even_steps(series, read, step):
+    volume = read(series(9, change=lambda i: {"at": (0, 0, round(step * i, 1))}))
+    assert volume.spacing[0] == pytest.approx(step, abs=0.02)
+
+
+@pytest.mark.parametrize("lost", [1, 4, 38])
+def test_one_slice_that_is_missing_among_many_is_noticed(series, read, lost):
+    folder = series(40, 0.625)
+    (folder / str(lost)).unlink()
+    with pytest.raises(UserError, match="one is missing.* Get the series again"):
+        read(folder)
+
+
+@pytest.mark.parametrize("aside", [(3.0, 0.0), (0.0, -1.0)])
+def test_slices_that_lie_beside_their_line_are_refused(series, read, aside):
+    folder = series(change=lambda i: {"at": (*((0, 0) if i < 3 else aside), 2.0 * i)})
+    with pytest.raises(UserError, match="off a line of even steps"):
+        read(folder)
+
+
+def test_the_slices_of_a_tilted_gantry_lie_on_a_slanting_line(series, read):
+    plane = [1, 0, 0, 0, cos(radians(15)), sin(radians(15))]
+    affine = read(series(ImageOrientationPatient=plane)).affine
+    assert np.allclose(affine[:3, 0], (0, 0, 2)) and affine[1, 1] == pytest.approx(
+        -cos(0.2618), abs=1e-3
+    )
+
+
+def test_a_slice_that_was_copied_is_named_with_its_copy(series, read):
+    folder = series()
+    shutil.copy(folder / "2", folder / "2 (1)")
+    with pytest.raises(UserError, match=r"two of its slices, 2, 2 \(1\), are copies of one file"):
+        read(folder)
+
+
+def test_a_slice_that_was_measured_again_is_named_with_the_other(series, read, image, dcm):
+    folder = series()
+    dcm(folder / "again", image(9, (24, 20), 900, np.int16), at=(0, 0, 4))
+    with pytest.raises(UserError, match="two of its slices, 2, again, lie at one position"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["a", "zz"])
+def test_the_slice_that_is_not_parallel_to_the_others_is_named(series, read, image, dcm, name):
+    folder, px = series(), image(9, (24, 20), 900, np.int16)
+    dcm(folder / name, px, at=(0, 0, 0), ImageOrientationPatient=UPRIGHT)
+    with pytest.raises(UserError, match=f"not parallel, {name} to the others .*Take out"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
+        {"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]},
+        {"SeriesDescription": "Patient Protocol"},
+        {"SeriesDescription": "Dose Report"},
+        {"SeriesDescription": "Screenshots"},
+    ],
+)
+def test_screens_that_a_scanner_saved_are_left_out_and_said(series, check, image, dcm, tags):
+    folder = series(sop=CT)
+    dcm(folder / "dose", image(9, (60, 60)), series="1.2.9", bits=8, **tags)
+    groups, found = check(folder, validation=0)
+    assert groups["training"].shapes == ((6, 24, 20),)
+    assert "left out, 1 screens that were saved (dose reports and the like): dose" in (
+        found[FOUND].found
+    )
+
+
+def test_a_reformatted_series_that_says_it_is_a_screen_is_a_volume(series, check):
+    groups, _ = check(series(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), validation=0)
+    assert groups["training"].shapes == ((6, 24, 20),)
+
+
+def test_pictures_that_were_captured_are_pictures(tmp_path, check, image, dcm):
+    for i in range(3):
+        dcm(tmp_path / f"{i}", image(i), modality="CR", bits=8, patient=f"P{i}", series=f"1.2.{i}",
+            ConversionType="WSD", ImageType=["DERIVED", "SECONDARY"])  # fmt: skip
+    assert check(tmp_path, validation=0)[0]["training"].shapes == ((32, 32),)
+
+
+def test_zeros_behind_a_file_are_not_read_one_by_one(tmp_path, image, dcm, read):
+    path = dcm(tmp_path / "a.dcm", image(1))
+    with path.open("rb+") as file:
+        file.truncate(2**34)  # a day of work, element by element
+    assert np.array_equal(read(path).voxels[0], image(1))
+
+
+def test_attributes_without_end_are_refused(tmp_path, image, dcm, read):
+    path, element = dcm(tmp_path / "a.dcm", image(1)), b"\x09\x00\x01\x10LO\0\0"
+    path.write_bytes(path.read_bytes() + element * 100_000)
+    with pytest.raises(UserError, match="it has more than 100,000 attributes"):
+        read(path)
