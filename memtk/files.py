@@ -369,7 +369,7 @@ def read_plain(path: Path) -> bytes:
         if not path.is_file():
             raise UserError(f"cannot read {path}: it is no plain file")
         if status.st_size > LARGEST:
-            raise UserError(f"cannot read {path}: it is larger than any file that memtk writes")
+            raise UserError(f"cannot read {path}: it has more than {LARGEST / 1e6:.0f} MB")
         with open(path, "rb") as file:
             return file.read(LARGEST)
     except FileNotFoundError:

@@ -137,9 +137,11 @@ def kind_of(folder: Path) -> str | None:
         return "run"
     if _is_record(folder / "audit" / "run.json") and (folder / "release.csv").is_file():
         return "release"
-    with suppress(OSError, ValueError), open(folder / "leaderboard.csv", encoding="utf-8") as file:
-        if file.readline(40).startswith("table,benchmark,images,dims,"):
-            return "leaderboard"
+    board = folder / "leaderboard.csv"
+    if board.is_file():  # to open a pipe may take for ever
+        with suppress(OSError), board.open("rb") as file:
+            if file.read(28) == b"table,benchmark,images,dims,":
+                return "leaderboard"
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -16,6 +15,7 @@ from memtk.data.images import StoredImages
 from memtk.data.manifest import few
 from memtk.data.sources import open_source
 from memtk.errors import UserError
+from memtk.files import file_digest
 from memtk.interfaces import Generator, check_guidance, takes_condition
 from memtk.registry import open_registry
 from memtk.results import MeasureRecord
@@ -70,9 +70,9 @@ def contents_of(recipe: Recipe) -> dict[str, str]:
         return {}
     path = Path(recipe.bench.condition_from).expanduser()
     try:
-        return {"condition_from": hashlib.sha256(path.read_bytes()).hexdigest()}
-    except OSError as error:
-        raise UserError(f"--condition-from: cannot read {path}: {error.strerror}") from error
+        return {"condition_from": file_digest(path)}
+    except UserError as error:
+        raise UserError(f"--condition-from: {error}") from error
 
 
 def sample_conditions(

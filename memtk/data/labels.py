@@ -36,7 +36,7 @@ NOUNS = re.compile(
 
 ENDS = re.compile(
     rf"(?:{_JOINED})*(?:gt|truth|roi|contour|contorno|kontur|annot?|parc|parcellation|aparc|wmparc"
-    rf"|delineation|gtv|ctv|ptv)s?(?:{_JOINED})*"
+    rf"|delineation|gtv|ctv|ptv|pve|prob|probabilit(?:y|ie)|softmax|logit|heatmap)s?(?:{_JOINED})*"
 )
 """A word that says so at the beginning of a file's name, or at the end of any name."""
 
@@ -71,7 +71,7 @@ TABLES = frozenset(
         *("affine", "spacing", "origin", "direction", "header", "meta", "metadata", "info"),
         *("weight", "weights", "age", "sex", "bbox", "bboxes", "landmarks", "keypoints", "coords"),
         *("prob", "probs", "probability", "probabilities", "softmax", "logits", "heatmap"),
-        *("saliency", "uncertainty", "confidence"),
+        *("saliency", "uncertainty", "confidence", "mu", "sigma", "cov", "covariance"),
     }
 )
 """Last words of the names of arrays that describe the image beside them."""

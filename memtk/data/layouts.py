@@ -21,6 +21,7 @@ from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
 from memtk.data.walk import Walk, printable, walk
 from memtk.errors import UserError, did_you_mean
+from memtk.files import read_plain
 from memtk.interfaces import Record
 
 PLANE = "sagittal"
@@ -167,7 +168,7 @@ def _rows(found: Walk, path: Path, way_out: str = "") -> list[Row]:
     instead = "; ".join(found.notes())
     raise UserError(
         f"{path} has no images in it"
-        + (f": {way_out.rstrip('.')}" if way_out else "")
+        + (f": {way_out.rstrip('.')}" if way_out and way_out not in instead else "")
         + (f".\nIn it: {instead}" if instead else "")
     )
 
@@ -180,7 +181,7 @@ def _read_folder(
     top = folder / "imagesTr" if (folder / "imagesTr").is_dir() else folder
     found = walk(top, readers, keep_labels=config.labels == "keep")
     notes += found.notes()
-    rows = _rows(found, folder, readers.way_out(found.unknown))
+    rows = _rows(found, folder, readers.way_out([*found.unknown, folder]))
     decathlon = top != folder
     if decathlon:
         notes.append(f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used")
@@ -334,7 +335,7 @@ def _is_mrnet(folder: Path) -> bool:
 def _is_hippocampus(folder: Path) -> bool:
     """Tell whether an unpacked task of the Decathlon is this one, by its `dataset.json`."""
     try:
-        said = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        said = json.loads(read_plain(folder / "dataset.json"))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(said, dict) and str(said.get("name", "")).strip().lower() == "hippocampus"

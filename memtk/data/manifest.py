@@ -7,6 +7,7 @@ import csv
 import difflib
 import gc
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -144,7 +145,7 @@ def read_manifest(
     lines = _without_empty_columns(list(_lines(path)))
     if not lines:
         raise UserError(f"{path} is empty: expected a line with path,patient_id,split")
-    header = [name.strip().lower() for name in lines[0][1]]
+    header = _header(lines[0][1])
     _check_header(path, header)
     by_column = "patient_id" in header
     if patients:
@@ -184,7 +185,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             for cells in reader:
                 if any("\0" in cell for cell in cells):  # UTF-16, an archive, or no text at all
                     raise UserError(f"{path} {NO_TEXT}. Its line {reader.line_num} has a NUL")
-                if any(cell.strip() for cell in cells):
+                mark = reader.line_num == 1 and cells and cells[0].lower().startswith("sep=")
+                if not mark and any(cell.strip() for cell in cells):  # Excel's word for its own use
                     yield reader.line_num, cells
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
@@ -192,6 +194,11 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path} {NO_TEXT}") from error
     except csv.Error as error:
         raise UserError(f"{path} is not valid CSV at line {reader.line_num}: {error}") from error
+
+
+def _header(cells: Sequence[str]) -> list[str]:
+    """Return the names of columns, in lower case and without marks of an encoding."""
+    return [name.replace("\ufeff", "").strip().lower() for name in cells]
 
 
 def _without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
@@ -245,7 +252,7 @@ def is_manifest(path: Path) -> bool:
         UserError: if it is no CSV.
     """
     first = next(_lines(path), None)
-    return first is not None and "path" in [name.strip().lower() for name in first[1]]
+    return first is not None and "path" in _header(first[1])
 
 
 def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
@@ -303,7 +310,9 @@ def _file(folder: Path, name: str) -> Path:
     Raises:
         UserError: if there is none.
     """
-    for form in (name, name.replace("\\", "/")):
+    plain = name.replace("\\", "/")
+    forms = (unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))  # macOS has the second
+    for form in dict.fromkeys((name, plain, *forms)):
         try:
             if (folder / form).exists():
                 return folder / form
@@ -317,6 +326,8 @@ def _file(folder: Path, name: str) -> Path:
     if re.match(r"^[a-z][a-z0-9+]+://", name):
         raise UserError(f"{name[:100]} is an address: fetch the files, and name them here")
     far = " It is a path of Windows." if re.match(r"^([A-Za-z]:)?\\", name) else ""
+    if (folder.absolute().parent / plain).exists():
+        far = " Paths begin where the manifest lies: move it one folder up."
     raise UserError(f"there is no file {folder / name}.{far}".removesuffix("."))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from memtk.data.manifest import Row, few
 from memtk.data.patients import split_of
 from memtk.errors import UserError, printable
+from memtk.files import read_plain
 
 TEST_LIST = "test_list.txt"
 """Beside images, the names of those that are held out, one a line, as NIH ChestX-ray14 has it."""
@@ -149,7 +150,7 @@ def _lists(folder: Path) -> list[tuple[Path, str]]:
 
 def _lines(path: Path) -> list[str]:
     """Return what a list names, one a line, in UTF-8 or as Windows writes it (UTF-16)."""
-    content = path.read_bytes()
+    content = read_plain(path)
     wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
     return [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]

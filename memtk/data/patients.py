@@ -33,7 +33,7 @@ def _plain(text: str) -> str:
 
 MISSING = frozenset(
     _plain("""
-    nan na nat none null nil unknown unk missing undefined unspecified void tbd tba anonymous
+    nan na nat none null nil unknown unk missing undefined unspecified void tbd tba tbc anonymous
     anonym anon anonymus nobody anonymized anonymised deidentified removed deleted blinded
     redacted pseudonymized pseudonymised withheld empty blank unnamed xxx pdna unassigned
     unavailable unidentified unreported unrecorded noid unbekannt anonymisiert leer fehlt fehlend
@@ -100,6 +100,9 @@ AS_BYTES = re.compile(r"b[\"'](.+?)[\"']?")
 
 EXPONENT = re.compile(r"0*[1-9]\d*(?:[.,]\d+)?e[+]?\d{1,2}", re.IGNORECASE)
 """A whole number as spreadsheets and C write it: `7E+00`, `1e3`."""
+
+UUID = re.compile(r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?", re.IGNORECASE)
+"""A name that a computer made, which some programs write without its hyphens."""
 
 SUFFIX = re.compile(
     r"\.(?:nii|nrrd|nhdr|mha|mhd|dcm|dicom|png|jpe?g|tiff?|bmp|npy|npz|h5|hdf5|gz|zip)",
@@ -244,14 +247,16 @@ def near_equal(patients: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
 
 
 def _without_wrapping(name: str) -> str:
-    """Return what a name is without what programs write around it.
+    """Return what a name is without what programs write around it, and without accents.
 
     >>> [_without_wrapping(p) for p in ("b'p7'", "tensor([7.], dtype=x)", "np.str_('p7')", "1.5e3")]
     ['p7', '7.', 'p7', '1500']
     >>> [_without_wrapping(p) for p in ("case_7.nii.gz", "7E+00", "P.gz", "Doe, J.")]
     ['case_7', '7', 'P', 'Doe, J.']
     """
-    text = unicodedata.normalize("NFKC", _seen(name)).strip()
+    text = without_accents(_seen(name)).strip()
+    if UUID.fullmatch(text):
+        return text.strip("{}").replace("-", "")
     for pattern in (AS_TEXT, AS_BYTES):
         if found := pattern.fullmatch(text):
             text = found[1].strip("[]() ").removeprefix("'").removesuffix("'")

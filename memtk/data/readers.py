@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 import stat
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,8 +18,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from memtk.data.formats import way_to_read, what_it_is
 from memtk.errors import PluginError, UserError, is_failure, one_line
-from memtk.files import why_packed
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
@@ -50,27 +49,6 @@ DECODERS = (
 
 OWN = "memtk"
 """The package whose readers may refuse files for damage before another is asked."""
-
-UNKNOWN = {
-    (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".vtk", ".vti"): (
-        "convert it to NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')"
-    ),
-    (".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm", ".pgm"): (
-        "save it as PNG"
-    ),
-    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"): "unpack it",
-    (".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"): (
-        "save its images as numbers: np.savez('a.npz', images=array)"
-    ),
-    (".raw", ".bin", ".dat"): "it does not say how its numbers lie; save them with their shape: "
-    "np.savez('a.npz', images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W))",
-    (".xls", ".xlsx", ".ods", ".tsv"): "save it as CSV, with the columns path,patient_id,split",
-    (".svs", ".ndpi", ".mrxs", ".czi", ".lif", ".scn"): (
-        "save the parts of it that were trained on as PNG or TIFF"
-    ),
-    (".avi", ".mp4", ".mov"): "save its frames as PNG",
-}
-"""What to do with files of formats that memtk does not read."""
 
 
 class Readers:
@@ -132,9 +110,8 @@ class Readers:
 
     def way_out(self, paths: Sequence[Path]) -> str:
         """Say what to do with files that no reader knows."""
-        for suffixes, way in UNKNOWN.items():
-            if any(path.name.lower().endswith(suffixes) for path in paths):
-                return way
+        if way := next(filter(None, map(way_to_read, paths)), ""):
+            return way
         missing = [f"{e.name} (needs {', '.join(e.missing)})" for e in self._missing]
         absent = f" Not installed: {', '.join(missing)}." if missing else ""
         absent += f" Left out: {', '.join(self._broken)}." if self._broken else ""
@@ -290,7 +267,7 @@ def reading(path: Path, item: str = "") -> Iterator[None]:
                     f"cannot read {where}: it needs a decoder that is not installed "
                     f"({found.group(1)}): {way}"
                 ) from error
-        if what := _what_it_is(path):
+        if what := what_it_is(path):
             raise UserError(f"cannot read {where}: {what}") from error
         # Only the first sentence: those after it tell programmers what to pass.
         reason = text.replace(str(path), path.name).split(". ")[0][:100].rstrip(".")
@@ -371,30 +348,3 @@ def _without_flat_axis(volume: Volume, record: Record) -> Volume:
 
 def _where(record: Record) -> str:
     return f"{record.path} ({record.item})" if record.item else str(record.path)
-
-
-def _what_it_is(path: Path) -> str:
-    """Say what a file is that is not what it should be, "" where nothing is known."""
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            start = file.read(200)
-    except OSError:
-        return ""
-    if not start:
-        return "it is empty"
-    if start.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS and not the file itself: git lfs pull"
-    if start.startswith(b"/annex/objects") or b".git/annex/objects" in start:
-        return "it is a pointer of git-annex and not the file itself: git annex get, or datalad get"
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "it is a web page, as a download without signing in gives: fetch the file again"
-    packed, named = start.startswith(b"\x1f\x8b"), path.name.lower().endswith(".gz")
-    if zipfile.is_zipfile(path) and (why := why_packed(path)):
-        return f"{why}: pack it again by zip, without a password"
-    if packed and not named:
-        return "it is compressed by gzip: put .gz behind its name"
-    if named and not packed:
-        return "it is not compressed, or damaged: take .gz off its name if it is sound"
-    return ""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from memtk.data.formats import may_hold_images, way_to_read
 from memtk.data.labels import (
     LABELS,
     PREVIEWS,
@@ -51,10 +52,16 @@ class Walk:
     def notes(self) -> list[str]:
         """Say how many files are no images, and why."""
         notes = []
-        if self.unknown:
-            kinds = Counter(path.suffix or path.name for path in self.unknown)
+        ways: dict[str, list[Path]] = defaultdict(list)
+        for path in self.unknown:
+            ways[way_to_read(path) if may_hold_images(path) else ""].append(path)
+        for way, paths in sorted(ways.items()):
+            kinds = Counter(path.suffix or path.name for path in paths)
             said = few([f"{count} {suffix}" for suffix, count in sorted(kinds.items())])
-            notes.append(f"{len(self.unknown)} files are no images and are left out: {said}")
+            what = "may hold images that memtk does not read" if way else "are no images"
+            notes.append(
+                f"{len(paths)} files {what} and are left out: {said}" + (f"; {way}" if way else "")
+            )
         for why, names in sorted(self.left_out.items()):
             notes.append(f"left out, {len(names)} {why}: {few(names)}")
         return notes
@@ -101,8 +108,10 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
         if here == top and any(name.startswith("sub-") for name in folders):
             derived = [name for name in folders if name in {"derivatives", "sourcedata"}]
             found.left_out["folders of what was made of the images (BIDS)"] += derived
-        open_ones = sorted(set(folders) - {*hidden, *labelled, *derived})
-        folders[:] = [f for f in open_ones if _is_new(here / f, top, seen, found)]
+        shown = set(folders) - {*hidden, *labelled, *derived}
+        arrays = {name for name in shown if name.lower().endswith(".zarr")}
+        found.unknown += [here / name for name in sorted(arrays)]
+        folders[:] = [f for f in sorted(shown - arrays) if _is_new(here / f, top, seen, found)]
         files = [here / n for n in sorted(set(names) - set(hidden))]
         _list_files(here, files, readers, found)
     try:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import h5py
 import numpy as np
 
 from memtk import UserError
-from memtk.data.labels import DESCRIBING, array_names_no_image
+from memtk.data.labels import DESCRIBING, array_names_no_image, words_of
 from memtk.data.readers import check_size, npy_header
 from memtk.imaging.geometry import CHANNELS, EXPECTED, as_image, holds_many, layout_of, rows_of
 from memtk.interfaces import Record, Volume
@@ -28,8 +28,16 @@ BESIDE = "arrays beside those that hold images (images, train_images and the lik
 SEVERAL = 100
 """Of so many arrays of a file that has no `STACKS` the headers are read when it is listed."""
 
-MEANING = {"scale_factor": 1, "add_offset": 0, "IMAGE_WHITE_IS_ZERO": 0}
+MEANING: dict[str, Any] = {
+    "scale_factor": 1,
+    "add_offset": 0,
+    "IMAGE_WHITE_IS_ZERO": 0,
+    "PALETTE": None,
+}
 """Attributes of datasets (NetCDF, HDF5 Image) that change what numbers mean, and when not."""
+
+SETS = frozenset({"train", "test", "val", "valid", "validation", "images", "imgs", "samples"})
+"""Words of the names of arrays that are no single volume."""
 
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
@@ -101,6 +109,8 @@ class NumpyReader:
         if row is None:
             shape = array.shape
             array = array[0] if array.ndim > 2 and shape[0] == 1 else array
+            if array.ndim == 3 and not item and _names_a_set(path.stem):
+                raise UserError(f"{what}: {shape} holds many images, by its name; {WAY_OUT}")
             if array.ndim > 1 and (holds_many(array.shape) or not layout_of(array.shape)):
                 raise UserError(
                     f"{what}: an array of {array.dtype} and shape {shape} is no image; expected "
@@ -203,19 +213,27 @@ def _one_each(path: Path, names: Sequence[str]) -> list[Record]:
     headers = _headers(path, names[:SEVERAL])
     images = {n: h for n, h in headers.items() if h and not why[n] and layout_of(h[0])}
     counts = {
-        h[0][0]: n for n, h in headers.items() if why[n] and h and h[0] and h[0][1:] in ((), (1,))
+        h[0][0]: n
+        for n, h in headers.items()
+        if (why[n] or n.startswith("arr_")) and h and h[0] and h[0][1:] in ((), (1,))
     }
     for name, (shape, _) in images.items():
-        if len(shape) > 2 and shape[0] > 1 and shape[0] in counts:
+        says = f"as {counts[shape[0]]} says" if shape[0] > 1 and shape[0] in counts else ""
+        if len(shape) > 2 and (says or _names_a_set(name)):
+            says = says or "by its name"
             raise UserError(
-                f"cannot read {path}: {name} {shape} holds as many images as "
-                f"{counts[shape[0]]} says; {WAY_OUT}"
+                f"cannot read {path}: {name} {shape} holds many images, {says}; {WAY_OUT}"
             )
     for name in names if images else ():
         shape, kind = headers.get(name) or ((), "O")
         if name in headers and (kind not in "biuf" or len(shape) < 2 or max(shape) <= CHANNELS):
             why[name] = why[name] or DESCRIBING
     return [Record(path, name, left_out=why[name]) for name in names]
+
+
+def _names_a_set(name: str) -> bool:
+    """Tell whether a name without numbers says that there are many images: X_train, samples."""
+    return bool(SETS & {*words_of(name)}) and not any(map(str.isdigit, name))
 
 
 def _headers(path: Path, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...], str] | None]:
@@ -301,7 +319,10 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     link = file.get(name, getlink=True)
     dataset = file[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset):
-        raise UserError(f"cannot read {path}: {name} is not a dataset of this file")
+        raise UserError(
+            f"cannot read {path}: {name} is not a dataset of this file: write its images as one, "
+            f"file['{name}'] = np.stack(list_of_arrays)"
+        )
     if dataset.is_virtual or dataset.external:
         raise UserError(f"cannot read {path}: {name} takes its voxels from another file")
     for key, plain in MEANING.items():

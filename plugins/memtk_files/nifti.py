@@ -42,8 +42,8 @@ SIZES = 0.01
 """Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
 
 
-AT_ONCE = 2**28
-"""Bytes of voxels that are unpacked at once, which takes twice the memory."""
+AT_ONCE, SLACK = 2**28, 2**20
+"""Bytes of voxels that are unpacked at once, which takes twice the memory; what gzip may add."""
 
 
 class NiftiReader:
@@ -89,7 +89,10 @@ class NiftiReader:
             raise UserError(f"cannot read {path}: its unit of length has the unknown code {length}")
         stored: Any = image.dataobj
         if (begin := int(stored.offset)) < header.single_vox_offset:
-            raise UserError(f"cannot read {path}: its voxels begin in its header (byte {begin})")
+            raise UserError(
+                f"cannot read {path}: its voxels begin in its header (byte {begin}), as those of "
+                "a pair of .hdr and .img do: nibabel.save(nibabel.load('a.img'), 'a.nii.gz')"
+            )
         check_size(path, image.shape, dtype.itemsize)
         shape = _trimmed(image.shape, path)
         if len(shape) == 4 and int(header["xyzt_units"]) >> 3 and header["pixdim"][4] not in ONE:
@@ -136,7 +139,7 @@ def _unpacked(image: Any, path: Path) -> Any:
     if path.suffix.lower() != ".gz":
         _check_rest(path.stat().st_size - most, size, path)
         return image
-    if most > AT_ONCE:
+    if most > AT_ONCE or path.stat().st_size > most + SLACK:
         return image
     packed = zlib.decompressobj(wbits=31)
     unpacked = packed.decompress(path.read_bytes(), most)

@@ -74,7 +74,7 @@ class PictureReader:
     about print.
     """
 
-    suffixes = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+    suffixes = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")
 
     def records(self, path: Path) -> Sequence[Record]:
         """Return the one image of a file."""
@@ -156,27 +156,33 @@ def _check_jpeg(path: Path) -> None:
 
 
 def _check_png(path: Path, picture: Image.Image) -> None:
-    """Refuse a PNG whose data end before its last row: PIL leaves the rest black."""
+    """Refuse a PNG whose data are damaged or end before its last row: PIL reads on all the same."""
     last = picture.crop((0, picture.height - 1, picture.width, picture.height))
-    if last.getbbox(alpha_only=False) and not picture.info.get("interlace"):
-        return
-    inflate, found, row = zlib.decompressobj(), 0, struct.Struct(">IIBBxxB")
+    whole = bool(last.getbbox(alpha_only=False)) and not picture.info.get("interlace")
+    inflate, row, missing = zlib.decompressobj(), struct.Struct(">IIBBxxB"), 0
     with path.open("rb") as file:
         file.seek(8)
-        while len(head := file.read(8)) == 8:
+        while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
             body = file.read(int.from_bytes(head[:4], "big"))
-            file.seek(4, 1)
             if head[4:] == b"IHDR":
-                width, height, bits, colour, interlaced = row.unpack_from(body)
-            elif head[4:] == b"IDAT" and not inflate.eof:
-                found += len(inflate.decompress(body))
+                missing = 0 if whole else _size_unpacked(*row.unpack_from(body))
+            damaged = file.read(4) != zlib.crc32(head[4:] + body).to_bytes(4, "big")
+            if head[4:] == b"IDAT" and damaged:
+                raise UserError(f"cannot read {path}: its data are damaged: get the file again")
+            if head[4:] == b"IDAT" and missing and not inflate.eof:
+                missing -= len(inflate.decompress(body, missing))
+    if missing:
+        raise UserError(f"cannot read {path}: its data end before its last row: get the file again")
+
+
+def _size_unpacked(width: int, height: int, bits: int, colour: int, interlaced: int) -> int:
+    """Return how many bytes the data of a PNG are, by its header."""
     bits *= {2: 3, 4: 2, 6: 4}.get(colour, 1)
     sizes = [
         ((height - y + down - 1) // down, (width - x + across - 1) // across)
         for x, y, across, down in (ADAM7 if interlaced else ((0, 0, 1, 1),))
     ]
-    if found < sum(rows * (1 + -(-columns * bits // 8)) for rows, columns in sizes if columns):
-        raise UserError(f"cannot read {path}: its data end before its last row: get the file again")
+    return sum(rows * (1 + -(-columns * bits // 8)) for rows, columns in sizes if columns)
 
 
 def _bytes(mode: str) -> int:
@@ -219,6 +225,12 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
         pixels = _calibrated(_as_shown(pixels, page, path), file, path)
         turn = page.tags.get(ORIENTATION)
         turned = int(turn.value) if turn is not None else 1
+    kept = [
+        axis for axis, size in zip(axes, pixels.shape, strict=False) if size > 1 or axis in "YX"
+    ]
+    if len(axes) == pixels.ndim:
+        pixels = pixels.squeeze(tuple(n for n, axis in enumerate(axes) if axis not in kept))
+        axes = "".join(kept)
     if pixels.ndim == 3 and kind == tifffile.PHOTOMETRIC.PALETTE and axes == "YX":
         axes = "YXS"
     if pixels.ndim == 2 or (pixels.ndim == 3 and axes == "YXS"):

@@ -32,7 +32,8 @@ def counts(groups):
      "p1_segmentación.nii", "p1_segmentacio\u0301n.nii", "annotationmap3.nii", "GTs/1.nii",
      "máscaras_pulmón/1.nii", "trainannot/1.nii", "标签/1.nii", "ground_truth_lung_3.nii",
      "CHUM-001__GTV.nii.gz", "img2mask/1.nii", "gtFine_trainvaltest/1.nii",
-     "mask_liver/1.nii", "p2_maska.nii", "annos/1.nii"],
+     "mask_liver/1.nii", "p2_maska.nii", "annos/1.nii", "s0_pve_2.nii.gz", "p1_prob.nii",
+     "p1_softmax.nii", "heatmaps/1.nii", "p1_GM_probability.nii.gz"],
 )  # fmt: skip
 def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check, name):
     for i in range(3):
@@ -251,6 +252,35 @@ def test_arrays_that_are_no_images_are_left_out_beside_one(tmp_path, image, chec
     groups, found = check(tmp_path, validation=0)
     assert groups["training"].images == 3 and groups["training"].shapes == (IMAGES[named],)
     assert f"({beside})" in found[FOUND].found and "left out, 3 " in found[FOUND].found
+
+
+def test_statistics_of_images_are_no_image(tmp_path, check):
+    sigma = np.random.default_rng(0).normal(size=(64, 64))
+    np.savez(tmp_path / "fid.npz", mu=sigma[0], sigma=sigma @ sigma.T)
+    found = check(tmp_path / "fid.npz")[1][FOUND]
+    assert found.outcome == "refused" and "2 arrays that describe an image" in found.found
+
+
+@pytest.mark.parametrize(
+    "names", [["x_train", "x_test"], ["X_val"], ["samples"], ["imgs"], ["arr_0", "arr_1"]]
+)
+def test_an_array_that_is_called_a_set_or_has_a_number_for_each_image_is_no_volume(
+    tmp_path, image, check, names
+):
+    many = np.stack([image(i) for i in range(9)])
+    arrays = dict.fromkeys(names, many) | ({"arr_1": np.arange(9)} if "arr_1" in names else {})
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.save(tmp_path / f"{names[0]}.npy", many)
+    for file in ["a.npz", *([f"{names[0]}.npy"] if names != ["arr_0", "arr_1"] else [])]:
+        found = check(tmp_path / file, validation=0)[1]
+        said = " ".join(each.found for each in found.values() if each.outcome == "refused")
+        assert f"{many.shape} holds many images, " in said and "np.savez(file, images" in said
+
+
+def test_numbered_volumes_of_a_set_are_an_image_each(tmp_path, image, check):
+    volumes = {f"train_{i:03d}": image(i, (7, 24, 20)) for i in range(3)}
+    np.savez(tmp_path / "a.npz", **volumes)
+    assert counts(check(tmp_path / "a.npz", validation=0)[0]) == {"training": 3}
 
 
 @pytest.mark.parametrize("labels", ["y", "labels", "age"])

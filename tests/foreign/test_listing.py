@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from unicodedata import normalize
 
 import pytest
 
@@ -177,7 +178,8 @@ def test_a_manifest_that_is_a_pipe_is_refused(tmp_path, check):
      ("a.pt", "np.savez"), ("a.xlsx", "CSV"), ("a.svs", "TIFF"), ("a.webp", "PNG"),
      ("a.vtk", "NIfTI"), ("a.jxl", "PNG"), ("a.avif", "PNG"), ("a.nii.bz2", "unpack it"),
      ("a.tar.zst", "unpack it"), ("a.fits", "np.savez"), ("a.raw", "np.fromfile"),
-     ("a.lif", "TIFF")],
+     ("a.lif", "TIFF"), ("a.mgz", "nibabel"), ("a.HEAD", "nibabel"), ("a+orig.BRIK.gz", "nibabel"),
+     ("a.PAR", "nibabel"), ("a.mif", "mrconvert"), ("a.mif.gz", "mrconvert")],
 )  # fmt: skip
 def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, way):
     (tmp_path / "d").mkdir()
@@ -187,11 +189,64 @@ def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, wa
         assert found.outcome == "refused" and way in found.found
 
 
+def test_a_folder_of_zarr_is_one_thing_that_is_not_read(tmp_path, png, check):
+    (tmp_path / "a.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "a.zarr" / "0" / "0").write_bytes(b"x")
+    for source in (tmp_path, tmp_path / "a.zarr"):
+        found = check(source)[1][FOUND]
+        assert found.outcome == "refused" and "np.savez" in found.found
+    png(tmp_path / "b.png", 1)
+    groups, found = check(tmp_path, validation=0)
+    assert counts(groups) == {"training": 1}
+    assert "1 files may hold images that memtk does not read and are left out: 1 .zarr; save" in (
+        found[FOUND].found
+    )
+
+
+def test_images_in_other_formats_beside_images_are_not_called_no_images(tmp_path, png, check):
+    png(tmp_path / "a.png", 1)
+    for name in ("b.hdr", "b.img", "c.csv", "d.xlsx", "LICENSE"):
+        (tmp_path / name).write_bytes(b"x")
+    said = check(tmp_path, validation=0)[1][FOUND].found
+    assert (
+        "2 files may hold images that memtk does not read and are left out: 1 .hdr, 1 .img" in said
+    )
+    assert "3 files are no images and are left out: 1 .csv, 1 .xlsx, 1 LICENSE" in said
+
+
+@pytest.mark.parametrize(
+    "before", ["sep=,\n", "SEP=,\n", "\ufeff", "\ufeff\ufeff", "\ufeffsep=,\n"]
+)
+def test_what_excel_puts_before_the_columns_is_no_column(tmp_path, png, check, before):
+    png(tmp_path / "a.png", 1)
+    (tmp_path / "m.csv").write_text(before + "path,patient_id\na.png,1\n", encoding="utf-8")
+    assert counts(check(tmp_path / "m.csv", validation=0)[0]) == {"training": 1}
+
+
+@pytest.mark.parametrize(("there", "said"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_file_is_found_in_either_form_of_its_letters(tmp_path, png, check, there, said):
+    png(tmp_path / normalize(there, "Müller") / normalize(there, "é.png"), 1)
+    text = f"path,patient_id\n{normalize(said, 'Müller/é.png')},1\n"
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    assert counts(check(tmp_path / "m.csv", validation=0)[0]) == {"training": 1}
+
+
+@pytest.mark.parametrize("path", ["Set-v1/train/a.png", "Set-v1\\train\\a.png"])
+def test_paths_that_begin_a_folder_higher_come_with_the_way_out(tmp_path, png, check, path):
+    png(tmp_path / "Set-v1" / "train" / "a.png", 1)
+    (tmp_path / "Set-v1" / "train.csv").write_text(f"path,patient_id\n{path},1\n")
+    found = check(tmp_path / "Set-v1" / "train.csv")[1][FOUND]
+    assert found.outcome == "refused" and "move it one folder up" in found.found
+    (tmp_path / "Set-v1" / "train.csv").rename(tmp_path / "train.csv")
+    assert counts(check(tmp_path / "train.csv", validation=0)[0]) == {"training": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
      (b"/annex/objects/SHA256E-s1--0.nii.gz\n", "git annex get"),
-     (b"<!DOCTYPE html><html>sign in</html>", "web page"), (b"", "it is empty")],
+     (b"<!DOCTYPE html><html>sign in</html>", "web page"), (b"", "it is empty"),
+     (bytes(128) + b"DICM" + bytes(9), "(give it the suffix .dcm|a.dcm)")],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.png", "a.npz", "a.h5", "a.dcm", "a.tif"])
 def test_what_stands_in_the_place_of_a_file_is_named(tmp_path, read, name, content, words):

@@ -31,7 +31,9 @@ def counts(groups):
      ("np.int64({})", "{}"), ("np.str_('p{}')", "p{}"), ("np.float64({}.0)", "{}"),
      ("{}E+00", "{}"), ("{}e3", "{}000"), ("{}.5e3", "{}500"), ("{}E3", "{}E-3"),
      ("case_{:05d}.nii.gz", "case_{:05d}"), ("p{}.dcm", "P{}"), ("b'p{}.png'", "p{}"),
-     ("[{}]", "{}"), ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
+     ("[{}]", "{}"), ("Müller {}", "MULLER{}"), ("Núñez-{}", "Nunez {}"),
+     ("{{6ba7b81{}-9dad-11d1-80b4-00c04fd430c8}}", "6BA7B81{}9DAD11D180B400C04FD430C8"),
+     ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
 )  # fmt: skip
 def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
     for i in range(8):
@@ -50,7 +52,8 @@ def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, othe
      ("का1", "की1"), ("id", "case"), ("1,000", "1"), ("1,000", "1.000"), ("12,000", "12"),
      ("1'000", "1"), ("case A", "A"), ("Pat Smith", "Smith"), ("K A", "KA"),
      ("0e12", "0e34"), ("tensor(7)", "tensor(8)"), ("1E3", "1E4"), ("case_1.nii", "case_2.nii"),
-     ("b'p7'", "p8"), ("12e345", "12000"), ("int7", "7")],
+     ("b'p7'", "p8"), ("12e345", "12000"), ("int7", "7"), ("Müller", "Mueller"),
+     ("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8")],
 )  # fmt: skip
 def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
     png(tmp_path / "0.png", 0)
@@ -94,7 +97,7 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         "Unspecified",
         *("1.23457E+12", '"1,23457E+12"', "9.0E+15"),
         *("unbekannt", "Inconnu", "DESCONOCIDO", "sconosciuto", "onbekend", "未知", "匿名", "不明"),
-        *("unknown patient", "Not recorded", "TBA", "pd.NA", "ohne Angabe", "sin dato"),
+        *("unknown patient", "Not recorded", "TBA", "TBC", "pd.NA", "ohne Angabe", "sin dato"),
         *("k.A.", "k. A.", "s/n", "N/K", "n.d.", "o.A.", "Name not given", "no patient ID"),
         *("non renseigné", "desconhecido", "Non-renseigne\u0301", "Keine Angaben", "sin nombre"),
         *("não informado", "nao_consta", "geen naam", "niet bekend", "нет данных", "не указано"),

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from memtk.cli import cli
 from memtk.errors import UserError
 from memtk.files import write_text
+from memtk.folders import claim, kind_of
 
 REAL = Path(__file__).parents[1] / "results/result-schema-3.json"
 SHOW = f"results show {shlex.quote(str(REAL))}"
@@ -125,3 +126,43 @@ def test_a_source_whose_name_is_no_utf_8_is_a_sentence(tmp_path):
         words = ["check", "--data", os.fsdecode(name)]
         done = CliRunner().invoke(cli, words)
         assert done.exit_code == 2 and "it is not in UTF-8, rename it" in done.output
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["test_list.txt", "train_val_list.txt", "manifest.csv"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "32 GB"])
+def test_what_lies_beside_images_and_has_no_end_is_refused_at_once(name, kind, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(16, 16)))
+    endless(tmp_path / name, kind)
+    done = CliRunner().invoke(cli, ["check", "--data", str(tmp_path)])
+    assert done.exit_code == 2 and "images are found" in done.output
+    assert kind == "32 GB" or name.startswith(("train", "manifest")) or "plain file" in done.output
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("kind", ["pipe", "device", "32 GB"])
+def test_a_description_of_a_decathlon_that_has_no_end_is_refused_at_once(kind, tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    np.save(tmp_path / "imagesTr/a.npy", np.random.default_rng(0).normal(size=(16, 16)))
+    endless(tmp_path / "dataset.json", kind)
+    done = CliRunner().invoke(cli, ["check", "--data", str(tmp_path)])
+    assert done.exit_code == 2 and "dataset.json: it" in done.output.replace("\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["leaderboard.csv", "run.json", "study.json", ".memtk"])
+def test_a_pipe_called_as_memtks_own_files_is_not_waited_for(name, tmp_path):
+    endless(tmp_path / name, "pipe")
+    assert kind_of(tmp_path) is None
+    with pytest.raises(UserError, match="what memtk did not write"):
+        claim(tmp_path)
+
+
+def endless(path, kind):
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(2**35)

@@ -9,6 +9,7 @@ import stat
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from memtk.errors import UserError, one_line, printable
 from memtk.files import explain, why_packed
@@ -18,6 +19,9 @@ LONGEST = 255
 
 LONGEST_PATH = 1000
 """Characters of a name with all its folders."""
+
+LONGEST_HEADER = 2**20
+"""Bytes of what a tar file says of one member."""
 
 GROWTH = 100
 """What is unpacked may be as many times as large as the archive, and 100 MB more."""
@@ -42,8 +46,10 @@ def unpack(archive: Path, folder: Path) -> int:
         with explain(folder):
             shutil.rmtree(scratch, ignore_errors=True)  # of a call that was killed
             scratch.mkdir(parents=True)
-            if tarfile.is_tarfile(archive):
-                with tarfile.open(archive) as tar:
+            if not archive.is_file():  # to open a pipe may take for ever
+                raise UserError(f"cannot read {archive}: it is no plain file")
+            if tar := _open_tar(archive):
+                with tar:
                     tar.extractall(scratch, filter=_Plain(archive))
             elif zipfile.is_zipfile(archive):
                 _unzip(archive, scratch)
@@ -62,6 +68,36 @@ def unpack(archive: Path, folder: Path) -> int:
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Header(tarfile.TarInfo):
+    """The header of a member of a tar file."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read one. Where it is damaged tarfile takes it for the end of the file.
+
+        Raises:
+            tarfile.ReadError: then, and where what it says of the member, which is read at once,
+                is too long.
+        """
+        try:
+            made = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if not any(buf):
+                raise  # the end
+            raise tarfile.ReadError(str(error)) from error
+        if made.size > LONGEST_HEADER and made.type not in tarfile.REGULAR_TYPES:
+            raise tarfile.ReadError("a header is too long")
+        return made
+
+
+def _open_tar(archive: Path) -> tarfile.TarFile | None:
+    """Open a tar file; None if it is none."""
+    try:
+        return tarfile.open(archive, tarinfo=_Header)
+    except tarfile.ReadError:
+        return None
 
 
 class _Plain:

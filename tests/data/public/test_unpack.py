@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gzip
+import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -72,6 +75,40 @@ def test_nothing_of_a_zip_file_lands_outside_the_folder(tmp_path, name):
         file.writestr(name, "1")
     with pytest.raises(UserError, match="would land outside"):
         unpack(tmp_path / "archive", tmp_path / "inner" / "folder")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
+def test_what_is_no_file_is_no_archive(tmp_path, make):
+    getattr(os, make)(tmp_path / "a.zip")
+    with pytest.raises(UserError, match="a.zip: it is no plain file"):
+        unpack(tmp_path / "a.zip", tmp_path / "folder")
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_header_that_would_fill_the_memory_is_refused(place, kind, first):
+    head = tarfile.TarInfo("a")
+    head.type, head.size = kind, 2**28
+    before = b"" if first else tarfile.TarInfo("b").tobuf()
+    content = gzip.compress(before + head.tobuf(tarfile.GNU_FORMAT) + bytes(2**28))
+    archive, folder = place(content)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="header is too long|neither a tar"):
+        unpack(archive, folder)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+    assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize("at", [0, 156, 300])
+def test_a_tar_file_whose_second_header_is_damaged_is_not_half_unpacked(place, at):
+    heads = [tarfile.TarInfo(name).tobuf() for name in "abc"]
+    heads[1] = heads[1][:at] + b"x" + heads[1][at + 1 :]
+    archive, folder = place(b"".join(heads) + bytes(1024))
+    with pytest.raises(UserError, match="is damaged"):
+        unpack(archive, folder)
+    assert not any(folder.iterdir())
 
 
 def test_a_damaged_archive_and_no_archive_are_told_apart(pack, place):

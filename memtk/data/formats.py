@@ -1,0 +1,80 @@
+"""Formats that memtk does not read: what a file is, and what to do with it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from memtk.files import why_packed
+
+BY_NIBABEL = "convert it to NIfTI, e.g. by nibabel.save(nibabel.load('a.mgz'), 'a.nii.gz')"
+TABLES = (".xls", ".xlsx", ".ods", ".tsv")
+
+UNREAD = {
+    (".nrrd", ".nhdr", ".mha", ".mhd", ".vtk", ".vti", ".gipl", ".mrc"): (
+        "convert it to NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')"
+    ),
+    (".mgz", ".mgh", ".mnc", ".hdr", ".img", ".head", ".brik", ".brik.gz", ".par", ".rec"): (
+        BY_NIBABEL
+    ),
+    (".mif", ".mif.gz", ".mih"): "convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz",
+    (".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm", ".pgm"): (
+        "save it as PNG"
+    ),
+    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"): "unpack it",
+    (".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"): (
+        "save its images as numbers: np.savez('a.npz', images=array)"
+    ),
+    (".raw", ".bin", ".dat"): "it does not say how its numbers lie; save them with their shape: "
+    "np.savez('a.npz', images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W))",
+    TABLES: "save it as CSV, with the columns path,patient_id,split",
+    (".svs", ".ndpi", ".mrxs", ".czi", ".lif", ".scn"): (
+        "save the parts of it that were trained on as PNG or TIFF"
+    ),
+    (".avi", ".mp4", ".mov"): "save its frames as PNG",
+}
+"""What to do with files of formats that memtk does not read, by their suffixes."""
+
+
+def way_to_read(path: Path) -> str:
+    """Return what to do with a file of a format that memtk does not read; "" where it is unknown.
+
+    >>> way_to_read(Path("a.MIF.gz"))
+    'convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz'
+    """
+    name = path.name.lower()
+    return next((way for suffixes, way in UNREAD.items() if name.endswith(suffixes)), "")
+
+
+def may_hold_images(path: Path) -> bool:
+    """Tell whether a file is of a format of images that memtk does not read."""
+    return bool(way_to_read(path)) and not path.name.lower().endswith(TABLES)
+
+
+def what_it_is(path: Path) -> str:
+    """Say what a file is that is not what it should be, "" where nothing is known."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            start = file.read(200)
+    except OSError:
+        return ""
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS and not the file itself: git lfs pull"
+    if start.startswith(b"/annex/objects") or b".git/annex/objects" in start:
+        return "it is a pointer of git-annex and not the file itself: git annex get, or datalad get"
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "it is a web page, as a download without signing in gives: fetch the file again"
+    if start[128:132] == b"DICM" and not path.name.lower().endswith(".dcm"):
+        return "it is DICOM: give it the suffix .dcm"
+    packed, named = start.startswith(b"\x1f\x8b"), path.name.lower().endswith(".gz")
+    if zipfile.is_zipfile(path) and (why := why_packed(path)):
+        return f"{why}: pack it again by zip, without a password"
+    if packed and not named:
+        return "it is compressed by gzip: put .gz behind its name"
+    if named and not packed:
+        return "it is not compressed, or damaged: take .gz off its name if it is sound"
+    return ""

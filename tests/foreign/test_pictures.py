@@ -1,0 +1,60 @@
+"""Pictures of which a part is missing or too large, of other suffixes, with axes of one voxel."""
+
+from __future__ import annotations
+
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from memtk.errors import UserError
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("rest", [b"\0", b"\x55", b"\xff"])
+def test_a_png_of_which_a_part_was_never_written_is_refused(tmp_path, image, read, share, rest):
+    Image.fromarray(image(1, (128, 128))).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    kept = int(share * len(content))
+    (tmp_path / "a.png").write_bytes(content[:kept] + rest * (len(content) - kept))
+    with pytest.raises(UserError, match="cannot read .*a.png: it.* (damaged|end before)"):
+        read(tmp_path / "a.png")
+
+
+def test_zeros_behind_a_png_are_not_read_one_by_one(tmp_path, image, read):
+    Image.fromarray(image(1)).save(tmp_path / "a.png")
+    with (tmp_path / "a.png").open("rb+") as file:
+        file.truncate(2**34)
+    assert np.array_equal(read(tmp_path / "a.png").voxels[0], image(1))
+
+
+def test_a_png_whose_data_grow_beyond_its_size_takes_no_more_memory(tmp_path, image, read):
+    black = np.zeros((32, 32), np.uint8)
+    black[:9] = image(1)[:9]
+    Image.fromarray(black).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in black) + bytes(2**28))
+    part = len(data).to_bytes(4, "big") + b"IDAT" + data
+    part += zlib.crc32(part[4:]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content[:33] + part + content[-12:])
+    tracemalloc.start()
+    assert np.array_equal(read(tmp_path / "a.png").voxels[0], black)
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "JPG"])
+def test_a_jpeg_of_any_of_its_suffixes_is_a_picture(tmp_path, image, check, suffix):
+    for i in range(3):
+        Image.fromarray(image(i)).save(tmp_path / f"{i}.{suffix}", "JPEG")
+    assert check(tmp_path, validation=0)[0]["training"].images == 3
+
+
+@pytest.mark.parametrize("shape", [(32, 40, 1), (1, 32, 40), (1, 32, 40, 1), (1, 1, 32, 40)])
+def test_axes_of_one_voxel_in_a_tiff_are_none(tmp_path, image, read, shape):
+    px = image(1, (32, 40))
+    tifffile.imwrite(tmp_path / "a.tif", px.reshape(shape), photometric="minisblack")
+    assert np.array_equal(read(tmp_path / "a.tif").voxels, px[None])
