@@ -61,6 +61,8 @@ class Phase:
         whole_batch: True for a loss that couples the rows of a batch (a contrastive one). The
             batch is then never split: each process computes all of it, `accumulate` must be 1; and
             no image is in it twice, so it is smaller where there are fewer images.
+        crops: where the losses take blocks of images, as those of convolutions do: raises a
+            UserError for a shape that they cannot take. None: `PhaseSettings.crop` is refused.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Phase:
     encode: Callable[[Tensor], Tensor] | None = None
     begin: Callable[[Iterable[Tensor]], None] | None = None
     whole_batch: bool = False
+    crops: Callable[[ImageSpec], None] | None = None
 
 
 class Trainable(nn.Module, ABC):

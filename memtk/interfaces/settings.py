@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 COUNTS_STEPS: dict[str, Any] = {"counts_steps": True}
 """`json_schema_extra` of a setting that is a number of steps of a phase: studies at equal epochs
@@ -43,6 +53,11 @@ class PhaseSettings(ComponentConfig):
     steps: int = Field(1000, ge=0, le=10**9, description="optimiser steps")
     batch_size: int = Field(16, ge=1, description="images a step, over all processes together")
     accumulate: int = Field(1, ge=1, description="micro-batches that one step is split into")
+    crop: tuple[PositiveInt, ...] = Field(
+        (),
+        description="of the autoencoder of a latent diffusion model: sides, in voxels, of the "
+        "random block of each image that a step trains on; empty: whole images",
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; none: no clip")
     weight_decay: float = Field(
         0.0, ge=0, description="decay of the weights, apart from the gradient (AdamW); 0: Adam"
@@ -98,6 +113,12 @@ class PhaseSettings(ComponentConfig):
         if self.schedule == "milestones" and not self.milestones:
             raise ValueError("schedule = milestones needs milestones, as in milestones=100,1000")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_crop_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave an empty crop out: older runs keep their identity."""
+        found: dict[str, Any] = dump(self)
+        return {key: value for key, value in found.items() if value or key != "crop"}
 
 
 WITHOUT_EFFECT = ("accumulate", "recompute", "compile", "prefetch")

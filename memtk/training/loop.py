@@ -25,7 +25,7 @@ from memtk.training.checkpoints import (
     restore,
     steps_of,
 )
-from memtk.training.devices import Devices, check_blocks
+from memtk.training.devices import Devices, check_settings
 from memtk.training.job import (
     EncodedInputs,
     Inputs,
@@ -223,16 +223,11 @@ def train(
 def _check(model: Trainable, phases: Sequence[Phase], images: Images) -> None:
     names = [phase.name for phase in phases]
     for phase in phases:
-        check_blocks(model, phase)
+        check_settings(model, phase)
         turns = [turn.name for turn in phase.turns]
         if names.count(phase.name) > 1 or len(set(turns)) < len(turns):
             raise PluginError(
                 f"{type(model).__name__}: phases {names} and turns {turns} need names of their own"
-            )
-        if phase.whole_batch and phase.settings.accumulate > 1:
-            raise UserError(
-                f"phase {phase.name!r} has accumulate = {phase.settings.accumulate}, but its loss "
-                "compares the images of a batch, which cannot be split: set accumulate to 1"
             )
     if phases and not len(images):
         raise UserError("there are no training images")
