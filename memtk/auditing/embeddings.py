@@ -20,12 +20,13 @@ from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import RunFolder, named_folder
 from memtk.evaluation.detector import EmbeddedSets, TrainingSearch
 from memtk.evaluation.evaluate import evaluate
-from memtk.evaluation.planted import MIXED, PlantedSimilarity, one_a_patient
+from memtk.evaluation.planted import MIXED, PlantedSimilarity
 from memtk.evaluation.population import rows_test
 from memtk.evaluation.provenance import device_of, used, versions
 from memtk.evaluation.selftest import self_test
 from memtk.events import Event, Watch, ignore
 from memtk.interfaces import Levels, Similarity
+from memtk.interfaces.images import one_a_patient
 from memtk.memorization import search
 from memtk.memorization.patients import owners as patient_numbers
 from memtk.noise import derive

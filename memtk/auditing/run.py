@@ -198,6 +198,12 @@ def _run(
             quality_of_part(plan.quality, seen, images, name),
         )
         measures = {"quality": quality, "measure_info": measured, "by_condition": parts}
+        sides = {"copies": copies, "exposure": exposure if exposure is not copies else None}
+        measures["training"] = {
+            side: seen.detector.training.losses
+            for side, seen in sides.items()
+            if seen and seen.detector and seen.detector.training
+        }
         audit = audit.model_copy(update=measures)
     if devices.is_main:
         write_arrays(folder / "arrays.h5", "audit", found.arrays)

@@ -217,6 +217,12 @@ class ReducedImages:
         self.whole_shape = images.spec.shape
 
     @property
+    def patients(self) -> Sequence[str]:
+        """The patient of each image, (N,); () where they are not known."""
+        found: Sequence[str] = getattr(self._images, "patients", ())
+        return found
+
+    @property
     def spec(self) -> ImageSpec:
         """Shape of each image."""
         whole = self._images.spec

@@ -22,6 +22,7 @@ from memtk.evaluation.detector import (
 )
 from memtk.imaging.augmentation import PLANTS, Plant, mixed
 from memtk.interfaces import Images, ImageSpec, PatientImages, Similarity
+from memtk.interfaces.images import one_a_patient
 from memtk.memorization import Source, pairwise
 from memtk.noise import Noise
 
@@ -277,25 +278,6 @@ class Plants:
             trip = partial(_round_trip, self.reconstruct, self.context.devices.device)
             sets.append(made("autoencoder", 0.0, "", True, trip, None))
         return (*sets, made(MIXED, 0.0, "", True, mixed, lambda grain: partial(mixed, grain=grain)))
-
-
-def one_a_patient(
-    patients: Sequence[str], images: int, count: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the index of one image of each of up to `count` patients, ascending.
-
-    Args:
-        patients: of each image; if empty, each is another.
-        images: how many there are.
-
-    >>> one_a_patient(["a", "a", "b", "c"], 4, 9, np.random.default_rng(0)).tolist()
-    [0, 2, 3]
-    """
-    order = rng.permutation(images)
-    names = [patients[i] if patients else str(i) for i in order.tolist()]
-    first = list(dict(zip(reversed(names), reversed(order.tolist()), strict=True)).values())
-    chosen = np.array(first, dtype=np.int64)
-    return np.sort(chosen if len(chosen) <= count else rng.choice(chosen, count, replace=False))
 
 
 def _round_trip(

@@ -63,6 +63,25 @@ class PatientImages(Images, Protocol):
         ...
 
 
+def one_a_patient(
+    patients: Sequence[str], images: int, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the index of one image of each of up to `count` patients, ascending.
+
+    Args:
+        patients: of each image; if empty, each is another.
+        images: how many there are.
+
+    >>> one_a_patient(["a", "a", "b", "c"], 4, 9, np.random.default_rng(0)).tolist()
+    [0, 2, 3]
+    """
+    order = rng.permutation(images)
+    names = [patients[i] if patients else str(i) for i in order.tolist()]
+    first = list(dict(zip(reversed(names), reversed(order.tolist()), strict=True)).values())
+    chosen = np.array(first, dtype=np.int64)
+    return np.sort(chosen if len(chosen) <= count else rng.choice(chosen, count, replace=False))
+
+
 @dataclass(frozen=True)
 class Record:
     """One image inside a file, without its voxels.

@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
@@ -53,11 +52,6 @@ class PhaseSettings(ComponentConfig):
     steps: int = Field(1000, ge=0, le=10**9, description="optimiser steps")
     batch_size: int = Field(16, ge=1, description="images a step, over all processes together")
     accumulate: int = Field(1, ge=1, description="micro-batches that one step is split into")
-    crop: tuple[PositiveInt, ...] = Field(
-        (),
-        description="of the autoencoder of a latent diffusion model: sides, in voxels, of the "
-        "random block of each image that a step trains on; empty: whole images",
-    )
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; none: no clip")
     weight_decay: float = Field(
         0.0, ge=0, description="decay of the weights, apart from the gradient (AdamW); 0: Adam"
@@ -101,6 +95,15 @@ class PhaseSettings(ComponentConfig):
         2, ge=0, description="batches that a thread reads while a step is computed; 0: none"
     )
 
+    enough: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of planted copies seen, twice in a row, at which the training of a copy "
+        "detector ends before its last step (looked for every 25 steps, after half of them); "
+        "0: all steps are taken",
+    )
+
     @field_validator("milestones")
     @classmethod
     def _ascend(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -115,11 +118,14 @@ class PhaseSettings(ComponentConfig):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_crop_as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave an empty crop out: older runs keep their identity."""
-        found: dict[str, Any] = dump(self)
-        return {key: value for key, value in found.items() if value or key != "crop"}
+    def _leave_out_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Record a setting that older versions lack only where it is used: else nothing differs."""
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if value or key not in NEWER}
 
+
+NEWER = ("enough",)
+"""Settings of a phase that the first versions of result files do not have."""
 
 WITHOUT_EFFECT = ("accumulate", "recompute", "compile", "prefetch")
 """Settings of a phase that change speed and memory, but no number beyond its rounding."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Spec, Used
-from memtk.results.formats import duration, many
+from memtk.results.formats import duration, many, share
 from memtk.results.redact import names_something, redact_settings
+from memtk.results.schema import Losses
 from memtk.results.store import KEY
 
 Rows = list[tuple[str, str]]
@@ -107,7 +108,7 @@ def provenance_of(result: Result) -> Provenance:
             ("suite", f"{suite.name}, version {suite.version}" if suite else "none: own data"),
             ("preset", result.preset),
             *_run(result.seed, result.memtk_version, result.versions, result.device),
-            *_saw(result.embedder_trained_on),
+            *_saw(result.embedder_trained_on, {"copies": result.training.get("embedder", {})}),
         ],
         timing=_timing(result.timing),
     )
@@ -124,7 +125,7 @@ def provenance_of_audit(audit: Audit) -> Provenance:
         facts=[
             *(_images(audit.data) if audit.data else [("images", "none: embeddings were given")]),
             *_run(audit.seed, audit.memtk_version, audit.versions, audit.device),
-            *_saw(audit.embedder_trained_on),
+            *_saw(audit.embedder_trained_on, audit.training),
         ],
         timing=_timing(audit.timing),
     )
@@ -175,7 +176,12 @@ def _run(seed: int, version: str, versions: Mapping[str, str], device: Device) -
     ]
 
 
-def _saw(saw: EmbedderTrainedOn | None) -> Rows:
+def _saw(saw: EmbedderTrainedOn | None, training: Mapping[str, Losses]) -> Rows:
+    """Return what the embedder of each side was trained on, and for how long.
+
+    Args:
+        training: losses by side and phase.
+    """
     if saw is None:
         return []
     said = {
@@ -185,9 +191,19 @@ def _saw(saw: EmbedderTrainedOn | None) -> Rows:
         "synthetic": "synthetic images",
     }
     return [
-        ("embedder for the copies saw", said.get(saw.copies, saw.copies)),
-        ("embedder for the exposure saw", said.get(saw.exposure, saw.exposure)),
+        (f"embedder for the {side} saw", said.get(what, what) + _for_long(training.get(side, {})))
+        for side, what in (("copies", saw.copies), ("exposure", saw.exposure))
     ]
+
+
+def _for_long(losses: Losses) -> str:
+    """Return for how many steps an embedder was trained, and what it saw of planted copies then."""
+    said = []
+    for curve in losses.values():
+        seen = [values["seen"] for _, values in curve if "seen" in values]
+        copies = f", {share(seen[-1])} of planted copies seen" if seen else ""
+        said.append(f", {curve[-1][0]:,} steps{copies}" if curve else "")
+    return "".join(said)
 
 
 def _timing(timing: Mapping[str, float]) -> Rows:

@@ -12,7 +12,15 @@ from memtk.config import build, load_toml
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
 from memtk.results.protocols import ByCondition, Evidence, Tables
-from memtk.results.schema import Counts, Data, Device, EmbedderTrainedOn, MeasureInfo, Used
+from memtk.results.schema import (
+    Counts,
+    Data,
+    Device,
+    EmbedderTrainedOn,
+    Losses,
+    MeasureInfo,
+    Used,
+)
 from memtk.results.selftest import SelfTest
 from memtk.results.store import StoredRecord, read_record, write_record
 
@@ -174,6 +182,8 @@ class Audit(StoredRecord):
         metrics: quality metrics that were asked for.
         embedder: None where embeddings were given or the images themselves were compared.
         embedder_trained_on: what its training images were on each side; None without an embedder.
+        training: losses of the embedder of each side that was trained, "copies" and "exposure", by
+            phase and term; "seen" is the share of planted copies that it saw by then.
         data: the images; None where embeddings were given.
         seed: of the audit.
         versions: of python and packages.
@@ -201,6 +211,7 @@ class Audit(StoredRecord):
     metrics: list[Used] = []
     embedder: Used | None = None
     embedder_trained_on: EmbedderTrainedOn | None = None
+    training: dict[str, Losses] = {}
     data: Data | None = None
     seed: int
     versions: dict[str, str]

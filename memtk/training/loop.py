@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from memtk.errors import PluginError, UserError
 from memtk.events import StageEvents, Watch, ignore
 from memtk.folders import sweep
 from memtk.interfaces import Images, Phase, Trainable
+from memtk.interfaces.images import one_a_patient
+from memtk.noise import Noise, derive
 from memtk.training.checkpoints import (
     Checkpoint,
     Checkpointer,
@@ -25,7 +28,8 @@ from memtk.training.checkpoints import (
     restore,
     steps_of,
 )
-from memtk.training.devices import Devices, check_settings
+from memtk.training.devices import Devices, check_blocks
+from memtk.training.inference import eval_mode
 from memtk.training.job import (
     EncodedInputs,
     Inputs,
@@ -41,6 +45,15 @@ from memtk.training.steps import NotFiniteError, Stepper, milestone_steps
 
 POINTS = 200
 """Most points of the loss curve that are kept of a phase."""
+
+EVERY = 25
+"""Steps between two measurements of a phase that may end early."""
+
+MEASURED = "seen"
+"""The term under which these stand among the losses."""
+
+SHOWN = 100
+"""Most rows of the training set that such a phase is measured on."""
 
 
 def train_phase(job: TrainingJob, state: State) -> State:
@@ -91,17 +104,21 @@ def _take_steps(
     milestones = milestone_steps(phase, len(job.images))
     rest = (model, phase, job.seed, job.devices, dtype, milestones)
     stepper = PrivateStepper(*rest, job.private) if job.private else Stepper(*rest)
+    left = range(progress.step, progress.step if _enough(progress, phase) else steps)
     try:
         restore(stepper, state)
-        with closing(batches(job, phase, inputs, range(progress.step, steps))) as feed:
+        with closing(batches(job, phase, inputs, left)) as feed:
             for step, batch in feed:
                 try:
                     values = stepper.step(step, batch)
                 except NotFiniteError as error:
                     raise _not_finite(job, phase, step, error) from error
+                values |= _measured(job, phase, inputs, stepper, step + 1)
                 progress = _record(progress, phase, step + 1, values)
                 job.checkpointer.after_step(stepper, progress, last=last)
                 events.tell("step", step + 1, steps, values)
+                if _enough(progress, phase):
+                    break
         if stepper.ema:
             stepper.ema.swap()
     finally:
@@ -112,12 +129,40 @@ def _take_steps(
 
 
 def _record(progress: Progress, phase: Phase, done: int, values: Mapping[str, float]) -> Progress:
-    """Keep the losses of every so many steps, of the first and of the last one."""
+    """Keep the losses of every so many steps, of the first, the last and the measured ones."""
     steps, curve = phase.settings.steps, progress.losses.get(phase.name, [])
     stride = -(-steps // (POINTS - 2)) if steps > POINTS else 1
-    if values and (done % stride == 0 or done in (1, steps)):  # a private step may be empty
+    kept = done % stride == 0 or done in (1, steps) or MEASURED in values
+    if values and kept:  # a private step may be empty
         curve = [*curve, (done, dict(values))]
     return replace(progress, step=done, losses={**progress.losses, phase.name: curve})
+
+
+def _measured(
+    job: TrainingJob, phase: Phase, inputs: Inputs, stepper: Stepper, step: int
+) -> dict[str, float]:
+    """Return how much of what it is for the phase does after so many steps, where this may end it.
+
+    It is looked at every `EVERY` steps, from half of them on.
+    """
+    settings, measure = phase.settings, phase.measure
+    if not measure or not settings.enough or step % EVERY or 2 * step < settings.steps:
+        return {}
+    device, seed = job.devices.device, derive(job.seed, phase.name, "measure")
+    patients, count = getattr(job.images, "patients", ()), len(job.images)
+    rows = one_a_patient(patients, count, SHOWN, np.random.default_rng(seed))
+    x = inputs.of_images(rows.tolist()).to(device)
+    averaged = stepper.ema.applied() if stepper.ema else nullcontext()
+    with averaged, eval_mode(job.model, job.devices), torch.no_grad():
+        value = measure(x, Noise(seed, range(SHOWN), device))
+    return {MEASURED: job.devices.collect(float(value))[0]}
+
+
+def _enough(progress: Progress, phase: Phase) -> bool:
+    """Tell whether the last two measurements of a phase say that it may end."""
+    curve = progress.losses.get(phase.name, [])
+    found = [values[MEASURED] for _, values in curve if MEASURED in values][-2:]
+    return len(found) == 2 and min(found) >= phase.settings.enough
 
 
 def _not_finite(job: TrainingJob, phase: Phase, step: int, error: NotFiniteError) -> UserError:
@@ -136,8 +181,8 @@ class Training:
 
     Args:
         checkpoints: of the last phase, evenly spaced over its steps, the last = the final one.
-        losses: by phase, `(steps done, {term: value})`, 200 points at most; "turn.term" where a
-            phase has several turns.
+        losses: by phase, `(steps done, {term: value})`, 200 points and the measured ones at most;
+            "turn.term" where a phase has several turns, "seen" for `Phase.measure`.
         precision: by phase, "float32" or "bfloat16".
         privacy: what is guaranteed; None where the training was not private.
     """
@@ -180,7 +225,7 @@ def train(
     """
     options, folder = options or TrainingOptions(), Path(folder)
     phases = tuple(model.phases())
-    _check(model, phases, images)
+    _check(model, phases, images, options)
     kept = checkpoint_steps(steps_of(phases[-1]) if phases else 0, options.checkpoints)
     recipe = recipe_of(model, images, seed, options.augment is not None, kept)
     private = None
@@ -220,14 +265,31 @@ def train(
     return Training(keep.checkpoints, state.progress.losses, state.progress.precision, guarantee)
 
 
-def _check(model: Trainable, phases: Sequence[Phase], images: Images) -> None:
+def _check(
+    model: Trainable, phases: Sequence[Phase], images: Images, options: TrainingOptions
+) -> None:
     names = [phase.name for phase in phases]
     for phase in phases:
-        check_settings(model, phase)
+        check_blocks(model, phase)
         turns = [turn.name for turn in phase.turns]
         if names.count(phase.name) > 1 or len(set(turns)) < len(turns):
             raise PluginError(
                 f"{type(model).__name__}: phases {names} and turns {turns} need names of their own"
+            )
+        if phase.whole_batch and phase.settings.accumulate > 1:
+            raise UserError(
+                f"phase {phase.name!r} has accumulate = {phase.settings.accumulate}, but its loss "
+                "compares the images of a batch, which cannot be split: set accumulate to 1"
+            )
+        if not phase.settings.enough:
+            continue
+        asked = f"phase {phase.name!r} has enough = {phase.settings.enough:g}, "
+        if phase.measure is None:
+            raise UserError(f"{asked}but nothing measures how far it is: leave it out")
+        if options.private or options.checkpoints > 1:
+            raise PluginError(
+                f"{type(model).__name__}: {asked}and may end at any step: neither checkpoints on "
+                "the way nor a private training go together with that"
             )
     if phases and not len(images):
         raise UserError("there are no training images")

@@ -108,7 +108,8 @@ AUDIT: dict[str, Any] = merge(
         "mirror": True,
         "augmentation": "wide",
         "deformed": 0.6,
-        "training": {"steps": 240},
+        # A constant rate and the average of the weights: good at any step, so that it may end.
+        "training": {"steps": 240, "schedule": "constant", "ema_decay": 0.95, "enough": 0.99},
     },
 )
 
@@ -124,7 +125,7 @@ PRESETS_3D: dict[str, dict[str, Any]] = {
 PRESETS_2D: dict[str, dict[str, Any]] = {
     "smoke": SMOKE,
     "demo": merge(DEMO, {"training": {"steps": 300, "batch_size": 64}}),
-    "audit": merge(AUDIT, {"resolution": 64, "training": {"steps": 700, "batch_size": 64}}),
+    "audit": merge(AUDIT, {"resolution": 64, "training": {"steps": 800, "batch_size": 64}}),
     "paper-xray": PAPER_XRAY,
     "paper": PAPER_XRAY,
 }

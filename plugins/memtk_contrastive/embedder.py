@@ -11,12 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memtk.imaging.augmentation import deform, paper_pair, strong, wide
+from memtk.imaging.augmentation import deform, mixed, paper_pair, strong, wide
 from memtk.interfaces import Embedder, ImageSpec, Phase, Turn, in_float32
 from memtk.noise import Noise
 from memtk_contrastive import published
 from memtk_contrastive.config import PRESETS_2D, PRESETS_3D, Contrastive2dConfig, ContrastiveConfig
 from memtk_contrastive.networks import Encoder, Residual, ResNet50, take_imagenet
+
+CLEAR = 8.0
+"""Standard deviations from strangers at which a planted copy of a training image is seen: these are
+pushed apart in training, and real strangers lie nearer."""
 
 SHORTEST = 8
 """Voxels below which no axis is reduced."""
@@ -84,7 +88,7 @@ class Contrastive3d(Embedder):
         settings = self.config.training
         # Reduced once, not at each step: training costs the same whatever the size of the images.
         look = None if self.shape == tuple(self.spec.shape) else partial(reduce, shape=self.shape)
-        return (Phase("training", settings, (turn,), encode=look, whole_batch=True),)
+        return (Phase("training", settings, (turn,), look, None, True, self.seen),)
 
     def blocks_of(self, phase: str) -> Iterable[nn.Module]:
         """Return the residual blocks of the encoder."""
@@ -101,6 +105,23 @@ class Contrastive3d(Embedder):
     def _embed(self, x: Tensor, scale: Tensor | None) -> Tensor:
         hidden = self.hidden(self.encoder(x)).relu()  # (B, hidden)
         return self.last(hidden if scale is None else hidden * scale)
+
+    def seen(self, x: Tensor, noise: Noise) -> float:
+        """Return the share of planted copies of images (B, C, *S) that lie clear of strangers.
+
+        A copy, changed in several ways at once, is nearer to its image than `CLEAR` standard
+        deviations above the mean of what each image has nearest among the others, by the artanh of
+        cosine similarity.
+
+        Args:
+            noise: a stream for each copy, of the first image, of the second and so on.
+        """
+        of = torch.arange(len(noise), device=x.device) % len(x)
+        copies = F.normalize(self.embed(mixed(x[of], noise)))
+        rows = F.normalize(self.embed(x))
+        others = (rows @ rows.T).fill_diagonal_(-1).amax(1)
+        own, near = ((a.clamp(max=1 - 1e-7)).atanh() for a in ((copies * rows[of]).sum(1), others))
+        return float((own > near.mean() + CLEAR * near.std()).float().mean())
 
     def _views(self, x: Tensor, noise: Noise) -> Tensor:
         """Return two views (2B, C, *S) of reduced images: first all first ones, then the others."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -73,13 +72,7 @@ class MedDiff3d(Generator):
         )
         unet = Turn("unet", self.unet.parameters, self._diffusion_loss, c.unet_rate)
         phases = (
-            Phase(
-                "vqgan",
-                c.vqgan,
-                (generator, discriminators),
-                whole_batch=True,
-                crops=partial(check_shape, c, unet=False),
-            ),
+            Phase("vqgan", c.vqgan, (generator, discriminators), whole_batch=True),
             Phase("diffusion", c.diffusion, (unet,), encode=vqgan.encode),
         )
         return tuple(phase for phase in phases if phase.name not in self._trained)

@@ -12,6 +12,7 @@ from memtk.config import build
 from memtk.data.images import MemoryImages
 from memtk.evaluation.detector import Detector
 from memtk.events import StageEvents, ignore
+from memtk.imaging.augmentation import mixed
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
@@ -277,3 +278,29 @@ def test_every_preset_makes_a_model(name, preset):
 
 def test_settings_are_described():
     assert all(f.description for n, f in ContrastiveConfig.model_fields.items() if n != "training")
+
+
+@pytest.mark.parametrize(("count", "numbers"), [(5, 8), (40, 24)])
+def test_a_copy_is_seen_where_it_lies_eight_deviations_beyond_strangers(count, numbers):
+    model = make(Contrastive2d, (16, 16), TINY)
+    model.embed = lambda x: x.flatten(1)[:, 100 : 100 + numbers]
+    x = torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    of = np.arange(100) % count
+    sets = x, mixed(x[of], Noise(4, range(100)))
+    rows, copies = (model.embed(part).double().numpy() for part in sets)
+    rows, copies = (r / np.linalg.norm(r, axis=1, keepdims=True) for r in (rows, copies))
+    strangers = np.arctanh(np.sort(rows @ rows.T, axis=1)[:, -2])
+    own = np.arctanh((copies * rows[of]).sum(1).clip(max=1 - 1e-7))
+    expected = (own > strangers.mean() + 8 * strangers.std(ddof=1)).mean()
+    assert 0 < expected < 1
+    assert model.seen(x, Noise(4, range(100))) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ntxent2d", "ntxent3d"])
+def test_the_audit_preset_alone_ends_before_its_last_step_and_is_good_at_any(name):
+    cls = open_registry().load("embedder", name)
+    for preset, settings in cls.presets.items():
+        training = build(cls.Config, settings).training
+        assert (training.enough > 0) == (preset == "audit")
+        if preset == "audit":
+            assert training.schedule == "constant" and training.ema_decay > 0
