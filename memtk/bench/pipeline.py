@@ -31,6 +31,7 @@ from memtk.interfaces import Generator, Images, Mitigation, PhaseSettings, Stage
 from memtk.noise import Noise
 from memtk.results import MitigationEffect, Result
 from memtk.training.checkpoints import checkpoint_steps, steps_of
+from memtk.training.devices import check_settings
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
 from memtk.training.privacy import budget_of, check_private
@@ -141,6 +142,8 @@ class Train(CellStage):
             told = f"{experiment.cell}: not trained again, but taken from {experiment.owner}"
             notes = (*notes, told)
         phases = generator.phases()
+        for phase in phases:
+            check_settings(generator, phase)
         steps = checkpoint_steps(steps_of(phases[-1]) if phases else 0, bench.checkpoints)
         labels = tuple(f"step-{step:06d}" for step in steps)
         return replace(preview, count=count, labels=labels, notes=(*preview.notes, *notes))

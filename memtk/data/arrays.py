@@ -133,10 +133,9 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
     else:
         images = _numbers(name, value)
         rows_of(images.shape, name)
-    patients = patients if patients is None else list(patients)
-    if patients is not None and len(patients) != len(images):
-        raise UserError(f"{name}: {len(images)} images and {len(patients)} patients: one for each")
     named = None if patients is None else patient_names(patients, f"{name}_patients")
+    if named is not None and len(named) != len(images):
+        raise UserError(f"{name}: {len(images)} images and {len(named)} patients: one for each")
     return ArrayImages(name, images, named)
 
 

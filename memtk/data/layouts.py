@@ -153,6 +153,8 @@ def _read_path(path: Path, config: DataConfig, readers: Readers, patients: bool)
 
 
 def _guess(source: str) -> str:
+    if re.match(r"[a-z][a-z0-9+]+://", source):
+        return " It is an address: fetch the files, and name them here."
     near = did_you_mean(source, PHANTOMS)
     return near or " Give a manifest (path,patient_id,split), a folder, an .npz or .h5 file."
 

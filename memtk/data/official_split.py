@@ -32,7 +32,10 @@ def folder_split(name: str) -> str:
     ['training', 'training', 'validation', 'validation', 'training']
     >>> [folder_split(n) for n in ("images test", "train2017", "held_out", "retest", "test_pos")]
     ['held_out', 'training', 'held_out', '', '']
+    >>> [folder_split(n) for n in ("trainA", "testB", "testa", "A")]
+    ['training', 'held_out', '', '']
     """
+    name = re.sub(r"(?<=[a-z])[AB]$", "", name)  # of two kinds of images: trainA, trainB
     words = AROUND.sub(" ", name.lower().replace("_", " ")).split()
     word = re.sub(r"(?<=[a-z])(?:set|20\d\d)$", "", "_".join(words))
     return split_of("val" if word == "dev" else word) or ""

@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
 from typing import Any
 
@@ -33,8 +33,8 @@ def _plain(text: str) -> str:
 
 MISSING = frozenset(
     _plain("""
-    nan na nat none null nil unknown unk missing undefined unspecified void tbd tba tbc anonymous
-    anonym anon anonymus nobody anonymized anonymised deidentified removed deleted blinded
+    nan na nat none null nil unknown unk missing undefined unspecified void tbd tba tbc inf
+    anonymous anonym anon anonymus nobody anonymized anonymised deidentified removed deleted blinded
     redacted pseudonymized pseudonymised withheld empty blank unnamed xxx pdna unassigned
     unavailable unidentified unreported unrecorded noid unbekannt anonymisiert leer fehlt fehlend
     inconnu inconnue anonyme anonymise anonymisee manquant desconocido desconocida anonimo anonima
@@ -126,8 +126,10 @@ def patient_name(value: Any) -> str:
         return ""
     if hasattr(value, "item") and getattr(value, "shape", None) in ((), (1,)):
         value = value.item()
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | bytearray):
         value = value.decode("utf-8", "replace")
+    if isinstance(value, float) and abs(value) >= 2**53:
+        return ""  # the last digits are lost: several patients share it
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = unicodedata.normalize("NFC", _seen("" if value is None else str(value)))
@@ -274,6 +276,8 @@ def patient_names(patients: Iterable[Any], where: str) -> tuple[str, ...]:
     Raises:
         UserError: if one is missing, or is several, naming its row.
     """
+    if isinstance(patients, str | bytes | Mapping | Set):
+        raise UserError(f"{where}: give a list, the patient of each image in the order of these")
     names = []
     for row, each in enumerate(patients):
         if isinstance(each, list | tuple | set | dict) or math.prod(np.shape(each)) != 1:

@@ -29,6 +29,9 @@ HIDDEN = frozenset(
 )
 """What systems leave behind, beside what has a name that begins with a dot: some hold previews."""
 
+NO_IMAGES = "are no images by their names"
+"""What is said of files of no known format."""
+
 CLOSED = ("/proc", "/sys", "/dev")
 """Folders of the system, which hold no images and have no end."""
 
@@ -58,7 +61,7 @@ class Walk:
         for way, paths in sorted(ways.items()):
             kinds = Counter(path.suffix or path.name for path in paths)
             said = few([f"{count} {suffix}" for suffix, count in sorted(kinds.items())])
-            what = "may hold images that memtk does not read" if way else "are no images"
+            what = "may hold images that memtk does not read" if way else NO_IMAGES
             notes.append(
                 f"{len(paths)} files {what} and are left out: {said}" + (f"; {way}" if way else "")
             )

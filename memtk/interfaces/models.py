@@ -61,6 +61,8 @@ class Phase:
         whole_batch: True for a loss that couples the rows of a batch (a contrastive one). The
             batch is then never split: each process computes all of it, `accumulate` must be 1; and
             no image is in it twice, so it is smaller where there are fewer images.
+        crops: where the losses take blocks of images, as those of convolutions do: raises a
+            UserError for a shape that they cannot take. None: `PhaseSettings.crop` is refused.
         measure: `(x, noise) -> share`: how much of what the phase is for it does by now, in [0, 1],
             on up to 100 rows `x` of what it trains on, of one patient each; `noise` has 100
             streams. Called in eval mode, without gradient, with the averaged weights, where
@@ -73,6 +75,7 @@ class Phase:
     encode: Callable[[Tensor], Tensor] | None = None
     begin: Callable[[Iterable[Tensor]], None] | None = None
     whole_batch: bool = False
+    crops: Callable[[ImageSpec], None] | None = None
     measure: Callable[[Tensor, Noise], float] | None = None
 
 

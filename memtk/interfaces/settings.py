@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PositiveInt,
     SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
@@ -52,6 +53,11 @@ class PhaseSettings(ComponentConfig):
     steps: int = Field(1000, ge=0, le=10**9, description="optimiser steps")
     batch_size: int = Field(16, ge=1, description="images a step, over all processes together")
     accumulate: int = Field(1, ge=1, description="micro-batches that one step is split into")
+    crop: tuple[PositiveInt, ...] = Field(
+        (),
+        description="of the autoencoder of a latent diffusion model: sides, in voxels, of the "
+        "random block of each image that a step trains on; empty: whole images",
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="largest gradient norm; none: no clip")
     weight_decay: float = Field(
         0.0, ge=0, description="decay of the weights, apart from the gradient (AdamW); 0: Adam"
@@ -124,7 +130,7 @@ class PhaseSettings(ComponentConfig):
         return {key: value for key, value in written.items() if value or key not in NEWER}
 
 
-NEWER = ("enough",)
+NEWER = ("crop", "enough")
 """Settings of a phase that the first versions of result files do not have."""
 
 WITHOUT_EFFECT = ("accumulate", "recompute", "compile", "prefetch")

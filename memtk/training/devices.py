@@ -6,7 +6,7 @@ import atexit
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -273,19 +273,47 @@ def blocks_of(model: Trainable, phase: Phase) -> list[nn.Module]:
     return list(dict.fromkeys(found(phase.name))) if found else []
 
 
-def check_blocks(model: Trainable, phase: Phase) -> None:
-    """See that a model can do what the settings of a phase ask of its blocks.
+def check_settings(model: Trainable, phase: Phase) -> None:
+    """See that a model can do what the settings of a phase ask.
 
     Raises:
-        UserError: if it names none.
+        UserError: if it cannot, with the way out.
     """
     settings = phase.settings
+    if phase.whole_batch and settings.accumulate > 1:
+        raise UserError(
+            f"phase {phase.name!r} has accumulate = {settings.accumulate}, but its loss "
+            "compares the images of a batch, which cannot be split: set accumulate to 1"
+        )
+    if settings.crop:
+        _check_crop(model, phase)
+    if settings.enough and phase.measure is None:
+        raise UserError(
+            f"phase {phase.name!r} has enough = {settings.enough:g}, but nothing measures how far "
+            "it is: leave enough out"
+        )
     asked = "recompute" if settings.recompute else "compile"
     if (settings.recompute or settings.compile != "off") and not blocks_of(model, phase):
         raise UserError(
             f"{type(model).__name__} names no blocks of its phase {phase.name!r}, which "
             f"{asked} works on: leave {asked} as it is by default"
         )
+
+
+def _check_crop(model: Trainable, phase: Phase) -> None:
+    crop, shape = phase.settings.crop, model.spec.shape
+    asked, whole = ("x".join(map(str, sides)) for sides in (crop, shape))
+    where = f"{type(model).__name__}: crop = {asked} of phase {phase.name!r}"
+    if phase.crops is None or phase.encode is not None:
+        raise UserError(f"{where}, which trains on whole images alone: leave crop out")
+    if len(crop) != len(shape) or any(c > n for c, n in zip(crop, shape, strict=True)):
+        raise UserError(
+            f"{where} does not lie in images of {whole}: give {len(shape)} sides, none longer"
+        )
+    try:
+        phase.crops(replace(model.spec, shape=crop))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 class Blocks:

@@ -16,7 +16,7 @@ from memtk.interfaces import Phase, Trainable
 from memtk.noise import Noise
 from memtk.training.batches import micro_batches, whole_batch
 from memtk.training.checkpoints import steps_of
-from memtk.training.devices import Devices, blocks_of, check_blocks
+from memtk.training.devices import Devices, blocks_of, check_settings
 from memtk.training.steps import Stepper, trained_parameters
 
 
@@ -45,7 +45,7 @@ def describe(model: Trainable) -> list[PhasePlan]:
     """
     plans = []
     for phase in model.phases():
-        check_blocks(model, phase)
+        check_settings(model, phase)
         trained = {turn.name: trained_parameters(model, phase, turn) for turn in phase.turns}
         numbers = {turn: sum(p.numel() for p in own) for turn, own in trained.items()}
         plans.append(PhasePlan(phase.name, steps_of(phase), phase.settings.batch_size, numbers))
@@ -107,7 +107,8 @@ def step_seconds(model: Trainable, phase: Phase, devices: Devices) -> float | No
                 batch = []
                 for part in split:
                     rows = len(part.samples)
-                    x = torch.rand(rows, spec.channels, *spec.shape, device=devices.device) * 2 - 1
+                    shape = (rows, spec.channels, *(settings.crop or spec.shape))
+                    x = torch.rand(shape, device=devices.device) * 2 - 1
                     with torch.no_grad():
                         x = phase.encode(x) if phase.encode else x
                     told = torch.zeros(rows, len(spec.conditions), device=devices.device)
@@ -129,7 +130,8 @@ def _kept(
     settings = phase.settings
     split = micro_batches(0, settings.batch_size, settings.accumulate, 0, world)
     rows = settings.batch_size if phase.whole_batch else max(len(p.samples) for p in split)
-    x = torch.empty(rows, model.spec.channels, *model.spec.shape, device="meta")
+    sides = settings.crop or model.spec.shape
+    x = torch.empty(rows, model.spec.channels, *sides, device="meta")
     model.eval()
     with torch.no_grad():
         x = phase.encode(x) if phase.encode else x

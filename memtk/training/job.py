@@ -117,15 +117,21 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """The images (B, C, *S), augmented at each step. `batches` gives them as they are."""
+    """The images (B, C, *S), augmented at each step. `batches` gives them as they are.
+
+    With a crop, a step is given a block (B, C, *crop) of each. It is cut out after augmentation, so
+    that a turned image brings its own voxels into the block.
+    """
 
     images: Images
     order: Order
     augmentation: Augment | None = None
+    crop: tuple[int, ...] = ()
 
     def read(self, samples: Sequence[int]) -> Tensor:
-        """Return the image of each sample."""
-        return self.images.read(self.order.images(samples))
+        """Return the image of each sample, or its block where nothing is augmented."""
+        x = self.images.read(self.order.images(samples))
+        return x if self.augmentation else self._cut(x, samples)
 
     def augment(self, x: Tensor, samples: Sequence[int]) -> Tensor:
         """Augment sample k by stream k."""
@@ -133,7 +139,20 @@ class ImageInputs:
             return x
         with torch.no_grad():
             seed = derive(self.order.seed, self.order.phase, "augment")
-            return self.augmentation(x, Noise(seed, samples, x.device))
+            return self._cut(self.augmentation(x, Noise(seed, samples, x.device)), samples)
+
+    def _cut(self, x: Tensor, samples: Sequence[int]) -> Tensor:
+        """Return a block of each row, its place drawn from stream k."""
+        if not self.crop:
+            return x
+        noise = Noise(derive(self.order.seed, self.order.phase, "crop"), samples)
+        sides = zip(x.shape[2:], self.crop, strict=True)
+        starts = torch.stack([noise.integers(n - c + 1) for n, c in sides], 1)  # (B, axes)
+        blocks = []
+        for image, start in zip(x, starts.tolist(), strict=True):
+            places = zip(start, self.crop, strict=True)
+            blocks.append(image[(..., *(slice(first, first + c) for first, c in places))])
+        return torch.stack(blocks)
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """Yield all images."""
@@ -187,7 +206,7 @@ def open_inputs(job: TrainingJob, phase: Phase, begun: bool) -> Inputs:
     order = kind(job.seed, phase.name, len(job.images))
     used = steps_of(phase) > 0 or (phase.begin is not None and not begun)
     if phase.encode is None or not used:
-        return ImageInputs(job.images, order, job.options.augment)
+        return ImageInputs(job.images, order, job.options.augment, phase.settings.crop)
     path = job.checkpointer.folder / f"encoded-{phase.name}.npy"
     present = job.devices.collect(path.exists())
     if not begun or not all(present):
@@ -239,7 +258,7 @@ def batches(
 
     with closing(prefetch(read, steps, settings.prefetch)) as coming:
         for step, batch in zip(steps, coming, strict=True):
-            moved = [(part, x.to(devices.device)) for part, x in batch]
+            moved = ((part, x.to(devices.device)) for part, x in batch)
             yield step, [(told(part), inputs.augment(x, part.samples)) for part, x in moved]
 
 

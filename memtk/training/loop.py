@@ -28,7 +28,7 @@ from memtk.training.checkpoints import (
     restore,
     steps_of,
 )
-from memtk.training.devices import Devices, check_blocks
+from memtk.training.devices import Devices, check_settings
 from memtk.training.inference import eval_mode
 from memtk.training.job import (
     EncodedInputs,
@@ -270,26 +270,16 @@ def _check(
 ) -> None:
     names = [phase.name for phase in phases]
     for phase in phases:
-        check_blocks(model, phase)
+        check_settings(model, phase)
         turns = [turn.name for turn in phase.turns]
         if names.count(phase.name) > 1 or len(set(turns)) < len(turns):
             raise PluginError(
                 f"{type(model).__name__}: phases {names} and turns {turns} need names of their own"
             )
-        if phase.whole_batch and phase.settings.accumulate > 1:
-            raise UserError(
-                f"phase {phase.name!r} has accumulate = {phase.settings.accumulate}, but its loss "
-                "compares the images of a batch, which cannot be split: set accumulate to 1"
-            )
-        if not phase.settings.enough:
-            continue
-        asked = f"phase {phase.name!r} has enough = {phase.settings.enough:g}, "
-        if phase.measure is None:
-            raise UserError(f"{asked}but nothing measures how far it is: leave it out")
-        if options.private or options.checkpoints > 1:
+        if phase.settings.enough and (options.private or options.checkpoints > 1):
             raise PluginError(
-                f"{type(model).__name__}: {asked}and may end at any step: neither checkpoints on "
-                "the way nor a private training go together with that"
+                f"{type(model).__name__}: phase {phase.name!r} may end at any step: neither "
+                "checkpoints on the way nor a private training go together with that"
             )
     if phases and not len(images):
         raise UserError("there are no training images")

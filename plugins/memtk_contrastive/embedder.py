@@ -88,7 +88,9 @@ class Contrastive3d(Embedder):
         settings = self.config.training
         # Reduced once, not at each step: training costs the same whatever the size of the images.
         look = None if self.shape == tuple(self.spec.shape) else partial(reduce, shape=self.shape)
-        return (Phase("training", settings, (turn,), look, None, True, self.seen),)
+        return (
+            Phase("training", settings, (turn,), encode=look, whole_batch=True, measure=self.seen),
+        )
 
     def blocks_of(self, phase: str) -> Iterable[nn.Module]:
         """Return the residual blocks of the encoder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -28,8 +29,8 @@ from memtk_diffusers.config import PRESETS, Diffusers2dConfig
 from memtk_diffusers.noising import Noising, reverse
 
 
-def check_shape(config: Diffusers2dConfig, spec: ImageSpec) -> None:
-    """See that the images are 2D and both sides can be halved at every level of the networks.
+def check_shape(config: Diffusers2dConfig, spec: ImageSpec, unet: bool = True) -> None:
+    """See that the images are 2D and can be halved at each level of autoencoder, and U-Net.
 
     Raises:
         UserError: if not, with the nearest shape that can.
@@ -37,7 +38,7 @@ def check_shape(config: Diffusers2dConfig, spec: ImageSpec) -> None:
     size = "x".join(map(str, spec.shape))
     if spec.dims != 2:
         raise UserError(f"diffusers2d works on 2D images; these are {size}")
-    unit = shrinkage(config) * 2 ** (len(config.unet_channels) - 1)
+    unit = shrinkage(config) * 2 ** (unet * (len(config.unet_channels) - 1))
     nearest = [unit * max(1, round(n / unit)) for n in spec.shape]
     if list(spec.shape) != nearest:
         raise UserError(
@@ -183,7 +184,9 @@ class Diffusers2d(Generator):
             "autoencoder", self.autoencoder.parameters, self._coding_loss, c.autoencoder_rate
         )
         return (
-            Phase("autoencoder", c.autoencoder, (coding,)),
+            Phase(
+                "autoencoder", c.autoencoder, (coding,), crops=partial(check_shape, c, unet=False)
+            ),
             Phase("diffusion", c.diffusion, (denoising,), encode=self.encode, begin=self._measure),
         )
 
@@ -257,7 +260,7 @@ class Diffusers2d(Generator):
 
     def _draw(self, posterior: Tensor, noise: Noise) -> Tensor:
         mean, sigma = posterior.chunk(2, dim=1)
-        return mean + sigma * noise.normal(*self.noised_shape).to(mean)
+        return mean + sigma * noise.normal(*mean.shape[1:]).to(mean)
 
     def _coding_loss(self, x: Tensor, noise: Noise) -> dict[str, Tensor]:
         posterior = self.encode(x)

@@ -286,6 +286,12 @@ def _no_image(header: _Header) -> str:
     if known in LABELS or header.modality == "SEG":
         return "segmentations (DICOM SEG)"
     if known.startswith(DOSES) or header.modality.startswith("RT") or not all(header.size):
+        kinds = known, text_of(dataset.file_meta, "MediaStorageSOPClassUID")
+        if not all(header.size) and any(k in CLASSES or k.startswith(CAPTURES) for k in kinds):
+            raise UserError(
+                f"cannot read {header.path}: its header ends before it says the size of its image "
+                f"({name}): get the file again, or take it out"
+            )
         said = shown(header.modality or "unknown", "A-Za-z")
         return f"DICOM files without an image ({name}, modality {said})"
     if "LOCALIZER" in image_types(dataset):

@@ -167,7 +167,7 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
             colours than it can have.
     """
     with reading(path):
-        if not any(key in dataset for key in PIXELS):
+        if not any(dataset.get(key) for key in PIXELS):
             modality = shown(text_of(dataset, "Modality") or "unknown", "A-Za-z")
             raise UserError(f"cannot read {path}: it has no pixels (modality {modality})")
         if int(dataset.get("NumberOfFrames") or 1) > 1:
@@ -217,6 +217,12 @@ def _kind_of(dataset: pydicom.Dataset, path: Path) -> str:
         raise UserError(
             f"cannot read {path}: its PhotometricInterpretation is {said} with {samples} value(s) "
             "a pixel, which says nothing that is known. Write it anew as MONOCHROME2 or RGB"
+        )
+    said = text_of(dataset, "PixelPresentation").upper()
+    if said in ("COLOR", "MIXED") and samples == 1:
+        raise UserError(
+            f"cannot read {path}: its PixelPresentation is {said}: some of its gray values are "
+            "numbers of colours. Save it as RGB"
         )
     if "MOSAIC" in image_types(dataset):
         raise UserError(

@@ -148,5 +148,14 @@ def differences(slices: Sequence[pydicom.Dataset]) -> list[str]:
     found = [k for k in ONE_VOLUME if len({text_of(one, k) for one in slices} - {""}) > 1]
     slopes = {(text_of(one, "RescaleSlope"), text_of(one, "RescaleIntercept")) for one in slices}
     some_without = ("", "") in slopes and slopes - {("", "")}
+    if slopes == {("", "")} and len({_real_world(one) for one in slices}) > 1:
+        found.append("RealWorldValueMappingSequence")  # slopes that no viewer applies to all
     found += ["whether they have RescaleSlope and RescaleIntercept"] if some_without else []
     return found + (["ImageType"] if len(signals) > 1 else [])
+
+
+def _real_world(dataset: pydicom.Dataset) -> tuple[str, ...]:
+    """Return by which line the numbers of a slice become those of what was measured."""
+    said = list(dataset.get("RealWorldValueMappingSequence") or ())[:1]
+    keys = ("RealWorldValueSlope", "RealWorldValueIntercept")
+    return tuple(text_of(item, key) for item in said for key in keys)

@@ -185,8 +185,8 @@ class MedDiffConfig(ComponentConfig):
         return {**defaults, **value} if isinstance(value, Mapping) else value
 
 
-def check_shape(config: MedDiffConfig, spec: ImageSpec) -> None:
-    """See that every side can be halved as often as both networks halve it.
+def check_shape(config: MedDiffConfig, spec: ImageSpec, unet: bool = True) -> None:
+    """See that every side can be halved as often as the VQ-GAN, and the U-Net, halve it.
 
     Raises:
         UserError: if not, with the nearest shape that can; or if nothing is compressed at all.
@@ -196,7 +196,7 @@ def check_shape(config: MedDiffConfig, spec: ImageSpec) -> None:
             "compression = 1,1,1: the VQ-GAN makes one axis smaller at least, as in "
             "compression=2,2,2"
         )
-    halved = 2 ** (len(config.unet_multiples) - 1)  # the U-Net leaves the depth as it is
+    halved = 2 ** (unet * (len(config.unet_multiples) - 1))  # the U-Net leaves the depth as it is
     units = [
         config.patch * factor * (1 if axis == 0 else halved)
         for axis, factor in enumerate(config.compression)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -72,7 +73,13 @@ class MedDiff3d(Generator):
         )
         unet = Turn("unet", self.unet.parameters, self._diffusion_loss, c.unet_rate)
         phases = (
-            Phase("vqgan", c.vqgan, (generator, discriminators), whole_batch=True),
+            Phase(
+                "vqgan",
+                c.vqgan,
+                (generator, discriminators),
+                whole_batch=True,
+                crops=partial(check_shape, c, unet=False),
+            ),
             Phase("diffusion", c.diffusion, (unet,), encode=vqgan.encode),
         )
         return tuple(phase for phase in phases if phase.name not in self._trained)

@@ -132,7 +132,8 @@ def paper_3d(autoencoder: int, adversarial: int) -> dict[str, Any]:
     - the discriminator joins after six epochs; gradients are not clipped, weights not averaged.
 
     What the paper leaves open: the iterations of the autoencoder (taken as those of the diffusion
-    model) and its crops (whole volumes here). The scale of the latents is that of the whole
+    model) and its crops. The scripts' own, `crop=112,128,80` of volumes of 240x240x155, do not lie
+    in the paper's, which are taken whole. The scale of the latents is that of the whole
     training set here, of its first batch there; mixed precision is bfloat16 here, float16 there.
 
     Args:

@@ -83,8 +83,14 @@ class MonaiLatentDiffusion(Generator):
         coupled = c.discriminator_norm == "batch"
         denoising = Turn("unet", self.unet.parameters, self._diffusion_loss, c.unet_rate)
         return (
-            Phase("autoencoder", c.autoencoder, (autoencoder,)),
-            Phase("adversarial", c.adversarial, (fooling, judging), whole_batch=coupled),
+            Phase("autoencoder", c.autoencoder, (autoencoder,), crops=self._check_crop),
+            Phase(
+                "adversarial",
+                c.adversarial,
+                (fooling, judging),
+                whole_batch=coupled,
+                crops=self._check_crop,
+            ),
             Phase("diffusion", c.diffusion, (denoising,), encode=self.encode, begin=self._measure),
         )
 
@@ -168,7 +174,12 @@ class MonaiLatentDiffusion(Generator):
 
     def _draw(self, posterior: Tensor, noise: Noise) -> Tensor:
         mean, sigma = posterior.chunk(2, dim=1)
-        return mean + sigma * noise.normal(*self.latent_shape).to(mean)
+        return mean + sigma * noise.normal(*mean.shape[1:]).to(mean)
+
+    def _check_crop(self, spec: ImageSpec) -> None:
+        networks.check_shape(self.config, spec, unet=False)
+        if self.config.perceptual_weight:
+            perceptual.check_images(spec)
 
     def _rebuilding(self, x: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the reconstruction (B, C, *S), and what it costs without a discriminator."""

@@ -15,13 +15,13 @@ from memtk.interfaces import ImageSpec, in_float32
 from memtk_monai.config import LatentDiffusionConfig
 
 
-def check_shape(config: LatentDiffusionConfig, spec: ImageSpec) -> None:
-    """See that every side can be halved at every level of both networks.
+def check_shape(config: LatentDiffusionConfig, spec: ImageSpec, unet: bool = True) -> None:
+    """See that every side can be halved at every level of the autoencoder, and of the U-Net.
 
     Raises:
         UserError: if not, with the nearest shape that can.
     """
-    halvings = len(config.channels) + len(config.unet_channels) - 2
+    halvings = len(config.channels) - 1 + unet * (len(config.unet_channels) - 1)
     unit = config.patch * 2**halvings
     # The discriminator loses a voxel at each of its last two layers, and needs two at its end.
     least = unit * math.ceil(2 ** (config.discriminator_layers - 1) * 8 / unit)

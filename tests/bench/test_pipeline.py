@@ -9,6 +9,7 @@ from memtk.bench import describe_plan, make_plan, pipeline, read_recipe, run_ben
 from memtk.bench.experiment import Experiment, Preview
 from memtk.bench.pipeline import STAGES, Train, finished_stages, preview_cells
 from memtk.data.prepare import prepare
+from memtk.errors import UserError
 from memtk.interfaces import ComponentConfig, Mitigation, Stage
 
 SETS = (
@@ -93,6 +94,12 @@ def test_the_dry_run_knows_the_checkpoints_and_samples(plan, registry, tmp_path)
     assert isinstance(found, Preview) and found.count == len(found.training) == 6
     assert found.labels == ("step-000010", "step-000020")
     assert previews["copycat+datasize"].labels == ("step-000000",)
+
+
+def test_the_dry_run_refuses_a_crop_that_does_not_fit(plan, registry, tmp_path):
+    made = plan("monai2d.autoencoder.crop=8,6", generator=("monai2d",))
+    with pytest.raises(UserError, match=r"cannot take images of 8x6(.|\n)*takes is 8x8"):
+        preview_cells(made, prepare(made.data, tmp_path, registry))
 
 
 def test_the_files_of_a_stage_are_there_once_it_is_finished(plan, registry, tmp_path, monkeypatch):

@@ -73,6 +73,18 @@ def test_arrays_whose_voxels_are_not_all_there_are_refused(value, words):
         array_images("train", value)
 
 
+@pytest.mark.parametrize("patients", ["abc", b"abc", {"a", "b", "c"}, {"a": 0, "b": 1, "c": 2}])
+def test_patients_without_an_order_or_a_word_are_no_list(patients):
+    with pytest.raises(UserError, match="train_patients: give a list, the patient of each image"):
+        array_images("train", np.random.rand(3, 8, 9), patients)
+
+
+def test_patients_may_come_one_by_one_and_as_any_bytes():
+    images = np.random.rand(3, 8, 9)
+    assert array_images("train", images, (n for n in "abc")).patients == ("a", "b", "c")
+    assert array_images("train", images, [bytearray(b"a"), b"b", "c"]).patients == ("a", "b", "c")
+
+
 @pytest.mark.parametrize(
     "patients", [np.zeros((3, 2)), [("a", "b")] * 3, [{"id": 1}] * 3, [[]] * 3]
 )
@@ -88,6 +100,8 @@ def test_a_patient_has_one_name(patients):
         np.ma.array(["a", "b", "c"], mask=[0, 1, 0]),
         np.array(["2024-01-01", "NaT", "2024-01-02"], "datetime64[D]"),
         np.array([1, np.nan, 2]),
+        np.array([1, np.inf, 2]),
+        [1.0, 12345678901234567890.0, 2.0],
         ["a", None, "b"],
     ],
 )
@@ -115,7 +129,7 @@ def test_a_source_is_named_by_its_images_and_their_patients():
     x = np.random.default_rng(0).normal(size=(3, 8, 9))
     first = array_images("train", x)
     assert first.source == array_images("train", x.copy()).source
-    others = [array_images("train", x[::-1]), array_images("train", x, "aab")]
+    others = [array_images("train", x[::-1]), array_images("train", x, list("aab"))]
     assert len({first.source, *(each.source for each in others)}) == 3
     named = others[1].manifest()
     assert [row.patient for row in named.rows] == ["a", "a", "b"] and named.named

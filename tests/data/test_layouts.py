@@ -56,7 +56,9 @@ def test_files_of_other_kinds_are_counted(read, write_pngs):
     folder = write_pngs(["a"])
     for name in ("x.json", "y.json", "README"):
         (folder / name).write_text("")
-    assert "3 files are no images and are left out: 2 .json, 1 README" in said(read(folder))
+    assert "3 files are no images by their names and are left out: 2 .json, 1 README" in said(
+        read(folder)
+    )
 
 
 def test_a_folder_or_source_without_images_is_refused(read, tmp_path):

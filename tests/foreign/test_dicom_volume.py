@@ -7,6 +7,8 @@ from math import cos, radians, sin
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from memtk.errors import UserError
 
@@ -52,6 +54,17 @@ def test_slices_of_which_one_lacks_its_slope_and_intercept_are_refused(series, r
     folder = series(change=lambda i: {} if i == without else slopes)
     with pytest.raises(UserError, match="differ in whether they have RescaleSlope"):
         read(folder)
+
+
+def test_slices_whose_numbers_mean_different_things_are_refused(series, read):
+    def mapped(i, slope):
+        item = Dataset()
+        item.RealWorldValueSlope, item.RealWorldValueIntercept = slope, 0.0
+        return {"RealWorldValueMappingSequence": Sequence([item])}
+
+    with pytest.raises(UserError, match="differ in RealWorldValueMappingSequence"):
+        read(series(change=lambda i: mapped(i, 0.5 + i)))
+    assert read(series(change=lambda i: mapped(i, 0.5))).voxels.shape == (1, 6, 24, 20)
 
 
 def test_every_slice_has_a_slope_of_its_own(series, read, image):
@@ -155,3 +168,28 @@ def test_attributes_without_end_are_refused(tmp_path, image, dcm, read):
     path.write_bytes(path.read_bytes() + element * 100_000)
     with pytest.raises(UserError, match="it has more than 100,000 attributes"):
         read(path)
+
+
+@pytest.mark.parametrize("end", [380, 420, 520])
+def test_an_image_whose_header_was_cut_off_is_refused(series, check, image, dcm, end):
+    folder = series(sop=CT)
+    path = dcm(folder / "cut", image(9, (24, 20), 900, np.int16), sop=CT, at=(0, 0, 20))
+    path.write_bytes(path.read_bytes()[:end])
+    found = check(folder, validation=0)[1][FOUND]
+    assert found.outcome == "refused" and "cut: " in found.found and "again" in found.found
+
+
+@pytest.mark.parametrize("tag", ["PixelData", "FloatPixelData"])
+def test_voxels_of_no_length_are_none(tmp_path, image, dcm, read, tag):
+    path = dcm(tmp_path / "a.dcm", image(1), **({"PixelData": b""} | {tag: b""}))
+    with pytest.raises(UserError, match="it has no pixels"):
+        read(path)
+
+
+@pytest.mark.parametrize("said", ["COLOR", "MIXED"])
+def test_gray_values_of_which_some_are_numbers_of_colours_are_refused(
+    tmp_path, image, dcm, read, said
+):
+    with pytest.raises(UserError, match=f"PixelPresentation is {said}.* Save it as RGB"):
+        read(dcm(tmp_path / "a.dcm", image(1), PixelPresentation=said))
+    assert read(dcm(tmp_path / "b.dcm", image(1), PixelPresentation="MONOCHROME")).voxels.any()

@@ -189,6 +189,12 @@ def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, wa
         assert found.outcome == "refused" and way in found.found
 
 
+@pytest.mark.parametrize("source", ["https://host/a.zip", "s3://bucket/images", "gs://b/a.npz"])
+def test_an_address_is_no_source_and_says_the_way_out(check, source):
+    found = check(source)[1][FOUND]
+    assert found.outcome == "refused" and "It is an address: fetch the files" in found.found
+
+
 def test_a_folder_of_zarr_is_one_thing_that_is_not_read(tmp_path, png, check):
     (tmp_path / "a.zarr" / "0").mkdir(parents=True)
     (tmp_path / "a.zarr" / "0" / "0").write_bytes(b"x")
@@ -211,7 +217,7 @@ def test_images_in_other_formats_beside_images_are_not_called_no_images(tmp_path
     assert (
         "2 files may hold images that memtk does not read and are left out: 1 .hdr, 1 .img" in said
     )
-    assert "3 files are no images and are left out: 1 .csv, 1 .xlsx, 1 LICENSE" in said
+    assert "3 files are no images by their names and are left out: 1 .csv, 1 .xlsx" in said
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def fill(folder, png, *folders):
         ["data/Train Set", "data/dev"],
         ["a/train2017", "b/val2017"],
         ["images_train", "images_dev"],
+        ["trainA", "valA"],
+        ["mr/trainB", "mr/valB"],
     ],
 )
 def test_folders_named_by_splits_are_the_split(tmp_path, png, check, folders):

@@ -83,6 +83,17 @@ def test_a_shape_that_does_not_fit_is_refused_with_the_nearest_that_does():
     assert make({"space": "pixel"}, shape=(12, 20), channels=3).noised_shape == (12, 6, 10)
 
 
+def test_an_autoencoder_trained_on_crops_samples_whole_images():
+    model = make({"unet_channels": (8, 8), "space": "latent"})
+    coding, diffusing = model.phases()
+    coding.crops(ImageSpec((8, 12)))  # 12 can be halved twice, by the autoencoder alone
+    assert diffusing.crops is None
+    with pytest.raises(UserError, match="a multiple of 4.*\n.*takes is 8x12"):
+        coding.crops(ImageSpec((8, 13)))
+    model("autoencoder", "autoencoder", images(shape=(8, 12)), Noise(0, range(4)))["l1"].backward()
+    assert model.sample(Noise(0, [0])).shape == (1, 1, 16, 16)
+
+
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(UserError, match="sampling_steps = 30 does not divide.* is 25"):
         make({"sampling_steps": 30})

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from memtk.config import build
+from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.imaging.phantoms import phantom
 from memtk.interfaces import ImageSpec
@@ -292,6 +293,19 @@ def test_losses_fall_on_phantoms(tmp_path):
     for phase, term, share in (("vqgan", "generator.l1", 0.7), ("diffusion", "l1", 0.9)):
         course = [values[term] for _, values in found.losses[phase]]
         assert sum(course[-10:]) < share * sum(course[:10]), phase
+
+
+def test_a_vqgan_trained_on_crops_samples_whole_images(tmp_path):
+    steps = {"vqgan": {"steps": 2, "crop": (4, 8, 12)}, "diffusion": {"steps": 1}}
+    model, x = make((16, 16, 16), PRESETS["smoke"], steps), MemoryImages(images((16, 16, 16)))
+    loss, seen = model.vqgan.generator_loss, []
+    model.vqgan.generator_loss = lambda x, n: seen.append(tuple(x.shape[2:])) or loss(x, n)
+    train(model, x, seed=0, folder=tmp_path, devices=open_devices("cpu"))
+    assert seen == [(4, 8, 12)] * 2
+    with torch.no_grad():
+        assert model.sample(Noise(0, [0])).shape == (1, 1, 16, 16, 16)
+    with pytest.raises(UserError, match="multiples of 4x4x4.*\n.*takes is 4x8x8"):
+        model.phases()[0].crops(ImageSpec((4, 6, 8)))
 
 
 def test_every_setting_is_described():

@@ -6,13 +6,15 @@ from monai.losses import PatchAdversarialLoss
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, RFlowScheduler
 
 from memtk.config import build
+from memtk.data.images import MemoryImages
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.noise import Noise
 from memtk.registry import open_registry
 from memtk.testing import check_generator
-from memtk.training.devices import Blocks
-from memtk_monai.config import LatentDiffusionConfig
+from memtk.training.devices import Blocks, open_devices
+from memtk.training.loop import train
+from memtk_monai.config import PRESETS_3D, LatentDiffusionConfig
 from memtk_monai.latent_diffusion import MonaiLatentDiffusion2d, MonaiLatentDiffusion3d
 from memtk_monai.networks import divergence, verdict
 from memtk_monai.schedule import Flow, Schedule
@@ -69,6 +71,27 @@ def test_a_shape_that_does_not_fit_is_refused_with_the_nearest_that_does():
     with pytest.raises(UserError, match="at least 8.*\n.*takes is 8x8"):
         make(MonaiLatentDiffusion2d, (4, 4), TINY)
     assert make(MonaiLatentDiffusion2d, (8, 8), TINY).reconstruct(images((8, 8))).shape[-1] == 8
+
+
+def test_an_autoencoder_trained_on_crops_samples_whole_images(tmp_path):
+    crops = {"autoencoder": {"crop": (8, 12, 16)}, "adversarial": {"crop": (8, 8, 8)}}
+    model = make(MonaiLatentDiffusion3d, (16, 16, 16), PRESETS_3D["smoke"], crops)
+    encode, seen = model.encode, []
+    model.encode = lambda x: seen.append(tuple(x.shape[2:])) or encode(x)
+    x = MemoryImages(images((16, 16, 16)))
+    train(model, x, seed=0, folder=tmp_path, devices=open_devices("cpu"))
+    assert list(dict.fromkeys(seen)) == [(8, 12, 16), (8, 8, 8), (16, 16, 16)]
+    with torch.no_grad():
+        assert model.sample(Noise(0, [0, 1])).shape == (2, 1, 16, 16, 16)
+
+
+def test_a_crop_has_to_fit_the_autoencoder_not_the_unet():
+    model = make(MonaiLatentDiffusion2d, (16, 16), TINY, {"unet_channels": (8, 8)})
+    first, second, third = model.phases()
+    first.crops(ImageSpec((10, 12)))
+    assert third.crops is None
+    with pytest.raises(UserError, match="multiple of 2 and at least 8.*\n.*takes is 8x12"):
+        second.crops(ImageSpec((9, 12)))
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():

@@ -184,6 +184,8 @@ def test_images_that_the_network_cannot_take_are_refused(files):
     layer = {"perceptual_weight": 0.1, "perceptual_weights": files}
     with pytest.raises(UserError, match="sides of 17 at least; the images are 16x16 with 1"):
         make(MonaiLatentDiffusion2d, (16, 16), layer)
+    with pytest.raises(UserError, match="the images are 16x32 with 1"):
+        make(MonaiLatentDiffusion2d, (32, 32), layer).phases()[0].crops(ImageSpec((16, 32)))
     with pytest.raises(UserError, match="the images are 32x32 with 2"):
         make(MonaiLatentDiffusion2d, (32, 32), layer, channels=2)
 

@@ -39,7 +39,7 @@ class Deep(Generator):
         return self.blocks
 
     def loss(self, x, noise):
-        z = self.first(x + noise.normal(1, 32, 32))
+        z = self.first(x + noise.normal(*x.shape[1:]))
         for block in self.blocks:
             z = z + block(z)
         return {"square": z.square().mean()}
@@ -106,6 +106,15 @@ def test_what_is_kept_is_counted_as_by_hand():
     # the batch and its noisy copy; of each block 4 tensors; the last sum, squared
     by_hand = 4 * own + 2 * image + (3 * 4 + 1) * 4 * image
     assert expected(model) == by_hand
+
+
+def test_of_a_crop_its_own_size_is_counted_and_timed(monkeypatch):
+    own, seen = 4 * 4 * sum(p.numel() for p in make().parameters()), []
+    assert 8 * (expected(make(crop=(8, 16))) - own) == expected(make()) - own
+    monkeypatch.setattr(Stepper, "step", lambda self, step, batch: seen.append(batch[0][1].shape))
+    model = make(crop=(8, 16))
+    assert step_seconds(model, model.phases()[0], open_devices("cpu")) is not None
+    assert seen == [(8, 1, 8, 16)] * 2
 
 
 def test_the_average_and_half_batches_are_counted(toy):

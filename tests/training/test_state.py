@@ -30,6 +30,7 @@ def test_a_setting_that_changes_numbers_refuses_the_state(toy, run, images):
     run(toy.make())
     with pytest.raises(UserError, match="denoiser.weight_decay was not there and is now 0.1"):
         run(toy.make(denoiser={"weight_decay": 0.1}))
+    assert phase_of(toy, images, crop=(4, 4)).keys() == KNOWN_BEFORE | {"crop"}
     used = phase_of(toy, images, schedule="milestones", milestones=(3,), milestone_unit="steps")
     assert used.keys() == KNOWN_BEFORE | {"milestones", "milestone_unit", "gamma"}
     assert used["milestones"] == [3]
