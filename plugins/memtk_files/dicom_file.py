@@ -14,9 +14,9 @@ import numpy as np
 import pydicom
 from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
-from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.pixels import apply_color_lut, apply_modality_lut, get_decoder, pixel_array
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from memtk import UserError
 from memtk.data.readers import FLOOR, GROWTH, check_size, reading
@@ -175,6 +175,7 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
                 f"cannot read {path}: a file with several frames. Convert it to NIfTI first, or "
                 "save the frames that are pictures as PNG"
             )
+        _check_syntax(dataset, path)
         _check_bits(dataset, path)
         kind = _kind_of(dataset, path)
         shape = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")]
@@ -230,6 +231,19 @@ def _kind_of(dataset: pydicom.Dataset, path: Path) -> str:
             "picture. Convert it to NIfTI, e.g. by dcm2niix"
         )
     return kind
+
+
+def _check_syntax(dataset: pydicom.Dataset, path: Path) -> None:
+    """Refuse voxels that are stored in a way for which there is no decoder, installed or not."""
+    syntax = UID(text_of(dataset.file_meta, "TransferSyntaxUID"))
+    try:
+        get_decoder(syntax)
+    except NotImplementedError as error:
+        name = syntax.name if syntax.name != syntax else shown(syntax, "0-9.")
+        raise UserError(
+            f"cannot read {path}: it needs a decoder, and none is known ({name}): write it anew as "
+            "Explicit VR Little Endian, e.g. by gdcmconv --raw, or save it as PNG"
+        ) from error
 
 
 def _check_bits(dataset: pydicom.Dataset, path: Path) -> None:

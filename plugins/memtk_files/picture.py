@@ -301,7 +301,7 @@ def _check_pages(path: Path) -> None:
 def _decoded_by_pil(path: Path, page: Any) -> np.ndarray:
     """Read a gray or coloured page by PIL, which brings some decoders of its own."""
     with contextlib.suppress(UnidentifiedImageError):
-        if int(page.bitspersample) in (1, 8, 16):
+        if int(page.bitspersample) in (1, 8, 16) and page.compression.name != "WEBP":
             pixels = _picture(path)
             return _as_shown(pixels, page, path) if page.bitspersample == 16 else pixels
     raise UserError(

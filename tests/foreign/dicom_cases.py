@@ -180,6 +180,9 @@ for _what, _write, _says, _near in (
 ):  # fmt: skip
     case("DICOM", _what, _says, _near)(_write)
 
+case("DICOM", "compressed by MPEG, JPEG XL or in a way of a maker",
+     "it needs a decoder, and none is known")(
+    one(WIDE, syntax="1.2.840.10008.1.2.4.100", data=bytes(40)))  # fmt: skip
 _codec = b"\xff\xd8\xff\xf7" + bytes(40)
 for _what, _syntax, _way in (
     ("JPEG-LS", "1.2.840.10008.1.2.4.80", "pylibjpeg pylibjpeg-libjpeg"),

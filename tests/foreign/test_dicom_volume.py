@@ -193,3 +193,28 @@ def test_gray_values_of_which_some_are_numbers_of_colours_are_refused(
     with pytest.raises(UserError, match=f"PixelPresentation is {said}.* Save it as RGB"):
         read(dcm(tmp_path / "a.dcm", image(1), PixelPresentation=said))
     assert read(dcm(tmp_path / "b.dcm", image(1), PixelPresentation="MONOCHROME")).voxels.any()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [
+        ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.110"),
+        ("1.2.840.10008.1.2.4.92", "JPEG 2000 Part 2"),
+        ("1.2.840.10008.1.2.4.100", "MPEG2 Main Profile"),
+        ("1.2.840.10008.1.2.4.94", "JPIP Referenced"),
+        ("1.2.840.113619.5.2", "1.2.840.113619.5.2"),
+        ("Anna.7", "text"),
+    ],
+)
+def test_voxels_that_nothing_decodes_are_not_called_damaged(
+    tmp_path, image, dcm, read, syntax, name
+):
+    path = dcm(tmp_path / "a.dcm", image(1, dtype=np.uint8), bits=8)
+    old = (tmp_path / "a.dcm").read_bytes()
+    at = old.index(b"1.2.840.10008.1.2.1\0") - 8
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    new = old[at : at + 6] + len(value).to_bytes(2, "little") + value
+    size = int.from_bytes(old[140:144], "little") + len(new) - 28
+    path.write_bytes(old[:140] + size.to_bytes(4, "little") + old[144:at] + new + old[at + 28 :])
+    with pytest.raises(UserError, match=f"needs a decoder, and none is known .{name}.*gdcmconv"):
+        read(path)

@@ -33,7 +33,8 @@ def counts(groups):
      "máscaras_pulmón/1.nii", "trainannot/1.nii", "标签/1.nii", "ground_truth_lung_3.nii",
      "CHUM-001__GTV.nii.gz", "img2mask/1.nii", "gtFine_trainvaltest/1.nii",
      "mask_liver/1.nii", "p2_maska.nii", "annos/1.nii", "s0_pve_2.nii.gz", "p1_prob.nii",
-     "p1_softmax.nii", "heatmaps/1.nii", "p1_GM_probability.nii.gz"],
+     "p1_softmax.nii", "heatmaps/1.nii", "p1_GM_probability.nii.gz",
+     "ISIC_1_superpixels.nii", "p1_gradcam.nii"],
 )  # fmt: skip
 def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check, name):
     for i in range(3):

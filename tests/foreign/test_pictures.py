@@ -46,6 +46,17 @@ def test_a_png_whose_data_grow_beyond_its_size_takes_no_more_memory(tmp_path, im
     tracemalloc.stop()
 
 
+def test_a_tiff_of_webp_names_its_decoder_and_says_nothing_else(tmp_path, image, read, capfd):
+    tifffile.imwrite(tmp_path / "a.tif", image(1))
+    content = (tmp_path / "a.tif").read_bytes()
+    at = content.index(b"\x03\x01\x03\0\x01\0\0\0") + 8  # the tag of the compression
+    content = content[:at] + (50001).to_bytes(2, "little") + content[at + 2 :]
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(UserError, match="not installed .WEBP.: pip install imagecodecs"):
+        read(tmp_path / "a.tif")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "jpe", "JPG"])
 def test_a_jpeg_of_any_of_its_suffixes_is_a_picture(tmp_path, image, check, suffix):
     for i in range(3):
