@@ -32,7 +32,10 @@ def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
     """
     answer = answer_audit(audit)
     if answer.kind == "pass":
-        look = "Look at the nearest pairs in the report before you release them. "
+        look = (
+            "Before you release them, have somebody who knows such images look at the nearest "
+            "pairs in the report: where two of them show one person, the answer is no. "
+        )
         said = "The pass is for these images alone: audit any others anew."
         return [NextStep(look + said if audit.data else said)]
     asked = _Asked(audit, answer, folder, read_run_file(folder).recipe, paths)

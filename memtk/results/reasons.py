@@ -226,6 +226,9 @@ def _not_excluded(case: Case) -> list[Reason]:
             "No planted copy shows how well exposed patients would be seen: the self-test does so."
         )
         steps = {"selftest": None}
+    elif exposed.sensitivity == 1:
+        way = f"More validation patients than {case.validation} would bring that down."
+        steps = {"patients": None}
     else:
         way = (
             f"More validation patients than {case.validation}, or a detector that sees "

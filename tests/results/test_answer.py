@@ -46,7 +46,8 @@ def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     said = answer_audit(fakes.audit())
     assert said.first.startswith(
         "By the policy, yes: at most 3 % of these images are copies, and at most 3 of 64 "
-        "training patients are exposed, if copies of them are as recognisable as the planted ones."
+        "training patients are exposed, if copies of them are as easy to recognise "
+        "as those that we planted to test it."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
 
@@ -112,8 +113,8 @@ def test_no_sign_names_what_is_not_excluded(make_result):
     text = headline(make_result(exposed=(0, 2), **WITHIN))
     assert text.startswith(
         "No sign of it, within the default policy: at most 3 % of its images are copies, and at "
-        "most 2 of 64 training patients are exposed, if copies of them are as recognisable as the "
-        "planted ones."
+        "most 2 of 64 training patients are exposed, if copies of them are as easy to recognise as "
+        "those that we planted to test it."
     )
 
 

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from memtk.results import Comparable, GroupTest, Policy, decide
+from memtk.results.answer import answer_audit
+from memtk.testing import fakes
 from memtk.testing.fakes import named
 
 INEXACT = 1e-9
@@ -125,6 +127,15 @@ def test_what_no_audit_of_so_few_patients_can_exclude_is_told(make_audit):
     assert f"no fewer than {fewest} can be excluded, whatever is found" in text
     many = Policy(max_unseen_patients=0.07)
     assert "or a detector that sees more" in said(make_audit(exposed=(0, 5), policy=many))[1]
+
+
+def test_a_detector_that_sees_every_planted_copy_is_not_to_be_trained_longer(
+    make_audit, monkeypatch
+):
+    monkeypatch.setitem(fakes.SEEN, "sensitivity", 1.0)
+    audit = make_audit(exposed=(0, 5), policy=Policy(max_unseen_patients=0.07))
+    assert "More validation patients than 64 would bring that down." in said(audit)[1]
+    assert [*answer_audit(audit).steps] == ["patients"]
 
 
 def test_a_failure_is_never_hidden_by_what_could_not_be_shown(make_audit):
