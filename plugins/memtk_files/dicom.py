@@ -64,10 +64,18 @@ SCREENS = re.compile(r"screen ?(save|shot|capture)|dose (report|info)|patient pr
 
 TAGS = (
     *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
-    *("SOPInstanceUID", "PatientName", "PatientBirthDate", "SeriesDescription"),
+    *("SOPInstanceUID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
-    *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *(
+        "SeriesDescription",
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "NumberOfFrames",
+        "PhotometricInterpretation",
+    ),
+    *("PhotometricInterpretation", "SharedFunctionalGroupsSequence"),
+    "PerFrameFunctionalGroupsSequence",
 )
 """What is read of a file to know which image it belongs to."""
 
@@ -324,19 +332,21 @@ def _check_one_patient(folder: Path, files: list[_Header]) -> None:
     """Refuse slices that cannot be of one patient, by what they say and never by showing it."""
     said = {
         key: [text_of(header.dataset, key) for header in files]
-        for key in ("PatientName", "PatientBirthDate", "StudyInstanceUID")
+        for key in ("PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID")
     }
     names = [from_header(header.patient) for header in files]
     if not any(names):
         names = [from_header(name) for name in said["PatientName"]]
     nameless, patients = names.count(""), len({*names} - {""})
-    births, studies = (len({*said[key]} - {""}) for key in ("PatientBirthDate", "StudyInstanceUID"))
+    births, sexes, studies = (len({*said[key]} - {""}) for key in list(said)[1:])
     if patients > 1:
         why = f"name {patients} patients"
     elif patients and nameless:
         why = f"may be of two patients: {nameless} of them name none"
     elif births > 1:
         why = f"name {births} dates of birth (PatientBirthDate)"
+    elif sexes > 1:
+        why = f"name {sexes} sexes (PatientSex)"
     elif studies > 1:
         why = f"are of {studies} studies (StudyInstanceUID)"
     else:

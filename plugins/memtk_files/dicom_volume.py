@@ -16,6 +16,7 @@ AWAY = 0.1
 """A slice may lie so far from its place among even steps, in steps: positions are rounded."""
 
 ONE_VOLUME = (
+    *("Modality", "SOPClassUID", "SeriesNumber", "SeriesDescription", "ProtocolName", "StudyDate"),
     *("FrameOfReferenceUID", "PatientPosition", "Units", "RescaleType", "KVP", "ConvolutionKernel"),
     *("EchoTime", "InversionTime", "FlipAngle", "DiffusionBValue"),
 )
@@ -145,13 +146,14 @@ def parts_of_signal(dataset: pydicom.Dataset) -> frozenset[str]:
 def differences(slices: Sequence[pydicom.Dataset]) -> list[str]:
     """Return which attributes say that slices are of several volumes."""
     signals = {parts_of_signal(one) for one in slices} - {frozenset()}
+    made = {word for one in slices for word in image_types(one)[:1]} & {"ORIGINAL", "DERIVED"}
     found = [k for k in ONE_VOLUME if len({text_of(one, k) for one in slices} - {""}) > 1]
     slopes = {(text_of(one, "RescaleSlope"), text_of(one, "RescaleIntercept")) for one in slices}
     some_without = ("", "") in slopes and slopes - {("", "")}
     if slopes == {("", "")} and len({_real_world(one) for one in slices}) > 1:
         found.append("RealWorldValueMappingSequence")  # slopes that no viewer applies to all
     found += ["whether they have RescaleSlope and RescaleIntercept"] if some_without else []
-    return found + (["ImageType"] if len(signals) > 1 else [])
+    return found + (["ImageType"] if len(signals) > 1 or len(made) > 1 else [])
 
 
 def _real_world(dataset: pydicom.Dataset) -> tuple[str, ...]:

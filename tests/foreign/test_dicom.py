@@ -91,6 +91,7 @@ def test_slices_of_two_patients_in_one_series_are_refused(tmp_path, image, dcm, 
         ([{"patient": "Anna7"}, {"drop": ["PatientID"]}], "2 of them name none"),
         ([{"patient": "", "PatientName": f"Anna{i}^X"} for i in range(2)], "name 2 patients"),
         ([{"PatientBirthDate": f"1957010{i}"} for i in (1, 2)], "name 2 dates of birth"),
+        ([{"PatientSex": s, "patient": ""} for s in "MF"], "name 2 sexes"),
         ([{"StudyInstanceUID": f"1.2.1957.{i}"} for i in (1, 2)], "are of 2 studies"),
     ],
 )

@@ -39,12 +39,20 @@ def series(tmp_path, image, dcm):
         ("KVP", (80, 140)),
         ("RescaleType", ("HU", "US")),
         ("PatientPosition", ("HFS", "FFS")),
+        ("modality", ("CT", "PT")),
+        ("sop", (CT, "1.2.840.10008.5.1.4.1.1.7")),
+        ("SeriesNumber", (2, 7)),
+        ("SeriesDescription", ("T1", "T2")),
+        ("ProtocolName", ("head", "neck")),
+        ("StudyDate", ("20200101", "20210101")),
+        ("ImageType", (["ORIGINAL", "PRIMARY"], ["DERIVED", "SECONDARY"])),
     ],
 )
 @pytest.mark.parametrize("how", ["by turns", "one after the other"])
 def test_slices_of_two_measurements_are_no_volume(series, read, tag, values, how):
     folder = series(change=lambda i: {tag: values[i % 2 if how == "by turns" else i // 3]})
-    with pytest.raises(UserError, match=f"its slices differ in {tag}.* into a folder each"):
+    name = {"modality": "Modality", "sop": "SOPClassUID"}.get(tag, tag)
+    with pytest.raises(UserError, match=f"its slices differ in {name}.* into a folder each"):
         read(folder)
 
 
