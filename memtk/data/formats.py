@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -36,6 +37,13 @@ UNREAD = {
 """What to do with files of formats that memtk does not read, by their suffixes."""
 
 
+STARTS = {
+    **{b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif"},
+    **{b"\x93NUMPY": ".npy", b"\x89HDF": ".h5"},
+}
+"""What files of formats that memtk reads begin with."""
+
+
 def way_to_read(path: Path) -> str:
     """Return what to do with a file of a format that memtk does not read; "" where it is unknown.
 
@@ -43,7 +51,17 @@ def way_to_read(path: Path) -> str:
     'convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz'
     """
     name = path.name.lower()
-    return next((way for suffixes, way in UNREAD.items() if name.endswith(suffixes)), "")
+    way = next((way for suffixes, way in UNREAD.items() if name.endswith(suffixes)), "")
+    if not way and path.suffix[1:].isdecimal() | (not path.suffix):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            start = file.read(348)
+            suffix = ".nii" if start[344:] == b"n+1\0" else ""
+            suffix = next((s for sign, s in STARTS.items() if start.startswith(sign)), suffix)
+            way = (
+                suffix
+                and f"by its content it is {suffix[1:].upper()}: put {suffix} behind its name"
+            )
+    return way
 
 
 def may_hold_images(path: Path) -> bool:

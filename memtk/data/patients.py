@@ -72,9 +72,13 @@ SAID = frozenset(
 ABBREVIATED = frozenset({"ka", "oa", "sn", "nk", "nd", "sd", "nc", "nn", "nv", "nb"})
 """Short for these, where signs part its letters: k. A., s/n, N/K; else they may be initials."""
 
-NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)|\d[.,]\d+E\+\d+")
-"""What spreadsheets and C write where a value could not be computed, and 1.23457E+12, as which a
-spreadsheet saves all long numbers that begin so."""
+NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)")
+"""What spreadsheets and C write where a value could not be computed."""
+
+_MONTH = "(Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez)"
+CHANGED = re.compile(rf"\d[.,]\d+E\+\d+|([0-2]?\d|3[01])(-|\. ){_MONTH}|{_MONTH}[- ]\d\d")
+"""What a spreadsheet makes of names: 1.23457E+12 of all long numbers that begin so, 12-Mar of 3-12,
+03/12 and MAR12, Mar-45 of 3-45."""
 
 TITLES = frozenset(
     _plain("""
@@ -148,7 +152,7 @@ def is_missing(text: str) -> bool:
     """
     words = [part for _, part in _parts(_plain(text))]
     letters = "".join(words)
-    if letters in MISSING or NO_VALUE.fullmatch(text):
+    if letters in MISSING or NO_VALUE.fullmatch(text) or CHANGED.fullmatch(text):
         return True
     if letters in ABBREVIATED and len(words) == 2 and re.search(r"[./\\]", text):
         return True
@@ -295,7 +299,9 @@ def check_named(patient: Any, where: str) -> str:
     name = patient_name(patient)
     if not name:
         said = "empty" if patient is None or not str(patient).strip() else f"{str(patient)!r}"
-        raise UserError(f"{where} is {said}: that names nobody")
+        changed = CHANGED.fullmatch(str(patient).strip())
+        why = "a spreadsheet made it of a name: save that column as text" if changed else ""
+        raise UserError(f"{where} is {said}: {why or 'that names nobody'}")
     return name
 
 

@@ -127,6 +127,20 @@ def as_image(array: np.ndarray, what: str) -> np.ndarray:
     return gray_if_alike(without_alpha(voxels, what)) if voxels.ndim == 3 else voxels
 
 
+def without_padding(voxels: np.ndarray, stored: np.ndarray, value: float) -> np.ndarray:
+    """Make voxels that are stored as `value`, where nothing was measured, the least of the others.
+
+    >>> without_padding(np.array([5, 7, 7]), np.array([-1, 0, 0]), -1)
+    array([7, 7, 7])
+    """
+    padding = np.isnan(stored) if np.isnan(value) else stored == value
+    if not padding.any() or padding.all():
+        return voxels
+    without: np.ndarray = voxels.copy()
+    without[padding] = voxels[~padding].min()
+    return without
+
+
 def without_alpha(pixels: np.ndarray, what: str) -> np.ndarray:
     """Leave out the opaque alpha channel of (2 or 4, H, W).
 

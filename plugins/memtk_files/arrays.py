@@ -16,7 +16,15 @@ import numpy as np
 from memtk import UserError
 from memtk.data.labels import DESCRIBING, array_names_no_image, words_of
 from memtk.data.readers import check_size, npy_header
-from memtk.imaging.geometry import CHANNELS, EXPECTED, as_image, holds_many, layout_of, rows_of
+from memtk.imaging.geometry import (
+    CHANNELS,
+    EXPECTED,
+    as_image,
+    holds_many,
+    layout_of,
+    rows_of,
+    without_padding,
+)
 from memtk.interfaces import Record, Volume
 
 STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
@@ -35,6 +43,9 @@ MEANING: dict[str, Any] = {
     "PALETTE": None,
 }
 """Attributes of datasets (NetCDF, HDF5 Image) that change what numbers mean, and when not."""
+
+PADDING = frozenset({"_FillValue", "missing_value"})
+"""Attributes of datasets (NetCDF) that say which number stands where nothing was measured."""
 
 SETS = frozenset({"train", "test", "val", "valid", "validation", "images", "imgs", "samples"})
 """Words of the names of arrays that are no single volume."""
@@ -143,7 +154,7 @@ class Hdf5Reader:
 
     A dataset is (N, H, W), (N, H, W, 3), (N, D, H, W) or (N, C, D, H, W); row i is one image. Other
     datasets and groups are left out. Links and datasets that point into other files are refused.
-    The spacing is 1.
+    Padding (`_FillValue`) counts as the least of the other voxels. The spacing is 1.
     """
 
     suffixes = (".h5", ".hdf5")
@@ -181,7 +192,11 @@ class Hdf5Reader:
         """
         name, row = split_item(record.item)
         dataset = _dataset(self._open(record.path), name, record.path)
-        voxels = as_image(np.asarray(dataset[row]), f"cannot read {record.path} ({record.item})")
+        voxels = np.asarray(dataset[row])
+        for value in (np.ravel(dataset.attrs[key]) for key in sorted(PADDING & {*dataset.attrs})):
+            if value.size == 1 and value.dtype.kind in "iuf":
+                voxels = without_padding(voxels, voxels, value[0])
+        voxels = as_image(voxels, f"cannot read {record.path} ({record.item})")
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))
 
     def _open(self, path: Path) -> h5py.File:

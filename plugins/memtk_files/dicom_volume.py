@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,15 @@ def sort_slices(
             f"one is missing, or they are off a line of even steps (by {away:.3g} mm). Get the "
             "series again, or sort parts that overlap into a folder each"
         )
-    return [slices[i] for i in order], step
+    ordered = [slices[i] for i in order]
+    scans = [dataset for dataset, _ in ordered if text_of(dataset, "Modality") == "CT"]
+    numbers = [number for d in scans if (number := text_of(d, "AcquisitionNumber"))]
+    if len(list(groupby(numbers))) > len({*numbers}):
+        raise UserError(
+            f"cannot read {folder}: slices of {len({*numbers})} acquisitions of CT lie between one "
+            "another (AcquisitionNumber), so they are several volumes: sort them into a folder each"
+        )
+    return ordered, step
 
 
 def affine_of(first: pydicom.Dataset, path: Path, step: np.ndarray) -> np.ndarray:

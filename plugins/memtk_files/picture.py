@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.geometry import gray_if_alike, without_alpha
+from memtk.imaging.geometry import gray_if_alike, without_alpha, without_padding
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
@@ -27,6 +27,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 ORIENTATION = 274
 """The tag of EXIF and TIFF that says how a picture is to be turned before it is shown."""
+
+NODATA = 42113
+"""The tag of GDAL for the number that stands where nothing was measured, as text."""
 
 COLOUR_MODES = {
     "P": "RGBA",
@@ -69,9 +72,9 @@ class PictureReader:
     Gray pictures are (1, H, W). Colour pictures are (3, H, W), or (1, H, W) where the three
     channels are the same. Palettes, CMYK, pictures that are stored as negatives (TIFF's MinIsWhite)
     and the tag that says how a picture is turned (EXIF) are applied. An opaque alpha channel is
-    left out; a transparent one is an error. A TIFF of several pages of one size is the volume
-    (1, D, H, W), one slice a page. The spacing is 1, because what these formats say about it is
-    about print.
+    left out; a transparent one is an error. GDAL's padding is the least of the other voxels. A
+    TIFF of several pages of one size is the volume (1, D, H, W), one slice a page. The spacing is
+    1, because what these formats say about it is about print.
     """
 
     suffixes = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")
@@ -222,7 +225,11 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
             if "imagecodecs" not in str(error) or series.ndim != 2:
                 raise
             return _calibrated(_decoded_by_pil(path, page), file, path), False
-        pixels = _calibrated(_as_shown(pixels, page, path), file, path)
+        stored, pixels = pixels, _calibrated(_as_shown(pixels, page, path), file, path)
+        if NODATA in page.tags:
+            with contextlib.suppress(ValueError):  # it is text, and need not be a number
+                value = float(str(page.tags[NODATA].value))
+                pixels = without_padding(pixels, stored, value)
         turn = page.tags.get(ORIENTATION)
         turned = int(turn.value) if turn is not None else 1
     kept = [

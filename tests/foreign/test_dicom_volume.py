@@ -56,6 +56,22 @@ def test_slices_of_two_measurements_are_no_volume(series, read, tag, values, how
         read(folder)
 
 
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_acquisitions_of_ct_that_lie_between_one_another_are_no_volume(series, read, modality):
+    folder = series(modality=modality, change=lambda i: {"AcquisitionNumber": 1 + i % 2})
+    if modality == "MR":  # measured by turns, of one volume
+        assert read(folder).voxels.shape == (1, 6, 24, 20)
+        return
+    with pytest.raises(UserError, match="slices of 2 acquisitions of CT.* into a folder each"):
+        read(folder)
+
+
+@pytest.mark.parametrize("numbers", [[1, 1, 1, 2, 2, 2], [6, 5, 4, 3, 2, 1], ["", 1, "", 1, "", 1]])
+def test_acquisitions_of_ct_one_after_the_other_are_a_volume(series, read, numbers):
+    folder = series(modality="CT", change=lambda i: {"AcquisitionNumber": numbers[i]})
+    assert read(folder).voxels.shape == (1, 6, 24, 20)
+
+
 @pytest.mark.parametrize("without", [0, 3, 5])
 def test_slices_of_which_one_lacks_its_slope_and_intercept_are_refused(series, read, without):
     slopes = {"RescaleSlope": 1, "RescaleIntercept": -1024}

@@ -172,6 +172,34 @@ def test_attributes_of_hdf5_that_change_what_numbers_mean_are_refused(
     assert np.array_equal(read(tmp_path / "b.h5").voxels, STACK[:1])
 
 
+@pytest.mark.parametrize("value", [-9999, 0, 40_000, np.nan])
+@pytest.mark.parametrize("kind", ["_FillValue", "missing_value", "GDAL_NODATA"])
+def test_what_was_never_measured_is_the_least_of_the_others(tmp_path, read, kind, value):
+    pixels = WIDE.astype(np.int32 if value == value else np.float32)
+    pixels[3:6, 2:9] = value
+    least = np.delete(pixels, np.s_[3:6], axis=0).min()
+    expected = np.where(np.isin(pixels, value) | (pixels != pixels), least, pixels)
+    if kind == "GDAL_NODATA":
+        tags = [(42113, "s", 0, str(value), True)]
+        tifffile.imwrite(tmp_path / "a", pixels, extratags=tags)
+        voxels = read((tmp_path / "a").rename(tmp_path / "a.tif")).voxels
+    else:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file.create_dataset("images", data=pixels[None]).attrs[kind] = value
+        voxels = read(tmp_path / "a.h5").voxels
+    assert voxels.min() == least and np.array_equal(voxels[0], expected)
+
+
+@pytest.mark.parametrize("value", ["none", np.zeros(10**3), np.zeros(0), 7])
+def test_a_padding_that_is_no_number_or_is_not_there_changes_nothing(tmp_path, read, value):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", data=STACK[:1]).attrs["_FillValue"] = value
+    assert np.array_equal(read(tmp_path / "a.h5").voxels, np.where(STACK[:1] == 7, 8, STACK[:1]))
+    tags = [(42113, "s", 0, "none", True)]
+    tifffile.imwrite(tmp_path / "a.tif", GRAY, extratags=tags)
+    assert np.array_equal(read(tmp_path / "a.tif").voxels[0], GRAY)
+
+
 @pytest.mark.parametrize("form", [".1f", ".0f"])
 @pytest.mark.parametrize(("c0", "c1"), [(-32768.0, 1.0), (255.0, -1.0), (0.0, 1.0)])
 def test_imagejs_calibration_is_applied(tmp_path, read, c0, c1, form):

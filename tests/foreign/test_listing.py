@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from unicodedata import normalize
 
+import h5py
+import numpy as np
 import pytest
 
 from memtk.errors import UserError
@@ -187,6 +189,33 @@ def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, wa
     for source in (tmp_path / "d", tmp_path / "d" / name):
         found = check(source)[1][FOUND]
         assert found.outcome == "refused" and way in found.found
+
+
+@pytest.mark.parametrize("name", ["IMG0001", "scan.001"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy", ".nii", ".h5"])
+def test_images_without_a_suffix_are_said_with_the_suffix_that_they_need(
+    tmp_path, png, image, nii, check, name, suffix
+):
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npy":
+        np.save(path, image(1))
+    elif suffix == ".nii":
+        nii(path, image(1, (8, 9, 7)))
+    elif suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["images"] = image(1)[None]
+    else:
+        png(path, 1)
+    (tmp_path / "d").mkdir()
+    path.rename(tmp_path / "d" / name)
+    for source in (tmp_path / "d", tmp_path / "d" / name):
+        found = check(source)[1][FOUND]
+        assert found.outcome == "refused" and f"put {suffix} behind its name" in found.found
+    png(tmp_path / "d" / "b.png", 2)
+    (tmp_path / "d" / "LICENSE").write_text("free")
+    said = check(tmp_path / "d", validation=0)[1][FOUND].found
+    assert "1 files may hold images that memtk does not read" in said
+    assert "1 files are no images by their names and are left out: 1 LICENSE" in said
 
 
 @pytest.mark.parametrize("source", ["https://host/a.zip", "s3://bucket/images", "gs://b/a.npz"])

@@ -96,6 +96,7 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         "not applicable",
         "Unspecified",
         *("1.23457E+12", '"1,23457E+12"', "9.0E+15"),
+        *("12-Mar", "1-Jan", "Mar-45", "12. Mrz", "Dez 07"),
         *("unbekannt", "Inconnu", "DESCONOCIDO", "sconosciuto", "onbekend", "未知", "匿名", "不明"),
         *("unknown patient", "Not recorded", "TBA", "TBC", "pd.NA", "ohne Angabe", "sin dato"),
         *("k.A.", "k. A.", "s/n", "N/K", "n.d.", "o.A.", "Name not given", "no patient ID"),
@@ -113,10 +114,18 @@ def test_a_missing_patient_is_nobody(tmp_path, png, check, word):
     assert found.outcome == "refused" and "line 2: the patient_id is" in found.found
 
 
+def test_what_a_spreadsheet_made_of_a_name_comes_with_the_way_out(tmp_path, png, check):
+    png(tmp_path / "0.png", 0)
+    (tmp_path / "m.csv").write_text("path,patient_id\n0.png,12-Mar\n")
+    said = check(tmp_path / "m.csv")[1][FOUND].found
+    assert "'12-Mar': a spreadsheet made it of a name: save that column as text" in said
+
+
 @pytest.mark.parametrize(
     "name",
     ["KA", "SN", "Nona", "Noor", "Nils", "Noname3", "Unknown 12", "Einar", "Sina", "No7", "ID", "0",
-     "Ohnesorg", "Sanson", "Kein7", "Nola", "Patient", "nodule", "Ej"],
+     "Ohnesorg", "Sanson", "Kein7", "Nola", "Patient", "nodule", "Ej", "32-Mar", "March-07",
+     "12-MAR", "Jan-7", "Mara-07", "1-2"],
 )  # fmt: skip
 def test_names_that_only_resemble_missing_ones_are_patients(tmp_path, png, check, name):
     png(tmp_path / "0.png", 0)

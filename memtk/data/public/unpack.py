@@ -50,7 +50,7 @@ def unpack(archive: Path, folder: Path) -> int:
                 raise UserError(f"cannot read {archive}: it is no plain file")
             if tar := _open_tar(archive):
                 with tar:
-                    tar.extractall(scratch, filter=_Plain(archive))
+                    tar.extractall(scratch, filter=_Plain(archive, _Names(archive, scratch)))
             elif zipfile.is_zipfile(archive):
                 _unzip(archive, scratch)
             else:
@@ -103,8 +103,8 @@ def _open_tar(archive: Path) -> tarfile.TarFile | None:
 class _Plain:
     """Takes plain files and folders of a tar file, as a filter of `tarfile`, up to `GROWTH`."""
 
-    def __init__(self, archive: Path) -> None:
-        self._archive, self._size, self._names = archive, 0, _Names(archive)
+    def __init__(self, archive: Path, names: _Names) -> None:
+        self._archive, self._size, self._names = archive, 0, names
 
     def __call__(self, member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
         self._size += member.size
@@ -125,7 +125,7 @@ def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         members = [member for member in file.infolist() if _wanted(member.filename)]
         _check_growth(archive, sum(member.file_size for member in members))
-        names = _Names(archive)
+        names = _Names(archive, folder)
         for member in members:
             name, mode = PurePosixPath(member.filename), member.external_attr >> 16
             if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
@@ -139,8 +139,8 @@ def _unzip(archive: Path, folder: Path) -> None:
 class _Names:
     """The names of an archive's members so far, of which together files can be made."""
 
-    def __init__(self, archive: Path) -> None:
-        self._archive = archive
+    def __init__(self, archive: Path, folder: Path) -> None:
+        self._archive, self._caseless = archive, _has_no_case(folder)
         self._files: set[tuple[str, ...]] = set()
         self._folders: set[tuple[str, ...]] = set()
 
@@ -155,11 +155,20 @@ class _Names:
         longest = max((len(os.fsencode(part)) for part in parts), default=0)
         if not parts or not name.isprintable() or longest > LONGEST or len(name) > LONGEST_PATH:
             raise _unsafe(self._archive, f"no file can be called {shown}")
+        parts = tuple(part.casefold() for part in parts) if self._caseless else parts
         above = {parts[:count] for count in range(1, len(parts) + folder)}
+        told = ", which here differ in upper and lower case alone" if self._caseless else ""
         if parts in self._files or above & self._files or (not folder and parts in self._folders):
-            raise _unsafe(self._archive, f"it holds {shown} twice, or as a file and as a folder")
+            raise _unsafe(
+                self._archive, f"it holds {shown} twice, or as a file and as a folder{told}"
+            )
         self._folders |= above
         self._files |= set() if folder else {parts}
+
+
+def _has_no_case(folder: Path) -> bool:
+    """Tell whether a folder's file system takes names in upper and lower case for one."""
+    return folder.with_name(folder.name.swapcase()).exists()
 
 
 def _move_in(scratch: Path, folder: Path) -> int:

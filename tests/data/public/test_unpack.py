@@ -42,6 +42,24 @@ def test_a_zip_file_is_unpacked(tmp_path):
     assert (tmp_path / "out/t/a").read_text() == "1"
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize("names", [("A.png", "a.png"), ("T/b", "t/B"), ("a", "A/b")])
+def test_names_that_differ_in_case_alone_are_refused_where_they_are_one(
+    pack, place, monkeypatch, names, kind
+):
+    archive, folder = place(pack(dict.fromkeys(names, b"1")))
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for name in names:
+                file.writestr(name, "1")
+    monkeypatch.setattr("memtk.data.public.unpack._has_no_case", lambda folder: True)
+    with pytest.raises(UserError, match=f"{names[1]}'.*differ in upper and lower case alone"):
+        unpack(archive, folder)
+    assert not [*folder.rglob("*")]
+    monkeypatch.undo()
+    assert unpack(archive, folder) == 2
+
+
 @pytest.mark.parametrize("name", ["../escaped", "t/../../escaped"])
 def test_nothing_of_a_tar_file_lands_outside_the_folder(pack, place, tmp_path, name):
     archive, folder = place(pack({name: b"1"}))
