@@ -14,18 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
 from memtk.components import ConfiguredComponent
 from memtk.config import differing
 from memtk.data.config import DataConfig
 from memtk.data.prepare import Dataset, Look, prepare
 from memtk.errors import UserError
 from memtk.events import Watch, ignore
-from memtk.files import FULL, explain, write_text
+from memtk.files import FULL, explain, read_plain, write_text
 from memtk.folders import claim, kind_of, remove, sweep, working_in
 from memtk.interfaces import ImageSpec
 from memtk.noise import derive, seeded
 from memtk.registry import Registry
 from memtk.results import RunFile, kept_verdict, read_run_file, write_run_file
+from memtk.results.store import Seconds
 from memtk.training.devices import Devices
 
 _CONTENTS = (
@@ -122,11 +125,16 @@ class StageTimer:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._seconds: dict[str, float] = {}
+        self._seconds = self.kept(path) if path else {}
         self._open: list[tuple[str, list[float]]] = []
-        if path and path.exists():
-            with contextlib.suppress(ValueError):  # times are not worth a run
-                self._seconds = json.loads(path.read_text(encoding="utf-8"))
+
+    @staticmethod
+    def kept(path: Path) -> dict[str, float]:
+        """Return the seconds in a file, none where it cannot be read: times are not worth a run."""
+        try:
+            return TypeAdapter(dict[str, Seconds]).validate_json(read_plain(path))
+        except (OSError, ValueError, UserError):
+            return {}
 
     @contextmanager
     def __call__(self, stage: str, name: str | None = None) -> Iterator[None]:

@@ -200,7 +200,7 @@ def _for_long(losses: Losses) -> str:
     """Return for how many steps an embedder was trained, and what it saw of planted copies then."""
     said = []
     for curve in losses.values():
-        seen = [values["seen"] for _, values in curve if "seen" in values]
+        seen = [v for _, values in curve if 0 <= (v := values.get("seen", -1)) <= 1]
         copies = f", {share(seen[-1])} of planted copies seen" if seen else ""
         said.append(f", {curve[-1][0]:,} steps{copies}" if curve else "")
     return "".join(said)

@@ -22,7 +22,7 @@ from memtk.results.schema import (
     Used,
 )
 from memtk.results.selftest import SelfTest
-from memtk.results.store import StoredRecord, read_record, write_record
+from memtk.results.store import Seconds, StoredRecord, read_record, write_record
 
 LEVELS = ("alpha", "fdr", "seed", "plants", "stratify")
 """Keys of a policy that are settings of the audit too: what could be tuned until it passes."""
@@ -216,7 +216,7 @@ class Audit(StoredRecord):
     seed: int
     versions: dict[str, str]
     device: Device
-    timing: dict[str, float] = {}
+    timing: dict[str, Seconds] = {}
     notes: list[str] = []
 
 

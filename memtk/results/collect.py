@@ -66,8 +66,9 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
 
 
 def _tidy(folder: Path) -> None:
-    """Take away the arrays of an earlier result, and what a killed call left half written."""
-    (folder / ARRAYS).unlink(missing_ok=True)
+    """Take away what belongs to an earlier result, and what a killed call left half written."""
+    for name in (ARRAYS, REPORT):
+        (folder / name).unlink(missing_ok=True)
     for path in folder.glob(".*.tmp"):
         if TEMPORARY.fullmatch(path.name) and path.name[1:-13] in (FILE, ARRAYS, REPORT):
             path.unlink(missing_ok=True)

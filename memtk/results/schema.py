@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from memtk.results.migrations import SCHEMA
 from memtk.results.privacy import Canaries, Membership, Privacy
 from memtk.results.protocols import ByCondition, Evidence, MeasureRecord, Tables
 from memtk.results.selftest import SelfTest
-from memtk.results.store import AGAIN, FolderName, StoredRecord, read_record, write_record
+from memtk.results.store import AGAIN, FolderName, Seconds, StoredRecord, read_record, write_record
 
 
 class MeasureInfo(StoredRecord):
@@ -34,7 +34,7 @@ class MeasureInfo(StoredRecord):
     note: str = ""
 
 
-Losses = Mapping[str, list[tuple[int, dict[str, float]]]]
+Losses = Mapping[str, list[tuple[Annotated[int, Field(ge=0)], dict[str, float]]]]
 """By phase, `(steps done, {term: value})`."""
 
 
@@ -322,7 +322,7 @@ class Result(StoredRecord):
     seed: int
     versions: dict[str, str]
     device: Device
-    timing: dict[str, float] = {}
+    timing: dict[str, Seconds] = {}
     training: dict[str, Losses] = {}
     reconstruction: Reconstruction | None = None
     embedder_trained_on: EmbedderTrainedOn | None = None

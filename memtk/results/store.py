@@ -165,6 +165,9 @@ def inert(text: str) -> str:
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+Seconds = Annotated[float, Field(ge=0, le=1e10)]
+"""A duration that can be: up to 300 years."""
+
 
 class StoredRecord(BaseModel):
     """Base of all that is stored as JSON: frozen, and an unknown key is an error.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import shutil
 import traceback
@@ -131,11 +130,8 @@ class StudyDisplay:
 
 def spent(run: Path) -> float | None:
     """Return the seconds that a run took, over all its calls; None if that is not known."""
-    try:
-        stages = json.loads((run / "timing.json").read_text(encoding="utf-8"))
-        return float(sum(stages.values()))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
+    stages = StageTimer.kept(run / "timing.json")
+    return float(sum(stages.values())) if stages else None
 
 
 def seconds_left(folder: Path, runs: Iterable[StudyRun], width: int = 1) -> float | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -19,6 +20,24 @@ def test_the_time_of_a_stage_that_failed_is_kept(tmp_path):
     with pytest.raises(ZeroDivisionError), timer("x"):
         1 / 0  # noqa: B018
     assert "x" in StageTimer(tmp_path / "t.json").of("")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", '{"x": "soon"}', '{"x": NaN}', '{"x": 1e999}', '{"x": -1}', '{"x": ' + "9" * 400 + "}",
+     "[" * 100_000, '{"x": null}', "\0", ""],
+    ids=lambda text: text[:9],
+)  # fmt: skip
+def test_seconds_that_cannot_be_are_forgotten(tmp_path, content):
+    (tmp_path / "t.json").write_text(content)
+    with StageTimer(tmp_path / "t.json")("x"):
+        pass
+    assert 0 <= StageTimer(tmp_path / "t.json").of("")["x"] < 1
+
+
+def test_seconds_in_a_pipe_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t.json")
+    assert not StageTimer(tmp_path / "t.json").of("")
 
 
 def test_only_the_names_asked_for_are_given():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from memtk.report.provenance import provenance_of, provenance_of_audit
 from memtk.results import Counts, read_audit
 from memtk.results.formats import duration
@@ -53,3 +55,12 @@ def test_an_audit_of_embeddings_has_no_images_to_describe(make_audit_run):
     assert facts["images"] == "none: embeddings were given" and not found.recipe
     assert facts["embedder for the copies saw"].startswith("given")
     assert facts["embedder for the exposure saw"] == "not asked for"
+
+
+@pytest.mark.parametrize("seen", [5.0, -1.0, float("nan"), float("inf")])
+def test_a_share_of_planted_copies_that_cannot_be_is_not_shown(audited, seen):
+    audit = read_audit(audited / "audit.json")
+    for value, words in ((0.9, "10 steps, 90 % of planted copies seen"), (seen, "10 steps")):
+        losses = {"copies": {"embedder": [(10, {"loss": 1.0, "seen": value})]}}
+        facts = dict(provenance_of_audit(audit.model_copy(update={"training": losses})).facts)
+        assert facts["embedder for the copies saw"] == f"training images, {words}"

@@ -61,6 +61,8 @@ def test_paths_are_hidden(run, tmp_path):
 def test_the_report_is_taken_along_if_asked_for(run, tmp_path):
     [folder] = add(run, tmp_path / "all", report=True)
     assert (folder / "report.html").read_text() == "<p>pictures</p>"
+    assert add(run, tmp_path / "all") == [folder]  # it shows images: it stays if asked for again
+    assert not (folder / "report.html").exists()
     (run / "report.html").unlink()
     with pytest.raises(UserError, match="memtk report"):
         add(run, tmp_path / "all", report=True)
