@@ -118,7 +118,7 @@ def names_labels(name: str, *, folder: bool = False) -> bool:
 def array_names_no_image(name: str) -> str:
     """Say why an array of this name is no image, "" if it may be one.
 
-    >>> [array_names_no_image(n) for n in ("image", "patient1", "t1_weighted", "prob_image", "x")]
+    >>> [array_names_no_image(n) for n in ("image", "patient1", "t1_weighted", "ct_image", "x")]
     ['', '', '', '', '']
     >>> [array_names_no_image(n)[:6] for n in ("img_meta", "weight", "y_train", "Y", "seg")]
     ['arrays', 'arrays', 'labels', 'labels', 'labels']

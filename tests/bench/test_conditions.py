@@ -135,7 +135,7 @@ def test_a_dry_run_says_what_is_told_and_who_takes_nothing(registry):
         (
             {"generator": ("monai2d",), "condition": ("lesions",), "condition_from": "x.csv"},
             (),
-            "--condition-from: cannot read x.csv",
+            "--condition-from: there is no file x.csv",
         ),
         ({"generator": ("monai2d",)}, ("generator.guidance=2",), "this run has none"),
         (
