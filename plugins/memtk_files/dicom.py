@@ -57,7 +57,6 @@ CLASSES = {
 
 LABELS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 DOSES = "1.2.840.10008.5.1.4.1.1.481."
-CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 
 SCREENS = re.compile(r"screen ?(save|shot|capture)|dose (report|info)|patient protocol", re.I)
 """What screens that a scanner saved are called by ImageType or SeriesDescription."""
@@ -66,16 +65,8 @@ TAGS = (
     *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
     *("SOPInstanceUID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
-    *(
-        "SeriesDescription",
-        "Rows",
-        "Columns",
-        "SamplesPerPixel",
-        "NumberOfFrames",
-        "PhotometricInterpretation",
-    ),
-    *("PhotometricInterpretation", "SharedFunctionalGroupsSequence"),
-    "PerFrameFunctionalGroupsSequence",
+    *("SeriesDescription", "Rows", "Columns", "NumberOfFrames"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 """What is read of a file to know which image it belongs to."""
 
@@ -137,7 +128,7 @@ class DicomReader:
         """List the one image of a file, or the images of a folder: none without DICOM.
 
         Raises:
-            UserError: if the slices of a series belong to several patients.
+            UserError: if the slices of a series belong to several patients, or a header is cut off.
         """
         if not path.is_dir():
             return [Record(path)]
@@ -295,7 +286,8 @@ def _no_image(header: _Header) -> str:
         return "segmentations (DICOM SEG)"
     if known.startswith(DOSES) or header.modality.startswith("RT") or not all(header.size):
         kinds = known, text_of(dataset.file_meta, "MediaStorageSOPClassUID")
-        if not all(header.size) and any(k in CLASSES or k.startswith(CAPTURES) for k in kinds):
+        cut = not all(header.size) and not known.startswith(DOSES)
+        if cut and any("Image Storage" in UID(kind).name for kind in kinds):
             raise UserError(
                 f"cannot read {header.path}: its header ends before it says the size of its image "
                 f"({name}): get the file again, or take it out"
@@ -305,7 +297,7 @@ def _no_image(header: _Header) -> str:
     if "LOCALIZER" in image_types(dataset):
         return "localizers"
     said = " ".join([*image_types(dataset), text_of(dataset, "SeriesDescription")])
-    if known.startswith(CAPTURES) and not header.placed and SCREENS.search(said.replace("_", " ")):
+    if "Secondary Capture" in name and not header.placed and SCREENS.search(said.replace("_", " ")):
         return "screens that were saved (dose reports and the like)"
     return ""
 

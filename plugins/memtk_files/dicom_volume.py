@@ -64,7 +64,8 @@ def sort_slices(
     """Sort slices along the normal; return them and the step (3,) between two, in LPS.
 
     Raises:
-        UserError: if they are not parallel, two lie at one position, or one is missing.
+        UserError: if they are not parallel, two lie at one position, one is missing, or those of
+            several acquisitions lie between one another.
     """
     points = [numbers_of(d, "ImagePositionPatient", 3, path) for d, path in slices]
     planes = [numbers_of(d, "ImageOrientationPatient", 6, path) for d, path in slices]

@@ -13,7 +13,8 @@ from pydicom.sequence import Sequence
 from memtk.errors import UserError
 
 FOUND = "images are found"
-CT = "1.2.840.10008.5.1.4.1.1.2"
+CT, ULTRASOUND = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.6.1"
+MEASURED = "1.2.840.10008.5.1.4.1.1.78.1"  # Lensometry Measurements Storage
 UPRIGHT = [1, 0, 0, 0, 0, -1]
 
 
@@ -195,12 +196,20 @@ def test_attributes_without_end_are_refused(tmp_path, image, dcm, read):
 
 
 @pytest.mark.parametrize("end", [380, 420, 520])
-def test_an_image_whose_header_was_cut_off_is_refused(series, check, image, dcm, end):
+@pytest.mark.parametrize("sop", [CT, ULTRASOUND])
+def test_an_image_whose_header_was_cut_off_is_refused(series, check, image, dcm, end, sop):
     folder = series(sop=CT)
-    path = dcm(folder / "cut", image(9, (24, 20), 900, np.int16), sop=CT, at=(0, 0, 20))
+    path = dcm(folder / "cut", image(9, (24, 20), 900, np.int16), sop=sop, at=(0, 0, 20))
     path.write_bytes(path.read_bytes()[:end])
     found = check(folder, validation=0)[1][FOUND]
     assert found.outcome == "refused" and "cut: " in found.found and "again" in found.found
+
+
+def test_measurements_beside_images_are_left_out(series, check, image, dcm):
+    folder = series(sop=CT)
+    dcm(folder / "m", image(9), sop=MEASURED, drop=("Rows", "Columns", "PixelData"), series="1.2.9")
+    found = check(folder, validation=0)[1][FOUND]
+    assert "without an image (Lensometry Measurements" in found.found
 
 
 @pytest.mark.parametrize("tag", ["PixelData", "FloatPixelData"])
