@@ -8,7 +8,6 @@ from pathlib import Path
 
 from memtk.files import why_packed
 
-BY_NIBABEL = "convert it to NIfTI, e.g. by nibabel.save(nibabel.load('a.mgz'), 'a.nii.gz')"
 TABLES = (".xls", ".xlsx", ".ods", ".tsv")
 
 UNREAD = {
@@ -16,7 +15,7 @@ UNREAD = {
         "convert it to NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')"
     ),
     (".mgz", ".mgh", ".mnc", ".hdr", ".img", ".head", ".brik", ".brik.gz", ".par", ".rec"): (
-        BY_NIBABEL
+        "convert it to NIfTI, e.g. by nibabel.save(nibabel.load('a.mgz'), 'a.nii.gz')"
     ),
     (".mif", ".mif.gz", ".mih"): "convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz",
     (".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm", ".pgm"): (
@@ -52,7 +51,7 @@ def way_to_read(path: Path) -> str:
     """
     name = path.name.lower()
     way = next((way for suffixes, way in UNREAD.items() if name.endswith(suffixes)), "")
-    if not way and path.suffix[1:].isdecimal() | (not path.suffix):
+    if not way and (not path.suffix or path.suffix[1:].isdecimal()):
         with contextlib.suppress(OSError), path.open("rb") as file:
             start = file.read(348)
             suffix = ".nii" if start[344:] == b"n+1\0" else ""
@@ -62,11 +61,6 @@ def way_to_read(path: Path) -> str:
                 and f"by its content it is {suffix[1:].upper()}: put {suffix} behind its name"
             )
     return way
-
-
-def may_hold_images(path: Path) -> bool:
-    """Tell whether a file is of a format of images that memtk does not read."""
-    return bool(way_to_read(path)) and not path.name.lower().endswith(TABLES)
 
 
 def what_it_is(path: Path) -> str:

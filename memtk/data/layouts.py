@@ -159,7 +159,7 @@ def _guess(source: str) -> str:
     return near or " Give a manifest (path,patient_id,split), a folder, an .npz or .h5 file."
 
 
-def _rows(found: Walk, path: Path, way_out: str = "") -> list[Row]:
+def _rows(found: Walk, path: Path, readers: Readers | None = None) -> list[Row]:
     """Return a row of each image.
 
     Raises:
@@ -168,6 +168,7 @@ def _rows(found: Walk, path: Path, way_out: str = "") -> list[Row]:
     if found.records:
         return [_row_of_item(record) for record in found.records]
     instead = "; ".join(found.notes())
+    way_out = readers.way_out([*found.unknown, path]) if readers else ""
     raise UserError(
         f"{path} has no images in it"
         + (f": {way_out.rstrip('.')}" if way_out and way_out not in instead else "")
@@ -183,7 +184,7 @@ def _read_folder(
     top = folder / "imagesTr" if (folder / "imagesTr").is_dir() else folder
     found = walk(top, readers, keep_labels=config.labels == "keep")
     notes += found.notes()
-    rows = _rows(found, folder, readers.way_out([*found.unknown, folder]))
+    rows = _rows(found, folder, readers)
     decathlon = top != folder
     if decathlon:
         notes.append(f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memtk.data.formats import may_hold_images, way_to_read
+from memtk.data.formats import TABLES, way_to_read
 from memtk.data.labels import (
     LABELS,
     PREVIEWS,
@@ -28,9 +28,6 @@ HIDDEN = frozenset(
     }
 )
 """What systems leave behind, beside what has a name that begins with a dot: some hold previews."""
-
-NO_IMAGES = "are no images by their names"
-"""What is said of files of no known format."""
 
 CLOSED = ("/proc", "/sys", "/dev")
 """Folders of the system, which hold no images and have no end."""
@@ -57,14 +54,15 @@ class Walk:
         notes = []
         ways: dict[str, list[Path]] = defaultdict(list)
         for path in self.unknown:
-            ways[way_to_read(path) if may_hold_images(path) else ""].append(path)
+            table = path.name.lower().endswith(TABLES)
+            ways["" if table else way_to_read(path)].append(path)
         for way, paths in sorted(ways.items()):
             kinds = Counter(path.suffix or path.name for path in paths)
             said = few([f"{count} {suffix}" for suffix, count in sorted(kinds.items())])
-            what = "may hold images that memtk does not read" if way else NO_IMAGES
-            notes.append(
-                f"{len(paths)} files {what} and are left out: {said}" + (f"; {way}" if way else "")
-            )
+            what, instead = "are no images by their names", ""
+            if way:
+                what, instead = "may hold images that memtk does not read", f"; {way}"
+            notes.append(f"{len(paths)} files {what} and are left out: {said}{instead}")
         for why, names in sorted(self.left_out.items()):
             notes.append(f"left out, {len(names)} {why}: {few(names)}")
         return notes

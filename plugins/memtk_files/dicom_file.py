@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pydicom
@@ -84,9 +85,9 @@ def open_file(
     """
     with path.open("rb") as file:
         start = file.read(144)
-    plain = start[128:132] != b"DICM" and begins_with_element(start)
-    _check_deflated(path, start)
-    with path.open("rb") as file:
+        plain = start[128:132] != b"DICM" and begins_with_element(start)
+        _check_deflated(path, file, start)
+        file.seek(0)
         wanted: list[BaseTag | int] | None = None if tags is None else [Tag(tag) for tag in tags]
         ends = _end(path, before_pixels)
         dataset = read_partial(file, ends, force=plain, specific_tags=wanted)
@@ -113,21 +114,20 @@ def _end(path: Path, before_pixels: bool) -> Callable[[BaseTag, str | None, int]
     return ends
 
 
-def _check_deflated(path: Path, start: bytes) -> None:
+def _check_deflated(path: Path, file: IO[bytes], start: bytes) -> None:
     """Refuse a deflated file that would grow beyond all measure: pydicom inflates all of it."""
     if start[128:132] != b"DICM":
         return
     end = 144 + int.from_bytes(start[140:144], "little")  # of the group 0002, whose length is told
-    with path.open("rb") as file:
-        if str(DeflatedExplicitVRLittleEndian).encode() not in file.read(min(end, 1 << 16)):
-            return
-        file.seek(end)
-        inflate, most, size = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
-        most = max(FLOOR, GROWTH * path.stat().st_size)
-        while block := file.read(1 << 16):
-            size += len(inflate.decompress(block))
-            if size > most:
-                raise UserError(f"cannot read {path}: it would grow to more than {most:,} bytes")
+    if str(DeflatedExplicitVRLittleEndian).encode() not in start + file.read(min(end, 1 << 16)):
+        return
+    file.seek(end)
+    inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    most = max(FLOOR, GROWTH * path.stat().st_size)
+    while block := file.read(1 << 16):
+        size += len(inflate.decompress(block))
+        if size > most:
+            raise UserError(f"cannot read {path}: it would grow to more than {most:,} bytes")
 
 
 def take_functional_groups(dataset: pydicom.Dataset) -> None:

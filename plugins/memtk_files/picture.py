@@ -232,12 +232,10 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
                 pixels = without_padding(pixels, stored, value)
         turn = page.tags.get(ORIENTATION)
         turned = int(turn.value) if turn is not None else 1
-    kept = [
-        axis for axis, size in zip(axes, pixels.shape, strict=False) if size > 1 or axis in "YX"
-    ]
     if len(axes) == pixels.ndim:
-        pixels = pixels.squeeze(tuple(n for n, axis in enumerate(axes) if axis not in kept))
-        axes = "".join(kept)
+        flat = [n for n, axis in enumerate(axes) if pixels.shape[n] == 1 and axis not in "YX"]
+        pixels = pixels.squeeze(tuple(flat))
+        axes = "".join(axis for n, axis in enumerate(axes) if n not in flat)
     if pixels.ndim == 3 and kind == tifffile.PHOTOMETRIC.PALETTE and axes == "YX":
         axes = "YXS"
     if pixels.ndim == 2 or (pixels.ndim == 3 and axes == "YXS"):
