@@ -76,7 +76,7 @@ def add_model(
         table.add_row(
             name,
             plan.phase,
-            f"{plan.steps:,}",
+            "up to " * (phase.settings.enough > 0) + f"{plan.steps:,}",
             epochs,
             f"{sum(plan.parameters.values()) / 1e6:.3g} M",
             decimal(memory) if memory else "",

@@ -23,7 +23,7 @@ BLUR = 0.05
 strangers are."""
 
 
-RECOGNISED = ", if copies of them are as easy to recognise as those that we planted to test it"
+RECOGNISED = ", if copies of them are as easy to recognise as those that we planted as a test"
 """Stands behind the most training patients that may be exposed."""
 
 

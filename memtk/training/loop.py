@@ -180,7 +180,8 @@ class Training:
     """What came of a training.
 
     Args:
-        checkpoints: of the last phase, evenly spaced over its steps, the last = the final one.
+        checkpoints: of the last phase, evenly spaced over its steps, the last = the final one; of
+            a phase that ended early that one alone, called by all its steps.
         losses: by phase, `(steps done, {term: value})`, 200 points and the measured ones at most;
             "turn.term" where a phase has several turns, "seen" for `Phase.measure`.
         precision: by phase, "float32" or "bfloat16".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -100,6 +101,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(named, tmp_path):
     done = run("audit", *options, "--dry-run", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "ntxent2d" in done.stdout and "planted patients" in done.stdout
+    assert re.search(r"training +│ up to 800 │", done.stdout)  # it may end before
     assert "at these sizes" in done.stdout or "of these sizes" in done.stdout
     assert not (tmp_path / "run").exists()
 

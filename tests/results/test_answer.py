@@ -47,7 +47,7 @@ def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     assert said.first.startswith(
         "By the policy, yes: at most 3 % of these images are copies, and at most 3 of 64 "
         "training patients are exposed, if copies of them are as easy to recognise "
-        "as those that we planted to test it."
+        "as those that we planted as a test."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
 
@@ -114,7 +114,7 @@ def test_no_sign_names_what_is_not_excluded(make_result):
     assert text.startswith(
         "No sign of it, within the default policy: at most 3 % of its images are copies, and at "
         "most 2 of 64 training patients are exposed, if copies of them are as easy to recognise as "
-        "those that we planted to test it."
+        "those that we planted as a test."
     )
 
 
