@@ -95,7 +95,7 @@ def table_rows():
 def test_the_text_repeats_the_numbers_of_the_table():
     rows = [*table_rows()]
     shown = {cell.removesuffix(" %") for _, cells in rows for cell in cells}
-    made = {"160", "200", "10", "16", "100", "5", "2"}  # sizes, shares and limits that are given
+    made = {"160", "200", "320", "10", "32", "37", "100", "5"}  # given: sizes, shares, limits
     _, _, text = PAGE.partition("## How to read them")
     for number in re.findall(r"\d+(?:\.\d+)?", re.sub(r"\(\.\./.*?\)", "", text)):
         assert number in shown | made, number

@@ -163,7 +163,7 @@ def deform(x: Tensor, strength: Tensor, noise: Noise) -> Tensor:
         weights = (1 - (place - torch.arange(NODES).to(x)[:, None]).abs()).clamp(min=0)  # (4, n)
         moves = torch.tensordot(moves, weights, ([2], [0]))
     # `_sample` names the last axis first; so do the moves, whose order is arbitrary.
-    grid = _centres(x) + moves
+    grid = torch.stack(torch.broadcast_tensors(*_centres(x))) + moves
     return x.index_copy(0, moving, _sample(x[moving], grid))
 
 
@@ -245,17 +245,18 @@ def _resample(x: Tensor, matrix: Tensor, voxels: Tensor) -> Tensor:
     # `grid_sample` counts each axis from -1 to 1 and names the last axis first.
     back = (back * half[None, None, :] / half[None, :, None]).flip(1, 2)
     offset = (offset / half[None, :, None]).flip(1)
-    theta = torch.cat([back, offset], dim=2)  # (B, dims, dims + 1)
-    centres = _centres(x)
-    points = torch.cat([centres, torch.ones_like(centres[:1])]).flatten(1)  # (dims + 1, voxels)
-    return _sample(x, (theta @ points).reshape(len(x), *centres.shape))
+    # Axis by axis, the first one first: a product of matrices rounds a row by how many there are.
+    grid = offset.unflatten(2, [1] * len(half))  # (B, dims, 1, ...)
+    for column, centres in reversed([*zip(back.unbind(2), _centres(x), strict=True)]):
+        grid = grid + column.reshape(*column.shape, *[1] * len(half)) * centres
+    return _sample(x, grid)
 
 
-def _centres(x: Tensor) -> Tensor:
-    """Return the voxels' centres (dims, *S) from -1 to 1 along each axis, the last axis first."""
+def _centres(x: Tensor) -> list[Tensor]:
+    """Return the voxels' centres from -1 to 1 along each axis, the last first, to broadcast."""
     dims = x.dim() - 2
-    still = torch.eye(dims, dims + 1).to(x)[None]
-    return F.affine_grid(still, [1, 1, *x.shape[2:]], align_corners=False)[0].movedim(-1, 0)
+    places = [(2 * torch.arange(n, device=x.device) + 1).to(x) / n - 1 for n in x.shape[2:]]
+    return [p.reshape(-1, *[1] * (dims - 1 - axis)) for axis, p in enumerate(places)][::-1]
 
 
 def _sample(x: Tensor, grid: Tensor) -> Tensor:
