@@ -19,7 +19,7 @@ def open_console(**how: Any) -> Console:
     Args:
         how: options of `rich.console.Console`, such as `stderr`.
     """
-    console = Console(markup=False, emoji=False, **how)
+    console = Console(markup=False, emoji=False, highlight=False, **how)
     console.push_render_hook(_Printable())
     return console
 

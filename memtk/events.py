@@ -48,7 +48,6 @@ class StageEvents:
 
     Args:
         stage: in words ("training monai3d: diffusion").
-        watch: who is told.
         speaks: False in all processes but the first.
     """
 

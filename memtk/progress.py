@@ -22,7 +22,6 @@ class Bar:
     """A bar with columns of its own, shown while it is entered; nothing where there is no terminal.
 
     Args:
-        console: where to write.
         columns: texts of rich, beside the bar and its count.
     """
 
@@ -61,7 +60,6 @@ class Progress(Bar):
     """Watches a run, and lets plugins watch it too. A context manager.
 
     Args:
-        console: where to write.
         host: the hook `memtk_run_event` of its plugins is called for each event. One that fails is
             named once and not called again; the others go on.
         every: seconds between two lines of one stage where there is no terminal.

@@ -274,7 +274,6 @@ def refuse_real(strangers: dict[str, Images], synthetic: Images) -> None:
 
     Args:
         strangers: the validation and held-out images, by name.
-        synthetic: what is audited.
 
     Raises:
         UserError: counting them.

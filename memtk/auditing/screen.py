@@ -80,8 +80,6 @@ class Screen:
         """Return the planted copies that it would have left, by the mixed ones.
 
         Args:
-            context: of the second audit.
-            training: the training images.
             found: all planted copies of the second audit.
         """
         detector = None

@@ -83,7 +83,6 @@ def sample_conditions(
     Args:
         training: the training images, whose conditions samples follow where no file says others.
         count: of samples, M.
-        seed: of their order.
 
     Raises:
         UserError: for a file that does not fit the conditions.

@@ -28,8 +28,6 @@ class Experiment:
     """The plan of one cell: a generator, and the mitigations on it.
 
     Args:
-        plan: of the bench.
-        cell: its name.
         mitigations: that take part, in order.
         teacher: it is the first generator of two, from which the other learns: sampled and
             evaluated at its last checkpoint alone.
@@ -114,7 +112,6 @@ class TrainedGenerator:
 
     Args:
         experiment: the plan of it.
-        context: the run.
         name: of the training and the samples.
         folder: where samples and evaluations lie.
         generator: the model, of any weights.
@@ -207,7 +204,6 @@ class Preview:
     """What an experiment will do, as far as it is known before anything is trained.
 
     Args:
-        dataset: the images.
         training: the training images that mitigations and coins leave by their patients.
         count: synthetic images of each checkpoint.
         labels: of the checkpoints.

@@ -308,7 +308,6 @@ def difference(suite: Mapping[str, Any], preset: str, data: DataConfig, registry
 
     Args:
         suite: its definition.
-        preset: which of its presets.
         data: of the run.
 
     Raises:

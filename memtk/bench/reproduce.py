@@ -96,9 +96,6 @@ def reproduce(
 ) -> Result | None:
     """Repeat a cell and return what came of it; None on all processes but the first.
 
-    Args:
-        out: the run folder.
-
     Raises:
         UserError: for what `plan_of` refuses, and for images that are not those of the result.
     """

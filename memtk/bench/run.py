@@ -147,7 +147,6 @@ def describe_plan(
     """Read and check the images, build the networks, and return what would be trained.
 
     Args:
-        watch: told of the reading.
         out: the run folder that would be used.
         device: must be there.
         adjust: returns the plan as it will be run, where that depends on the images.

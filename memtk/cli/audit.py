@@ -119,6 +119,7 @@ def audit(
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
     policy = read_policy(policy_file)
+    how: dict[str, Any] = {"policy": policy, "out": out, "device": device, "resume": resume}
     given, asked = asked, policy.levels | asked
     named["stratify"] = named["stratify"] or asked.pop("stratify", None)
     if embeddings is not None:
@@ -128,15 +129,8 @@ def audit(
             raise UserError("--exposure-embeddings and --no-exposure: give one of them")
         with terminal.progress() as progress:
             other = read_embeddings(exposure_embeddings) if exposure_embeddings else None
-            finished = audit_embeddings(
-                EmbeddingAudit(read_embeddings(embeddings), other, **asked),
-                registry,
-                policy=policy,
-                out=out,
-                device=device,
-                resume=resume,
-                watch=progress,
-            )
+            given_ones = EmbeddingAudit(read_embeddings(embeddings), other, **asked)
+            finished = audit_embeddings(given_ones, registry, watch=progress, **how)
     else:
         if exposure_embeddings is not None:
             raise UserError("--exposure-embeddings goes with --embeddings")
@@ -151,20 +145,10 @@ def audit(
         plan = replace(plan, workers=workers, keep_prepared=keep_prepared)
         with terminal.progress() as progress:
             if dry_run:
-                shown = describe_audit(
-                    plan, registry, watch=progress, out=out, device=device, policy=policy
-                )
-                terminal.end(shown)
+                how.pop("resume")
+                terminal.end(describe_audit(plan, registry, watch=progress, **how))
                 return
-            finished = run_audit(
-                plan,
-                registry,
-                policy=policy,
-                out=out,
-                device=device,
-                resume=resume,
-                watch=progress,
-            )
+            finished = run_audit(plan, registry, watch=progress, **how)
     if finished is None:
         return
     write_json(finished.audit.model_dump_json(indent=1), json_file)
@@ -241,20 +225,15 @@ def selftest(
         )
         plan = replace(plan, workers=workers)
     with terminal.progress() as progress:
+        how: dict[str, Any] = {"out": out, "device": device, "resume": resume}
         finished = run_selftest(
-            plan,
-            terminal.registry,
-            confidence=confidence,
-            out=out,
-            device=device,
-            resume=resume,
-            watch=progress,
+            plan, terminal.registry, confidence=confidence, watch=progress, **how
         )
     if finished is None:
         return
     write_json(finished.selftest.model_dump_json(indent=1), json_file)
     terminal.end(selftest_table(finished.selftest))
-    terminal.found.print(f"run folder: {finished.folder}", highlight=False, soft_wrap=True)
+    terminal.say(f"run folder: {finished.folder}")
 
 
 @click.command()
@@ -313,10 +292,10 @@ def release(
         made = release_audit(run, terminal.registry, chosen, watch=progress, **options)
     if made is None:
         return
-    second, console = made.audit, terminal.found
+    second = made.audit
     write_json(second.audit.model_dump_json(indent=1), json_file)
-    left = f"{made.kept} synthetic images are left, {made.dropped} were taken away: {made.manifest}"
-    console.print(left, highlight=False, soft_wrap=True)
-    console.print(f"{VOID} This is the second audit:", style="yellow", highlight=False)
+    dropped = f"{made.dropped} were taken away: {made.manifest}"
+    terminal.say(f"{made.kept} synthetic images are left, {dropped}")
+    terminal.found.print(f"{VOID} This is the second audit:", style="yellow")
     terminal.end(audit_summary(second.audit, second.folder), second.report)
     context.exit(EXITS[second.audit.verdict.outcome])

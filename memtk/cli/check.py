@@ -239,7 +239,7 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
     refused = sum(finding.outcome == "refused" for finding in findings)
     notes = sum(finding.outcome == "note" for finding in findings)
     said = f"refused by {refused} of {len(findings)} checks" if refused else "accepted"
-    console.print(said + (f"; notes: {notes}" if notes else ""), highlight=False)
+    console.print(said + (f"; notes: {notes}" if notes else ""))
 
 
 def _json(

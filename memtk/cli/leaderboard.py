@@ -90,6 +90,5 @@ def leaderboard(
         if reports and not with_pictures:
             aside.print(
                 f"{many(reports, 'report')} left out, with pictures of training images: "
-                "--with-pictures takes them along",
-                highlight=False,
+                "--with-pictures takes them along"
             )

@@ -122,7 +122,7 @@ def new(name: str, folder: Path | None, kind: str) -> None:
       memtk plugins new my-format readers/mine --kind reader
     """
     from memtk.registry import open_registry
-    from memtk.skeleton.write import USES, write_skeleton
+    from memtk.skeleton import USES, write_skeleton
 
     files = write_skeleton(name, open_registry(), kind, folder)
     place = folder or Path(name)
@@ -236,14 +236,11 @@ def test(
                 check = outcome.check.replace("_", " ")
                 console.print(marked("failed", "red", f"{outcome.case.title}: {check}"))
     for said in _of_one_kind_of_image(outcomes):
-        console.print(said, style="yellow", highlight=False)
+        console.print(said, style="yellow")
     counts = Counter[str](outcome.status for outcome in outcomes)
     counts["failed"] += len(found.complaints)
     said = ", ".join(f"{counts[mark]} {mark}" for mark in MARKS if counts[mark])
-    console.print(
-        f"{said or 'there is nothing to check'} in {time.monotonic() - start:.1f} s",
-        highlight=False,
-    )
+    console.print(f"{said or 'there is nothing to check'} in {time.monotonic() - start:.1f} s")
     nothing_ran = bool(outcomes) and counts["skipped"] == len(outcomes)
     if nothing_ran:
         console.print("no check could be run, so nothing is shown to be right", style="red")

@@ -76,7 +76,7 @@ def validate(context: click.Context, files: tuple[Path, ...], every: bool) -> No
             colour = {"ok": "green", "failed": "bold red", "skipped": "dim"}[check.outcome]
             table.add_row(check.name, Text(check.outcome, style=colour), Text(check.detail))
         console.print(table)
-    console.print(f"{len(found) - wrong} of {len(found)} valid", highlight=False)
+    console.print(f"{len(found) - wrong} of {len(found)} valid")
     context.exit(WRONG if wrong else 0)
 
 
@@ -150,11 +150,10 @@ def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) ->
         table.add_row(line.name, *shown, Text(words[line.outcome], style=colours[line.outcome]))
     console.print(table)
     for note in notes:
-        console.print(note, style="dim", highlight=False)
+        console.print(note, style="dim")
     count = {name: sum(line.outcome == name for line in lines) for name in words}
     console.print(
-        f"{count['equal']} equal, {count['close']} within {tolerance:g}, {count['differs']} differ",
-        highlight=False,
+        f"{count['equal']} equal, {count['close']} within {tolerance:g}, {count['differs']} differ"
     )
     return WRONG if count["differs"] else 0
 
@@ -282,7 +281,7 @@ def recompute(
     said = "no file was changed" if dry_run else "the files are written"
     if not dry_run and (run / "report.html").exists():
         said = f"memtk report {run} makes its report again"
-    console.print(said, highlight=False)
+    console.print(said)
 
 
 def _no_readers(path: Path, label: str) -> dict[str, Any]:
@@ -371,4 +370,4 @@ def reference(data_set: str | None, system: str | None, as_json: bool) -> None:
     from memtk.console import open_console
     from memtk.report.study_terminal import paper_table
 
-    open_console().print(paper_table(rows), highlight=False)
+    open_console().print(paper_table(rows))

@@ -161,13 +161,11 @@ def review(
         page = _page(reviewed, draw, reader, consensus)
         if export is not None:
             where = page.export(export)
-            terminal.found.print(
+            terminal.say(
                 f"{where}: {len(page.names)} pairs for {page.labels.reader}, "
                 f"{where.stat().st_size / 1e6:.1f} MB. It holds images of patients. Labels come "
                 f"back with: memtk review {run} --add labels.json"
-                f"{' --consensus' if consensus else ''}",
-                highlight=False,
-                soft_wrap=True,
+                f"{' --consensus' if consensus else ''}"
             )
             return
         _serve(terminal, page, port or 0, browser is not False)
@@ -205,12 +203,7 @@ def _add(
     mine = before.get(said.reader, {})
     changed = sum(said.labels[name] != old for name, old in mine.items())
     replaced = f"; it replaces {changed} labels of {said.reader}" if changed else ""
-    terminal.found.print(
-        f"{said.reader}: {len(said.labels)} labels{replaced}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    terminal.say(f"{said.reader}: {len(said.labels)} labels{replaced}")
 
 
 def _page(reviewed: ReviewedSet, draw: Draw, reader: str | None, consensus: bool) -> ReadingPage:
@@ -232,11 +225,9 @@ def _serve(terminal: Terminal, page: ReadingPage, port: int, browser: bool) -> N
     server = ReadingServer(page, port)
 
     def ready(address: str) -> None:
-        terminal.found.print(
+        terminal.say(
             f"{len(page.names)} pairs for {page.labels.reader}, at\n{address}\n"
-            "The reading ends on the page, or here with Ctrl-C; the same command goes on.",
-            highlight=False,
-            soft_wrap=True,
+            "The reading ends on the page, or here with Ctrl-C; the same command goes on."
         )
         if browser and _has_screen():
             write_text(leading, leading_page(address), private=True)
@@ -265,12 +256,9 @@ def _closed(terminal: Terminal, run: str, page: ReadingPage) -> None:
 
     write_review(page.reviewed, page.draw)
     said = read_labels(page.reviewed.folder, page.draw, page.labels.reader).labels
-    terminal.found.print(
+    terminal.say(
         f"{len(said.keys() & set(page.names))} of {len(page.names)} read; "
-        f"`memtk review {run} --show` says what it means",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"`memtk review {run} --show` says what it means"
     )
 
 
@@ -289,7 +277,7 @@ def _end(
     found = write_review(reviewed, draw)
     write_json(found.model_dump_json(indent=1), json_file)
     terminal.end(review_summary(found, papers(reviewed.record)))
-    terminal.found.print(f"memtk report {run} puts it into the report", highlight=False)
+    terminal.say(f"memtk report {run} puts it into the report")
 
 
 def _plan(

@@ -20,7 +20,6 @@ class TerminalDisplay(Bar, StudyDisplay):
     """Watches a study on a terminal, or line by line where there is none. A context manager.
 
     Args:
-        console: where to write.
         host: its plugins are told of what happens inside tasks of this process.
     """
 

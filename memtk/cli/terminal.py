@@ -54,7 +54,11 @@ class Terminal:
         """Print what was found, and where the page lies."""
         self.found.print(shown, crop=False)
         if report is not None:
-            self.found.print(f"report: {report}", highlight=False, soft_wrap=True)
+            self.say(f"report: {report}")
+
+    def say(self, text: str) -> None:
+        """Print a line that is never folded, so that what it names can be copied."""
+        self.found.print(text, soft_wrap=True)
 
 
 def open_terminal(json_file: str | None = None) -> Terminal:

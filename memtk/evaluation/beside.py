@@ -39,10 +39,7 @@ class Beside:
     Args:
         context: of the run. No process is started on a GPU, among several processes, with one
             thread, or where `--workers` allows one.
-        part: the embedder.
         images: what the second detector is trained on.
-        place: its folder.
-        name: as `Detector` has it.
     """
 
     def __init__(

@@ -61,7 +61,6 @@ def by_condition(
         groups: the similarities of the whole set.
         sets: the training, validation and synthetic images, of which their conditions are read.
         levels: of the tests and intervals; each group has them for itself.
-        seed: of the draws.
         quality: which synthetic (M,) and validation images (V,) -> measures by name.
     """
     training, validation, synthetic = (images.conditions for images in sets)
@@ -195,10 +194,8 @@ def quality_of_part(
     """Return what measures the quality of some synthetic images against some validation images.
 
     Args:
-        parts: the metrics.
         seen: what the extractor sees; None where no metric asks for features.
         images: the validation and the synthetic images.
-        extractor: its name.
     """
     rows: dict[str, np.ndarray] = {}
     if seen is not None and seen.synthetic is not None:

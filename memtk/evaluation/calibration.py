@@ -46,11 +46,7 @@ class Patients:
         validation: StoredImages | MemoryImages,
         seed: int,
     ) -> Patients:
-        """Return those of prepared images, with their strata if they have any; tested.
-
-        Args:
-            seed: of `population_test`.
-        """
+        """Return those of prepared images, with their strata if they have any; tested."""
         strata = (training.strata, validation.strata) if training.strata else None
         tested = population_test(training, validation, seed, strata)
         return cls(training.patients, validation.patients, strata, tested)
@@ -140,7 +136,6 @@ def calibrate(
             images alone, or none of these images.
         planted: how copies are planted, or what was seen of given ones; None leaves them out.
         devices: that search; None: the CPU of this process.
-        seed: of the run.
         kept: the file in the run folder where the outcome is kept, and read if it is there.
     """
     arrays: dict[str, np.ndarray] = {}

@@ -53,7 +53,6 @@ def check_apart(folder: Path, sources: Iterable[str]) -> None:
     """See that a run does not write among the images: it would read its own files as images.
 
     Args:
-        folder: of the run.
         sources: of its images, whichever of them are folders.
 
     Raises:
@@ -211,7 +210,6 @@ class RunFolder:
     """Where a run lies, what it is, and who is told of it.
 
     Args:
-        path: the folder.
         identity: all that the numbers depend on; a folder that holds another one is refused.
         sources: of the images; the run must not write among them.
         cells: the names of its cells, of a bench.
@@ -232,7 +230,6 @@ class RunFolder:
         """Do the work in every process, while the first one holds the folder.
 
         Args:
-            devices: the processes.
             work: what all of them do; the watch of the others is told to nobody.
             finish: what the first process does with the outcome, such as the report.
 
@@ -267,8 +264,6 @@ def open_context(
 
     Args:
         read: reads them; see `prepared`.
-        seed: of the run.
-        batch_size: see `Context`.
     """
     timer = StageTimer(folder / "timing.json" if devices.is_main else None)
     with timer("read"):

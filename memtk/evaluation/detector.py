@@ -33,8 +33,6 @@ class Detector:
     """An embedder trained on one set of images.
 
     Args:
-        context: of the run.
-        part: the embedder.
         images: what it is trained on; it must not have seen one side of a comparison and not the
             other, so which images these are is part of the result.
         folder: its checkpoints and the embeddings made with it.
@@ -172,9 +170,7 @@ class CopyDetector:
     """The run's copy detector as mitigations see it; see `memtk.interfaces.CopyDetector`.
 
     Args:
-        context: the run.
         detector: None where the run compares the images themselves.
-        similarity: of the run.
     """
 
     def __init__(self, context: Context, detector: Detector | None, similarity: Similarity) -> None:

@@ -198,7 +198,6 @@ class Plants:
     nothing about the next and binomial intervals hold.
 
     Args:
-        context: of the run.
         training: the training images (N).
         count: patients whose images are copied, at the most.
         reconstruct: the generator's own autoencoder, `x -> x`, for one more kind; None without.

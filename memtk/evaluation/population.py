@@ -83,7 +83,6 @@ def rows_test(
     Args:
         rows: of the training images (N, F) and of the validation images (V, F).
         people: the patient of each; empty: each is another.
-        seed: of the permutations.
         strata: see `population_test`.
         scaled: whether columns are divided by their standard deviation.
     """
@@ -132,7 +131,6 @@ def drawn_images(
     Args:
         training: the patient of each image.
         validation: likewise.
-        seed: of the draw.
 
     >>> drawn_images(["a", "a"], ["b"])[1]
     [0]

@@ -27,7 +27,6 @@ def extractor_of(
     come trained is trained on the same images as the copy detector.
 
     Args:
-        part: the extractor.
         embedder: that of the copy detector.
         detector: the copy detector; None in image space.
         training: the images that it is trained on.
@@ -60,9 +59,7 @@ def measure_quality(
     A measure that is undefined at these sizes has no number; the word on it stays.
 
     Args:
-        parts: the metrics.
         seen: what the extractor sees; None where no metric asks for features.
-        validation: real images.
         synthetic: the images that are measured.
         extractor: its name, which stands in the name of every measure of features.
     """

@@ -134,7 +134,6 @@ def side_of(
         tested: the units: patients, or, without patients, images.
         strangers: the validation images and patients.
         levels: see `tests_of`.
-        seed: of the resampling.
         strata: the stratum of each tested image (n,) and of each validation image (V,). None: there
             is one.
 
@@ -217,7 +216,6 @@ def margins_of(
         arrays: of `neighbours`; None is returned where an older memtk did not look for margins.
         validation: the patient of each validation image.
         tested: the synthetic images; or the training images, alone or by patient.
-        seed: of the resampling.
         exposure: whether training images are tested.
     """
     name = "exposure_train_synthetic_second" if exposure else "synthetic_train_second"

@@ -156,7 +156,6 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
 
     Args:
         levels: `fdr` is that of the suspects; those that are sure have `SURE` (Holm).
-        seed: of the resampling.
     """
     arrays = groups.arrays
     made, back = arrays["train_synthetic"], arrays["synthetic_train"]

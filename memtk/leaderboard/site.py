@@ -141,10 +141,6 @@ def render(template: str, **values: Any) -> str:
 
     Results come from strangers: all text is escaped, and the page's policy forbids the browser to
     load anything or to run any script but ours.
-
-    Args:
-        template: its file name.
-        values: what it shows.
     """
     css = style() + Markup((_HERE / "site.css").read_text(encoding="utf-8"))
     script = (_HERE / "site.js").read_text(encoding="utf-8")

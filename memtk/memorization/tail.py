@@ -134,7 +134,6 @@ def tail_test(
         strangers: the validation images and patients, with theirs to the same references.
         margin: of each unit's margin, see `margin_test`; None: names rest on the similarity alone.
         levels: of Holm (sure) and of Benjamini-Hochberg (suspect).
-        seed: of the resampling.
 
     >>> strangers = PatientGroup(np.random.default_rng(0).normal(0.7, 0.05, 40))
     >>> found = tail_test(PatientGroup(np.array([0.999, 0.75, 0.7])), strangers)
@@ -210,7 +209,6 @@ def margin_test(
         tested: of the tested images, (n,), and their patients: the similarity to the nearest
             training image; and that to the nearest one of another patient, (n,).
         reference: the same of strangers and of training patients, of one image each, (P,) and (P,).
-        seed: of the resampling.
 
     >>> rng = np.random.default_rng(0)
     >>> near, second = np.sort(rng.uniform(0.6, 0.7, (2, 100)), 0)[::-1]

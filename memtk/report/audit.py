@@ -73,11 +73,7 @@ def audit_section(
     """Return all that the page shows of an audit.
 
     Args:
-        folder: of the run.
-        audit: what was found.
-        key: of the run.
         plugins: bring sections of their own.
-        command: that repeats the audit.
 
     Raises:
         UserError: if a file is damaged, naming it.

@@ -26,7 +26,6 @@ def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
     """Return what can be done after an audit, the most helpful first.
 
     Args:
-        folder: of the run.
         paths: whether commands name the folder and the images, for a terminal; a page is opened
             in the folder, and names neither.
     """

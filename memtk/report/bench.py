@@ -154,7 +154,6 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
     Args:
         run: that it is of; the first of its cells shows the command that repeats it.
         result: of the cell, which is called by its name where there are several.
-        key: of the run.
         plugins: bring sections of their own.
 
     Raises:

@@ -51,8 +51,6 @@ def cell_steps(
     """Return what can be done after the bench of a generator, the most helpful first.
 
     Args:
-        folder: of the run.
-        recipe: of the run.
         paths: whether commands name the folder and the images, for a terminal; a page is opened
             in the folder, and names neither.
         generators: that its commands are for; none: its own.

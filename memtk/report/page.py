@@ -127,7 +127,6 @@ def render(template: str, **values: Any) -> str:
     """Return HTML. What a template does not find among the values is an error.
 
     Args:
-        template: its file name.
         values: what it shows; texts are escaped.
     """
     return open_templates().get_template(template).render(**values)

@@ -247,7 +247,6 @@ def run_of(
         images: by split; empty where they were taken away.
         names: what a split is called in short names, and the places of its rows there; None where
             they are the same.
-        key: of the run.
     """
 
     def short_name(split: str, row: int) -> str:

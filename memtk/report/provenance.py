@@ -16,21 +16,11 @@ from memtk.results.store import KEY
 
 Rows = list[tuple[str, str]]
 
-_OPTIONS = {
-    "generator": "--generator",
-    "embedder": "--embedder",
-    "similarity": "--similarity",
-    "mitigation": "--mitigation",
-    "compare": "--compare",
-    "quality": "--quality",
-    "attack": "--attack",
-    "extractor": "--extractor",
-    "preset": "--preset",
-    "checkpoints": "--checkpoints",
-    "samples": "--samples",
-    "seed": "--seed",
-}
-"""Keys of the recipe's table `bench` that have an option of their own."""
+_OPTIONS = (
+    *("generator", "embedder", "similarity", "mitigation", "compare", "quality", "attack"),
+    *("extractor", "preset", "checkpoints", "samples", "seed"),
+)
+"""Keys of the recipe's table `bench` that have an option of that name."""
 
 _SOURCES = {
     "source": ("--train", "YOUR_TRAINING_IMAGES"),
@@ -253,10 +243,10 @@ def repeat_command(recipe: Mapping[str, Any], *, paths: bool = False) -> str:
     """
     parts = ["memtk bench"]
     bench, data = dict(recipe.get("bench") or {}), dict(recipe.get("data") or {})
-    for key, option in _OPTIONS.items():
+    for key in _OPTIONS:
         value = bench.pop(key, None)
         values = value if isinstance(value, list | tuple) else [value]
-        parts += [f"{option} {_option(str(v))}" for v in values if v is not None]
+        parts += [f"--{key} {_option(str(v))}" for v in values if v is not None]
     if bench.get("condition_from") is None:
         bench.pop("condition_from", None)
     suite, source = recipe.get("suite"), data.pop("source", None)

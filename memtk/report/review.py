@@ -135,7 +135,6 @@ def review_summary(found: Review, rows: Sequence[PaperRow] = ()) -> RenderableTy
     """Return what readers say, for the terminal.
 
     Args:
-        found: the record.
         rows: what the paper's radiologist says of the same images.
     """
     if not found.readers:

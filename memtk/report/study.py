@@ -81,8 +81,8 @@ _FIGURES = {
     "tradeoff": (
         "Memorization against quality",
         "Share of exposed training patients against quality measures, one dot a setting",
-        "Last checkpoint. Dashed: nothing memorized. Dotted: real images. A generator that gives "
-        "its training images back has the best quality: read the two together.",
+        "Last checkpoint. Dotted: real images. A generator that gives its training images back "
+        "has the best quality: read the two together.",
     ),
     "nearest": (
         "How near the nearest synthetic image is",
@@ -315,9 +315,7 @@ def _tradeoff(settings: Sequence[Setting], names: Sequence[str]) -> str | None:
                 places.append(Place(setting.label, number, first, second))
         real = next((r for s in settings if (r := s.real(name)) is not None), None)
         drawn.append((name, places, real))
-    return draw_tradeoff(
-        drawn, up="patients exposed, at least" if tested else "copies named", null=None
-    )
+    return draw_tradeoff(drawn, up="patients exposed, at least" if tested else "copies named")
 
 
 def _nearest(setting: Setting) -> tuple[str, dict[str, np.ndarray], float] | None:

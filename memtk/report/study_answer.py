@@ -239,8 +239,6 @@ def study_steps(study: Study, settings: Sequence[Setting], *, paths: bool) -> li
     """Return what would tell more of a study: a larger preset, more seeds, or more patients.
 
     Args:
-        study: that it is.
-        settings: of it.
         paths: see `cell_steps`.
     """
     file, seeds = study.file, min((len(s.findings) for s in settings), default=0)

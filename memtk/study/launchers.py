@@ -136,7 +136,6 @@ class Processes:
     holding the folders of their runs, in the second.
 
     Args:
-        folder: of the study.
         width: processes at a time.
     """
 
@@ -249,7 +248,6 @@ class Cluster:
     """Hands tasks to submitit.
 
     Args:
-        folder: of the study.
         where: "slurm", or "local" for processes of this machine by submitit.
         width: jobs at a time.
         parameters: of the jobs, `partition`, `time`, `gpus_per_node`, `cpus_per_task`, `mem_gb` and

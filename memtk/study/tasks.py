@@ -140,8 +140,6 @@ def seconds_left(folder: Path, runs: Iterable[StudyRun], width: int = 1) -> floa
     What an unfinished run has done already is taken off. None while no run is finished.
 
     Args:
-        folder: of the study.
-        runs: all of them.
         width: runs at a time.
     """
     done: list[float] = []

@@ -1,7 +1,7 @@
 """Made-up results, by the numbers that matter: of a bench, of an audit, of a self-test.
 
 This file alone knows the fields of a result; tests, and the checks of report sections, ask it. Each
-image is of a patient of its own. Whole folders are made up by `memtk.testing.fake_runs`.
+image is of a patient of its own.
 """
 
 from __future__ import annotations

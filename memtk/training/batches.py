@@ -67,13 +67,7 @@ def whole_batch(step: int, batch_size: int, world: int, count: int) -> list[Micr
 
 @dataclass(frozen=True)
 class Order:
-    """The images of a phase in the order they are seen: a new permutation in each epoch k // N.
-
-    Args:
-        seed: of the training.
-        phase: its name.
-        count: number of images N.
-    """
+    """The images of a phase in the order they are seen: a new permutation in each epoch k // N."""
 
     seed: int
     phase: str

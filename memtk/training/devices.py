@@ -153,11 +153,7 @@ class Devices:
 
 
 class OneProcess(Devices):
-    """A device of this process, which asks nothing of others that there may be.
-
-    Args:
-        device: where it computes.
-    """
+    """A device of this process, which asks nothing of others that there may be."""
 
     def __init__(self, device: torch.device) -> None:
         object.__setattr__(self, "_device", device)

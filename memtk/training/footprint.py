@@ -63,7 +63,6 @@ def peak_memory(model: Trainable, phase: Phase, world: int = 1) -> int | None:
 
     Args:
         model: on the meta device (`model.to("meta")`).
-        phase: of that model.
         world: processes that share a batch.
     """
     weights = [*model.parameters(), *model.buffers()]

@@ -64,7 +64,6 @@ class TrainingJob:
         images: the training set, read piece by piece.
         seed: decides on order, noise and dropout.
         devices: that it runs on.
-        options: as asked.
         watch: told of the progress.
         checkpointer: writes its files, in its folder.
         private: what it goes by where it is private.

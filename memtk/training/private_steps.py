@@ -41,7 +41,6 @@ class PrivateStepper(Stepper):
 
     Args:
         private: what the training goes by.
-        rest: see `Stepper`.
     """
 
     def __init__(

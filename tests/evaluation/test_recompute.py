@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fake_runs import write_audit_run, write_run
 from rich.console import Console
 
 from memtk.cli import cli
@@ -30,7 +31,6 @@ from memtk.results import (
 from memtk.results.redact import redact
 from memtk.results.seeds import study_csv
 from memtk.results.study import Finding, StudyFile
-from memtk.testing.fake_runs import write_audit_run, write_run
 
 DUMMY = """
     from memtk import Component, hookimpl

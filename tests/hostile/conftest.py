@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fake_runs import write_run
 
 from memtk.cli import cli
 from memtk.results.collect import add
-from memtk.testing.fake_runs import write_run
 
 
 def small_audit(folder):

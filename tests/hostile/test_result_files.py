@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fake_runs import write_audit_run, write_run
 from pydantic import ValidationError
 
 from memtk.bench.reproduce import recipe_of
@@ -31,7 +32,6 @@ from memtk.results import Audit, Policy, Result, RunFile, read_result
 from memtk.results.redact import named
 from memtk.results.store import odd_texts, read_arrays, write_arrays
 from memtk.results.validate import validate
-from memtk.testing.fake_runs import write_audit_run, write_run
 
 REAL = json.loads((Path(__file__).parents[1] / "results/result-schema-3.json").read_text())
 

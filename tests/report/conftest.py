@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from fake_runs import write_audit_run, write_run
 
 from memtk.report import build_audit_report, build_report
 from memtk.results import read_run
-from memtk.testing.fake_runs import write_audit_run, write_run
 
 TWO = {"cells": {"monai+aug": 0.6, "independent": 0.0}}
 

@@ -6,9 +6,9 @@ import shutil
 import threading
 
 import pytest
+from fake_runs import write_audit_run, write_run
 
 from memtk.reviewing.server import ReadingServer
-from memtk.testing.fake_runs import write_audit_run, write_run
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
+from fake_runs import PATIENT
 from reviewing.pages import AT, SHOWN, page_of, read, said, wait_for
 
 from memtk.reviewing import add_file, read_labels
 from memtk.reviewing.labels import labels_path
-from memtk.testing.fake_runs import PATIENT
 
 PIXELS = (
     "(() => {{ const c = document.querySelectorAll('canvas')[{0}];"

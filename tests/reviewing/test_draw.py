@@ -176,7 +176,7 @@ def test_files_of_labels_are_checked_before_anything_is_taken_over(flat, tmp_pat
 
 
 def test_runs_without_images_or_of_several_cells_are_refused(runs, tmp_path):
-    from memtk.testing.fake_runs import write_audit_run, write_run
+    from fake_runs import write_audit_run, write_run
 
     folder = write_audit_run(tmp_path / "given", given=True)
     with pytest.raises(UserError, match="audit of embeddings: there are no images"):

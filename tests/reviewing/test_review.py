@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 
 import pytest
 from click.testing import CliRunner
+from fake_runs import PATIENT
 from rich.console import Console
 
 import memtk
@@ -20,7 +21,6 @@ from memtk.report import build_audit_report, build_report
 from memtk.report.review import papers, review_summary
 from memtk.results import Suite, read_result, write_result
 from memtk.results.review import read_review
-from memtk.testing.fake_runs import PATIENT
 
 
 def run(*words, code=0):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_runs import write_run
 
 from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.memorization import ReadPairs
@@ -22,7 +23,6 @@ from memtk.reviewing import (
 from memtk.reviewing.draw import DrawOptions, make_draw
 from memtk.reviewing.labels import Labels, all_labels
 from memtk.reviewing.statistics import read_pairs, rule_read
-from memtk.testing.fake_runs import write_run
 
 SENSITIVITY, SPECIFICITY = 0.9, 0.95
 """Of simulated readers."""

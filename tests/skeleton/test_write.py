@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from memtk.cli import cli
 from memtk.component import KINDS
 from memtk.errors import UserError
-from memtk.skeleton.write import NOUNS, USES, write_skeleton
+from memtk.skeleton import NOUNS, USES, write_skeleton
 
 
 @pytest.fixture(scope="module")

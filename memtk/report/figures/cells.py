@@ -109,10 +109,6 @@ def draw_quality(result: Result, rows: Sequence[QualityRow]) -> str | None:
 
     First panel: the first main measure of either side, and the estimated copy rate. Then one panel
     a measure; dashed, what real images score.
-
-    Args:
-        result: of a cell.
-        rows: the measures, by checkpoint.
     """
     steps = [c.step for c in result.checkpoints]
     drawn = [row for row in rows if len(_points(steps, row)) > 1]
@@ -218,8 +214,6 @@ class Spot:
     """Where one cell stands.
 
     Args:
-        name: of the cell.
-        quality: its measure of quality.
         share: of what is memorized, in [0, 1].
         interval: of the share; None where it has none.
     """
@@ -308,7 +302,6 @@ class Place:
     """Where one setting stands.
 
     Args:
-        name: of the setting.
         number: decides on its colour.
         qualities: one a seed, and so `shares`: of memorized training images.
     """
@@ -320,14 +313,13 @@ class Place:
 
 
 def draw_tradeoff(
-    drawn: Sequence[tuple[str, Sequence[Place], float | None]], *, up: str, null: float | None
+    drawn: Sequence[tuple[str, Sequence[Place], float | None]], *, up: str
 ) -> str | None:
     """Return the figure as a `data:` URI; None where fewer than two settings could be compared.
 
     Args:
         drawn: (quality measure, settings, what real images score in it).
         up: what the axis upwards means.
-        null: the share where nothing was memorized; None where it is not known.
     """
     shown = [(name, places, real) for name, places, real in drawn if len(places) > 1]
     if not shown:
@@ -346,8 +338,6 @@ def draw_tradeoff(
                 axes.annotate(
                     place.name, middle, (6, 5), textcoords="offset points", fontsize=7.5, color=INK
                 )
-            if null is not None:
-                axes.axhline(100 * null, color=MUTED, linestyle=DASHED, linewidth=1.0)
             if real is not None:
                 axes.axvline(real, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2)
             axes.margins(x=0.25)

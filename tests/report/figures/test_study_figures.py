@@ -41,10 +41,9 @@ def test_a_course_has_its_null_as_a_line_and_other_scales_have_no_percent():
 
 def test_memorization_against_quality_needs_two_settings():
     places = [Place("off", 0, (3.0, 4.0), (0.5, 0.6)), Place("on", 1, (5.0,), (0.1,))]
-    assert draw_tradeoff([("fid", places[:1], 1.0)], up="m", null=0.05) is None
-    assert draw_tradeoff([("fid", places, 1.0)], up="m", null=None) != draw_tradeoff(
-        [("fid", places, None)], up="m", null=0.05
-    )
+    assert draw_tradeoff([("fid", places[:1], 1.0)], up="m") is None
+    with_line, without = ([("fid", places, real)] for real in (1.0, None))
+    assert draw_tradeoff(with_line, up="m") != draw_tradeoff(without, up="m")
 
 
 def test_nearest_similarities_are_drawn_a_panel_a_setting():
