@@ -38,6 +38,12 @@ class ConfiguredComponent:
         """The component's name."""
         return self.entry.name
 
+    def identity(self) -> dict[str, Any]:
+        """Return its version and whole configuration, which change with packages and presets."""
+        plugin = self.entry.plugin
+        version = f"{plugin.distribution} {plugin.version}"
+        return {"version": version, "config": self.config.model_dump(mode="json")}
+
     def make(self, *arguments: Any) -> Any:
         """Construct it: `cls(config, ...)`, or `cls()` where it has no configuration.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -191,6 +191,19 @@ def _table(config: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
             return None
         config = models[0]
     return config
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return nested settings as dotted keys with their values, in their order.
+
+    >>> list(flat({"a": {"b": 1}, "c": [1, 2], "d": None, "e": {}}))
+    [('a.b', 1), ('c', [1, 2]), ('d', None)]
+    """
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def differing(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from memtk.files import write_text
 from memtk.report.pictures import read_key, short_hash
-from memtk.results.store import inert
+from memtk.results.store import csv_text, inert
 
 COPIES, EXPOSED = "copies.csv", "exposed.csv"
 """The lists: of all synthetic and of all training images, the most suspicious first."""
@@ -96,15 +94,6 @@ def _ranked(arrays: Mapping[str, np.ndarray], p: str, similarity: str) -> list[t
     """Return each image and its nearest one, the smallest p-value and then the nearest first."""
     order = np.lexsort((-arrays[similarity], arrays[p]))
     return list(zip(order.tolist(), arrays[f"{similarity}_index"][order].tolist(), strict=True))
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table as CSV, its lines ended as on Linux everywhere."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _yes(value: bool) -> str:

@@ -112,10 +112,7 @@ class AuditPlan:
             "data": self.data.model_dump(mode="json", exclude_unset=True),
             "settings": self.settings,
             "components": {
-                f"{part.entry.kind} {part.entry.plugin.name}/{part.name}": {
-                    "version": f"{part.entry.plugin.distribution} {part.entry.plugin.version}",
-                    "config": part.config.model_dump(mode="json"),
-                }
+                f"{part.entry.kind} {part.entry.plugin.name}/{part.name}": part.identity()
                 for part in self._parts()
             },
         }

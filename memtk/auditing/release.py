@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from memtk import memorization
-from memtk.auditing.lists import csv_text
 from memtk.auditing.plan import AuditOptions, AuditPlan, make_audit_plan
 from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.auditing.screen import Screen
@@ -27,6 +26,7 @@ from memtk.memorization.exposure import Drop
 from memtk.registry import Registry
 from memtk.report.pictures import read_key
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
+from memtk.results.store import csv_text
 from memtk.training.devices import open_devices
 
 VOID = (

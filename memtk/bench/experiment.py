@@ -279,12 +279,3 @@ def kept_by_all(
             )
         )
     return synthetic.subset(sorted(kept)), effects
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "image"), counted(3, "image")
-    ('1 image', '3 images')
-    """
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -14,6 +14,7 @@ from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.errors import UserError, did_you_mean
 from memtk.evaluation.context import named_folder
+from memtk.evaluation.quality import by_features
 from memtk.interfaces import ImageSpec, Stage
 from memtk.registry import Entry, Registry
 from memtk.results import MitigationEffect, SettingChange
@@ -65,11 +66,7 @@ class Plan:
         return tuple({part.name: part for part in parts}.values())
 
     def identity(self) -> dict[str, Any]:
-        """Return all that the numbers depend on.
-
-        The recipe, and every component's version and whole configuration: these change with
-        presets, defaults and packages.
-        """
+        """Return all that the numbers depend on: the recipe, and what the components are."""
         parts = [*self.all_mitigations(), *self.quality, *self.attacks, self.similarity]
         parts += [self.embedder] if self.embedder else []
         named = [(part.entry.kind, part) for part in parts]
@@ -80,11 +77,7 @@ class Plan:
         if self.extractor and self.extractor != self.embedder:
             named.append(("extractor", self.extractor))
         components = {
-            f"{kind} {part.entry.plugin.name}/{part.name}": {
-                "version": f"{part.entry.plugin.distribution} {part.entry.plugin.version}",
-                "config": part.config.model_dump(mode="json"),
-            }
-            for kind, part in named
+            f"{kind} {part.entry.plugin.name}/{part.name}": part.identity() for kind, part in named
         }
         told = contents_of(self.recipe)
         return self.recipe.model_dump(mode="json") | {"components": components} | told
@@ -232,7 +225,7 @@ def _extractor(
         UserError: if one is needed and there is none, or one was named that nothing uses.
     """
     bench = recipe.bench
-    asking = [p.name for p in quality if getattr(p.cls, "space", "image") == "features"]
+    asking = [p.name for p in quality if by_features(p)]
     if bench.extractor is None:
         if asking and embedder is None:
             raise UserError(

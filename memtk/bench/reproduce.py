@@ -11,7 +11,7 @@ from typing import Any
 from memtk.bench.plan import Plan, make_plan
 from memtk.bench.recipe import Recipe
 from memtk.bench.run import run_bench
-from memtk.config import build, merge, parse_set
+from memtk.config import build, flat, merge, parse_set
 from memtk.data.config import is_name
 from memtk.data.prepare import prepare
 from memtk.errors import UserError
@@ -153,7 +153,7 @@ def _filled(tables: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
     """
     hidden = {
         key
-        for key, value in _flat(tables, "")
+        for key, value in flat(tables)
         if value == HIDDEN or (not key.startswith("bench.") and _may_be_a_place(key, value))
     }
     given: dict[str, Any] = {}
@@ -183,13 +183,3 @@ def _may_be_a_place(key: str, value: Any) -> bool:
     with suppress(OSError, ValueError):
         return names_something(value) or os.path.lexists(value)
     return True
-
-
-def _flat(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found

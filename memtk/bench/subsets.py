@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memtk.bench.experiment import CellStage, Experiment, Preview, Run, State, counted
+from memtk.bench.experiment import CellStage, Experiment, Preview, Run, State
 from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
@@ -20,6 +20,7 @@ from memtk.interfaces import Stage
 from memtk.memorization import FEWEST_CANARIES
 from memtk.noise import derive
 from memtk.results import MitigationEffect
+from memtk.results.formats import many
 
 
 class Choose(CellStage):
@@ -77,8 +78,8 @@ def _expected(canaries: CanaryPatients, images: int) -> str:
     """Say what canaries cost, and what they could show at best."""
     away = len(canaries.held_back)
     return (
-        f"{len(canaries.names)} canaries: fair coins hold {counted(away, 'patient')} "
-        f"({counted(images, 'training image')}) back; if every guess were right, an attack would "
+        f"{len(canaries.names)} canaries: fair coins hold {many(away, 'patient')} "
+        f"({many(images, 'training image')}) back; if every guess were right, an attack would "
         f"show an epsilon of at least {largest_epsilon(len(canaries.names)):.2f}"
     )
 

@@ -56,7 +56,7 @@ def leaderboard(
         spreadsheet,
         write_site,
     )
-    from memtk.leaderboard.tables import is_markdown, is_spreadsheet
+    from memtk.leaderboard.site import is_markdown, is_spreadsheet
     from memtk.results.formats import many
 
     for path, ours in ((text, is_markdown), (table, is_spreadsheet)):

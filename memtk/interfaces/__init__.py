@@ -1,6 +1,5 @@
 """What a plugin implements. A model says what it is; the core trains and judges it."""
 
-from memtk.interfaces.attack import Attack, Target
 from memtk.interfaces.condition import (
     Condition,
     ConditionClasses,
@@ -9,6 +8,19 @@ from memtk.interfaces.condition import (
     takes_condition,
 )
 from memtk.interfaces.images import Images, ImageSpec, PatientImages, Reader, Record, Volume
+from memtk.interfaces.measures import (
+    Attack,
+    FeatureMetric,
+    Features,
+    Levels,
+    Measure,
+    Protocol,
+    ProtocolTable,
+    QualityMeasure,
+    QualityMetric,
+    Similarities,
+    Target,
+)
 from memtk.interfaces.mitigation import CheckpointScores, Choice, CopyDetector, Mitigation, Stage
 from memtk.interfaces.models import (
     Diffusion,
@@ -20,8 +32,6 @@ from memtk.interfaces.models import (
     Turn,
     in_float32,
 )
-from memtk.interfaces.protocol import Levels, Measure, Protocol, ProtocolTable, Similarities
-from memtk.interfaces.quality import FeatureMetric, Features, QualityMeasure, QualityMetric
 from memtk.interfaces.report import ReportFigure, ReportRun, ReportSection, SectionContent
 from memtk.interfaces.settings import COUNTS_STEPS, ComponentConfig, PhaseSettings, Private
 

@@ -10,8 +10,7 @@ from memtk.leaderboard.collection import (
     completed,
     recomputed,
 )
-from memtk.leaderboard.site import write_site
-from memtk.leaderboard.tables import markdown, spreadsheet
+from memtk.leaderboard.site import markdown, spreadsheet, write_site
 
 __all__ = [
     "Board",

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Literal
 
 from memtk.leaderboard.rows import Row
-from memtk.results import MeasureRecord, Result
+from memtk.results import Result
 from memtk.results.formats import about_time, duration, share
 from memtk.results.measures import measures_of
 
@@ -147,22 +147,17 @@ def _first_measures(results: Sequence[Result]) -> list[tuple[str, str]]:
 def _protocol(name: str, key: str, results: Sequence[Result]) -> Column:
     known = next(m for r in results if (m := r.last.measure(name, key)) is not None)
 
-    def record(result: Result) -> MeasureRecord | None:
-        return result.last.measure(name, key)
-
     def count(result: Result) -> str:
-        found = record(result)
+        found = result.last.measure(name, key)
         # an expectation is no count of images
         whole = found is not None and isinstance(found.count, int)
         return f"{found.count} of {found.of}" if found and whole else ""
 
     def null(result: Result) -> float | None:
-        found = record(result)
-        return found.null if found else None
+        return found.null if (found := result.last.measure(name, key)) else None
 
     def value(result: Result) -> float | None:
-        found = record(result)
-        return found.value if found else None
+        return found.value if (found := result.last.measure(name, key)) else None
 
     unit: Literal["share", "number"] = "share" if known.of is not None else "number"
     return Column(f"{name}:{key}", known.title, name, value, unit, count, "by chance", null)

@@ -9,26 +9,12 @@ from typing import Any
 
 from memtk.config import differing
 from memtk.leaderboard.collection import Run
-from memtk.results import Exposed, Result, Used, control
+from memtk.results import Exposed, RateInterval, Result, Used, control
 from memtk.results.collect import key_of
 from memtk.results.formats import share
 from memtk.results.verdicts import Verdict, verdict
 
 _GRAVITY = ("none", "inconclusive", "memorized")
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A copy rate over the seeds of an entry.
-
-    Args:
-        estimate: mean of the estimates.
-        low: lowest lower end of the seeds' intervals, and `high` the highest upper one.
-    """
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -143,16 +129,19 @@ class Row:
         return ""
 
     @property
-    def copy_rate(self) -> Interval | None:
-        """The copy rate, recomputed where it can be; None where any of its seeds has none."""
+    def copy_rate(self) -> RateInterval | None:
+        """The mean copy rate, recomputed where it can be, between the seeds' outermost ends.
+
+        None where any of its seeds has none.
+        """
         rates = [run.rate or run.result.last.evidence.copy_rate for run in self.runs]
         known = [rate for rate in rates if rate is not None]
         if not known or len(known) < len(rates):
             return None
-        return Interval(
-            fmean(rate.estimate for rate in known),
-            min(rate.low for rate in known),
-            max(rate.high for rate in known),
+        return RateInterval(
+            estimate=fmean(rate.estimate for rate in known),
+            low=min(rate.low for rate in known),
+            high=max(rate.high for rate in known),
         )
 
     @property
@@ -238,7 +227,7 @@ class Rank:
         return str(self.best) if self.best == self.worst else f"{self.best}–{self.worst}"
 
 
-def ranks(intervals: Sequence[Interval | None]) -> list[Rank | None]:
+def ranks(intervals: Sequence[RateInterval | None]) -> list[Rank | None]:
     """Return the rank of each entry by its copy rate, lower being better; None has none.
 
     An entry is behind another only if its interval lies wholly above the other's. Its best place
@@ -246,8 +235,8 @@ def ranks(intervals: Sequence[Interval | None]) -> list[Rank | None]:
     that are not behind it. So two entries with overlapping intervals always share a place, and of
     two that do not the one has the better best and the better worst place.
 
-    >>> [str(r) for r in ranks([Interval(0, 0, 0.1), Interval(0.2, 0.05, 0.4),
-    ...                         Interval(0.3, 0.2, 0.5)])]
+    >>> ends = (0, 0.1), (0.05, 0.4), (0.2, 0.5)
+    >>> [str(r) for r in ranks([RateInterval(estimate=a, low=a, high=b) for a, b in ends])]
     ['1–2', '1–3', '2–3']
     """
     known = [each for each in intervals if each is not None]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memtk.config import flat
 from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Spec, Used
 from memtk.results.formats import duration, many, share
 from memtk.results.redact import names_something, redact_settings
@@ -205,19 +206,13 @@ def _component(role: str, part: Used) -> Component:
     return Component(role, part.name, origin, flatten(redact_settings(part.config)))
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flatten(settings: Mapping[str, Any]) -> Rows:
     """Return nested settings as dotted keys and texts, in their order.
 
     >>> flatten({"a": {"b": 1}, "c": [1, 2], "d": None, "e": {}})
     [('a.b', '1'), ('c', '1, 2'), ('d', 'none')]
     """
-    rows: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            rows += flatten(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", as_text(value)))
-    return rows
+    return [(key, as_text(value)) for key, value in flat(settings)]
 
 
 def as_text(value: Any) -> str:

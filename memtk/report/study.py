@@ -27,7 +27,7 @@ from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
 from memtk.results.differences import PairedDifference, paired_difference
-from memtk.results.formats import many
+from memtk.results.formats import listed, many
 from memtk.results.measures import measures_of
 from memtk.results.reference import PaperRow, paper_numbers, reported
 from memtk.results.seeds import Setting, qualities, settings_of, study_csv
@@ -274,7 +274,7 @@ def question(file: StudyFile) -> str:
     """Return the question that a study answers."""
     names = [axis.label for axis in file.axes if axis.key != "seed"]
     return _QUESTIONS.get(file.kind) or (
-        f"How does memorization depend on {_listed([_NOUNS.get(n, n) for n in names])}?"
+        f"How does memorization depend on {listed([_NOUNS.get(n, n) for n in names])}?"
         if names
         else "How far do seeds lie apart?"
     )
@@ -289,10 +289,6 @@ def lead(study: Study, settings: Sequence[Setting]) -> str:
         f"{suite}: {real_images(first.data.counts, first.data.spec)}; "
         f"{finished} of {many(study.runs, 'cell')} finished; {study.file.created}"
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _tradeoff(settings: Sequence[Setting], names: Sequence[str]) -> str | None:

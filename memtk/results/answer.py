@@ -11,7 +11,7 @@ from typing import Literal
 
 from memtk.results.audit import Audit
 from memtk.results.case import RECOGNISED, Case, Reason, Step
-from memtk.results.formats import interval, many, share
+from memtk.results.formats import interval, listed, many, share
 from memtk.results.protocols import Evidence
 from memtk.results.reasons import failures, missing
 from memtk.results.schema import Result, Used
@@ -209,11 +209,11 @@ def answer_run(results: Sequence[Result]) -> str:
             if one
             else ("have memorized theirs: do not release their")
         )
-        said.append(f"{_listed(cells)} {have} images.")
+        said.append(f"{listed(cells)} {have} images.")
     if cells := by.get("none"):
-        said.append(f"For {_listed(cells)} there is no sign, within the default policy.")
+        said.append(f"For {listed(cells)} there is no sign, within the default policy.")
     if cells := by.get("inconclusive"):
-        said.append(f"For {_listed(cells)} it is not shown either way.")
+        said.append(f"For {listed(cells)} it is not shown either way.")
     return " ".join([*said, answer_controls(results)]).strip()
 
 
@@ -224,7 +224,7 @@ def answer_controls(results: Sequence[Result]) -> str:
     if len(found) == len(results) or not known:
         return ""
     wrong = [r for r, rate in known if misses_truth(r.components.generator, rate.low, rate.high)]
-    names = _listed([result.cell for result in wrong or [r for r, _ in known]])
+    names = listed([result.cell for result in wrong or [r for r, _ in known]])
     count = len(wrong or known)
     noun, they = ("control", "it") if count == 1 else ("controls", "they")
     if wrong:
@@ -253,12 +253,3 @@ def _steps(reasons: Sequence[Reason]) -> dict[Step, int | None]:
         for step, count in reason.steps.items():
             steps[step] = max(count or 0, steps.get(step) or 0) or None
     return steps
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names as a list in a sentence.
-
-    >>> _listed(["a"]), _listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +14,7 @@ from scipy.special import stdtrit
 from memtk.results.measures import Measured, measures_of, named_measures, others
 from memtk.results.protocols import MeasureRecord, QualityInterval, RateInterval
 from memtk.results.schema import Checkpoint, Result
-from memtk.results.store import inert
+from memtk.results.store import csv_text
 from memtk.results.study import SEED, Finding, StudyFile
 
 
@@ -250,12 +248,7 @@ def _by_condition(checkpoint: Checkpoint) -> dict[str, Any]:
 def study_csv(file: StudyFile, findings: Sequence[Finding]) -> str:
     """Return the same as CSV, with a line of column names; what was not computed is empty."""
     rows = study_rows(file, findings)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    lines = [list(rows[0]) if rows else [], *(list(row.values()) for row in rows)]
-    for line in lines:
-        writer.writerow([inert(cell) if isinstance(cell, str) else cell for cell in line])
-    return text.getvalue()
+    return csv_text(rows[0] if rows else (), (row.values() for row in rows), safe=True)
 
 
 def _row(

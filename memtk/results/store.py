@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -161,6 +163,15 @@ def inert(text: str) -> str:
     ("'=1+1", 'monai2d')
     """
     return f"'{text}" if text[:1] and text[0] in "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20" else text
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]], *, safe: bool = False) -> str:
+    """Return a table as CSV, its lines ended as on Linux everywhere; `safe` makes texts inert."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([inert(x) if safe and isinstance(x, str) else x for x in row])
+    return text.getvalue()
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

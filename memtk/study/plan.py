@@ -221,12 +221,11 @@ def _stored(name: str, values: Mapping[str, str], plan: Plan) -> StudyRun:
     detector = None
     if plan.embedder is not None:
         part = plan.embedder
-        version = f"{part.entry.plugin.distribution} {part.entry.plugin.version}"
-        config = part.config.model_dump(mode="json")
         seed: list[Any] = [plan.recipe.bench.seed, plan.recipe.bench.embedder]
         if plan.recipe.bench.canaries:  # those that are held back are not shown to it
             seed.append(plan.recipe.bench.canaries)
-        detector = _key([images, part.entry.plugin.name, part.name, version, config, seed])
+        own = (part.entry.plugin.name, part.name, *part.identity().values())
+        detector = _key([images, *own, seed])
     return StudyRun(
         name=name,
         values=dict(values),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from memtk.errors import PluginError, UserError
 from memtk.events import StageEvents, Watch, ignore
 from memtk.interfaces import Embedder, Generator, Images
-from memtk.interfaces.attack import Work
+from memtk.interfaces.measures import Work
 from memtk.noise import Noise, derive, seeded
 from memtk.prefetch import DEPTH, prefetch
 from memtk.training.devices import Devices

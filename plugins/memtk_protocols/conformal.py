@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memtk.interfaces import Levels, Measure, ProtocolTable, Similarities
-from memtk.interfaces.protocol import Side
+from memtk.interfaces.measures import Side
 from memtk.memorization import ConformalTest, conformal, exposed_patients
 
 NONE = "None could have been flagged."

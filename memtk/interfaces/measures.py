@@ -1,13 +1,18 @@
-"""Measures of memorization: pure functions of nearest similarities."""
+"""What measures a synthetic set, or a generator: protocols, quality metrics, membership attacks."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import numpy as np
+from torch import Tensor
+
+from memtk.interfaces.images import Images
+from memtk.interfaces.models import Generator, Similarity
+from memtk.noise import Noise
 
 Side = Literal["training", "synthetic", "validation", ""]
 """Whose images, or patients, a measure counts; empty for what counts none, such as a threshold."""
@@ -148,4 +153,124 @@ class Protocol(typing.Protocol):
 
     def __call__(self, similarities: Similarities, levels: Levels) -> ProtocolTable:
         """Return the measures of one synthetic set, and which images are flagged."""
+        ...
+
+
+Better = Literal["higher", "lower", "real"]
+"""Which values are good: high ones, low ones, or those that real images have among themselves."""
+
+
+@dataclass(frozen=True)
+class QualityMeasure:
+    """One number on a set of synthetic images, with what real images score.
+
+    Args:
+        value: of the synthetic images; NaN where it is undefined, with the reason in `note`.
+        real: the same with real images in the place of the synthetic ones: the line to compare
+            with. None where there is none.
+        better: which values are good.
+        against: what the synthetic images were compared with, in a few words: "validation images".
+        note: what a reader must know of this very number, in a sentence: a pitfall that bites at
+            these sizes. Empty where there is nothing to say.
+    """
+
+    value: float
+    real: float | None = None
+    better: Better = "real"
+    against: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What one network makes of all images of a cell, float32, a row an image.
+
+    Args:
+        training: the images that the generator learned from, (N, D).
+        validation: real images of other patients, (V, D).
+        synthetic: (M, D).
+    """
+
+    training: np.ndarray
+    validation: np.ndarray
+    synthetic: np.ndarray
+
+
+class QualityMetric(typing.Protocol):
+    """Compares a set of synthetic images with a set of real ones.
+
+    Class attributes:
+        space: what it compares. "image", also where it is missing: it is called with the validation
+            and the synthetic images. "features": it is a `FeatureMetric`.
+    """
+
+    def __call__(self, real: Images, fake: Images) -> Mapping[str, float | QualityMeasure]:
+        """Return the measures by name; a float does not say which values are good."""
+        ...
+
+
+class FeatureMetric(typing.Protocol):
+    """Compares sets of feature vectors, which the core computes once for all such metrics.
+
+    They are made by the extractor of the bench: its copy detector, or another embedder that the
+    option `extractor` names. Its name is a part of the measure's: "fid[medicalnet3d]".
+    """
+
+    space: Literal["features"]
+
+    def __call__(self, features: Features) -> Mapping[str, float | QualityMeasure]:
+        """Return the measures by name."""
+        ...
+
+
+Work = Callable[[Tensor, Noise], Tensor]
+"""`(x (B, C, *S), noise)` -> a score for each image, (B,)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an attack is given: a trained generator and what came out of it. No training image.
+
+    Args:
+        generator: in eval mode, with the weights that are attacked.
+        synthetic: what it gave, (M); what would be released.
+        each: runs a `Work` over a set of images: float64 (N,). The core does it batch by batch on
+            the run's devices, without gradient, with stream i of `noise` for image i, so that no
+            score depends on the batch.
+        embed: maps a set of images to embeddings (N, D), by an embedder that saw the synthetic
+            images alone or comes trained, so neither side of the question; None where the run has
+            no embedder.
+        similarity: of two embeddings; None likewise.
+        strangers: images of patients whom neither generator nor attack has seen, None without any.
+    """
+
+    generator: Generator
+    synthetic: Images
+    each: Callable[[Images, Work], np.ndarray]
+    embed: Callable[[Images], np.ndarray] | None = None
+    similarity: Similarity | None = None
+    strangers: Images | None = None
+
+
+class Attack(typing.Protocol):
+    """Scores images by how sure it is that the generator was trained on them.
+
+    Members and non-members come in one set, and an attack is not told which is which: what it
+    could learn from that would be no attack. A class with a `Config` is made as `cls(config)`, else
+    as `cls()`.
+
+    Attributes:
+        uses: the optional methods of a generator that it calls: ("denoising_loss",). It is not run
+            on a generator that lacks one.
+
+    Optional methods, used where a class has them:
+        `describe(target) -> str`: what is compared here, as a sentence for the report.
+        `check(embedder, held_out)`: raise a UserError, before anything is trained, where the
+            settings ask in vain for an embedder or for held-out images (two bools: are there any?).
+    """
+
+    uses: tuple[str, ...]
+
+    def score(self, target: Target, images: Images) -> np.ndarray:
+        """Return a score for each image, (N,), finite; higher = more likely a member."""
         ...
