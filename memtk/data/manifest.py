@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import difflib
 import gc
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
+from memtk.data.columns import (
+    column_names,
+    made_days,
+    other_splits,
+    parted_otherwise,
+    renames,
+    without_empty_columns,
+)
 from memtk.data.config import DataConfig
 from memtk.data.labels import LABELS, path_names_labels
-from memtk.data.patients import check_named, split_of, split_words
+from memtk.data.patients import check_named, split_of, split_words, without_suffix
 from memtk.data.readers import Readers, check_regular
 from memtk.errors import UserError, did_you_mean, one_line, printable
 from memtk.interfaces import Record
@@ -26,27 +35,8 @@ NAMED = 5
 COLUMNS, SIZE = 1000, 500_000_000
 """A manifest has at most so many columns, and bytes."""
 
-NAMES = {
-    "path": frozenset(
-        {
-            *("file", "filename", "filepath", "filelocation", "image", "imagepath", "imagefile"),
-            *("imageid", "dicomid", "imagedataid", "imageuid"),
-            *("imageindex", "img", "imgpath", "location", "imagename", "fname", "files", "images"),
-            *("localpath", "imageurl", "imagefilename"),
-        }
-    ),
-    "patient_id": frozenset(
-        {
-            *("patient", "patientid", "patientname", "subject", "subjectid", "case", "caseid"),
-            *("participant", "participantid", "person", "pid", "mrn", "id", "patientnumber"),
-            *("eid", "ptid", "subjectnumber", "subjectno", "patientno", "personid"),
-        }
-    ),
-    "split": frozenset(
-        {"set", "subset", "fold", "partition", "dataset", "phase", "usage", "group"}
-    ),
-}
-"""What other people's tables call the columns, without signs."""
+MOST_SEEN = 20_000
+"""Among so many files one is looked for that a manifest names otherwise."""
 
 NO_TEXT = "is not a text file in UTF-8: save it as CSV (UTF-8)"
 
@@ -142,16 +132,17 @@ def read_manifest(
     Raises:
         UserError: naming the file and the line, for anything missing or unknown.
     """
-    lines = _without_empty_columns(list(_lines(path)))
+    lines = without_empty_columns(list(_lines(path)))
     if not lines:
         raise UserError(f"{path} is empty: expected a line with path,patient_id,split")
-    header = _header(lines[0][1])
+    header = column_names(lines[0][1])
     _check_header(path, header)
+    _check_split(path, header, [cells for _, cells in lines[1:]], config)
     by_column = "patient_id" in header
     if patients:
         _check_patients(path, header, config)
     pattern = None if by_column else config.patient_pattern
-    rows, problems = [], []
+    rows, problems, missing = [], [], ""
     listed: dict[Path, dict[str, Record]] = {}
     for line, cells in lines[1:]:
         if len(cells) != len(header):
@@ -161,15 +152,23 @@ def read_manifest(
         try:
             name = values["path"]
             row = _row(path, line, values, readers, listed, config)
-            patient = _patient(path.parent, name, values, pattern) if patients else ""
+            asked = patients and row.split != "synthetic"
+            patient = _patient(path.parent, name, values, pattern) if asked else ""
             rows.append(replace(row, patient=patient))
         except UserError as error:
             problems.append(f"line {line}: {error}")
+            missing = missing or (name if isinstance(error, _NoFile) else "")
     if problems:
-        raise UserError(f"{path}: " + few(problems, "\n"))
+        there = _elsewhere(path.parent, missing) if missing else ""
+        raise UserError(f"{path}: " + few(problems, "\n") + there)
     if not rows:
         raise UserError(f"{path} names no images: there is nothing below its header")
     _check_unique(path, rows)
+    if days := made_days(dict.fromkeys(row.patient for row in rows if row.patient and by_column)):
+        raise UserError(
+            f"{path}: {len(days)} of the patients have a day for a name, {few(days)}: a "
+            "spreadsheet made it of a name such as 3-12: save that column as text"
+        )
     readers.check_whole({row.record.path: row.patient for row in rows})
     return Manifest(tuple(rows), named=patients)
 
@@ -196,24 +195,6 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path} is not valid CSV at line {reader.line_num}: {error}") from error
 
 
-def _header(cells: Sequence[str]) -> list[str]:
-    """Return the names of columns, in lower case and without marks of an encoding."""
-    return [name.replace("\ufeff", "").strip().lower() for name in cells]
-
-
-def _without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Leave out columns at the end that have neither name nor cells, as spreadsheets write them."""
-    header = lines[0][1] if lines else []
-    named = max((n for n, name in enumerate(header, 1) if name.strip()), default=0)
-    if named == len(header):
-        return lines
-    short = []
-    for line, cells in lines:
-        rest = [cell for cell in cells[named:] if cell.strip()]
-        short.append((line, cells if rest else cells[:named]))
-    return short
-
-
 def _check_header(path: Path, header: list[str]) -> None:
     if len(header) > COLUMNS:
         raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
@@ -221,28 +202,25 @@ def _check_header(path: Path, header: list[str]) -> None:
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
     if "path" not in header:
-        raise UserError(f"{path} has no column 'path'; it has {_said(header)}.{_renames(header)}")
+        raise UserError(f"{path} has no column 'path'; it has {_said(header)}.{renames(header)}")
+
+
+def _check_split(
+    path: Path, header: list[str], lines: Sequence[Sequence[str]], config: DataConfig
+) -> None:
+    """Refuse a split in a column of another name: it says which images were trained on."""
+    found = [] if "split" in header or config.resplit else other_splits(header, lines)
+    if found:
+        which = f"'{found[0]}'" if len(found) == 1 else f"one of {_said(found)}"
+        raise UserError(
+            f"{path} has no column 'split', and says splits in {which}: rename it to 'split', or "
+            "say --set data.resplit=true to split the patients anew"
+        )
 
 
 def _said(header: Sequence[str]) -> str:
     """Return the names of columns in one line, as short as they can be told apart."""
     return few([" ".join(printable(name).split())[:40] or "''" for name in header])
-
-
-def _renames(header: Sequence[str]) -> str:
-    """Say which columns of somebody else's table are those that are needed."""
-    if any(mark in name for name in header for mark in ";\t"):
-        return " Separate the columns by commas."
-    hints = []
-    for column, others in NAMES.items():
-        plain = {re.sub(r"[\W_]+", "", name): name for name in header}
-        same = [plain[name] for name in plain if name in others]
-        near = same or difflib.get_close_matches(column, header, n=1, cutoff=0.7)
-        if near and column not in header and near[0].isprintable():
-            hints.append(f"{near[0]!r} to '{column}'")
-    if not hints and "path" not in header:
-        return " Rename the one that names the files to 'path'."
-    return f" Rename {' and '.join(hints)}." if hints else ""
 
 
 def is_manifest(path: Path) -> bool:
@@ -251,14 +229,18 @@ def is_manifest(path: Path) -> bool:
     Raises:
         UserError: if it is no CSV.
     """
-    first = next(_lines(path), None)
-    return first is not None and "path" in _header(first[1])
+    header = column_names(next(_lines(path), (0, []))[1])
+    if parted_otherwise(header):
+        header = column_names(
+            re.split(r"[;\t|]", header[0])
+        )  # it is refused with the way out, not left alone
+    return "path" in header
 
 
 def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
     if "patient_id" not in header and config.patient_pattern is None:
         raise UserError(
-            f"{path} has no column 'patient_id'; it has {_said(header)}.{_renames(header)}\n"
+            f"{path} has no column 'patient_id'; it has {_said(header)}.{renames(header)}\n"
             "Add one, or read the patient out of the names: --set data.patient_pattern='(\\d+)_'"
         )
     one_source = not config.sources_beside()
@@ -312,7 +294,7 @@ def _file(folder: Path, name: str) -> Path:
     """
     plain = name.replace("\\", "/")
     forms = (unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))  # macOS has the second
-    for form in dict.fromkeys((name, plain, *forms)):
+    for form in dict.fromkeys((name, plain, *forms, os.path.expanduser(plain))):
         try:
             if (folder / form).exists():
                 return folder / form
@@ -323,12 +305,36 @@ def _file(folder: Path, name: str) -> Path:
     with contextlib.suppress(OSError):
         if (folder / name).is_symlink():
             raise UserError(f"{folder / name} is a link to nothing")
+    if name.lower().startswith("file:"):
+        raise UserError(f"{name[:100]} is an address: write the path alone, without file://")
     if re.match(r"^[a-z][a-z0-9+]+://", name):
         raise UserError(f"{name[:100]} is an address: fetch the files, and name them here")
     far = " It is a path of Windows." if re.match(r"^([A-Za-z]:)?\\", name) else ""
     if (folder.absolute().parent / plain).exists():
         far = " Paths begin where the manifest lies: move it one folder up."
-    raise UserError(f"there is no file {folder / name}.{far}".removesuffix("."))
+    if re.search(r"\$\{?\w|%\w+%", name):
+        far = " It has a variable of a shell: write the path in full."
+    raise _NoFile(f"there is no file {folder / name}.{far}".removesuffix("."))
+
+
+class _NoFile(UserError):
+    """There is no file of a name, and nothing else in its place."""
+
+
+def _elsewhere(folder: Path, name: str) -> str:
+    """Say where a file of nearly this name lies: in other letters, with a suffix, further below."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    asked, seen = without_suffix(path.name).casefold(), 0
+    for place, folders, names in chain(os.walk(folder / path.parent), os.walk(folder)):
+        folders.sort()
+        same = [n for n in sorted(names) if without_suffix(n).casefold() == asked]
+        if same:
+            there = Path(os.path.relpath(Path(place, same[0]), folder)).as_posix()
+            return f"\nIn the place of {name} there is {printable(there)}: name that"
+        seen += len(names) + len(folders)
+        if seen > MOST_SEEN:
+            break
+    return ""
 
 
 def _patient(folder: Path, name: str, values: dict[str, str], pattern: str | None) -> str:

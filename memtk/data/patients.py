@@ -266,9 +266,19 @@ def _without_wrapping(name: str) -> str:
     for pattern in (AS_TEXT, AS_BYTES):
         if found := pattern.fullmatch(text):
             text = found[1].strip("[]() ").removeprefix("'").removesuffix("'")
-    while found := re.fullmatch(f"(.+){SUFFIX.pattern}", text, re.IGNORECASE):
-        text = found[1]
+    text = without_suffix(text)
     return f"{Decimal(text.replace(',', '.')):f}" if EXPONENT.fullmatch(text) else text
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of a file without what says its format.
+
+    >>> without_suffix("1.2.840.nii.gz"), without_suffix("1.2.840")
+    ('1.2.840', '1.2.840')
+    """
+    while found := re.fullmatch(f"(.+){SUFFIX.pattern}", name, re.IGNORECASE):
+        name = found[1]
+    return name
 
 
 def patient_names(patients: Iterable[Any], where: str) -> tuple[str, ...]:

@@ -1,0 +1,114 @@
+"""The columns of a manifest: what others call them, and what spreadsheets make of them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from memtk.data.patients import split_of
+
+NAMES = {
+    "path": frozenset(
+        {
+            *("file", "filename", "filepath", "filelocation", "image", "imagepath", "imagefile"),
+            *("imageid", "dicomid", "imagedataid", "imageuid"),
+            *("imageindex", "img", "imgpath", "location", "imagename", "fname", "files", "images"),
+            *("localpath", "imageurl", "imagefilename"),
+        }
+    ),
+    "patient_id": frozenset(
+        {
+            *("patient", "patientid", "patientname", "subject", "subjectid", "case", "caseid"),
+            *("participant", "participantid", "person", "pid", "mrn", "id", "patientnumber"),
+            *("eid", "ptid", "subjectnumber", "subjectno", "patientno", "personid"),
+        }
+    ),
+    "split": frozenset(
+        {"set", "subset", "fold", "partition", "dataset", "phase", "usage", "group"}
+    ),
+}
+"""What other people's tables call the columns, without signs."""
+
+_MONTHS = "(?:jan|feb|m[aä]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*"
+DATE = re.compile(
+    rf"(?:(?:19|20)\d\d([-/.])(?:0?\d|1[0-2])\1[0-3]?\d|[0-3]?\d([-/.])[0-3]?\d\2(?:19|20)\d\d"
+    rf"|[0-3]?\d[-. ]+{_MONTHS}[-. ]+(?:19|20)?\d\d)(?P<time>[ T]0?0:00(?::00)?)?",
+    re.IGNORECASE,
+)
+"""A day, which spreadsheets make of `3-12`, and the hour that other programs put behind it."""
+
+
+def column_names(cells: Sequence[str]) -> list[str]:
+    """Return the names of columns, in lower case and without marks of an encoding."""
+    return [name.replace("\ufeff", "").strip().lower() for name in cells]
+
+
+def without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Leave out columns at the end that have neither name nor cells, as spreadsheets write them."""
+    header = lines[0][1] if lines else []
+    named = max((n for n, name in enumerate(header, 1) if name.strip()), default=0)
+    if named == len(header):
+        return lines
+    short = []
+    for line, cells in lines:
+        rest = [cell for cell in cells[named:] if cell.strip()]
+        short.append((line, cells if rest else cells[:named]))
+    return short
+
+
+def parted_otherwise(header: Sequence[str]) -> bool:
+    """Tell whether a table's columns are parted by other signs than commas.
+
+    >>> parted_otherwise(["path;patient_id"]), parted_otherwise(["path", "notes; more"])
+    (True, False)
+    """
+    return len(header) == 1 and any(mark in header[0] for mark in ";\t|")
+
+
+def renames(header: Sequence[str]) -> str:
+    """Say which columns of somebody else's table are those that are needed."""
+    if parted_otherwise(header):
+        return " Separate the columns by commas."
+    hints = []
+    for column, others in NAMES.items():
+        plain = {re.sub(r"[\W_]+", "", name): name for name in header}
+        same = [plain[name] for name in plain if name in others]
+        near = same or difflib.get_close_matches(column, header, n=1, cutoff=0.7)
+        if near and column not in header and near[0].isprintable():
+            hints.append(f"{near[0]!r} to '{column}'")
+    if not hints and "path" not in header:
+        return (
+            " Rename the one that names the files to 'path'; where the first line names no "
+            "columns, put one above it that does: path,patient_id,split."
+        )
+    return f" Rename {' and '.join(hints)}." if hints else ""
+
+
+def other_splits(header: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    """Return the columns whose every cell names a split, two splits or more among them.
+
+    >>> other_splits(["path", "subset", "view"], [["a", "train", "ap"], ["b", "Val", "ap"]])
+    ['subset']
+    """
+    cells = [[cell.strip() for cell in column] for column in zip(*lines, strict=False)]
+    splits = [{split_of(cell) for cell in {*column} - {""}} for column in cells]
+    return [
+        name
+        for name, found in zip(header, splits, strict=False)
+        if len(found) > 1 and None not in found
+    ]
+
+
+def made_days(names: Iterable[str]) -> list[str]:
+    """Return the names that a spreadsheet made days of: others are none, or an hour is behind them.
+
+    >>> made_days(["2012-03-12", "13-12"]), made_days(["2012-03-12", "2012-03-13"])
+    (['2012-03-12'], [])
+    >>> made_days(["12.03.2012", "3/12/2012", "12-Mar-2012", "2012-03-12 00:00:00", "12-34-5678"])
+    ['12.03.2012', '3/12/2012', '12-Mar-2012', '2012-03-12 00:00:00']
+    """
+    found = {name: DATE.fullmatch(name) for name in names}
+    days = [name for name, match in found.items() if match]
+    hours = [name for name in days if (match := found[name]) and match["time"]]
+    return days if len(days) < len(found) else hours

@@ -1,0 +1,123 @@
+"""Columns of other people's tables: their names, their splits, what spreadsheets made of cells."""
+
+from __future__ import annotations
+
+import pytest
+
+FOUND = "images are found"
+SPLITS = ["train", "train", "train", "val", "Valid"]
+
+
+@pytest.fixture
+def table(tmp_path, png, check):
+    """Check five images by a table: `table("path,patient_id", lambda n: f"{n}.png,{n}")`."""
+    for n in range(5):
+        png(tmp_path / "im" / f"img_{n}.png", n)
+
+    def run(header, line, **keys):
+        path = tmp_path / "m.csv"
+        path.write_text("\n".join([header, *map(line, range(5))]))
+        groups, found = check(path, **keys)
+        return {name: g.images for name, g in groups.items() if g.images}, found[FOUND]
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["subset", "Set", "phase", "partition", "data_split", "x"])
+def test_a_split_in_a_column_of_another_name_is_not_lost(table, name):
+    _, found = table(f"path,patient_id,{name}", lambda n: f"im/img_{n}.png,{n},{SPLITS[n]}")
+    assert found.outcome == "refused" and "rename it to 'split'" in found.found
+    assert f"says splits in '{name.lower()}'" in found.found
+
+
+def test_of_the_columns_of_several_folds_one_is_to_be_renamed(table):
+    def line(n):
+        return f"im/img_{n}.png,{n},{SPLITS[n]},{SPLITS[4 - n]}"
+
+    assert (
+        "says splits in one of fold_0, fold_1"
+        in table("path,patient_id,fold_0,fold_1", line)[1].found
+    )
+
+
+def test_a_split_of_another_name_is_not_asked_for_where_all_are_split_anew(table):
+    def line(n):
+        return f"im/img_{n}.png,{n},{SPLITS[n]}"
+
+    assert table("path,patient_id,subset", line, resplit=True)[0] == {
+        "training": 4,
+        "validation": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "cells", [["train"] * 5, ["train", "val", "ap", "pa", "pa"], [""] * 5, range(5)]
+)
+def test_columns_that_say_no_two_splits_are_columns_like_others(table, cells):
+    groups, _ = table("path,patient_id,set", lambda n: f"im/img_{n}.png,{n},{cells[n]}")
+    assert groups == {"training": 4, "validation": 1}
+
+
+@pytest.mark.parametrize("header", ["path;patient_id;split", "Path\tpatient_id", "patient_id|path"])
+def test_a_manifest_of_a_folder_in_other_signs_is_not_left_alone(tmp_path, png, check, header):
+    png(tmp_path / "a.png", 1)
+    (tmp_path / "manifest.csv").write_text(f"{header}\na.png;1;train\n")
+    found = check(tmp_path)[1][FOUND]
+    assert found.outcome == "refused" and "Separate the columns by commas" in found.found
+
+
+@pytest.mark.parametrize(
+    "day", ["2012-03-12", "12.03.2012", "3/12/2012", "12-Mar-2012", "12. Mrz 12"]
+)
+def test_days_among_other_names_of_patients_were_made_of_names(table, day):
+    _, found = table("path,patient_id", lambda n: f"im/img_{n}.png,{day if n == 3 else f'13-{n}'}")
+    assert (
+        found.outcome == "refused"
+        and f"1 of the patients have a day for a name, {day}" in found.found
+    )
+
+
+def test_days_with_an_hour_were_made_of_names_whatever_the_others_are(table):
+    _, found = table("path,patient_id", lambda n: f"im/img_{n}.png,2012-03-0{n + 1} 00:00:00")
+    assert found.outcome == "refused" and "5 of the patients have a day" in found.found
+
+
+@pytest.mark.parametrize("name", ["2012-03-0{}", "13-34-567{}", "1{}.25", "3-1{}"])
+def test_names_like_days_are_names_where_all_are_alike(table, name):
+    assert table("path,patient_id", lambda n: f"im/img_{n}.png,{name.format(n + 1)}")[0]
+
+
+def test_nobody_is_asked_whose_a_synthetic_image_of_a_manifest_is(table):
+    def line(n):
+        return f"im/img_{n}.png,{'' if n == 4 else n},{'synthetic' if n == 4 else SPLITS[n]}"
+
+    groups, found = table("path,patient_id,split", line)
+    assert groups == {"training": 3, "validation": 1} and "1 synthetic images" in found.found
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("img_{}.png", "of img_0.png there is im/img_0.png: name that"),
+     ("im/img_{}", "there is im/img_0.png"), ("im/img_{}.dcm", "there is im/img_0.png"),
+     ("IM/IMG_{}.PNG", "there is im/img_0.png"), ("C:\\x\\img_{}.png", "there is im/img_0.png"),
+     ("$DATA/im/img_{}.png", "a variable of a shell"), ("%DATA%/img_{}.png", "a variable"),
+     ("file:///im/img_{}.png", "without file://")],
+)  # fmt: skip
+def test_a_path_that_is_nearly_right_comes_with_the_right_one(table, path, words):
+    _, found = table("path,patient_id", lambda n: f"{path.format(n)},{n}")
+    assert found.outcome == "refused" and words in found.found
+
+
+def test_a_name_of_numbers_and_dots_is_not_taken_for_another(table):
+    assert "In the place" not in table("path,patient_id", lambda n: f"img_{n}.2.840.1,{n}")[1].found
+
+
+def test_a_path_below_home_is_read(table, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert table("path,patient_id", lambda n: f"~/im/img_{n}.png,{n}")[0]
+
+
+@pytest.mark.parametrize("header", ["# exported by me", "im/img_9.png,9"])
+def test_a_first_line_that_names_no_columns_comes_with_the_way_out(table, header):
+    assert "put one above it" in table(header, lambda n: f"im/img_{n}.png,{n}")[1].found
