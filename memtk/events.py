@@ -21,7 +21,6 @@ class Event:
         kind: "start", "step" or "end" of a stage, "skip" of one that an earlier run finished,
             "note" for a sentence to show.
         stage: what is going on, in words for a person ("training monai3d: diffusion").
-        step: steps done so far.
         total: steps in all, 0 where unknown.
         values: numbers to show beside the bar (loss terms by name).
         text: the sentence of a "note".

@@ -81,7 +81,6 @@ def require_space(path: Path, size: int) -> None:
     """Refuse to begin a file that cannot fit. HDF5 may crash the process when it meets a full disk.
 
     Args:
-        path: of the file, whose folder exists.
         size: its bytes, about.
 
     Raises:
@@ -163,6 +162,12 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
         if private:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def is_record(text: str) -> bool:

@@ -166,11 +166,7 @@ def _stranger(folder: Path) -> str:
 
 
 def sweep(folder: Path, *, deep: bool = True) -> None:
-    """Remove the temporary files that a killed process left in a folder of memtk's.
-
-    Args:
-        deep: at any depth.
-    """
+    """Remove temporary files that a killed process left in a folder of memtk's, or `deep` in it."""
     for path in folder.rglob(".*.tmp") if deep else folder.glob(".*.tmp"):
         if TEMPORARY.fullmatch(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)

@@ -145,7 +145,6 @@ class Plugin(NamedTuple):
     """Where a plugin comes from and whether it works.
 
     Args:
-        name: of its entry point.
         module: that the entry point names.
         distribution: the installed package that brings it, and its `version`.
         status: "active", "blocked" (by the user) or "broken".

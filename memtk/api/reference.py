@@ -38,7 +38,6 @@ class Reference:
 
     Args:
         real: the training and validation images as the detector sees them.
-        calibration: of the detector.
         exposure: whether training images are tested too: the detector has not seen them.
         spec: of the images; None where embeddings were given.
         devices: where it is computed, in this process alone.
@@ -66,7 +65,6 @@ def reference_of(
     Args:
         settings: of the components, by their names.
         sets: the training and the validation images, or embeddings of both.
-        patients: whose they are.
 
     Raises:
         UserError: for images or options that cannot be used.

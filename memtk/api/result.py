@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from memtk.auditing.lists import COPIES, EXPOSED
 from memtk.errors import UserError
-from memtk.files import check_output, is_record, replacing, write_output
+from memtk.files import check_output, copy_file, is_record, write_output
 from memtk.report.audit_steps import audit_steps
 from memtk.report.counts import counts_of_audit
 from memtk.report.next_steps import NextStep
@@ -148,8 +147,7 @@ class AuditResult:
             return page
         path = Path(path)
         check_output(path, is_page)
-        with replacing(path) as temporary:
-            shutil.copyfile(page, temporary)
+        copy_file(page, path)
         return path
 
     def to_json(self, path: str | Path | None = None) -> str:

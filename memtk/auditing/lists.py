@@ -18,13 +18,7 @@ COPIES, EXPOSED = "copies.csv", "exposed.csv"
 
 @dataclass(frozen=True)
 class Names:
-    """What the images are called; row numbers stand in for names that are empty.
-
-    Args:
-        training: of each training image, (N,).
-        synthetic: of each synthetic image, (M,).
-        patients: of each training image, (N,).
-    """
+    """Names of N training and M synthetic images, and of N patients; row numbers where empty."""
 
     training: Sequence[str]
     synthetic: Sequence[str]

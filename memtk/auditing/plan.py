@@ -78,7 +78,6 @@ class AuditPlan:
 
     Args:
         embedder: None where the similarity compares the images themselves.
-        preset: of the embedder.
         settings: what was asked of the components beyond their preset.
         weights: the file that the option names; None where the embedder is trained.
         protocols: all that are installed; each measures the synthetic set.
@@ -155,7 +154,6 @@ def make_audit_plan(
     """Resolve what a command line says.
 
     Args:
-        asked: keys of `AuditOptions`.
         data: keys of `memtk.data.config.DataConfig`; they win over the others. In place of a
             source there may be `memtk.data.arrays.ArrayImages`.
         config: a TOML file with tables `[audit]`, `[data]`, `[embedder]`.
@@ -215,7 +213,6 @@ class DetectorChoice:
     Args:
         similarity: of two embeddings, or of two images.
         embedder: None where the images themselves are compared.
-        preset: of the embedder.
         settings: of the embedder beyond its preset.
     """
 

@@ -59,7 +59,6 @@ class Release:
 
     Args:
         manifest: CSV of the images that are left: path, item, split.
-        kept: how many.
         dropped: how many were taken away.
         audit: of what is left, by a second embedder.
     """

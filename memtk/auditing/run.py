@@ -49,13 +49,7 @@ from memtk.training.devices import Devices, open_devices
 
 @dataclass(frozen=True)
 class FinishedAudit:
-    """What an audit leaves behind.
-
-    Args:
-        folder: the run folder.
-        audit: what was found.
-        report: the page.
-    """
+    """What an audit leaves behind: the run folder, what was found, the page."""
 
     folder: Path
     audit: Audit

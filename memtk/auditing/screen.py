@@ -29,10 +29,8 @@ class Screen:
     then says how well copies are found *that the first one overlooks*.
 
     Args:
-        folder: of the first audit.
         drop: what it took away; see `memtk.memorization.withhold`.
         alpha: for "alpha".
-        similarity: that it compared with.
         embedder: its detector; None where it compared the images themselves.
         same: whether the second detector is of the same design: it shares the first one's blind
             spots, and cannot pass what that one overlooked.
@@ -77,11 +75,7 @@ class Screen:
     def planted(
         self, context: Context, training: StoredImages, found: PlantedSimilarity
     ) -> PlantedSimilarity:
-        """Return the planted copies that it would have left, by the mixed ones.
-
-        Args:
-            found: all planted copies of the second audit.
-        """
+        """Return those of all planted copies that it would have left, by the mixed ones."""
         detector = None
         if self.embedder is not None:
             place, weights = context.folder / "first", weights_in(str(self.folder))

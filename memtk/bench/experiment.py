@@ -111,7 +111,6 @@ class TrainedGenerator:
     """A generator that was trained, and what it takes to sample and evaluate it.
 
     Args:
-        experiment: the plan of it.
         name: of the training and the samples.
         folder: where samples and evaluations lie.
         generator: the model, of any weights.
@@ -144,8 +143,6 @@ class Selection:
 
     Args:
         generator: under whose name these are sampled and evaluated.
-        weights: of the checkpoint.
-        label: of the samples.
         synthetic: that were sampled.
         kept: those that are left.
         reevaluated: the numbers of these by a second embedder; None where nothing was chosen by a
@@ -177,7 +174,6 @@ class State:
         selftest: how well copies are found, at the last one.
         selection: what counts of it; None before `stop`.
         membership: what each attack made of it, by its name.
-        effects: what the mitigations did.
         result: the record; None before `record`.
     """
 
@@ -245,11 +241,7 @@ class CellStage(ABC):
         return preview
 
     def files(self, experiment: Experiment, labels: Sequence[str]) -> tuple[Path, ...]:
-        """Return the files in the run folder that are there once it is finished; () if none are.
-
-        Args:
-            labels: of the checkpoints.
-        """
+        """Return the files that are there once it is finished, by labels of checkpoints."""
         return ()
 
 

@@ -102,7 +102,6 @@ class Recipe(ComponentConfig):
 
     Args:
         suite: name and version, or None for a user's own data.
-        bench: components and sizes.
         data: keys of `memtk.data.DataConfig`.
         settings: configuration by "generator", "embedder", "extractor" or a component's own name;
             the own name wins.

@@ -29,13 +29,7 @@ from memtk.training.devices import Devices, open_devices
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a bench leaves behind.
-
-    Args:
-        folder: the run folder.
-        results: one a cell.
-        report: the page.
-    """
+    """What a bench leaves behind: the run folder, a result for each cell, the page."""
 
     folder: Path
     results: tuple[Result, ...]

@@ -154,7 +154,6 @@ def check_samples(
     """Refuse a generator that learns from images that are missing, or cannot give so many.
 
     Args:
-        source: what it learns from.
         count: samples that are asked for.
         most: that it can give; None for any number.
 

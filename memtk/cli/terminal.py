@@ -28,13 +28,7 @@ EXITS = {"pass": 0, "fail": 3, "inconclusive": 4}
 
 @dataclass(frozen=True)
 class Terminal:
-    """What a command works with.
-
-    Args:
-        registry: the plugins.
-        found: where results are printed.
-        aside: where everything else is: warnings, progress. It is stderr.
-    """
+    """What a command works with: plugins, where results are printed, and stderr for all else."""
 
     registry: Registry
     found: Console

@@ -72,7 +72,6 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
     """Make the folder of a run, or go on in it.
 
     Args:
-        folder: held by `memtk.folders.working_in`.
         identity: all that the numbers depend on, `Plan.identity()`.
         cells: the names of its cells.
         resume: False throws away what is there, but for the first verdict on the same images.
@@ -176,7 +175,6 @@ class Computation:
     """Where and how something is computed, and from which seed.
 
     Args:
-        folder: where it is kept.
         root: the seed.
         batch_size: images sampled or embedded at a time.
     """
@@ -260,11 +258,7 @@ def open_context(
     seed: int,
     batch_size: int,
 ) -> Context:
-    """Read the images of a run that is open in `folder`.
-
-    Args:
-        read: reads them; see `prepared`.
-    """
+    """Read the images of a run that is open in `folder`, by `read`; see `prepared`."""
     timer = StageTimer(folder / "timing.json" if devices.is_main else None)
     with timer("read"):
         dataset = read()

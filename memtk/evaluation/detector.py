@@ -106,12 +106,7 @@ class Detector:
         return found
 
     def see(self, images: Images, name: str = "images", watch: Watch | None = None) -> np.ndarray:
-        """Return the embeddings (N, D) of images, kept nowhere.
-
-        Args:
-            name: for the progress bar.
-            watch: told of the progress; None: who watches the run.
-        """
+        """Return the embeddings (N, D) of images, kept nowhere; `watch` or the run is told."""
         return embed(
             self._model,
             _as_seen(images, self.resolution),

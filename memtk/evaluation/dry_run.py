@@ -91,13 +91,7 @@ def add_model(
 
 @dataclass(frozen=True)
 class Outlook:
-    """What an audit of some sizes can show, before anything is trained.
-
-    Args:
-        sizes: how many patients, images and planted copies there are.
-        policy: what is tolerable.
-        best: what can be shown at best, and what is likely.
-    """
+    """What an audit of some sizes can show by a policy at best, and what is likely."""
 
     sizes: Sizes
     policy: Policy

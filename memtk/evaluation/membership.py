@@ -61,7 +61,6 @@ def draw_canaries(images: StoredImages, count: int, seed: int) -> CanaryPatients
 
     Args:
         images: the training images, before any are held back.
-        count: patients; 0 gives none.
         seed: of the run. Who knows it knows the coins; no attack is told.
 
     Raises:
@@ -176,13 +175,7 @@ class Attacked:
         return found
 
     def judged(self, arrays: Mapping[str, np.ndarray], how: str, delta: float = 0.0) -> Membership:
-        """Return what the scores show.
-
-        Args:
-            arrays: as `arrays` returns them.
-            how: what was compared.
-            delta: of the privacy that the training claims; 0 without.
-        """
+        """Return what scores, as `arrays` has them, show; `delta` is of private training."""
         said = membership(
             arrays["members"],
             arrays["non_members"],
@@ -226,13 +219,7 @@ class Attacked:
 
 
 def epsilon_bound(scores: np.ndarray, took_part: np.ndarray, delta: float = 0.0) -> EpsilonBound:
-    """Return the lower bound on epsilon that an attack's scores of canaries show.
-
-    Args:
-        scores: of each canary, (m,).
-        took_part: bool (m,).
-        delta: see `epsilon_lower_bound`.
-    """
+    """Return the lower bound on epsilon that scores (m,) show of who `took_part`, bool (m,)."""
     took_part = np.asarray(took_part, dtype=bool)
     tried = guesses_for(len(scores))
     return EpsilonBound(

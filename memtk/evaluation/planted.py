@@ -37,7 +37,6 @@ class PlantedImages:
     """Copies of some images, made when they are read.
 
     Args:
-        images: that are copied.
         sources: indices of those, (K,).
         change: what is done to each.
         seed: of the changes; row i depends on stream i.

@@ -31,11 +31,7 @@ def device_of(devices: Devices, precision: Mapping[str, str] | None = None) -> D
 
 
 def trained_on(detector: Detector | None, *, exposure: bool) -> EmbedderTrainedOn | None:
-    """Return which images the embedder was trained on; None where there is no embedder.
-
-    Args:
-        exposure: whether it was asked for.
-    """
+    """Return what the embedder was trained on, with the exposure if asked for; None without one."""
     if detector is None:
         return None
     copies, exposed = ("given", "given") if detector.given else ("training", "synthetic")

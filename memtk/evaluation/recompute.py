@@ -56,9 +56,7 @@ class Recomputed:
     """What protocols say of one set of synthetic images.
 
     Args:
-        path: the result file.
         label: of the set: "step-000900", "chosen", "audit".
-        tables: by protocol.
         evidence: what the verdict rests on; None where it was not asked for anew.
         arrays: of the set, with what is flagged now; likewise.
     """
@@ -256,12 +254,9 @@ class _Set:
     """One synthetic set of a finished run.
 
     Args:
-        path: the result file.
-        label: of the set.
         before: what the verdict rested on.
         counts: images and patients by split.
         seeds: of the tests and of the intervals.
-        selftest: of the run.
     """
 
     path: Path

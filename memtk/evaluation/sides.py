@@ -92,22 +92,14 @@ class Side:
         return replace(self, least=replace(self.least, count=patients.least.count, of_top=of_top))
 
     def judged_by(self, kept: np.ndarray | None = None) -> Side:
-        """Return the same where the comparison shows little: no count, and no name.
-
-        Args:
-            kept: units whose names stay all the same, bool (T,).
-        """
+        """Return it with no count, and the names of `kept` (T,) alone: comparison shows little."""
         kept = np.zeros(len(self.test.p), dtype=bool) if kept is None else kept
         test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
         least = replace(self.least, count=0, of_top=np.zeros_like(self.least.of_top))
         return Side(test, least)
 
     def with_known(self, known: np.ndarray | None) -> Side:
-        """Return the same with units that are copies, or exposed, whatever the tests say.
-
-        Args:
-            known: bool (T,); None: there are none.
-        """
+        """Return it with units that are copies, or exposed, for certain: `known`, bool (T,)."""
         if known is None or not known.any():
             return self
         test = replace(self.test, sure=self.test.sure | known, suspect=self.test.suspect | known)
@@ -363,11 +355,7 @@ class Groups:
 
 
 def identical_training(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return which training images are a synthetic one, voxel for voxel, where that is known.
-
-    Args:
-        arrays: of `neighbours`.
-    """
+    """Return which training images are a synthetic one, voxel for voxel, where that is known."""
     if IDENTICAL not in arrays or "exposure_train_synthetic" not in arrays:
         return {}
     found = np.zeros(len(arrays["exposure_train_synthetic"]), dtype=bool)

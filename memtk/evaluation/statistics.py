@@ -206,12 +206,7 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
 
 
 def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> Evidence:
-    """Return what the verdict on one synthetic set rests on.
-
-    Args:
-        tests: of the same groups.
-        seed: of the draws that intervals rest on.
-    """
+    """Return what the verdict on one synthetic set rests on, by the tests of these groups."""
     copies, exposure, patients = tests.copies, tests.exposure, tests.patients
     strangers = groups.strangers("validation_train")
     people = exposure.test.sure.nonzero()[0].tolist() if exposure else []
@@ -309,13 +304,7 @@ def least_copies(copies: Side) -> float:
 
 
 def agreeing(rate: RateInterval, bound: float, least: float) -> dict[str, Any]:
-    """Return the copy rate and its bound, neither below what is known without a sensitivity.
-
-    Args:
-        rate: by the sensitivity, with the estimate.
-        bound: the one-sided one.
-        least: see `least_copies`.
-    """
+    """Return the copy rate and its one-sided bound, neither below the `least` that is known."""
     high = upper_end(rate.high, least)
     estimate = rate.estimate if high == rate.high else max(rate.estimate, least)
     return {

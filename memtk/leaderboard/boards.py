@@ -24,13 +24,11 @@ class Board:
         key: that stands for its conditions.
         benchmark: suite and version, or somebody's own data.
         images: what own data are, in somebody's words; empty if nobody says.
-        dims: "2D" or "3D".
         conditions: what its numbers have in common.
         reasons: why it stands apart from other tables of the suite.
         rows: in the order of their copy rate; those without a rank last.
         ranks: of the rows; None of rows of known truth, of those whose images are unlike the data,
             and of those without a copy rate or without arrays that give it.
-        columns: of numbers.
         cautions: what a reader must know first: rows of known truth that are missing or wrong.
         remedy: the command that adds the missing rows; empty if none are.
     """
@@ -224,12 +222,7 @@ def conditions(run: Run) -> dict[str, str]:
 
 
 def apart(here: Run, elsewhere: list[Run]) -> list[str]:
-    """Return why a table stands apart from others of its kind, a sentence each.
-
-    Args:
-        here: a run of the table.
-        elsewhere: one of each other table that it could be taken for.
-    """
+    """Return why a table stands apart from others of its kind, a sentence each, by a run each."""
     own, reasons = conditions(here), []
     others = [conditions(run) for run in elsewhere]
     for name, value in own.items():

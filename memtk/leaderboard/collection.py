@@ -43,7 +43,6 @@ class Run:
 
     Args:
         path: of the file; nothing of it is shown.
-        result: what it holds.
         schema: the version that it was written with.
         digest: SHA-256 of the file, in hexadecimal digits.
         report: the page beside it, or of the run folder in which it lies; None without one.
@@ -101,12 +100,7 @@ def collect(folder: Path) -> Collection:
 
 
 def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
-    """Return the results in some files, whose order does not matter; a file twice counts once.
-
-    Args:
-        folder: what the names of refused files are relative to.
-        files: `result.json` files.
-    """
+    """Return the results of `result.json` files in any order, each once; names are in `folder`."""
     runs: dict[str, Run] = {}
     refused = []
     for path in sorted(files):

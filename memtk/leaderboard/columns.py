@@ -28,7 +28,6 @@ class Column:
 
     Args:
         key: unique within a table, for links and files.
-        label: its head.
         group: what it belongs to: a protocol by its name, or one of `OWN`.
         value: of a result; None where it has none.
         unit: of the value, which decides how it is written.
@@ -53,7 +52,6 @@ class Shown:
 
     Args:
         value: the mean over the seeds, to sort by; None where there is none.
-        text: the mean.
         notes: what belongs to it, a line each; of several seeds, the range first.
     """
 

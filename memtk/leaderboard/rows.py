@@ -19,12 +19,7 @@ _GRAVITY = ("none", "inconclusive", "memorized")
 
 @dataclass(frozen=True)
 class Row:
-    """An entry.
-
-    Args:
-        runs: its results, by seed.
-        variant: settings in which it differs from entries of the same name; empty if alone.
-    """
+    """An entry: its results, by seed, and the settings that tell it from others of its name."""
 
     runs: tuple[Run, ...]
     variant: str = ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from memtk import __version__
-from memtk.files import replacing, write_text
+from memtk.files import copy_file, write_text
 from memtk.folders import claim, remove, sweep
 from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Refused, Run
@@ -54,9 +53,9 @@ def write_site(collection: Collection, out: Path, *, with_pictures: bool = False
         folder = Path(out) / RUNS / run.id
         report = run.report if with_pictures else None
         write_text(folder / INDEX, run_page(run, report=REPORT if report else ""))
-        _copy(run.path, folder / FILE)
+        copy_file(run.path, folder / FILE)
         if report is not None:
-            _copy(report, folder / REPORT)
+            copy_file(report, folder / REPORT)
     write_text(Path(out) / TEXT, markdown(boards, collection.refused))
     write_text(Path(out) / TABLE, spreadsheet(boards))
     write_text(Path(out) / INDEX, index_page(boards, collection))
@@ -129,11 +128,6 @@ def _clear(out: Path) -> None:
     claim(out, "leaderboard")
     sweep(out)
     remove(out, [RUNS])
-
-
-def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
 
 
 _HERE = Path(__file__).parent

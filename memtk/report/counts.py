@@ -41,8 +41,6 @@ class Row:
     """One count.
 
     Args:
-        title: what is counted.
-        found: how many.
         chance: what chance would give; empty where nothing is known.
         note: interval, or what must be known.
     """
@@ -55,13 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Counts of one kind.
-
-    Args:
-        name: of the protocol; empty for what the verdict rests on.
-        about: what it is.
-        rows: the counts.
-    """
+    """Counts of one kind: those of a protocol, or, without a name, what the verdict rests on."""
 
     name: str
     about: str
@@ -215,7 +207,6 @@ class Told:
     Args:
         cell: the generator's, "" in an audit.
         found: in each group; empty where the generator was told nothing.
-        evidence: of the whole set.
         measures: of quality, of the whole set.
     """
 

@@ -15,12 +15,7 @@ def effects_in_words(result: Result) -> list[tuple[str, str]]:
 
 
 def effect_sentence(effect: MitigationEffect, result: Result) -> str:
-    """Return what a mitigation did, in a sentence or two.
-
-    Args:
-        effect: one of the result's; of an older file the sentence that it has.
-        result: has the guarantee of a private training.
-    """
+    """Return what a mitigation did, in a sentence or two; of an older file the one that it has."""
     said = _SENTENCES[effect.did](effect, result) if effect.did else effect.text
     return f"{said} {effect.why}".strip()
 

@@ -29,12 +29,7 @@ LONGER = 2
 
 @dataclass(frozen=True)
 class NextStep:
-    """Something to do.
-
-    Args:
-        said: what, and why.
-        command: the whole command line, one option a line; empty where no command does it.
-    """
+    """Something to do, and why; the whole command, an option a line, where one does it."""
 
     said: str
     command: str = ""

@@ -25,7 +25,6 @@ class Figure:
     Args:
         uri: `data:` URI of an SVG or PNG.
         alt: what it shows, for readers who do not see it.
-        caption: how to read it.
         width: on the page in CSS pixels; 0 for all of it.
         narrow: the same for a phone; empty for none.
     """
@@ -61,7 +60,6 @@ class Section:
     Args:
         name: what links lead to, and after which a plugin may ask to stand ("pairs").
         title: its heading; empty for none.
-        body: its HTML.
         parts: sections within it: those of one cell, or of an audit.
         css: further classes of a section with parts.
     """
@@ -75,13 +73,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A page.
-
-    Args:
-        title: the question that it answers.
-        lead: what was compared, in a line.
-        sections: from the top down.
-    """
+    """A page: the question that it answers, what was compared, and sections from the top down."""
 
     title: str
     lead: str

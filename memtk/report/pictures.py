@@ -185,7 +185,6 @@ class Pair:
 
     Args:
         rank: 1 for the pair most alike of all training images.
-        similarity: of the two.
         stranger: similarity of the training image to its nearest validation image.
         memorized: whether the reference rule flags the training image.
         exposed: how sure the training image is named as exposed: "sure", "suspect" or empty; None
@@ -214,10 +213,7 @@ class Pairs:
     """The pairs of a synthetic set.
 
     Args:
-        top: the most alike.
         near: not flagged, the most alike of those that are not in `top`.
-        dims: 2 or 3.
-        channels: C.
         pixelated: whether pictures are enlarged so far that their pixels should be seen.
         reduced: whether pictures have fewer pixels than the images.
     """

@@ -39,11 +39,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class PluginSections:
-    """The sections of plugins in one page.
-
-    Args:
-        registry: brings them; None for none.
-    """
+    """The sections of plugins in one page; none without a registry."""
 
     def __init__(self, registry: Registry | None) -> None:
         self.entries = registry.entries("report") if registry else ()

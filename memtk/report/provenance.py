@@ -62,7 +62,6 @@ class Provenance:
         counts: split, images, patients; None of synthetic images, whom no patient is known of.
         recipe: what was done to the voxels.
         facts: seed, versions, device and so on.
-        timing: stages and their durations.
     """
 
     components: list[Component]
@@ -123,12 +122,7 @@ def provenance_of_audit(audit: Audit) -> Provenance:
 
 
 def real_images(counts: Mapping[str, Counts], spec: Spec | None) -> str:
-    """Return training and validation patients and the size of their images, in a line.
-
-    Args:
-        counts: of the splits.
-        spec: of the images; None of embeddings.
-    """
+    """Return real patients, and the size of their images if there are any, in a line."""
     said = []
     for split in ("training", "validation"):
         images, patients = counts[split].images, counts[split].patients
@@ -168,11 +162,7 @@ def _run(seed: int, version: str, versions: Mapping[str, str], device: Device) -
 
 
 def _saw(saw: EmbedderTrainedOn | None, training: Mapping[str, Losses]) -> Rows:
-    """Return what the embedder of each side was trained on, and for how long.
-
-    Args:
-        training: losses by side and phase.
-    """
+    """Return what each side's embedder was trained on, and for how long by its losses."""
     if saw is None:
         return []
     said = {

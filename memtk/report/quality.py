@@ -90,13 +90,11 @@ class ComparedCell:
     """One cell beside the others, in words.
 
     Args:
-        cell: its name.
         rate: its copy rate, and `bounds` the interval; empty where not computed.
         exposed: training patients, from the lower to the upper end.
         judged: synthetic images that the verdict is about; `anew`: they were chosen by a score, and
             judged again.
         qualities: in the order of the measures.
-        time: of the training.
     """
 
     cell: str

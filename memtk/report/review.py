@@ -132,11 +132,7 @@ def sentences(found: Review) -> list[str]:
 
 
 def review_summary(found: Review, rows: Sequence[PaperRow] = ()) -> RenderableType:
-    """Return what readers say, for the terminal.
-
-    Args:
-        rows: what the paper's radiologist says of the same images.
-    """
+    """Return what readers say, and the paper's radiologist of the same images, for the terminal."""
     if not found.readers:
         return Text(f"{found.drawn} pairs are drawn, and nobody has read any yet.")
     readers = make_table("reader", "copy", "novel", "unsure", "s a pair", "planted", "strangers")

@@ -21,7 +21,6 @@ def similarities_section(
     """Return the histograms of the nearest similarities.
 
     Args:
-        arrays: of one synthetic set.
         tau: threshold of the reference rule.
         synthetic: M, and `validation` V: where they differ the histograms move apart.
     """

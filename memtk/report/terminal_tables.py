@@ -36,8 +36,6 @@ def make_table(
 
     Args:
         first: heading of the names, and `columns` those of the numbers.
-        justify: of the numbers.
-        gap: spaces between columns.
         whole: whether headings are never folded.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))

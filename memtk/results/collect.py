@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from memtk.errors import UserError
-from memtk.files import TEMPORARY, replacing
+from memtk.files import TEMPORARY, copy_file
 from memtk.results.redact import redact
 from memtk.results.run import read_run
 from memtk.results.schema import Result, write_result
@@ -33,7 +32,6 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
 
     Args:
         run: folder of a bench; cells that are not finished are left out.
-        into: folder of the collection.
         report: take the run's report along. It shows training images.
 
     Raises:
@@ -58,9 +56,9 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
             _tidy(folder)
             for name in (FILE, ARRAYS):
                 if (Path(made) / name).exists():
-                    _copy(Path(made) / name, folder / name)
+                    copy_file(Path(made) / name, folder / name)
         if report:
-            _copy(found.folder / REPORT, folder / REPORT)
+            copy_file(found.folder / REPORT, folder / REPORT)
         folders.append(folder)
     return folders
 
@@ -85,11 +83,6 @@ def _check_free(folder: Path) -> None:
         raise UserError(
             f"{folder / there[0]} is there, and memtk did not write it: name another collection"
         )
-
-
-def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
 
 
 def place_of(result: Result) -> Path:

@@ -53,7 +53,6 @@ def paired_difference(
     that of the reference rule does, a difference says nothing where the sizes differ.
 
     Args:
-        name: of the measure.
         steps: of the checkpoints of the one and of the other, in place of the last ones.
     """
     first, second = steps or (None, None)
@@ -161,7 +160,6 @@ class Line:
     """A number of the file beside that of the repetition.
 
     Args:
-        name: what it is.
         stored: in the file; None where it has none.
         repeated: likewise.
         outcome: "equal", "close" (within the tolerance) or "differs".

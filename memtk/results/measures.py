@@ -182,7 +182,6 @@ class Side:
     """One cell in the comparison.
 
     Args:
-        cell: its name.
         result: its numbers; those of the checkpoint that the verdict is about count.
         quality: by measure; None where it has no number.
     """

@@ -168,12 +168,7 @@ class Review(StoredRecord):
 
 
 def hash_of(name: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """Return 32 characters that stand for the similarities of a synthetic set.
-
-    Args:
-        name: of the set, as in `Review.set`.
-        arrays: of its group in `arrays.h5`.
-    """
+    """Return 32 characters for the similarities, from `arrays.h5`, of a set, by its name."""
     digest = hashlib.sha256(name.encode())
     for key in ("train_synthetic", "synthetic_train", "train_validation"):
         digest.update(np.ascontiguousarray(arrays[key], dtype="<f8").tobytes())

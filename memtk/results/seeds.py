@@ -24,7 +24,6 @@ class SeedInterval:
 
     Args:
         values: one a seed.
-        mean: of them.
         low: the smallest, and `high` the largest.
         interval: 95 % of the mean by Student's t over the seeds; None of a single one. It says how
             much trainings vary; the patients are the same in all of them.

@@ -78,9 +78,6 @@ def odd_texts(result: Mapping[str, Any]) -> Iterator[str]:
 
     A text is a line that can be printed; a name is made of letters, digits and a few signs; a key
     of a setting is a word. So none can be markup, a formula, or a second command.
-
-    Args:
-        result: as JSON has it.
     """
     for where, text, keys in _texts(result, ()):
         if len(text) > LONGEST or not text.isprintable():
@@ -248,7 +245,6 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
     Args:
         path: the HDF5 file, made if it is missing.
         group: its name ("step-000900").
-        arrays: by name.
 
     Raises:
         UserError: if the file that is there is damaged, or cannot be written, naming it.

@@ -30,7 +30,6 @@ class Validation:
     """What came of looking at a file.
 
     Args:
-        path: the file.
         checks: all that was asked, in order.
         result: what it holds; None if it does not fit the schema.
         schema: the version that the file itself was written with; 0 if it says none.
@@ -127,7 +126,6 @@ class Check:
     """One question that was put to a file.
 
     Args:
-        name: what was asked.
         outcome: "ok", "failed", or "skipped" where there was nothing to ask.
         detail: what was looked at; of a failed one, everything that is wrong.
     """
@@ -382,7 +380,6 @@ def recount(path: Path, result: Result) -> Check:
 
     Args:
         path: `arrays.h5`; checkpoints that it does not hold are left out.
-        result: the file beside it.
     """
     from memtk.results.recount import DAMAGED, differences  # numpy, which results do without
 

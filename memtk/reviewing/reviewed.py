@@ -57,9 +57,7 @@ class ReviewedSet:
         home: the folder of the audit, or of the cell.
         label: its group in `arrays.h5`.
         record: the audit or the cell.
-        arrays: of that group.
         images: "training", "validation", "synthetic".
-        key: of the run.
     """
 
     home: Path = field(repr=False)

@@ -53,8 +53,6 @@ class ReadingPage:
     """What one reader sees.
 
     Args:
-        reviewed: the set.
-        draw: its pairs.
         labels: what the reader has said so far.
         only: names of the pairs that are shown; None: all.
     """
@@ -194,7 +192,6 @@ class ReadingServer:
     """Serves the pairs of one reader.
 
     Args:
-        page: what the reader sees.
         port: to listen on; 0: any that is free.
 
     Attributes:

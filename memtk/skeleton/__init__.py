@@ -52,7 +52,6 @@ def write_skeleton(
     Args:
         name: of the component, the plugin and the package; "my-model" is imported as `my_model`.
         registry: whose names are taken.
-        kind: of the component.
         folder: where to; a folder called `name` in the current one by default.
 
     Raises:

@@ -82,8 +82,6 @@ class StudyPlan:
 
     Args:
         kind: "grid" or the name of a study.
-        axes: what is varied.
-        runs: one for each combination.
         equal_epochs: whether steps follow the number of training images.
     """
 
@@ -252,8 +250,6 @@ def describe_study(
     """Return the grid with what is done of it, what the cells share, and the first cell's models.
 
     Args:
-        out: the study's folder.
-        device: must be there.
         width: cells that would run at a time.
         watch: told of the reading of the images.
 

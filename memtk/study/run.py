@@ -45,7 +45,6 @@ class Jobs:
         executor: "here", or submitit's "local" or "slurm".
         count: runs at a time; None: 1 here, 1 of submitit's local executor, all on SLURM. More than
             one here are processes of one thread each.
-        parameters: of submitit's jobs.
     """
 
     executor: Executor = "here"
@@ -63,12 +62,7 @@ HERE = Jobs()
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """What a study leaves behind.
-
-    Args:
-        study: with its findings, what is missing and what failed.
-        report: the page; None if no run is finished.
-    """
+    """What a study leaves behind, and its page; None if no run is finished."""
 
     study: Study
     report: Path | None
@@ -88,7 +82,6 @@ def run_study(
 
     Args:
         out: the study's folder; by default one that its settings determine.
-        device: of each run.
         jobs: where runs are done, and how many at a time.
         resume: False throws away what is there.
         display: told of all that happens.
@@ -130,7 +123,6 @@ def open_study(folder: Path, file: StudyFile, *, resume: bool = True) -> StudyFi
 
     Args:
         folder: held by `memtk.folders.working_in`.
-        file: what is asked.
         resume: False throws away what is there.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import shutil
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from memtk.bench.run import train_detector
 from memtk.errors import UserError, is_failure, one_line
 from memtk.evaluation.context import Context, StageTimer, open_run, prepared
 from memtk.events import Event, Watch, ignore
-from memtk.files import explain, replacing, write_text
+from memtk.files import copy_file, explain, write_text
 from memtk.folders import working_in
 from memtk.registry import Registry, open_registry
 from memtk.results.run import read_run_file
@@ -44,7 +43,6 @@ class Task:
     """One part of a study, independent of all others of its stage.
 
     Args:
-        kind: what is done.
         name: of the run, or the key of the shared part.
         run: the run, or the first of those that share the part.
     """
@@ -108,7 +106,6 @@ class StudyDisplay:
 
         Args:
             kind: "images", "detector" or "cell".
-            total: of this kind.
             finished: by earlier calls.
             width: how many run at a time.
         """
@@ -120,12 +117,7 @@ class StudyDisplay:
         """Tell of what happens inside a task of this process."""
 
     def ended(self, task: Task, failure: str | None, seconds: float) -> None:
-        """Tell that a task ended.
-
-        Args:
-            failure: what kept it from being finished; None if nothing did.
-            seconds: since it was started.
-        """
+        """Tell that a task ended, so many seconds after its start, and why it failed."""
 
 
 def spent(run: Path) -> float | None:
@@ -286,5 +278,4 @@ def hard_link(source: Path, target: Path) -> None:
         try:
             os.link(path, place)
         except OSError:
-            with replacing(place) as temporary:
-                shutil.copyfile(path, temporary)
+            copy_file(path, place)

@@ -30,7 +30,6 @@ from memtk.testing.assertions import (
     expect,
 )
 from memtk.testing.case import Case, smooth_images
-from memtk.testing.registration import SETTINGS
 from memtk.testing.similarities import NegativeDistance
 from memtk.training.devices import open_devices
 from memtk.training.inference import scorer
@@ -188,15 +187,3 @@ def _scores(case: Case, batch_size: int = 64, blank: bool = False) -> Any:
 def _flat(images: Images) -> np.ndarray:
     flat: np.ndarray = images.read(range(len(images))).flatten(1).numpy()
     return flat
-
-
-ATTACK = (
-    *SETTINGS,
-    check_it_says_what_it_uses,
-    check_scores_are_finite_and_one_an_image,
-    check_attacking_twice_gives_the_same,
-    check_attacking_uses_no_global_random_state,
-    check_batch_size_does_not_change_scores,
-    check_a_score_belongs_to_its_image_alone,
-    check_members_of_a_memorizing_generator_score_higher,
-)

@@ -8,34 +8,44 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from memtk.component import KINDS
 from memtk.errors import PluginError, UserError, did_you_mean, is_failure, one_line
+from memtk.testing import (
+    attacks,
+    mitigations,
+    protocols,
+    quality,
+    readers,
+    sections,
+    similarities,
+)
 from memtk.testing.assertions import DoesNotApply
-from memtk.testing.attacks import ATTACK
 from memtk.testing.case import Case
-from memtk.testing.mitigations import MITIGATION
 from memtk.testing.models import EMBEDDER, GENERATOR
-from memtk.testing.protocols import PROTOCOL
-from memtk.testing.quality import QUALITY
-from memtk.testing.readers import READER
-from memtk.testing.registration import REGISTRATION, check_its_class_is_of_its_kind
-from memtk.testing.sections import REPORT
-from memtk.testing.similarities import SIMILARITY
+from memtk.testing.registration import REGISTRATION, SETTINGS, check_its_class_is_of_its_kind
 
 Check = Callable[[Case], None]
+
+
+def _in(module: ModuleType) -> tuple[Check, ...]:
+    """Return the checks that a module defines, in its order."""
+    checks = (each for name, each in vars(module).items() if name.startswith("check_"))
+    return tuple(check for check in checks if check.__module__ == module.__name__)
+
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "generator": (*REGISTRATION, *GENERATOR),
     "embedder": (*REGISTRATION, *EMBEDDER),
-    "similarity": (*REGISTRATION, *SIMILARITY),
-    "mitigation": (*REGISTRATION, *MITIGATION),
-    "reader": (*REGISTRATION, *READER),
-    "quality": (*REGISTRATION, *QUALITY),
-    "attack": (*REGISTRATION, *ATTACK),
-    "protocol": (*REGISTRATION, *PROTOCOL),
-    "report": (*REGISTRATION, *REPORT),
+    "similarity": (*REGISTRATION, *_in(similarities)),
+    "mitigation": (*REGISTRATION, *SETTINGS, *_in(mitigations)),
+    "reader": (*REGISTRATION, *_in(readers)),
+    "quality": (*REGISTRATION, *SETTINGS, *_in(quality)),
+    "attack": (*REGISTRATION, *SETTINGS, *_in(attacks)),
+    "protocol": (*REGISTRATION, *_in(protocols)),
+    "report": (*REGISTRATION, *_in(sections)),
 }
 """The checks of each kind, in the order in which they are run: what others rest on comes first."""
 
@@ -77,11 +87,8 @@ class Outcome:
     """One check of one case.
 
     Args:
-        case: that was checked.
-        check: its name.
         status: "passed", "failed", "known" (it failed, as the case says) or "skipped".
         why: one sentence, unless it passed.
-        seconds: it took.
     """
 
     case: Case

@@ -103,9 +103,6 @@ def evidence(
         dar: training images that the reference rule calls memorized, and copies of them.
         copies: synthetic images that are named for sure.
         exposed: patients that are named for sure, with three more not excluded; a range; or None.
-        n: training images.
-        m: synthetic images.
-        validation: validation images.
         fields: further ones of the evidence.
     """
     p = 1 / (validation + 1)
@@ -186,8 +183,6 @@ def result(shape: Sequence[int] = (8, 8), steps: Sequence[int] = (900,), **said:
     """Return the result of a cell.
 
     Args:
-        shape: of the images.
-        steps: of the checkpoints.
         said: arguments of `evidence`, for every checkpoint, and fields of a result.
     """
     fields = {name: said.pop(name) for name in [*said] if name in Result.model_fields}
@@ -249,7 +244,6 @@ def selftest(
         low: lower end of the interval of that sensitivity.
         exposure: how many of n had their training image flagged; None if it was not tested.
         kinds: of planted copies, from `KINDS`; above nominal strength half as many are noticed.
-        fields: of the self-test.
     """
 
     def seen(count: int, low: float | None = None) -> Found:

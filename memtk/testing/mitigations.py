@@ -24,7 +24,6 @@ from memtk.testing.assertions import (
     expect,
 )
 from memtk.testing.case import Case, smooth_images
-from memtk.testing.registration import SETTINGS
 from memtk.testing.similarities import NegativeDistance
 
 PATIENTS = ("d", "a", "a", "b", "c", "b", "e", "f", "f", "f")
@@ -44,11 +43,27 @@ class PixelDetector:
         return images.read(range(len(images))).flatten(1)
 
 
+def check_adjust_returns_changed_settings(case: Case) -> None:
+    """Settings come back as a mapping, and those given stay as they are."""
+    what, settings = f"{case.cls.__name__}.adjust", _settings()
+    try:
+        adjusted = case.make().adjust(settings)
+    except UserError as error:
+        raise DoesNotApply("it has nothing to change in the settings of the check") from error
+    expect(
+        isinstance(adjusted, Mapping), f"{what} gives a {type(adjusted).__name__}, not a mapping"
+    )
+    expect(
+        settings == _settings(),
+        f"{what} changes the settings it is given; it must return changed ones",
+    )
+
+
 def check_choose_gives_ascending_indices(case: Case) -> None:
     """The training images to keep are told by ascending indices, one at least."""
     what = f"{case.cls.__name__}.choose"
     kept = case.make().choose(PATIENTS, np.random.default_rng(0))
-    check_indices(what, kept, len(PATIENTS))
+    expect_indices(what, kept, len(PATIENTS))
     expect(len(kept) > 0, f"{what} keeps no image")
 
 
@@ -111,26 +126,10 @@ def check_augmenting_leaves_its_input_as_it_was(case: Case) -> None:
     )
 
 
-def check_adjust_returns_changed_settings(case: Case) -> None:
-    """Settings come back as a mapping, and those given stay as they are."""
-    what, settings = f"{case.cls.__name__}.adjust", _settings()
-    try:
-        adjusted = case.make().adjust(settings)
-    except UserError as error:
-        raise DoesNotApply("it has nothing to change in the settings of the check") from error
-    expect(
-        isinstance(adjusted, Mapping), f"{what} gives a {type(adjusted).__name__}, not a mapping"
-    )
-    expect(
-        settings == _settings(),
-        f"{what} changes the settings it is given; it must return changed ones",
-    )
-
-
 def check_release_gives_ascending_indices(case: Case) -> None:
     """The synthetic images that may go out are told by ascending indices."""
     kept = case.make().release(MemoryImages(case.x))
-    check_indices(f"{case.cls.__name__}.release", kept, len(case.x))
+    expect_indices(f"{case.cls.__name__}.release", kept, len(case.x))
 
 
 def check_thin_keeps_some_training_images(case: Case) -> None:
@@ -170,7 +169,7 @@ def check_screen_keeps_synthetic_images(case: Case) -> None:
     _check_choice(case, "screen", lambda: case.make().screen(synthetic, found), len(synthetic))
 
 
-def check_indices(what: str, indices: Any, count: int) -> None:
+def expect_indices(what: str, indices: Any, count: int) -> None:
     """Check ascending indices below `count`.
 
     Raises:
@@ -196,7 +195,7 @@ def _check_choice(
 ) -> None:
     what, choice = f"{case.cls.__name__}.{name}", call()
     expect(isinstance(choice, Choice), f"{what} gives a {type(choice).__name__}, not a Choice")
-    check_indices(what, choice.indices, count)
+    expect_indices(what, choice.indices, count)
     kept = len(choice.indices)
     expect(least <= kept <= (most or count), f"{what} keeps {kept} of {count}")
     expect(
@@ -240,21 +239,3 @@ def _evaluated(shape: ImageSpec) -> dict[str, np.ndarray]:
 
 def _settings() -> dict[str, Any]:
     return {"rate": 1.0, "channels": [16, 32], "training": {"steps": 10, "batch_size": 2}}
-
-
-MITIGATION = (
-    *SETTINGS,
-    check_adjust_returns_changed_settings,
-    check_choose_gives_ascending_indices,
-    check_choose_draws_from_its_rng_alone,
-    check_choose_keeps_whole_patients,
-    check_augmented_images_are_images,
-    check_augmenting_uses_no_global_random_state,
-    check_batch_size_does_not_change_augmentations,
-    check_augmenting_leaves_its_input_as_it_was,
-    check_release_gives_ascending_indices,
-    check_thin_keeps_some_training_images,
-    check_teach_keeps_synthetic_images,
-    check_stop_takes_one_checkpoint,
-    check_screen_keeps_synthetic_images,
-)

@@ -156,9 +156,7 @@ def draw(model: Any, indices: list[int], condition: Tensor | None = None, seed: 
     """Sample the model as the core does: (B, C, *S).
 
     Args:
-        model: a `Generator`.
         condition: what each sample is to be, (B, K); None: the model is told nothing.
-        seed: of the noise.
     """
     told = {} if condition is None else {"condition": condition}
     x: Tensor = model.eval().sample(Noise(seed, indices), **told)

@@ -146,22 +146,27 @@ def check_only_the_copies_are_needed(case: Case) -> None:
     )
 
 
-def check_nulls_are_what_strangers_score(case: Case) -> None:
-    """Where nothing is memorized a measure has its null on average, whatever the sizes."""
-    for sizes in TRUTHS:
-        off: dict[str, list[float]] = {}  # by measure: value less null, in each trial
-        for trial in range(TRIALS):
-            found = case.make()(_compared(*_sets(trial, sizes)), Levels()).measures
-            for key, measure in found.items():
-                if measure.null is not None and measure.value is not None:
-                    off.setdefault(key, []).append(measure.value - measure.null)
-        for key, values in off.items():
-            mean, spread = float(np.mean(values)), float(np.std(values)) / math.sqrt(len(values))
-            expect(
-                abs(mean) <= 4 * spread + 0.02,
-                f"{case.cls.__name__}: where nothing is memorized, {key!r} is {mean:+.1%} off its "
-                f"null on average over {TRIALS} draws of {sizes} images",
-            )
+def check_flags_go_with_their_images(case: Case) -> None:
+    """In another order of the images the same ones are flagged, and no number changes."""
+    protocol, rng = case.make(), np.random.default_rng(1)
+    training, validation, synthetic = _sets(0, TRUTHS[0])
+    synthetic[:12] = training[:12]
+    order = {"training": rng.permutation(len(training)), "synthetic": rng.permutation(40)}
+    before = protocol(_compared(training, validation, synthetic), Levels())
+    training, synthetic = training[order["training"]], synthetic[order["synthetic"]]
+    after = protocol(_compared(training, validation, synthetic), Levels())
+    name = case.cls.__name__
+    for key, measure in before.measures.items():
+        same = replace(measure, value=None, count=None) == replace(
+            after.measures[key], value=None, count=None
+        ) and np.isclose(measure.value or 0, after.measures[key].value or 0, atol=1e-9)
+        expect(bool(same), f"{name} gives another {key!r} when the images come in another order")
+    for key, flags in before.flags.items():
+        expected = flags[order[key]] if key in order else flags
+        expect(
+            np.array_equal(after.flags[key], expected),
+            f"{name} flags other {key} images when they come in another order",
+        )
 
 
 def check_more_copies_score_worse(case: Case) -> None:
@@ -198,27 +203,22 @@ def check_doubled_training_images_change_no_share(case: Case) -> None:
             )
 
 
-def check_flags_go_with_their_images(case: Case) -> None:
-    """In another order of the images the same ones are flagged, and no number changes."""
-    protocol, rng = case.make(), np.random.default_rng(1)
-    training, validation, synthetic = _sets(0, TRUTHS[0])
-    synthetic[:12] = training[:12]
-    order = {"training": rng.permutation(len(training)), "synthetic": rng.permutation(40)}
-    before = protocol(_compared(training, validation, synthetic), Levels())
-    training, synthetic = training[order["training"]], synthetic[order["synthetic"]]
-    after = protocol(_compared(training, validation, synthetic), Levels())
-    name = case.cls.__name__
-    for key, measure in before.measures.items():
-        same = replace(measure, value=None, count=None) == replace(
-            after.measures[key], value=None, count=None
-        ) and np.isclose(measure.value or 0, after.measures[key].value or 0, atol=1e-9)
-        expect(bool(same), f"{name} gives another {key!r} when the images come in another order")
-    for key, flags in before.flags.items():
-        expected = flags[order[key]] if key in order else flags
-        expect(
-            np.array_equal(after.flags[key], expected),
-            f"{name} flags other {key} images when they come in another order",
-        )
+def check_nulls_are_what_strangers_score(case: Case) -> None:
+    """Where nothing is memorized a measure has its null on average, whatever the sizes."""
+    for sizes in TRUTHS:
+        off: dict[str, list[float]] = {}  # by measure: value less null, in each trial
+        for trial in range(TRIALS):
+            found = case.make()(_compared(*_sets(trial, sizes)), Levels()).measures
+            for key, measure in found.items():
+                if measure.null is not None and measure.value is not None:
+                    off.setdefault(key, []).append(measure.value - measure.null)
+        for key, values in off.items():
+            mean, spread = float(np.mean(values)), float(np.std(values)) / math.sqrt(len(values))
+            expect(
+                abs(mean) <= 4 * spread + 0.02,
+                f"{case.cls.__name__}: where nothing is memorized, {key!r} is {mean:+.1%} off its "
+                f"null on average over {TRIALS} draws of {sizes} images",
+            )
 
 
 def _sets(seed: int, sizes: tuple[int, int, int]) -> list[np.ndarray]:
@@ -271,19 +271,3 @@ def _similarities() -> Similarities:
         count = SIZES["train" if name == "training" else name]
         arrays[f"{name}_patient"] = np.arange(count) // 2
     return Similarities.of_arrays(arrays | {"planted": rng.uniform(0.5, 1, 6)})
-
-
-PROTOCOL = (
-    check_tables_have_measures_by_name,
-    check_shares_lie_between_0_and_1,
-    check_what_cannot_be_had_says_why,
-    check_flags_fit_their_sets,
-    check_the_same_table_each_time,
-    check_tables_use_no_global_random_state,
-    check_similarities_stay_as_they_are,
-    check_only_the_copies_are_needed,
-    check_flags_go_with_their_images,
-    check_more_copies_score_worse,
-    check_doubled_training_images_change_no_share,
-    check_nulls_are_what_strangers_score,
-)

@@ -13,7 +13,6 @@ from memtk.data.images import MemoryImages
 from memtk.interfaces import Features, QualityMeasure
 from memtk.testing.assertions import check_no_global_randomness, expect
 from memtk.testing.case import Case, smooth_images
-from memtk.testing.registration import SETTINGS
 
 COUNT = 12
 """Images in each set."""
@@ -110,14 +109,3 @@ def _arrays(sets: tuple[Any, ...]) -> list[np.ndarray]:
 
 def _number(value: Any) -> float:
     return float(value.value if isinstance(value, QualityMeasure) else value)
-
-
-QUALITY = (
-    *SETTINGS,
-    check_the_metric_says_what_it_compares,
-    check_measures_have_names_and_are_finite,
-    check_measures_say_which_way_is_better,
-    check_measuring_twice_gives_the_same,
-    check_measuring_uses_no_global_random_state,
-    check_measuring_changes_no_image,
-)

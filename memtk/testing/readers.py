@@ -71,27 +71,6 @@ def check_records_are_told_apart(case: Case) -> None:
         expect(again == records, f"{what} lists others the second time")
 
 
-def check_records_open_no_voxels(case: Case) -> None:
-    """Listing the images of a file takes less memory than half of their voxels."""
-    reader = case.make()
-    with example_of(case) as path:
-        size = sum(_read(reader, record).voxels.nbytes for record in _records(reader, path))
-        applies(
-            size >= TELLING, f"the example has {size} bytes of voxels; {TELLING} are needed to tell"
-        )
-        tracemalloc.start()
-        try:
-            _records(case.make(), path)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    expect(
-        peak < size / 2,
-        f"{case.cls.__name__}.records takes {peak} bytes of memory to list {size} bytes of "
-        "voxels; it must not read them",
-    )
-
-
 def check_volumes_are_sound(case: Case) -> None:
     """Voxels are (C, *S) of a real dtype, spacing in mm and affine fit them."""
     what = f"{case.cls.__name__}.read"
@@ -114,6 +93,27 @@ def check_volumes_are_sound(case: Case) -> None:
         )
         shape = None if volume.affine is None else np.shape(volume.affine)
         expect(shape in (None, (4, 4)), f"{what} gives an affine of shape {shape}, expected (4, 4)")
+
+
+def check_records_open_no_voxels(case: Case) -> None:
+    """Listing the images of a file takes less memory than half of their voxels."""
+    reader = case.make()
+    with example_of(case) as path:
+        size = sum(_read(reader, record).voxels.nbytes for record in _records(reader, path))
+        applies(
+            size >= TELLING, f"the example has {size} bytes of voxels; {TELLING} are needed to tell"
+        )
+        tracemalloc.start()
+        try:
+            _records(case.make(), path)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    expect(
+        peak < size / 2,
+        f"{case.cls.__name__}.records takes {peak} bytes of memory to list {size} bytes of "
+        "voxels; it must not read them",
+    )
 
 
 def check_reading_twice_gives_the_same_voxels(case: Case) -> None:
@@ -201,15 +201,3 @@ def _check_refused(reader: Reader, target: Path, path: Path, way: str) -> None:
             f"{name}: the error for a file that is {way} does not name it: {error}"
         ) from error
     raise AssertionError(f"{name} reads a file that is {way}; it must raise a UserError")
-
-
-READER = (
-    check_suffixes_fit_the_example,
-    check_records_are_told_apart,
-    check_volumes_are_sound,
-    check_records_open_no_voxels,
-    check_reading_twice_gives_the_same_voxels,
-    check_reading_leaves_the_file_as_it_was,
-    check_damaged_files_are_refused_by_name,
-    check_missing_files_are_refused_by_name,
-)

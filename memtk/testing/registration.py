@@ -36,12 +36,7 @@ STRANGE = "no_component_has_a_key_of_this_name"
 
 @dataclass(frozen=True)
 class Import:
-    """The import of a module in a fresh process.
-
-    Args:
-        seconds: it took.
-        heavy: what of `HEAVY` came with it.
-    """
+    """The import of a module in a fresh process: its seconds, and what of `HEAVY` came along."""
 
     seconds: float
     heavy: tuple[str, ...]

@@ -186,16 +186,3 @@ class _Elements(HTMLParser):
             self.open.pop()
         elif tag not in VOID:
             self.open.append(f"</{tag}>")
-
-
-REPORT = (
-    check_title_is_a_line,
-    check_place_is_known,
-    check_sections_are_html_or_none,
-    check_figures_can_be_embedded,
-    check_names_are_escaped,
-    check_no_file_is_named,
-    check_sections_work_offline,
-    check_sections_are_the_same_each_time,
-    check_results_stay_as_they_are,
-)

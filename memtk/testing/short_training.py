@@ -47,7 +47,6 @@ class ShortTraining:
 
     Args:
         model: in eval mode.
-        steps: in their order.
         rows: by the phases that encode, how many rows came of the images.
     """
 

@@ -315,23 +315,3 @@ def _planted(similarity: Similarity, count: int, seed: int = 0) -> Sets:
 def _draw(seed: int, count: int) -> Tensor:
     """Return independent rows: float64 (count, WIDTH)."""
     return Noise(seed, [0]).normal(count, WIDTH)[0].double()
-
-
-SIMILARITY = (
-    check_space_is_known,
-    check_dtypes_and_shapes_are_kept,
-    check_similarities_are_finite,
-    check_comparing_uses_no_global_random_state,
-    check_rows_are_prepared_one_by_one,
-    check_tiles_make_the_whole,
-    check_a_row_is_most_like_itself,
-    check_either_order_gives_the_same_similarity,
-    check_float32_is_as_near_as_it_says,
-    check_pairs_give_what_compare_gives,
-    check_compare_into_writes_what_compare_gives,
-    check_constant_rows_are_compared_or_refused,
-    check_strangers_are_flagged_at_the_nominal_rate,
-    check_set_sizes_change_no_rate,
-    check_more_planted_copies_flag_more,
-    check_duplicates_change_nothing,
-)

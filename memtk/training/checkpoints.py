@@ -192,7 +192,6 @@ class Checkpointer:
     """Keeps what a stopped training needs to go on, and the checkpoints of its last phase.
 
     Args:
-        folder: of the training.
         recipe: what decides on its numbers, kept with the state.
         steps: of the last phase, at which a checkpoint is written.
         save_every: least seconds between two savings of the state.

@@ -25,9 +25,7 @@ class PhasePlan:
     """What one phase will take.
 
     Args:
-        phase: its name.
         steps: optimiser steps; 0 where it only looks at the data.
-        batch_size: images a step.
         parameters: how many its turns train, by turn.
     """
 
@@ -90,9 +88,7 @@ def step_seconds(model: Trainable, phase: Phase, devices: Devices) -> float | No
     timed. Left out are reading the images, and what is encoded once before the phase.
 
     Args:
-        model: its weights are moved.
         phase: of that model, with a turn.
-        devices: that it runs on.
     """
     settings, spec = phase.settings, model.spec
     try:
@@ -149,11 +145,7 @@ def _kept(
 
 @dataclass
 class SavedTensors:
-    """Counts the tensors that a forward pass saves for the backward pass.
-
-    Args:
-        exempt: tensors that are there anyway, by `_key`.
-    """
+    """Counts what a forward pass saves for the backward pass, but what is `exempt`."""
 
     exempt: set[int]
     outside: dict[int, Tensor] = field(default_factory=dict)

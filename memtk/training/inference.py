@@ -82,7 +82,6 @@ def sample(
     `Devices.write` writes what it yields.
 
     Args:
-        generator: a `Generator`.
         count: how many; or what a conditional generator is told of each of them, (count, K).
         batch_size: images at a time in each process.
         name: for events and messages; say which checkpoint it is.

@@ -59,12 +59,9 @@ class TrainingJob:
     """One training under way: what does not change while its phases are trained.
 
     Args:
-        model: on its device.
         phases: of the model, in their order.
         images: the training set, read piece by piece.
         seed: decides on order, noise and dropout.
-        devices: that it runs on.
-        watch: told of the progress.
         checkpointer: writes its files, in its folder.
         private: what it goes by where it is private.
     """

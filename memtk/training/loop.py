@@ -216,7 +216,6 @@ def train(
         seed: decides on order, noise and dropout.
         folder: for the state and the checkpoints of this training, and of no other.
         options: what else is asked; None for all defaults.
-        watch: told of the progress.
 
     Raises:
         UserError: if a loss is not finite, if a file in `folder` is damaged or belongs to a

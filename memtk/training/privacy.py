@@ -128,12 +128,7 @@ PHANTOMS = 16
 
 @dataclass(frozen=True)
 class PrivacyUnits:
-    """The images of each unit that is protected as a whole.
-
-    Args:
-        images: their indices, ascending, by unit.
-        count: number of images N.
-    """
+    """The images, by ascending index, of each unit that is protected as a whole; N in all."""
 
     images: tuple[tuple[int, ...], ...]
     count: int
@@ -188,7 +183,6 @@ class PrivacyBudget:
         units: of the training set.
         phases: the noisy steps of each.
         delta: at which epsilon is counted.
-        noise_multiplier: of every step.
     """
 
     units: PrivacyUnits
@@ -202,7 +196,6 @@ class PrivateTraining:
     """What a private training goes by.
 
     Args:
-        settings: as asked.
         budget: and the noise that keeps to it.
         seed: of sampling and noise; a secret, unless asked otherwise.
         begins: whether a phase looks at the data before its first step.

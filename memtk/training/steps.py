@@ -45,8 +45,6 @@ class Stepper:
     Args:
         model: on its device.
         phase: of that model, with one turn at least.
-        seed: of the training.
-        devices: that it runs on.
         dtype: to compute the losses in, None for float32.
         milestones: steps done at which the learning rate falls; see `milestone_steps`.
 

@@ -32,11 +32,7 @@ from memtk.results.schema import Losses
 
 @dataclass(frozen=True)
 class Curve:
-    """Shares over the checkpoints, None where one was not computed.
-
-    Args:
-        null: what a generator that has memorized nothing would score, or None.
-    """
+    """Shares over the checkpoints, None where one was not computed, and their null, if known."""
 
     name: str
     color: str
@@ -211,12 +207,7 @@ MARKERS = "osD^vP*X"
 
 @dataclass(frozen=True)
 class Spot:
-    """Where one cell stands.
-
-    Args:
-        share: of what is memorized, in [0, 1].
-        interval: of the share; None where it has none.
-    """
+    """Where a cell stands: quality, memorized share in [0, 1], and its interval if it has one."""
 
     name: str
     quality: float
@@ -226,12 +217,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class View:
-    """One way to count what is memorized.
-
-    Args:
-        title: what the axis upwards means.
-        spots: the cells that have both numbers.
-    """
+    """One way to count what is memorized, for the axis upwards: cells that have both numbers."""
 
     title: str
     spots: Sequence[Spot]
@@ -243,7 +229,6 @@ def draw_comparison(
     """Return the figure as a `data:` URI; None where fewer than two cells could be compared.
 
     Args:
-        views: one a panel.
         cells: all of the run, whose place decides on mark and colour.
         measure: of quality, along the axis.
         better: which of its values are good, in words.
@@ -299,12 +284,7 @@ def _draw(axes: Axes, view: View, marks: dict[str, tuple[str, str]]) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one setting stands.
-
-    Args:
-        number: decides on its colour.
-        qualities: one a seed, and so `shares`: of memorized training images.
-    """
+    """Where a setting stands: a quality and a memorized share each seed; `number` is its colour."""
 
     name: str
     number: int

@@ -56,13 +56,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One measure.
-
-    Args:
-        title: its name.
-        lines: what is drawn.
-        share: whether it is a share of images, drawn in percent.
-    """
+    """One measure with its lines; a share of images is drawn in percent."""
 
     title: str
     lines: tuple[Line, ...]
@@ -78,9 +72,7 @@ class Layout:
 
     Args:
         below: what the axis below means.
-        ticks: its places.
         places: of each setting: (place, series).
-        series: names of the series.
         ordered: whether the places are numbers, which follow one another.
     """
 
