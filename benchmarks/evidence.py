@@ -41,11 +41,10 @@ from memtk.evaluation import (
     self_test,
 )
 from memtk.interfaces import Similarity
-from memtk.memorization import copy_rate, energy_test, search, withhold
+from memtk.memorization import copy_rate, energy_test, search, tipping_point, withhold
 from memtk.registry import open_registry
 from memtk.results import AuditVerdict, Counts, Policy, decide
 from memtk.results.audit import Screened
-from memtk.tipping import tipping_point
 
 D, PLANTED, NOISE = 32, 100, 0.3
 DECAY = np.arange(1, D + 1) ** -0.5  # of the axes' spread, as of embeddings of images

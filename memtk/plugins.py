@@ -199,17 +199,19 @@ def load_plugins(
             continue  # the same distribution found twice on the path
         plugin = _describe(point)
         if allowed is not None and point.name not in allowed:
-            plugin = _stop(plugin, "blocked", "not in MEMTK_PLUGINS")
+            plugin = plugin._replace(status="blocked", reason="not in MEMTK_PLUGINS")
         elif point.name in blocked:
-            plugin = _stop(plugin, "blocked", "in MEMTK_DISABLE_PLUGINS")
+            plugin = plugin._replace(status="blocked", reason="in MEMTK_DISABLE_PLUGINS")
         elif not NAME.fullmatch(point.name):
-            plugin = _stop(plugin, "broken", "its name is more than letters, digits, - _ .")
+            plugin = plugin._replace(
+                status="broken", reason="its name is more than letters, digits, - _ ."
+            )
         elif first is not None:
             there = f"{first.distribution} {first.version} has a plugin {point.name!r} already"
-            plugin = _stop(plugin, "broken", there)
+            plugin = plugin._replace(status="broken", reason=there)
         else:
             reason = _register(manager, point)
-            plugin = _stop(plugin, "broken", reason) if reason else plugin
+            plugin = plugin._replace(status="broken", reason=reason) if reason else plugin
         seen.setdefault(point.name, (point.value, plugin))
         plugins.append(plugin)
     return Host(manager, tuple(plugins))
@@ -224,10 +226,6 @@ def _describe(point: EntryPoint | Point) -> Plugin:
     name, version = (dist.name, dist.version) if dist else ("unknown", "?")
     module = point.value.partition(":")[0].strip()  # `point.module` fails where it is malformed
     return Plugin(point.name, module, name, version)
-
-
-def _stop(plugin: Plugin, status: str, reason: str) -> Plugin:
-    return Plugin(plugin.name, plugin.module, plugin.distribution, plugin.version, status, reason)
 
 
 def _register(manager: pluggy.PluginManager, point: EntryPoint | Point) -> str:

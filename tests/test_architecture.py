@@ -19,7 +19,7 @@ LAYERS = (
     {"evaluation"},
     {"training", "memorization", "results", "report"},
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
-    {"registry", "config", "plugins", "intervals", "progress", "tipping"},
+    {"registry", "config", "plugins", "intervals", "progress"},
     {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"}
     | {"prefetch"},
 )

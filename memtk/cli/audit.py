@@ -12,8 +12,11 @@ from memtk.cli.options import (
     AUDIT_RUN,
     DETECTOR,
     DEVICE,
+    DRY_RUN,
     JSON,
     POLICY,
+    QUALITY,
+    asked,
     data_settings,
     image_options,
     out_option,
@@ -49,12 +52,7 @@ from memtk.errors import UserError
     metavar="FILE.npz",
     help="The same images by an embedder that saw the synthetic ones alone.",
 )
-@click.option(
-    "--quality",
-    multiple=True,
-    metavar="NAME",
-    help="Measure of quality or diversity; repeatable. all: every one that is installed.",
-)
+@QUALITY
 @DETECTOR
 @click.option("--fdr", type=float, help="False discovery rate of what is flagged. [default: 0.1]")
 @click.option(
@@ -70,7 +68,7 @@ from memtk.errors import UserError
     help="Keep whole images in the run folder, not only what the embedder sees of them; whole ones "
     "are read again from their files otherwise.",
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
+@DRY_RUN
 @click.pass_context
 def audit(
     context: click.Context,
@@ -104,7 +102,7 @@ def audit(
       memtk audit --embeddings vectors.npz --json -
     """
     named = take_images(options)
-    asked = {key: value for key, value in options.items() if value not in (None, ())}
+    given = asked(options)
     terminal = open_terminal(json_file)
     registry = terminal.registry
     with terminal.loading():
@@ -120,16 +118,16 @@ def audit(
         from memtk.results import read_policy
     policy = read_policy(policy_file)
     how: dict[str, Any] = {"policy": policy, "out": out, "device": device, "resume": resume}
-    given, asked = asked, policy.levels | asked
-    named["stratify"] = named["stratify"] or asked.pop("stratify", None)
+    wanted = policy.levels | given
+    named["stratify"] = named["stratify"] or wanted.pop("stratify", None)
     if embeddings is not None:
-        asked.pop("plants", None)
+        wanted.pop("plants", None)
         _refuse_images(named, settings, config, given, dry_run)
-        if exposure_embeddings is not None and asked.get("exposure") is False:
+        if exposure_embeddings is not None and wanted.get("exposure") is False:
             raise UserError("--exposure-embeddings and --no-exposure: give one of them")
         with terminal.progress() as progress:
             other = read_embeddings(exposure_embeddings) if exposure_embeddings else None
-            given_ones = EmbeddingAudit(read_embeddings(embeddings), other, **asked)
+            given_ones = EmbeddingAudit(read_embeddings(embeddings), other, **wanted)
             finished = audit_embeddings(given_ones, registry, watch=progress, **how)
     else:
         if exposure_embeddings is not None:
@@ -140,7 +138,7 @@ def audit(
                 "--embeddings FILE.npz"
             )
         plan = make_audit_plan(
-            registry, asked, data=data_settings(**named), config=config, sets=settings
+            registry, wanted, data=data_settings(**named), config=config, sets=settings
         )
         plan = replace(plan, workers=workers, keep_prepared=keep_prepared)
         with terminal.progress() as progress:
@@ -207,21 +205,21 @@ def selftest(
       memtk selftest --train train/ --val val/ --embedder ntxent2d --plants 50
     """
     named = take_images(options)
-    asked = {key: value for key, value in options.items() if value is not None}
+    wanted = asked(options)
     if not 0 < confidence < 1:
         raise UserError(f"--confidence {confidence:g}: it must lie between 0 and 1")
     if not named["train"] and not named["data"]:
         raise UserError("which images? Name them: --train T --val V, or --data manifest.csv")
-    if asked.get("plants") == 0:
+    if wanted.get("plants") == 0:
         raise UserError("--plants 0: a self-test plants at least one copy")
     terminal = open_terminal(json_file)
     with terminal.loading():
         from memtk.auditing import make_audit_plan, run_selftest
         from memtk.report.terminal import selftest_table
 
-        asked["exposure"] = False
+        wanted["exposure"] = False
         plan = make_audit_plan(
-            terminal.registry, asked, data=data_settings(**named), config=config, sets=settings
+            terminal.registry, wanted, data=data_settings(**named), config=config, sets=settings
         )
         plan = replace(plan, workers=workers)
     with terminal.progress() as progress:

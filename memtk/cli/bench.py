@@ -10,9 +10,12 @@ import click
 
 from memtk.cli.options import (
     DEVICE,
+    DRY_RUN,
+    QUALITY,
     SEED,
     SIMILARITY,
     WORKERS,
+    asked,
     out_option,
     resume_option,
     set_option,
@@ -46,10 +49,7 @@ RECIPE = together(
         text="One more cell with this mitigation beside the plain one, or with several joined by "
         "+; repeatable. In front may stand the generator that it is for.",
     ),
-    _several(
-        "--quality",
-        text="Measure of quality or diversity; repeatable. all: every one that is installed.",
-    ),
+    QUALITY,
     click.option(
         "--extractor",
         metavar="NAME",
@@ -123,7 +123,7 @@ SETTINGS = together(
     "Go on with a run of the same recipe, or throw it away first (so --no-resume, repeated, starts "
     "anew each time)."
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, show the plan, train nothing.")
+@DRY_RUN
 def bench(
     settings: tuple[str, ...],
     suite: str | None,
@@ -169,8 +169,3 @@ def bench(
         terminal.end(shown)
     elif run is not None:
         terminal.end(summary(run.results, run.folder), run.report)
-
-
-def asked(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given."""
-    return {key: value for key, value in options.items() if value not in (None, ())}

@@ -14,6 +14,15 @@ from memtk.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+QUALITY = click.option(
+    "--quality",
+    multiple=True,
+    metavar="NAME",
+    help="Measure of quality or diversity; repeatable. all: every one that is installed.",
+)
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Check everything, show the plan, train nothing."
+)
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
 WORKERS = click.option(
     "--workers",
@@ -149,6 +158,11 @@ def image_options(*, synthetic: bool) -> Callable[[Command], Command]:
             "site or scanner.",
         ),
     )
+
+
+def asked(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {key: value for key, value in options.items() if value not in (None, ())}
 
 
 def take_images(options: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from memtk.cli.bench import RECIPE, SETTINGS, asked
-from memtk.cli.options import DEVICE, out_option, resume_option, together
+from memtk.cli.bench import RECIPE, SETTINGS
+from memtk.cli.options import DEVICE, asked, out_option, resume_option, together
 from memtk.cli.terminal import Terminal, open_terminal
 from memtk.errors import UserError
 

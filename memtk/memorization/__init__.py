@@ -70,7 +70,6 @@ from memtk.memorization.selftest import (
     specificity,
 )
 from memtk.memorization.tail import MarginTest, TailTest, margin_test, tail_test
-from memtk.tipping import tipping_point
 
 __all__ = [
     "AtLeast",

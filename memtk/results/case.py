@@ -13,7 +13,6 @@ from memtk.results.formats import many, share
 from memtk.results.protocols import Evidence, Exposed, GroupTest
 from memtk.results.schema import Counts
 from memtk.results.selftest import SelfTest
-from memtk.tipping import tipping_point
 
 ALIKE = 0.05
 """p-value up to which training and validation patients are taken for two populations."""
@@ -40,12 +39,7 @@ def sensitivity_in_words(found: Evidence, limit: float) -> str:
         )
     if rule is None or bound is None or limit <= 0:
         return ""
-    least = tipping_point(
-        bound,
-        limit,
-        sensitivity=rule.sensitivity,
-        false_positive_rate=rule.false_positive_rate,
-    )
+    least = _tipping_point(bound, limit, rule.sensitivity, rule.false_positive_rate)
     return (
         f" This holds as long as the audit sees at least {share(least)} of the generator's own "
         f"copies; of ours it sees {share(rule.sensitivity)}."
@@ -64,11 +58,17 @@ def recognised_in_words(exposed: Exposed, limit: float) -> str:
     if tolerable >= 1:
         return ""
     bound = (exposed.high + 1) / exposed.of
-    least = tipping_point(bound, tolerable, sensitivity=s, false_positive_rate=f)
+    least = _tipping_point(bound, tolerable, s, f)
     return (
         " This holds if copies of exposed patients are as recognisable as ours, of which this side "
         f"sees {share(s)}; if it saw fewer than {share(least)} of them, it would no longer pass."
     )
+
+
+def _tipping_point(bound: float, limit: float, sensitivity: float, rate: float) -> float:
+    from memtk.intervals import tipping_point  # scipy, which records do without
+
+    return tipping_point(bound, limit, sensitivity=sensitivity, false_positive_rate=rate)
 
 
 Step = Literal[

@@ -169,11 +169,8 @@ def required_settings(cls: type, config: Mapping[str, Any]) -> list[str]:
     return [name for name, item in fields.items() if item.is_required() and name not in given]
 
 
-SEES_IMAGES = ("generator", "embedder", "mitigation", "quality", "attack")
-"""The kinds that are checked on images of a shape."""
-
-CONFIGURED = ("generator", "embedder", "mitigation", "quality", "attack")
-"""The kinds that have a `Config` (a quality metric or an attack may)."""
+SEES_IMAGES = CONFIGURED = ("generator", "embedder", "mitigation", "quality", "attack")
+"""The kinds that are checked on images of a shape, which have a `Config` too, or may have one."""
 
 
 @dataclass(frozen=True, eq=False)
