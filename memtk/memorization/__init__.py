@@ -1,6 +1,6 @@
 """What was memorized: pure functions of arrays."""
 
-from memtk.intervals import Interval, Share, clopper_pearson, share
+from memtk.intervals import Interval, Share, clopper_pearson, share, tipping_point
 from memtk.memorization.agreement import (
     BestThreshold,
     Proportion,
