@@ -256,7 +256,6 @@ def hash_files(paths: Sequence[Path], index: Path, watch: Watch = ignore) -> dic
     remembered in `index`, with size and times of each file, and used again while those stand.
 
     Args:
-        paths: files and folders.
         index: a JSON file; a damaged one is made anew.
         watch: told about the progress, if anything has to be hashed.
     """

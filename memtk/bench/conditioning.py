@@ -120,7 +120,6 @@ def images_written_for(generator: Generator, data: DataConfig, count: int) -> np
     Args:
         generator: one with `written_for`; of any other there is nothing to say.
         data: whose training images the names are of.
-        count: of samples, M.
 
     Returns:
         Rows of the prepared training images, int64 (M,), -1 where a prompt was written for none;

@@ -143,8 +143,6 @@ class Selection:
 
     Args:
         generator: under whose name these are sampled and evaluated.
-        synthetic: that were sampled.
-        kept: those that are left.
         reevaluated: the numbers of these by a second embedder; None where nothing was chosen by a
             score, or nothing was left.
         selftest: how well copies are found, of the evaluation that counts.

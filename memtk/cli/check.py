@@ -11,17 +11,13 @@ from memtk.cli.terminal import open_terminal, write_json
 from memtk.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     from rich.console import Console
 
-    from memtk.data.checks.findings import Finding, Outcome, Report
+    from memtk.data.checks.findings import Finding, Report
     from memtk.data.config import DataConfig
-    from memtk.data.sources import Sample
     from memtk.evaluation.dry_run import Outlook
-    from memtk.evaluation.population import PopulationGatherer
     from memtk.memorization import Exchangeability
     from memtk.results import Policy
 
@@ -67,16 +63,18 @@ def check(
     terminal = open_terminal(json_file)
     with terminal.loading("the readers"):
         from memtk.data.checks.examination import examine
+        from memtk.evaluation.population import PopulationCheck
         from memtk.results import read_policy
 
         policy = read_policy(policy_file)
         sources["stratify"] = sources["stratify"] or policy.stratify
         config = _config(sources, settings)
-    population = _Population()
+    population = PopulationCheck()
     with terminal.progress() as progress:
         report = examine(config, terminal.registry, progress, population, workers)
     alike, expected = population.tests(), _outlook(report, policy)
-    findings = [*report.findings, *population.findings(alike), *_sizes(expected, report)]
+    findings = [*report.findings, *population.findings(alike)]
+    findings += [expected.finding(made="synthetic" in report.groups)] if expected else []
     write_json(_json(report, findings, alike, expected), json_file)
     _show(terminal.found, report, findings)
     if not report.accepted:
@@ -100,79 +98,6 @@ def _config(sources: dict[str, Any], settings: tuple[str, ...]) -> DataConfig:
     return build(DataConfig, said, given, where="data")
 
 
-class _Population:
-    """Gathers what the tests of the patients and of the synthetic images need, in one reading."""
-
-    def __init__(self) -> None:
-        self._rows: dict[Sample, int] = {}
-        self._gatherers: tuple[PopulationGatherer, ...] = ()
-
-    def begin(self, samples: Sequence[Sample]) -> None:
-        from memtk.evaluation.population import PopulationGatherer
-
-        names = ("training", "validation", "synthetic")
-        own = {s: [x for x in samples if x.split == s] for s in names}
-        self._rows = {x: row for group in own.values() for row, x in enumerate(group)}
-        training, validation, made = own.values()
-        mine, theirs = [x.patient for x in training], [x.patient for x in validation]
-        strata = [x.stratum for x in training], [x.stratum for x in validation]
-        self._gatherers = (
-            PopulationGatherer(mine, theirs, strata=strata),
-            PopulationGatherer(range(len(made)), theirs, names=("synthetic", "validation")),
-        )
-
-    def add(self, sample: Sample, voxels: np.ndarray) -> None:
-        if sample in self._rows:
-            for gatherer in self._gatherers:
-                gatherer.add(sample.split, self._rows[sample], voxels)
-
-    def tests(self) -> dict[str, Exchangeability | None]:
-        """Return the test of the patients, and that of the synthetic against real images."""
-        found = [gatherer.test() for gatherer in self._gatherers] or [None, None]
-        return dict(zip(("population", "likeness"), found, strict=True))
-
-    def findings(self, tests: dict[str, Exchangeability | None]) -> list[Finding]:
-        return [*self._one_population(tests["population"]), *self._likeness(tests["likeness"])]
-
-    def _likeness(self, test: Exchangeability | None) -> list[Finding]:
-        from memtk.data.checks.findings import Finding
-        from memtk.results import Comparable, GroupTest
-        from memtk.results.formats import share
-        from memtk.results.protocols import UNLIKE
-
-        if test is None:
-            return []
-        title = "synthetic images look like real ones"
-        found = f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
-        if Comparable(likeness=GroupTest(p=test.p, size=test.size)).unlike is None:
-            return [Finding(title, "accepted", f"{found}; tolerable is {share(UNLIKE)}")]
-        way = (
-            "What resembles nothing cannot be a copy: an audit could not pass. Are they prepared "
-            "like the real ones (size, intensities, orientation), and was the generator trained "
-            "for long enough"
-        )
-        return [Finding(title, "note", found, way)]
-
-    def _one_population(self, test: Exchangeability | None) -> list[Finding]:
-        from memtk.data.checks.findings import Finding
-        from memtk.results.case import ALIKE
-        from memtk.results.formats import share
-
-        if test is None:
-            return []
-        title = "training and validation patients look like one population"
-        found = f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
-        if test.p > ALIKE:
-            return [Finding(title, "accepted", found)]
-        way = (
-            "Another site, scanner or preparation looks like memorization, and hides it: an audit "
-            "would be inconclusive. Take validation patients from where the training patients come "
-            "from, or compare within a column of the manifest that tells the groups apart "
-            f"(--stratify site). By chance alone this is said in {share(ALIKE)} of all cases"
-        )
-        return [Finding(title, "note", found, way)]
-
-
 def _outlook(report: Report, policy: Policy) -> Outlook | None:
     """Return what an audit of as many images can show; None where there is none to audit."""
     from memtk.evaluation.dry_run import outlook
@@ -185,21 +110,6 @@ def _outlook(report: Report, policy: Policy) -> Outlook | None:
     made = counts["synthetic"].images if "synthetic" in counts else training
     sizes = Sizes(training, counts["validation"].patients, made, min(policy.plants, training))
     return outlook(sizes, policy)
-
-
-def _sizes(expected: Outlook | None, report: Report) -> list[Finding]:
-    """Say what a pass takes, and how few copies would be told."""
-    from memtk.data.checks.findings import Finding
-
-    if expected is None:
-        return []
-    first, needed, *others = expected.sentences()
-    if "synthetic" not in report.groups:
-        first += f" That is for {expected.sizes.synthetic} synthetic images: none are given."
-    found = " ".join([first, *others]).removesuffix(".")
-    way = needed.removesuffix(".")
-    outcome: Outcome = "accepted" if expected.best.likely_pass else "note"
-    return [Finding("an audit of these sizes can pass", outcome, found, way)]
 
 
 def _show(console: Console, report: Report, findings: list[Finding]) -> None:

@@ -57,8 +57,6 @@ class Calibration:
     """What does not depend on the synthetic set; computed once a detector.
 
     Args:
-        similarity: of two rows.
-        patients: of the training and validation images.
         arrays: "train_validation" (N,) and "validation_train" (V,), the similarity of each image to
             its nearest of the other set, float64; with "_index" which one that is, int64; and
             those of `margin_arrays`.
@@ -193,10 +191,8 @@ def margin_arrays(
     `memtk.memorization.margin_test`.
 
     Args:
-        among: the training images.
         validation: (V, D).
         nearest: the index of the training image nearest to each, (V,).
-        seed: of the draw.
     """
     second = among.second(validation, nearest, "validation images")
     near, third = among.among_themselves(derive(seed, "margins"))

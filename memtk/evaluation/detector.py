@@ -219,7 +219,6 @@ class TrainingSearch:
     Args:
         training: (N, D), or the images themselves.
         owner: the patient of each as a number, (N,).
-        similarity: of two rows.
         devices: that search; None: the CPU of this process.
     """
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from memtk.components import ConfiguredComponent
+from memtk.data.checks.findings import Finding
 from memtk.interfaces import ImageSpec, Levels, Trainable
 from memtk.memorization import BestCase, Limits, Sizes, best_case
 from memtk.results import Policy
@@ -100,6 +101,16 @@ class Outlook:
     def sentences(self) -> tuple[str, ...]:
         """Say what a pass takes, and how few copies and patients would be told."""
         return (self._pass(), *self._needed(), *self._planted(), self._named(), self._counted())
+
+    def finding(self, *, made: bool) -> Finding:
+        """Say the same as a finding on the images; `made`: synthetic ones are among them."""
+        first, needed, *others = self.sentences()
+        if not made:
+            first += f" That is for {self.sizes.synthetic} synthetic images: none are given."
+        found, way = (text.removesuffix(".") for text in (" ".join([first, *others]), needed))
+        likely = self.best.likely_pass
+        title = "an audit of these sizes can pass"
+        return Finding(title, "accepted" if likely else "note", found, way)
 
     def _pass(self) -> str:
         best, policy = self.best, self.policy

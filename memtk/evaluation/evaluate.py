@@ -165,7 +165,6 @@ def _exposure_margins(
 
     Args:
         sets: in the eyes of the embedder of the exposure.
-        arrays: of the searches.
         same: whether the copies were looked for with the same eyes.
     """
     assert sets.synthetic is not None

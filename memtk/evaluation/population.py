@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, avg_pool2d, avg_pool3d
 
+from memtk.data.checks.findings import Finding
+from memtk.data.sources import Sample
 from memtk.interfaces import Images
 from memtk.memorization import Exchangeability, energy_test
 from memtk.memorization.exchangeability import MOST
 from memtk.results import Comparable, Evidence, GroupTest
 from memtk.results.case import ALIKE
+from memtk.results.formats import share
+from memtk.results.protocols import UNLIKE
 
 POINTS = {2: 16, 3: 10}
 """Points along each axis that images are averaged to, by the number of axes."""
@@ -39,7 +43,6 @@ def population_test(
 
     Args:
         training: with `patients`, if they are known.
-        validation: likewise.
         seed: of the images and permutations.
         strata: of the training and of the validation images: those of each stratum are compared,
             and the smallest p-value counts, times their number (Bonferroni). None: there is one.
@@ -150,9 +153,6 @@ class PopulationGatherer:
 
     Args:
         training: the patient of each image.
-        validation: likewise.
-        strata: see `population_test`.
-        names: of the two groups.
 
     >>> gatherer = PopulationGatherer(["a"] * 2 + ["b"], ["c"])
     >>> gatherer.test() is None  # none was read
@@ -186,6 +186,69 @@ class PopulationGatherer:
         first, second = (list(found) for found in self._found.values())
         own = self._strata and (_some(self._strata[0], first), _some(self._strata[1], second))
         return rows_test((mine, theirs), strata=own, scaled=True)
+
+
+class PopulationCheck:
+    """Tests the patients and the synthetic images of a data set, which are read once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Sample, int] = {}
+        self._gatherers: tuple[PopulationGatherer, ...] = ()
+
+    def begin(self, samples: Sequence[Sample]) -> None:
+        """Take in whose the images are."""
+        names = ("training", "validation", "synthetic")
+        training, validation, made = own = [[x for x in samples if x.split == s] for s in names]
+        self._rows = {x: row for group in own for row, x in enumerate(group)}
+        mine, theirs = [x.patient for x in training], [x.patient for x in validation]
+        strata = [x.stratum for x in training], [x.stratum for x in validation]
+        self._gatherers = (
+            PopulationGatherer(mine, theirs, strata=strata),
+            PopulationGatherer(range(len(made)), theirs, names=("synthetic", "validation")),
+        )
+
+    def add(self, sample: Sample, voxels: np.ndarray) -> None:
+        """Take in an image (C, *S)."""
+        if sample in self._rows:
+            for gatherer in self._gatherers:
+                gatherer.add(sample.split, self._rows[sample], voxels)
+
+    def tests(self) -> dict[str, Exchangeability | None]:
+        """Return the test of the patients, and that of the synthetic against real images."""
+        found = [gatherer.test() for gatherer in self._gatherers] or [None, None]
+        return dict(zip(("population", "likeness"), found, strict=True))
+
+    def findings(self, tests: dict[str, Exchangeability | None]) -> list[Finding]:
+        """Say what these show, one finding a test."""
+        said = []
+        if (test := tests["population"]) is not None:
+            title = "training and validation patients look like one population"
+            way = "" if test.p > ALIKE else APART
+            said.append(Finding(title, "note" if way else "accepted", _apart(test), way))
+        if (test := tests["likeness"]) is not None:
+            title, found = "synthetic images look like real ones", _apart(test)
+            if Comparable(likeness=GroupTest(p=test.p, size=test.size)).unlike:
+                said.append(Finding(title, "note", found, RESEMBLES_NOTHING))
+            else:
+                said.append(Finding(title, "accepted", f"{found}; tolerable is {share(UNLIKE)}"))
+        return said
+
+
+APART = (
+    "Another site, scanner or preparation looks like memorization, and hides it: an audit would be "
+    "inconclusive. Take validation patients from where the training patients come from, or compare "
+    "within a column of the manifest that tells the groups apart (--stratify site). By chance "
+    f"alone this is said in {share(ALIKE)} of all cases"
+)
+
+RESEMBLES_NOTHING = (
+    "What resembles nothing cannot be a copy: an audit could not pass. Are they prepared like the "
+    "real ones (size, intensities, orientation), and was the generator trained for long enough"
+)
+
+
+def _apart(test: Exchangeability) -> str:
+    return f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
 
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:

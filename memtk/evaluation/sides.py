@@ -82,7 +82,6 @@ class Side:
         an image among them.
 
         Args:
-            patients: the same by patient.
             owner: the patient of each image by its place in `patients`, (n,).
         """
         order = self.least.order

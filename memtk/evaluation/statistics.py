@@ -95,8 +95,6 @@ class Tests:
     """What is tested and flagged in one synthetic set.
 
     Args:
-        dar: by the reference method.
-        copies: the synthetic images.
         exposure: the training images; None without an exposure side.
         patients: the training patients; None likewise.
         people: the patient of each training image, (N,).

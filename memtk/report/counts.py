@@ -185,7 +185,6 @@ class ConditionRow:
         samples: how many synthetic images were to be of it.
         rate: of copies, and `rate_interval` with what it is of.
         exposed: training patients, low to high.
-        named: copies that are named.
         against: the strangers that it is compared with.
         quality: by measure: the number, and its interval.
     """

@@ -27,7 +27,6 @@ def short_hash(key: bytes, split: str, index: int) -> str:
     Without the key they say nothing; with it, the owner of the run finds the image again.
 
     Args:
-        key: of the run.
         split: "training", or "CELL/step-000900" for synthetic images.
         index: of the image in it.
 

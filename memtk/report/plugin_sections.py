@@ -53,7 +53,6 @@ class PluginSections:
         because the error may name a file or a patient.
 
         Args:
-            parts: the report's own sections.
             run: makes what a section is given.
         """
         placed: dict[str, list[Section]] = {}
@@ -237,8 +236,6 @@ def run_of(
     """Return what a section may know of a cell or an audit.
 
     Args:
-        page: "bench" or "audit".
-        result: its stored record.
         path: its arrays, and `labels` those of them that a section may read.
         images: by split; empty where they were taken away.
         names: what a split is called in short names, and the places of its rows there; None where

@@ -44,7 +44,6 @@ def review_section(home: Path, record: Audit | Result) -> Section | None:
 
     Args:
         home: the folder of an audit, or of a cell of a bench.
-        record: what was found of the set.
 
     Raises:
         UserError: if the record of the reading is damaged, naming it.

@@ -47,7 +47,6 @@ def pairs_section(
     """Return the nearest pairs, or that the images are no longer there.
 
     Args:
-        tau: threshold of the reference rule.
         arrays: of the synthetic set, for how many of the most alike are copies; None without.
     """
     real = not data.source.startswith("phantom")

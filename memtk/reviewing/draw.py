@@ -237,7 +237,6 @@ def strata_of(similarity: np.ndarray, threshold: float | None) -> np.ndarray:
     Of the pairs on each side of the threshold the third next to it is near, the others are far.
 
     Args:
-        similarity: of each pair, (n,).
         threshold: None: all are of one stratum.
 
     >>> strata_of(np.array([.1, .2, .3, .6, .7, .9]), 0.5).tolist()

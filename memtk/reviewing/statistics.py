@@ -115,7 +115,6 @@ def rule_read(name: str, title: str, flags: np.ndarray, pairs: ReadPairs, seed: 
 
     Args:
         flags: bool, of each of the pairs.
-        seed: of the draws that weighted intervals rest on.
 
     >>> pairs = ReadPairs(np.zeros(4), np.array([1, 1, 0, 0], bool), np.zeros(4, int), np.ones(1))
     >>> rule_read("a", "a", np.array([1, 0, 0, 0], bool), pairs, 0).confusion

@@ -31,7 +31,6 @@ def map_rows(
 
     Args:
         devices: whose processes share the work; called in all of them.
-        count: rows in all.
         size: the most rows that one process works on at a time, B.
         work: row numbers -> (B, ...), one row for each.
         read: row numbers -> what `work` takes as its second argument, read in a thread.
@@ -139,7 +138,6 @@ def embed(
 
     Args:
         batch_size: images at a time in each process.
-        name: for events and messages.
 
     Raises:
         UserError: if an embedding is not finite, naming the image by its number.
@@ -184,9 +182,7 @@ def scorer(
     the number of processes, which share the work. Called in every process.
 
     Args:
-        generator: with the weights that are attacked.
         batch_size: images at a time in each process.
-        name: for events and messages.
     """
 
     def each(images: Images, work: Work) -> np.ndarray:

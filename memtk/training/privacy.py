@@ -272,7 +272,6 @@ def make_private(
     Args:
         seed: of the training; decides on the noise only where it need not be secret.
         folder: of the training, where a secret seed is kept until it is finished.
-        name: of the model, for messages.
 
     Raises:
         UserError: if the model cannot be trained so, or the budget cannot be kept.

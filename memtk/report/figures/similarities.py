@@ -36,7 +36,6 @@ def draw_similarities(arrays: Mapping[str, np.ndarray], tau: float) -> str:
 
     Args:
         arrays: of one checkpoint, named as in `memtk.evaluation.Evaluation`.
-        tau: threshold of the reference rule.
     """
     with quiet():
         figure = panels(2)
@@ -141,9 +140,6 @@ def draw_planted(selftest: SelfTest) -> str | None:
 
     Kinds without a strength share the first panel, with the mixed copies. Bars are Clopper-Pearson
     intervals. On grey ground: stronger than what the mixed copies use.
-
-    Args:
-        selftest: with the plants by kind and strength.
     """
     if not selftest.plants:
         return None
