@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
+from memtk.data.file_names import BIDS, CASE, HIPPOCAMPUS, NAMED, NIH, NNUNET, Layout
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
 from memtk.data.official_split import split_by_folders, split_by_lists
 from memtk.data.patients import from_header, split_of
@@ -31,68 +32,8 @@ STRAY = 0.1
 """Up to this share of images whose names do not fit a layout are left out, and named; with more of
 them nothing is guessed."""
 
-CASE = re.compile(r"(?:^|/)([^/]+)_(\d{4})\.[^/]+$")
-"""A channel of a case, as nnU-Net names it."""
-
 MOST_CHANNELS = 8
 """Outside nnU-Net's folders names with higher numbers are those of images, not of channels."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a kind of data set names its files.
-
-    Args:
-        name: of it.
-        note: what is concluded from the names.
-        patient: of a file's path below the folder, "" if its name is not one of these.
-    """
-
-    name: str
-    note: str
-    patient: Callable[[str], str]
-
-
-def _group(pattern: str) -> Callable[[str], str]:
-    """Return what finds the first group of a pattern in a path, "" if it is not there."""
-
-    def find(path: str) -> str:
-        found = re.search(pattern, path, re.IGNORECASE)
-        return found.group(1) if found else ""
-
-    return find
-
-
-def _hippocampus(path: str) -> str:
-    """Return the patient of a file of the Decathlon's hippocampus.
-
-    >>> [_hippocampus(f"hippocampus_{n}.nii.gz") for n in ("003", "004", "005")]
-    ['H002', 'H002', 'H003']
-    """
-    number = _group(r"(?:^|/)hippocampus_(\d+)\.nii(?:\.gz)?$")(path)
-    return f"H{(int(number) + 1) // 2:03d}" if number else ""
-
-
-HIPPOCAMPUS = Layout(
-    "the Decathlon's hippocampus",
-    "files 2k-1 and 2k are taken as the two sides of one patient",
-    _hippocampus,
-)
-NIH = Layout(
-    "NIH ChestX-ray14",
-    "the patient is read from the file names",
-    _group(r"(?:^|/)(\d{8})_\d{3}\.(?:png|jpe?g|dcm)$"),
-)
-BIDS = Layout(
-    "BIDS",
-    "the patient is read from sub-NAME; all sessions and runs of a subject are one patient's",
-    _group(r"(?:^|/)sub-([A-Za-z0-9]+)(?=[_/])"),
-)
-NNUNET = Layout(
-    "nnU-Net",
-    "each case (CASE_0000, CASE_0001: its channels) counts as a patient, each channel as an image",
-    _group(CASE.pattern),
-)
 
 
 def read_source(
@@ -102,7 +43,7 @@ def read_source(
 
     A folder with a `manifest.csv` is read by that. Otherwise its images are split by
     folders `train`, `val`, `test`, `synthetic` (or `training_set`, `val-images`, `dev`) in it or
-    one deeper, or by `test_list.txt` in it or above it; the names of NIH ChestX-ray14, BIDS,
+    one deeper, or by `test_list.txt` in it or above it; the names of patients (`file_names`), of NIH ChestX-ray14, BIDS,
     nnU-Net and the Medical Segmentation Decathlon (`imagesTr`), and the folders of MRNet
     (`train/sagittal`, `valid/sagittal`) are known. Where no name says whose an image is, its
     header is asked (DICOM's PatientID). Label maps, known by their names, are left out, and so is
@@ -196,9 +137,10 @@ def _read_folder(
         )
     if patients:
         rows = split_by_lists(rows, folder, by_folders, notes)
-    layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else [])]
+    named = [] if any(row.record.patient for row in rows) else [NAMED]  # a header says it better
+    layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else []), *named]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
-        layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET]
+        layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET, *named]
     return _with_patients(rows, folder, config, notes, patients, layouts)
 
 
@@ -270,7 +212,7 @@ def _with_patients(
                 notes.append(f"{len(odd)} images are not named so and are left out: {few(odd)}")
             fit = [(row, name) for row, name in zip(rows, found, strict=True) if name]
             return _named([row for row, _ in fit], [name for _, name in fit], notes)
-        if any(found):
+        if len(rows) - len(odd) > STRAY * len(rows):
             raise UserError(
                 f"{len(rows) - len(odd)} of {len(rows)} images of {folder} are named as those of "
                 f"{layout.name}, {len(odd)} are not: {few(odd)}.\nTake them out, or say whose the "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,9 @@ TEST_LIST = "test_list.txt"
 REST_LIST = "train_val_list.txt"
 """The names of the others, in the same data set."""
 
-AROUND = re.compile(r"[\s_-]+|\b(?:images?|imgs?|data|dataset|set|split|scans?|slices)(?=[\s_-]|$)")
+AROUND = re.compile(
+    r"[\s_-]+|\b(?:images?|imgs?|data|dataset|sets?|split|scans?|slices)(?=[\s_-]|$)"
+)
 """What the names of folders have around the word of a split: `val-images`, `training_set`."""
 
 
@@ -103,8 +106,35 @@ def _folders(rows: Sequence[Row], folder: Path, depth: int) -> list[tuple[str, s
         parts = row.record.path.relative_to(folder).parts
         names.append("/".join(parts[:depth]) if len(parts) >= depth else "")
     splits = {name: folder_split(PurePosixPath(name).name) for name in {*names}}
+    if not any(splits.values()):
+        splits = _told_apart({*names})
     splits = {name: split for name, split in splits.items() if split and (folder / name).is_dir()}
     return [(name, splits.get(name, "")) for name in names]
+
+
+def _told_apart(folders: Iterable[str]) -> dict[str, str]:
+    """Return the splits of folders beside one another that differ in nothing but the word of one.
+
+    None, unless that are all of them.
+
+    >>> _told_apart(["stage_2_train_images", "stage_2_test_images"])
+    {'stage_2_train_images': 'training', 'stage_2_test_images': 'held_out'}
+    >>> _told_apart(["b. Testing Set", "a. Training Set"]), _told_apart(["p1_test", "p2_train"])
+    ({'b. Testing Set': 'held_out', 'a. Training Set': 'training'}, {})
+    """
+    splits: dict[str, str] = {}
+    kinds: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for folder in folders:
+        path = PurePosixPath(folder)
+        name = re.sub(r"^\w{1,2}[.)]\s*|(?<=[a-z])(?=[A-Z])", " ", path.name)
+        words = re.findall(r"[^\W\d_]+|\d+", name)
+        means = [folder_split(word) for word in words]
+        if len([*filter(None, means)]) != 1:
+            return {}
+        splits[folder] = "".join(means)
+        rest = (word.lower() for word, split in zip(words, means, strict=True) if not split)
+        kinds[(str(path.parent), *rest)].add(splits[folder])
+    return splits if all(len(found) > 1 for found in kinds.values()) else {}
 
 
 def split_by_lists(

@@ -32,6 +32,13 @@ def fill(folder, png, *folders):
         ["images_train", "images_dev"],
         ["trainA", "valA"],
         ["mr/trainB", "mr/valB"],
+        ["stage_2_train_images", "stage_2_val_images"],
+        ["dicom-images-train", "dicom-images-val"],
+        ["REFUGE-Training400", "REFUGE-Validation400"],
+        ["Original/a. Training Set", "Original/b. Validation Set"],
+        ["MICCAI_BraTS2020_TrainingData", "MICCAI_BraTS2020_ValidationData"],
+        ["knee/singlecoil_train", "knee/singlecoil_val"],
+        ["Train_Sets", "Valid_Sets"],
     ],
 )
 def test_folders_named_by_splits_are_the_split(tmp_path, png, check, folders):
@@ -50,7 +57,8 @@ def test_images_in_folders_of_test_images_are_held_out(tmp_path, png, check, tes
 @pytest.mark.parametrize(
     "folders",
     [["p1/test", "p2/test"], ["p1/test", "p2/retest"], ["lesion/train", "healthy"],
-     ["tested", "trained"], ["imaging/a", "trains/b"]],
+     ["tested", "trained"], ["imaging/a", "trains/b"], ["p1_test", "p2_test"],
+     ["p1_train", "p2_test"], ["stress_test", "stress_rest"], ["a/pre_test", "b/post_test"]],
 )  # fmt: skip
 def test_folders_that_name_no_two_splits_are_none(tmp_path, png, check, folders):
     fill(tmp_path, png, *folders)

@@ -1,0 +1,116 @@
+"""Whose an image is by the name of its file: how known data sets, and most people, name files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from memtk.data.official_split import folder_split
+
+CASE = re.compile(r"(?:^|/)([^/]+)_(\d{4})\.[^/]+$")
+"""A channel of a case, as nnU-Net names it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of data set names its files.
+
+    Args:
+        name: of it.
+        note: what is concluded from the names.
+        patient: of a file's path below the folder, "" if its name is not one of these.
+    """
+
+    name: str
+    note: str
+    patient: Callable[[str], str]
+
+
+def _group(pattern: str) -> Callable[[str], str]:
+    """Return what finds the first group of a pattern in a path, "" if it is not there."""
+
+    def find(path: str) -> str:
+        found = re.search(pattern, path, re.IGNORECASE)
+        return found.group(1) if found else ""
+
+    return find
+
+
+def _hippocampus(path: str) -> str:
+    """Return the patient of a file of the Decathlon's hippocampus.
+
+    >>> [_hippocampus(f"hippocampus_{n}.nii.gz") for n in ("003", "004", "005")]
+    ['H002', 'H002', 'H003']
+    """
+    number = _group(r"(?:^|/)hippocampus_(\d+)\.nii(?:\.gz)?$")(path)
+    return f"H{(int(number) + 1) // 2:03d}" if number else ""
+
+
+HIPPOCAMPUS = Layout(
+    "the Decathlon's hippocampus",
+    "files 2k-1 and 2k are taken as the two sides of one patient",
+    _hippocampus,
+)
+NIH = Layout(
+    "NIH ChestX-ray14",
+    "the patient is read from the file names",
+    _group(r"(?:^|/)(\d{8})_\d{3}\.(?:png|jpe?g|dcm)$"),
+)
+BIDS = Layout(
+    "BIDS",
+    "the patient is read from sub-NAME; all sessions and runs of a subject are one patient's",
+    _group(r"(?:^|/)sub-([A-Za-z0-9]+)(?=[_/])"),
+)
+NNUNET = Layout(
+    "nnU-Net",
+    "each case (CASE_0000, CASE_0001: its channels) counts as a patient, each channel as an image",
+    _group(CASE.pattern),
+)
+
+PATIENTS = re.compile(
+    r"""
+    (?:^|/) ( brats1[789]_[a-z0-9]+_\d+_\d+ | brats(?:20)?2\d_(?:[a-z]+_)?\d{3,} )
+    | (?:^|/) ( brats-[a-z]+-\d+ )
+    | (?<![^\W_]) ( \d{3}_s_\d{4,5} ) (?!\d)                              # ADNI
+    | (?:^|[/_]) ( oas[12]_\d{4} | oas[34]\d{4} ) (?!\d)                  # OASIS
+    | (?:^|/) ( ixi\d{3} ) -
+    | (?:^|/) ( \d{7} ) _\d{4,5}_\d_\d (?![^\W_])                       # UK Biobank
+    | (?:^|/) p\d\d/ ( p\d{8} ) /s\d{8}/                               # MIMIC-CXR
+    | (?:^|/) ( lidc-idri-\d{4} ) (?!\d)
+    | (?:^|/) ( \d+ ) _(?:left|right)\.\w+$                             # EyePACS
+    | (?:^|/) (?:cnv|dme|drusen|normal)- ( \d+ ) -\d+\.\w+$              # OCT2017
+    | (?:^|/) sob_[bm]_[a-z]+- ( \d\d-\w+? ) -\d+-\d+\.\w+$              # BreakHis
+    | (?:^|[/_-]) ( (?:patient|subject|participant|proband)[ _-]?\d+ ) (?![^\W_])
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A patient in a path, as public data sets write it, or anybody: `patient0001`."""
+
+SLICE = re.compile(r"(.*?)[ /_-]*(?<![a-z])(?:slice|slc|frame)[ _-]?\d+[^/]*", re.IGNORECASE)
+"""A slice of a volume, or a frame: what stands before it names the volume."""
+
+
+def _patient(path: str) -> str:
+    """Return the patient that a path names, "" if none.
+
+    >>> [_patient(p) for p in ("train/patient01/study1/view.jpg", "a/BraTS20_Training_007_t1.nii")]
+    ['patient01', 'BraTS20_Training_007']
+    >>> [_patient(p) for p in ("train/case07_slice012.npz", "case07/slice_12.png", "slice_12.png")]
+    ['case07', 'case07', '']
+    """
+    if found := PATIENTS.search(path):
+        return next(filter(None, found.groups()))
+    if (found := SLICE.fullmatch(path)) and re.search(r"\d", PurePosixPath(found[1]).name):
+        parts = PurePosixPath(found[1]).parts  # of a patient in two splits it is one name
+        return "/".join(part for part in parts if not folder_split(part))
+    return ""
+
+
+NAMED = Layout(
+    "data sets that name the patient",
+    "the patient is read from the file names (patient12, 002_S_0413, BraTS20_Training_001, "
+    "case7 of case7_slice_12); all images of one are one patient's",
+    _patient,
+)

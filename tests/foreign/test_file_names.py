@@ -1,0 +1,101 @@
+"""Patients in the names of files and folders, as public data sets and most people write them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+FOUND = "images are found"
+SPLIT = "each patient is in one split"
+
+NAMES = {
+    "BraTS 2021": "BraTS2021_0000{p}/BraTS2021_0000{p}_t{i}.nii.gz",
+    "BraTS 2020": "BraTS20_Training_00{p}/BraTS20_Training_00{p}_t{i}.nii.gz",
+    "BraTS 2018": "HGG/Brats18_TCIA01_13{p}_1/Brats18_TCIA01_13{p}_1_t{i}.nii.gz",
+    "BraTS 2019": "BraTS19_2013_{p}_1/BraTS19_2013_{p}_1_t{i}.nii.gz",
+    "BraTS 2023": "BraTS-GLI-0000{p}-00{i}-t1c.nii.gz",
+    "ADNI": "ADNI/002_S_041{p}/MPRAGE/2006-05-1{i}_16_17_47.0/I14/ADNI_002_S_041{p}_MR_{i}.nii.gz",
+    "OASIS-1": "OAS1_000{p}_MR{i}/mpr-1.nii.gz",
+    "OASIS-3": "OAS3000{p}_MR_d012{i}/anat.nii.gz",
+    "IXI": "IXI00{p}-Guys-0828-T{i}.nii.gz",
+    "UK Biobank": "100001{p}_20252_{i}_0/T1/T1_brain_to_MNI.nii.gz",
+    "LIDC-IDRI": "LIDC-IDRI-000{p}_scan{i}.nii.gz",
+    "MIMIC-CXR": "files/p10/p1000003{p}/s5041426{i}/02aa804e-bde0afdd.png",
+    "EyePACS": "1{p}_{side}.png",
+    "OCT2017": "CNV/CNV-101604{p}-{i}.png",
+    "BreakHis": "adenosis/SOB_B_A_14-2254{p}AB/40X/SOB_B_A-14-2254{p}AB-40-00{i}.png",
+    "CheXpert": "patient0001{p}/study{i}/view1_frontal.png",
+    "MURA": "XR_ELBOW/patient0001{p}/study1_negative/image{i}.png",
+    "ACDC": "patient00{p}/patient00{p}_frame0{i}.nii.gz",
+    "subjects": "site/Subject {p}/T{i}.nii.gz",
+    "slices": "case000{p}_slice00{i}.png",
+    "slices in folders": "scan {p}/slice_{i}.png",
+    "frames": "0X1A{p}_frame_{i}.png",
+}
+
+
+@pytest.fixture
+def files(tmp_path, png, nii, image):
+    """Make four patients with two images each: `files("patient{p}/{i}.png")`."""
+
+    def make(pattern, first=1, images=(1, 2)):
+        for p in range(first, first + 4):
+            for i in images:
+                path = tmp_path / pattern.format(p=p, i=i, side=("left", "right")[i - 1])
+                if path.suffix == ".png":
+                    png(path, 10 * p + i)
+                else:
+                    nii(path, image(10 * p + i, (8, 8, 8), 1000, np.int16))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_images_of_a_patient_whom_the_names_say_are_one_patients(files, check, name):
+    groups, found = check(files(NAMES[name]), validation=0.5)
+    sizes = {n: (groups[n].images, groups[n].patients) for n in ("training", "validation")}
+    assert sizes == {"training": (4, 2), "validation": (4, 2)}
+    assert "the patient is read from the file names" in found[FOUND].found
+
+
+@pytest.mark.parametrize("name", ["CheXpert", "slices", "slices in folders", "BraTS 2020"])
+def test_a_patient_whom_the_names_say_is_found_in_two_splits(files, check, name):
+    files(f"train/{NAMES[name]}", 1, [1])
+    found = check(files(f"val/{NAMES[name]}", 4, [2]))[1][SPLIT]
+    assert found.outcome == "refused" and "1 of 7 patients" in found.found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["slice_{p}{i}.png", "patients/{p}{i}.png", "impatient{p}_{i}.png", "axial/slice_{p}{i}.png",
+     "slices_{p}/{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png"],
+)  # fmt: skip
+def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name):
+    groups, found = check(files(name), validation=0)
+    assert groups["training"].patients == 8
+    assert "nothing says whose the images are" in found[FOUND].found
+
+
+def test_a_header_says_it_better_than_names(tmp_path, dcm, image, check):
+    for n in range(4):
+        path = tmp_path / f"patient{n}" / "a.dcm"
+        dcm(path, image(n, top=4000, dtype=np.uint16), modality="DX", patient=f"Q{n // 2}")
+    assert check(tmp_path, validation=0)[0]["training"].patients == 2
+
+
+def test_where_some_names_say_a_patient_and_others_do_not_nothing_is_guessed(files, png, check):
+    folder = files("patient{p}_{i}.png")
+    for n in range(3):
+        png(folder / f"control_{n}.png", 90 + n)
+    found = check(folder)[1][FOUND]
+    assert found.outcome == "refused" and "8 of 11 images" in found.found
+    assert "data.patient_pattern" in found.found
+
+
+def test_one_name_among_many_others_says_nothing(files, png, check):
+    folder = files("c{p}_{i}.png")
+    for n in range(4):
+        png(folder / f"d_{n}.png", 70 + n)
+    png(folder / "patient1.png", 90)
+    assert check(folder, validation=0)[0]["training"].patients == 13
