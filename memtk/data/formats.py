@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+import zlib
 from pathlib import Path
 
 from memtk.files import why_packed
 
 TABLES = (".xls", ".xlsx", ".ods", ".tsv")
+
+LISTS = (
+    *(".txt", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".feather", ".arrow", ".sav"),
+    *(".dta", ".rds", ".sqlite", ".db"),
+)
+"""What else may list images, and mostly says something else."""
 
 UNREAD = {
     (".nrrd", ".nhdr", ".mha", ".mhd", ".vtk", ".vti", ".gipl", ".mrc"): (
@@ -18,16 +25,18 @@ UNREAD = {
         "convert it to NIfTI, e.g. by nibabel.save(nibabel.load('a.mgz'), 'a.nii.gz')"
     ),
     (".mif", ".mif.gz", ".mih"): "convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz",
-    (".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm", ".pgm"): (
-        "save it as PNG"
-    ),
+    (
+        *(".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm"),
+        *(".pgm", ".ljpeg"),
+    ): "save it as PNG",
     (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"): "unpack it",
-    (".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"): (
-        "save its images as numbers: np.savez('a.npz', images=array)"
-    ),
+    (
+        *(".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"),
+        *(".nc", ".cdf", ".b2nd", ".hdf", ".mdb", ".joblib", ".tfrecords"),
+    ): "save its images as numbers: np.savez('a.npz', images=array)",
     (".raw", ".bin", ".dat"): "it does not say how its numbers lie; save them with their shape: "
     "np.savez('a.npz', images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W))",
-    TABLES: "save it as CSV, with the columns path,patient_id,split",
+    (*TABLES, *LISTS): "save it as CSV, with the columns path,patient_id,split",
     (".svs", ".ndpi", ".mrxs", ".czi", ".lif", ".scn"): (
         "save the parts of it that were trained on as PNG or TIFF"
     ),
@@ -38,9 +47,11 @@ UNREAD = {
 
 STARTS = {
     **{b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif"},
-    **{b"\x93NUMPY": ".npy", b"\x89HDF": ".h5"},
+    **{b"II+\0": ".tif", b"MM\0+": ".tif", b"\x93NUMPY": ".npy", b"\x89HDF": ".h5"},
+    **{b"GIF8": ".gif", b"MATLAB": ".mat", b"NRRD": ".nrrd", b"CDF": ".nc", b"PK\3\4": ".zip"},
+    **{b"\0\0\0\x0cjP": ".jp2", b"\xff\x4f\xff\x51": ".j2k", b"7z\xbc\xaf": ".7z"},
 }
-"""What files of formats that memtk reads begin with."""
+"""What files begin with, of formats that memtk reads and of others."""
 
 
 def way_to_read(path: Path) -> str:
@@ -49,18 +60,39 @@ def way_to_read(path: Path) -> str:
     >>> way_to_read(Path("a.MIF.gz"))
     'convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz'
     """
-    name = path.name.lower()
-    way = next((way for suffixes, way in UNREAD.items() if name.endswith(suffixes)), "")
+    way = _way(path.name.lower())
     if not way and (not path.suffix or path.suffix[1:].isdecimal()):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            start = file.read(348)
-            suffix = ".nii" if start[344:] == b"n+1\0" else ""
-            suffix = next((s for sign, s in STARTS.items() if start.startswith(sign)), suffix)
-            way = (
-                suffix
-                and f"by its content it is {suffix[1:].upper()}: put {suffix} behind its name"
-            )
+        with contextlib.suppress(OSError):
+            if suffix := _suffix_by_content(path):
+                known = suffix == ".nii.gz" or not _way(suffix)
+                way = f"put {suffix} behind its name" if known else _way(suffix)
+                way = f"by its content it is {suffix[1:].upper()}: {way}"
     return way
+
+
+def _way(name: str) -> str:
+    return next((way for suffixes, way in UNREAD.items() if name.endswith(suffixes)), "")
+
+
+def _suffix_by_content(path: Path) -> str:
+    """Return the suffix that a file should have, "" where that is unknown."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    packed = start.startswith(b"\x1f\x8b")
+    if packed:
+        with contextlib.suppress(zlib.error):
+            start = zlib.decompressobj(wbits=31).decompress(start, 348)
+    if start[344:348] == b"n+1\0" or start[4:8] == b"n+2\0":
+        return ".nii.gz" if packed else ".nii"
+    if packed:
+        return ".gz"
+    if start.startswith(b"PK\3\4") and b".npy" in start[:200]:
+        return ".npz"
+    if start.startswith(b"BM") and start[6:10] == bytes(4):
+        return ".bmp"
+    if start.startswith(b"RIFF"):
+        return {b"WEBP": ".webp", b"AVI ": ".avi"}.get(start[8:12], "")
+    return next((suffix for sign, suffix in STARTS.items() if start.startswith(sign)), "")
 
 
 def what_it_is(path: Path) -> str:

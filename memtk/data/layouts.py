@@ -15,6 +15,8 @@ from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
 from memtk.data.file_names import BIDS, CASE, HIPPOCAMPUS, NAMED, NIH, NNUNET, Layout
+from memtk.data.formats import LISTS
+from memtk.data.labels import LABELS
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
 from memtk.data.official_split import split_by_folders, split_by_lists
 from memtk.data.patients import from_header, split_of
@@ -43,11 +45,12 @@ def read_source(
 
     A folder with a `manifest.csv` is read by that. Otherwise its images are split by
     folders `train`, `val`, `test`, `synthetic` (or `training_set`, `val-images`, `dev`) in it or
-    one deeper, or by `test_list.txt` in it or above it; the names of patients (`file_names`), of NIH ChestX-ray14, BIDS,
-    nnU-Net and the Medical Segmentation Decathlon (`imagesTr`), and the folders of MRNet
-    (`train/sagittal`, `valid/sagittal`) are known. Where no name says whose an image is, its
-    header is asked (DICOM's PatientID). Label maps, known by their names, are left out, and so is
-    what begins with a dot; every file that is not used is counted in the notes.
+    one deeper, or by `test_list.txt` in it or above it; the names of NIH ChestX-ray14, BIDS,
+    nnU-Net, the Medical Segmentation Decathlon (`imagesTr`) and others (`file_names`), and the
+    folders of MRNet (`train/sagittal`, `valid/sagittal`) are known. Where no name says whose an
+    image is, its header is asked (DICOM's PatientID). Label maps, known by their names, are
+    left out, and so is what begins with a dot; every file that is not used is counted in the
+    notes.
 
     Args:
         source: where they lie; `public:NAME` for a public data set that memtk has fetched.
@@ -109,7 +112,10 @@ def _rows(found: Walk, path: Path, readers: Readers | None = None) -> list[Row]:
     if found.records:
         return [_row_of_item(record) for record in found.records]
     instead = "; ".join(found.notes())
-    way_out = readers.way_out([*found.unknown, path]) if readers else ""
+    unknown = [p for p in found.unknown if not p.name.lower().endswith(LISTS)]
+    way_out = readers.way_out([*unknown, path]) if readers else ""
+    if LABELS in found.left_out and not unknown:
+        way_out = "if they are images after all, say --set data.labels=keep"
     raise UserError(
         f"{path} has no images in it"
         + (f": {way_out.rstrip('.')}" if way_out and way_out not in instead else "")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memtk.data.arrays import held_in
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
+from memtk.data.labels import words_of
 from memtk.data.layouts import read_source
 from memtk.data.manifest import Manifest, Row, few
 from memtk.data.patients import GROUPS, SPLITS, is_missing, order_patients, said, split_patients
@@ -19,6 +20,15 @@ from memtk.errors import UserError, did_you_mean
 
 _WORDS = {"training": "train", "validation": "val", "held_out": "test"}
 """How a manifest marks the images of a split."""
+
+
+REAL = frozenset(
+    {
+        *("real", "reals", "original", "originals", "input", "inputs", "target", "targets"),
+        *("rec", "recon", "recons", "reconstruction", "reconstructions", "reconstructed"),
+    }
+)
+"""Words that generators' programs put into the names of real images beside synthetic ones."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ def list_sources(config: DataConfig, readers: Readers) -> Listing:
         own = _own(manifest.rows, source, group, config)
         if group == "synthetic":
             own = [replace(r, patient=f"synthetic {n}") for n, r in enumerate(own)]
+            notes += _named_real(own)
         elif not manifest.named:
             unnamed.append(group)
             if group != "real":
@@ -212,6 +223,18 @@ def _own(rows: Sequence[Row], source: str, group: str, config: DataConfig) -> li
             "are taken"
         )
     return own
+
+
+def _named_real(rows: Sequence[Row]) -> list[str]:
+    """Say which synthetic images have the names of others: of real ones, of reconstructions."""
+    names = ["/".join((*row.record.path.parts[-2:], row.record.item)).rstrip("/") for row in rows]
+    found = [name for name in names if REAL & {*words_of(name)}]
+    if not found or len(found) == len(names):
+        return []
+    return [
+        f"{len(found)} of {len(names)} synthetic images are named as real ones or as what was "
+        f"made of them ({few(found)}): take them out if they are"
+    ]
 
 
 def _unused(every: Iterable[Row], rows: Iterable[Row]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memtk.data.formats import TABLES, way_to_read
+from memtk.data.formats import LISTS, TABLES, way_to_read
 from memtk.data.labels import (
     LABELS,
     PREVIEWS,
@@ -54,7 +54,7 @@ class Walk:
         notes = []
         ways: dict[str, list[Path]] = defaultdict(list)
         for path in self.unknown:
-            table = path.name.lower().endswith(TABLES)
+            table = path.name.lower().endswith((*TABLES, *LISTS))
             ways["" if table else way_to_read(path)].append(path)
         for way, paths in sorted(ways.items()):
             kinds = Counter(path.suffix or path.name for path in paths)

@@ -181,7 +181,10 @@ class Hdf5Reader:
             there = sorted(file.keys())
         if not records:
             has = ", ".join(there[:9]) or "nothing"
-            raise UserError(f"{path} has no images: expected {', '.join(STACKS)}; it has {has}")
+            raise UserError(
+                f"{path} has no images: expected {', '.join(STACKS)}; it has {has}. Write its "
+                "images as one of these: np.savez('a.npz', images=array)"
+            )
         return records + [Record(path, n, left_out=BESIDE) for n in there if n not in found]
 
     def read(self, record: Record) -> Volume:
@@ -315,7 +318,8 @@ def _open(path: Path, name: str) -> _Member:
         shape, fortran, dtype = npy_header(stream)
         if dtype.hasobject:
             raise UserError(
-                f"cannot read {path}: it holds pickled objects; memtk loads numbers alone"
+                f"cannot read {path}: it holds pickled objects; memtk loads numbers alone: "
+                "np.savez('a.npz', images=np.stack(list_of_arrays))"
             )
         return _Member(path, name, stream, stream.tell(), shape, dtype, fortran)
     except BaseException:

@@ -33,27 +33,13 @@ from memtk_files.dicom_file import (
     text_of,
 )
 from memtk_files.dicom_parts import Part, SeriesParts
-from memtk_files.dicom_volume import affine_of, check_alike, sort_slices
+from memtk_files.dicom_volume import affine_of, check_alike, modality_of, sort_slices
 
 PICTURES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "XC", "ES", "GM", "SM", "OP", "DG"})
 """Modalities of single pictures, whatever their series: radiographs, photographs."""
 
 SLICES = frozenset({"CT", "MR", "PT", "NM"})
 """Modalities whose series is a volume where its files have numbers and no positions."""
-
-CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.1": "CR",
-    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
-    "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
-    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
-    "1.2.840.10008.5.1.4.1.1.1.2.1": "MG",
-    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
-    "1.2.840.10008.5.1.4.1.1.1.3.1": "IO",
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.128": "PT",
-}
-"""SOP classes that say the modality where the file leaves it out, or says another."""
 
 LABELS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 DOSES = "1.2.840.10008.5.1.4.1.1.481."
@@ -267,13 +253,12 @@ def _header(path: Path) -> _Header:
     with reading(path):
         dataset = open_file(path, before_pixels=True, tags=TAGS)
         take_functional_groups(dataset)
-        said, known = text_of(dataset, "Modality").upper(), text_of(dataset, "SOPClassUID")
         uid, study = text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "StudyInstanceUID")
         patient = text_of(dataset, "PatientID")
         place = str(dataset.get("ImageOrientationPatient") or "")
         size = f"{dataset.get('Rows')} x {dataset.get('Columns')}"
         series = (uid,) if uid else ("", study, patient, place, size)
-        return _Header(path, dataset, series, CLASSES.get(known, said), patient)
+        return _Header(path, dataset, series, modality_of(dataset), patient)
 
 
 def _no_image(header: _Header) -> str:

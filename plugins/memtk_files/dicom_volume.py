@@ -23,6 +23,20 @@ ONE_VOLUME = (
 )
 """What slices of one volume have in common, where they say it."""
 
+CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.1": "CR",
+    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
+    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
+    "1.2.840.10008.5.1.4.1.1.1.2.1": "MG",
+    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
+    "1.2.840.10008.5.1.4.1.1.1.3.1": "IO",
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+}
+"""SOP classes that say the modality where the file leaves it out, or says another."""
+
 SIGNALS = frozenset(
     {
         *("M", "P", "R", "I", "MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "IN", "OUT", "OPP"),
@@ -117,7 +131,7 @@ def sort_slices(
             "series again, or sort parts that overlap into a folder each"
         )
     ordered = [slices[i] for i in order]
-    scans = [dataset for dataset, _ in ordered if text_of(dataset, "Modality") == "CT"]
+    scans = [dataset for dataset, _ in ordered if modality_of(dataset) == "CT"]
     numbers = [number for d in scans if (number := text_of(d, "AcquisitionNumber"))]
     if len(list(groupby(numbers))) > len({*numbers}):
         raise UserError(
@@ -140,6 +154,12 @@ def affine_of(first: pydicom.Dataset, path: Path, step: np.ndarray) -> np.ndarra
     affine[:3, 2] = plane[:3] * columns
     affine[:3, 3] = numbers_of(first, "ImagePositionPatient", 3, path)
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # from LPS
+
+
+def modality_of(dataset: pydicom.Dataset) -> str:
+    """Return by what a file says it was made: "CT", "MR", ...; "" where it does not."""
+    said = text_of(dataset, "Modality").upper()
+    return CLASSES.get(text_of(dataset, "SOPClassUID"), said)
 
 
 def parts_of_signal(dataset: pydicom.Dataset) -> frozenset[str]:

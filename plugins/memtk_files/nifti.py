@@ -164,6 +164,11 @@ def _trimmed(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
         shape = shape[:-1]
     if len(shape) < 2 or 0 in shape:
         raise UserError(f"cannot read {path}: its shape {shape} is no image")
+    if len(shape) == 4 and shape[0] == 1 and shape[3] > CHANNELS:
+        raise UserError(
+            f"cannot read {path}: the first of its axes, {' x '.join(map(str, shape))}, has one "
+            "entry, as of channels, which NIfTI has behind the others: save array[0]"
+        )
     if len(shape) > 4 or (len(shape) == 4 and shape[3] > CHANNELS):
         size = " x ".join(map(str, shape))
         raise UserError(

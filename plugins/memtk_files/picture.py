@@ -249,7 +249,7 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
     size = " x ".join(map(str, pixels.shape))
     raise UserError(
         f"cannot read {path}: its axes {axes} of {size} are neither a picture nor a stack of gray "
-        "slices"
+        "slices: save one file a picture"
     )
 
 

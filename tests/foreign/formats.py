@@ -63,6 +63,7 @@ for _what, _write, _says in (
     ("one slice: a picture", nifti(voxels=VOLUME[0][..., None]), VOLUME[:1]),
     ("up to four channels", nifti(voxels=_channels), np.moveaxis(_channels, 3, 0)),
     ("time points", nifti(voxels=np.stack([VOLUME] * 7, -1)), "a series of volumes"),
+    ("an axis of channels before the others", nifti(voxels=VOLUME[None]), "save array[0]"),
     ("complex numbers", nifti(voxels=VOLUME.astype(np.complex64)), "one real number a voxel"),
     ("RGB voxels", nifti(voxels=_rgb), "one real number a voxel"),
     ("labels, by its intent", nifti(change=lambda s: s.header.set_intent("label")), "holds labels"),
@@ -199,7 +200,7 @@ for _what, _write, _says in (
     ("with a palette", tiff(photometric="palette", colormap=_map), (255 -
      GRAY[None].astype(np.uint16)) * 257),
     ("pages of one size: a volume", tiff(_pages), _pages[None]),
-    ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "neither a picture nor"),
+    ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "save one file a picture"),
     ("pages of different sizes, kinds of number, colours or turns", two_sizes,
      "its pages differ in size"),
     ("in CIELAB", tiff(COLOUR, photometric="cielab"), "photometric interpretation) are CIELAB"),
@@ -293,7 +294,7 @@ for _what, _write, _says in (
     (".npz with `images` of (H, W, N)", npz(images=np.zeros((24, 24, 30))), "np.moveaxis"),
     (".npz that is encrypted", packed(99, 1), "images.npy is encrypted"),
     (".npz packed by other methods of ZIP", packed(97), "images.npy is packed by method 97"),
-    ("pickled objects", npy(_object), "pickled objects"),
+    ("pickled objects", npy(_object), "np.stack(list_of_arrays)"),
     ("complex numbers", npy(GRAY * 1j), "is no image"),
 ):  # fmt: skip
     case("NumPy", _what, _says)(_write)
@@ -330,7 +331,7 @@ for _what, _make, _says in (
      compression="lzf", shuffle=True), STACK[:1]),
     ("one volume a row", lambda f: f.create_dataset("images", data=VOLUME[None]), VOLUME[None]),
     ("datasets of other names", lambda f: f.create_dataset("scans", data=STACK),
-     "expected train_images"),
+     "np.savez('a.npz', images=array)"),
     ("numbers that mean something else by an attribute (scale_factor, IMAGE_WHITE_IS_ZERO)",
      lambda f: f.create_dataset("images", data=STACK).attrs.create("scale_factor", 2.0),
      "the attribute scale_factor"),

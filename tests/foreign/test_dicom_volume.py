@@ -57,9 +57,13 @@ def test_slices_of_two_measurements_are_no_volume(series, read, tag, values, how
         read(folder)
 
 
-@pytest.mark.parametrize("modality", ["CT", "MR"])
-def test_acquisitions_of_ct_that_lie_between_one_another_are_no_volume(series, read, modality):
-    folder = series(modality=modality, change=lambda i: {"AcquisitionNumber": 1 + i % 2})
+@pytest.mark.parametrize(("modality", "sop"), [("CT", 7), ("", 2), ("OT", 2), ("ct", 7), ("MR", 7)])
+def test_acquisitions_of_ct_that_lie_between_one_another_are_no_volume(series, read, modality, sop):
+    folder = series(
+        modality=modality,
+        sop=f"1.2.840.10008.5.1.4.1.1.{sop}",
+        change=lambda i: {"AcquisitionNumber": 1 + i % 2},
+    )
     if modality == "MR":  # measured by turns, of one volume
         assert read(folder).voxels.shape == (1, 6, 24, 20)
         return

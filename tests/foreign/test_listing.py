@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from unicodedata import normalize
 
@@ -181,7 +182,8 @@ def test_a_manifest_that_is_a_pipe_is_refused(tmp_path, check):
      ("a.vtk", "NIfTI"), ("a.jxl", "PNG"), ("a.avif", "PNG"), ("a.nii.bz2", "unpack it"),
      ("a.tar.zst", "unpack it"), ("a.fits", "np.savez"), ("a.raw", "np.fromfile"),
      ("a.lif", "TIFF"), ("a.mgz", "nibabel"), ("a.HEAD", "nibabel"), ("a+orig.BRIK.gz", "nibabel"),
-     ("a.PAR", "nibabel"), ("a.mif", "mrconvert"), ("a.mif.gz", "mrconvert")],
+     ("a.PAR", "nibabel"), ("a.mif", "mrconvert"), ("a.mif.gz", "mrconvert"),
+     ("a.nc", "np.savez"), ("a.b2nd", "np.savez"), ("a.hdf", "np.savez"), ("A.LJPEG", "PNG")],
 )  # fmt: skip
 def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, way):
     (tmp_path / "d").mkdir()
@@ -191,8 +193,68 @@ def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, wa
         assert found.outcome == "refused" and way in found.found
 
 
+@pytest.mark.parametrize("name", ["train.txt", "dataset.json", "a.jsonl", "a.xml", "a.feather"])
+def test_a_list_of_images_in_another_format_is_to_be_a_csv(tmp_path, png, check, name):
+    png(tmp_path / "a.png", 1)
+    (tmp_path / name).write_text("a.png")
+    found = check(tmp_path / name)[1][FOUND]
+    assert found.outcome == "refused" and "save it as CSV, with the columns path" in found.found
+    assert "1 files are no images by their names" in check(tmp_path, validation=0)[1][FOUND].found
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"II+\0\x08\0\0\0", "put .tif behind"), (b"MM\0+\0\x08\0\0", "put .tif behind"),
+     (b"GIF89a", "save it as PNG"), (b"RIFF1234WEBPVP8 ", "save it as PNG"),
+     (b"RIFF1234AVI LIST", "save its frames"), (b"MATLAB 5.0 MAT-file", "np.savez"),
+     (b"NRRD0004\n", "NIfTI"), (b"CDF\x01", "np.savez"),
+     (b"PK\3\4" + bytes(26) + b"a.png", "unpack it"), (gzip.compress(b"a"), "unpack"),
+     (bytes(4) + b"n+2\0" + bytes(400), "put .nii behind"),
+     (gzip.compress(bytes(344) + b"n+1\0" + bytes(9)), "put .nii.gz behind"),
+     (b"PK\3\4" + bytes(26) + b"images.npy", "put .npz behind")],
+)  # fmt: skip
+def test_a_file_without_a_suffix_is_told_by_its_content(tmp_path, check, content, words):
+    (tmp_path / "IM01").write_bytes(content)
+    found = check(tmp_path / "IM01")[1][FOUND]
+    assert found.outcome == "refused" and "by its content it is" in found.found
+    assert words in found.found
+
+
+@pytest.mark.parametrize("content", [b"BMI of all patients", b"RIFFs", b"PAR", b"\x1f"])
+def test_a_text_that_begins_like_a_picture_is_none(tmp_path, check, content):
+    (tmp_path / "notes").write_bytes(content)
+    assert "by its content" not in check(tmp_path / "notes")[1][FOUND].found
+
+
+@pytest.mark.parametrize("name", ["masks/a.png", "a_seg.png", "gt001.png"])
+def test_where_all_images_are_named_like_labels_the_way_out_is_said(tmp_path, png, check, name):
+    png(tmp_path / name, 1)
+    found = check(tmp_path)[1][FOUND]
+    assert found.outcome == "refused" and "say --set data.labels=keep" in found.found
+    assert check(tmp_path, labels="keep", validation=0)[0]["training"].images == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("{}_real_A.png", 2), ("reals{}.png", 2), ("real/{}.png", 2), ("recon_{}.png", 2),
+     ("inputs/{}.png", 2), ("realistic{}.png", 0), ("surreal_{}.png", 0)],
+)  # fmt: skip
+def test_images_named_as_real_ones_among_synthetic_ones_are_said(tmp_path, png, check, name, count):
+    for i in range(2):
+        for seed, path in enumerate(
+            ("train/{}.png", "val/{}.png", "out/fake_{}.png", f"out/{name}")
+        ):
+            png(tmp_path / path.format(i), 10 * seed + i)
+    found = check(
+        tmp_path / "train",
+        validation_source=str(tmp_path / "val"),
+        synthetic_source=str(tmp_path / "out"),
+    )[1][FOUND].found
+    assert (f"{count} of 4 synthetic images are named as real ones" in found) == bool(count)
+
+
 @pytest.mark.parametrize("name", ["IMG0001", "scan.001"])
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy", ".nii", ".h5"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy", ".nii", ".h5", ".bmp"])
 def test_images_without_a_suffix_are_said_with_the_suffix_that_they_need(
     tmp_path, png, image, nii, check, name, suffix
 ):

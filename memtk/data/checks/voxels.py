@@ -22,6 +22,9 @@ LABELS = "images are no label maps"
 COPIED = "no synthetic image is a real one, voxel by voxel"
 SIZE = "all images have one size"
 
+BORDERS = (0, 2)
+"""Pixels around the samples of a grid, as most programs write it."""
+
 
 @dataclass
 class VoxelChecks:
@@ -100,8 +103,9 @@ class VoxelChecks:
         ranked = sorted(self.sizes.items(), key=lambda pair: -len(pair[1]))
         shown = [f"{_size(s)} ({len(group)}, e.g. {group[0].name})" for s, group in ranked]
         text = f"the images have {len(ranked)} sizes: {few(shown)}"
-        between = self._sizes_of_groups()
-        text += f"; {between}" if between else ""
+        apart = self._sizes_of_groups()
+        if apart:
+            text += "; " + ", ".join(f"all {kind} images {_size(s)}" for kind, s in apart.items())
         odd = tuple(sample.name for _, group in ranked[1:] for sample in group)
         if len({len(shape) for shape in self.sizes}) > 1:
             way = (
@@ -110,20 +114,37 @@ class VoxelChecks:
             )
         elif len({shape[0] for shape in self.sizes}) > 1:
             way = "Put images of one kind (as many channels in all) into a run"
+        elif apart and sorted(apart["real"]) == sorted(apart["synthetic"]):
+            way = (
+                "The axes of the synthetic images run otherwise: turn them as the real ones lie, "
+                "e.g. array.transpose(2, 1, 0); cropped they would be compared with other parts"
+            )
+        elif grid := self._grid(ranked[0][0]):
+            way = f"Are those of {_size(grid)} grids of several samples? Cut them up: one file each"
         else:
             shape = ",".join(map(str, suggested_shape(self.sizes)))
             way = f"Crop or pad them to one about the centre: --set data.shape={shape}"
         return Finding(SIZE, "refused", text, way, odd)
 
-    def _sizes_of_groups(self) -> str:
-        """Say the size of real and of synthetic images, if each has one size of its own."""
+    def _sizes_of_groups(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of real and of synthetic images, if each has one of its own."""
         sizes = {
             kind: [s for s, group in self.sizes.items() if any(_kind(g) == kind for g in group)]
             for kind in ("real", "synthetic")
         }
         if any(len(found) != 1 for found in sizes.values()):
-            return ""
-        return ", ".join(f"all {kind} images {_size(found[0])}" for kind, found in sizes.items())
+            return {}
+        return {kind: found[0] for kind, found in sizes.items()}
+
+    def _grid(self, common: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of synthetic pictures that may be grids of the others; () without."""
+        for shape, group in self.sizes.items():
+            sides = list(zip(shape[1:], common[1:], strict=True))
+            tiled = any(all((n - b) % (c + b) == 0 for n, c in sides) for b in BORDERS)
+            made = all(_kind(sample) == "synthetic" for sample in group)
+            if made and tiled and len(sides) == 2 and shape > common:
+                return shape
+        return ()
 
     def _across(self) -> Finding:
         groups = [real(group) for group in self._hashes.values()]

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from memtk.data.checks.voxels import ACROSS, COPIED, SIZE, WITHIN, VoxelChecks, suggested_shape
 from memtk.data.packed import voxel_hash
@@ -45,6 +46,40 @@ def test_synthetic_images_of_another_size_than_all_real_ones_are_said_to_be_so()
     one = finding(found, SIZE)
     assert one.outcome == "refused"
     assert one.found.endswith("; all real images 8x8, all synthetic images 9x9")
+
+
+@pytest.mark.parametrize("shape", [(320, 320), (160, 40), (42 * 4 + 2, 42 * 3 + 2), (40, 80)])
+def test_a_grid_of_samples_is_to_be_cut_up_and_never_cropped(shape):
+    found = filled(
+        ("training", (1, 40, 40), "a"),
+        ("validation", (1, 40, 40), "b"),
+        ("synthetic", (1, *shape), "c"),
+    )
+    assert "grids of several samples? Cut them up" in finding(found, SIZE).way_out
+
+
+@pytest.mark.parametrize(
+    ("split", "shape"),
+    [
+        ("training", (80, 80)),
+        ("synthetic", (20, 20)),
+        ("synthetic", (81, 80)),
+        ("synthetic", (79, 80)),
+    ],
+)
+def test_other_sizes_are_no_grids(split, shape):
+    found = filled(
+        ("training", (1, 40, 40), "a"), ("validation", (1, 40, 40), "b"), (split, (1, *shape), "c")
+    )
+    assert "--set data.shape" in finding(found, SIZE).way_out
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 24, 20), (1, 24, 20, 12), (1, 20, 12, 24)])
+def test_synthetic_images_with_their_axes_in_another_order_are_to_be_turned(shape):
+    found = filled(("training", (1, 20, 24, 12), "a"), ("synthetic", shape, "c"))
+    one = finding(found, SIZE)
+    assert one.outcome == "refused" and "array.transpose" in one.way_out
+    assert "data.shape" not in one.way_out
 
 
 def test_images_of_different_kinds_get_no_shape_suggested():
