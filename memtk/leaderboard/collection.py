@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from memtk.config import merge
+from memtk.config import flat, merge
 from memtk.errors import UserError, one_line
 from memtk.files import read_plain
 from memtk.registry import Registry
@@ -323,8 +323,7 @@ def _differences(
     """
     from memtk.memorization import IDENTICAL  # torch: seconds
 
-    stated = dict(_numbers(result.last.evidence.model_dump(exclude=TAKEN)))
-    counted = dict(_numbers(again.model_dump(exclude=TAKEN)))
+    stated, counted = _numbers(result.last.evidence), _numbers(again)
     if IDENTICAL in arrays:
         stated["identical images"] = result.last.identical_images
         counted["identical images"] = int(arrays[IDENTICAL].sum())
@@ -350,13 +349,10 @@ def _differences(
             yield f"{name}: {_shown(said)} in the file, {_shown(right)} by the arrays"
 
 
-def _numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        name = prefix + key.replace("_", " ")
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{name}, ")
-        else:
-            yield name, value
+def _numbers(evidence: Evidence) -> dict[str, Any]:
+    """Return the numbers of it by name, "copies, at least", but for those of `TAKEN`."""
+    tree = flat(evidence.model_dump(exclude=TAKEN))
+    return {key.replace(".", ", ").replace("_", " "): value for key, value in tree}
 
 
 def _shown(value: Any) -> str:
