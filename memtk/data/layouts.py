@@ -86,7 +86,13 @@ def _read_path(path: Path, config: DataConfig, readers: Readers, patients: bool)
             return read_manifest(path, config, readers, patients=patients)
         found = Walk(records=list(readers.records(path)))
         found.take_left_out(path.parent, keep_labels=config.labels == "keep")
-        return _with_patients(_rows(found, path), path.parent, config, found.notes(), patients)
+        notes = found.notes()
+        if len(found.records) == 1 and path.suffix.lower() in (".npy", ".npz"):
+            notes.append(
+                f"{path.name} counts as one image: if many are in its array, call that images: "
+                "np.savez('a.npz', images=array)"
+            )
+        return _with_patients(_rows(found, path), path.parent, config, notes, patients)
     notes = []
     if (path / "manifest.csv").is_file():
         if is_manifest(path / "manifest.csv"):
@@ -231,8 +237,8 @@ def _with_patients(
         odd = [_below(row, folder) for row, name in zip(rows, found, strict=True) if not name]
         raise UserError(
             f"{len(rows) - len(odd)} of {len(rows)} images of {folder} say whose they are "
-            f"(PatientID), {len(odd)} do not: {few(odd)}.\nTake them out, or say whose the images "
-            "are: --set data.patient_pattern=REGEX, or a manifest"
+            f"(PatientID or the like), {len(odd)} do not: {few(odd)}.\nTake them out, or say whose "
+            "the images are: --set data.patient_pattern=REGEX, or a manifest"
         )
     notes.append(
         f"nothing says whose the images are: each of the {len(rows)} counts as a patient of "
@@ -256,7 +262,8 @@ def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str
 def _by_header(rows: Sequence[Row], found: Sequence[str], notes: list[str]) -> Manifest:
     count = len(set(found))
     notes.append(
-        f"the patient is read from each file (PatientID), and shown as a code: {count} patients"
+        "the patient is read from each file (PatientID or the like), and shown as a code: "
+        f"{count} patients"
     )
     if count == 1 < len(rows):
         notes.append(

@@ -15,6 +15,7 @@ import numpy as np
 
 from memtk import UserError
 from memtk.data.labels import DESCRIBING, array_names_no_image, words_of
+from memtk.data.patients import patient_name
 from memtk.data.readers import check_size, npy_header
 from memtk.imaging.geometry import (
     CHANNELS,
@@ -35,6 +36,10 @@ BESIDE = "arrays beside those that hold images (images, train_images and the lik
 
 SEVERAL = 100
 """Of so many arrays of a file that has no `STACKS` the headers are read when it is listed."""
+
+PATIENTS = frozenset({"patient", "patients", "subject", "subjects", "pid", "pids"})
+AROUND = frozenset({"id", "ids", "name", "names", "number", "numbers", "index"})
+"""Words of the names of arrays that say whose the image of each row is, and words beside them."""
 
 MEANING: dict[str, Any] = {
     "scale_factor": 1,
@@ -98,7 +103,8 @@ class NumpyReader:
         for name in stacks:
             with contextlib.closing(_open(path, name)) as member:
                 _check_stack(path, name, member.shape, member.dtype)
-                records += [Record(path, f"{name}/{row}") for row in range(member.shape[0])]
+            whose = _patients(path, _name_of_patients(names, name), member.shape[0])
+            records += [Record(path, f"{name}/{row}", who) for row, who in enumerate(whose)]
         if not stacks:
             records = _one_each(path, names)
         if not records:
@@ -177,7 +183,8 @@ class Hdf5Reader:
                 _check_stack(path, name, dataset.shape or (), dataset.dtype)
                 if not dataset.id.get_storage_size():
                     raise UserError(f"cannot read {path}: {name} was made and never filled")
-                records += [Record(path, f"{name}/{row}") for row in range(dataset.shape[0])]
+                whose = _patients_in(file, _name_of_patients(list(file), name), len(dataset))
+                records += [Record(path, f"{name}/{row}", who) for row, who in enumerate(whose)]
             there = sorted(file.keys())
         if not records:
             has = ", ".join(there[:9]) or "nothing"
@@ -219,6 +226,39 @@ def split_item(item: str) -> tuple[str, int | None]:
     """
     name, _, row = item.rpartition("/")
     return (name, int(row)) if name and row.isdecimal() else (item, None)
+
+
+def _name_of_patients(names: Sequence[str], stack: str) -> str:
+    """Return which array says whose the rows of a stack are, "" if none.
+
+    >>> _name_of_patients(["patient_age", "patient_ids"], "images")
+    'patient_ids'
+    >>> _name_of_patients(["val_patient", "train_patient"], "train_images")
+    'train_patient'
+    """
+    split = {*words_of(stack)} - {"images"}
+    said = {name: {*words_of(name)} - AROUND for name in names}
+    return next((n for n, words in said.items() if words - split <= PATIENTS and split < words), "")
+
+
+def _patients(path: Path, name: str, count: int) -> list[str]:
+    """Return whose each row of a stack is by an array of a .npz, "" where that says it of none."""
+    if name:
+        with contextlib.suppress(UserError):  # of pickled objects
+            with contextlib.closing(_open(path, name)) as member:
+                fits = member.shape in ((count,), (count, 1))
+            if fits:
+                return [patient_name(each) for each in _load(path, name).ravel()]
+    return [""] * count
+
+
+def _patients_in(file: h5py.File, name: str, count: int) -> list[str]:
+    """Return the same by a dataset of an HDF5 file."""
+    found = file[name] if name and isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset) or found.shape not in ((count,), (count, 1)):
+        return [""] * count
+    text = h5py.check_string_dtype(found.dtype)
+    return [patient_name(each) for each in np.ravel(found.asstr()[()] if text else found[()])]
 
 
 def _one_each(path: Path, names: Sequence[str]) -> list[Record]:

@@ -254,7 +254,7 @@ def _header(path: Path) -> _Header:
         dataset = open_file(path, before_pixels=True, tags=TAGS)
         take_functional_groups(dataset)
         uid, study = text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "StudyInstanceUID")
-        patient = text_of(dataset, "PatientID")
+        patient = text_of(dataset, "PatientID") or text_of(dataset, "PatientName")
         place = str(dataset.get("ImageOrientationPatient") or "")
         size = f"{dataset.get('Rows')} x {dataset.get('Columns')}"
         series = (uid,) if uid else ("", study, patient, place, size)

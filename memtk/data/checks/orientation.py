@@ -114,7 +114,7 @@ class HeaderChecks:
         strange = sorted(code for code in synthetic if code and code not in real)
         if synthetic and set(real) != {""} and strange:
             return self._other_orientation(real, synthetic, strange)
-        if synthetic and ("" in synthetic) != ("" in real):
+        if synthetic and real and ("" in synthetic) != ("" in real):
             kind = "synthetic" if "" in synthetic else "real"
             return Finding(
                 ORIENTATION,
