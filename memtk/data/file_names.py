@@ -78,6 +78,7 @@ PATIENTS = re.compile(
     | (?:^|/) ( ixi\d{3} ) -
     | (?:^|/) ( \d{7} ) _\d{4,5}_\d_\d (?![^\W_])                       # UK Biobank
     | (?:^|/) p\d\d/ ( p\d{8} ) /s\d{8}/                               # MIMIC-CXR
+    | (?<![^\W_]) ( tcga[-_][a-z0-9]{2}[-_][a-z0-9]{4} ) (?![^\W_])
     | (?:^|/) ( lidc-idri-\d{4} ) (?!\d)
     | (?:^|/) ( \d+ ) _(?:left|right)\.\w+$                             # EyePACS
     | (?:^|/) (?:cnv|dme|drusen|normal)- ( \d+ ) -\d+\.\w+$              # OCT2017

@@ -18,8 +18,8 @@ from memtk.data.file_names import BIDS, CASE, HIPPOCAMPUS, NAMED, NIH, NNUNET, L
 from memtk.data.formats import LISTS
 from memtk.data.labels import LABELS
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
-from memtk.data.official_split import split_by_folders, split_by_lists
-from memtk.data.patients import from_header, split_of
+from memtk.data.official_split import other_lists, split_by_folders, split_by_lists
+from memtk.data.patients import SPLITS, from_header, split_of
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
 from memtk.data.walk import Walk, printable, walk
@@ -149,6 +149,8 @@ def _read_folder(
         )
     if patients:
         rows = split_by_lists(rows, folder, by_folders, notes)
+        if not any(row.split in SPLITS for row in rows):
+            notes += other_lists(found.unknown)
     named = [] if any(row.record.patient for row in rows) else [NAMED]  # a header says it better
     layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else []), *named]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:

@@ -132,7 +132,9 @@ def _told_apart(folders: Iterable[str]) -> dict[str, str]:
         if len([*filter(None, means)]) != 1:
             return {}
         splits[folder] = "".join(means)
-        rest = (word.lower() for word, split in zip(words, means, strict=True) if not split)
+        at = next(n for n, split in enumerate(means) if split)
+        end = at + 1 + (words[at + 1 :][:1] != [] and words[at + 1].isdecimal())  # train_1, val_2
+        rest = [word.lower() for word in words[:at] + words[end:]]
         kinds[(str(path.parent), *rest)].add(splits[folder])
     return splits if all(len(found) > 1 for found in kinds.values()) else {}
 
@@ -164,6 +166,25 @@ def split_by_lists(
         split = {id(row): "held_out" if id(row) in held_out else "" for row in real}
         return [replace(row, split=split.get(id(row), row.split)) for row in rows]
     return list(rows)
+
+
+def other_lists(files: Iterable[Path]) -> list[str]:
+    """Say which files may name the images of splits, by their names, and are not read.
+
+    >>> other_lists(map(Path, ("train.txt", "a/val_list.csv", "splits_final.json", "train.log")))
+    ['left alone, though they may say a split: train.txt, val_list.csv, splits_final.json: say \
+it in a manifest (path,patient_id,split)']
+    """
+    names = []
+    for path in files:
+        stem = re.sub(r"[\s_-]*(?:lists?|files?|names|ids|paths?)$", "", path.stem.lower())
+        says = folder_split(stem) or re.search(r"(?:^|[\W_])(?:split|fold)s?(?:$|[\W_])", stem)
+        if says and path.suffix.lower() in {".txt", ".csv", ".tsv", ".json", ".lst"}:
+            names.append(printable(path.name))
+    return [
+        f"left alone, though they may say a split: {few(names)}: say it in a manifest "
+        "(path,patient_id,split)"
+    ][: bool(names)]
 
 
 def _lists(folder: Path) -> list[tuple[Path, str]]:

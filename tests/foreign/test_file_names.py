@@ -20,6 +20,8 @@ NAMES = {
     "IXI": "IXI00{p}-Guys-0828-T{i}.nii.gz",
     "UK Biobank": "100001{p}_20252_{i}_0/T1/T1_brain_to_MNI.nii.gz",
     "LIDC-IDRI": "LIDC-IDRI-000{p}_scan{i}.nii.gz",
+    "TCGA": "TCGA-AA-355{p}-01Z-00-DX1_{i}_7.png",
+    "LGG": "kaggle_3m/TCGA_CS_494{p}_19960909/TCGA_CS_494{p}_19960909_{i}.png",
     "MIMIC-CXR": "files/p10/p1000003{p}/s5041426{i}/02aa804e-bde0afdd.png",
     "EyePACS": "1{p}_{side}.png",
     "OCT2017": "CNV/CNV-101604{p}-{i}.png",

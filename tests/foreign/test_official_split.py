@@ -39,6 +39,7 @@ def fill(folder, png, *folders):
         ["MICCAI_BraTS2020_TrainingData", "MICCAI_BraTS2020_ValidationData"],
         ["knee/singlecoil_train", "knee/singlecoil_val"],
         ["Train_Sets", "Valid_Sets"],
+        ["train_1", "val_2"],
     ],
 )
 def test_folders_named_by_splits_are_the_split(tmp_path, png, check, folders):
@@ -138,3 +139,26 @@ def test_the_list_of_the_others_serves_where_that_of_test_images_names_none(tmp_
     (tmp_path / "test_list.txt").write_text("other.png\n")
     (tmp_path / "Train_Val_List.txt").write_text("\n".join(names[:-2]))
     assert check(tmp_path / "images")[0]["held_out"].images == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train.txt", "val_list.csv", "splits_final.json", "Test files.tsv", "5-fold.csv", "dev.lst"],
+)
+def test_lists_that_may_say_a_split_and_are_not_read_are_said(tmp_path, png, check, name):
+    fill(tmp_path, png, "images")
+    (tmp_path / name).write_text("00.png\n01.png\n")
+    assert f"may say a split: {name}" in check(tmp_path)[1][FOUND].found
+
+
+@pytest.mark.parametrize("name", ["train_labels.csv", "README.txt", "train.log", "folder.txt"])
+def test_other_tables_are_not_taken_for_lists_of_a_split(tmp_path, png, check, name):
+    fill(tmp_path, png, "images")
+    (tmp_path / name).write_text("00.png\n")
+    assert "may say a split" not in check(tmp_path)[1][FOUND].found
+
+
+def test_lists_are_not_spoken_of_where_folders_say_the_split(tmp_path, png, check):
+    fill(tmp_path, png, "train", "val")
+    (tmp_path / "train.txt").write_text("00.png\n")
+    assert "may say a split" not in check(tmp_path)[1][FOUND].found
