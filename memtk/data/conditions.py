@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,16 @@ import torch
 from torch import Tensor
 
 from memtk.data.manifest import Row, few
-from memtk.data.roles import stratum_of
+from memtk.data.roles import check_spelled_alike, stratum_of
 from memtk.errors import UserError, did_you_mean
 from memtk.interfaces import Condition
 from memtk.noise import derive
 
 MOST_CLASSES = 20
 """A column of numbers with up to so many different ones holds classes, unless it is told apart."""
+
+MEASURE = re.compile(r"[-+]?\d+(?:[.,]\d+)? *[A-Za-z%°µ/²]{0,8}")
+"""A number as tables have it: `63,5`, DICOM's `063Y`, `71 kg`."""
 
 MOST_WORDS = 200
 """A column with more words names images rather than kinds of images."""
@@ -90,11 +94,17 @@ def make_condition(
     all_numbers = all(map(math.isfinite, numbers.values()))
     if kind == "numbers" and not all_numbers:
         other = next(value for value, number in numbers.items() if not math.isfinite(number))
-        raise UserError(f"data.condition = {name}:numbers, but {other!r} is none")
+        raise UserError(f"data.condition = {name}:numbers, but {other!r} is none: write it as 63.5")
     if kind == "numbers" or (not kind and all_numbers and len(numbers) > MOST_CLASSES):
         known = np.array([numbers[value] for value in training])
         spread = float(known.std())
         return Condition(name, mean=float(known.mean()), spread=spread if spread > 0 else 1.0)
+    other = next((value for value, number in numbers.items() if not math.isfinite(number)), "")
+    if not kind and other and len(numbers) > MOST_CLASSES and all(map(MEASURE.fullmatch, numbers)):
+        raise UserError(
+            f"data.condition = {name}: {other!r} looks like a number with a comma or a unit: write "
+            f"it as 63.5, or say {name}:words if these are words"
+        )
     if len(numbers) > MOST_WORDS:
         raise UserError(
             f"data.condition = {name}: the column has {len(numbers)} different words, and up to "
@@ -230,8 +240,10 @@ def _condition(real: Sequence[Row], column: str) -> Condition:
             f"{few([row.name for row in lack])}.\nFill the column (one word for all that is "
             "unknown is a class too), or leave these images or --condition out"
         )
+    values = [stratum_of(row, name) for row in real]
+    check_spelled_alike(values, f"data.condition = {name}")
     training = [stratum_of(row, name) for row in real if row.split == "training"]
-    return make_condition(name, kind, [stratum_of(row, name) for row in real], training)
+    return make_condition(name, kind, values, training)
 
 
 def _number(text: str) -> float:

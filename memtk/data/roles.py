@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -170,6 +173,7 @@ def check_strata(rows: Sequence[Row], column: str) -> None:
             f"{did_you_mean(column, there)}\nName the images in a manifest (CSV) that has it "
             "beside path, patient_id and split, or leave data.stratify out"
         )
+    check_spelled_alike((stratum_of(row, column) for row in real), f"data.stratify = {column}")
     lack = [row for row in real if not stratum_of(row, column)]
     if lack:
         raise UserError(
@@ -177,6 +181,26 @@ def check_strata(rows: Sequence[Row], column: str) -> None:
             f"have no value there: {few([row.name for row in lack])}.\nFill the column (one word "
             "for all that is unknown is a group too), or leave these images or data.stratify out"
         )
+
+
+def check_spelled_alike(values: Iterable[str], where: str) -> None:
+    """Refuse values of a column that differ in case, spaces or the form of a number alone.
+
+    Raises:
+        UserError: naming the spellings of one.
+    """
+    spellings: dict[str | float, list[str]] = defaultdict(list)
+    for value in dict.fromkeys(values):
+        form: str | float = re.sub(r"[\s_]+", "", unicodedata.normalize("NFKC", value)).casefold()
+        with suppress(ValueError):
+            form = float(form)
+        spellings[form].append(value)
+    for alike in spellings.values():
+        if len(alike) > 1:
+            raise UserError(
+                f"{where}: {' and '.join(map(repr, alike[:3]))} are one value in several spellings "
+                "and would be told apart: spell them alike, or give them names that differ in more"
+            )
 
 
 def _first(config: DataConfig) -> str:

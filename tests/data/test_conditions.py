@@ -87,6 +87,22 @@ def test_few_numbers_are_classes_in_the_order_of_their_size():
         make_condition("name", "", [f"w{n}" for n in range(201)], [])
 
 
+@pytest.mark.parametrize("form", ["{},5", "0{}Y", "{} kg", "-{},25", "{}%"])
+def test_numbers_with_commas_or_units_are_no_words(form):
+    values = [form.format(n) for n in range(30, 60)]
+    with pytest.raises(UserError, match="looks like a number with a comma or a unit.*age:words"):
+        make_condition("age", "", values, values)
+    assert len(make_condition("age", "words", values, values).words) == 30
+    assert len(make_condition("age", "", values[:5], values[:5]).words) == 5
+    with pytest.raises(UserError, match="is none: write it as 63.5"):
+        make_condition("age", "numbers", values, values)
+
+
+def test_many_words_that_begin_with_numbers_are_words():
+    values = [f"{n}th ward-{n}" for n in range(30)]
+    assert len(make_condition("ward", "", values, values).words) == 30
+
+
 def test_samples_have_the_shares_of_the_training_set():
     training = torch.tensor([[0.0]] * 30 + [[1.0]] * 10)
     for count in (40, 120):

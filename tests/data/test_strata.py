@@ -93,6 +93,21 @@ def test_an_image_without_a_value_is_refused_with_its_name(ready, write_sites, v
     assert "c.png" in str(e.value) and "Fill the column" in str(e.value)
 
 
+@pytest.mark.parametrize("other", ["North", "NORTH ", "nor th", "Ｎorth", "north_"])
+def test_one_group_in_two_spellings_is_refused(ready, write_sites, other):
+    rows = [row if row[0] != "d" else (*row[:3], other) for row in ROWS]
+    with pytest.raises(
+        UserError, match="data.stratify = site: 'north' and .* in several spellings"
+    ):
+        ready(write_sites(rows), stratify="site")
+
+
+@pytest.mark.parametrize("others", [("1.0", "2.0"), ("north+", "north-"), ("n1", "n01")])
+def test_groups_that_differ_in_more_are_groups(ready, write_sites, others):
+    pairs = zip(ROWS, [*others, *others, ""], strict=True)
+    assert ready(write_sites([(*row[:3], site) for row, site in pairs]), stratify="site")
+
+
 def test_the_check_says_the_patients_of_each_stratum(write_sites, registry):
     found = findings(write_sites(), registry, stratify="site")[STRATA]
     assert found.outcome == "accepted"
