@@ -194,8 +194,8 @@ def check_output(path: Path, ours: Callable[[str], bool]) -> None:
     if not path.is_file() or not path.stat().st_size:
         return
     try:
-        known = ours(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        known = ours(read_plain(path).decode("utf-8"))
+    except (OSError, UserError, ValueError, RecursionError):
         known = False
     if not known:
         raise UserError(f"{path} is there, and memtk did not write it: name another file")
@@ -355,8 +355,10 @@ def _digest_once(path: Path, size: int, time: int) -> str:
 
 def _load(index: Path) -> dict[str, list[int | str]]:
     try:
+        if not index.is_file() or index.stat().st_size > 10**9:  # of some million files
+            return {}
         known = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 

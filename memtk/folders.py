@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from memtk.errors import UserError
-from memtk.files import TEMPORARY, explain, write_text
+from memtk.files import TEMPORARY, explain, read_plain, write_text
 
 MARKER = ".memtk"
 """File that memtk writes first into a folder of its own: only there it deletes and replaces."""
@@ -128,7 +128,8 @@ def kind_of(folder: Path) -> str | None:
     marker = folder / MARKER
     if marker.is_file():
         with suppress(OSError, ValueError):
-            name, _, kind = marker.read_text(encoding="utf-8")[:100].strip().partition(" ")
+            with marker.open(encoding="utf-8") as file:
+                name, _, kind = file.read(100).strip().partition(" ")
             return kind if name == "memtk" and kind in _CALLED else None
         return None
     if _is_record(folder / "study.json"):
@@ -150,8 +151,8 @@ def _is_record(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        tree = json.loads(read_plain(path))
+    except (OSError, UserError, ValueError, RecursionError):
         return False
     return isinstance(tree, dict) and {"schema_version", "memtk_version"} <= tree.keys()
 

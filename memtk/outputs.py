@@ -44,7 +44,12 @@ class Stopped(KeyboardInterrupt):
     """A person has stopped the program while code of others ran, which may raise the other kind."""
 
 
-def _stop(number: int, frame: object) -> None:
+def stop(number: int, frame: object) -> None:
+    """Handle a signal that ends the program, so that nothing is left behind.
+
+    Raises:
+        Stopped: always.
+    """
     raise Stopped
 
 
@@ -56,9 +61,9 @@ def shielded() -> Iterator[None]:
         Stopped: if the program is stopped meanwhile (Ctrl-C).
     """
     before = sys.stdout, sys.stderr
-    stop = None
+    heard = None
     with suppress(ValueError):  # no other thread is told
-        stop = signal.signal(signal.SIGINT, _stop)
+        heard = signal.signal(signal.SIGINT, stop)
     kept = {}
     for number in (1, 2):
         with suppress(OSError):
@@ -67,8 +72,8 @@ def shielded() -> Iterator[None]:
     try:
         yield
     finally:
-        if stop is not None:
-            signal.signal(signal.SIGINT, stop)
+        if heard is not None:
+            signal.signal(signal.SIGINT, heard)
         for number, copy in kept.items():
             with suppress(OSError):
                 os.dup2(copy, number)  # closed, or led elsewhere

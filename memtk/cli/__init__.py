@@ -6,6 +6,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 from memtk import __version__
 from memtk.errors import PluginError, UserError, is_failure, one_line, printable
+from memtk.outputs import stop
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -79,6 +81,8 @@ class _Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BaseException as error:
+            if _was_stopped(error):
+                raise _Stopped from error
             told = _blamed(error) if is_failure(error) else ""
             if not told:
                 raise
@@ -88,6 +92,13 @@ class _Group(click.Group):
         """Write the list of commands without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Tell whether an error comes of an interrupt: Python wraps one in a class that is made."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _blamed(error: BaseException) -> str:
@@ -156,6 +167,10 @@ def main() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    for name in ("SIGTERM", "SIGHUP"):  # a job's end, a closed terminal: tidy up, as after Ctrl-C
+        ends: int | None = getattr(signal, name, None)
+        if ends is not None and signal.getsignal(ends) is signal.SIG_DFL:  # no nohup
+            signal.signal(ends, stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of cp1252 shows "?" for what it lacks
             stream.reconfigure(errors="replace")

@@ -95,7 +95,7 @@ class StoredImages:
         self.path, self.group = Path(path), group
         self._opened: tuple[h5py.File, h5py.Dataset, h5py.Dataset | None] | None = None
         self._owner = -1
-        with _open(self.path) as file:
+        with open_prepared(self.path) as file:
             dataset = _find(file, group, self.path)
             spacing = tuple(float(value) for value in dataset.attrs["spacing"])
             told = from_description(json.loads(dataset.attrs.get("conditions", "[]")))
@@ -194,7 +194,7 @@ class StoredImages:
 
     def _datasets(self) -> tuple[h5py.Dataset, h5py.Dataset | None]:
         if self._opened is None or self._owner != os.getpid():  # a handle does not survive a fork
-            file = _open(self.path)
+            file = open_prepared(self.path)
             dataset = _find(file, self.group, self.path)
             values = dataset.parent.get("values") if dataset.dtype.kind == "u" else None
             self._opened, self._owner = (file, dataset, values), os.getpid()
@@ -357,7 +357,12 @@ def create_images(
     return dataset
 
 
-def _open(path: Path) -> h5py.File:
+def open_prepared(path: Path) -> h5py.File:
+    """Open a file of prepared images; what is no plain file could be waited for.
+
+    Raises:
+        UserError: if it is none or is damaged, naming it.
+    """
     if not path.is_file():
         raise UserError(f"cannot read {path}: there is no such file")
     try:

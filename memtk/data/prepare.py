@@ -18,7 +18,7 @@ from memtk.data.checks.findings import refuse
 from memtk.data.checks.patients import check_splits
 from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
-from memtk.data.images import StoredImages, create_images
+from memtk.data.images import StoredImages, create_images, open_prepared
 from memtk.data.originals import note_originals
 from memtk.data.packed import PackedImage, PackedWriter
 from memtk.data.patients import GROUPS, SPLITS
@@ -53,7 +53,7 @@ class Dataset:
     def __init__(self, path: Path, config: DataConfig) -> None:
         self.path, self.config = path, config
         self.fingerprint = path.stem
-        with h5py.File(path, "r", locking=False) as file:
+        with open_prepared(path) as file:
             self._recipe = json.loads(file.attrs["recipe"])
             groups = [group for group in GROUPS if group in SPLITS or group in file]
         self._splits = {group: StoredImages(path, group) for group in groups}
@@ -120,7 +120,7 @@ def prepare(
 
     Args:
         config: the source of the images, and what is done to them.
-        folder: for prepared images; made if needed.
+        folder: for prepared images; made if needed, for its owner alone.
         registry: brings the readers.
         watch: told of the progress, and of what the user should know.
         workers: processes that read, where that pays; see `memtk.prefetch`. The file is the same.
@@ -152,6 +152,8 @@ def prepare(
     made = folder / "images"  # until the contents of all files are known
     for stale in folder.glob(".*.tmp"):  # of a run that was killed
         stale.unlink(missing_ok=True)
+    with explain(folder):  # pictures of patients, which may have been kept from others
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with replacing(made) as temporary:
         reduction = _reduction(source, look)
         hashes = _build(temporary, source, config, recipe, watch, workers, reduction)

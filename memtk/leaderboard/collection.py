@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -50,6 +52,7 @@ class Run:
         name: its path below the folder.
         rate: the copy rate that its arrays give; None until it is recomputed.
         unproven: why it has no rank; empty once its copy rate is recomputed.
+        searched: stands for what its components found, as its arrays have it; likewise.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Run:
     name: str = ""
     rate: RateInterval | None = None
     unproven: str = "its copy rate was not recomputed"
+    searched: str = ""
 
     @property
     def id(self) -> str:
@@ -109,11 +113,11 @@ def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
         try:
             said = validate(path)
         except UserError as error:
-            refused.append(Refused(name, str(error)))
+            refused.append(_refused(path, name, error))
             continue
         if said.failed or said.result is None:
             reason = "; ".join(f"{check.name}: {check.detail}" for check in said.failed)
-            refused.append(Refused(name, reason))
+            refused.append(_refused(path, name, reason))
             continue
         report, images = _report(path), _images(path, folder)
         run = Run(path, said.result, said.schema, said.digest, report, images, name)
@@ -123,12 +127,19 @@ def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
     return Collection(tuple(runs[key] for key in sorted(runs)), tuple(refused))
 
 
+def _refused(path: Path, name: str, reason: object) -> Refused:
+    """Name a file that is not taken in, and no folder that it lies in: the list is published."""
+    return Refused(name, str(reason).replace(f"{path.parent}{os.sep}", ""))
+
+
 def _images(path: Path, folder: Path) -> str:
     """Return the first line of the nearest file `NAME` above a result, within the collection."""
     for place in path.parents:
         if not place.is_relative_to(folder):
             break
         with suppress(OSError, UserError, UnicodeDecodeError):
+            if (place / NAME).is_symlink():  # whoever sent the collection does not choose the file
+                continue
             line = read_plain(place / NAME).decode("utf-8").strip().partition("\n")[0][:80]
             return "".join(sign if sign.isprintable() else " " for sign in line)
     return ""
@@ -234,15 +245,18 @@ def recomputed(collection: Collection) -> Collection:
 
     The arrays of the last checkpoint must lie beside the file, say whose the images are, and, where
     there was a self-test, hold the planted copies. A result without them has no rank. One whose
-    numbers do not follow from its arrays is refused. That the arrays are those of a search is taken
-    on trust.
+    numbers do not follow from its arrays is refused, and so is one with the components and the
+    arrays of another: a run counts once. That the arrays are those of a search is taken on trust.
     """
-    runs, refused = [], list(collection.refused)
+    runs, refused, known = [], list(collection.refused), dict[str, str]()
     for run in collection.runs:
         try:
-            runs.append(_recomputed(run))
+            found = _recomputed(run)
+            if found.searched and (first := known.setdefault(found.searched, run.name)) != run.name:
+                raise UserError(f"its arrays are those of {first}: a run counts once")
+            runs.append(found)
         except UserError as error:
-            refused.append(Refused(run.name, str(error)))
+            refused.append(_refused(run.path, run.name, error))
     return Collection(tuple(runs), tuple(sorted(refused, key=lambda each: each.name)))
 
 
@@ -272,7 +286,9 @@ def _recomputed(run: Run) -> Run:
         raise UserError(f"it does not follow from its arrays: {'; '.join(wrong[:5])}")
     lacks = not _planted(run.result) <= arrays.keys()
     unproven = f"its arrays do not hold the planted copies, {AGAIN}" if lacks else ""
-    return replace(run, rate=again.copy_rate, unproven=unproven)
+    used = run.result.components.model_dump_json(exclude={"protocols"}).encode()
+    searched = hashlib.sha256(used + arrays["synthetic_train"].tobytes()).hexdigest()
+    return replace(run, rate=again.copy_rate, unproven=unproven, searched=searched)
 
 
 def _untold(result: Result, arrays: Mapping[str, np.ndarray], groups: Sequence[str]) -> None:

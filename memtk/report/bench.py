@@ -79,7 +79,7 @@ def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
     if not run.results:
         raise UserError(
             f"no cell of {run_folder} is finished, so there is nothing to report: "
-            "run the same memtk bench command again"
+            "run the same command again"
         )
     run = replace(run, results=tuple(sorted(run.results, key=lambda r: bool(control(r)))))
     key, plugins = read_key(run.folder), PluginSections(registry)

@@ -18,6 +18,7 @@ from matplotlib.image import imsave
 
 from memtk.data.images import StoredImages
 from memtk.errors import UserError
+from memtk.files import read_plain
 from memtk.interfaces import ImageSpec
 
 
@@ -46,8 +47,8 @@ def read_key(folder: Path) -> bytes:
     """
     path = Path(folder) / "key"
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
+        key = bytes.fromhex(read_plain(path).decode("ascii").strip())
+    except (OSError, UserError, ValueError) as error:
         raise UserError(
             f"cannot read {path}: images cannot be named without the key of their run.\n"
             "Put the file back, or run the same bench with --no-resume."

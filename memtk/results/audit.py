@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from memtk.config import build, load_toml
 from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
 from memtk.results.protocols import ByCondition, Evidence, Tables
 from memtk.results.schema import (
-    Counts,
     Data,
     Device,
     EmbedderTrainedOn,
     Losses,
     MeasureInfo,
+    Splits,
     Used,
 )
 from memtk.results.selftest import SelfTest
@@ -206,7 +206,7 @@ class Audit(StoredRecord):
     measure_info: dict[str, MeasureInfo] = {}
     by_condition: list[ByCondition] = []
     identical_images: int = Field(0, ge=0)
-    counts: dict[str, Counts]
+    counts: Splits
     similarity: Used
     metrics: list[Used] = []
     embedder: Used | None = None
@@ -218,6 +218,15 @@ class Audit(StoredRecord):
     device: Device
     timing: dict[str, Seconds] = {}
     notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _within_the_sizes(self) -> Self:
+        seen, made = self.counts["training"], self.counts.get("synthetic")
+        if made is None:
+            raise ValueError("it counts no synthetic images")
+        for told in self.evidence.beyond(seen.images, seen.patients, made.images):
+            raise ValueError(told)
+        return self
 
 
 def write_audit(path: Path, audit: Audit) -> None:

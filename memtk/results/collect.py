@@ -39,7 +39,7 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
     """
     found = read_run(run)
     if not found.results:
-        raise UserError(f"no cell of {run} is finished: run the same memtk bench command again")
+        raise UserError(f"no cell of {run} is finished: run the same command again")
     if report and not (found.folder / REPORT).exists():
         raise UserError(f"there is no {found.folder / REPORT}: `memtk report {run}` makes it")
     done = [cell for cell in found.file.cells if cell not in found.missing]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from memtk.results.store import Fraction, StoredRecord
 
@@ -233,6 +234,8 @@ class Evidence(StoredRecord):
         notes: sentences that bound what the numbers show.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     alpha: float = Field(ge=1e-9, lt=1)
     fdr: float = Field(ge=1e-9, lt=1)
     confidence: float | None = Field(None, gt=0, lt=1)
@@ -257,6 +260,22 @@ class Evidence(StoredRecord):
     copy_rate_upper_bound: Fraction | None = None
     min_detectable_copy_rate: Fraction | None = None
     notes: list[str] = []
+
+    def beyond(self, training: int, patients: int, synthetic: int) -> Iterator[str]:
+        """Say which of what is counted is more than there is.
+
+        Args:
+            training: images, N; `patients`: whose these are; `synthetic`: images, M.
+        """
+        for name, count, size in (
+            ("reference n_mem", self.reference_n_mem, training),
+            ("n_copies", self.n_copies, synthetic),
+            ("n_mem", self.n_mem, training),
+            ("exposed patients", self.patients_exposed, patients),
+            ("patients with flagged images", self.patients_with_flagged_images, patients),
+        ):
+            if count is not None and count > size:
+                yield f"{name} is {count} of {size}"
 
     @property
     def by_readers(self) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from memtk.errors import UserError
 from memtk.results.migrations import SCHEMA
 from memtk.results.privacy import Canaries, Membership, Privacy
 from memtk.results.protocols import ByCondition, Evidence, MeasureRecord, Tables
@@ -116,6 +117,18 @@ class Counts(StoredRecord):
     patients: int = Field(ge=0)
 
 
+def _both_sides(counts: dict[str, Counts]) -> dict[str, Counts]:
+    if not {"training", "validation"} <= counts.keys():
+        raise ValueError("it counts no training or no validation images")
+    if not (counts["training"].patients and counts["validation"].patients):
+        raise ValueError("it counts no training or no validation patients")
+    return counts
+
+
+Splits = Annotated[dict[str, Counts], AfterValidator(_both_sides)]
+"""Images and patients of training, validation and what else there is."""
+
+
 class Spec(StoredRecord):
     """Shape of the images: spatial axes in voxels, channels, size of a voxel in millimetres."""
 
@@ -139,7 +152,7 @@ class Data(StoredRecord):
     source: str
     spec: Spec
     recipe: dict[str, Any] = {}
-    counts: dict[str, Counts]
+    counts: Splits
 
 
 class Device(StoredRecord):
@@ -360,7 +373,12 @@ def write_result(path: Path, result: Result) -> None:
 
 def read_result(path: Path, way_out: str = AGAIN) -> Result:
     """Read the result of a cell; see `read_record` for what it raises."""
-    return read_record(path, Result, way_out)
+    result = read_record(path, Result, way_out)
+    seen = result.used_training
+    for each in result.evaluated:
+        for told in each.evidence.beyond(seen.images, seen.patients, each.n_synthetic):
+            raise UserError(f"{path} does not fit: {told}: {way_out}")
+    return result
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

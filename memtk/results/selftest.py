@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -112,10 +112,18 @@ class SelfTest(StoredRecord):
     specificity: Specificity
     plants: list[Planted] = []
 
-    def problems(self) -> Iterator[str]:
-        """Say which rates do not follow from their counts, and which counts from another."""
+    def problems(self, sizes: Mapping[str, int]) -> Iterator[str]:
+        """Say which rates do not follow from their counts, and which counts from another.
+
+        Args:
+            sizes: images by split.
+        """
         from memtk.intervals import clopper_pearson  # scipy, which records do without
 
+        if (strangers := self.specificity.dar.n) > sizes.get(self.specificity_from, 0):
+            yield f"specificity: {strangers} strangers, and fewer {self.specificity_from} images"
+        if any(rate.n != strangers for _, rate in self.specificity if rate is not None):
+            yield "specificity: its rules count out of several numbers of strangers"
         sets = [("sensitivity", self.sensitivity)]
         sets += [(f"{p.kind} {p.strength:g}{p.unit}", p.found) for p in self.plants]
         rates: list[tuple[str, Rate]] = []

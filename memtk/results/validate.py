@@ -67,10 +67,8 @@ def validate(path: Path) -> Validation:
         except ArithmeticError as error:
             checks.append(Check("sizes", "failed", f"no such numbers can be: {one_line(error)}"))
         beside = Path(path).with_name(ARRAYS)
-        if "validation" not in result.data.counts or not beside.exists():
-            checks.append(Check(NAME, "skipped", "no file beside"))
-        else:
-            checks.append(recount(beside, result))
+        there = beside.exists()
+        checks += [recount(beside, result) if there else Check(NAME, "skipped", "no file beside")]
     return Validation(Path(path), tuple(checks), result, schema, digest)
 
 
@@ -142,11 +140,9 @@ def check_result(result: Result) -> list[Check]:
     tables of the protocols, and to its formulas; every interval around its estimate; the
     checkpoints in order and at one level; nothing that names a place or a patient.
     """
-    n, v = result.used_training, result.data.counts.get("validation")
+    n, v = result.used_training, result.data.counts["validation"]
     m = result.last.n_synthetic
-    sizes = f"N {n.images}, M {m}, V {v.images if v else 0}"
-    if v is None or "training" not in result.data.counts:
-        return [Check("sizes", "failed", "the data count no training or no validation images")]
+    sizes = f"N {n.images}, M {m}, V {v.images}"
     steps = ", ".join(str(c.step) for c in result.checkpoints)
     tables = ", ".join(result.last.protocols) or "no protocol"
     tree = result.model_dump(mode="json")
@@ -207,16 +203,9 @@ def _records(checkpoint: Checkpoint) -> Iterator[tuple[str, MeasureRecord]]:
 def _counts(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
     found, patients = checkpoint.evidence, result.used_training.patients
     n, m, _ = _nmv(result, checkpoint)
-    for name, count, size in (
-        ("reference n_mem", found.reference_n_mem, n),
-        ("n_copies", found.n_copies, m),
-        ("identical images", checkpoint.identical_images, m),
-        ("n_mem", found.n_mem, n),
-        ("exposed patients", found.patients_exposed, patients),
-        ("patients with flagged images", found.patients_with_flagged_images, patients),
-    ):
-        if count is not None and count > size:
-            yield f"{name} is {count} of {size}"
+    yield from found.beyond(n, patients, m)
+    if checkpoint.identical_images > m:
+        yield f"identical images is {checkpoint.identical_images} of {m}"
     flagged, whose = found.n_mem, found.patients_with_flagged_images
     if flagged is not None and whose is not None and not (flagged > 0) <= (whose > 0) <= flagged:
         yield f"{flagged} flagged training images of {whose} patients"
@@ -333,7 +322,9 @@ def _intervals(result: Result) -> Iterator[str]:
 
 
 def _rates(result: Result) -> Iterable[str]:
-    return result.selftest.problems() if result.selftest else ()
+    if result.selftest is None:
+        return ()
+    return result.selftest.problems({k: count.images for k, count in result.data.counts.items()})
 
 
 def _tables(tree: Any, keys: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from pydantic import Field
 from memtk import __version__
 from memtk.config import build
 from memtk.errors import UserError
-from memtk.files import write_text
+from memtk.files import read_plain, write_text
 from memtk.noise import derive
 from memtk.results.migrations import SCHEMA
 from memtk.results.store import StoredRecord, read_record
@@ -160,8 +160,8 @@ def _fits(draw: Draw, reviewed: ReviewedSet) -> bool:
 def _has_labels(path: Path) -> bool:
     """Tell whether a file holds a label, or may hold one, because it is damaged."""
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8"))["labels"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return bool(json.loads(read_plain(path))["labels"])
+    except (OSError, UserError, ValueError, KeyError, TypeError, RecursionError):
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from memtk.evaluation.recompute import evidence_again
+from memtk.evaluation.recompute import evidence_again, recompute
 from memtk.leaderboard import Collection, collect, make_boards, recomputed
 from memtk.results.store import read_arrays, write_arrays
 
@@ -299,3 +300,76 @@ CHANGES = {
 def test_arrays_that_were_edited_are_refused(results, change):
     edit_arrays(results, CHANGES[change])
     assert refused(results)
+
+
+@pytest.mark.parametrize("name", ["phantom2d-1/gan2d-*/seed-0", "mrnet-*/*/*/seed-0"])
+@pytest.mark.parametrize("change", ["held out", "rules"])
+def test_strangers_of_a_self_test_are_no_more_than_there_are_and_as_many_to_each_rule(
+    name, change, tmp_path
+):
+    benchmarks = Path(__file__).parents[2] / "benchmarks/results"
+    results = shutil.copytree(sorted(benchmarks.rglob(name.partition("/")[2]))[0], tmp_path / "a")
+
+    def edited(checkpoint, tree):
+        found = tree["selftest"]
+        if change == "held out":
+            found["specificity_from"] = "held_out"
+            tree["data"]["counts"]["held_out"] = {"images": 0, "patients": 0}
+        else:
+            counted(found["specificity"]["dar"], 1, 1)
+
+    edit(results, edited)
+    assert "rates of the self-test by their counts" in {
+        c.reason.partition(":")[0] for c in collect(results).refused
+    }
+
+
+@pytest.mark.parametrize("change", ["timing", "seed"])
+def test_a_run_counts_once_whatever_was_edited_beside_its_arrays(tested, tmp_path, change):
+    again = shutil.copytree(tested, tested.with_name("again"))
+    edit(
+        again,
+        lambda checkpoint, tree: (
+            tree[change].update(x=1.0) if change == "timing" else tree.update(seed=9)
+        ),
+    )
+    recompute(again, [], evidence=True)
+    [honest] = recomputed(collect(tested)).runs
+    found = recomputed(collect(tmp_path))
+    assert [run.rate for run in found.runs] in (
+        [honest.rate],
+        [recomputed(collect(again)).runs[0].rate],
+    )
+    assert found.refused[0].reason.endswith("a run counts once")
+
+
+def test_a_line_of_images_is_of_the_collection_and_of_no_file_that_a_link_leads_to(
+    results, tmp_path
+):
+    (tmp_path / "secret").write_text("secret")
+    edit(results, lambda checkpoint, tree: tree.update(suite=None))
+    (results / "IMAGES.txt").write_text("chests")
+    next(results.rglob("result.json")).with_name("IMAGES.txt").symlink_to(tmp_path / "secret")
+    assert {run.images for run in collect(results).runs} == {"chests"}
+
+
+BROKEN = {
+    "a folder": lambda path: path.mkdir(),
+    "noise": lambda path: path.write_bytes(b"x" * 99),
+    "too large": lambda path: os.truncate(path, 10**8),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("name", ["arrays.h5", "result.json"])
+def test_the_list_of_what_is_refused_is_published_and_names_no_folder(
+    kind, name, results, tmp_path
+):
+    [path] = results.rglob(name)
+    path.unlink()
+    path.touch()
+    if kind == "a folder":
+        path.unlink()
+    BROKEN[kind](path)
+    found = recomputed(collect(results))
+    assert found.refused and str(tmp_path) not in found.refused[0].reason

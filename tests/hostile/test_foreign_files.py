@@ -176,3 +176,8 @@ def test_json_goes_into_a_device_as_it_is():
     done = CliRunner().invoke(cli, ["check", *DATA, "--json", "/dev/null"])
     assert done.exit_code in (0, 2) and "cannot write" not in done.output
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes here")
+def test_prepared_images_of_patients_lie_in_a_folder_that_only_its_owner_enters(world):
+    assert (world["audit"] / "data").stat().st_mode & 0o777 == 0o700

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +169,77 @@ def endless(path, kind):
     else:
         with path.open("wb") as file:
             file.truncate(2**35)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("kind", ["pipe", "32 GB"])
+@pytest.mark.parametrize("name", [".memtk", "key", "data/contents.json", "data/*.h5"])
+def test_what_has_no_end_in_a_run_folder_is_made_anew_or_a_sentence(name, kind, world, tmp_path):
+    run = shutil.copytree(world["audit"], tmp_path / "run")
+    [path] = run.glob(name)
+    path.unlink()
+    endless(path, kind)
+    made = world["audit"].parent / "made"
+    sources = [("--train", "train"), ("--val", "validation"), ("--synthetic", "synthetic")]
+    words = [word for option, split in sources for word in (option, str(made / split))]
+    how = ("--similarity", "ncc", "--plants", "2", "--out", str(run))
+    begin = time.monotonic()
+    for command in (["audit", *words, *how], ["report", str(run)]):
+        done = CliRunner().invoke(cli, command)
+        assert isinstance(done.exception, SystemExit | None), done.exception
+    assert time.monotonic() - begin < 20
+
+
+WAIT = """
+import pathlib, sys, tempfile
+from memtk.cli import main
+import memtk.data.checks.examination as examination
+
+def wait(*words, **how):
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "images").write_bytes(b"x")
+        print("begun", flush=True)
+        sys.stdin.read()
+
+examination.examine = wait
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such signals here")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_a_command_leaves_a_sentence_and_nothing_else(name, tmp_path):
+    words = [sys.executable, "-c", WAIT, "check", "--data", "phantom2d"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    where = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(words, env=where, text=True, **pipes) as process:
+        assert process.stdout.readline() == "begun\n" and list(tmp_path.iterdir())
+        process.send_signal(getattr(signal, name))
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said.splitlines()[-1].startswith("Error: stopped"), said
+    assert "Traceback" not in said and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such signals here")
+def test_a_command_that_nohup_started_does_not_hear_that_the_terminal_is_closed(tmp_path):
+    line = f"nohup {shlex.quote(sys.executable)} -c {shlex.quote(WAIT)} check --data phantom2d"
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {line}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.kill()
+
+
+def test_an_interrupt_that_python_wrapped_is_one(monkeypatch):
+    class Stops:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        "memtk.data.checks.examination.examine", lambda *_, **__: type("A", (), {"b": Stops()})
+    )
+    done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
+    assert done.exit_code == 130 and "Error: stopped" in done.output

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from memtk.leaderboard import collect
-from memtk.results import Components, EmbedderTrainedOn, Suite
+from memtk.results import Components, EmbedderTrainedOn, Specificity, Suite
 from memtk.testing import fakes
 
 TRUTH = {
@@ -56,6 +56,7 @@ def tree():
         name="monai2d", *, rate=(0.1, 0.0, 0.2), plugin="monai", config=None, copies=0, exposed=0,
         mitigations=(), quality=None, synthetic=None, **changes,
     ):  # fmt: skip
+        spared = Specificity(dar=fakes.rate(19, 20), conformal=fakes.rate(20, 20))
         interval = rate and dict(zip(("estimate", "low", "high"), rate, strict=True))
         made = fakes.result(
             (32, 32),
@@ -72,7 +73,7 @@ def tree():
                 mitigations=[fakes.used(m, "mitigations") for m in mitigations],
             ),
             embedder_trained_on=EmbedderTrainedOn(copies="training", exposure="synthetic"),
-            selftest=fakes.selftest(10, 20, exposure=14),
+            selftest=fakes.selftest(10, 20, exposure=14, specificity=spared),
             timing={"training": 2.5},
         ).model_dump(mode="json")
         made["checkpoints"][0]["quality"] = quality or {}

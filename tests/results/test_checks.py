@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from memtk.results import Result
 from memtk.results.migrations import migrate
@@ -97,5 +98,5 @@ def test_flags_where_none_can_be_are_named():
 def test_a_result_without_a_validation_group_is_refused_at_once():
     tree = copy.deepcopy(TREE)
     del tree["data"]["counts"]["validation"]
-    [check] = check_result(Result.model_validate(tree))
-    assert check.outcome == "failed" and "no validation" in check.detail
+    with pytest.raises(ValidationError, match="no training or no validation"):
+        Result.model_validate(tree)

@@ -12,7 +12,7 @@ from memtk.data.public.catalogue import DONE, PublicFile, PublicSet, need_pooch
 from memtk.data.public.unpack import unpack
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.files import explain, require_space, write_text
+from memtk.files import explain, read_plain, require_space, write_text
 
 ARCHIVES = "archives"
 """Folder of a set in which its archives lie until they are unpacked."""
@@ -266,8 +266,8 @@ def _kept(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        kept = json.loads(read_plain(path))
+    except (OSError, UserError, ValueError, RecursionError) as error:
         raise UserError(
             f"cannot read {path}: {error}. Delete it to trust the files anew"
         ) from error

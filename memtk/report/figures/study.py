@@ -95,21 +95,23 @@ def lay_out(file: StudyFile, settings: Sequence[Setting]) -> Layout:
         names = tuple(dict.fromkeys(setting.label for setting in settings))
         along_them = tuple((names.index(setting.label), 0) for setting in settings)
         return Layout("", names, along_them, ("",))
-    ticks = [v for v in along.values if any(s.values[along.key] == v for s in settings)]
+    found = [setting.values.get(along.key, "") for setting in settings]
+    ticks = [v for v in dict.fromkeys((*along.values, *found)) if v in found]
     rest = [axis for axis in axes if axis is not along]
     several = len({_base(setting) for setting in settings}) > 1
     series: list[str] = []
     places: list[tuple[int, int]] = []
     for setting in settings:
         said = [
-            ("" if a.key == "generator" else f"{a.label} ") + setting.values[a.key] for a in rest
+            ("" if a.key == "generator" else f"{a.label} ") + setting.values.get(a.key, "")
+            for a in rest
         ]
         if several and not any(axis.key == "generator" for axis in rest):
             said.insert(0, _base(setting))
         name = ", ".join(said)
         if name not in series:
             series.append(name)
-        places.append((ticks.index(setting.values[along.key]), series.index(name)))
+        places.append((ticks.index(setting.values.get(along.key, "")), series.index(name)))
     sized = _sized(ticks, settings, along.key)
     ordered = all(_is_number(tick) for tick in ticks)
     return Layout(along.label, sized, tuple(places), tuple(series), ordered)
