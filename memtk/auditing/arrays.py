@@ -74,6 +74,11 @@ def read_embeddings(path: Path) -> GivenEmbeddings:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except Exception as error:  # whatever zipfile and NumPy stumble over
+        if "Object arrays" in str(error):
+            raise UserError(
+                f"{path} holds pickled objects, which are not loaded: save names as text, "
+                "names.astype(str), and numbers as numbers"
+            ) from error
         raise UserError(
             f"{path} cannot be read as a NumPy archive of plain arrays (np.savez): "
             f"{one_line(error)[:200]}"

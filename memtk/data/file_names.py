@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from memtk.data.official_split import folder_split
-
 CASE = re.compile(r"(?:^|/)([^/]+)_(\d{4})\.[^/]+$")
 """A channel of a case, as nnU-Net names it."""
 
@@ -93,25 +91,41 @@ SLICE = re.compile(r"(.*?)[ /_-]*(?<![a-z])(?:slice|slc|frame)[ _-]?\d+[^/]*", r
 """A slice of a volume, or a frame: what stands before it names the volume."""
 
 
+VOLUME = re.compile(r"(?:scan|series|vol|volume)[ _-]?\d+", re.IGNORECASE)
+SERIES = re.compile(
+    r"(?:^|[ _-]+)(?:t[12]\w{0,3}|flair|swi|dwi|adc|pdw?|b\d{2,4}|pre|post|mri?|cta?|pet|mprage"
+    r"|ax(?:ial)?|cor(?:onal)?|sag(?:ittal)?|tra(?:nsversal)?|(?:session|ses|visit|run)[ _-]?\d+"
+    rf"|{VOLUME.pattern}|slices?|images?|imgs?|png|jpe?g|npy|frames?)$",
+    re.IGNORECASE,
+)
+"""What stands behind a patient and tells images of one apart; the first may stand for one."""
+
+
 def _patient(path: str) -> str:
     """Return the patient that a path names, "" if none.
 
     >>> [_patient(p) for p in ("train/patient01/study1/view.jpg", "a/BraTS20_Training_007_t1.nii")]
     ['patient01', 'BraTS20_Training_007']
-    >>> [_patient(p) for p in ("train/case07_slice012.npz", "case07/slice_12.png", "slice_12.png")]
-    ['case07', 'case07', '']
+    >>> [_patient(p) for p in ("a/case07_T1_slice012.npz", "p7/scan2/slice_12.png", "slice_1.png")]
+    ['case07', 'p7', '']
     """
     if found := PATIENTS.search(path):
         return next(filter(None, found.groups()))
-    if (found := SLICE.fullmatch(path)) and re.search(r"\d", PurePosixPath(found[1]).name):
-        parts = PurePosixPath(found[1]).parts  # of a patient in two splits it is one name
-        return "/".join(part for part in parts if not folder_split(part))
-    return ""
+    before, volume = SLICE.fullmatch(path), ""
+    for part in reversed(PurePosixPath(before[1]).parts if before else ()):
+        name = part
+        while found := SERIES.search(name):
+            name = name[: found.start()]
+        if name:
+            return name if re.search(r"\d", name) else volume
+        volume = volume or (part if VOLUME.fullmatch(part) else "")
+    return volume
 
 
 NAMED = Layout(
     "data sets that name the patient",
     "the patient is read from the file names (patient12, 002_S_0413, BraTS20_Training_001, "
-    "case7 of case7_slice_12); all images of one are one patient's",
+    "case7 of case7_slice_12); all images of one are one patient's. If a name is that of several "
+    "people, tell them apart by --set data.patient_pattern=REGEX",
     _patient,
 )

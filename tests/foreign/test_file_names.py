@@ -31,7 +31,13 @@ NAMES = {
     "ACDC": "patient00{p}/patient00{p}_frame0{i}.nii.gz",
     "subjects": "site/Subject {p}/T{i}.nii.gz",
     "slices": "case000{p}_slice00{i}.png",
-    "slices in folders": "scan {p}/slice_{i}.png",
+    "slices in folders": "pat{p}/slice_{i}.png",
+    "slices of volumes": "content/volume_{p}_slice_{i}.png",
+    "slices of scans": "P{p}/scan_{i}/slice_7.png",
+    "slices of sequences": "P00{p}/T{i}/slice_7.png",
+    "slices of sequences by name": "P00{p}_T{i}_slice_7.png",
+    "slices of visits": "C{p}/visit_{i}/axial/slice_7.png",
+    "slices of classes and planes": "AD/axial/P{p}_run-{i}_slice_7.png",
     "frames": "0X1A{p}_frame_{i}.png",
 }
 
