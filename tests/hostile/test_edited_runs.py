@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from memtk.testing.fake_runs import write_audit_run, write_run
+from fake_runs import write_audit_run, write_run
 
 from memtk.cli import cli
 from memtk.results.study import StudyAxis, StudyFile, StudyRun, write_study_file
