@@ -34,6 +34,9 @@ STRAY = 0.1
 """Up to this share of images whose names do not fit a layout are left out, and named; with more of
 them nothing is guessed."""
 
+FOLDER = "([^/]+)/[^/]+$"
+"""A pattern that makes each folder a patient."""
+
 MOST_CHANNELS = 8
 """Outside nnU-Net's folders names with higher numbers are those of images, not of channels."""
 
@@ -245,9 +248,17 @@ def _with_patients(
     notes.append(
         f"nothing says whose the images are: each of the {len(rows)} counts as a patient of "
         "its own. If a patient has several, say --set data.patient_pattern=REGEX or give a "
-        "manifest"
+        "manifest" + _by_folder(rows)
     )
     return replace(_named(rows, [_below(row, folder) for row in rows], notes), named=False)
+
+
+def _by_folder(rows: Sequence[Row]) -> str:
+    """Say how each folder becomes a patient, where several hold several images."""
+    folders = len({row.record.path.parent for row in rows if not row.record.item})
+    if not 2 < folders <= len(rows) / 2:
+        return ""
+    return f"; if each of the {folders} folders is one: --set data.patient_pattern='{FOLDER}'"
 
 
 def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str]) -> Manifest:

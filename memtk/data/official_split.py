@@ -28,6 +28,10 @@ AROUND = re.compile(
 """What the names of folders have around the word of a split: `val-images`, `training_set`."""
 
 
+ALSO = {"dev": "val", **dict.fromkeys(("fake", "fakes", "generated", "synth"), "synthetic")}
+"""Further words for a split in the names of folders."""
+
+
 def folder_split(name: str) -> str:
     """Return the group that a folder's name means, "" if none.
 
@@ -41,7 +45,7 @@ def folder_split(name: str) -> str:
     name = re.sub(r"(?<=[a-z])[AB]$", "", name)  # of two kinds of images: trainA, trainB
     words = AROUND.sub(" ", name.lower().replace("_", " ")).split()
     word = re.sub(r"(?<=[a-z])(?:set|20\d\d)$", "", "_".join(words))
-    return split_of("val" if word == "dev" else word) or ""
+    return split_of(ALSO.get(word, word)) or ""
 
 
 def split_by_folders(
@@ -106,8 +110,8 @@ def _folders(rows: Sequence[Row], folder: Path, depth: int) -> list[tuple[str, s
         parts = row.record.path.relative_to(folder).parts
         names.append("/".join(parts[:depth]) if len(parts) >= depth else "")
     splits = {name: folder_split(PurePosixPath(name).name) for name in {*names}}
-    if not any(splits.values()):
-        splits = _told_apart({*names})
+    if not {*splits.values()} - {"", "synthetic"}:
+        splits |= _told_apart({name for name, split in splits.items() if not split})
     splits = {name: split for name, split in splits.items() if split and (folder / name).is_dir()}
     return [(name, splits.get(name, "")) for name in names]
 

@@ -85,6 +85,22 @@ def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name)
     assert "nothing says whose the images are" in found[FOUND].found
 
 
+@pytest.mark.parametrize("name", ["00000{p}_01_01/10{i}.png", "P{p}x/{i}.png"])
+def test_the_way_to_make_each_folder_a_patient_is_said_and_works(files, check, name):
+    folder = files(name)
+    said = check(folder)[1][FOUND].found
+    assert "if each of the 4 folders is one: --set data.patient_pattern='" in said
+    groups, _ = check(
+        folder, validation=0, patient_pattern=said.split("pattern='")[1].split("'")[0]
+    )
+    assert groups["training"].patients == 4
+
+
+@pytest.mark.parametrize("name", ["a/{p}_{i}.png", "{p}_{i}/x.png", "CNV/{p}_{i}.png"])
+def test_folders_that_hold_all_images_or_one_each_are_not_spoken_of(files, check, name):
+    assert "folders is one" not in check(files(name))[1][FOUND].found
+
+
 def test_a_header_says_it_better_than_names(tmp_path, dcm, image, check):
     for n in range(4):
         path = tmp_path / f"patient{n}" / "a.dcm"

@@ -158,6 +158,15 @@ def test_other_tables_are_not_taken_for_lists_of_a_split(tmp_path, png, check, n
     assert "may say a split" not in check(tmp_path)[1][FOUND].found
 
 
+@pytest.mark.parametrize("name", ["fake", "Generated", "synth_images", "fakes"])
+@pytest.mark.parametrize("real", [("train", "val"), ("real_train", "real_val")])
+def test_folders_of_generated_images_are_no_real_ones(tmp_path, png, check, name, real):
+    fill(tmp_path, png, *real, name)
+    groups, found = check(tmp_path)
+    assert groups["training"].images == 3 and groups["validation"].images == 4
+    assert "5 synthetic images are not used" in found[FOUND].found
+
+
 def test_lists_are_not_spoken_of_where_folders_say_the_split(tmp_path, png, check):
     fill(tmp_path, png, "train", "val")
     (tmp_path / "train.txt").write_text("00.png\n")
