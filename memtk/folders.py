@@ -75,7 +75,11 @@ def claim(folder: Path, kind: Kind = "run") -> None:
     """
     folder = Path(folder)
     with explain(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # a folder of the system, or one that is gone
+            where = f"no folder can be made in {folder.absolute().parent}"
+            raise UserError(f"cannot write {folder}: {where}: choose another with --out") from error
         found = kind_of(folder)
         if found is not None and found != kind:
             raise UserError(

@@ -40,8 +40,9 @@ def add(run: Path, into: Path, *, report: bool = False) -> list[Path]:
     found = read_run(run)
     if not found.results:
         raise UserError(f"no cell of {run} is finished: run the same command again")
-    if report and not (found.folder / REPORT).exists():
-        raise UserError(f"there is no {found.folder / REPORT}: `memtk report {run}` makes it")
+    page = found.folder / REPORT
+    if report and (page.is_symlink() or not page.is_file()):  # a link may lead to any file of yours
+        raise UserError(f"there is no {page}: `memtk report {run}` makes it")
     done = [cell for cell in found.file.cells if cell not in found.missing]
     folders = []
     for cell, result in zip(done, found.results, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -63,3 +64,33 @@ def test_a_cell_of_a_study_that_lies_on_no_axis_has_its_place_in_the_report(valu
     (folder / "study.json").write_text(json.dumps(tree))
     done = CliRunner().invoke(cli, ["report", str(folder)])
     assert isinstance(done.exception, SystemExit | None), done.exception
+
+
+def a_link(path, secret):
+    path.symlink_to(secret)
+
+
+def a_link_to_a_link(path, secret):
+    path.with_name("link").symlink_to(secret)
+    path.symlink_to(path.with_name("link"))
+
+
+def a_folder(path, secret):
+    path.mkdir()
+
+
+def a_pipe(path, secret):
+    os.mkfifo(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no pipes here")
+@pytest.mark.parametrize("make", [a_link, a_link_to_a_link, a_folder, a_pipe])
+def test_a_report_that_is_taken_along_is_no_file_that_a_link_leads_to(make, runs, tmp_path):
+    folder = shutil.copytree(runs["bench"], tmp_path / "run")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "report.html").unlink(missing_ok=True)
+    make(folder / "report.html", tmp_path / "secret")
+    words = ["results", "add", str(folder), str(tmp_path / "all"), "--report"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2 and "there is no " in done.output, done.output
+    assert not (tmp_path / "all").exists()

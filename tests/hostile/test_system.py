@@ -243,3 +243,11 @@ def test_an_interrupt_that_python_wrapped_is_one(monkeypatch):
     )
     done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
     assert done.exit_code == 130 and "Error: stopped" in done.output
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_folder_in_which_none_can_be_made_is_named_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.chdir("/proc")
+    for place in ("runs/a", "/proc/x", "/proc/self/fdinfo/x"):
+        with pytest.raises(UserError, match=r"cannot write .*: no folder can be made.*--out"):
+            claim(Path(place))
