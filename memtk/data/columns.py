@@ -31,9 +31,11 @@ NAMES = {
 """What other people's tables call the columns, without signs."""
 
 _MONTHS = "(?:jan|feb|m[aä]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*"
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
 DATE = re.compile(
-    rf"(?:(?:19|20)\d\d([-/.])(?:0?\d|1[0-2])\1[0-3]?\d|[0-3]?\d([-/.])[0-3]?\d\2(?:19|20)\d\d"
-    rf"|[0-3]?\d[-. ]+{_MONTHS}[-. ]+(?:19|20)?\d\d)(?P<time>[ T]0?0:00(?::00)?)?",
+    rf"(?:{_YEAR}([-/.]){_MONTH}\1{_DAY}"
+    rf"|(?:{_DAY}([-/.]){_MONTH}\2|{_MONTH}([-/.]){_DAY}\3){_YEAR}"
+    rf"|{_DAY}[-. ]+{_MONTHS}[-. ]+(?:19|20)?\d\d)(?P<time>[ T]0?0:00(?::00)?)?",
     re.IGNORECASE,
 )
 """A day, which spreadsheets make of `3-12`, and the hour that other programs put behind it."""

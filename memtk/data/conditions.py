@@ -94,7 +94,7 @@ def make_condition(
     all_numbers = all(map(math.isfinite, numbers.values()))
     if kind == "numbers" and not all_numbers:
         other = next(value for value, number in numbers.items() if not math.isfinite(number))
-        raise UserError(f"data.condition = {name}:numbers, but {other!r} is none: write it as 63.5")
+        raise UserError(f"data.condition = {name}:numbers, but {other!r} is none, as 63.5 is")
     if kind == "numbers" or (not kind and all_numbers and len(numbers) > MOST_CLASSES):
         known = np.array([numbers[value] for value in training])
         spread = float(known.std())
@@ -241,9 +241,11 @@ def _condition(real: Sequence[Row], column: str) -> Condition:
             "unknown is a class too), or leave these images or --condition out"
         )
     values = [stratum_of(row, name) for row in real]
-    check_spelled_alike(values, f"data.condition = {name}")
     training = [stratum_of(row, name) for row in real if row.split == "training"]
-    return make_condition(name, kind, values, training)
+    condition = make_condition(name, kind, values, training)
+    if condition.words:  # of numbers 63 and 63.0 are one
+        check_spelled_alike(values, f"data.condition = {name}")
+    return condition
 
 
 def _number(text: str) -> float:

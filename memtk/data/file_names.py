@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -92,13 +92,15 @@ SLICE = re.compile(r"(.*?)[ /_-]*(?<![a-z])(?:slice|slc|frame)[ _-]?\d+[^/]*", r
 
 
 VOLUME = re.compile(r"(?:scan|series|vol|volume)[ _-]?\d+", re.IGNORECASE)
+"""A volume by its number, which stands for the patient where nothing else does."""
+
 SERIES = re.compile(
     r"(?:^|[ _-]+)(?:t[12]\w{0,3}|flair|swi|dwi|adc|pdw?|b\d{2,4}|pre|post|mri?|cta?|pet|mprage"
     r"|ax(?:ial)?|cor(?:onal)?|sag(?:ittal)?|tra(?:nsversal)?|(?:session|ses|visit|run)[ _-]?\d+"
     rf"|{VOLUME.pattern}|slices?|images?|imgs?|png|jpe?g|npy|frames?)$",
     re.IGNORECASE,
 )
-"""What stands behind a patient and tells images of one apart; the first may stand for one."""
+"""What stands behind a patient's name and tells images of the patient apart."""
 
 
 def _patient(path: str) -> str:
@@ -122,10 +124,19 @@ def _patient(path: str) -> str:
     return volume
 
 
+def names_patients(paths: Sequence[str]) -> bool:
+    """Tell whether names are of patients: one before all slices is that of a data set.
+
+    >>> names_patients(["images_256/slice_1.png", "images_256/slice_2.png"])
+    False
+    """
+    return any(map(PATIENTS.search, paths)) or len({*map(_patient, paths)} - {""}) > 1
+
+
 NAMED = Layout(
-    "data sets that name the patient",
-    "the patient is read from the file names (patient12, 002_S_0413, BraTS20_Training_001, "
-    "case7 of case7_slice_12); all images of one are one patient's. If a name is that of several "
-    "people, tell them apart by --set data.patient_pattern=REGEX",
+    "data sets that name the patient (patient12, 002_S_0413, BraTS20_Training_001, case7 of "
+    "case7_slice_12)",
+    "the patient is read from the file names; all images of one are one patient's. If a name is "
+    "that of several people, tell them apart by --set data.patient_pattern=REGEX",
     _patient,
 )

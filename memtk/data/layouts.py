@@ -14,7 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtk.data.config import PHANTOMS, DataConfig
-from memtk.data.file_names import BIDS, CASE, HIPPOCAMPUS, NAMED, NIH, NNUNET, Layout
+from memtk.data.file_names import (
+    BIDS,
+    CASE,
+    HIPPOCAMPUS,
+    NAMED,
+    NIH,
+    NNUNET,
+    Layout,
+    names_patients,
+)
 from memtk.data.formats import LISTS
 from memtk.data.labels import LABELS
 from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
@@ -154,7 +163,8 @@ def _read_folder(
         rows = split_by_lists(rows, folder, by_folders, notes)
         if not any(row.split in SPLITS for row in rows):
             notes += other_lists(found.unknown)
-    named = [] if any(row.record.patient for row in rows) else [NAMED]  # a header says it better
+    says = names_patients([_below(row, folder) for row in rows])
+    named = [NAMED] if says and not any(row.record.patient for row in rows) else []  # or headers do
     layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else []), *named]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
         layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET, *named]
@@ -258,7 +268,7 @@ def _by_folder(rows: Sequence[Row]) -> str:
     folders = len({row.record.path.parent for row in rows if not row.record.item})
     if not 2 < folders <= len(rows) / 2:
         return ""
-    return f"; if each of the {folders} folders is one: --set data.patient_pattern='{FOLDER}'"
+    return f"; if each of the {folders} folders is a patient: --set data.patient_pattern='{FOLDER}'"
 
 
 def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str]) -> Manifest:

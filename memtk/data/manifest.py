@@ -167,7 +167,8 @@ def read_manifest(
     if days := made_days(dict.fromkeys(row.patient for row in rows if row.patient and by_column)):
         raise UserError(
             f"{path}: {len(days)} of the patients have a day for a name, {few(days)}: a "
-            "spreadsheet made it of a name such as 3-12: save that column as text"
+            "spreadsheet made it of a name such as 3-12: save that column as text; if they are "
+            "called so, write 2012_03_12"
         )
     readers.check_whole({row.record.path: row.patient for row in rows})
     return Manifest(tuple(rows), named=patients)
@@ -230,10 +231,8 @@ def is_manifest(path: Path) -> bool:
         UserError: if it is no CSV.
     """
     header = column_names(next(_lines(path), (0, []))[1])
-    if parted_otherwise(header):
-        header = column_names(
-            re.split(r"[;\t|]", header[0])
-        )  # it is refused with the way out, not left alone
+    if parted_otherwise(header):  # it is refused with the way out, not left alone
+        header = column_names(re.split(r"[;\t|]", header[0]))
     return "path" in header
 
 
@@ -322,19 +321,23 @@ class _NoFile(UserError):
 
 
 def _elsewhere(folder: Path, name: str) -> str:
-    """Say where a file of nearly this name lies: in other letters, with a suffix, further below."""
+    """Say where the one file of nearly this name lies: in other letters, or further below.
+
+    Of several, of which each may be another patient's, none is said.
+    """
     path = PurePosixPath(name.replace("\\", "/"))
-    asked, seen = without_suffix(path.name).casefold(), 0
+    asked, seen, found = without_suffix(path.name).casefold(), 0, set[str]()
     for place, folders, names in chain(os.walk(folder / path.parent), os.walk(folder)):
-        folders.sort()
-        same = [n for n in sorted(names) if without_suffix(n).casefold() == asked]
-        if same:
-            there = Path(os.path.relpath(Path(place, same[0]), folder)).as_posix()
-            return f"\nIn the place of {name} there is {printable(there)}: name that"
+        same = (Path(place, n) for n in names if without_suffix(n).casefold() == asked)
+        found |= {Path(os.path.relpath(file, folder)).as_posix() for file in same}
         seen += len(names) + len(folders)
         if seen > MOST_SEEN:
             break
-    return ""
+    near = {there for there in found if PurePosixPath(there).parent == path.parent}
+    if not near and seen > MOST_SEEN:
+        return ""
+    there, *others = near or found or ("", "")
+    return "" if others else f"\nIn the place of {name} there is {printable(there)}: name that"
 
 
 def _patient(folder: Path, name: str, values: dict[str, str], pattern: str | None) -> str:

@@ -243,8 +243,8 @@ def _own(rows: Sequence[Row], source: str, group: str, config: DataConfig) -> li
         there = ", ".join(f"{counts[g]} {said(g)}" for g in GROUPS if counts[g])
         raise UserError(
             f"{source} has no {said(group)} images; by its splits it has {there}.\n"
-            f"Mark some as {_WORDS.get(group, 'train and val')}, or leave its splits out: then all "
-            "are taken"
+            f"Mark some as {_WORDS.get(group, 'train and val')}, or leave its splits out (a "
+            "column, or folders called train, val, test, synthetic, generated): then all are taken"
         )
     return own
 

@@ -72,6 +72,13 @@ def test_a_column_that_cannot_be_told_is_refused(ready, write_views, columns, me
         ready(write_views(), condition=columns)
 
 
+def test_spellings_are_of_one_word_and_of_one_number(ready, write_views):
+    rows = (*ROWS[:3], ("d", "P4", "test", "ap", "30.0"))
+    assert ready(write_views(rows), condition=["age:numbers"])
+    with pytest.raises(UserError, match="'AP' and 'ap' are one value in several spellings"):
+        ready(write_views(rows), condition=["view"])
+
+
 def test_an_image_without_a_value_is_refused_by_name(ready, write_views):
     rows = (*ROWS[:3], ("d", "P4", "test", "", "60"))
     with pytest.raises(UserError, match=r"1 of 4 images have no value there: .*d\.png"):
@@ -94,7 +101,7 @@ def test_numbers_with_commas_or_units_are_no_words(form):
         make_condition("age", "", values, values)
     assert len(make_condition("age", "words", values, values).words) == 30
     assert len(make_condition("age", "", values[:5], values[:5]).words) == 5
-    with pytest.raises(UserError, match="is none: write it as 63.5"):
+    with pytest.raises(UserError, match="is none, as 63.5 is"):
         make_condition("age", "numbers", values, values)
 
 

@@ -82,7 +82,9 @@ def test_days_with_an_hour_were_made_of_names_whatever_the_others_are(table):
     assert found.outcome == "refused" and "5 of the patients have a day" in found.found
 
 
-@pytest.mark.parametrize("name", ["2012-03-0{}", "13-34-567{}", "1{}.25", "3-1{}"])
+@pytest.mark.parametrize(
+    "name", ["2012-03-0{}", "13-34-567{}", "1{}.25", "3-1{}", "13-35-{}899", "01-00-{}990"]
+)
 def test_names_like_days_are_names_where_all_are_alike(table, name):
     assert table("path,patient_id", lambda n: f"im/img_{n}.png,{name.format(n + 1)}")[0]
 
@@ -106,6 +108,15 @@ def test_nobody_is_asked_whose_a_synthetic_image_of_a_manifest_is(table):
 def test_a_path_that_is_nearly_right_comes_with_the_right_one(table, path, words):
     _, found = table("path,patient_id", lambda n: f"{path.format(n)},{n}")
     assert found.outcome == "refused" and words in found.found
+
+
+def test_of_several_files_of_one_name_none_is_said_for_another_patients(tmp_path, png, check):
+    for n in range(4):
+        png(tmp_path / f"p{n}/slice.png", n)
+    (tmp_path / "m.csv").write_text("path,patient_id\np9/slice.png,9\n")
+    assert "In the place" not in check(tmp_path / "m.csv")[1][FOUND].found
+    (tmp_path / "m.csv").write_text("path,patient_id\np2/SLICE.dcm,2\n")
+    assert "there is p2/slice.png" in check(tmp_path / "m.csv")[1][FOUND].found
 
 
 def test_a_name_of_numbers_and_dots_is_not_taken_for_another(table):

@@ -77,7 +77,8 @@ def test_a_patient_whom_the_names_say_is_found_in_two_splits(files, check, name)
 @pytest.mark.parametrize(
     "name",
     ["slice_{p}{i}.png", "patients/{p}{i}.png", "impatient{p}_{i}.png", "axial/slice_{p}{i}.png",
-     "slices_{p}/{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png"],
+     "slices_{p}/{i}.png", "images_256/slice_{p}{i}.png", "20230405/frame_{p}{i}.png",
+     "export2023_slice_{p}{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png"],
 )  # fmt: skip
 def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name):
     groups, found = check(files(name), validation=0)
@@ -89,7 +90,7 @@ def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name)
 def test_the_way_to_make_each_folder_a_patient_is_said_and_works(files, check, name):
     folder = files(name)
     said = check(folder)[1][FOUND].found
-    assert "if each of the 4 folders is one: --set data.patient_pattern='" in said
+    assert "if each of the 4 folders is a patient: --set data.patient_pattern='" in said
     groups, _ = check(
         folder, validation=0, patient_pattern=said.split("pattern='")[1].split("'")[0]
     )
@@ -98,7 +99,20 @@ def test_the_way_to_make_each_folder_a_patient_is_said_and_works(files, check, n
 
 @pytest.mark.parametrize("name", ["a/{p}_{i}.png", "{p}_{i}/x.png", "CNV/{p}_{i}.png"])
 def test_folders_that_hold_all_images_or_one_each_are_not_spoken_of(files, check, name):
-    assert "folders is one" not in check(files(name))[1][FOUND].found
+    assert "folders is a patient" not in check(files(name))[1][FOUND].found
+
+
+@pytest.mark.parametrize("name", ["sub-7/T{p}{i}.png", "patient1/slice_{p}{i}.png"])
+def test_where_all_images_are_of_one_patient_the_way_out_is_said(files, check, name):
+    found = check(files(name))[1]["there are training and validation images"]
+    assert found.outcome == "refused" and "data.patient_pattern" in found.way_out
+
+
+def test_patients_numbered_anew_in_each_split_can_be_told_apart(files, check):
+    folder = files("train/patient{p}_{i}.png")
+    found = check(files("val/patient{p}_{i}.png", images=(2, 1)))[1][SPLIT]
+    assert found.outcome == "refused" and "data.patient_pattern" in found.way_out
+    assert check(folder, patient_pattern=r"(\w+/\w+)_")[1][SPLIT].outcome == "accepted"
 
 
 def test_a_header_says_it_better_than_names(tmp_path, dcm, image, check):

@@ -79,7 +79,8 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
             found + few(shared),
             "Then a copy cannot be told from another image of the same patient. Put each patient "
             "into one split.\nIf nothing is trained yet, leave the column 'split' out: memtk then "
-            "splits by patient itself",
+            "splits by patient itself. If a name is that of several people, tell them apart: in a "
+            "manifest, or by --set data.patient_pattern=REGEX",
             tuple(shared),
         )
     if spelled := near_equal(named):
@@ -108,6 +109,11 @@ def _both_there(samples: Sequence[Sample]) -> Finding:
     there = ", ".join(f"{n} {said(split)}" for split, n in counts.items() if n) or "none"
     if not counts["training"]:
         way = "Mark some as train in the manifest's split"
+        if len({sample.patient for sample in samples}) == 1 < len(samples):
+            way = (
+                "All count as images of one patient. If they are of several, say whose: "
+                "--set data.patient_pattern=REGEX, or a manifest"
+            )
         return Finding(BOTH, "refused", f"no training images: {there}", way)
     if not counts["validation"]:
         return Finding(

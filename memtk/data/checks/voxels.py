@@ -115,12 +115,16 @@ class VoxelChecks:
         elif len({shape[0] for shape in self.sizes}) > 1:
             way = "Put images of one kind (as many channels in all) into a run"
         elif apart and sorted(apart["real"]) == sorted(apart["synthetic"]):
+            turned = "swapaxes(0, 1)" if len(apart["real"]) == 3 else "transpose(2, 1, 0)"
             way = (
                 "The axes of the synthetic images run otherwise: turn them as the real ones lie, "
-                "e.g. array.transpose(2, 1, 0); cropped they would be compared with other parts"
+                f"e.g. array.{turned}; cropped they would be compared with other parts"
             )
         elif grid := self._grid(ranked[0][0]):
-            way = f"Are those of {_size(grid)} grids of several samples? Cut them up: one file each"
+            way = (
+                f"Are those of {_size(grid)} grids of several samples? Cut them up: one file each. "
+                "If not, scale all to one size before"
+            )
         else:
             shape = ",".join(map(str, suggested_shape(self.sizes)))
             way = f"Crop or pad them to one about the centre: --set data.shape={shape}"
