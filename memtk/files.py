@@ -81,7 +81,7 @@ def require_space(path: Path, size: int) -> None:
     """Refuse to begin a file that cannot fit. HDF5 may crash the process when it meets a full disk.
 
     Args:
-        size: its bytes, about.
+        size: about, in bytes, of the file, whose folder exists.
 
     Raises:
         UserError: if the disk has less room, naming both.

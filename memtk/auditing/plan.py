@@ -78,6 +78,7 @@ class AuditPlan:
 
     Args:
         embedder: None where the similarity compares the images themselves.
+        preset: of the embedder.
         settings: what was asked of the components beyond their preset.
         weights: the file that the option names; None where the embedder is trained.
         protocols: all that are installed; each measures the synthetic set.
@@ -154,6 +155,7 @@ def make_audit_plan(
     """Resolve what a command line says.
 
     Args:
+        asked: keys of `AuditOptions`.
         data: keys of `memtk.data.config.DataConfig`; they win over the others. In place of a
             source there may be `memtk.data.arrays.ArrayImages`.
         config: a TOML file with tables `[audit]`, `[data]`, `[embedder]`.

@@ -71,6 +71,9 @@ def run_audit(
     Args:
         policy: what decides; the numbers do not depend on it.
         out: the run folder; by default one that the plan determines.
+        device: see `memtk.training.devices.open_devices`.
+        resume: False throws away what an earlier run left in the folder.
+        watch: told of all that happens, on the first process.
 
     Returns:
         What was found; None on all processes but the first.

@@ -29,6 +29,7 @@ class Screen:
     then says how well copies are found *that the first one overlooks*.
 
     Args:
+        folder: of the first audit.
         drop: what it took away; see `memtk.memorization.withhold`.
         alpha: for "alpha".
         embedder: its detector; None where it compared the images themselves.

@@ -49,6 +49,9 @@ def run_bench(
 
     Args:
         out: the run folder; by default one that the recipe determines.
+        device: see `memtk.training.devices.open_devices`.
+        resume: False throws away what an earlier run left in the folder.
+        watch: told of all that happens, on the first process.
 
     Returns:
         What was found; None on all processes but the first.

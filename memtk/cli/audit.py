@@ -127,8 +127,8 @@ def audit(
             raise UserError("--exposure-embeddings and --no-exposure: give one of them")
         with terminal.progress() as progress:
             other = read_embeddings(exposure_embeddings) if exposure_embeddings else None
-            given_ones = EmbeddingAudit(read_embeddings(embeddings), other, **wanted)
-            finished = audit_embeddings(given_ones, registry, watch=progress, **how)
+            these = EmbeddingAudit(read_embeddings(embeddings), other, **wanted)
+            finished = audit_embeddings(these, registry, watch=progress, **how)
     else:
         if exposure_embeddings is not None:
             raise UserError("--exposure-embeddings goes with --embeddings")

@@ -106,7 +106,7 @@ class Detector:
         return found
 
     def see(self, images: Images, name: str = "images", watch: Watch | None = None) -> np.ndarray:
-        """Return the embeddings (N, D) of images, kept nowhere; `watch` or the run is told."""
+        """Return the embeddings (N, D) of images, kept nowhere; `watch`, or the run's, is told."""
         return embed(
             self._model,
             _as_seen(images, self.resolution),

@@ -61,6 +61,7 @@ def draw_canaries(images: StoredImages, count: int, seed: int) -> CanaryPatients
 
     Args:
         images: the training images, before any are held back.
+        count: patients; 0 gives none.
         seed: of the run. Who knows it knows the coins; no attack is told.
 
     Raises:
@@ -219,7 +220,10 @@ class Attacked:
 
 
 def epsilon_bound(scores: np.ndarray, took_part: np.ndarray, delta: float = 0.0) -> EpsilonBound:
-    """Return the lower bound on epsilon that scores (m,) show of who `took_part`, bool (m,)."""
+    """Return the lower bound on epsilon that scores (m,) show of who `took_part`, bool (m,).
+
+    See `epsilon_lower_bound`, of `delta` too.
+    """
     took_part = np.asarray(took_part, dtype=bool)
     tried = guesses_for(len(scores))
     return EpsilonBound(

@@ -224,9 +224,9 @@ class PopulationCheck:
         if (test := tests["population"]) is not None:
             title = "training and validation patients look like one population"
             way = "" if test.p > ALIKE else APART
-            said.append(Finding(title, "note" if way else "accepted", _apart(test), way))
+            said.append(Finding(title, "note" if way else "accepted", _in_words(test), way))
         if (test := tests["likeness"]) is not None:
-            title, found = "synthetic images look like real ones", _apart(test)
+            title, found = "synthetic images look like real ones", _in_words(test)
             if Comparable(likeness=GroupTest(p=test.p, size=test.size)).unlike:
                 said.append(Finding(title, "note", found, RESEMBLES_NOTHING))
             else:
@@ -247,7 +247,7 @@ RESEMBLES_NOTHING = (
 )
 
 
-def _apart(test: Exchangeability) -> str:
+def _in_words(test: Exchangeability) -> str:
     return f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
 
 

@@ -24,6 +24,7 @@ class Board:
         key: that stands for its conditions.
         benchmark: suite and version, or somebody's own data.
         images: what own data are, in somebody's words; empty if nobody says.
+        dims: "2D" or "3D".
         conditions: what its numbers have in common.
         reasons: why it stands apart from other tables of the suite.
         rows: in the order of their copy rate; those without a rank last.

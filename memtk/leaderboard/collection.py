@@ -52,7 +52,7 @@ class Run:
         name: its path below the folder.
         rate: the copy rate that its arrays give; None until it is recomputed.
         unproven: why it has no rank; empty once its copy rate is recomputed.
-        searched: stands for what its components found, as its arrays have it; likewise.
+        searched: a hash of its components and similarities, by which it counts once; likewise.
     """
 
     path: Path
@@ -104,7 +104,7 @@ def collect(folder: Path) -> Collection:
 
 
 def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
-    """Return the results of `result.json` files in any order, each once; names are in `folder`."""
+    """Return the results of `result.json` files in any order, each once, named below `folder`."""
     runs: dict[str, Run] = {}
     refused = []
     for path in sorted(files):

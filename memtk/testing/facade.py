@@ -80,6 +80,9 @@ def check_similarity(cls: type, *, tolerance: float = TOLERANCE) -> None:
     Args:
         cls: made as `cls()`.
         tolerance: how far a value may move with its tile, relative to the largest one.
+
+    Raises:
+        AssertionError: at the first rule that is broken, in one sentence.
     """
     check_all(Case(cls, tolerance=tolerance, kind="similarity"))
 
@@ -101,6 +104,9 @@ def check_mitigation(
         images: (N, C, *S) in [-1, 1], four or more; smooth noise by default.
         whole_patients: check as well that `choose` keeps all images of a patient or none.
         tolerance: how far an augmented image may move with the batch, relative to 1.
+
+    Raises:
+        AssertionError: at the first rule that is broken, in one sentence.
     """
     case = Case(
         cls,
@@ -120,6 +126,9 @@ def check_reader(cls: type, path: Path) -> None:
     Args:
         cls: made as `cls()`.
         path: a file of that format (or the folder of a series); it is not changed.
+
+    Raises:
+        AssertionError: at the first rule that is broken, in one sentence.
     """
     check_all(Case(cls, example=Path(path), kind="reader"))
 
@@ -133,6 +142,9 @@ def check_quality_metric(
         cls: made as `cls(config)` where it has a `Config`, else as `cls()`.
         config: settings by name.
         spec: shape of the images, small.
+
+    Raises:
+        AssertionError: at the first rule that is broken, in one sentence.
     """
     check_all(Case(cls, config or {}, spec, kind="quality"))
 
@@ -152,6 +164,9 @@ def check_report_section(cls: type) -> None:
 
     Args:
         cls: made as `cls()`.
+
+    Raises:
+        AssertionError: at the first rule that is broken, in one sentence.
     """
     check_all(Case(cls, kind="report"))
 

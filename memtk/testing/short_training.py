@@ -24,6 +24,7 @@ class Step:
 
     Args:
         where: "turn 'fit' of phase 'training'".
+        number: of the step, from 1.
         complaint: what is wrong with the loss, in one sentence; then no weight was moved.
         unreached: the turn's own weights that the loss does not depend on.
         others: the weights that changed and are not its own.

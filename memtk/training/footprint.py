@@ -88,6 +88,7 @@ def step_seconds(model: Trainable, phase: Phase, devices: Devices) -> float | No
     timed. Left out are reading the images, and what is encoded once before the phase.
 
     Args:
+        model: its weights are moved.
         phase: of that model, with a turn.
     """
     settings, spec = phase.settings, model.spec

@@ -60,10 +60,15 @@ def study(tmp_path_factory):
 def test_a_cell_of_a_study_that_lies_on_no_axis_has_its_place_in_the_report(value, study, tmp_path):
     folder = shutil.copytree(study, tmp_path / "study")
     tree = json.loads((folder / "study.json").read_text())
-    tree["cells"][0]["values"] = {} if value is None else {"copycat.rate": value}
-    (folder / "study.json").write_text(json.dumps(tree))
-    done = CliRunner().invoke(cli, ["report", str(folder)])
-    assert isinstance(done.exception, SystemExit | None), done.exception
+    pages = []
+    for values in ({"copycat.rate": "0"}, {} if value is None else {"copycat.rate": value}):
+        tree["cells"][0]["values"] = values
+        (folder / "study.json").write_text(json.dumps(tree))
+        done = CliRunner().invoke(cli, ["report", str(folder)])
+        assert done.exit_code == 0, done.output
+        pages.append((folder / "report.html").read_text())
+    figures, edited = (page.count("data:image") for page in pages)
+    assert figures == edited and (value or "") in pages[1]
 
 
 def a_link(path, secret):
