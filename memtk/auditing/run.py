@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -203,12 +205,9 @@ def _run(
         write_arrays(folder / "arrays.h5", "audit", found.arrays)
         if calibration.planted:
             write_arrays(folder / "arrays.h5", "planted", calibration.planted.arrays())
-        names = Names(
-            training=_names(plan, registry, "training"),
-            synthetic=_names(plan, registry, "synthetic"),
-            patients=sets.training.patients,
-        )
-        write_lists(folder, found.arrays, names)
+        names = _names(plan, registry)
+        lists = Names(names["training"], names["synthetic"], sets.training.patients)
+        write_lists(folder, found.arrays, lists)
         write_audit(folder / "audit.json", audit)
     devices.wait()
     return audit
@@ -355,9 +354,11 @@ def _audit(
     )
 
 
-def _names(plan: AuditPlan, registry: Registry, group: str) -> list[str]:
-    samples = open_source(plan.data, registry).samples
-    return [sample.name for sample in samples if sample.split == group]
+def _names(plan: AuditPlan, registry: Registry) -> Mapping[str, list[str]]:
+    names = defaultdict(list)
+    for sample in open_source(plan.data, registry).samples:
+        names[sample.split].append(sample.name)
+    return names
 
 
 def _notes(detector: Detector | None, dataset: Dataset) -> list[str]:
