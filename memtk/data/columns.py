@@ -87,8 +87,13 @@ def renames(header: Sequence[str]) -> str:
     return f" Rename {' and '.join(hints)}." if hints else ""
 
 
-def other_splits(header: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+def other_splits(
+    header: Sequence[str], lines: Iterable[Sequence[str]], *, patients: bool = True
+) -> list[str]:
     """Return the columns whose every cell names a split, two splits or more among them.
+
+    Of synthetic images (`patients` is False) one split must be that of synthetic images: else it
+    says of what they were made.
 
     >>> other_splits(["path", "subset", "view"], [["a", "train", "ap"], ["b", "Val", "ap"]])
     ['subset']
@@ -98,7 +103,7 @@ def other_splits(header: Sequence[str], lines: Iterable[Sequence[str]]) -> list[
     return [
         name
         for name, found in zip(header, splits, strict=False)
-        if len(found) > 1 and None not in found
+        if len(found) > 1 and None not in found and (patients or "synthetic" in found)
     ]
 
 

@@ -137,7 +137,8 @@ def read_manifest(
         raise UserError(f"{path} is empty: expected a line with path,patient_id,split")
     header = column_names(lines[0][1])
     _check_header(path, header)
-    _check_split(path, header, [cells for _, cells in lines[1:]], config)
+    if not ("split" in header or config.resplit):
+        _check_split(path, header, [cells for _, cells in lines[1:]], config, patients)
     by_column = "patient_id" in header
     if patients:
         _check_patients(path, header, config)
@@ -207,15 +208,17 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _check_split(
-    path: Path, header: list[str], lines: Sequence[Sequence[str]], config: DataConfig
+    path: Path, header: list[str], lines: Sequence[Sequence[str]], config: DataConfig, asked: bool
 ) -> None:
     """Refuse a split in a column of another name: it says which images were trained on."""
-    found = [] if "split" in header or config.resplit else other_splits(header, lines)
-    if found:
+    if found := other_splits(header, lines, patients=asked):
         which = f"'{found[0]}'" if len(found) == 1 else f"one of {_said(found)}"
+        way = "say --set data.resplit=true to split the patients anew"
+        if config.sources_beside():  # these would be mixed with the images of this manifest
+            way = "add a column 'split'"
         raise UserError(
             f"{path} has no column 'split', and says splits in {which}: rename it to 'split', or "
-            "say --set data.resplit=true to split the patients anew"
+            f"{way} if it means something else"
         )
 
 

@@ -30,6 +30,21 @@ def test_a_split_in_a_column_of_another_name_is_not_lost(table, name):
     assert f"says splits in '{name.lower()}'" in found.found
 
 
+@pytest.mark.parametrize(
+    ("cells", "refused"), [(("train", "test"), False), (("train", "synthetic"), True)]
+)
+def test_only_what_tells_synthetic_images_from_real_ones_is_a_split_of_theirs(
+    tmp_path, png, check, cells, refused
+):
+    for n in range(6):
+        png(tmp_path / "tvs"[n // 2] / f"{n}.png", n)
+    (tmp_path / "s.csv").write_text(f"path,of\ns/4.png,{cells[0]}\ns/5.png,{cells[1]}\n")
+    sources = {"validation_source": tmp_path / "v", "synthetic_source": tmp_path / "s.csv"}
+    found = check(tmp_path / "t", **{key: str(path) for key, path in sources.items()})[1][FOUND]
+    assert ("rename it to 'split'" in found.found) == (found.outcome == "refused") == refused
+    assert "resplit" not in found.found  # it would mix training and validation images
+
+
 def test_of_the_columns_of_several_folds_one_is_to_be_renamed(table):
     def line(n):
         return f"im/img_{n}.png,{n},{SPLITS[n]},{SPLITS[4 - n]}"
