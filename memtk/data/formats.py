@@ -48,7 +48,8 @@ UNREAD = {
 STARTS = {
     **{b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif"},
     **{b"II+\0": ".tif", b"MM\0+": ".tif", b"\x93NUMPY": ".npy", b"\x89HDF": ".h5"},
-    **{b"GIF8": ".gif", b"MATLAB": ".mat", b"NRRD": ".nrrd", b"CDF": ".nc", b"PK\3\4": ".zip"},
+    **{b"GIF8": ".gif", b"MATLAB 5": ".mat", b"NRRD0": ".nrrd", b"PK\3\4": ".zip"},
+    **dict.fromkeys((b"CDF\1", b"CDF\2", b"CDF\5"), ".nc"),
     **{b"\0\0\0\x0cjP": ".jp2", b"\xff\x4f\xff\x51": ".j2k", b"7z\xbc\xaf": ".7z"},
 }
 """What files begin with, of formats that memtk reads and of others."""

@@ -248,7 +248,7 @@ def _patients(path: Path, name: str, count: int) -> list[str]:
             with contextlib.closing(_open(path, name)) as member:
                 fits = member.shape in ((count,), (count, 1))
             if fits:
-                return [patient_name(each) for each in _load(path, name).ravel()]
+                return _names(_load(path, name).ravel())
     return [""] * count
 
 
@@ -258,7 +258,13 @@ def _patients_in(file: h5py.File, name: str, count: int) -> list[str]:
     if not isinstance(found, h5py.Dataset) or found.shape not in ((count,), (count, 1)):
         return [""] * count
     text = h5py.check_string_dtype(found.dtype)
-    return [patient_name(each) for each in np.ravel(found.asstr()[()] if text else found[()])]
+    return _names(np.ravel(found.asstr()[()] if text else found[()]))
+
+
+def _names(values: np.ndarray) -> list[str]:
+    """Return names of patients; "patient 0" for 0, which in a header alone would name nobody."""
+    names = [patient_name(each) for each in values]
+    return [f"patient {name}" if name.isdecimal() else name for name in names]
 
 
 def _one_each(path: Path, names: Sequence[str]) -> list[Record]:

@@ -220,7 +220,9 @@ def test_a_file_without_a_suffix_is_told_by_its_content(tmp_path, check, content
     assert words in found.found
 
 
-@pytest.mark.parametrize("content", [b"BMI of all patients", b"RIFFs", b"PAR", b"\x1f"])
+@pytest.mark.parametrize(
+    "content", [b"BMI of all patients", b"RIFFs", b"PAR", b"\x1f", b"CDF of ages", b"MATLAB code"]
+)
 def test_a_text_that_begins_like_a_picture_is_none(tmp_path, check, content):
     (tmp_path / "notes").write_bytes(content)
     assert "by its content" not in check(tmp_path / "notes")[1][FOUND].found

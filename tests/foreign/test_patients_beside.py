@@ -34,7 +34,8 @@ def save(tmp_path, image):
 @pytest.mark.parametrize(
     ("name", "names"),
     [("patient", TEXTS), ("patient_ids", TEXTS.astype("S4")), ("subject", np.repeat([3, 7, 9], 2)),
-     ("PatientID", np.repeat([3.0, 7.0, 9.0], 2)[:, None]), ("pid", TEXTS)],
+     ("PatientID", np.repeat([3.0, 7.0, 9.0], 2)[:, None]), ("pid", TEXTS),
+     ("patient", np.arange(6) // 2), ("patient", np.repeat(["0", "1", "00002"], 2))],
 )  # fmt: skip
 def test_an_array_beside_the_images_says_whose_each_is(save, check, suffix, name, names):
     groups, found = check(save(suffix, **{name: names}), validation=0.34)
