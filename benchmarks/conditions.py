@@ -7,8 +7,8 @@
 X-rays: one image of each of 64 training patients at 64 x 64 (or `--size`), 32 of each view (AP,
 PA), and of 120 validation patients, half of each view. `--generator monai3d`: the hippocampi of the
 manifest (two of most patients, 67 and 55), odd or even by the number of the file, which behave like
-the two sides of a person. The model is trained with its demo preset (or `--set`), told the
-condition; guidance is a setting of sampling, so that the runs of one seed share the training.
+the two sides of a person. The model is trained by its `-long.toml` (or demo preset, `--set`), told
+the condition; guidance is a setting of sampling, so that the runs of one seed share the training.
 Whether a sample looks its condition is asked of a nearest-neighbour classifier of 9 validation
 images, on pixels: whose right answers among the training images bound what can be expected.
 The runs are those of `memtk bench`, one folder each below `--out`; a second call goes on.
@@ -104,7 +104,10 @@ def run(seed, guidance, registry, options):
     sets = [f"data.{name}={','.join(map(str, values))}" for name, values in sizes.items()]
     sets += ["data.anti_aliasing=true"] if column == "view" else []
     sets += [f"generator.guidance={guidance}", *options.set]
-    plan = make_plan(read_recipe(registry, asked, data=str(manifest), sets=sets), registry)
+    long = Path(__file__).with_name(f"{options.generator}-long.toml")
+    config = long if long.exists() else None
+    recipe = read_recipe(registry, asked, data=str(manifest), config=config, sets=sets)
+    plan = make_plan(recipe, registry)
     place, trained = folder / f"guidance-{guidance}-{seed}", folder / f"guidance-1-{seed}"
     if place != trained:
         with working_in(place):

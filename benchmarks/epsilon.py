@@ -39,7 +39,10 @@ def randomised_response(epsilon, canaries, guesses, repeats):
     return np.array(bounds)
 
 
-def bench(registry, folder, args, seed, **asked):
+LONG = Path(__file__).with_name("monai2d-long.toml")
+
+
+def bench(registry, folder, args, seed, config=None, **asked):
     """Return the results of a run with canaries, by cell."""
     sets = [
         f"data.phantom.training={args.patients}",
@@ -59,7 +62,7 @@ def bench(registry, folder, args, seed, **asked):
         "similarity": "ncc",
         **asked,
     }
-    recipe = read_recipe(registry, options, suite="phantom2d", sets=sets)
+    recipe = read_recipe(registry, options, suite="phantom2d", config=config, sets=sets)
     run = run_bench(make_plan(recipe, registry), registry, out=folder, device="cpu")
     return {result.cell: result for result in run.results}
 
@@ -77,7 +80,7 @@ def private(registry, folder, args, epsilon):
     if epsilon is not None:
         asked["mitigation"] = ("dp-sgd",)
         sets += [f"dp-sgd.epsilon={epsilon}", "dp-sgd.reproducible=true"]
-    return next(iter(bench(registry, folder, args, 0, sets=sets, **asked).values()))
+    return next(iter(bench(registry, folder, args, 0, LONG, sets=sets, **asked).values()))
 
 
 def table(*titles):

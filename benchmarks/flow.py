@@ -2,18 +2,19 @@
 
     python benchmarks/flow.py --seeds 0 1 --steps 2500 --out runs/flow     # 4 minutes of a core
 
-`monai2d` with its demo preset on 64 phantoms of 32 x 32: the autoencoder is trained once, then for
-each seed one U-Net as a diffusion and one as a rectified flow, from the same weights, for `--steps`
-steps of 16 images, on the first `--patients` of the training images. 64 samples of each are audited
-by `ncc`, which needs no embedder. Prints a row each: the reference rule (by chance 5 % of the
-training images), the copy rate, and the spread of the samples at each pixel, as a share of that of
-real ones. `--autoencoder` takes the state of a finished or stopped bench of the same data in place
-of training one.
+`monai2d` by `monai2d-long.toml` on 64 phantoms of 32 x 32: the autoencoder is trained once, then
+for each seed one U-Net as a diffusion and one as a rectified flow, from the same weights, for
+`--steps` steps of 16 images, on the first `--patients` of the training images. 64 samples of each
+are audited by `ncc`, which needs no embedder. Prints a row each: the reference rule (by chance 5 %
+of the training images), the copy rate, and the spread of the samples at each pixel, as a share of
+that of real ones. `--autoencoder` takes the state of a finished or stopped bench of the same data
+in place of training one.
 """
 
 from __future__ import annotations
 
 import argparse
+import tomllib
 from pathlib import Path
 
 import torch
@@ -28,6 +29,8 @@ from memtk.training.devices import open_devices
 from memtk.training.job import TrainingOptions
 from memtk.training.loop import train
 
+LONG = tomllib.loads(Path(__file__).with_name("monai2d-long.toml").read_text())["monai2d"]
+
 HEAD = (
     "| process | seed | dar n_mem | copy rate | interval | exposed | spread, real = 1 |\n"
     "|---|---|---|---|---|---|---|"
@@ -37,7 +40,7 @@ HEAD = (
 def model(cls, spec, phases, asked):
     """Return the generator with some of its phases alone; the U-Net starts as it does elsewhere."""
     torch.manual_seed(0)
-    made = cls(build(cls.Config, cls.presets["demo"], asked), spec)
+    made = cls(build(cls.Config, cls.presets["demo"], LONG, asked), spec)
     kept = tuple(phase for phase in made.phases() if phase.name in phases)
     made.phases = lambda: kept
     return made

@@ -5,7 +5,7 @@
     python benchmarks/mitigations.py --table --picture side-by-side.svg    # of what is finished
 
 Chest X-rays at 64 x 64, one image of each patient: 64 to train on, 131 to validate, and 69 that
-nobody sees, for the control `independent`. `monai2d` with its demo preset, plain and with each
+nobody sees, for the control `independent`. `monai2d` by `monai2d-long.toml`, plain and with each
 mitigation. The runs are those of `memtk bench`, one a seed below `--out`; a second call goes on.
 Prints a row a cell: numbers of the seeds, in their order, and means.
 """
@@ -27,6 +27,7 @@ from memtk.results import read_result
 from memtk.results.measures import tradeoff
 
 GENERATOR = "monai2d"
+LONG = Path(__file__).with_name("monai2d-long.toml")
 CHOICE = ("augment", "smaller", "early-stop", "release-filter", "distill")
 QUALITY = ("fid", "ms-ssim", "prdc")
 ATTACKS = ("gan-leaks", "denoising-loss", "pia")
@@ -52,7 +53,7 @@ def run(seed, mitigations, folder, registry, device):
         "compare": tuple(f"{GENERATOR}+{name}" for name in mitigations),
         "seed": seed,
     }
-    recipe = read_recipe(registry, asked, data=str(manifest))
+    recipe = read_recipe(registry, asked, data=str(manifest), config=LONG)
     run_bench(make_plan(recipe, registry), registry, out=folder / f"seed-{seed}", device=device)
 
 

@@ -63,7 +63,8 @@ def run(name, seed, folder, registry, device):
         folder.mkdir(parents=True, exist_ok=True)
         one_a_patient(Path(os.environ["MEMTK_DATA"]) / images, count, manifest)
     asked = {"generator": (name,), "seed": seed}
-    config = Path(__file__).with_name("monai3d-long.toml") if name == "monai3d" else None
+    long = Path(__file__).with_name(f"{name}-long.toml")
+    config = long if long.exists() else None
     recipe = read_recipe(registry, asked, data=str(manifest), config=config, sets=sets)
     run_bench(make_plan(recipe, registry), registry, out=folder / f"{name}-{seed}", device=device)
 

@@ -20,6 +20,9 @@ from memtk.registry import open_registry
 ATTACKS = ("denoising-loss", "secmi", "pia", "gan-leaks")
 
 
+LONG = Path(__file__).with_name("monai2d-long.toml")
+
+
 def run(registry, folder, args, epsilon):
     steps = args.steps
     sets = [
@@ -47,7 +50,7 @@ def run(registry, folder, args, epsilon):
     if epsilon is not None:
         asked["mitigation"] = "dp-sgd"
         sets += [f"dp-sgd.epsilon={epsilon}", "dp-sgd.reproducible=true"]
-    recipe = read_recipe(registry, asked, suite="phantom2d", sets=sets)
+    recipe = read_recipe(registry, asked, suite="phantom2d", config=LONG, sets=sets)
     return run_bench(make_plan(recipe, registry), registry, out=folder, device="cpu").results[0]
 
 

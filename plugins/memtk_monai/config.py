@@ -275,8 +275,11 @@ PRESETS_2D: dict[str, dict[str, Any]] = {
     "demo": DEMO
     | {
         "latent_channels": 4,
-        "autoencoder": FEW_CHANNELS | {"steps": 800, "batch_size": 16},
-        "adversarial": FEW_CHANNELS | {"steps": 60, "batch_size": 16},
-        "diffusion": DEMO_DIFFUSION | {"steps": 2500},
+        "beta_schedule": "cosine",
+        "unet_rate": 3e-3,
+        "sampling_steps": 25,
+        "autoencoder": {"steps": 800} | FEW_CHANNELS,
+        "adversarial": {"steps": 60} | FEW_CHANNELS,
+        "diffusion": DEMO_DIFFUSION | {"steps": 1100, "ema_decay": 0.99},
     },
 }
