@@ -266,7 +266,7 @@ def _with_patients(
 def _by_folder(rows: Sequence[Row]) -> str:
     """Say how each folder becomes a patient, where several hold several images."""
     folders = len({row.record.path.parent for row in rows if not row.record.item})
-    if not 2 < folders <= len(rows) / 2:
+    if not max(2, len({row.split for row in rows})) < folders <= len(rows) / 2:
         return ""
     return f"; if each of the {folders} folders is a patient: --set data.patient_pattern='{FOLDER}'"
 

@@ -102,6 +102,12 @@ def test_folders_that_hold_all_images_or_one_each_are_not_spoken_of(files, check
     assert "folders is a patient" not in check(files(name))[1][FOUND].found
 
 
+def test_folders_that_are_splits_are_not_said_to_be_patients(tmp_path, png, check):
+    for n in range(9):
+        png(tmp_path / ("train", "val", "test")[n // 3] / f"{n}.png", n)
+    assert "folders is a patient" not in check(tmp_path)[1][FOUND].found
+
+
 @pytest.mark.parametrize("name", ["sub-7/T{p}{i}.png", "patient1/slice_{p}{i}.png"])
 def test_where_all_images_are_of_one_patient_the_way_out_is_said(files, check, name):
     found = check(files(name))[1]["there are training and validation images"]
