@@ -16,6 +16,9 @@ from memtk.files import read_plain
 DEEPEST = 40
 """Tables within tables, of a JSON file of a stranger."""
 
+SAID = 9
+"""Mistakes in settings that are told of at once."""
+
 Config = TypeVar("Config", bound=BaseModel)
 
 
@@ -69,7 +72,7 @@ def _value(text: str) -> Any:
     for candidate in (text, f"[{text}]" if "," in text else text):
         try:
             parsed = tomllib.loads(f"x = {candidate}")
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also numbers of thousands of digits
             continue
         if len(parsed) == 1:  # a line break would begin a second key
             return parsed["x"]
@@ -83,12 +86,12 @@ def load_toml(path: Path) -> dict[str, Any]:
         UserError: if it is missing or malformed, naming file and line.
     """
     try:
-        return tomllib.loads(read_plain(Path(path)).decode("utf-8").replace("\r\n", "\n"))
+        return tomllib.loads(read_plain(Path(path)).decode("utf-8-sig").replace("\r\n", "\n"))
     except FileNotFoundError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except RecursionError as error:
         raise UserError(f"{path} is not valid TOML: it is nested too deep") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
         raise UserError(f"{path} is not valid TOML: {error}") from error
 
 
@@ -149,9 +152,10 @@ def build(config: type[Config], *layers: Mapping[str, Any], where: str = "") -> 
     try:
         return config.model_validate(merge(*layers))
     except ValidationError as error:
-        raise UserError(
-            "\n".join(_explain(config, item, where) for item in error.errors())
-        ) from error
+        wrong = error.errors()
+        lines = [_explain(config, item, where) for item in wrong[:SAID]]
+        more = [f"and {len(wrong) - SAID} more"] if len(wrong) > SAID else []
+        raise UserError("\n".join(lines + more)) from error
 
 
 def _explain(config: type[BaseModel], item: Any, where: str) -> str:

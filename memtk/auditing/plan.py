@@ -66,7 +66,7 @@ class AuditOptions(ComponentConfig):
     quality: tuple[str, ...] = Field(
         (), description="measures of quality and diversity; all: every one that is installed"
     )
-    batch_size: int = Field(32, ge=1, description="images embedded at a time")
+    batch_size: int = Field(32, ge=1, le=100_000, description="images embedded at a time")
     seed: int = Field(0, ge=0, description="all randomness follows from it")
     alpha: float = Field(0.05, ge=1e-9, lt=1, description="level of a single conformal test")
     fdr: float = Field(0.1, ge=1e-9, lt=1, description="false discovery rate of what is flagged")

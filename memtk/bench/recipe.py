@@ -65,7 +65,9 @@ class BenchOptions(ComponentConfig):
         description="CSV with the conditions of the samples, one a line, over and over; none: as "
         "the training images have them",
     )
-    batch_size: int = Field(16, ge=1, description="images sampled or embedded at a time")
+    batch_size: int = Field(
+        16, ge=1, le=100_000, description="images sampled or embedded at a time"
+    )
     seed: int = Field(0, ge=0, description="all randomness follows from it")
     alpha: float = Field(0.05, ge=1e-9, lt=1, description="level of a single conformal test")
     fdr: float = Field(0.1, ge=1e-9, lt=1, description="false discovery rate of what is flagged")
@@ -253,8 +255,8 @@ def _flat(own: Mapping[str, Any], registry: Registry) -> bool:
     By the generators that are asked for; where each works on both 2D and 3D images, by the data.
     """
     asked = own["bench"].get("generator", BenchOptions.model_fields["generator"].default)
-    names = [asked] if isinstance(asked, str) else asked
-    dims = [registry.find("generator", name).component.dims for name in names]
+    names = asked if isinstance(asked, list | tuple) else [asked]
+    dims = [registry.find("generator", str(name)).component.dims for name in names]
     place = own.get("data", {}).get("source")
     if {2} in dims or {3} in dims or place is None or is_name(str(place)):
         return ({2} in dims or PHANTOMS.get(str(place)) == 2) and {3} not in dims

@@ -6,6 +6,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -155,6 +156,20 @@ def cli() -> None:
     """
 
 
+def _surroundings() -> str:
+    """Say what is wrong with the folder or the variables that it is started in, "" if nothing.
+
+    Libraries that are imported fail on them, or end the program.
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder that you are in is gone: change into another one"
+    if not re.fullmatch("[0-9]{1,11}", os.environ.get("SOURCE_DATE_EPOCH", "0")):
+        return "SOURCE_DATE_EPOCH is no number of seconds since 1970: unset it"
+    return ""
+
+
 def main() -> None:
     """Run the command line. Set before torch is imported: threads that wait must not spin.
 
@@ -167,6 +182,10 @@ def main() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if wrong := _surroundings():
+        click.echo(f"Error: {wrong}", err=True)
+        sys.exit(2)
+    os.environ["MPLBACKEND"] = "agg"  # figures are for files, whatever a notebook shows
     for name in ("SIGTERM", "SIGHUP"):  # a job's end, a closed terminal: tidy up, as after Ctrl-C
         ends: int | None = getattr(signal, name, None)
         if ends is not None and signal.getsignal(ends) is signal.SIG_DFL:  # no nohup

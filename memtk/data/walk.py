@@ -70,13 +70,17 @@ class Walk:
     def take_left_out(self, top: Path, *, keep_labels: bool) -> None:
         """Take out of the records what is no image, by its reader or by its name below `top`."""
         images = []
-        files = [r for r in self.records if not r.left_out and not r.path.is_dir()]
-        small = [r for r in files if path_names_preview(Path(_below(r.path, top)))]
-        beside = {*small} if len(small) < sum(not r.left_out for r in self.records) else set()
+        names = {record.path: _below(record.path, top) for record in self.records}
+        files = {path for path in names if not path.is_dir()}  # of one that holds many images: once
+        small = {path for path in files if path_names_preview(Path(names[path]))}
+        labels = {path for path in files if path_names_labels(Path(names[path]))}
+        there = [record for record in self.records if not record.left_out]
+        if all(record.path in small for record in there):
+            small = set()
         for record in self.records:
-            name = _below(record.path, top)
-            why = record.left_out or (PREVIEWS if record in beside else "")
-            if not why and not record.path.is_dir() and path_names_labels(Path(name)):
+            name = names[record.path]
+            why = record.left_out or (PREVIEWS if record.path in small else "")
+            if not why and record.path in labels:
                 why = LABELS
             if not why or (why == LABELS and keep_labels):
                 images.append(record)

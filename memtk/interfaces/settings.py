@@ -26,7 +26,8 @@ class ComponentConfig(BaseModel):
     """Base of every `Config`. Frozen; an unknown key is an error, never ignored.
 
     In the place of a tuple of words a word stands for a tuple of one, and None for an empty one.
-    Numbers are finite, and whole ones have up to 63 bits: records and arrays hold no others.
+    Numbers are finite, and whole ones have up to 63 bits: records and arrays hold no others; true
+    and false are no numbers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -40,8 +41,11 @@ class ComponentConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _whole_numbers_have_63_bits(cls, value: Any) -> Any:
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         several = value if isinstance(value, list | tuple) else [value]
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if "bool" not in str(kind) and any(isinstance(each, bool) for each in several):
+            raise ValueError("a number or a text is needed, neither true nor false")
         if any(isinstance(each, int) and abs(each) >= 2**63 for each in several):
             raise ValueError("whole numbers of up to 63 bits are taken")
         return value
@@ -51,7 +55,9 @@ class PhaseSettings(ComponentConfig):
     """How long and how one phase is trained. Every field can be set from the command line."""
 
     steps: int = Field(1000, ge=0, le=10**9, description="optimiser steps")
-    batch_size: int = Field(16, ge=1, description="images a step, over all processes together")
+    batch_size: int = Field(
+        16, ge=1, le=100_000, description="images a step, over all processes together"
+    )
     accumulate: int = Field(1, ge=1, description="micro-batches that one step is split into")
     crop: tuple[PositiveInt, ...] = Field(
         (),

@@ -118,7 +118,7 @@ def read_policy(path: Path | None) -> Policy:
     if set(tree) & set(known):
         raise UserError(f"{path}: put {', '.join(sorted(tree))} below a line [policy]")
     if not isinstance(table, Mapping) or tree:
-        others = f", not {', '.join(sorted(tree))}" if tree else ""
+        others = f", not {', '.join(sorted(tree))[:200]}" if tree else ""
         raise UserError(
             f"{path}: a policy has one table, [policy]{others}; its keys are {', '.join(known)}"
         )

@@ -116,7 +116,7 @@ def _split(said: str) -> list[str]:
     if said.startswith("["):
         try:
             items = tomllib.loads(f"x = {said}")["x"]
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{said!r} is no TOML array: {error}") from error
         return [",".join(map(str, i)) if isinstance(i, list) else str(i) for i in items]
     return [value.strip() for value in said.split(",")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from memtk.config import merge
 from memtk.errors import UserError
@@ -185,6 +185,13 @@ class ContrastiveConfig(ComponentConfig):
     )
     contents: str = Field("", description="hash of the files named here; memtk fills it in")
     training: PhaseSettings = PhaseSettings.model_validate(PAPER_MRNET["training"])
+
+    @field_validator("training")
+    @classmethod
+    def _has_others(cls, value: PhaseSettings) -> PhaseSettings:
+        if value.batch_size < 2:
+            raise ValueError("each image is told from others of its batch: batch_size=2 at least")
+        return value
 
     @model_validator(mode="before")
     @classmethod

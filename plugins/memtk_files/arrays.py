@@ -73,13 +73,13 @@ class NumpyReader:
     four axes or more that can be no channels of one volume; its other arrays (labels) are left out.
     One without such an array holds one image an array; those that are named like labels or tables
     are left out, and so are members that are no arrays.
-    Rows are taken out of the compressed file one by one, so the file is never whole in memory (but
-    for arrays in Fortran's order, whose rows are scattered over it). The spacing is 1.
+    Rows are read one by one; only arrays in Fortran's order are whole in memory. The spacing is 1.
     """
 
     suffixes = (".npy", ".npz")
 
     def __init__(self) -> None:
+        self._archive: zipfile.ZipFile | None = None
         self._member: _Member | None = None
         self._scattered: tuple[Path, str, np.ndarray] | None = None
 
@@ -97,7 +97,7 @@ class NumpyReader:
             raise UserError(f"{path} holds {twice[0][:100]} twice: write it anew by np.savez")
         names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         stacks = [name for name in STACKS if name in names]
-        if names == [UNNAMED] and holds_many(_shape_of(path, UNNAMED)):
+        if names == [UNNAMED] and holds_many((_headers(path, names)[UNNAMED] or ((), ""))[0]):
             stacks = [UNNAMED]
         records: list[Record] = []
         for name in stacks:
@@ -121,7 +121,7 @@ class NumpyReader:
         """
         path, item = record.path, record.item
         name, row = split_item(item)
-        array = self._row(path, name, row) if row is not None else _load(path, item)
+        array = self._row(path, name, row) if row is not None else self._load(path, item)
         what = f"cannot read {path}" + (f" ({item})" if item else "")
         if row is None:
             shape = array.shape
@@ -135,6 +135,12 @@ class NumpyReader:
                 )
         voxels = as_image(array, what)
         return Volume(voxels, (1.0,) * (voxels.ndim - 1))
+
+    def _load(self, path: Path, name: str) -> np.ndarray:
+        """Load an array; the last .npz stays open: the list of its arrays may be long."""
+        if name and (self._archive is None or self._archive.filename != str(path)):
+            self._archive = zipfile.ZipFile(path)
+        return _load(path, name, self._archive if name else None)
 
     def _row(self, path: Path, name: str, row: int) -> np.ndarray:
         member = self._member
@@ -335,14 +341,9 @@ class _Member:
         self.stream.close()
 
 
-def _shape_of(path: Path, name: str) -> tuple[int, ...]:
-    with contextlib.closing(_open(path, name)) as member:
-        return member.shape
-
-
-def _load(path: Path, name: str = "") -> np.ndarray:
-    """Load a .npy file, or an array of a .npz file."""
-    with contextlib.closing(_open(path, name)) as member:
+def _load(path: Path, name: str = "", file: zipfile.ZipFile | None = None) -> np.ndarray:
+    """Load a .npy file, or an array of a .npz file, which may be open."""
+    with contextlib.closing(_open(path, name, file)) as member:
         check_size(path, member.shape, member.dtype.itemsize)
         member.stream.seek(0)
         array = np.asarray(np.lib.format.read_array(member.stream, allow_pickle=False))
@@ -353,11 +354,11 @@ def _load(path: Path, name: str = "") -> np.ndarray:
         return array
 
 
-def _open(path: Path, name: str) -> _Member:
+def _open(path: Path, name: str, file: zipfile.ZipFile | None = None) -> _Member:
     """Open a .npy file, or an array of a .npz file, and read its header."""
     if name:
-        with zipfile.ZipFile(path) as file:
-            stream = file.open(f"{name}.npy")  # keeps the file open until it is closed itself
+        with contextlib.nullcontext(file) if file else zipfile.ZipFile(path) as opened:
+            stream = opened.open(f"{name}.npy")  # keeps the file open until it is closed itself
     else:
         stream = path.open("rb")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from memtk.cli import cli
 from memtk.components import find_component
+from memtk.config import load_toml
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 
@@ -30,6 +32,17 @@ IMPOSSIBLE = (
     *("generator.diffusion.steps=1000000000000", "generator.diffusion.steps=-1"),
     *("generator.diffusion.ema_decay=nan", "generator.diffusion.clip_norm=inf"),
     *("generator.autoencoder_rate=nan", "generator.kl_weight=inf", "generator.channels=0,4"),
+    *("bench.samples=true", "bench.seed=true", "bench.checkpoints=false", "bench.alpha=true"),
+    *("data.validation=false", "generator.diffusion.steps=true", "generator.channels=true,4"),
+    *("embedder.width=true", "data.phantom.training=true", "bench.batch_size=1000000"),
+    *("generator.diffusion.batch_size=1000000", "embedder.training.batch_size=1"),
+    *("bench.samples=٣٢", "bench.samples=0,5", "bench.samples=2020-01-01", "bench.samples={a=1}"),
+    *("bench.samples.x=3", "bench.'samples'=3", "bench. samples=3", "bench=3", "bench..seed=3"),
+    *("generator.channels=-4,4", "generator.channels=a,b", "generator.diffusion=3"),
+    *("pearson.x=1", "[red]x.y=1"),
+    *("data.held_out=0.9,0.9", "data.patient_pattern=(", "data.labels=true", "x\\x1b[2J.y=1"),
+    *("bench.canaries=1000000", "bench.mitigation=3", "bench.quality=3", "monai3d.channels=4"),
+    f"bench.samples={'9' * 5000}",
     *("generator.timesteps=99999999999999999999", "embedder.temperature=nan"),
     *("embedder.embedding=99999999999999999999", "embedder.dropout=nan", "data.shape=[[[[[[[[8"),
     "data.shape=" + "[" * 10_000,
@@ -44,6 +57,55 @@ def test_a_setting_that_asks_for_the_impossible_is_refused_before_anything_runs(
     done = CliRunner().invoke(cli, [*BENCH, "--set", setting])
     assert done.exit_code == 2 and isinstance(done.exception, SystemExit), done.output
     assert len(done.output) < 3000 and not list(tmp_path.iterdir())
+
+
+TABLES = b'[data]\nsource="phantom2d"\n[data.phantom]\ntraining=20\n'
+
+FILES = {
+    "utf-16": (TABLES.decode().encode("utf-16"), "not valid TOML"),
+    "latin-1": (TABLES + b"# \xe9", "not valid TOML"),
+    "zeros": (b"\0\0", "not valid TOML"),
+    "a-key-twice": (TABLES + b"training=3", "not valid TOML"),
+    "a-table-twice": (TABLES + b"[data]", "not valid TOML"),
+    "deep": (b"x=" + b"[" * 100_000, "nested too deep"),
+    "json": (b'{"bench": {}}', "not valid TOML"),
+    "digits": (TABLES + b"size=" + b"9" * 5000, "not valid TOML"),
+    "a-date": (TABLES + b"seed=2020-01-01", "data.phantom.seed"),
+    "a-time": (TABLES + b"size=12:00:00", "data.phantom.size"),
+    "a-space": (TABLES + b'"training "=3', "Did you mean 'training'"),
+    "no-name": (TABLES + b'""=3', "unknown key 'data.phantom.'"),
+    "escape": (TABLES + b'"\\u001b[2J"=1', "unknown key"),
+    "many-keys": (TABLES + b"".join(b"k%d=1\n" % i for i in range(2000)), "and 1991 more"),
+    "many-tables": (b"".join(b"[s%d]\nx=1\n" % i for i in range(2000)), "unknown key"),
+    "a-near-table": (TABLES + b"[dtaa]\nx=1", "Did you mean 'data'"),
+    "a-list-of-tables": (TABLES + b"[[generator]]\nx=1", "expected keys below it"),
+    "a-number": (b"seed=1\n" + TABLES, "expected keys below it"),
+    "a-text": (b'data="phantom2d"', "expected keys below it"),
+    "a-list": (b"bench=[1]", "expected keys below it"),
+    "no-generator": (TABLES + b"[bench]\ngenerator=[]", "bench.generator"),
+    "number-3": (TABLES + b"[bench]\ngenerator=3", "generator"),
+    "numbers": (TABLES + b"[bench]\ngenerator=[3]", "generator"),
+    "a-flag": (TABLES + b"[bench]\ngenerator=true", "generator"),
+    "preset-3": (TABLES + b"[bench]\npreset=3", "bench.preset"),
+}
+"""Files of settings, and what is said of them."""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_settings_that_says_nonsense_is_refused_before_anything_runs(name, tmp_path):
+    content, says = FILES[name]
+    (tmp_path / "c.toml").write_bytes(content)
+    words = ("bench", "--config", str(tmp_path / "c.toml"), "--out", str(tmp_path / "run"))
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit), done.exception
+    assert re.search(says, done.output) and "\x1b" not in done.output
+    assert len(done.output.splitlines()) <= 10 and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("change", [b"\xef\xbb\xbf", b"#" + b"x" * 10_000_000 + b"\n"])
+def test_a_file_of_settings_as_windows_writes_it_is_read(change, tmp_path):
+    (tmp_path / "c.toml").write_bytes(change + TABLES.replace(b"\n", b"\r\n"))
+    assert load_toml(tmp_path / "c.toml")["data"]["phantom"] == {"training": 20}
 
 
 LARGE = (

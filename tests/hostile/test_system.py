@@ -56,6 +56,37 @@ def test_a_stream_that_cannot_be_written_is_a_sentence(line, tmp_path):
     assert b"Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
 
+SURROUNDINGS = {
+    "SOURCE_DATE_EPOCH=x memtk": (2, b"SOURCE_DATE_EPOCH"),
+    "SOURCE_DATE_EPOCH= memtk": (2, b"SOURCE_DATE_EPOCH"),
+    "SOURCE_DATE_EPOCH=-5 memtk": (2, b"SOURCE_DATE_EPOCH"),
+    "SOURCE_DATE_EPOCH=99999999999999 memtk": (2, b"SOURCE_DATE_EPOCH"),
+    "SOURCE_DATE_EPOCH=0 memtk": (0, b""),
+    "MPLBACKEND=nonsense memtk": (0, b""),
+    "MPLBACKEND= memtk": (0, b""),
+    "COLUMNS=abc memtk": (0, b""),
+    "TMPDIR=/nonexistent HOME=/nonexistent memtk": (0, b""),
+    "mkdir gone; cd gone; rmdir ../gone; memtk": (2, b"change into another one"),
+}
+"""Where the program is started, the exit status of `memtk check`, and what it says."""
+
+
+@pytest.mark.parametrize("line", SURROUNDINGS)
+def test_a_folder_or_variables_that_libraries_fail_on_are_a_sentence(line, tmp_path):
+    size = "--set data.phantom.training=8 --set data.phantom.validation=8"
+    done = shell(f"{line} check --data phantom2d {size} --json -", tmp_path)
+    code, says = SURROUNDINGS[line]
+    assert done.returncode == code and says in done.stderr, done.stderr
+    assert b"Traceback" not in done.stderr and b"FATAL" not in done.stderr
+    assert not code or len(done.stderr.splitlines()) == 1
+
+
+def test_figures_are_drawn_whatever_backend_is_asked_for(world, tmp_path):
+    shutil.copytree(world["audit"], tmp_path / "run")
+    done = shell("MPLBACKEND=nonsense memtk report run", tmp_path)
+    assert done.returncode == 0 and (tmp_path / "run/report.html").stat().st_size, done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_terminal_of_any_encoding_shows_what_it_can(encoding, tmp_path):
     done = shell(f"memtk {SHOW}", tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0")

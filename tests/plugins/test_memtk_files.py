@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 
 from memtk.data.readers import reading
+from memtk.data.walk import Walk
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk.registry import open_registry
@@ -358,3 +360,22 @@ def test_hdf5_never_follows_links_into_other_files(tmp_path):
     assert "not a dataset of this file" in refused(Hdf5Reader(), tmp_path / "link.h5")
     for name in ("virtual.h5", "raw.h5"):
         assert "takes its voxels from another file" in refused(Hdf5Reader(), tmp_path / name)
+
+
+def test_a_file_of_many_arrays_is_listed_once_and_not_for_each(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", **{f"scan{i}": np.full((8, 9), i) for i in range(50)})
+    asked, opened = [], []
+    monkeypatch.setattr("memtk.data.walk.path_names_labels", lambda path: bool(asked.append(path)))
+    contents = zipfile.ZipFile._RealGetContents
+    monkeypatch.setattr(
+        zipfile.ZipFile, "_RealGetContents", lambda file: opened.append(contents(file))
+    )
+    reader = NumpyReader()
+    found = Walk(records=list(reader.records(tmp_path / "a.npz")))
+    found.take_left_out(tmp_path, keep_labels=False)
+    assert [reader.read(r).voxels.mean() for r in found.records] == list(range(50))
+    assert len(asked) == 1 and len(opened) < 5
+    (tmp_path / "b").mkdir()
+    np.savez(tmp_path / "b/a.npz", scan0=np.full((8, 9), 60))
+    assert reader.read(Record(tmp_path / "b/a.npz", "scan0")).voxels.mean() == 60
+    assert reader.read(found.records[7]).voxels.mean() == 7
