@@ -287,8 +287,9 @@ def _recomputed(run: Run) -> Run:
     lacks = not _planted(run.result) <= arrays.keys()
     unproven = f"its arrays do not hold the planted copies, {AGAIN}" if lacks else ""
     used = run.result.components.model_dump_json(exclude={"protocols"}).encode()
-    searched = hashlib.sha256(used + arrays["synthetic_train"].tobytes()).hexdigest()
-    return replace(run, rate=again.copy_rate, unproven=unproven, searched=searched)
+    drawn = arrays.get("planted", arrays["synthetic_train"])  # of two seeds of a copycat all is 1
+    searched = hashlib.sha256(used + arrays["synthetic_train"].tobytes() + drawn.tobytes())
+    return replace(run, rate=again.copy_rate, unproven=unproven, searched=searched.hexdigest())
 
 
 def _untold(result: Result, arrays: Mapping[str, np.ndarray], groups: Sequence[str]) -> None:

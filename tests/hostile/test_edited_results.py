@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.stats import binomtest
 
+from memtk.cli import cli
 from memtk.evaluation.recompute import evidence_again, recompute
 from memtk.leaderboard import Collection, collect, make_boards, recomputed
 from memtk.results.store import read_arrays, write_arrays
@@ -341,6 +343,16 @@ def test_a_run_counts_once_whatever_was_edited_beside_its_arrays(tested, tmp_pat
         [recomputed(collect(again)).runs[0].rate],
     )
     assert found.refused[0].reason.endswith("a run counts once")
+
+
+def test_two_seeds_of_a_generator_that_copies_to_the_bit_are_two_runs(tmp_path):
+    words = ["--generator", "copycat", "--data", "phantom2d", "--similarity", "ncc"]
+    words += ["--preset", "smoke", "--set", "copycat.rate=1"]
+    for seed in "01":
+        out = ["--seed", seed, "--out", str(tmp_path / seed)]
+        assert CliRunner().invoke(cli, ["bench", *words, *out]).exit_code == 0
+    found = recomputed(collect(tmp_path))
+    assert sorted(run.result.seed for run in found.runs) == [0, 1] and not found.refused
 
 
 def test_a_line_of_images_is_of_the_collection_and_of_no_file_that_a_link_leads_to(
