@@ -102,7 +102,9 @@ def test_one_group_in_two_spellings_is_refused(ready, write_sites, other):
         ready(write_sites(rows), stratify="site")
 
 
-@pytest.mark.parametrize("others", [("1.0", "2.0"), ("north+", "north-"), ("n1", "n01")])
+@pytest.mark.parametrize(
+    "others", [("1.0", "2.0"), ("north+", "north-"), ("n1", "n01"), ("1_1", "11")]
+)
 def test_groups_that_differ_in_more_are_groups(ready, write_sites, others):
     pairs = zip(ROWS, [*others, *others, ""], strict=True)
     assert ready(write_sites([(*row[:3], site) for row, site in pairs]), stratify="site")
