@@ -174,6 +174,10 @@ class Readers:
                     f"cannot read {_where(record)}: the reader {entry.name} gives voxels of "
                     f"{voxels.dtype} and shape {voxels.shape}"
                 )
+            if odd := _odd(volume):
+                raise UserError(
+                    f"cannot read {_where(record)}: the reader {entry.name} gives {odd}"
+                )
             volume = _without_flat_axis(volume, record)
             if not all(1e-7 < size < 1e4 for size in volume.spacing):
                 sizes = " x ".join(f"{size:.4g}" for size in volume.spacing)
@@ -329,6 +333,20 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """
     lib, old = np.lib.format, np.lib.format.read_magic(stream) == (1, 0)
     return (lib.read_array_header_1_0 if old else lib.read_array_header_2_0)(stream)
+
+
+def _odd(volume: Volume) -> str:
+    """Say what of a volume that a reader gives is none, "" if nothing."""
+    voxels, affine = volume.voxels, volume.affine
+    if isinstance(voxels, np.ma.MaskedArray):
+        return "a masked array: what it hides would count"
+    if voxels.size > MOST_VOXELS:
+        return f"{voxels.size:,} voxels, and memtk takes {MOST_VOXELS:,}"
+    if len(volume.spacing) != voxels.ndim - 1:
+        return f"{len(volume.spacing)} sizes of a voxel for {voxels.ndim - 1} axes"
+    if affine is not None and (np.shape(affine) != (4, 4) or not np.isfinite(affine).all()):
+        return "an affine that is no finite matrix of 4 x 4"
+    return ""
 
 
 def _without_flat_axis(volume: Volume, record: Record) -> Volume:

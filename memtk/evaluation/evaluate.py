@@ -199,6 +199,9 @@ def apply_protocols(
     Args:
         protocols: where two plugins bring one of a name, they are called "plugin/name".
     """
+    for value in vars(similarities).values():  # what one protocol writes others would read
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
     tables: Tables = {}
     flags: dict[str, np.ndarray] = {}
     for name, entry in named_protocols(protocols).items():

@@ -321,7 +321,7 @@ def _apply(
         raise UserError(
             f"{path.with_name(ARRAYS)} has no {error.args[0]} in {label}: it is damaged"
         ) from error
-    tables, _ = apply_protocols(protocols, _read_only(similarities), _levels(evidence))
+    tables, _ = apply_protocols(protocols, similarities, _levels(evidence))
     for name, table in tables.items():
         if "failed" in table:
             raise UserError(f"protocol {name} failed on {label} of {path}: {table['failed'].note}")
@@ -349,14 +349,6 @@ def _arrays(path: Path, label: str, counts: Mapping[str, Counts]) -> dict[str, n
                 "command again into another folder"
             )
     return kept
-
-
-def _read_only(similarities: Similarities) -> Similarities:
-    """Keep a protocol from changing what the next one reads."""
-    for value in vars(similarities).values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    return similarities
 
 
 def _with(result: Result, sets: Mapping[str, Recomputed], protocols: Sequence[Entry]) -> Result:

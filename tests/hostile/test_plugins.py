@@ -16,6 +16,8 @@ from memtk.components import find_component
 from memtk.data.readers import Readers
 from memtk.data.walk import walk
 from memtk.errors import PluginError, UserError
+from memtk.evaluation import apply_protocols
+from memtk.interfaces import Levels, Similarities
 from memtk.plugins import GROUP, find_points, load_plugins
 from memtk.registry import Registry
 
@@ -171,6 +173,55 @@ def test_with_all_of_them_every_command_works_and_json_is_json(write_plugin, tmp
     done = command(tmp_path, "check", "--data", "phantom2d", *size, "--json", "out.json")
     assert json.loads((tmp_path / "out.json").read_text())["accepted"] is True
     assert "accepted" in done.stdout
+
+
+VOLUMES = {
+    "masked": ("np.ma.masked_all((1, 8, 8)), (1.0, 1.0)", "masked array"),
+    "large": ("np.broadcast_to(np.float32(1), (1, 100_000, 100_000)), (1.0, 1.0)", "memtk takes"),
+    "no-sizes": ("np.zeros((1, 8, 8)), ()", "0 sizes of a voxel for 2 axes"),
+    "three-sizes": ("np.zeros((1, 8, 8)), (1.0, 1.0, 1.0)", "3 sizes of a voxel for 2 axes"),
+    "negative": ("np.zeros((1, 8, 8)), (-1.0, 1.0)", "no size of a voxel"),
+    "a-text": ("np.zeros((1, 8, 8)), 'ab'", "damaged"),
+    "small-affine": ("np.zeros((1, 8, 8)), (1.0, 1.0), np.eye(2)", "no finite matrix"),
+    "affine-of-nan": ("np.zeros((1, 8, 8)), (1.0, 1.0), np.full((4, 4), np.nan)", "no finite"),
+    "affine-text": ("np.zeros((1, 8, 8)), (1.0, 1.0), 'x'", "no finite matrix"),
+    "objects": ("np.full((1, 8, 8), None), (1.0, 1.0)", "voxels of object"),
+    "complex": ("np.zeros((1, 8, 8), complex), (1.0, 1.0)", "voxels of complex"),
+    "five-axes": ("np.zeros((1, 1, 8, 8, 8)), (1.0, 1.0)", "shape"),
+}
+"""What a reader gives that is no image, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_what_a_reader_gives_that_is_no_image_is_refused(name, write_plugin, tmp_path):
+    given, says = VOLUMES[name]
+    source = READER.format(init="pass", records="return [Record(path)]")
+    source = source.replace("        pass\n@hookimpl", f"        return Volume({given})\n@hookimpl")
+    source = f"import numpy as np\nfrom memtk.interfaces import Record, Volume\n{source}"
+    readers = Readers(Registry(load_plugins([write_plugin("odd", source)])))
+    (tmp_path / "a.odd").write_text("x")
+    [record] = readers.records(tmp_path / "a.odd")
+    with pytest.raises(UserError, match=says) as told:
+        readers.read(record)
+    assert "a.odd" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_protocol_that_writes_into_what_it_reads_fails_and_changes_nothing(write_plugin):
+    source = """
+        class P:
+            def __call__(self, similarities, levels):
+                similarities.train_synthetic[:] = 0
+        @hookimpl
+        def memtk_protocols():
+            return [Component("odd-protocol", __name__ + ":P", "Writes.")]
+    """
+    registry = Registry(load_plugins([write_plugin("odd", source)]))
+    arrays = {key: np.ones(4) for key in ("train_synthetic", "synthetic_train")}
+    arrays |= {key: np.ones(4) for key in ("train_validation", "validation_train")}
+    found = Similarities.of_arrays(arrays)
+    tables, flags = apply_protocols(registry.entries("protocol"), found, Levels())
+    assert tables["odd-protocol"]["failed"].value is None and not flags
+    assert all((array == 1).all() for array in arrays.values())
 
 
 ENDS = {
