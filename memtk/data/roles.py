@@ -191,9 +191,8 @@ def check_spelled_alike(values: Iterable[str], where: str) -> None:
     """
     spellings: dict[str | float, list[str]] = defaultdict(list)
     for value in dict.fromkeys(values):
-        text = re.sub(
-            r"(?<=\d)[\s_]+(?=\d)", "-", unicodedata.normalize("NFKC", value)
-        )  # 1_1: not 11
+        text = unicodedata.normalize("NFKC", value)
+        text = re.sub(r"(?<=\d)[\s_]+(?=\d)", "-", text)  # 1_1 is not 11
         form: str | float = re.sub(r"[\s_]+", "", text).casefold()
         with suppress(ValueError):
             form = float(form)
