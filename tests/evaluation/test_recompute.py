@@ -154,7 +154,7 @@ def test_without_arrays_it_is_refused_with_a_way_out(run):
 def test_patients_of_several_images_must_be_told_apart_by_the_arrays(run):
     path = run / "cells/monai/result.json"
     result = read_result(path)
-    write_result(path, result.model_copy(update={"used_training": Counts(images=24, patients=12)}))
+    write_result(path, result.model_copy(update={"used_training": Counts(images=48, patients=24)}))
     entries = open_registry().entries("protocol")
     with pytest.raises(UserError, match="does not say whose the training images are"):
         recompute(run, entries)
