@@ -9,7 +9,15 @@ from typing import Any
 
 from memtk.config import build
 from memtk.errors import PluginError, UserError, did_you_mean
-from memtk.interfaces import ComponentConfig, ImageSpec, Trainable
+from memtk.interfaces import (
+    ComponentConfig,
+    Embedder,
+    Generator,
+    ImageSpec,
+    Mitigation,
+    Phase,
+    Trainable,
+)
 from memtk.registry import Entry, Registry
 
 LAYERS, PARAMETERS = 5_000, 2_000_000_000
@@ -19,10 +27,14 @@ LAYERS, PARAMETERS = 5_000, 2_000_000_000
 PARTS = {
     "generator": ("phases", "sample"),
     "embedder": ("phases", "embed"),
-    "similarity": ("prepare", "compare"),
+    "similarity": ("space", "prepare", "compare"),
+    "attack": ("uses", "score"),
     "reader": ("records", "read"),
 }
 """What a class has that is a component of a kind."""
+
+BASES = {"generator": Generator, "embedder": Embedder, "mitigation": Mitigation}
+"""What the classes of a kind are subclasses of."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,14 @@ class ConfiguredComponent:
         if not issubclass(self.cls, Trainable):
             return self.cls(self.config, *arguments)
         with _within_reason(self.name):
-            return self.cls(self.config, *arguments)
+            made = self.cls(self.config, *arguments)
+        phases = made.phases()
+        with self.entry.blamed("phases"):
+            if not isinstance(phases, tuple | list):
+                raise UserError(f"a {type(phases).__name__}, not a tuple")
+            if odd := [each for each in phases if not isinstance(each, Phase)]:
+                raise UserError(f"a {type(odd[0]).__name__}, not a Phase")
+        return made
 
 
 @contextmanager
@@ -114,8 +133,13 @@ def find_component(
     missing = {part for part in PARTS.get(kind, ()) if not hasattr(cls, part)}
     if lacks := sorted(missing | {*getattr(cls, "__abstractmethods__", ())}):
         raise PluginError(
-            f"{kind} {entry.name!r} of plugin {entry.plugin.name!r}: {entry.component.target} is "
-            f"no {kind}, it lacks {' and '.join(lacks)}"
+            f"{entry.origin}: {entry.component.target} is no {kind}, it lacks {' and '.join(lacks)}"
+        )
+    base = BASES.get(kind, object)
+    if not (base is object or (isinstance(cls, type) and issubclass(cls, base))):
+        raise PluginError(
+            f"{entry.origin}: {entry.component.target} is no {kind}, it is no subclass of "
+            f"memtk.interfaces.{base.__name__}"
         )
     if not hasattr(cls, "Config"):
         if settings:
@@ -134,7 +158,13 @@ def find_component(
                 f"{did_you_mean(preset, cls.presets)}"
             )
         defaults = cls.presets[preset]
-    return ConfiguredComponent(entry, cls, build(cls.Config, defaults, settings, where=entry.name))
+        if not isinstance(defaults, Mapping):
+            raise PluginError(f"{kind} {entry.name!r}: its preset {preset!r} is no table")
+    config = build(cls.Config, defaults, settings, where=entry.name)
+    with entry.blamed("its Config"):
+        own = {key: value for key, value in config if key not in config.model_fields_set}
+        build(cls.Config, own, defaults, settings, where=entry.name)  # pydantic takes any default
+    return ConfiguredComponent(entry, cls, config)
 
 
 def metric_names(names: Sequence[str], registry: Registry) -> tuple[str, ...]:

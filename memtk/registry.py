@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -37,6 +38,26 @@ class Entry(NamedTuple):
         return self.component.name
 
     @property
+    def origin(self) -> str:
+        """What a message about it begins with."""
+        return f"{self.kind} {self.name!r} of plugin {self.plugin.name!r}"
+
+    @contextmanager
+    def blamed(self, what: str) -> Iterator[None]:
+        """Blame it for what fails in the block, in which memtk looks at what `what` of it gave.
+
+        Raises:
+            PluginError: in one sentence.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, PluginError) or not is_failure(error):
+                raise
+            why = str(error) if isinstance(error, UserError) else one_line(error)
+            raise PluginError(f"{self.origin}: {what} gives what does not fit: {why}") from error
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Modules that it needs and that are not installed."""
         return tuple(n for n in self.component.needs if not _installed(n))
@@ -48,8 +69,7 @@ class Entry(NamedTuple):
             PluginError: if a dependency is missing (said before anything is imported), the
                 component was written for another interface, or its import fails.
         """
-        component = self.component
-        origin = f"{self.kind} {self.name!r} of plugin {self.plugin.name!r}"
+        component, origin = self.component, self.origin
         if component.api != API:
             raise PluginError(
                 f"{origin} is written for plugin interface {component.api}; this memtk has {API}. "
@@ -171,6 +191,8 @@ def _malformed(component: object) -> str:
             return f"a component of {component.target[:100]!r}, whose {field} is no {kind.__name__}"
         if isinstance(value, str) and len(value) > MOST:
             return f"a component whose {field} has {len(value)} signs"
+    if not component.dims or not component.dims <= {2, 3}:
+        return f"{component.name!r}, whose dims are not 2, 3 or both"
     if not all(type(each) is str for each in component.needs):
         return f"{component.name!r}, whose needs are no names of modules"
     return ""

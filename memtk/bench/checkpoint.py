@@ -16,6 +16,7 @@ from memtk.bench.experiment import (
     State,
     TrainedGenerator,
     Weights,
+    choice_of,
     given,
 )
 from memtk.data.images import (
@@ -131,7 +132,7 @@ def draw(
         context.watch(Event("skip", f"sampling {made.name} {label}"))
         return open_images(path)
     load_checkpoint(made.generator, weights.path)
-    filters = [m.make() for m in made.experiment.taking_part(Stage.SAMPLE)]
+    filters = made.experiment.taking_part(Stage.SAMPLE)
     experiment, seed = made.experiment, context.seed(stream, made.name)
     conditions = sample_conditions(
         experiment.generator, experiment.plan.recipe, made.training, made.count, seed
@@ -149,8 +150,9 @@ def draw(
     spec = made.generator.spec
     context.devices.write(batches, lambda x: write_images(place, x, made.count, spec, conditions))
     kept = drawn = open_images(place)
-    for mitigation in filters:
-        kept = kept.subset(mitigation.release(kept).tolist())
+    for part in filters:
+        choice = choice_of(part, "release", part.make().release(kept), len(kept))
+        kept = kept.subset(choice.indices.tolist())
     if not len(kept):
         raise UserError(f"{made.name}: its mitigations release none of {len(drawn)} images")
     return write_synthetic(made, kept, label) if filters else drawn

@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
 
 from memtk.bench.plan import AMONG_SAMPLES, Plan, cell_name
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
+from memtk.errors import UserError
 from memtk.evaluation.context import Context
 from memtk.evaluation.detector import Detector
 from memtk.evaluation.membership import CanaryPatients
@@ -252,6 +255,23 @@ def given(value: T | None, stage: Stage) -> T:
     if value is None:
         raise LookupError(f"a stage needs what {stage} gives, which comes later")
     return value
+
+
+def choice_of(part: ConfiguredComponent, what: str, given: Any, count: int) -> Choice:
+    """Return what a mitigation chose of `count` things; a bare array of indices has no reason.
+
+    Raises:
+        PluginError: if it is no choice of some of them, each once.
+    """
+    with part.entry.blamed(what):
+        choice = given if isinstance(given, Choice) else Choice(given)
+        if not isinstance(indices := choice.indices, np.ndarray) or type(choice.why) is not str:
+            raise UserError(f"a {type(given).__name__}, not indices and why")
+        if indices.ndim != 1 or (indices.dtype.kind not in "iu" and len(indices)):
+            raise UserError(f"indices of {indices.dtype} and shape {indices.shape}")
+        if len(np.unique(indices)) < len(indices) or any((indices < 0) | (indices >= count)):
+            raise UserError(f"indices that are not from 0 to {count - 1}, each once")
+        return choice
 
 
 def kept_by_all(

@@ -17,6 +17,7 @@ from memtk.bench.experiment import (
     Run,
     State,
     TrainedGenerator,
+    choice_of,
     given,
     kept_by_all,
 )
@@ -26,8 +27,8 @@ from memtk.bench.record import Record
 from memtk.bench.subsets import Choose, Thin, check_samples, learned_from
 from memtk.components import ConfiguredComponent
 from memtk.data.prepare import Dataset
-from memtk.errors import UserError
-from memtk.interfaces import Generator, Images, Mitigation, PhaseSettings, Stage
+from memtk.errors import PluginError, UserError
+from memtk.interfaces import Generator, Images, Mitigation, PhaseSettings, Private, Stage
 from memtk.noise import Noise
 from memtk.results import MitigationEffect, Result
 from memtk.training.checkpoints import checkpoint_steps, steps_of
@@ -68,7 +69,10 @@ class Teach(CellStage):
         made, synthetic = given(first.trained, Stage.TRAIN), first.samples[-1]
         evaluator = CheckpointEvaluator(made, run.networks.first)
         found = evaluator.found(synthetic, first.checkpoints[-1].label, exposure=False)
-        choices = {part.name: part.make().teach(synthetic, found) for part in parts}
+        choices = {
+            part.name: choice_of(part, "teach", part.make().teach(synthetic, found), len(synthetic))
+            for part in parts
+        }
         lessons, effects = kept_by_all(synthetic, choices, "taught")
         if not len(lessons):
             raise UserError(
@@ -96,7 +100,6 @@ class Train(CellStage):
         """Train it; what an earlier call has left is gone on with."""
         context, bench, name = run.context, experiment.plan.recipe.bench, experiment.name
         part, folder = experiment.generator, context.folder / experiment.shared
-        made: tuple[Mitigation, ...] = tuple(m.make() for m in experiment.mitigations)
         learned = state.lessons
         if learned is None:
             learned = learned_from(part, state.training, context.dataset)
@@ -110,8 +113,8 @@ class Train(CellStage):
             options=TrainingOptions(
                 name=name,
                 checkpoints=bench.checkpoints,
-                augment=_augmentation(made),
-                private=next((p for m in made if (p := m.private()) is not None), None),
+                augment=_augmentation(experiment.mitigations),
+                private=next(map(_private_of, _asking(experiment)), None),
             ),
             watch=context.watch,
         )
@@ -153,18 +156,35 @@ class Train(CellStage):
         return tuple(experiment.shared / "training/checkpoints" / f"{x}.pt" for x in labels)
 
 
-def _augmentation(mitigations: Sequence[Mitigation]) -> Callable[[Tensor, Noise], Tensor] | None:
+def _augmentation(
+    mitigations: Sequence[ConfiguredComponent],
+) -> Callable[[Tensor, Noise], Tensor] | None:
     """Return what all mitigations do to the training images at each step; None if none does."""
-    active = [m for m in mitigations if _augments(type(m))]
+    active = [(part, part.make()) for part in mitigations if _augments(part.cls)]
     if not active:
         return None
 
     def augment(x: Tensor, noise: Noise) -> Tensor:
-        for mitigation in active:
-            x = mitigation.augment(x, noise)
+        for part, mitigation in active:
+            changed = mitigation.augment(x, noise)
+            with part.entry.blamed("augment"):
+                if changed.shape != x.shape or changed.dtype != x.dtype:
+                    raise UserError(
+                        f"{changed.dtype} of {tuple(changed.shape)}, expected {x.dtype} of "
+                        f"{tuple(x.shape)}"
+                    )
+            x = changed
         return x
 
     return augment
+
+
+def _private_of(part: ConfiguredComponent) -> Private | None:
+    """Return how a mitigation has the generator trained with differential privacy."""
+    private = part.make().private()
+    if private is not None and not isinstance(private, Private):
+        raise PluginError(f"{part.entry.origin}: private gives a {type(private).__name__}")
+    return private
 
 
 def _augments(cls: type[Mitigation]) -> bool:
@@ -190,7 +210,7 @@ def _private(experiment: Experiment, made: TrainedGenerator) -> list[MitigationE
 
 def _asking(experiment: Experiment) -> list[ConfiguredComponent]:
     """Return the mitigations that ask for differential privacy."""
-    return [part for part in experiment.mitigations if part.make().private() is not None]
+    return [part for part in experiment.mitigations if _private_of(part) is not None]
 
 
 def _check_privacy(experiment: Experiment, generator: Generator, images: Images) -> None:
@@ -219,7 +239,7 @@ def _check_privacy(experiment: Experiment, generator: Generator, images: Images)
             f"{cell}: the samples follow the conditions of the training patients, which the "
             f"epsilon of {asking[0].name} does not cover: leave --condition or {asking[0].name} out"
         )
-    if (private := asking[0].make().private()) is not None:
+    if (private := _private_of(asking[0])) is not None:
         budget_of(private, generator, images)
 
 

@@ -292,7 +292,8 @@ def adjusted_by(
         adjusted = mitigation.make().adjust(before)
     except UserError as error:
         raise UserError(f"{cell}: {error}") from error
-    config = build(part.cls.Config, adjusted, where=part.name)
+    with mitigation.entry.blamed("adjust"):
+        config = build(part.cls.Config, adjusted, where=part.name)
     was, now = part.config.model_dump(mode="json"), config.model_dump(mode="json")
     changes = tuple(
         SettingChange(key=key, before=value, after=now[key])

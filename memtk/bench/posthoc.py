@@ -17,6 +17,7 @@ from memtk.bench.experiment import (
     Run,
     Selection,
     State,
+    choice_of,
     given,
     kept_by_all,
 )
@@ -67,8 +68,9 @@ class Stop(CellStage):
         left, effects = list(range(len(state.checkpoints))), []
         steps = [checkpoint.step for checkpoint in state.checkpoints]
         for part in parts:
-            choice = part.make().stop([scores_of(state.checkpoints[i]) for i in left])
-            if len(choice.indices) != 1 or not 0 <= choice.indices[0] < len(left):
+            stopped = part.make().stop([scores_of(state.checkpoints[i]) for i in left])
+            choice = choice_of(part, "stop", stopped, len(left))
+            if len(choice.indices) != 1:
                 raise PluginError(
                     f"{part.name}: stop chose {choice.indices.tolist()} of {len(left)} "
                     "checkpoints; it chooses one"
@@ -108,7 +110,12 @@ class Screen(CellStage):
         synthetic, exposure = selection.synthetic, experiment.plan.recipe.bench.exposure
         evaluator = CheckpointEvaluator(selection.generator, run.networks.first)
         found = evaluator.found(synthetic, selection.label, exposure=exposure != "none")
-        choices = {part.name: part.make().screen(synthetic, found) for part in parts}
+        choices = {
+            part.name: choice_of(
+                part, "screen", part.make().screen(synthetic, found), len(synthetic)
+            )
+            for part in parts
+        }
         kept, effects = kept_by_all(synthetic, choices, "screened")
         left = replace(selection, kept=kept)
         return replace(state, selection=left).with_effects(*effects)
@@ -320,14 +327,22 @@ def _scores(
         similarity=plan.similarity.make() if plan.embedder else None,
         strangers=context.dataset.split("held_out") if own else None,
     )
-    scores = np.asarray(attack.score(target, pool), dtype=np.float64)
+    scored = attack.score(target, pool)
+    with part.entry.blamed("score"):
+        scores = np.asarray(scored)
+        if scores.dtype.kind not in "biuf":
+            raise UserError(f"{scores.dtype}, not numbers")
+        scores = scores.astype(np.float64)
     if scores.shape != (len(pool),) or not np.isfinite(scores).all():
         raise PluginError(
             f"attack {part.name!r} gave scores of shape {scores.shape}, "
             f"{int(np.isfinite(scores).sum())} of them finite, for {len(pool)} images"
         )
     describe = getattr(attack, "describe", None)
-    return scores, describe(target) if describe else ""
+    how = describe(target) if describe else ""
+    if type(how) is not str:
+        raise PluginError(f"attack {part.name!r}: describe gives no text")
+    return scores, how
 
 
 def _not_run(path: Path) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memtk.bench.experiment import CellStage, Experiment, Preview, Run, State
+from memtk.bench.experiment import CellStage, Experiment, Preview, Run, State, choice_of
 from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
@@ -95,7 +95,8 @@ class Thin(CellStage):
         detector = CopyDetector(run.context, run.networks.first, similarity.make())
         for part in experiment.taking_part(self.name):
             before = state.training
-            choice = part.make().thin(before, validation, detector)
+            thinned = part.make().thin(before, validation, detector)
+            choice = choice_of(part, "thin", thinned, len(before))
             images = before.subset(choice.indices.tolist())
             effect = MitigationEffect(
                 mitigation=part.name,
@@ -195,7 +196,8 @@ def _chosen(
     """Return the images of the patients that mitigations choose; always the same ones."""
     for part in mitigations:
         rng = np.random.default_rng(derive(seed, "choose", part.name))
-        images = images.subset(part.make().choose(images.patients, rng).tolist())
+        chosen = part.make().choose(images.patients, rng)
+        images = images.subset(choice_of(part, "choose", chosen, len(images)).indices.tolist())
     return _some(images)
 
 

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,6 +50,9 @@ DECODERS = (
 
 OWN = "memtk"
 """The package whose readers may refuse files for damage before another is asked."""
+
+MOST_RECORDS = 5_000_000
+"""Images that a reader may list in a file or folder."""
 
 
 class Readers:
@@ -133,7 +137,10 @@ class Readers:
             with reading(
                 path, "" if entry.plugin.distribution == OWN else f"plugin {entry.plugin.name}"
             ):
-                if records := list(reader.records(path)):
+                records = list(islice(reader.records(path), MOST_RECORDS + 1))
+                if odd := _no_records(records):
+                    raise UserError(f"cannot read {path}: the reader {entry.name} lists {odd}")
+                if records:
                     found[number] = records
         if path.is_dir() and not found:
             raise UserError(f"{path} holds no image series: {self.way_out([])}")
@@ -333,6 +340,21 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """
     lib, old = np.lib.format, np.lib.format.read_magic(stream) == (1, 0)
     return (lib.read_array_header_1_0 if old else lib.read_array_header_2_0)(stream)
+
+
+def _no_records(records: Sequence[object]) -> str:
+    """Say what a reader lists that is no image, "" if nothing."""
+    if len(records) > MOST_RECORDS:
+        return f"more than {MOST_RECORDS:,} images"
+    for record in records:
+        if not isinstance(record, Record):
+            return f"a {type(record).__name__}, not a Record"
+        if not isinstance(record.path, Path):
+            return f"a Record whose path is a {type(record.path).__name__}, not a Path"
+        for field in ("item", "patient", "left_out"):
+            if type(value := getattr(record, field)) is not str:
+                return f"a Record whose {field} is a {type(value).__name__}, not a text"
+    return ""
 
 
 def _odd(volume: Volume) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from memtk.errors import PluginError, UserError, is_failure
 from memtk.evaluation.calibration import Calibration, flat, margin_arrays, training_search
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED
+from memtk.evaluation.quality import as_number
 from memtk.evaluation.sides import identical_training
 from memtk.evaluation.statistics import Tests, evidence_of, tests_of
 from memtk.interfaces import Levels, Measure, ProtocolTable, Similarities
@@ -202,16 +205,24 @@ def apply_protocols(
     for value in vars(similarities).values():  # what one protocol writes others would read
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
+    sizes = {
+        "training": len(similarities.train_synthetic),
+        "synthetic": len(similarities.synthetic_train),
+        "validation": len(similarities.validation_train),
+    }
     tables: Tables = {}
     flags: dict[str, np.ndarray] = {}
     for name, entry in named_protocols(protocols).items():
         try:
             found: ProtocolTable = entry.load()()(similarities, levels)
-            tables[name] = {key: record_of(measure) for key, measure in found.measures.items()}
+            table = {key: record_of(measure) for key, measure in found.measures.items()}
             flags |= {
-                f"flagged_{name.replace('/', '_')}_{group}": np.asarray(flagged, dtype=bool)
+                f"flagged_{name.replace('/', '_')}_{group}": _flags(entry, group, flagged, sizes)
                 for group, flagged in found.flags.items()
             }
+            if odd := [key for key in table if type(key) is not str or not key]:
+                raise PluginError(f"{entry.origin} names a measure by {type(odd[0]).__name__}")
+            tables[name] = table
         except PluginError as error:
             tables[name] = _failed(str(error))
         except BaseException as error:  # a plugin may raise anything; its message may name a file
@@ -219,6 +230,18 @@ def apply_protocols(
                 raise
             tables[name] = _failed(f"{type(error).__name__}: memtk plugins test {name} shows why")
     return tables, flags
+
+
+def _flags(entry: Entry, group: str, flagged: Any, sizes: Mapping[str, int]) -> np.ndarray:
+    if group not in sizes:
+        raise PluginError(f"{entry.origin} flags images of no set: there are {', '.join(sizes)}")
+    found = np.asarray(flagged)
+    if found.dtype != bool or found.shape != (sizes[group],):
+        raise PluginError(
+            f"{entry.origin} flags {group} images by {found.dtype} of shape {found.shape}, "
+            f"expected bool of ({sizes[group]},)"
+        )
+    return found
 
 
 def named_protocols(protocols: Sequence[Entry]) -> Mapping[str, Entry]:
@@ -230,29 +253,29 @@ def named_protocols(protocols: Sequence[Entry]) -> Mapping[str, Entry]:
 
 
 def record_of(measure: Measure) -> MeasureRecord:
-    """Return a measure as it is stored; a value that is not finite is none."""
+    """Return a measure as it is stored; a number that is not finite is none."""
 
     def number(each: float | None) -> float | None:
-        return None if each is None else float(each)
+        found = None if each is None else as_number(each)
+        return found if found is not None and math.isfinite(found) else None
 
-    value, ends = number(measure.value), measure.interval
-    if value is not None and not math.isfinite(value):
-        value = None
+    value = number(measure.value)
+    low, high = map(number, measure.interval or (None, None))
     return MeasureRecord(
         value=value,
         title=measure.title,
         side=measure.side,
         count=None if value is None else _count(measure.count),
-        of=None if measure.of is None else int(measure.of),
+        of=None if measure.of is None else operator.index(measure.of),
         null=number(measure.null),
-        interval=None if ends is None else (float(ends[0]), float(ends[1])),
+        interval=None if low is None or high is None else (low, high),
         better=measure.better,
         note=measure.note or ("It is undefined here." if value is None else ""),
     )
 
 
 def _count(count: float | None) -> int | float | None:
-    if count is None:
+    if count is None or not math.isfinite(as_number(count)):
         return None
     return int(count) if isinstance(count, int | np.integer) else float(count)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -75,17 +76,18 @@ def measure_quality(
             found, suffix, network = part.make()(features), f"[{extractor}]", extractor
         else:
             found, suffix, network = part.make()(validation, synthetic), "", ""
-        for name, measure in _named(part.name, found):
-            if math.isfinite(measure.value):
-                quality[name + suffix] = float(measure.value)
-            real = measure.real
-            measured[name + suffix] = MeasureInfo(
-                real=float(real) if real is not None and math.isfinite(real) else None,
-                better=measure.better,
-                against=measure.against,
-                extractor=network,
-                note=measure.note,
-            )
+        with part.entry.blamed("its call"):
+            for name, measure in _named(part.name, found):
+                value, real = as_number(measure.value), measure.real
+                if math.isfinite(value):
+                    quality[name + suffix] = value
+                measured[name + suffix] = MeasureInfo(
+                    real=as_number(real) if real is not None and math.isfinite(real) else None,
+                    better=measure.better,
+                    against=measure.against,
+                    extractor=network,
+                    note=measure.note,
+                )
     return quality, measured
 
 
@@ -94,10 +96,23 @@ def by_features(part: ConfiguredComponent) -> bool:
     return getattr(part.cls, "space", "image") == "features"
 
 
+def as_number(value: Any) -> float:
+    """Return what a plugin gave as a number.
+
+    Raises:
+        TypeError: for a text, a truth value, and all that is no number to Python.
+    """
+    if isinstance(value, str | bytes | bool):
+        raise TypeError(f"a number is needed, not a {type(value).__name__}")
+    return float(value)
+
+
 def _named(
     metric: str, found: Mapping[str, float | QualityMeasure]
 ) -> Iterator[tuple[str, QualityMeasure]]:
     """Return the measures by whole names; a number that says no more is one without a line."""
     for name, value in found.items():
-        measure = value if isinstance(value, QualityMeasure) else QualityMeasure(float(value))
+        if type(name) is not str:
+            raise TypeError(f"a measure is named by a text, not a {type(name).__name__}")
+        measure = value if isinstance(value, QualityMeasure) else QualityMeasure(value)
         yield (name if name == metric else f"{metric}.{name}"), measure

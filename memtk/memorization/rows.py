@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memtk.errors import UserError
+from memtk.errors import PluginError, UserError
 from memtk.interfaces import Similarity
 from memtk.memorization.patients import SamePatient, numbered
 
@@ -149,10 +149,17 @@ class PreparedRows:
                     "finite (NaN or infinity), so nothing can be compared with it."
                 )
         try:
-            return self._similarity.prepare(rows)
+            found = self._similarity.prepare(rows)
         except UserError as error:
             place = f" (rows counted from {start})" if start else ""
             raise UserError(f"{self._name}: {error}{place}") from error
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(rows):
+            given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise PluginError(
+                f"similarity {type(self._similarity).__name__}: `prepare` gives {given}, expected "
+                f"a tensor of {len(rows)} rows"
+            )
+        return found
 
     def _read(self, start: int, stop: int) -> Tensor:
         if self._resident:

@@ -144,6 +144,11 @@ class Tiles:
             into(queries, references, values)
         else:
             found = self._similarity.compare(queries, references)
+            if not isinstance(found, Tensor) or not found.is_floating_point():
+                raise PluginError(
+                    f"similarity {type(self._similarity).__name__}: `compare` gives no tensor of "
+                    "floats."
+                )
             if found.shape != shape:
                 raise PluginError(
                     f"similarity {type(self._similarity).__name__}: `compare` gives the shape "

@@ -31,10 +31,13 @@ BUDGET = 8_000_000
 """Bytes that the sections of plugins may add to one page, all together."""
 
 _DROPPED = {"script", "style", "iframe", "object", "embed", "template", "form", "noscript"}
-_EMPTY = {"base", "link", "meta"}
+_DROPPED |= {"plaintext", "xmp", "noembed", "noframes"}  # would swallow what follows
+_EMPTY = {"base", "link", "meta", "html", "head", "body", "frameset", "frame"}
 _VOID = {"area", "br", "col", "hr", "img", "input", "source", "wbr"}
 _OURS = re.compile(r"\bstep-\d{6,}\b")
 """What memtk calls the arrays of a checkpoint: no number of a patient."""
+_NEVER = {"srcset", "srcdoc", "action", "formaction", "poster", "background", "ping"}
+_FETCHED = re.compile(r"url\((?!\s*['\"]?#)", re.IGNORECASE)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -109,6 +112,8 @@ def embed(figure: ReportFigure) -> Figure:
         Exception: if it is neither a figure nor an image, or a text in it may name somebody.
     """
     image, width = figure.image, figure.width
+    if type(width) is not int or width < 0:
+        raise ValueError("its width is no number of pixels")
     if not isinstance(image, bytes):
         _require_harmless(text.get_text() for text in image.findobj(Text))
         width = width or round(96 * image.get_figwidth())  # CSS has 96 pixels to the inch
@@ -209,7 +214,9 @@ def _may_stay(name: str, value: str) -> bool:
         return value.startswith("data:image/png;base64,")
     if name in ("href", "xlink:href"):
         return value.startswith("#")
-    return not name.startswith("on") and name not in ("srcset", "srcdoc", "action", "formaction")
+    if _FETCHED.search(value) or (name == "style" and ("\\" in value or "image-set" in value)):
+        return False
+    return not name.startswith("on") and name not in _NEVER
 
 
 def _plain(text: str, attribute: str = "") -> str:

@@ -100,11 +100,7 @@ def sample(
             if conditions is not None:
                 told["condition"] = conditions[list(rows)].to(noise.device)  # (B, K)
             x = generator.sample(noise, **told)
-        if not isinstance(x, Tensor):
-            raise PluginError(f"{name}: sample gives {type(x).__name__}, not a tensor")
-        x = x.float()
-        _check_shape(x, (len(rows), *shape), f"{name}: sample")
-        return x
+        return _checked(x, (len(rows), *shape), f"{name}: sample").float()
 
     def checked() -> Iterator[Tensor]:
         done = 0
@@ -148,9 +144,8 @@ def embed(
     def work(rows: Sequence[int], x: Tensor) -> Tensor:
         x = x.to(devices.device)
         with torch.no_grad(), seeded(derive(0, "embed", rows[0]), devices.device):
-            z = embedder.embed(x).float()  # (B, D)
-        _check_shape(z, (len(rows), embedder.width), f"{name}: embed")
-        return z
+            z = embedder.embed(x)  # (B, D)
+        return _checked(z, (len(rows), embedder.width), f"{name}: embed").float()
 
     table, done = np.empty((count, embedder.width), np.float32), 0
     with eval_mode(embedder, devices):
@@ -192,12 +187,7 @@ def scorer(
             noise = Noise(seed, rows, devices.device)
             with torch.no_grad(), seeded(derive(seed, rows[0]), devices.device):
                 scores = work(x.to(devices.device), noise)
-            if tuple(scores.shape) != (len(rows),):
-                raise PluginError(
-                    f"{name}: the attack gave scores of shape {tuple(scores.shape)} for "
-                    f"{len(rows)} images, expected ({len(rows)},)"
-                )
-            return scores.double()
+            return _checked(scores, (len(rows),), f"{name}: the attack").double()
 
         with eval_mode(generator, devices):
             blocks = map_rows(devices, count, batch_size, compute, images.read)
@@ -207,6 +197,11 @@ def scorer(
     return each
 
 
-def _check_shape(x: Tensor, expected: tuple[int, ...], what: str) -> None:
+def _checked(x: Any, expected: tuple[int, ...], what: str) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise PluginError(f"{what} gives {type(x).__name__}, not a tensor")
+    if not x.is_floating_point():
+        raise PluginError(f"{what} gives {x.dtype}, expected float32")
     if tuple(x.shape) != expected:
         raise PluginError(f"{what} gave {tuple(x.shape)}, expected {expected}")
+    return x

@@ -182,7 +182,7 @@ def test_pia_looks_at_a_scaled_probe_if_asked(overfitted):
 
 def test_an_attack_that_gives_no_score_an_image_is_told(overfitted):
     each = scorer(overfitted, seed=0, batch_size=4, devices=open_devices("cpu"), name="x")
-    with pytest.raises(PluginError, match=r"scores of shape \(4, 2\) for 4 images"):
+    with pytest.raises(PluginError, match=r"the attack gave \(4, 2\), expected \(4,\)"):
         each(MemoryImages(pictures(0, 4)), lambda x, noise: x.flatten(1)[:, :2])
     assert each(MemoryImages(pictures(0, 0)), lambda x, noise: x).shape == (0,)
 

@@ -154,6 +154,36 @@ def test_html_is_cleaned_of_what_runs_and_of_what_is_fetched():
     assert body == '<p>a &lt;b&gt;<img alt="dot"><a>link</a><br></p>'
 
 
+@pytest.mark.parametrize("tag", ["plaintext", "xmp", "noembed", "noframes", "body", "frameset"])
+def test_html_keeps_no_element_that_takes_the_rest_of_the_page(tag):
+    body = clean(f"<p>a</p><{tag}>b</{tag}><p>c</p>")
+    assert tag not in body and body.startswith("<p>a</p>") and body.endswith("<p>c</p>")
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        'style="background:url(http://x/y)"',
+        "style=\"background:URL( 'http://x/y')\"",
+        r'style="background:u\72l(http://x/y)"',
+        "style=\"background:image-set('http://x/y' 1x)\"",
+        'fill="url(http://x/y#a)"',
+        'background="http://x/y"',
+        'poster="http://x/y"',
+    ],
+)
+def test_html_keeps_no_attribute_by_which_something_is_fetched(attribute):
+    assert clean(f"<p {attribute} fill='url(#a)' title='t'>a") == (
+        '<p fill="url(#a)" title="t">a</p>'
+    )
+
+
+@pytest.mark.parametrize("width", ['1" onload="x()', "1px;color:red", float("nan"), -5, None, True])
+def test_a_figure_whose_width_is_none_is_refused(width):
+    with pytest.raises(ValueError, match="width"):
+        embed(ReportFigure(b"<svg></svg>", "a", "", width))
+
+
 def test_a_figure_of_matplotlib_an_svg_and_a_png_are_embedded():
     figure = Figure()
     figure.subplots().set_title("ages")
