@@ -175,12 +175,6 @@ class Readers:
         entry, reader = self.find(record.path)
         with reading(record.path, record.item):
             volume = reader.read(record)
-            voxels = volume.voxels
-            if voxels.ndim not in (3, 4) or voxels.dtype.kind not in "biuf":
-                raise UserError(
-                    f"cannot read {_where(record)}: the reader {entry.name} gives voxels of "
-                    f"{voxels.dtype} and shape {voxels.shape}"
-                )
             if odd := _odd(volume):
                 raise UserError(
                     f"cannot read {_where(record)}: the reader {entry.name} gives {odd}"
@@ -360,6 +354,8 @@ def _no_records(records: Sequence[object]) -> str:
 def _odd(volume: Volume) -> str:
     """Say what of a volume that a reader gives is none, "" if nothing."""
     voxels, affine = volume.voxels, volume.affine
+    if voxels.ndim not in (3, 4) or voxels.dtype.kind not in "biuf":
+        return f"voxels of {voxels.dtype} and shape {voxels.shape}"
     if isinstance(voxels, np.ma.MaskedArray):
         return "a masked array: what it hides would count"
     if voxels.size > MOST_VOXELS:

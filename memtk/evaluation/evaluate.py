@@ -197,12 +197,13 @@ def apply_protocols(
 ) -> tuple[Tables, dict[str, np.ndarray]]:
     """Return the table of each protocol, and the images that it flags, by "flagged_NAME_SET".
 
-    A protocol that fails has a table that says so, and the others are not touched by it.
+    A protocol that fails has a table that says so, and the others are not touched by it: the
+    arrays of `similarities` can be written no more.
 
     Args:
         protocols: where two plugins bring one of a name, they are called "plugin/name".
     """
-    for value in vars(similarities).values():  # what one protocol writes others would read
+    for value in vars(similarities).values():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
     sizes = {
@@ -216,12 +217,12 @@ def apply_protocols(
         try:
             found: ProtocolTable = entry.load()()(similarities, levels)
             table = {key: record_of(measure) for key, measure in found.measures.items()}
+            if odd := [key for key in table if type(key) is not str or not key]:
+                raise PluginError(f"{entry.origin} names a measure by {type(odd[0]).__name__}")
             flags |= {
                 f"flagged_{name.replace('/', '_')}_{group}": _flags(entry, group, flagged, sizes)
                 for group, flagged in found.flags.items()
             }
-            if odd := [key for key in table if type(key) is not str or not key]:
-                raise PluginError(f"{entry.origin} names a measure by {type(odd[0]).__name__}")
             tables[name] = table
         except PluginError as error:
             tables[name] = _failed(str(error))

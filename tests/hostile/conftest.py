@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fake_runs import write_run
+from fake_runs import write_audit_run, write_run
 
 from memtk.cli import cli
+from memtk.plugins import load_plugins
+from memtk.registry import Registry
 from memtk.results.collect import add
 
 
@@ -46,3 +48,19 @@ def world(tmp_path_factory):
     }
     add(made["results"], made["all"])
     return made
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """A bench and an audit, to copy before they are changed."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        "bench": write_run(folder / "bench", steps=(100,)),
+        "audit": write_audit_run(folder / "audit"),
+    }
+
+
+@pytest.fixture
+def registry_of(write_plugin):
+    """A registry of a plugin of this source, which is called "odd", and of others."""
+    return lambda source, *others: Registry(load_plugins([*others, write_plugin("odd", source)]))

@@ -8,20 +8,10 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from fake_runs import write_audit_run, write_run
+from fake_runs import write_run
 
 from memtk.cli import cli
 from memtk.results.study import StudyAxis, StudyFile, StudyRun, write_study_file
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    return {
-        "bench": write_run(folder / "bench", steps=(100,)),
-        "audit": write_audit_run(folder / "audit"),
-    }
-
 
 COUNTS = ("n_copies", "n_mem", "patients_exposed", "reference_n_mem", "tau", "counts", "of none")
 

@@ -16,8 +16,7 @@ from memtk.evaluation import apply_protocols
 from memtk.evaluation.quality import measure_quality
 from memtk.interfaces import ImageSpec, Levels, Similarities
 from memtk.memorization import search
-from memtk.plugins import GROUP, find_points, load_plugins
-from memtk.registry import Registry
+from memtk.plugins import GROUP, find_points
 
 HOOKS = {
     "generator": "memtk_generators",
@@ -37,15 +36,13 @@ from memtk.interfaces import Phase, PhaseSettings
 
 
 @pytest.fixture
-def registry_with(write_plugin):
+def registry_with(registry_of):
     """A registry of all plugins and one with a class X of a kind, which is called "odd-x"."""
 
     def make(kind, source, more=""):
         hook = f"\n@hookimpl\ndef {HOOKS[kind]}():\n    "
         hook += f"return [Component('odd-x', __name__ + ':X', 'Odd.'{more})]\n"
-        return Registry(
-            load_plugins([*find_points(GROUP), write_plugin("odd", HEAD + source + hook)])
-        )
+        return registry_of(HEAD + source + hook, *find_points(GROUP))
 
     return make
 
@@ -54,6 +51,14 @@ def one_line(told, *words):
     assert "\n" not in str(told.value) and all(word in str(told.value) for word in words), told
 
 
+READER = """
+class X:
+    suffixes = ('.odd',)
+    def records(self, path):
+        return {records}
+    def read(self, record):
+        return {volume}
+"""
 RECORDS = {
     "endless": ("iter(lambda: Record(path), None)", "lists more than"),
     "texts": ("['a', 'b']", "a str, not a Record"),
@@ -70,10 +75,7 @@ def test_what_a_reader_lists_that_is_no_record_is_refused(
     name, registry_with, tmp_path, monkeypatch
 ):
     given, says = RECORDS[name]
-    source = (
-        "class X:\n    suffixes = ('.odd',)\n    def read(self, record):\n        pass\n"
-        f"    def records(self, path):\n        return {given}\n"
-    )
+    source = READER.format(records=given, volume=None)
     monkeypatch.setattr(reading, "MOST_RECORDS", 1000)
     (tmp_path / "a.odd").write_text("x")
     with pytest.raises(UserError, match=says) as told:
@@ -81,12 +83,41 @@ def test_what_a_reader_lists_that_is_no_record_is_refused(
     one_line(told, "a.odd", "odd")
 
 
+VOLUMES = {
+    "masked": ("np.ma.masked_all((1, 8, 8)), (1.0, 1.0)", "masked array"),
+    "large": ("np.broadcast_to(np.float32(1), (1, 100_000, 100_000)), (1.0, 1.0)", "memtk takes"),
+    "no-sizes": ("np.zeros((1, 8, 8)), ()", "0 sizes of a voxel for 2 axes"),
+    "three-sizes": ("np.zeros((1, 8, 8)), (1.0, 1.0, 1.0)", "3 sizes of a voxel for 2 axes"),
+    "negative": ("np.zeros((1, 8, 8)), (-1.0, 1.0)", "no size of a voxel"),
+    "a-text": ("np.zeros((1, 8, 8)), 'ab'", "damaged"),
+    "small-affine": ("np.zeros((1, 8, 8)), (1.0, 1.0), np.eye(2)", "no finite matrix"),
+    "affine-of-nan": ("np.zeros((1, 8, 8)), (1.0, 1.0), np.full((4, 4), np.nan)", "no finite"),
+    "affine-text": ("np.zeros((1, 8, 8)), (1.0, 1.0), 'x'", "no finite matrix"),
+    "objects": ("np.full((1, 8, 8), None), (1.0, 1.0)", "voxels of object"),
+    "complex": ("np.zeros((1, 8, 8), complex), (1.0, 1.0)", "voxels of complex"),
+    "five-axes": ("np.zeros((1, 1, 8, 8, 8)), (1.0, 1.0)", "shape"),
+}
+"""What a reader gives that is no image, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_what_a_reader_gives_that_is_no_image_is_refused(name, registry_with, tmp_path):
+    given, says = VOLUMES[name]
+    source = READER.format(records="[Record(path)]", volume=f"Volume({given})")
+    readers = Readers(registry_with("reader", source))
+    (tmp_path / "a.odd").write_text("x")
+    [record] = readers.records(tmp_path / "a.odd")
+    with pytest.raises(UserError, match=says) as told:
+        readers.read(record)
+    one_line(told, "a.odd")
+
+
 M = "Measure(0.5, 'a', 'training')"
 TABLES = {
     "none": "None",
     "text": "ProtocolTable('a')",
-    "key-number": f"ProtocolTable({{1: {M}}})",
-    "key-empty": f"ProtocolTable({{'': {M}}})",
+    "key-number": f"ProtocolTable({{1: {M}}}, {{'training': np.ones(4, bool)}})",
+    "key-empty": f"ProtocolTable({{'': {M}}}, {{'training': np.ones(4, bool)}})",
     "value-text": "ProtocolTable({'a': Measure('0.5', 'a', 'training')})",
     "value-bool": "ProtocolTable({'a': Measure(True, 'a', 'training')})",
     "value-list": "ProtocolTable({'a': Measure([1, 2], 'a', 'training')})",
@@ -105,29 +136,36 @@ ENDLESS = "Measure(0.5, 'a', '', null=np.nan, count=np.inf, interval=(0, np.inf)
 
 
 def applied(registry_with, given):
-    source = f"class X:\n    def __call__(self, similarities, levels):\n        return {given}\n"
+    source = f"class X:\n    def __call__(self, similarities, levels):\n        {given}\n"
     registry = registry_with("protocol", source)
     pairs = ("train_synthetic", "synthetic_train", "train_validation", "validation_train")
-    found = Similarities.of_arrays({key: np.linspace(0, 1, 4) for key in pairs})
+    arrays = {key: np.linspace(0, 1, 4) for key in pairs}
+    found = Similarities.of_arrays(arrays)
     tables, flags = apply_protocols(registry.entries("protocol"), found, Levels())
     assert len(tables) > 1 and "failed" not in tables["dar"]  # the others are used
+    assert all((array == np.linspace(0, 1, 4)).all() for array in arrays.values())
     return tables["odd-x"], {key for key in flags if "odd-x" in key}
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_protocol_with_a_table_that_is_none_has_failed(name, registry_with):
-    table, flags = applied(registry_with, TABLES[name])
+    table, flags = applied(registry_with, f"return {TABLES[name]}")
     assert set(table) == {"failed"} and table["failed"].value is None and not flags
     assert "odd-x" in table["failed"].note
 
 
+def test_a_protocol_that_writes_into_what_it_reads_fails_and_changes_nothing(registry_with):
+    table, flags = applied(registry_with, "similarities.train_synthetic[:] = 0")
+    assert table["failed"].value is None and not flags
+
+
 def test_a_protocol_with_a_good_table_has_it_without_what_is_not_finite(registry_with):
-    table, flags = applied(registry_with, GOOD)
+    table, flags = applied(registry_with, f"return {GOOD}")
     assert table["a"].value == 0.5 and flags == {"flagged_odd-x_training"}
 
 
 def test_numbers_of_a_protocol_that_are_not_finite_are_none(registry_with):
-    table, _ = applied(registry_with, f"ProtocolTable({{'a': {ENDLESS}}})")
+    table, _ = applied(registry_with, f"return ProtocolTable({{'a': {ENDLESS}}})")
     found = table["a"]
     assert (found.value, found.null, found.count, found.interval) == (0.5, None, None, None)
 
@@ -233,11 +271,9 @@ def test_settings_whose_own_defaults_do_not_fit_are_the_plugins_fault(name, regi
 
 
 def test_a_preset_that_is_no_table_is_the_plugins_fault(registry_with):
-    registry = registry_with(
-        "generator", MODEL.format(**FINE | {"config": "presets = {'smoke': 3}"})
-    )
+    source = MODEL.format(**FINE | {"config": "presets = {'smoke': 3}"})
     with pytest.raises(PluginError, match="'odd-x': its preset 'smoke' is no table"):
-        find_component(registry, "generator", "odd-x", {}, "smoke")
+        find_component(registry_with("generator", source), "generator", "odd-x", {}, "smoke")
 
 
 @pytest.mark.parametrize("name", PHASES)
@@ -327,20 +363,15 @@ def test_what_a_mitigation_gives_that_does_not_fit_is_named(name, registry_with,
     one_line(told, "mitigation 'odd-x' of plugin 'odd'", name.partition("-")[0])
 
 
-TINY = (
-    "monai2d.channels=8,8",
-    "monai2d.autoencoder.steps=2",
-    "monai2d.adversarial.steps=0",
-    "monai2d.diffusion.steps=2",
-)
+TINY = ("channels=8,8", "autoencoder.steps=2", "adversarial.steps=0", "diffusion.steps=2")
 
 
 @pytest.mark.parametrize("given", ["None", "x.double()", "x[:1, :, :8]", "x.numpy()"])
 def test_augmented_images_of_another_kind_are_named(given, registry_with, tmp_path):
     source = f"class X(Mitigation):\n    def augment(self, x, noise):\n        return {given}\n"
-    registry = registry_with("mitigation", source)
+    registry, sets = registry_with("mitigation", source), [f"monai2d.{each}" for each in TINY]
     with pytest.raises(PluginError) as told:
-        bench(registry, tmp_path, TINY, generator=("monai2d",), mitigation=("odd-x",))
+        bench(registry, tmp_path, sets, generator=("monai2d",), mitigation=("odd-x",))
     one_line(told, "mitigation 'odd-x' of plugin 'odd': augment gives")
 
 

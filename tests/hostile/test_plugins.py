@@ -16,8 +16,6 @@ from memtk.components import find_component
 from memtk.data.readers import Readers
 from memtk.data.walk import walk
 from memtk.errors import PluginError, UserError
-from memtk.evaluation import apply_protocols
-from memtk.interfaces import Levels, Similarities
 from memtk.plugins import GROUP, find_points, load_plugins
 from memtk.registry import Registry
 
@@ -128,9 +126,9 @@ def test_a_plugin_that_fails_is_named_and_the_others_are_used(name, write_plugin
 
 
 @pytest.mark.parametrize("target", ["json:__version__", "math:pi", "json:nothing", "nothing:X"])
-def test_a_class_that_is_none_is_named_when_it_is_used(target, write_plugin):
+def test_a_class_that_is_none_is_named_when_it_is_used(target, registry_of):
     source = GOOD.replace("{name}", "odd").replace("json:JSONDecoder", target)
-    registry = Registry(load_plugins([write_plugin("odd", source)]))
+    registry = registry_of(source)
     with pytest.raises(PluginError, match="generator 'odd-ok' of plugin 'odd'"):
         registry.load("generator", "odd-ok")
 
@@ -175,55 +173,6 @@ def test_with_all_of_them_every_command_works_and_json_is_json(write_plugin, tmp
     assert "accepted" in done.stdout
 
 
-VOLUMES = {
-    "masked": ("np.ma.masked_all((1, 8, 8)), (1.0, 1.0)", "masked array"),
-    "large": ("np.broadcast_to(np.float32(1), (1, 100_000, 100_000)), (1.0, 1.0)", "memtk takes"),
-    "no-sizes": ("np.zeros((1, 8, 8)), ()", "0 sizes of a voxel for 2 axes"),
-    "three-sizes": ("np.zeros((1, 8, 8)), (1.0, 1.0, 1.0)", "3 sizes of a voxel for 2 axes"),
-    "negative": ("np.zeros((1, 8, 8)), (-1.0, 1.0)", "no size of a voxel"),
-    "a-text": ("np.zeros((1, 8, 8)), 'ab'", "damaged"),
-    "small-affine": ("np.zeros((1, 8, 8)), (1.0, 1.0), np.eye(2)", "no finite matrix"),
-    "affine-of-nan": ("np.zeros((1, 8, 8)), (1.0, 1.0), np.full((4, 4), np.nan)", "no finite"),
-    "affine-text": ("np.zeros((1, 8, 8)), (1.0, 1.0), 'x'", "no finite matrix"),
-    "objects": ("np.full((1, 8, 8), None), (1.0, 1.0)", "voxels of object"),
-    "complex": ("np.zeros((1, 8, 8), complex), (1.0, 1.0)", "voxels of complex"),
-    "five-axes": ("np.zeros((1, 1, 8, 8, 8)), (1.0, 1.0)", "shape"),
-}
-"""What a reader gives that is no image, and what is said of it."""
-
-
-@pytest.mark.parametrize("name", VOLUMES)
-def test_what_a_reader_gives_that_is_no_image_is_refused(name, write_plugin, tmp_path):
-    given, says = VOLUMES[name]
-    source = READER.format(init="pass", records="return [Record(path)]")
-    source = source.replace("        pass\n@hookimpl", f"        return Volume({given})\n@hookimpl")
-    source = f"import numpy as np\nfrom memtk.interfaces import Record, Volume\n{source}"
-    readers = Readers(Registry(load_plugins([write_plugin("odd", source)])))
-    (tmp_path / "a.odd").write_text("x")
-    [record] = readers.records(tmp_path / "a.odd")
-    with pytest.raises(UserError, match=says) as told:
-        readers.read(record)
-    assert "a.odd" in str(told.value) and "\n" not in str(told.value)
-
-
-def test_a_protocol_that_writes_into_what_it_reads_fails_and_changes_nothing(write_plugin):
-    source = """
-        class P:
-            def __call__(self, similarities, levels):
-                similarities.train_synthetic[:] = 0
-        @hookimpl
-        def memtk_protocols():
-            return [Component("odd-protocol", __name__ + ":P", "Writes.")]
-    """
-    registry = Registry(load_plugins([write_plugin("odd", source)]))
-    arrays = {key: np.ones(4) for key in ("train_synthetic", "synthetic_train")}
-    arrays |= {key: np.ones(4) for key in ("train_validation", "validation_train")}
-    found = Similarities.of_arrays(arrays)
-    tables, flags = apply_protocols(registry.entries("protocol"), found, Levels())
-    assert tables["odd-protocol"]["failed"].value is None and not flags
-    assert all((array == 1).all() for array in arrays.values())
-
-
 ENDS = {
     "exit": "sys.exit(0)",
     "exit-with-a-text": "sys.exit('all is well')",
@@ -249,9 +198,9 @@ def memtk_readers():
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("where", ["init", "records"])
-def test_a_reader_that_ends_the_program_is_a_failure_of_its_own(end, where, write_plugin, tmp_path):
+def test_a_reader_that_ends_the_program_is_a_failure_of_its_own(end, where, registry_of, tmp_path):
     code = {"init": "pass", "records": "pass"} | {where: ENDS[end]}
-    registry = Registry(load_plugins([write_plugin("odd", READER.format(**code))]))
+    registry = registry_of(READER.format(**code))
     (tmp_path / "a.odd").write_text("x")
     with pytest.raises(UserError, match="odd"):  # named, and no exit
         Readers(registry).records(tmp_path / "a.odd")
@@ -268,10 +217,10 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_a_reader_that_fails_leaves_files_of_others_alone(name, write_plugin, tmp_path):
+def test_a_reader_that_fails_leaves_files_of_others_alone(name, registry_of, tmp_path):
     source = READER.format(init="pass", records="pass")
     source = source.replace('suffixes = (".odd",)', STRANGERS[name])
-    readers = Readers(Registry(load_plugins([write_plugin("odd", source), *OWN])))
+    readers = Readers(registry_of(source, *OWN))
     np.save(tmp_path / "a.npy", np.zeros((9, 8)))
     (tmp_path / "b").write_bytes(b"x")
     found = walk(tmp_path, readers)
@@ -298,12 +247,12 @@ def test_a_plugin_whose_code_fails_in_a_command_is_named_below_the_trace(write_p
     assert "plugin 'weak' of" in last and last.endswith("ValueError: no [red]way"), last
 
 
-def test_a_module_that_is_needed_is_looked_for_and_not_run(write_plugin, tmp_path, monkeypatch):
+def test_a_module_that_is_needed_is_looked_for_and_not_run(registry_of, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "__init__.py").write_text("raise SystemExit(0)")
     monkeypatch.syspath_prepend(str(tmp_path))
     source = GOOD.replace("{name}", "odd").replace('"A model."', '"A model.", needs=("runs.a",)')
-    registry = Registry(load_plugins([write_plugin("odd", source)]))
+    registry = registry_of(source)
     assert not registry.find("generator", "odd-ok").missing
 
 

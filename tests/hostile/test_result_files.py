@@ -18,7 +18,6 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fake_runs import write_audit_run, write_run
 from pydantic import ValidationError
 
 from memtk.bench.reproduce import recipe_of
@@ -323,15 +322,6 @@ def unsaved_figures(monkeypatch):
     """Draw the figures of reports, and save none: that takes half the time of a page."""
     save = "matplotlib.figure.Figure.savefig"
     monkeypatch.setattr(save, lambda self, file, **how: file.write(b"<svg/>"))
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    return {
-        "bench": write_run(folder / "bench", steps=(100,)),
-        "audit": write_audit_run(folder / "audit"),
-    }
 
 
 @pytest.mark.usefixtures("unsaved_figures")
