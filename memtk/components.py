@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from memtk.config import build
+from pydantic import ValidationError
+
+from memtk.config import build, merge
 from memtk.errors import PluginError, UserError, did_you_mean
 from memtk.interfaces import (
     ComponentConfig,
@@ -135,8 +137,8 @@ def find_component(
         raise PluginError(
             f"{entry.origin}: {entry.component.target} is no {kind}, it lacks {' and '.join(lacks)}"
         )
-    base = BASES.get(kind, object)
-    if not (base is object or (isinstance(cls, type) and issubclass(cls, base))):
+    base = BASES.get(kind)
+    if base and not (isinstance(cls, type) and issubclass(cls, base)):
         raise PluginError(
             f"{entry.origin}: {entry.component.target} is no {kind}, it is no subclass of "
             f"memtk.interfaces.{base.__name__}"
@@ -160,11 +162,17 @@ def find_component(
         defaults = cls.presets[preset]
         if not isinstance(defaults, Mapping):
             raise PluginError(f"{kind} {entry.name!r}: its preset {preset!r} is no table")
-    config = build(cls.Config, defaults, settings, where=entry.name)
-    with entry.blamed("its Config"):
-        own = {key: value for key, value in config if key not in config.model_fields_set}
-        build(cls.Config, own, defaults, settings, where=entry.name)  # pydantic takes any default
-    return ConfiguredComponent(entry, cls, config)
+    given = merge(defaults, settings)
+    try:
+        return ConfiguredComponent(entry, cls, build(cls.Config, given, where=entry.name))
+    except UserError as error:
+        if isinstance(wrong := error.__cause__, ValidationError) and any(
+            item["type"] != "missing" and item["loc"] and item["loc"][0] not in given
+            for item in wrong.errors()
+        ):  # a default of its own
+            with entry.blamed("its Config"):
+                raise
+        raise
 
 
 def metric_names(names: Sequence[str], registry: Registry) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from memtk.components import check_dims, find_component
-from memtk.errors import UserError
+from memtk.errors import PluginError, UserError
 from memtk.interfaces import ImageSpec
 
 
@@ -13,6 +13,16 @@ def test_settings_lie_above_those_of_the_preset(registry):
     assert plain.config.sampling_steps != asked.config.sampling_steps == 7
     assert plain.config.diffusion == asked.config.diffusion
     assert asked.name == "monai2d" and asked.make(ImageSpec((32, 32))).config is asked.config
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"sampling_steps": "x"}, {"diffusion": {"steps": -1}}, {"diffusion": 3}, {"nothing": 1}],
+)
+def test_a_setting_that_does_not_fit_is_no_fault_of_the_plugin(settings, registry):
+    with pytest.raises(UserError, match="monai2d") as told:
+        find_component(registry, "generator", "monai2d", settings, "smoke")
+    assert not isinstance(told.value, PluginError)
 
 
 def test_a_preset_that_a_model_lacks_is_refused_with_the_nearest(registry):

@@ -23,14 +23,17 @@ scale it with the phase."""
 
 
 class ComponentConfig(BaseModel):
-    """Base of every `Config`. Frozen; an unknown key is an error, never ignored.
+    """Base of every `Config`. Frozen; an unknown key is an error, never ignored, and
+    defaults are looked at as what is set is.
 
     In the place of a tuple of words a word stands for a tuple of one, and None for an empty one.
     Numbers are finite, and whole ones have up to 63 bits: records and arrays hold no others; true
     and false are no numbers.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import torch
 from imageio import v3 as imageio
 
 from memtk.bench import make_plan, read_recipe, run_bench
+from memtk.components import find_component
 from memtk.config import build
 from memtk.data.config import DataConfig
 from memtk.data.images import write_images
@@ -41,6 +42,13 @@ def make(source, spec=None, **asked):
 
 def everything(model):
     return model.sample(Noise(7, range(len(model))))
+
+
+def test_the_images_are_listed_once_for_their_settings(pictures, registry, monkeypatch):
+    asked = []
+    monkeypatch.setattr("memtk_files.images.contents_of", lambda of: str(asked.append(len(of))))
+    find_component(registry, "generator", "images", {"source": str(pictures)}, "smoke")
+    assert asked == [4]
 
 
 def test_a_sample_is_the_image_of_its_index_prepared_as_data_are(pictures, tmp_path):
