@@ -218,7 +218,10 @@ class Embedder(Trainable):
 
     @abstractmethod
     def embed(self, x: Tensor) -> Tensor:
-        """Map images (B, C, *S) in [-1, 1] to embeddings (B, D). Row i depends on image i alone."""
+        """Map images (B, C, *S) in [-1, 1] to embeddings: float32 (B, D).
+
+        Row i depends on image i alone.
+        """
 
 
 class Similarity(Protocol):
