@@ -51,11 +51,14 @@ def failures(case: Case) -> list[Reason]:
     if exposed.low / case.training > case.policy.max_exposed_patients:
         named = min(case.found.patients.sure, exposed.low) if case.found.patients else 0
         known = f" (of {named} it is known which)" if named else ""
+        least = f"at least {exposed.low} of {many(case.training, 'training patient')}"
+        headline = f"They give {least} away; which is not known."
+        if named:
+            headline = f"Images of {least} came out again."
         reasons.append(
             Reason(
                 "exposed patients",
-                f"Images of at least {exposed.low} of {many(case.training, 'training patient')} "
-                "came out again.",
+                headline,
                 f"At least {part(exposed.low, case.training, 'training patient')} "
                 f"{'is' if exposed.low == 1 else 'are'} exposed{known}: the synthetic images lie "
                 "nearer to their images than to those of strangers; shown to be exposed, "

@@ -52,6 +52,17 @@ def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
 
 
+def test_of_patients_whom_a_count_alone_exposes_none_is_said_to_be_seen():
+    audit = fakes.audit(exposed=(3, 9))
+    unnamed = audit.evidence.patients.model_copy(update={"sure": 0})
+    found = audit.evidence.model_copy(update={"patients": unnamed})
+    first = answer_audit(audit.model_copy(update={"evidence": found})).first
+    assert first == (
+        "No: do not release these images. They give at least 3 of 64 training patients away; "
+        "which is not known."
+    )
+
+
 @pytest.mark.parametrize(
     ("figures", "plain", "steps"),
     [
