@@ -19,7 +19,7 @@ def open_console(**how: Any) -> Console:
     Args:
         how: options of `rich.console.Console`, such as `stderr`.
     """
-    console = Console(markup=False, emoji=False, highlight=False, **how)
+    console = _Console(markup=False, emoji=False, highlight=False, **how)
     console.push_render_hook(_Printable())
     return console
 
@@ -32,6 +32,12 @@ def column(field: str, style: str = "") -> TextColumn:
 def marked(mark: str, style: str, text: str = "") -> Text:
     """Return a word in colour, and a text after it."""
     return Text.assemble((mark, style), f" {text}" if text else "")
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to click to end the program without a word, where nobody reads any more."""
+        raise  # it is called where the error is handled
 
 
 class _Printable(RenderHook):

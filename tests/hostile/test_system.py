@@ -56,6 +56,12 @@ def test_a_stream_that_cannot_be_written_is_a_sentence(line, tmp_path):
     assert b"Traceback" not in done.stderr and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("words", [SHOW, "list", "check --data phantom2d", "data list"])
+def test_a_command_that_nobody_reads_to_its_end_says_nothing_of_it(words, tmp_path):
+    done = shell(f"memtk {words} | true", tmp_path)
+    assert b"Error" not in done.stderr and b"Traceback" not in done.stderr
+
+
 SURROUNDINGS = {
     "SOURCE_DATE_EPOCH=x memtk": (2, b"SOURCE_DATE_EPOCH"),
     "SOURCE_DATE_EPOCH= memtk": (2, b"SOURCE_DATE_EPOCH"),
