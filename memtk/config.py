@@ -39,6 +39,30 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def layered(said: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Lay what a command's options say over what `--set` says, which may not be the same things.
+
+    Args:
+        said: nested tables.
+        options: what options say, by table and key.
+
+    Raises:
+        UserError: if both say one thing, whatever they say of it: one would be lost.
+
+    >>> layered({"bench": {"seed": 1}}, {"bench": {"preset": "smoke"}})
+    {'bench': {'seed': 1, 'preset': 'smoke'}}
+    """
+    for table, own in options.items():
+        there = said.get(table, {})
+        for key in own:
+            if isinstance(there, Mapping) and key in there:
+                flag = "" if table == "data" else f" (--{key.replace('_', '-')})"
+                raise UserError(
+                    f"{table}.{key} is said twice, by --set and by an option{flag}: say it once"
+                )
+    return merge(said, options)
+
+
 def _copy(value: Any) -> Any:
     return merge(value) if isinstance(value, Mapping) else value
 

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 
 from memtk.auditing.screen import Screen
 from memtk.components import ConfiguredComponent, check_dims, find_component, metric_names
-from memtk.config import build, load_toml, merge, parse_set
+from memtk.config import build, layered, load_toml, merge, parse_set
 from memtk.data.arrays import ArrayConfig, ArrayImages
 from memtk.data.config import DataConfig, is_name
 from memtk.data.prepare import prepare
@@ -160,17 +160,17 @@ def make_audit_plan(
             source there may be `memtk.data.arrays.ArrayImages`.
         config: a TOML file with tables `[audit]`, `[data]`, `[embedder]`.
         sets: texts `KEY=VALUE`; they win over the file.
-        settings: of the components, as nested tables; below all others.
+        settings: the same as nested tables.
 
     Raises:
         UserError: for an unknown name, key or value, or images that are not there.
         PluginError: if a component cannot be imported.
     """
     file = load_toml(config) if config else {}
-    said = merge(settings or {}, file, *(parse_set(text) for text in sets), {"audit": dict(asked)})
     held = [images for images in data.values() if isinstance(images, ArrayImages)]
     named = {k: v.source if isinstance(v, ArrayImages) else v for k, v in data.items()}
-    said = merge(said, {"data": named})
+    below = merge(settings or {}, *map(parse_set, sets))
+    said = merge(file, layered(below, {"audit": dict(asked), "data": named}))
     for table, value in said.items():
         if not isinstance(value, Mapping):
             raise UserError(f"{table} = {value!r}: expected keys below it, {table}.KEY=VALUE")

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from memtk.component import KINDS
 from memtk.components import metric_names
-from memtk.config import build, load_toml, merge, parse_set
+from memtk.config import build, layered, load_toml, merge, parse_set
 from memtk.data.config import PHANTOMS, DataConfig, is_name
 from memtk.data.manifest import Row
 from memtk.data.public.catalogue import PREFIX
@@ -185,7 +185,7 @@ def read_recipe(
         sets: texts `KEY=VALUE`; they win over the file.
 
     Raises:
-        UserError: for anything unknown or contradictory.
+        UserError: for anything unknown, contradictory, or said twice.
     """
     definition = load_suite(suite) if suite else None
     if definition and data and not _is_public(definition):
@@ -199,7 +199,7 @@ def read_recipe(
             raise UserError(f"--set {table}={value}: expected a key below it, {table}.KEY=VALUE")
     bench = {key: value for key, value in asked.items() if key != "condition"}
     columns = {"data": {"condition": asked["condition"]}} if "condition" in asked else {}
-    said = merge(*sets_as_tables, {"bench": bench}, columns)
+    said = layered(merge(*sets_as_tables), {"bench": bench, **columns})
     own = merge(file, said)
     for table in ("bench", "data"):
         if not isinstance(own.get(table, {}), Mapping):

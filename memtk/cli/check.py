@@ -82,20 +82,17 @@ def check(
 
 
 def _config(sources: dict[str, Any], settings: tuple[str, ...]) -> DataConfig:
-    from memtk.config import build, merge, parse_set
+    from memtk.config import build, layered, merge, parse_set
     from memtk.data.config import DataConfig
 
     asked = merge(*(parse_set(text) for text in settings))
     for table, value in asked.items():
         if table != "data" or not isinstance(value, dict):
             raise UserError(f"--set {table}: memtk check has settings data.KEY=VALUE alone")
-    said, given = asked.get("data", {}), data_settings(**sources)
-    twice = sorted(set(given) & set(said))
-    if twice:
-        raise UserError(f"--set data.{twice[0]} and an option both name images: give one of them")
-    if "source" not in {**said, **given}:
+    said = layered(asked, {"data": data_settings(**sources)})["data"]
+    if "source" not in said:
         raise UserError("name the images: memtk check MANIFEST, or --train T --val V")
-    return build(DataConfig, said, given, where="data")
+    return build(DataConfig, said, where="data")
 
 
 def _outlook(report: Report, policy: Policy) -> Outlook | None:

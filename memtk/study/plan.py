@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.bench import Plan, Recipe, describe_plan, make_plan, read_recipe
-from memtk.config import load_toml, merge, parse_set
+from memtk.config import layered, load_toml, merge, parse_set
 from memtk.data.prepare import Dataset
 from memtk.errors import UserError
 from memtk.evaluation.context import named_folder
@@ -58,7 +58,8 @@ class Base:
     def mitigations(self) -> tuple[str, ...]:
         """Return the mitigations that every run applies."""
         file = load_toml(self.config) if self.config else {}
-        said = merge(file, *map(parse_set, self.sets), {"bench": dict(self.asked)})
+        own = {key: value for key, value in self.asked.items() if value is not None}
+        said = merge(file, layered(merge(*map(parse_set, self.sets)), {"bench": own}))
         names = said.get("bench", {}).get("mitigation", ())
         return (names,) if isinstance(names, str) else tuple(names)
 
@@ -206,6 +207,7 @@ def _recipe(base: Base, choices: Sequence[Choice], varied: set[str], registry: R
         mitigations = [name for name in mitigations if name not in choice.leave]
     if mitigations or base.mitigations() or "mitigation" in asked:
         asked["mitigation"] = tuple(mitigations)
+        sets = [s for s in sets if s.partition("=")[0].strip() != "bench.mitigation"]
     here = {name for choice in choices for name in choice.components}
     # What is said of a generator that this run does not use is meant for the others.
     sets = [s for s in sets if (table := s.partition(".")[0]) not in varied or table in here]

@@ -59,6 +59,7 @@ def test_all_that_the_numbers_depend_on_is_in_the_identity(data, registry):
         ({"embedder": "ntxent2"}, [], "ntxent2d"),
         ({"preset": "hug"}, [], "no preset 'hug'"),
         ({"alpha": 2}, [], "audit.alpha"),
+        ({"alpha": 0.1}, ["audit.alpha=0.1"], "audit.alpha is said twice"),
     ],
 )
 def test_what_contradicts_itself_or_is_unknown_is_refused(data, registry, asked, sets, words):

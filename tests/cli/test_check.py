@@ -198,7 +198,7 @@ def test_brackets_in_a_file_name_come_out_as_they_are(sources, folders):
         (["--data", "d", "--set", "data.shap=8,8"], "Did you mean 'shape'?"),
         (["--data", "d", "--set", "bench.seed=1"], "settings data.KEY=VALUE alone"),
         (["--data", "d", "--set", "data=1"], "settings data.KEY=VALUE alone"),
-        (["--data", "d", "--set", "data.source=e"], "both name images"),
+        (["--data", "d", "--set", "data.source=e"], "said twice"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(arguments, message):

@@ -59,6 +59,30 @@ def test_a_setting_that_asks_for_the_impossible_is_refused_before_anything_runs(
     assert len(done.output) < 3000 and not list(tmp_path.iterdir())
 
 
+TWICE = {
+    "bench.generator=copycat": BENCH,
+    "bench.preset=demo": BENCH,
+    "bench.mitigation=[]": (*BENCH, "-m", "augment"),
+    "data.condition=view": (*BENCH, "--condition", "view"),
+    "bench.preset=smoke": ("study", "--vary", "samples=4,8", "--preset", "smoke"),
+    "bench.compare=augment": ("study", "--vary", "seed=0,1", "-c", "augment", "-g", "copycat"),
+    "audit.seed=1": ("audit", "--data", "d", "--synthetic", "s", "--seed", "1"),
+    "data.synthetic_source=t": ("audit", "--data", "d", "--synthetic", "s"),
+    "audit.plants=1": ("selftest", "--data", "d", "--plants", "2"),
+    "data.stratify=site": ("check", "d", "--stratify", "site"),
+}
+
+
+@pytest.mark.parametrize("setting", TWICE)
+def test_what_a_setting_and_an_option_both_say_is_refused(setting, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [*TWICE[setting], "--set", setting])
+    key = setting.partition("=")[0]
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit), done.output
+    assert f"{key} is said twice, by --set and by an option" in " ".join(done.output.split())
+    assert not list(tmp_path.iterdir())
+
+
 TABLES = b'[data]\nsource="phantom2d"\n[data.phantom]\ntraining=20\n'
 
 FILES = {
