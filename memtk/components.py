@@ -25,6 +25,9 @@ from memtk.registry import Entry, Registry
 LAYERS, PARAMETERS = 5_000, 2_000_000_000
 """No model of medical images comes near: 8 GB of weights."""
 
+MOST_VALUES = 1_000_000
+"""Values of an embedding, or voxels along an axis that an embedder looks at."""
+
 
 PARTS = {
     "generator": ("phases", "sample"),
@@ -76,7 +79,19 @@ class ConfiguredComponent:
                 raise UserError(f"a {type(phases).__name__}, not a tuple")
             if odd := [each for each in phases if not isinstance(each, Phase)]:
                 raise UserError(f"a {type(odd[0]).__name__}, not a Phase")
+        if isinstance(made, Embedder):
+            with self.entry.blamed("width"):
+                _check_counts(getattr(made, "width", None))
+            with self.entry.blamed("resolution"):
+                if made.resolution is not None:
+                    _check_counts(*made.resolution)
         return made
+
+
+def _check_counts(*values: object) -> None:
+    """Refuse what is no number of voxels along an axis, or of values of an embedding."""
+    if odd := [v for v in values if type(v) is not int or not 0 < v <= MOST_VALUES]:
+        raise UserError(f"{odd[0]!r}, not a whole number from 1 to {MOST_VALUES:,}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterable
 
 
@@ -17,13 +18,30 @@ class PluginError(UserError):
     """A plugin, or a component that a plugin brings, cannot be used."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A person has stopped the program while code of others ran, which may raise the other kind."""
+
+
+def stop(number: int, frame: object) -> None:
+    """Handle a signal that ends the program, so that nothing is left behind.
+
+    Raises:
+        Stopped: always.
+    """
+    raise Stopped
+
+
 def is_failure(error: BaseException) -> bool:
     """Tell whether code of others failed, which may raise anything, or somebody stops the program.
+
+    Where Ctrl-C is handled by `stop`, as in a command, or is not heard, as in the processes that
+    read, no other `KeyboardInterrupt` is a person's.
 
     >>> [is_failure(error) for error in (ValueError(), SystemExit(0), KeyboardInterrupt())]
     [True, True, False]
     """
-    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
+    of_others = signal.getsignal(signal.SIGINT) in (stop, signal.SIG_IGN)
+    return not isinstance(error, GeneratorExit | (Stopped if of_others else KeyboardInterrupt))
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

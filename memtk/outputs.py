@@ -8,7 +8,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import TextIO
+
+from memtk.errors import stop
 
 
 class _Aside(io.TextIOBase):
@@ -40,17 +43,8 @@ class _Aside(io.TextIOBase):
         pass
 
 
-class Stopped(KeyboardInterrupt):
-    """A person has stopped the program while code of others ran, which may raise the other kind."""
-
-
-def stop(number: int, frame: object) -> None:
-    """Handle a signal that ends the program, so that nothing is left behind.
-
-    Raises:
-        Stopped: always.
-    """
-    raise Stopped
+_aside = lru_cache(maxsize=8)(_Aside)
+"""The same one for the same output, which is kept: another thread may be printing to it."""
 
 
 @contextmanager
@@ -68,7 +62,7 @@ def shielded() -> Iterator[None]:
     for number in (1, 2):
         with suppress(OSError):
             kept[number] = os.dup(number)
-    sys.stdout = sys.stderr = _Aside(before[1])
+    sys.stdout = sys.stderr = _aside(before[1])
     try:
         yield
     finally:
@@ -100,7 +94,7 @@ def alone_on_stdout() -> Iterator[TextIO]:
         out.flush()
         mine = os.fdopen(os.dup(out.fileno()), "w", encoding="utf-8", errors="replace")
         os.dup2(2, 1)
-    sys.stdout = _Aside(sys.stderr)
+    sys.stdout = _aside(sys.stderr)
     try:
         yield mine
     finally:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 from memtk import hookspecs
-from memtk.errors import did_you_mean, one_line, printable
-from memtk.outputs import Stopped, shielded
+from memtk.errors import Stopped, did_you_mean, one_line, printable
+from memtk.outputs import shielded
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint  # slow to import, and seldom there

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from memtk.console import column
-from memtk.errors import one_line, printable
+from memtk.errors import Stopped, one_line, printable
 from memtk.events import Event
-from memtk.outputs import Stopped, shielded
+from memtk.outputs import shielded
 from memtk.plugins import Host
 
 

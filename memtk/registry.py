@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from memtk.component import API, KINDS, Component
 from memtk.errors import (
     PluginError,
+    Stopped,
     UserError,
     did_you_mean,
     is_failure,
     one_line,
     printable,
 )
-from memtk.outputs import Stopped, shielded
+from memtk.outputs import shielded
 from memtk.plugins import Host, Plugin, load_plugins
 
 MOST = 1000

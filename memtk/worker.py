@@ -40,6 +40,8 @@ if __name__ == "__main__":  # and before anything is imported that takes seconds
     _killed_with_the_parent(int(sys.argv[4]))
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
+    from memtk.errors import stop
     from memtk.study.tasks import attempt
 
+    signal.signal(signal.SIGINT, stop)
     attempt(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -38,6 +38,7 @@ SIBLINGS = {
     "files": {"errors", "events"},
     "folders": {"errors", "files"},
     "console": {"errors"},
+    "outputs": {"errors"},
     "prefetch": {"errors"},
 }
 """What a part may import of its own layer."""

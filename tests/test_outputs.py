@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 
 import pytest
 
-from memtk.outputs import Stopped, alone_on_stdout, shielded
+from memtk.errors import Stopped
+from memtk.outputs import alone_on_stdout, shielded
 
 
 def test_what_a_block_prints_goes_to_stderr(capfd):
@@ -46,3 +48,23 @@ def test_who_stops_the_program_is_told_from_code_that_says_so():
     with pytest.raises(Stopped), shielded():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_thread_prints_while_the_outputs_lead_aside_and_back(capsys):
+    failed, done, say = [], threading.Event(), print
+
+    def prints():
+        while not done.is_set():
+            try:
+                say("x" * 10)
+            except BaseException as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=prints)
+    thread.start()
+    for _ in range(2000):
+        with shielded():
+            pass
+    done.set()
+    thread.join()
+    assert not failed

@@ -296,6 +296,8 @@ class CheckpointEvaluator:
             if self._context.devices.is_main:
                 write_arrays(path, label, arrays)
             self._context.devices.wait()
+        for values in arrays.values():  # one mitigation writes into nothing that another reads
+            values.flags.writeable = False
         return arrays
 
     def _paths(self, label: str) -> tuple[Path, Path, Path]:

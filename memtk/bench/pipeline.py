@@ -173,6 +173,8 @@ def _augmentation(
                         f"{changed.dtype} of {tuple(changed.shape)}, expected {x.dtype} of "
                         f"{tuple(x.shape)}"
                     )
+                if not bool(changed.isfinite().all()):
+                    raise UserError("values that are not finite (NaN or infinite)")
             x = changed
         return x
 

@@ -14,8 +14,7 @@ from typing import Any
 import click
 
 from memtk import __version__
-from memtk.errors import PluginError, UserError, is_failure, one_line, printable
-from memtk.outputs import stop
+from memtk.errors import PluginError, UserError, is_failure, one_line, printable, stop
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -73,8 +72,6 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise _Refusal(error) from error
-        except KeyboardInterrupt as error:
-            raise _Stopped from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # nobody reads any more: click ends the program
                 raise
@@ -99,7 +96,7 @@ def _was_stopped(error: BaseException | None) -> bool:
     """Tell whether an error comes of an interrupt: Python wraps one in a class that is made."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
-    return error is not None
+    return error is not None and not is_failure(error)
 
 
 def _blamed(error: BaseException) -> str:
@@ -186,9 +183,10 @@ def main() -> None:
         click.echo(f"Error: {wrong}", err=True)
         sys.exit(2)
     os.environ["MPLBACKEND"] = "agg"  # figures are for files, whatever a notebook shows
-    for name in ("SIGTERM", "SIGHUP"):  # a job's end, a closed terminal: tidy up, as after Ctrl-C
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Ctrl-C, a job's end, a closed terminal: tidy up
         ends: int | None = getattr(signal, name, None)
-        if ends is not None and signal.getsignal(ends) is signal.SIG_DFL:  # no nohup
+        heard = (signal.SIG_DFL, signal.default_int_handler)
+        if ends is not None and signal.getsignal(ends) in heard:  # no nohup
             signal.signal(ends, stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of cp1252 shows "?" for what it lacks

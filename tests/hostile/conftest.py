@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fake_runs import write_audit_run, write_run
+from hostile.odd_plugin import HEAD, HOOKS
 
 from memtk.cli import cli
-from memtk.plugins import load_plugins
+from memtk.plugins import GROUP, find_points, load_plugins
 from memtk.registry import Registry
 from memtk.results.collect import add
 
@@ -64,3 +65,15 @@ def runs(tmp_path_factory):
 def registry_of(write_plugin):
     """A registry of a plugin of this source, which is called "odd", and of others."""
     return lambda source, *others: Registry(load_plugins([*others, write_plugin("odd", source)]))
+
+
+@pytest.fixture
+def registry_with(registry_of):
+    """A registry of all plugins and one with a class X of a kind, which is called "odd-x"."""
+
+    def make(kind, source, more=""):
+        hook = f"\n@hookimpl\ndef {HOOKS[kind]}():\n    "
+        hook += f"return [Component('odd-x', __name__ + ':X', 'Odd.'{more})]\n"
+        return registry_of(HEAD + source + hook, *find_points(GROUP))
+
+    return make

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hostile.odd_plugin import FINE, MODEL, one_line
 
-from memtk.bench import make_plan, read_recipe, run_bench
 from memtk.components import find_component
 from memtk.data import readers as reading
 from memtk.data.images import MemoryImages
@@ -16,40 +16,6 @@ from memtk.evaluation import apply_protocols
 from memtk.evaluation.quality import measure_quality
 from memtk.interfaces import ImageSpec, Levels, Similarities
 from memtk.memorization import search
-from memtk.plugins import GROUP, find_points
-
-HOOKS = {
-    "generator": "memtk_generators",
-    "reader": "memtk_readers",
-    "protocol": "memtk_protocols",
-    "quality": "memtk_quality_metrics",
-    "mitigation": "memtk_mitigations",
-    "attack": "memtk_attacks",
-}
-HEAD = """
-import numpy as np
-import torch
-from memtk import Component, hookimpl
-from memtk.interfaces import *
-from memtk.interfaces import Phase, PhaseSettings
-"""
-
-
-@pytest.fixture
-def registry_with(registry_of):
-    """A registry of all plugins and one with a class X of a kind, which is called "odd-x"."""
-
-    def make(kind, source, more=""):
-        hook = f"\n@hookimpl\ndef {HOOKS[kind]}():\n    "
-        hook += f"return [Component('odd-x', __name__ + ':X', 'Odd.'{more})]\n"
-        return registry_of(HEAD + source + hook, *find_points(GROUP))
-
-    return make
-
-
-def one_line(told, *words):
-    assert "\n" not in str(told.value) and all(word in str(told.value) for word in words), told
-
 
 READER = """
 class X:
@@ -238,14 +204,6 @@ def test_a_similarity_that_gives_no_table_of_numbers_is_named(name):
     one_line(told)
 
 
-MODEL = """
-class X(Generator):
-    {config}
-    def phases(self):
-        return {phases}
-    def sample(self, noise):
-        return {x}
-"""
 CONFIGS = {
     "text": "class Config(ComponentConfig):\n        steps: int = 'x'",
     "none": "class Config(ComponentConfig):\n        steps: int = None",
@@ -259,7 +217,6 @@ PHASES = {
     "classes": "(Phase,)",
     "dictionary": "{}",
 }
-FINE = {"config": "pass", "phases": "()", "x": "None"}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -285,6 +242,47 @@ def test_phases_that_are_none_are_the_plugins_fault(name, registry_with):
     one_line(told, "generator 'odd-x' of plugin 'odd': phases gives")
 
 
+EMBEDDER = """
+class X(Embedder):
+    width = {width}
+    resolution = {resolution}
+    def phases(self):
+        return ()
+    def embed(self, x):
+        return x.flatten(1)
+"""
+WIDTHS = (
+    "None",
+    "0",
+    "-5",
+    "2.5",
+    "'8'",
+    "True",
+    "float('nan')",
+    "10**12",
+    "(8,)",
+    "torch.ones(1)",
+)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_width_of_an_embedder_that_is_no_number_of_values_is_named(width, registry_with):
+    source = EMBEDDER.format(width=width, resolution=None)
+    part = find_component(registry_with("embedder", source), "embedder", "odd-x", {}, "")
+    with pytest.raises(PluginError) as told:
+        part.make(ImageSpec((8, 8)))
+    one_line(told, "embedder 'odd-x' of plugin 'odd': width gives", "whole number from 1")
+
+
+@pytest.mark.parametrize("resolution", ["3", "(0, 8)", "(8, 2.5)", "(8, '8')", "[None]"])
+def test_a_resolution_of_an_embedder_that_is_no_shape_is_named(resolution, registry_with):
+    source = EMBEDDER.format(width=64, resolution=resolution)
+    part = find_component(registry_with("embedder", source), "embedder", "odd-x", {}, "")
+    with pytest.raises(PluginError) as told:
+        part.make(ImageSpec((8, 8)))
+    one_line(told, "embedder 'odd-x' of plugin 'odd': resolution gives")
+
+
 @pytest.mark.parametrize("kind", ["generator", "mitigation", "attack"])
 def test_a_class_of_another_kind_is_named(kind, registry_with):
     source = (
@@ -304,95 +302,3 @@ def test_dims_that_no_image_has_are_named_and_the_others_are_used(dims, registry
     assert "plugin 'odd'" in warning and "dims" in warning and "\n" not in warning
     names = [entry.name for entry in registry.entries("generator")]
     assert "copycat" in names and "odd-x" not in names
-
-
-def bench(registry, folder, sets=(), **options):
-    small = ["data.phantom.training=8", "data.phantom.validation=8", "data.phantom.size=16"]
-    asked = {"generator": ("copycat",), "similarity": "ncc", "preset": "smoke", **options}
-    asked |= {"exposure": "none"}
-    recipe = read_recipe(registry, asked, suite="phantom2d", sets=(*small, "bench.plants=0", *sets))
-    return run_bench(make_plan(recipe, registry), registry, out=folder / "run", device="cpu")
-
-
-SAMPLES = {
-    "none": ("None", "NoneType, not a tensor"),
-    "array": ("np.zeros((8, 1, 16, 16))", "ndarray, not a tensor"),
-    "complex": ("torch.zeros(len(noise), 1, 16, 16, dtype=torch.complex64)", "complex64"),
-    "bytes": ("torch.zeros(len(noise), 1, 16, 16, dtype=torch.uint8)", "uint8"),
-    "flat": ("torch.zeros(len(noise), 256)", "expected"),
-    "nan": ("torch.full((len(noise), 1, 16, 16), torch.nan)", "not finite"),
-}
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_samples_that_are_no_images_are_refused(name, registry_with, tmp_path):
-    given, says = SAMPLES[name]
-    registry = registry_with("generator", MODEL.format(**FINE | {"x": given}))
-    with pytest.raises(UserError, match=says) as told:
-        bench(registry, tmp_path, generator=("odd-x",))
-    assert "odd-x" in str(told.value)
-
-
-CHANGES = {
-    "choose-none": ("choose(self, patients, rng)", "None"),
-    "choose-mask": ("choose(self, patients, rng)", "np.ones(len(patients), bool)"),
-    "choose-list": ("choose(self, patients, rng)", "[0, 1]"),
-    "choose-beyond": ("choose(self, patients, rng)", "np.array([0, 99])"),
-    "choose-twice": ("choose(self, patients, rng)", "np.array([1, 1])"),
-    "choose-negative": ("choose(self, patients, rng)", "np.array([-1])"),
-    "choose-halves": ("choose(self, patients, rng)", "np.array([0.5])"),
-    "thin-array-of-two": ("thin(self, training, validation, detector)", "np.zeros((2, 2), int)"),
-    "thin-images": ("thin(self, training, validation, detector)", "training"),
-    "thin-why": ("thin(self, training, validation, detector)", "Choice(np.array([1]), None)"),
-    "release-none": ("release(self, synthetic)", "None"),
-    "release-beyond": ("release(self, synthetic)", "np.array([99])"),
-    "stop-number": ("stop(self, checkpoints)", "0"),
-    "stop-beyond": ("stop(self, checkpoints)", "Choice(np.array([7]))"),
-    "adjust-none": ("adjust(self, settings)", "None"),
-    "adjust-key": ("adjust(self, settings)", "{'nothing': 1}"),
-    "private-number": ("private(self)", "3"),
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_what_a_mitigation_gives_that_does_not_fit_is_named(name, registry_with, tmp_path):
-    head, given = CHANGES[name]
-    source = f"class X(Mitigation):\n    def {head}:\n        return {given}\n"
-    with pytest.raises(PluginError) as told:
-        bench(registry_with("mitigation", source), tmp_path, mitigation=("odd-x",))
-    one_line(told, "mitigation 'odd-x' of plugin 'odd'", name.partition("-")[0])
-
-
-TINY = ("channels=8,8", "autoencoder.steps=2", "adversarial.steps=0", "diffusion.steps=2")
-
-
-@pytest.mark.parametrize("given", ["None", "x.double()", "x[:1, :, :8]", "x.numpy()"])
-def test_augmented_images_of_another_kind_are_named(given, registry_with, tmp_path):
-    source = f"class X(Mitigation):\n    def augment(self, x, noise):\n        return {given}\n"
-    registry, sets = registry_with("mitigation", source), [f"monai2d.{each}" for each in TINY]
-    with pytest.raises(PluginError) as told:
-        bench(registry, tmp_path, sets, generator=("monai2d",), mitigation=("odd-x",))
-    one_line(told, "mitigation 'odd-x' of plugin 'odd': augment gives")
-
-
-SCORES = {
-    "none": "None",
-    "short": "np.zeros(3)",
-    "texts": "np.array(['1'] * len(images))",
-    "complex": "np.zeros(len(images), complex)",
-    "nan": "np.full(len(images), np.nan)",
-    "ragged": "[[1], [1, 2]]",
-}
-
-
-@pytest.mark.parametrize("name", [*SCORES, "describe"])
-def test_scores_of_an_attack_that_are_none_are_named(name, registry_with, tmp_path):
-    source = (
-        "class X:\n    uses = ()\n    def score(self, target, images):\n        return "
-        f"{SCORES.get(name, 'np.zeros(len(images))')}\n"
-        "    def describe(self, target):\n"
-        f"        return {3 if name == 'describe' else repr('all')}\n"
-    )
-    with pytest.raises(PluginError) as told:
-        bench(registry_with("attack", source), tmp_path, attack=("odd-x",))
-    one_line(told, "attack 'odd-x'")

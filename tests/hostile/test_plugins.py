@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from memtk.cli import cli
 from memtk.components import find_component
 from memtk.data.readers import Readers
 from memtk.data.walk import walk
-from memtk.errors import PluginError, UserError
+from memtk.errors import PluginError, UserError, stop
 from memtk.plugins import GROUP, find_points, load_plugins
 from memtk.registry import Registry
 
@@ -177,6 +178,7 @@ ENDS = {
     "exit": "sys.exit(0)",
     "exit-with-a-text": "sys.exit('all is well')",
     "base": "raise type('Odd', (BaseException,), {})('no')",
+    "interrupt": "raise KeyboardInterrupt",
 }
 """What ends the program, and is no error to Python."""
 
@@ -196,6 +198,15 @@ def memtk_readers():
 """
 
 
+@pytest.fixture
+def a_command():
+    """A process in which Ctrl-C is handled as in a command."""
+    before = signal.signal(signal.SIGINT, stop)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("a_command")
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("where", ["init", "records"])
 def test_a_reader_that_ends_the_program_is_a_failure_of_its_own(end, where, registry_of, tmp_path):
@@ -228,6 +239,7 @@ def test_a_reader_that_fails_leaves_files_of_others_alone(name, registry_of, tmp
     assert "odd-reader" in readers.way_out([])
 
 
+@pytest.mark.usefixtures("a_command")
 @pytest.mark.parametrize("end", ENDS)
 def test_code_that_ends_the_program_within_a_command_is_named(end, monkeypatch):
     space = {"__name__": "stranger", "sys": sys}
@@ -271,3 +283,41 @@ def test_what_a_plugin_prints_while_a_command_runs_stands_before_no_json(write_p
     done = command(tmp_path, "check", "--data", "phantom2d", *size, "--json", "-")
     assert done.returncode == 0 and json.loads(done.stdout)["accepted"] is True, done.stderr
     assert "memtk_run_event failed" in done.stderr and "x" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["init", "records", "read"])
+def test_a_reader_that_raises_an_interrupt_is_named_and_the_json_is_there(
+    where, write_plugin, tmp_path
+):
+    fine = {"init": "pass", "records": "from memtk.interfaces import Record; return [Record(path)]"}
+    code = fine | {where: "raise KeyboardInterrupt"}
+    source = READER.replace(
+        "def read(self, record):\n        pass", "def read(self, record):\n        {read}"
+    )
+    write_plugin("odd", source.format(**{"read": "pass"} | code))
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "a.odd").write_text("x")
+    done = command(tmp_path, "check", "--train", "train", "--val", "val", "--json", "-")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert json.loads(done.stdout)["accepted"] is False and "odd" in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such signals here")
+def test_a_person_stops_a_reader_of_a_plugin_that_takes_for_ever(write_plugin, tmp_path):
+    wait = "import time; print('begun', file=sys.stderr, flush=True); time.sleep(60)"
+    write_plugin("odd", READER.format(init="pass", records=wait))
+    (tmp_path / "a.odd").write_text("x")
+    path = os.pathsep.join([str(tmp_path / "site"), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-m", "memtk", "check", "--data", "a.odd"],
+        env=os.environ | {"PYTHONPATH": path},
+        cwd=tmp_path,
+        text=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stderr.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said.splitlines()[-1].startswith("Error: stopped"), said

@@ -1,0 +1,45 @@
+"""A plugin with one class that gives what it may not, and how it is used."""
+
+from __future__ import annotations
+
+from memtk.bench import make_plan, read_recipe, run_bench
+
+HOOKS = {
+    "generator": "memtk_generators",
+    "embedder": "memtk_embedders",
+    "reader": "memtk_readers",
+    "protocol": "memtk_protocols",
+    "quality": "memtk_quality_metrics",
+    "mitigation": "memtk_mitigations",
+    "attack": "memtk_attacks",
+}
+HEAD = """
+import numpy as np
+import torch
+from memtk import Component, hookimpl
+from memtk.interfaces import *
+from memtk.interfaces import Phase, PhaseSettings
+"""
+
+
+def one_line(told, *words):
+    assert "\n" not in str(told.value) and all(word in str(told.value) for word in words), told
+
+
+def bench(registry, folder, sets=(), **options):
+    small = ["data.phantom.training=8", "data.phantom.validation=8", "data.phantom.size=16"]
+    asked = {"generator": ("copycat",), "similarity": "ncc", "preset": "smoke", **options}
+    asked |= {"exposure": "none"}
+    recipe = read_recipe(registry, asked, suite="phantom2d", sets=(*small, "bench.plants=0", *sets))
+    return run_bench(make_plan(recipe, registry), registry, out=folder / "run", device="cpu")
+
+
+MODEL = """
+class X(Generator):
+    {config}
+    def phases(self):
+        return {phases}
+    def sample(self, noise):
+        return {x}
+"""
+FINE = {"config": "pass", "phases": "()", "x": "None"}
