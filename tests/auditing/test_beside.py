@@ -56,11 +56,11 @@ def one(run, tmp_path_factory):
 
 
 def children():
-    """Return the processes of this one, without the one that Python keeps for itself."""
+    """Return the processes that this one has spawned; not a browser that other tests look with."""
     every, found = psutil.Process().children(recursive=True), []
     for process in every:
         with suppress(psutil.Error):  # it has ended meanwhile
-            found += [process] if "resource_tracker" not in " ".join(process.cmdline()) else []
+            found += [process] if "spawn_main" in " ".join(process.cmdline()) else []
     return found
 
 

@@ -206,7 +206,7 @@ SLOW = """
 import time
 
 def slow(key):
-    time.sleep(0.3 if key > 1 else 0)
+    time.sleep(0.05 if key > 1 else 0)
     return key
 """
 
