@@ -37,6 +37,15 @@ COMMANDS = {
 }
 """The subcommands, each with the first sentence of its help: what `memtk --help` shows of it."""
 
+NEEDED = 900_000_000
+"""Bytes of memory that are taken before anything is done; with less, libraries hang or abort."""
+
+OUT_OF_MEMORY = (
+    "there is not enough memory for this. Smaller batches (bench.batch_size, audit.batch_size, the "
+    "batch_size of a phase), --workers 1 or smaller images (data.shape) take less"
+)
+_NO_MEMORY = re.compile(r"(not enough|out of|allocate) memory|failed to map segment|new thread")
+
 ELSEWHERE = {
     "list": ("plugins", "list_components"),
     "reference": ("results", "reference"),
@@ -81,10 +90,11 @@ class _Group(click.Group):
         except BaseException as error:
             if _was_stopped(error):
                 raise _Stopped from error
-            told = _blamed(error) if is_failure(error) else ""
-            if not told:
-                raise
-            raise _Refusal(PluginError(told)) from error
+            if told := _blamed(error) if is_failure(error) else "":
+                raise _Refusal(PluginError(told)) from error
+            if _ran_out(error):
+                raise _Refusal(UserError(f"{OUT_OF_MEMORY}: {one_line(error)[:200]}")) from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing one."""
@@ -97,6 +107,12 @@ def _was_stopped(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None and not is_failure(error)
+
+
+def _ran_out(error: BaseException) -> bool:
+    """Tell whether there was not enough memory, in the words of Python, torch or the system."""
+    said = isinstance(error, RuntimeError | ImportError) and _NO_MEMORY.search(str(error))
+    return isinstance(error, MemoryError) or bool(said)
 
 
 def _blamed(error: BaseException) -> str:
@@ -164,7 +180,22 @@ def _surroundings() -> str:
         return "the folder that you are in is gone: change into another one"
     if not re.fullmatch("[0-9]{1,11}", os.environ.get("SOURCE_DATE_EPOCH", "0")):
         return "SOURCE_DATE_EPOCH is no number of seconds since 1970: unset it"
+    if (most := _memory()) < NEEDED:
+        return (
+            f"only {most / 1e6:.0f} MB of memory may be taken (ulimit -v), and memtk takes "
+            f"{NEEDED / 1e6:.0f} MB before it begins: raise the limit"
+        )
     return ""
+
+
+def _memory() -> int:
+    """Return how many bytes this process may take by its limits, `NEEDED` where there are none."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return NEEDED
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return limit if limit >= 0 else NEEDED
 
 
 def main() -> None:

@@ -118,6 +118,7 @@ class DataConfig(ComponentConfig):
     )
     patient_pattern: str | None = Field(
         None,
+        max_length=1000,
         description="regular expression whose one group is the patient, searched in the file's "
         "name, or in its path below the folder if the expression has a slash",
     )
@@ -180,7 +181,7 @@ class DataConfig(ComponentConfig):
             return value
         try:
             groups = re.compile(value).groups
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"it is not a regular expression: {error}") from error
         if groups != 1:
             raise ValueError(

@@ -34,8 +34,11 @@ UNREAD = {
         *(".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"),
         *(".nc", ".cdf", ".b2nd", ".hdf", ".mdb", ".joblib", ".tfrecords"),
     ): "save its images as numbers: np.savez('a.npz', images=array)",
-    (".raw", ".bin", ".dat"): "it does not say how its numbers lie; save them with their shape: "
-    "np.savez('a.npz', images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W))",
+    (".raw", ".bin", ".dat"): (
+        "it does not say how its numbers lie; save them with their shape: np.savez('a.npz', "
+        "images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W)), where '>u2' is for numbers with "
+        "the most significant byte first"
+    ),
     (*TABLES, *LISTS): "save it as CSV, with the columns path,patient_id,split",
     (".svs", ".ndpi", ".mrxs", ".czi", ".lif", ".scn"): (
         "save the parts of it that were trained on as PNG or TIFF"
@@ -44,6 +47,9 @@ UNREAD = {
 }
 """What to do with files of formats that memtk does not read, by their suffixes."""
 
+
+HEADERS = {".img": ".hdr", ".rec": ".par", ".brik": ".head"}
+"""Voxels without a header, and the file beside them that has it. Alone they say nothing (JSRT)."""
 
 STARTS = {
     **{b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif"},
@@ -61,7 +67,9 @@ def way_to_read(path: Path) -> str:
     >>> way_to_read(Path("a.MIF.gz"))
     'convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz'
     """
-    way = _way(path.name.lower())
+    header = HEADERS.get(path.suffix.lower())
+    alone = header and not any(path.with_suffix(h).exists() for h in (header, header.upper()))
+    way = _way(".raw" if alone else path.name.lower())
     if not way and (not path.suffix or path.suffix[1:].isdecimal()):
         with contextlib.suppress(OSError):
             if suffix := _suffix_by_content(path):

@@ -26,9 +26,10 @@ from memtk.data.file_names import (
 )
 from memtk.data.formats import LISTS
 from memtk.data.labels import LABELS
-from memtk.data.manifest import Manifest, Row, few, is_manifest, patient_in, read_manifest
+from memtk.data.manifest import Manifest, Row, few, is_manifest, read_manifest
 from memtk.data.official_split import other_lists, split_by_folders, split_by_lists
 from memtk.data.patients import SPLITS, from_header, split_of
+from memtk.data.pattern import patients_in
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
 from memtk.data.walk import Walk, printable, walk
@@ -272,7 +273,7 @@ def _by_folder(rows: Sequence[Row]) -> str:
 
 
 def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str]) -> Manifest:
-    found = [patient_in(pattern, row.record.path, folder) or "" for row in rows]
+    found = patients_in(pattern, [row.record.path for row in rows], folder)
     lost = [r.record.path.name for r, name in zip(rows, found, strict=True) if not name]
     if lost:
         raise UserError(

@@ -25,6 +25,7 @@ from memtk.data.columns import (
 from memtk.data.config import DataConfig
 from memtk.data.labels import LABELS, path_names_labels
 from memtk.data.patients import check_named, split_of, split_words, without_suffix
+from memtk.data.pattern import patients_in
 from memtk.data.readers import Readers, check_regular
 from memtk.errors import UserError, did_you_mean, one_line, printable
 from memtk.interfaces import Record
@@ -90,19 +91,6 @@ def few(names: Sequence[object], mark: str = ", ") -> str:
     return mark.join(map(str, names[:NAMED])) + (f"{gap}and {rest} more" if rest > 0 else "")
 
 
-def patient_in(pattern: str, path: Path, folder: Path) -> str | None:
-    """Return what the group of `pattern` finds in a file's name, or in its path below `folder`.
-
-    >>> patient_in(r"(\\d+)_", Path("d/0012_003.png"), Path("d"))
-    '0012'
-    """
-    text = path.name
-    if "/" in pattern:
-        text = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-    found = re.search(pattern, text)
-    return found.group(1) or None if found else None
-
-
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """Pause the collector: one pass over all loaded modules takes longer than 10,000 rows."""
@@ -142,7 +130,13 @@ def read_manifest(
     by_column = "patient_id" in header
     if patients:
         _check_patients(path, header, config)
-    pattern = None if by_column else config.patient_pattern
+    by_pattern: dict[str, str] = {}
+    if patients and not by_column and config.patient_pattern is not None:
+        at = header.index("path")
+        names = [cells[at].strip() for _, cells in lines[1:] if len(cells) == len(header)]
+        paths = [path.parent / name for name in names]
+        found = patients_in(config.patient_pattern, paths, path.parent)
+        by_pattern = dict(zip(names, found, strict=True))
     rows, problems, missing = [], [], ""
     listed: dict[Path, dict[str, Record]] = {}
     for line, cells in lines[1:]:
@@ -154,7 +148,7 @@ def read_manifest(
             name = values["path"]
             row = _row(path, line, values, readers, listed, config)
             asked = patients and row.split != "synthetic"
-            patient = _patient(path.parent, name, values, pattern) if asked else ""
+            patient = _patient(name, values, by_pattern) if asked else ""
             rows.append(replace(row, patient=patient))
         except UserError as error:
             problems.append(f"line {line}: {error}")
@@ -343,14 +337,12 @@ def _elsewhere(folder: Path, name: str) -> str:
     return "" if others else f"\nIn the place of {name} there is {printable(there)}: name that"
 
 
-def _patient(folder: Path, name: str, values: dict[str, str], pattern: str | None) -> str:
-    if pattern is not None:
-        patient = patient_in(pattern, folder / name, folder) or ""
-        if not patient:
-            raise UserError(f"data.patient_pattern finds nothing in {name}")
-    else:
-        patient = check_named(values.pop("patient_id"), "the patient_id")
-    return patient
+def _patient(name: str, values: dict[str, str], by_pattern: Mapping[str, str]) -> str:
+    if name not in by_pattern:
+        return check_named(values.pop("patient_id"), "the patient_id")
+    if not by_pattern[name]:
+        raise UserError(f"data.patient_pattern finds nothing in {name}")
+    return by_pattern[name]
 
 
 def _record(file: Path, item: str, records: Mapping[str, Record]) -> Record:

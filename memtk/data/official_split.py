@@ -79,7 +79,28 @@ def split_by_folders(
         return kept, True
     # real images may lie beside synthetic ones
     rows = [replace(row, split=split) if split else row for row, (_, split) in pairs]
-    return _split_deeper(rows, folder, notes, resplit) if patients else (rows, bool(subfolders))
+    if not patients:
+        return rows, bool(subfolders)
+    rows, by_folders = _split_deeper(rows, folder, notes, resplit)
+    if not (by_folders or resplit) and (like := _like_splits(rows, folder)):
+        notes.append(
+            f"folders are named like splits and taken for none: {few(like)}. If they are, call "
+            "them train, val and test, or say the split in a manifest (path,patient_id,split)"
+        )
+    return rows, by_folders
+
+
+def _like_splits(rows: Sequence[Row], folder: Path) -> list[str]:
+    """Return the folders that hold images and have a word for training or validation in them."""
+    names = {part for row in rows for part in row.record.path.relative_to(folder).parts[:-1]}
+    asked = {"training", "validation"}
+    return sorted(printable(n) for n in names if asked & {*map(folder_split, _words(n))})
+
+
+def _words(name: str) -> list[str]:
+    """Return words and numbers of a folder's name: `a. trainSet_1` is train, set, 1."""
+    name = re.sub(r"^\w{1,2}[.)]\s*|(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.findall(r"[^\W\d_]+|\d+", name)
 
 
 def _split_deeper(
@@ -130,8 +151,7 @@ def _told_apart(folders: Iterable[str]) -> dict[str, str]:
     kinds: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for folder in folders:
         path = PurePosixPath(folder)
-        name = re.sub(r"^\w{1,2}[.)]\s*|(?<=[a-z])(?=[A-Z])", " ", path.name)
-        words = re.findall(r"[^\W\d_]+|\d+", name)
+        words = _words(path.name)
         means = [folder_split(word) for word in words]
         if len([*filter(None, means)]) != 1:
             return {}

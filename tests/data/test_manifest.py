@@ -1,11 +1,10 @@
 import gc
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from memtk.data.config import DataConfig
-from memtk.data.manifest import patient_in, read_manifest
+from memtk.data.manifest import read_manifest
 from memtk.data.readers import Readers
 from memtk.errors import UserError
 
@@ -125,9 +124,3 @@ def test_the_patient_is_read_out_of_the_file_name(read, write_manifest):
     both = write_manifest([("p7_1",)], "path,patient_id\np7_1.png,1\n")
     with pytest.raises(UserError, match="leave one out"):
         read(both, patient_pattern=r"p(\d)_")
-
-
-def test_a_pattern_with_a_slash_sees_the_folders():
-    folder = Path("/d")
-    assert patient_in(r"(\w+)/", folder / "P3" / "1.png", folder) == "P3"
-    assert patient_in(r"(\d+)", folder / "P3" / "x.png", folder) is None

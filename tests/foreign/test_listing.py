@@ -193,6 +193,17 @@ def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, wa
         assert found.outcome == "refused" and way in found.found
 
 
+@pytest.mark.parametrize("pair", ["JPCLN001.IMG JPCLN001.HDR", "a.img a.hdr", "a.REC a.PAR"])
+def test_voxels_without_their_header_say_nothing_of_how_they_lie(tmp_path, check, pair):
+    voxels, header = pair.split()
+    (tmp_path / voxels).write_bytes(bytes(range(256)))
+    for source in (tmp_path, tmp_path / voxels):
+        found = check(source)[1][FOUND].found
+        assert "does not say how its numbers lie" in found and "'>u2'" in found
+    (tmp_path / header).write_bytes(bytes(348))
+    assert "nibabel" in check(tmp_path)[1][FOUND].found
+
+
 @pytest.mark.parametrize("name", ["train.txt", "dataset.json", "a.jsonl", "a.xml", "a.feather"])
 def test_a_list_of_images_in_another_format_is_to_be_a_csv(tmp_path, png, check, name):
     png(tmp_path / "a.png", 1)

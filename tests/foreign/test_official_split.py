@@ -66,6 +66,29 @@ def test_folders_that_name_no_two_splits_are_none(tmp_path, png, check, folders)
     assert "7 patients are split at random" in check(tmp_path)[1][FOUND].found
 
 
+@pytest.mark.parametrize(
+    ("folders", "named"),
+    [
+        (["train_old", "train_new"], "train_new, train_old"),
+        (["x/train_old", "x/train_new", "x/val"], "train_new, train_old, val"),
+        (["oldTrain", "others"], "oldTrain"),
+        (["site1_validation", "site2_train"], "site1_validation, site2_train"),
+        (["a/b/valid", "a/c/train"], "train, valid"),
+    ],
+)
+def test_folders_named_like_splits_that_are_mixed_are_said(tmp_path, png, check, folders, named):
+    fill(tmp_path, png, *folders)
+    found = check(tmp_path)[1][FOUND].found
+    assert f"named like splits and taken for none: {named}. If they are, call them train" in found
+    assert "named like splits" not in check(tmp_path, resplit=True)[1][FOUND].found
+
+
+@pytest.mark.parametrize("folders", [["tested", "trained"], ["p1/test", "p2/test"], ["a", "b"]])
+def test_folders_that_no_split_is_called_so_are_not_spoken_of(tmp_path, png, check, folders):
+    fill(tmp_path, png, *folders)
+    assert "named like splits" not in check(tmp_path)[1][FOUND].found
+
+
 @pytest.mark.parametrize("stray", ["images/a.png", "others/a.png", "images/more/a.png"])
 def test_images_beside_folders_of_splits_one_deeper_are_refused(tmp_path, png, check, stray):
     fill(tmp_path, png, *ONE_DEEPER)

@@ -72,6 +72,8 @@ SURROUNDINGS = {
     "MPLBACKEND= memtk": (0, b""),
     "COLUMNS=abc memtk": (0, b""),
     "TMPDIR=/nonexistent HOME=/nonexistent memtk": (0, b""),
+    "ulimit -v 400000; memtk": (2, b"raise the limit"),
+    "ulimit -v 800000; memtk": (2, b"raise the limit"),
     "mkdir gone; cd gone; rmdir ../gone; memtk": (2, b"change into another one"),
 }
 """Where the program is started, the exit status of `memtk check`, and what it says."""
@@ -292,3 +294,35 @@ def test_a_folder_in_which_none_can_be_made_is_named_with_the_way_out(tmp_path, 
     for place in ("runs/a", "/proc/x", "/proc/self/fdinfo/x"):
         with pytest.raises(UserError, match=r"cannot write .*: no folder can be made.*--out"):
             claim(Path(place))
+
+
+USED_UP = {
+    "python": MemoryError(),
+    "numpy": MemoryError("Unable to allocate 3.64 TiB for an array with shape (10**12,)"),
+    "torch": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 TB"),
+    "cuda": RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    "threads": RuntimeError("can't start new thread"),
+    "import": ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+}
+"""What is raised where there is no memory left."""
+
+
+@pytest.mark.parametrize("name", USED_UP)
+def test_where_memory_runs_out_a_sentence_says_what_takes_less(name, monkeypatch):
+    def fails(*words, **how):
+        raise USED_UP[name]
+
+    monkeypatch.setattr("memtk.data.checks.examination.examine", fails)
+    done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
+    said = done.output.splitlines()[-1]
+    assert said.startswith("Error: there is not enough memory") and "batch_size" in said
+
+
+def test_an_error_that_is_not_about_memory_stays_one_of_memtk(monkeypatch):
+    def fails(*words, **how):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("memtk.data.checks.examination.examine", fails)
+    done = CliRunner().invoke(cli, ["check", "--data", "phantom2d"])
+    assert isinstance(done.exception, RuntimeError)
