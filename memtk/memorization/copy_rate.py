@@ -238,8 +238,11 @@ class ThresholdRule:
     ) -> None:
         self.threshold = threshold
         patients = len(strangers.sizes) + 1  # and one unseen
-        self._above = strangers.shares(strangers.similarity > threshold)
-        self._reached = strangers.shares(strangers.similarity >= threshold)
+        self._above = self._reached = strangers.shares(strangers.similarity > threshold)
+        at = strangers.similarity == threshold
+        # the nearest that is not above counts as if it were; of several equally near none does
+        if len(set(strangers.owner[at].tolist())) == 1:
+            self._reached = strangers.shares(strangers.similarity >= threshold)
         self._copies = planted
         self.level = float(1 + self._above.sum()) / patients
         # what the others of each patient make of it: exchangeable with what all make of a stranger

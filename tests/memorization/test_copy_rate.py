@@ -9,6 +9,7 @@ from memtk.memorization import (
     PatientGroup,
     best_threshold,
     copy_rate,
+    exposed_interval,
     left_out,
     p_values,
 )
@@ -288,3 +289,20 @@ def test_planted_copies_that_are_harder_to_see_make_no_lower_end_above_the_truth
         lows.append(said.low)
     assert wrong <= 6  # of 60; it was 60
     assert np.mean(lows) > 0.6 * rate, "and it says something"
+
+
+@pytest.mark.parametrize("step", [0.1, 0.2])
+def test_strangers_who_are_equally_near_make_no_upper_end_below_the_truth(step):
+    """As of a similarity with few values: how many lie beyond the threshold is not known by it."""
+    rate, covered = 0.1, []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        validation, other = (np.round(rng.normal(0.3, 0.12, n) / step) * step for n in (60, 180))
+        made, found = (np.where(rng.random(n) < 0.9, 0.95, 0.3) for n in (20, 60))
+        tested = np.r_[made, other]
+        strangers, planted = PatientGroup(validation), PatientGroup(found)
+        threshold = best_threshold(strangers, planted, len(tested))
+        said = copy_rate(tested, strangers, planted, threshold=threshold, draws=1000)
+        people = exposed_interval(PatientGroup(tested), strangers, planted)
+        covered.append((said.low <= rate <= said.high, said.upper_bound >= rate, people.high >= 20))
+    assert (np.mean(covered, axis=0) >= 0.9).all()
