@@ -107,10 +107,9 @@ def neighbours(
     "exposure_train_synthetic_second" (N,) that of the synthetic image nearest to each training
     image to the nearest one of another patient than that image's; "exposure_validation_train" (V,)
     and the others of `margin_arrays` stand beside it with "exposure_" in front. "exposure_planted"
-    (K,), what train_synthetic would be of the training images that copies were planted of, were
-    these among the synthetic images. "synthetic_identical", bool (M,), and
-    "exposure_train_identical", bool (N,): which are, voxel for voxel, one of the others, where that
-    is known. And what `Calibration.kept` has beside them.
+    (K,) is the similarity of each training image that a copy was planted of to this copy.
+    "synthetic_identical", bool (M,), and "exposure_train_identical", bool (N,): which are, voxel
+    for voxel, one of the others, where that is known. And what `Calibration.kept` has beside them.
     """
     people = calibration.patients.training
     if len(people) not in (0, len(copies.training)):
@@ -151,8 +150,7 @@ def neighbours(
     arrays |= identical_training(arrays)
     planted = calibration.planted
     if planted is not None and (back := planted.to_sources(exposure, calibration.similarity)):
-        source = arrays["exposure_train_synthetic"][planted.sources]
-        arrays["exposure_planted"] = np.maximum(source, back[MIXED])
+        arrays["exposure_planted"] = back[MIXED]
     return arrays
 
 

@@ -73,9 +73,7 @@ def self_test(
         seen = None
         if back:
             raw = PlantedExposure(
-                source=arrays["exposure_train_synthetic"][planted.sources],
-                copy=back[label],
-                validation=arrays["exposure_validation_synthetic"],
+                copy=back[label], validation=arrays["exposure_validation_synthetic"]
             )
             seen = _levelled(raw, planted.sources, calibration)
         return _found(_score(planted, label, calibration, levels, seen), named(label))
@@ -157,7 +155,6 @@ def _levelled(
     mine, theirs = calibration.strata[0][sources], calibration.strata[1]
     near = seen.validation
     return PlantedExposure(
-        source=levelled(seen.source, mine, near, theirs),
         copy=levelled(seen.copy, mine, near, theirs),
         validation=levelled(near, theirs, near, theirs),
     )

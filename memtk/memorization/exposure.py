@@ -214,8 +214,9 @@ def exposed_interval(
     Args:
         tested: e(x) of the training images and their patients.
         strangers: e(v) of the validation images and theirs.
-        planted: e of training images whose planted copies are among the synthetic images, and the
-            patients of these.
+        planted: similarity of training images to their planted copies, and the patients of these.
+            Not to the nearest synthetic image if that is nearer: copies that the generator made
+            would raise the sensitivity by which they are counted, and hide themselves.
         sure: training patients that are exposed for certain, see `tail_test`: named with a quarter
             of what is missing to the confidence.
         confidence: of the interval; each end errs with half of what is missing.

@@ -91,13 +91,12 @@ class PlantedExposure:
     """What the embedder of the exposure sees of the images that were planted.
 
     Args:
-        source: e of the training image that each planted copy was made from: its similarity to
-            the nearest synthetic image, (K,).
-        copy: similarity of that training image to its planted copy, (K,).
+        copy: similarity of the training image that each planted copy was made from to that copy,
+            (K,). What else lies near it is left out: copies that the generator made would count as
+            planted ones that were seen.
         validation: of each validation image to its nearest synthetic image, (V,).
     """
 
-    source: np.ndarray
     copy: np.ndarray
     validation: np.ndarray
 
@@ -111,8 +110,8 @@ class PlantedScore:
         dar: similarity above the threshold of `dar`.
         conformal: p <= alpha.
         beyond: nearer to a training image than every validation image: the smallest p-value.
-        exposure: the training image's own p <= alpha with its copy among the synthetic images;
-            None if the exposure was not measured.
+        exposure: the training image's own p <= alpha by its copy, as if that were the synthetic
+            image nearest to it; None if the exposure was not measured.
         right_image: of those with p <= alpha, nearest to the image that was planted.
         right_patient: likewise, nearest to an image of the patient whose image was planted.
     """
@@ -203,8 +202,7 @@ def score_planted(
     same = np.array([people[i] == people[j] for i, j in zip(index, source, strict=True)])
     seen = None
     if exposure is not None:
-        best = np.maximum(exposure.source, exposure.copy)
-        seen = p_values(best, exposure.validation, validation_patients) <= alpha
+        seen = p_values(exposure.copy, exposure.validation, validation_patients) <= alpha
     return PlantedScore(
         p=p,
         dar=share(nearest > cutoff, confidence),

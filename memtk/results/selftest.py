@@ -47,8 +47,8 @@ class Found(StoredRecord):
             None in files of older versions.
         min_p: nearer to a training image than every validation image, the smallest p-value: what
             can be flagged by name even where copies are few.
-        exposure: the training image's own p <= alpha once its copy is among the synthetic images;
-            None where the exposure was not tested.
+        exposure: the training image's own p <= alpha by its copy, as if that were the synthetic
+            image nearest to it; None where the exposure was not tested.
         right_image: of those with p <= alpha, nearest to the training image that was planted.
         right_patient: likewise, nearest to an image of the patient whose image was planted.
     """

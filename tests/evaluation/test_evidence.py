@@ -34,6 +34,7 @@ class World:
         detail: how much of the finer axes the synthetic images keep; less is bland.
         kind: training patients of a rare kind that is very alike; 5 new ones are the first
             synthetic images, and no validation patient is of it.
+        noise: of the planted copies; with much of it none is seen.
     """
 
     seed: int = 0
@@ -42,6 +43,7 @@ class World:
     site: float = 0.0
     detail: float = 1.0
     kind: int = 0
+    noise: float = 0.1
 
     def verdict(self, similarity, policy=None):
         """Return the evaluation and the verdict on it."""
@@ -59,7 +61,7 @@ class World:
         same = np.arange(M) < self.verbatim if self.known else None
         sets = EmbeddedSets(training, validation, synthetic, identical=same)
         sources = np.arange(100, 200)
-        copies = training[sources] + 0.1 * rng.normal(size=(100, D))
+        copies = training[sources] + self.noise * rng.normal(size=(100, D))
         near = search(copies, training, similarity).queries
         planted = PlantedSimilarity(sources, {MIXED: (near.similarity, near.index)}, given=copies)
         unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (training, validation)]
@@ -82,6 +84,14 @@ def test_verbatim_patients_fail_and_are_named_each(pearson, seed):
     assert found.arrays["copies_sure"][:15].all() and found.arrays["exposure_sure"][:15].all()
     assert found.arrays["copies_sure"].sum() == 15 == found.evidence.patients.sure
     assert found.evidence.exposed.low >= 15
+
+
+def test_what_the_generator_gave_back_counts_for_no_planted_copy_that_was_seen(pearson):
+    found, said = World(verbatim=N, noise=2.0).verdict(pearson)
+    assert said.outcome == "fail" and found.evidence.patients.sure == N
+    nearest = Groups(found.arrays).exposure[2].similarity
+    assert found.evidence.exposed.sensitivity < 0.5 and np.median(nearest) < 0.7
+    assert found.evidence.exposed.high == N, "no planted copy says how many were not seen"
 
 
 @pytest.mark.parametrize(("strangers", "how"), [(1000, "none"), (9000, "few")])
