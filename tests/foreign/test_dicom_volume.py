@@ -10,7 +10,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from memtk.data.checks.orientation import SLANTED
 from memtk.errors import UserError
+from memtk.imaging.geometry import Geometry
 
 FOUND = "images are found"
 CT, ULTRASOUND = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.6.1"
@@ -129,6 +131,32 @@ def test_the_slices_of_a_tilted_gantry_lie_on_a_slanting_line(series, read):
     assert np.allclose(affine[:3, 0], (0, 0, 2)) and affine[1, 1] == pytest.approx(
         -cos(0.2618), abs=1e-3
     )
+
+
+def test_slanted_axes_are_said_and_made_straight_by_resampling(tmp_path, dcm, nii, read, check):
+    """A ball is as wide in every direction once it is resampled, whatever the gantry's tilt."""
+    tilt = radians(20)
+    plane = [1, 0, 0, 0, cos(tilt), sin(tilt)]
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, 2], plane[3:], plane[:3]]).T
+    places = np.stack(np.meshgrid(*map(np.arange, (24, 48, 48)), indexing="ij"), -1)
+    away = np.linalg.norm((places - (12, 24, 24)) @ affine[:3, :3].T, axis=-1)
+    ball = (1000 * np.clip(12 - away, 0, 4)).astype(np.int16)
+    for i, pixels in enumerate(ball):
+        dcm(tmp_path / f"s/{i}", pixels, at=(0, 0, 2 * i), number=i, ImageOrientationPatient=plane)
+
+    def widths(volume):
+        inside = np.argwhere(volume.voxels[0] > 2000) * volume.spacing
+        return np.sqrt(np.linalg.eigvalsh(np.cov(inside.T)))
+
+    volume = read(tmp_path / "s")
+    assert np.ptp(widths(volume)) > 1.5
+    assert np.ptp(widths(Geometry(spacing=(1.0, 1.0, 1.0))(volume))) < 0.1
+    nii(tmp_path / "n/a.nii.gz", np.moveaxis(ball, 0, 2), affine[:, [1, 2, 0, 3]])
+    for folder in ("s", "n"):
+        found = check(tmp_path / folder, validation=0)[1][SLANTED]
+        assert "1 of 1 volumes are stored on slanted axes, by up to 20 degrees" in found.found
+        assert SLANTED not in check(tmp_path / folder, validation=0, spacing=(1.0, 1.0, 1.0))[1]
 
 
 def test_a_slice_that_was_copied_is_named_with_its_copy(series, read):

@@ -17,6 +17,10 @@ from memtk.data.sources import Sample
 
 SPACING = "voxels have one size"
 ORIENTATION = "volumes lie in one orientation"
+SLANTED = "axes of volumes are at right angles"
+STRAIGHT = 1.0
+"""Degrees by which axes may be off a right angle."""
+
 TOLERANCE = 1.01
 """Voxel sizes that differ by less than this factor are taken for equal."""
 
@@ -37,6 +41,7 @@ class HeaderChecks:
     _codes: dict[bool, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _unsaid: set[bool] = field(default_factory=lambda: {False, True})
     _first: dict[tuple[bool, str], str] = field(default_factory=dict)
+    _slants: list[float] = field(default_factory=list)
 
     def add(self, sample: Sample, affine: np.ndarray | None, spacing: tuple[float, ...]) -> None:
         """Note one image: its affine as it is stored, and its voxel size as it was made."""
@@ -48,6 +53,7 @@ class HeaderChecks:
             code = "".join(nibabel.aff2axcodes(affine)) if affine is not None else ""
             self._codes[synthetic][code] += 1
             self._first.setdefault((synthetic, code), sample.name)
+            self._slants.append(_slant(affine))
 
     def spacing(self, *, synthetic: bool = False) -> tuple[float, ...]:
         """Return the common voxel size of the real or the synthetic images; () if sizes differ."""
@@ -66,7 +72,23 @@ class HeaderChecks:
         sizes = [size for group in self._spacings.values() for size in group]
         if not sizes or len({len(size) for size in sizes}) > 1:
             return []
-        return [self._spacing(), *([self._orientation()] if any(self._codes.values()) else [])]
+        found = [self._spacing(), *([self._orientation()] if any(self._codes.values()) else [])]
+        return found + self._slanted()
+
+    def _slanted(self) -> list[Finding]:
+        """Say how many volumes lie on slanted axes, which resampling would make straight."""
+        slanted = [slant for slant in self._slants if slant > STRAIGHT]
+        if not slanted or self.config.spacing is not None:
+            return []
+        return [
+            Finding(
+                SLANTED,
+                "note",
+                f"{len(slanted)} of {len(self._slants)} volumes are stored on slanted axes, by up "
+                f"to {max(slanted):.0f} degrees (a tilted gantry, or a registration), and kept so",
+                "--set data.spacing=1,1,1 would make them straight, as converters do",
+            )
+        ]
 
     def _spacing(self) -> Finding:
         real, synthetic = self._spacings[False], self._spacings[True]
@@ -153,6 +175,18 @@ def _alike(real: list[tuple[float, ...]], synthetic: list[tuple[float, ...]]) ->
     low, high = np.min(real, axis=0), np.max(real, axis=0)
     least, most = np.min(synthetic, axis=0), np.max(synthetic, axis=0)
     return bool((least * TOLERANCE >= low).all() and (most <= high * TOLERANCE).all())
+
+
+def _slant(affine: np.ndarray | None) -> float:
+    """Return by how many degrees two axes are off a right angle at most.
+
+    >>> round(_slant(np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]])))
+    27
+    """
+    if affine is None:
+        return 0.0
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arcsin(np.abs(axes.T @ axes - np.eye(3)).max().clip(0, 1))))
 
 
 def _says_none(affine: np.ndarray | None, spacing: tuple[float, ...]) -> bool:
