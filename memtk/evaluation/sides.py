@@ -77,17 +77,17 @@ class Side:
     def counted_by(self, patients: Side, owner: np.ndarray) -> Side:
         """Return training images with the counts of their patients.
 
-        Images of one patient are not independent, and no count of theirs can be had by itself. The
-        patients of the k most alike images are the most alike patients, and each exposed one has
-        an image among them.
+        Images of one patient are not independent, and no count of theirs can be had by itself. Of
+        the patients of the k most alike images at least as many are exposed as of the longest list
+        of patients that lies among them, and each exposed one has an image among these.
 
         Args:
             owner: the patient of each image by its place in `patients`, (n,).
         """
-        order = self.least.order
-        new = np.zeros(len(order), dtype=bool)
-        new[np.unique(owner[order], return_index=True)[1]] = True
-        of_top = patients.least.of_top[np.cumsum(new) - 1]
+        first = np.unique(owner[self.least.order], return_index=True)[1]  # of each patient, (T,)
+        whole = np.maximum.accumulate(first[patients.least.order])  # from where on they all are in
+        listed = np.searchsorted(whole, np.arange(len(owner)), side="right")  # (n,)
+        of_top = np.r_[0, patients.least.of_top][listed]
         return replace(self, least=replace(self.least, count=patients.least.count, of_top=of_top))
 
     def judged_by(self, kept: np.ndarray | None = None) -> Side:
@@ -145,7 +145,7 @@ def side_of(
     names = np.unique(mine).tolist()
     confidence = 1 - (1 - levels.confidence) / len(names)
     p, least = np.ones(len(first)), np.zeros(len(first), dtype=np.int64)
-    rank_p, min_p = np.ones(len(first)), np.ones(len(first))
+    rank_p, min_p, place = (np.ones(len(first)) for _ in range(3))
     parts: list[TailTest] = []
     alone = 0
     for name in names:
@@ -160,11 +160,12 @@ def side_of(
         where = np.array(test.names)  # the units in the order of the test
         p[where], rank_p[where], min_p[where] = test.p, test.rank_p, test.min_p
         found = at_least(group, unseen, confidence=confidence, seed=seed)
-        steps = np.diff(found.of_top, prepend=0)  # what each more adds to the count of its stratum
-        least[where[found.order]] = steps
+        listed = where[found.order]
+        least[listed] = np.diff(found.of_top, prepend=0)  # what each adds to its stratum's count
+        place[listed] = np.maximum.accumulate(p[listed])  # the list of a stratum keeps its order
         parts.append(test)
     sure_p = p if margin is None else np.maximum(p, margin.p)
-    order = np.lexsort((-tested.largest(), p))
+    order = np.lexsort((-tested.largest(), place))
     of_top = np.cumsum(least[order])
     models: tuple[Model, ...] = ("gumbel", "pareto", "ranks")
     model: Model = max((part.model for part in parts), key=models.index, default="ranks")
@@ -285,6 +286,12 @@ class Groups:
     def has_exposure(self) -> bool:
         """Whether there is a side of the training images."""
         return "exposure_train_synthetic" in self.arrays
+
+    @property
+    def people(self) -> PatientGroup:
+        """The training patients with their similarities to the synthetic images."""
+        seen = self.arrays["exposure_train_synthetic"]
+        return PatientGroup(seen, self.training, "training images")
 
     def strangers(self, name: str) -> PatientGroup:
         """Return the validation images with the similarities `name`."""

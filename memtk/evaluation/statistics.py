@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -163,15 +163,10 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
     exposure = patients = None
     if groups.has_exposure:
-        seen = arrays["exposure_train_synthetic"]
-        unseen = groups.strangers("exposure_validation_synthetic")
-        alone = PatientGroup(seen, name="training images")
-        margin = margins_of(arrays, groups.validation, alone, seed, exposure=True)
-        exposure = side_of(alone, unseen, levels, seed, groups.strata, margin)
-        people = PatientGroup(seen, groups.training, "training images")
-        margin = margins_of(arrays, groups.validation, people, seed, exposure=True)
-        patients = side_of(people, unseen, levels, seed, groups.strata, margin)
-        exposure = exposure.counted_by(patients, people.owner)
+        images = PatientGroup(arrays["exposure_train_synthetic"], name="training images")
+        exposure = exposure_side(images, groups, levels, seed)
+        patients = exposure_side(groups.people, groups, levels, seed)
+        exposure = exposure.counted_by(patients, groups.people.owner)
     found = {"copies": copies, "exposure": exposure, "exposure_patient": patients}
     if patients is not None and not patients.least.count and not patients.test.sure.any():
         copies = copies.judged_by(copies.test.suspect | copies.test.sure)
@@ -201,6 +196,21 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
             synthetic=GroupTest(**asdict(bulk)),
         ),
     )
+
+
+def exposure_side(
+    tested: PatientGroup, groups: Groups, levels: Levels, seed: int, confidence: float | None = None
+) -> Side:
+    """Test training images, or patients, where the exposure was tested.
+
+    Args:
+        tested: the images, alone or by patient.
+        confidence: of the counts; None: that of `levels`.
+    """
+    margin = margins_of(groups.arrays, groups.validation, tested, seed, exposure=True)
+    unseen = groups.strangers("exposure_validation_synthetic")
+    levels = replace(levels, confidence=confidence or levels.confidence)
+    return side_of(tested, unseen, levels, seed, groups.strata, margin)
 
 
 def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> Evidence:
@@ -319,7 +329,8 @@ def exposed_of(
     Each end errs with half of what is missing to the confidence; names (Holm) raise the lower one,
     with half of that again. Those of whom an image is a synthetic one are exposed, without error.
     Where more are exposed by name or by count than the upper end allows, at the level of those, it
-    is all: see `upper_end`.
+    is all: see `upper_end`. Where nothing was planted it is all too and cannot err, and the count
+    is that of `levels`.
 
     Args:
         patients: the test of the training patients; None: it is done here.
@@ -327,12 +338,7 @@ def exposed_of(
     """
     if not groups.has_exposure:
         return None
-    if patients is None:
-        seen = PatientGroup(
-            groups.arrays["exposure_train_synthetic"], groups.training, "training images"
-        )
-        unseen = groups.strangers("exposure_validation_synthetic")
-        patients = side_of(seen, unseen, levels, seed, groups.strata)
+    patients = patients or exposure_side(groups.people, groups, levels, seed)
     of = len(patients.test.p)
     whose = known_patients(groups)
     known = 0 if whose is None else int(whose.sum())
@@ -346,7 +352,7 @@ def exposed_of(
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
     low, counted = found.low, max(patients.least.count, int(patients.test.sure.sum()), named)
     if groups.strata is not None:
-        low = max(sure, patients.least.count)
+        low = max(sure, exposure_side(groups.people, groups, levels, seed, 1 - level).least.count)
     high = max(low, found.high)
     if upper_end(high, counted, of) > high:
         return Exposed(low=low, high=of, of=of)
