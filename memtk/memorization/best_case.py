@@ -201,7 +201,9 @@ class _Case:
     def least(self, sizes: Sizes) -> Sizes:
         """Return the smallest number of each that its own condition of a pass takes."""
         tail, least = (1 - self.limits.confidence) / 2, self.limits.sensitivity
-        plants = math.ceil(math.log(tail) / math.log(least) - 1e-9) if least else 1
+        plants = 0  # of a sensitivity of 1 no number is enough
+        if least < 1:
+            plants = max(1, math.ceil(math.log(tail) / math.log(least) - 1e-9)) if least else 1
         made = _fewest_of(
             lambda count: (
                 self.copy_rate(replace(sizes, synthetic=count), 0) <= self.limits.copy_rate
@@ -216,7 +218,7 @@ class _Case:
             training=trained or 0,
             validation=max(1, math.ceil(1 / self.limits.alpha * (1 - 1e-12)) - 1),
             synthetic=made or 0,
-            planted=max(1, plants),
+            planted=plants,
         )
 
     def _excludes(self, sizes: Sizes, chance: float) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from memtk.errors import UserError
-from memtk.memorization.patients import owners
+from memtk.memorization.patients import owners, similarities
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,16 @@ def p_values(
         patients: the patient of each validation image, (V,); if None or empty, each is another.
 
     Raises:
-        UserError: if there is no validation image, or not one patient for each.
+        UserError: if there is no validation image, not one patient for each, or one is NaN.
 
     >>> p_values(np.array([0.9, 0.5, 0.1]), np.array([0.2, 0.5, 0.6, 0.7])).tolist()
     [0.2, 0.8, 1.0]
     >>> p_values(np.array([0.4]), np.array([0.3, 0.5, 0.6]), ["a", "a", "b"]).round(4).tolist()
     [0.8333]
     """
-    test, validation = np.asarray(test), np.asarray(validation)
     owner = _owners(validation, patients)
+    test = similarities(test, "tested images", 0)
+    validation = similarities(validation, "validation images")
     images = np.bincount(owner)
     whole = math.lcm(*images.tolist())  # one patient; each of its n images weighs whole / n
     order = np.argsort(validation)
@@ -85,7 +86,7 @@ def benjamini_hochberg(p: np.ndarray, fdr: float = 0.1) -> np.ndarray:
     [True, False, True, False]
     """
     # conformal p-values are fractions that hit k fdr / T exactly; rounding must not decide
-    return np.asarray(false_discovery_control(p) <= fdr * (1 + 1e-12))
+    return np.asarray(false_discovery_control(_checked(p)) <= fdr * (1 + 1e-12))
 
 
 def holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
@@ -97,9 +98,17 @@ def holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
     >>> holm(np.array([0.01, 0.9, 0.02, 0.5]), level=0.05).tolist()
     [True, False, False, False]
     """
-    ranked = np.sort(np.asarray(p, dtype=np.float64))
+    p = _checked(p)
+    ranked = np.sort(p)
     failed = np.flatnonzero(ranked > level / np.arange(len(p), 0, -1) * (1 + 1e-12))
     return p < ranked[failed[0]] if len(failed) else np.ones(len(p), dtype=bool)
+
+
+def _checked(p: np.ndarray) -> np.ndarray:
+    found = np.asarray(p, dtype=np.float64)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise UserError("p-values must lie between 0 and 1.")
+    return found
 
 
 def conformal(
@@ -176,8 +185,8 @@ def left_out(validation: np.ndarray, patients: Sequence[Hashable] | None = None)
     >>> left_out(np.array([0.3, 0.5, 0.6]), ["a", "a", "b"]).tolist()
     [1.0, 1.0, 0.0]
     """
-    validation = np.asarray(validation)
     owner = _owners(validation, patients)
+    validation = similarities(validation, "validation images")
     images = np.bincount(owner)
     total = p_values(validation, validation, patients) * (len(images) + 1) - 1
     order = np.lexsort((validation, owner))

@@ -10,7 +10,7 @@ import numpy as np
 from memtk.errors import UserError
 from memtk.memorization.agreement import ReadPairs
 from memtk.memorization.conformal import left_out, p_values
-from memtk.memorization.patients import PatientGroup
+from memtk.memorization.patients import PatientGroup, similarities
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,7 @@ def copy_rate(
         raise UserError(
             f"alpha = {alpha:g} and confidence = {confidence:g}: both must lie between 0 and 1."
         )
-    if not len(test):
-        raise UserError("there are no synthetic images: at least one is needed.")
-    test = np.asarray(test, dtype=float)
+    test = similarities(test, "synthetic images")
     wide, *finer = _rules(strangers, planted, alpha)
     if threshold is not None:
         wide, finer = ThresholdRule(threshold, strangers, planted), []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtk.errors import UserError
+from memtk.memorization.patients import similarities
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def dar(
         validation_train: of each validation image to its nearest training image, (V,).
 
     Raises:
-        UserError: if a set is empty.
+        UserError: if a set is empty, or a similarity is NaN.
 
     >>> found = dar(np.full(4, 0.5), np.array([0.4, 0.9, 0.3, 0.2]), np.array([0.9, 0.8, 0.4]),
     ...             np.array([0.5]))
@@ -66,9 +67,9 @@ def dar(
     """
     expected = expected_fraction(len(synthetic_train), len(validation_train))
     thr = _distance(train_validation)
-    memorized = 1 - np.asarray(train_synthetic, dtype=np.float64) < thr  # (N,)
-    copies = 1 - np.asarray(synthetic_train, dtype=np.float64) < thr  # (M,)
-    called = 1 - np.asarray(validation_train, dtype=np.float64) < thr  # (V,)
+    memorized = 1 - similarities(train_synthetic, "training images") < thr  # (N,)
+    copies = 1 - similarities(synthetic_train, "synthetic images") < thr  # (M,)
+    called = 1 - similarities(validation_train, "validation images") < thr  # (V,)
     return Dar(
         tau=1 - thr,
         n_mem=int(memorized.sum()),
@@ -107,7 +108,7 @@ def cutoff(train_validation: np.ndarray) -> float:
 
 
 def _distance(train_validation: np.ndarray) -> float:
-    return float(np.percentile(1 - np.asarray(train_validation, dtype=np.float64), 5))
+    return float(np.percentile(1 - similarities(train_validation, "training images"), 5))
 
 
 def expected_fraction(synthetic: int, validation: int, percentile: float = 95.0) -> float:

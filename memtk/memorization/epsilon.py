@@ -80,7 +80,8 @@ def epsilon_lower_bound(
         confidence: in (0, 1).
 
     Raises:
-        UserError: if there are fewer than two patients, the arrays do not fit, or a level is none.
+        UserError: if there are fewer than two patients, the arrays do not fit, a score is not
+            finite, or a level is none.
 
     >>> members = np.arange(200) % 2 == 0
     >>> found = epsilon_lower_bound(members + np.linspace(0, 0.5, 200), members)
@@ -95,6 +96,8 @@ def epsilon_lower_bound(
             f"and delta {delta:g}: at least two of each are needed, as many of both, a confidence "
             "between 0 and 1, and a delta of at least 0 and less than 1."
         )
+    if not np.isfinite(scores).all():
+        raise UserError("the score of one of the patients is not finite.")
     tried = [r for r in guesses if 2 <= r <= m] or [m]
     level = (1 - confidence) / len(tried)
     found = 0.0

@@ -18,6 +18,9 @@ MOST = 500
 """Patients of each side that are compared, drawn at random of more: the distances of all are held
 in memory."""
 
+DISTANCES = 2**22
+"""Distances of images that are held at a time (32 MiB)."""
+
 BULK = 0.3
 """p-values above it are those of synthetic images that are no copies, nor nearly."""
 
@@ -85,7 +88,7 @@ def energy_test(
         seed: of these, and of the 500 patients that stand for more.
 
     Raises:
-        UserError: if a set is empty or does not fit its patients.
+        UserError: if a set is empty, is not finite, does not fit its patients or the other set.
 
     >>> rows = np.random.default_rng(0).normal(size=(80, 4))
     >>> alike, apart = energy_test(rows[:40], rows[40:]), energy_test(rows[:40], rows[40:] + 1)
@@ -93,25 +96,19 @@ def energy_test(
     (True, True, True)
     """
     rng = np.random.default_rng(seed)
-    sides = (
-        (training, training_patients, "training images"),
-        (validation, validation_patients, "validation images"),
-    )
+    names = ("training images", "validation images")
+    sets = _finite((training, validation), names)
+    whose = (training_patients, validation_patients)
     rows, owner = [], []
     counts: list[int] = []
-    for values, patients, name in sides:
-        values = np.asarray(values, dtype=np.float64)
+    for values, patients, name in zip(sets, whose, names, strict=True):
         group = PatientGroup(np.zeros(len(values)), patients, name)
         people = rng.permutation(len(group.sizes))[:MOST]
         chosen = np.isin(group.owner, people)
         rows.append(values[chosen])
         owner.append(np.unique(group.owner[chosen], return_inverse=True)[1] + sum(counts))
         counts.append(len(people))
-    everyone = np.concatenate(owner)
-    mean = np.zeros((sum(counts), len(everyone)))  # of the images of a patient, (P, n)
-    mean[everyone, np.arange(len(everyone))] = 1 / np.bincount(everyone)[everyone]
-    points = np.concatenate(rows)
-    apart = mean @ cdist(points, points) @ mean.T  # (P, P)
+    apart = _mean_distances(np.concatenate(rows), np.concatenate(owner))
     signs = np.repeat([1 / counts[0], -1 / counts[1]], counts)
     statistic = -float(signs @ apart @ signs)
     between = float(apart[: counts[0], counts[0] :].mean())
@@ -129,6 +126,38 @@ def energy_test(
         wanted = 2 * n
     size = max(statistic, 0.0) / (2 * between) if between else 0.0
     return Exchangeability((1 + reached) / (n + 1), size)
+
+
+def _mean_distances(points: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Return the mean distance of the images (n, D) of each two of P patients (n,): (P, P)."""
+    order = np.argsort(owner, kind="stable")
+    points, owner = points[order], owner[order]
+    first, images = np.unique(owner, return_index=True, return_counts=True)[1:]
+    apart = np.zeros((len(first), len(first)))
+    step = max(1, DISTANCES // len(points))
+    for start in range(0, len(points), step):
+        some = slice(start, start + step)
+        to_each = np.add.reduceat(cdist(points[some], points), first, axis=1) / images
+        np.add.at(apart, owner[some], to_each)
+    return apart / images[:, None]
+
+
+def _finite(sets: tuple[np.ndarray, np.ndarray], names: tuple[str, str]) -> list[np.ndarray]:
+    """Return two sets as float64 (n, D), of which each has a row and all are comparable."""
+    found = []
+    for values, name in zip(sets, names, strict=True):
+        rows = np.asarray(values, dtype=np.float64)
+        if not len(rows):
+            raise UserError(f"there are no {name}: at least one is needed.")
+        if not np.isfinite(rows).all():
+            raise UserError(f"a row of the {name} holds a value that is not finite.")
+        found.append(rows.reshape(len(rows), -1))
+    if found[0].shape[1] != found[1].shape[1]:
+        raise UserError(
+            f"{names[0]} have {found[0].shape[1]} numbers a row and {names[1]} have "
+            f"{found[1].shape[1]}: both sets must come from the same embedder."
+        )
+    return found
 
 
 def bulk_test(
@@ -202,8 +231,8 @@ def weighted_p_values(
     """
     mine, theirs = (np.asarray(part, dtype=np.float64) for part in weights)
     fit = len(mine) == len(tested.similarity) and len(theirs) == len(strangers.similarity)
-    if not fit or not (mine > 0).all() or not (theirs > 0).all():
-        raise UserError("weighted p-values need a positive weight of each image.")
+    if not fit or not all(((w > 0) & np.isfinite(w)).all() for w in (mine, theirs)):
+        raise UserError("weighted p-values need a finite, positive weight of each image.")
     theirs = theirs / strangers.sizes[strangers.owner]
     order = np.argsort(strangers.similarity)
     reached = np.r_[np.cumsum(theirs[order][::-1])[::-1], 0.0]
@@ -237,21 +266,28 @@ def likelihood_ratios(
     Returns:
         (T,) and (V,), about 1 where the groups are alike.
 
+    Raises:
+        UserError: if a set has fewer than two patients, is not finite, or does not fit its patients
+            or the other set.
+
     >>> rows = np.random.default_rng(0).normal(size=(400, 2))
     >>> mine, theirs = likelihood_ratios(rows[:200] + [1, 0], rows[200:])
     >>> bool(np.median(mine) > 1 > np.median(theirs))
     True
     """
     rng = np.random.default_rng(seed)
-    sets = [np.asarray(part, dtype=np.float64) for part in (tested, strangers)]
-    rows = np.concatenate([part.reshape(len(part), -1) for part in sets])
+    names = ("tested images", "validation images")
+    sets = _finite((tested, strangers), names)
+    rows = np.concatenate(sets)
     spread = rows.std(0)
     rows = (rows - rows.mean(0)) / np.where(spread > 0, spread, 1.0)
     label = np.repeat([1.0, -1.0], [len(part) for part in sets])
-    named = ((tested_patients, "tested images"), (stranger_patients, "validation images"))
     folds = []
-    for part, (patients, name) in zip(sets, named, strict=True):
+    whose = (tested_patients, stranger_patients)
+    for part, patients, name in zip(sets, whose, names, strict=True):
         owner = owners(patients, len(part), name)
+        if owner.max() < 1:
+            raise UserError(f"the odds of each patient come from the others: {name} of one only.")
         folds.append(rng.permutation(owner.max() + 1)[owner] % FOLDS)
     fold = np.concatenate(folds)
     logits = np.zeros(len(rows))

@@ -46,6 +46,29 @@ def owners(patients: Sequence[Hashable] | None, count: int, images: str) -> np.n
     return numbered(patients)[0]
 
 
+def similarities(values: object, name: str = "images", least: int = 1) -> np.ndarray:
+    """Return the similarity of each image, float64 (n,); -inf where nothing could be compared.
+
+    Args:
+        name: what the images are, in the plural, for messages.
+        least: how many there must be.
+
+    Raises:
+        UserError: if there are fewer, one is NaN, or they are no list.
+
+    >>> similarities([1, 0.5]).tolist()
+    [1.0, 0.5]
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1:
+        raise UserError(f"similarities of {name} of shape {found.shape}: one for each is needed.")
+    if len(found) < least:
+        raise UserError(f"there are no {name}: at least one is needed.")
+    if np.isnan(found).any():
+        raise UserError(f"the similarity of one of the {name} is not a number (NaN).")
+    return found
+
+
 class PatientGroup:
     """Similarities of images, and whose they are.
 
@@ -60,7 +83,7 @@ class PatientGroup:
         sizes: images of each patient, (P,).
 
     Raises:
-        UserError: if there is no image, or not one patient for each.
+        UserError: if there is no image, not one patient for each, or a similarity is NaN.
 
     >>> group = PatientGroup(np.array([0.2, 0.4, 0.6]), ["a", "b", "a"])
     >>> group.sizes.tolist(), group.largest().tolist()
@@ -73,9 +96,7 @@ class PatientGroup:
         patients: Sequence[Hashable] | None = None,
         name: str = "images",
     ) -> None:
-        self.similarity = np.asarray(similarity, dtype=np.float64)
-        if not len(self.similarity):
-            raise UserError(f"there are no {name}: at least one is needed.")
+        self.similarity = similarities(similarity, name)
         self.owner = owners(patients, len(self.similarity), name)
         named = patients if patients is not None and len(patients) else self.owner.tolist()
         self.names: tuple[Hashable, ...] = tuple(dict.fromkeys(named))

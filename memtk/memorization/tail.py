@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from memtk.memorization.conformal import benjamini_hochberg, holm
-from memtk.memorization.patients import PatientGroup, images_compared
+from memtk.memorization.patients import PatientGroup, images_compared, similarities
 
 Model = Literal["gumbel", "pareto", "ranks"]
 """What p-values are by."""
@@ -217,10 +217,12 @@ def margin_test(
     >>> found.model, bool(found.p[0] > 0.01), bool(found.p[1] < 1e-4)
     ('gumbel', True, True)
     """
-    scale = _scale(reference[0])
+    near, far = (similarities(part, "reference images") for part in reference)
+    scale = _scale(near)
     group, second = tested
+    second = similarities(second, "tested images")
     margins = PatientGroup(scale(group.similarity) - scale(second), group.owner.tolist())
-    drawn = np.repeat((scale(reference[0]) - scale(reference[1]))[None], DRAWS, 0)
+    drawn = np.repeat((scale(near) - scale(far))[None], DRAWS, 0)
     units = margins.largest()
     model, check, p = _modelled(units, drawn, np.random.default_rng(seed))
     if p is None:
@@ -255,10 +257,14 @@ def _reaching(strangers: np.ndarray, units: np.ndarray) -> np.ndarray:
 def _scale(similarity: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Return what puts similarities on a scale without an end; equal images lie at 8.4 or 16."""
     if similarity.max() <= 0:  # minus a distance
-        return lambda values: -np.log(np.maximum(-values, 1e-7))
-    if similarity.max() <= 1:  # a correlation
+        return lambda values: -np.log(np.clip(-values, 1e-7, FAR))
+    if similarity.max() <= 1 + 1e-9:  # a correlation, and its rounding
         return lambda values: np.arctanh(np.clip(values, -1 + 1e-7, 1 - 1e-7))
-    return lambda values: values
+    return lambda values: np.clip(values, -FAR, FAR)
+
+
+FAR = 1e100
+"""What an infinite distance or similarity is taken for."""
 
 
 class _Gumbel:
@@ -271,7 +277,7 @@ class _Gumbel:
     def beyond(self, values: np.ndarray) -> np.ndarray:
         """Return the probability of a value beyond each of (T,), (..., T)."""
         steps = (values - self.mode[..., None]) / self.scale[..., None]
-        return -np.expm1(-np.exp(-np.maximum(steps, -700)))
+        return -np.expm1(-np.exp(-np.clip(steps, -700, 700)))
 
 
 class _Pareto:

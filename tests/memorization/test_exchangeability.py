@@ -1,5 +1,6 @@
 """Are those compared alike? Levels under the null by simulation, power, and brute force."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -35,6 +36,32 @@ def test_the_energy_test_is_that_of_every_permutation():
     said = energy_test(training, validation, permutations=20_000)
     assert said.p == pytest.approx(np.mean(np.array(null) >= observed - 1e-12), abs=0.015)
     assert said.size == pytest.approx(size)
+
+
+def test_every_patient_counts_once():
+    rng = np.random.default_rng(0)
+    sets = rng.normal(size=(50, 2)), rng.normal(size=(30, 2)) + 0.3
+    whose = rng.integers(0, 20, 50), rng.integers(0, 15, 30)
+
+    def distance(*sides):
+        mine, theirs = (
+            [sets[side][whose[side] == each] for each in np.unique(whose[side])] for side in sides
+        )
+        return np.mean([[cdist(x, y).mean() for y in theirs] for x in mine])
+
+    between, own, other = distance(0, 1), distance(0, 0), distance(1, 1)
+    said = energy_test(*sets, *(each.tolist() for each in whose))
+    assert said.size == pytest.approx((2 * between - own - other) / (2 * between))
+
+
+def test_the_distances_of_many_images_are_not_held_at_once():
+    rng = np.random.default_rng(0)
+    sets, whose = rng.normal(size=(2, 6000, 2)), (np.arange(6000) % 60).tolist()
+    tracemalloc.start()
+    energy_test(*sets, whose, whose, permutations=99)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * 2**20 < 8 * 12_000**2, "all of them take 1.1 GB"
 
 
 def apart(seed, shift):
