@@ -64,7 +64,7 @@ SAID = frozenset(
     conhecido disponivel disponibile noto nota specificato indicato dati bekend opgegeven
     beschikbaar naam gegevens uppgift angivet kand kjent oplyst kendt tietoa danych данных указано
     известно имени pseudonym code any avail erhoben eingetragen vergeben ermittelt identificar yet
-    de pasient paziente paciente patiente patienten pacjent пациент
+    de pasient paziente paciente patiente patienten pacjent пациент np numpy math float
     """).split()
 )
 """Words that say together that nothing is known, in any order: no patient ID, keine Angabe."""
@@ -74,6 +74,9 @@ ABBREVIATED = frozenset({"ka", "oa", "sn", "nk", "nd", "sd", "nc", "nn", "nv", "
 
 NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)")
 """What spreadsheets and C write where a value could not be computed."""
+
+NO_NUMBER = re.compile(r"-\d+([.,]0+)?")
+"""What statisticians' programs write where nobody's number is known: -1, -99."""
 
 _MONTH = "(Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez)"
 CHANGED = re.compile(rf"\d[.,]\d+E\+\d+|([0-2]?\d|3[01])(-|\. ){_MONTH}|{_MONTH}[- ]\d\d")
@@ -118,6 +121,12 @@ ANONYMOUS = re.compile(r"^(anon(ymous|ymi[sz]ed)?|removed|deleted|blinded|deiden
 """What anonymisers write into a header in place of every patient: its letters and digits."""
 
 
+LIKE_LATIN = str.maketrans(
+    "АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧοı", "ABEKMHOPCTYXSIJaeopcyxsijABEZHIKMNOPTYXoi"
+)
+"""Letters of Cyrillic, Greek and Turkish that look like Latin ones: keyboards mix them up."""
+
+
 def patient_name(value: Any) -> str:
     """Return the name that a caller or a table gives a patient as text; "" where it is missing.
 
@@ -139,7 +148,7 @@ def patient_name(value: Any) -> str:
     text = unicodedata.normalize("NFC", _seen("" if value is None else str(value)))
     text = " ".join(text.split())
     text = re.sub(r"^'(?=\S)", "", text).strip("\"'‘’“”` ")  # Excel's mark of text, and quotes
-    return "" if is_missing(text) else text
+    return "" if NO_NUMBER.fullmatch(text) or is_missing(text) else text
 
 
 def is_missing(text: str) -> bool:
@@ -182,7 +191,9 @@ def normal_form(patient: str) -> str:
     words = list(itertools.takewhile(lambda part: not part[0], parts))
     if len(words) < len(parts) and "".join(word for _, word in words) in TITLES:  # P.I.D. 8
         parts = parts[len(words) :]
-    while len(parts) > 1 and parts[0][1] in TITLES and _names(parts[0][1], parts[1:]):
+    while len(parts) > 1 and parts[0][1] in TITLES:
+        if parts[0][1] not in ALWAYS and not any(number for number, _ in parts[1:]):
+            break  # nothing that names a patient by itself stands behind it
         parts = parts[1:]
     found, before = "", None
     for number, part in parts:
@@ -190,11 +201,6 @@ def normal_form(patient: str) -> str:
         found += ("-" if number == before else "") + (part.lstrip("0") or "0" if number else part)
         before = number
     return found
-
-
-def _names(title: str, rest: list[tuple[bool, str]]) -> bool:
-    """Tell whether what stands behind a title names a patient by itself."""
-    return title in ALWAYS or any(number for number, _ in rest)
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:
@@ -260,7 +266,7 @@ def _without_wrapping(name: str) -> str:
     >>> [_without_wrapping(p) for p in ("case_7.nii.gz", "7E+00", "P.gz", "Doe, J.")]
     ['case_7', '7', 'P', 'Doe, J.']
     """
-    text = without_accents(_seen(name)).strip()
+    text = without_accents(_seen(name)).strip().translate(LIKE_LATIN)
     if UUID.fullmatch(text):
         return text.strip("{}").replace("-", "")
     for pattern in (AS_TEXT, AS_BYTES):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import h5py
 import numpy as np
@@ -41,12 +41,7 @@ PATIENTS = frozenset({"patient", "patients", "subject", "subjects", "pid", "pids
 AROUND = frozenset({"id", "ids", "name", "names", "number", "numbers", "index"})
 """Words of the names of arrays that say whose the image of each row is, and words beside them."""
 
-MEANING: dict[str, Any] = {
-    "scale_factor": 1,
-    "add_offset": 0,
-    "IMAGE_WHITE_IS_ZERO": 0,
-    "PALETTE": None,
-}
+MEANING = {"scale_factor": 1, "add_offset": 0, "IMAGE_WHITE_IS_ZERO": 0, "PALETTE": None}
 """Attributes of datasets (NetCDF, HDF5 Image) that change what numbers mean, and when not."""
 
 PADDING = frozenset({"_FillValue", "missing_value"})
@@ -54,6 +49,9 @@ PADDING = frozenset({"_FillValue", "missing_value"})
 
 SETS = frozenset({"train", "test", "val", "valid", "validation", "images", "imgs", "samples"})
 """Words of the names of arrays that are no single volume."""
+
+SLICES = frozenset({"slice", "slices", "z", "position", "positions", "locations", "times"})
+"""Words of the names of arrays with a number for each slice of a volume."""
 
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
@@ -282,17 +280,17 @@ def _one_each(path: Path, names: Sequence[str]) -> list[Record]:
     why = {name: array_names_no_image(name) for name in names}
     headers = _headers(path, names[:SEVERAL])
     images = {n: h for n, h in headers.items() if h and not why[n] and layout_of(h[0])}
-    counts = {
-        h[0][0]: n
+    says = {
+        h[0][0]: f"as {n} says"
         for n, h in headers.items()
-        if (why[n] or n.startswith("arr_")) and h and h[0] and h[0][1:] in ((), (1,))
+        if h and h[0][:1] > (1,) and h[0][1:] in ((), (1,))
+        if why[n] or n.startswith("arr_") or not (h[0][0] <= CHANNELS or SLICES & {*words_of(n)})
     }
     for name, (shape, _) in images.items():
-        says = f"as {counts[shape[0]]} says" if shape[0] > 1 and shape[0] in counts else ""
-        if len(shape) > 2 and (says or _names_a_set(name)):
-            says = says or "by its name"
+        many = says.get(shape[0], "by its name" if _names_a_set(name) else "")
+        if len(shape) > 2 and many:
             raise UserError(
-                f"cannot read {path}: {name} {shape} holds many images, {says}; {WAY_OUT}"
+                f"cannot read {path}: {name} {shape} holds many images, {many}; {WAY_OUT}"
             )
     for name in names if images else ():
         shape, kind = headers.get(name) or ((), "O")

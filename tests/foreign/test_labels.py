@@ -284,7 +284,16 @@ def test_numbered_volumes_of_a_set_are_an_image_each(tmp_path, image, check):
     assert counts(check(tmp_path / "a.npz", validation=0)[0]) == {"training": 3}
 
 
-@pytest.mark.parametrize("labels", ["y", "labels", "age"])
+@pytest.mark.parametrize("name", ["slice_positions", "z", "times"])
+def test_an_array_with_a_number_for_each_slice_says_nothing_of_many_images(
+    tmp_path, image, check, name
+):
+    np.savez(tmp_path / "a.npz", scan=image(1, (8, 64, 64)), **{name: np.arange(8.0)})
+    groups, found = check(tmp_path / "a.npz", validation=0)
+    assert groups["training"].shapes == ((8, 64, 64),) and name in found[FOUND].found
+
+
+@pytest.mark.parametrize("labels", ["y", "labels", "age", "target", "dx", "path", "site", "view"])
 def test_an_array_of_as_many_images_as_labels_is_no_volume(tmp_path, image, check, labels):
     np.savez(tmp_path / "a.npz", x=image(1, (8, 64, 64)), **{labels: np.arange(8)})
     found = check(tmp_path / "a.npz")[1][FOUND]

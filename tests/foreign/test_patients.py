@@ -33,7 +33,8 @@ def counts(groups):
      ("case_{:05d}.nii.gz", "case_{:05d}"), ("p{}.dcm", "P{}"), ("b'p{}.png'", "p{}"),
      ("[{}]", "{}"), ("Müller {}", "MULLER{}"), ("Núñez-{}", "Nunez {}"),
      ("{{6ba7b81{}-9dad-11d1-80b4-00c04fd430c8}}", "6BA7B81{}9DAD11D180B400C04FD430C8"),
-     ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}")],
+     ("Doe, J {}", "Doe J{}"), ("Doe^J{}", "Doe_J {:02d}"), ("site/{}", "site-{}"),
+     ("А{}", "A{}"), ("РАТ-{}", "PAT-{}"), ("Β{}", "B{}"), ("ı{}", "i{}"), ("Ο{}", "o{}")],
 )  # fmt: skip
 def test_one_patient_in_two_spellings_is_refused(tmp_path, png, check, one, other):
     for i in range(8):
