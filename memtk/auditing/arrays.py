@@ -16,6 +16,9 @@ from memtk.errors import UserError, did_you_mean, one_line
 SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic"}
 """The arrays (N, D), (V, D), (M, D) that a file must hold, and what they are called in memtk."""
 
+LARGEST = 1e15
+"""The squares of larger numbers are beyond what float32 holds."""
+
 OPTIONAL = (
     *("train_patient", "validation_patient", "train_id", "validation_id", "synthetic_id"),
     *("train_stratum", "validation_stratum"),
@@ -148,11 +151,11 @@ def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:
                 "each image is needed, (images, D)"
             )
         widths[name] = rows.shape[1]
-        bad = ~np.isfinite(rows).all(axis=1)
+        bad = ~(np.abs(rows) <= LARGEST).all(axis=1)  # nor is NaN
         if bad.any():
             raise UserError(
-                f"{path}: row {int(np.argmax(bad))} of {name} holds NaN or infinite values "
-                f"({int(bad.sum())} such rows)"
+                f"{path}: row {int(np.argmax(bad))} of {name} holds NaN, infinite values or "
+                f"numbers beyond {LARGEST:g} ({int(bad.sum())} such rows)"
             )
     if len(set(widths.values())) > 1:
         shown = ", ".join(f"{name} {width}" for name, width in widths.items())

@@ -390,7 +390,9 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     if dataset.is_virtual or dataset.external:
         raise UserError(f"cannot read {path}: {name} takes its voxels from another file")
     for key, plain in MEANING.items():
-        if key in dataset.attrs and not np.array_equal(np.ravel(dataset.attrs[key]), [plain]):
+        if key in dataset.attrs and not np.array_equal(
+            np.ravel(dataset.attrs[key]), np.array([plain])
+        ):
             raise UserError(
                 f"cannot read {path}: the attribute {key} of {name} says that its numbers mean "
                 "something else: apply it, and save them without"

@@ -172,6 +172,22 @@ def numbers(tree):
     return [tree] if isinstance(tree, float) else []
 
 
+LARGE_ROWS = {"nan": np.nan, "inf": -np.inf, "1e16": 1e16, "1e39": -1e39, "1e300": 1e300}
+
+
+@pytest.mark.parametrize("size", LARGE_ROWS)
+@pytest.mark.parametrize("where", ["train", "synthetic"])
+def test_embeddings_that_no_float_holds_are_refused(size, where, tmp_path):
+    rng = np.random.default_rng(0)
+    sets = {name: rng.normal(size=(6, 3)) for name in ("train", "validation", "synthetic")}
+    sets[where][4, 1] = LARGE_ROWS[size]
+    np.savez(tmp_path / "e.npz", **sets)
+    words = ("audit", "--embeddings", str(tmp_path / "e.npz"), "--out", str(tmp_path / "run"))
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit), done.exception
+    assert f"row 4 of {where} holds NaN, infinite values or numbers beyond" in done.output
+
+
 def alike(count):
     return np.ones((count, 4))
 
