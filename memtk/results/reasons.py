@@ -219,10 +219,10 @@ def _not_excluded(case: Case) -> list[Reason]:
     steps: Mapping[Step, int | None] = {}
     if limit == 0:
         way = "That no patient at all is exposed cannot be shown."
-    elif (f := math.ceil(_fewest(case))) / case.training > limit:
+    elif (fewest := _fewest(case)) / case.training > limit:
         way = (
-            f"With {many(case.training, 'training patient')} no fewer than {f} can be "
-            "excluded, whatever is found."
+            f"Of {many(case.training, 'training patient')} no fewer than {fewest} stay possible, "
+            "whatever is found."
         )
     elif exposed.high == case.training:
         way = (
@@ -241,9 +241,12 @@ def _not_excluded(case: Case) -> list[Reason]:
     return [Reason("exposed patients not ruled out", plain, said, way, steps)]
 
 
-def _fewest(case: Case) -> float:
-    """Return the fewest training patients that any audit of so many can leave open."""
-    return case.training * (1 - ((1 - case.confidence) / 2) ** (1 / case.training))
+def _fewest(case: Case) -> int:
+    """Return the fewest training patients that any audit of so many can leave open.
+
+    The upper end of none of so many (Clopper and Pearson), in whole patients.
+    """
+    return math.floor(case.training * (1 - ((1 - case.confidence) / 2) ** (1 / case.training)))
 
 
 def _weak(case: Case) -> list[Reason]:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-import math
 import re
 
+import numpy as np
 import pytest
 
+from memtk.memorization import PatientGroup, exposed_interval
 from memtk.results import Comparable, GroupTest, Policy, decide
 from memtk.results.answer import answer_audit
 from memtk.testing import fakes
@@ -122,11 +123,13 @@ def test_what_is_not_excluded_decides_by_its_upper_end(make_audit):
 
 
 def test_what_no_audit_of_so_few_patients_can_exclude_is_told(make_audit):
-    outcome, text = said(make_audit(exposed=(0, 4)))
-    fewest = math.ceil(64 * (1 - 0.025 ** (1 / 64)))  # Clopper and Pearson's, of none of 64
-    assert f"no fewer than {fewest} can be excluded, whatever is found" in text
-    many = Policy(max_unseen_patients=0.07)
-    assert "or a detector that sees more" in said(make_audit(exposed=(0, 5), policy=many))[1]
+    nobody, strangers = PatientGroup(np.full(64, 0.1)), PatientGroup(np.linspace(0.2, 0.5, 400))
+    best = exposed_interval(nobody, strangers, PatientGroup(np.full(64, 0.99))).high
+    few, enough = Policy(max_unseen_patients=(best - 0.1) / 64), Policy()
+    assert best / 64 <= enough.max_unseen_patients
+    told = f"Of 64 training patients no fewer than {best} stay possible, whatever is found"
+    assert told in said(make_audit(exposed=(0, 4), policy=few))[1]
+    assert "or a detector that sees more" in said(make_audit(exposed=(0, 4), policy=enough))[1]
 
 
 def test_a_detector_that_sees_every_planted_copy_is_not_to_be_trained_longer(
