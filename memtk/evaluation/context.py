@@ -33,11 +33,11 @@ from memtk.training.devices import Devices
 
 _CONTENTS = (
     *("timing.json", "key", "data", "embedder", "extractor", "exposure", "cells", "arrays.h5"),
-    *("audit.json", "copies.csv", "exposed.csv", "selftest.json", "release", "report.html"),
-    "run.json",
+    *("calibration.h5", "audit.json", "copies.csv", "exposed.csv", "selftest.json", "release"),
+    *("report.html", "run.json"),
 )
 _WORK = (
-    *("embedder", "extractor", "exposure", "cells", "arrays.h5"),
+    *("embedder", "extractor", "exposure", "cells", "arrays.h5", "calibration.h5"),
     *("audit.json", "selftest.json", "release"),
 )
 """What a run leaves that is worth something; before there is any, it has only been refused."""

@@ -10,6 +10,7 @@ import torch
 import memtk
 from memtk import UserError
 from memtk.auditing import ReleaseOptions, release
+from memtk.evaluation.context import open_run
 from memtk.interfaces import ImageSpec
 from memtk.registry import open_registry
 from memtk.results import Policy
@@ -37,6 +38,27 @@ def sets():
 @pytest.fixture(scope="module")
 def found(sets, tmp_path_factory):
     return memtk.audit(*sets, out=tmp_path_factory.mktemp("audit") / "run", **QUICK)
+
+
+def test_other_images_in_the_folder_of_a_run_thrown_away_are_audited_as_in_a_fresh_one(
+    sets, tmp_path
+):
+    others = (pictures(N, 10), pictures(V, 11), pictures(M, 12))
+    fewer = (pictures(N - 6, 13), pictures(V, 14), pictures(M, 15))
+    memtk.audit(*sets, out=tmp_path / "run", **QUICK)
+    for number, images in enumerate((others, fewer, sets)):
+        again = memtk.audit(*images, out=tmp_path / "run", resume=False, **QUICK)
+        fresh = memtk.audit(*images, out=tmp_path / f"fresh-{number}", **QUICK)
+        assert again.audit.evidence == fresh.audit.evidence
+        assert again.audit.selftest == fresh.audit.selftest
+
+
+def test_a_run_that_is_thrown_away_leaves_nothing_behind(sets, tmp_path):
+    memtk.audit(*sets, out=tmp_path, **QUICK)
+    recipe = {"data": {"source": "others"}}
+    open_run(tmp_path, recipe, [], resume=False)
+    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert left == {"key", "run.json"}
 
 
 def test_copies_are_named_by_their_rows_with_the_rows_they_were_made_from(found):

@@ -38,6 +38,16 @@ def test_a_run_that_was_refused_before_any_work_makes_room_for_the_corrected_one
     open_run(tmp_path, TWO, ["a"], resume=True)  # it is that run now
 
 
+@pytest.mark.parametrize("name", ["arrays.h5", "calibration.h5", "audit.json", "selftest.json"])
+def test_what_a_run_has_computed_is_never_taken_for_another_ones(tmp_path, name):
+    open_run(tmp_path, ONE, ["a"], resume=True)
+    (tmp_path / name).write_text("of the first run")
+    with pytest.raises(UserError, match="holds another run"):
+        open_run(tmp_path, TWO, ["a"], resume=True)
+    open_run(tmp_path, TWO, ["a"], resume=False)
+    assert not (tmp_path / name).exists()
+
+
 def test_no_resume_throws_the_old_run_away_and_nothing_else(tmp_path):
     open_run(tmp_path, ONE, ["a"], resume=True)
     (tmp_path / "cells/a").mkdir(parents=True)
