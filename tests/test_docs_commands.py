@@ -34,6 +34,7 @@ PLACES = {
     "PLACE": "*/*/*/seed-0",
     "FILE": "medicalnet.pth",
     "runs/audit-...": "runs/audit",
+    "release bad-audit": "release runs/audit",
     "runs/data-demo-1a2b3c4d": "runs/seed-0",
     "runs/data-demo-5e6f7a8b": "runs/seed-1",
     "runs/overfit/monai3d-0": "runs/seed-0",
@@ -214,6 +215,13 @@ RUN = {
 }
 PROGRAMS = (*RUN, "bash", "cd", "conda", "docker", "export", "git", "python3", "sbatch", "uv")
 """What a line begins with that is a command; those that no page calls have no way to run."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_goes_on_with_the_folders_that_its_own_commands_made(page):
+    made = [words for line in commands(PAGES[page]) if "--out" in (words := shlex.split(line))]
+    if any(words[:2] == ["memtk", "audit"] for words in made):
+        assert "runs/audit-..." not in PAGES[page]
 
 
 @pytest.fixture(scope="module", autouse=True)

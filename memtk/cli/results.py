@@ -299,7 +299,7 @@ def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
     if named := evidence.copies:
         yield "copies", f"{named.sure} sure, {named.suspect} suspect of {named.of}"
     if exposed := evidence.exposed:
-        yield "patients exposed", f"{exposed.low} to {exposed.high} of {exposed.of}"
+        yield "patients exposed", f"{exposed.ends} of {exposed.of}"
 
 
 @click.command()

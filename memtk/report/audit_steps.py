@@ -69,8 +69,9 @@ class _Asked:
                 "Prepare both alike, or train the generator until its images look real"
             ),
             "patients": self._patients,
-            "images": lambda _: NextStep(
-                f"Audit more synthetic images than {self.audit.counts['synthetic'].images}."
+            "images": lambda count: NextStep(
+                f"Audit more synthetic images than {self.audit.counts['synthetic'].images}"
+                f"{'' if count is None else f', about {count}'}."
             ),
             "plants": lambda count: NextStep(
                 f"Plant {count} copies, so that the share that is noticed is known better.",
@@ -185,10 +186,12 @@ class _Asked:
             return NextStep("Take another embedder.") if self.audit.data is None else None
         if self._by_images:
             command = self._again(similarity="pearson")
-            return NextStep("Compare by an embedder in place of the images themselves.", command)
+            return NextStep(
+                "Compare by a copy detector in place of the images themselves.", command
+            )
         if self.recipe["audit"].get("weights"):
             return NextStep(
-                "Train the embedder on these images in place of the weights that were given.",
+                "Train the copy detector on these images in place of the weights that were given.",
                 self._again(weights=None),
             )
         settings = self.recipe.get("settings") or {}
@@ -203,4 +206,6 @@ class _Asked:
             return None
         recipe = with_longer_embedder(self.recipe, steps)
         command = self._again(settings=recipe["settings"])
-        return NextStep("Train the embedder longer, so that it sees more of the copies.", command)
+        return NextStep(
+            "Train the copy detector longer, so that it sees more of the copies.", command
+        )

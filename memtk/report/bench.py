@@ -60,6 +60,7 @@ from memtk.results import (
 )
 from memtk.results.measures import measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
+from memtk.results.verdicts import verdict
 
 
 def build_report(run_folder: Path, registry: Registry | None = None) -> Path:
@@ -164,6 +165,7 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
     path = folder / "cells" / result.cell / "arrays.h5"
     tau, validation = result.last.evidence.tau, result.data.counts["validation"].images
     paper, images = counterpart(result), cell_images(folder, result)
+    said, reasons = answer_cell(result), verdict(result).reasons
     parts = [_mitigations(result), _checkpoints(result), _quality(result)]
     parts.append(conditions_section(result))
     arrays, pairs = read_arrays(path, result.last.label) if path.exists() else None, None
@@ -192,7 +194,8 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
         parts=[*shown, provenance_section(provenance_of(result), command)],
         css="" if several else "only",
         result=result,
-        said=answer_cell(result),
+        said=said,
+        reasons=() if reasons == said.why else reasons,
         steps=[] if several else cell_steps(result, folder, run.file.recipe, paths=False),
         groups=counts_of_cell(result),
         contradiction=contradiction(result.membership, result.privacy),

@@ -94,7 +94,7 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
         rows.append(
             Row(
                 "training patients exposed",
-                f"{low} to {high} of {of}",
+                f"{found.exposed.ends} of {of}",
                 "0",
                 f"{share(low / of if of else 0)} to {share(high / of if of else 0)}, "
                 f"{share(confidence)} interval",
@@ -120,9 +120,9 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
             rows.append(
                 Row(
                     title,
-                    f"{named.sure} sure, {named.suspect} suspect of {named.of}",
+                    named.found,
                     "0",
-                    f"of the suspects up to {share(found.fdr)} wrongly; without a model, at least "
+                    f"up to {share(found.fdr)} of them wrongly; without a model, at least "
                     f"{named.at_least}{none if named is found.copies else ''}",
                 )
             )
@@ -318,8 +318,8 @@ def _row(found: ByCondition, confidence: float) -> ConditionRow:
         samples=found.n_synthetic,
         rate="–" if rate is None else share(rate.estimate),
         rate_interval="" if rate is None else interval(rate.low, rate.high, confidence),
-        exposed="–" if exposed is None else f"{exposed.low} to {exposed.high} of {exposed.of}",
-        named="–" if named is None else f"{named.sure} sure, {named.suspect} suspect",
+        exposed="–" if exposed is None else f"{exposed.ends} of {exposed.of}",
+        named="–" if named is None else named.found,
         against=strangers,
         quality=tuple(
             (name, number(q.estimate), f"{number(q.low)} to {number(q.high)}")

@@ -188,7 +188,7 @@ def _more(
                 )
             )
     if "images" in answer.steps:
-        count = 2 * result.last.n_synthetic
+        count = answer.steps["images"] or 2 * result.last.n_synthetic
         steps.append(NextStep("Judge more synthetic images.", again(samples=count)))
     if "selftest" in answer.steps and not bench.get("plants", 1):
         steps.append(NextStep("Measure how many copies are noticed.", again(plants=64)))

@@ -148,7 +148,7 @@ def _compared(side: Side, found: Tradeoff) -> ComparedCell:
         cell=side.cell,
         rate=share(rate.estimate) if rate else "",
         bounds=bounds,
-        exposed="-" if exposed is None else f"{exposed.low} to {exposed.high} of {exposed.of}",
+        exposed="-" if exposed is None else f"{exposed.ends} of {exposed.of}",
         judged=result.last.n_synthetic,
         anew=result.last.reevaluated,
         qualities=tuple(number(side.quality[name]) for name in found.measures),

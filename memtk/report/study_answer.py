@@ -12,6 +12,7 @@ from memtk.report.next_steps import NextStep, bench_command
 from memtk.results.differences import PairedDifference, paired_difference
 from memtk.results.formats import interval, many, share
 from memtk.results.measures import main_measures
+from memtk.results.protocols import Exposed
 from memtk.results.schema import Result
 from memtk.results.seeds import Setting, measures_in
 from memtk.results.study import SEED, Study
@@ -86,8 +87,11 @@ def answer_study(study: Study, settings: Sequence[Setting]) -> StudyAnswer:
     rest = len(compared) - len(main)
     others = f"; the table below has {many(rest, 'more comparison')}" if rest else ""
     by = _MEANING if name == "copy_rate" else f"By the {title}. "
+    of = f"{seeds} of each"
+    if any(len(setting.findings) > max(count) for setting in shown):
+        of = f"the {seeds} that both have; the lines above are of all"
     why = (
-        f"{by}From {seeds} of each{others}. The interval joins what few patients and "
+        f"{by}From {of}{others}. The interval joins what few patients and "
         f"images leave open (MOVER, Zou and Donner 2008) with how far the seeds lie apart"
         f"{'; of one seed that is not known' if max(count) == 1 else ''}."
     )
@@ -213,8 +217,8 @@ def _numbers(setting: Setting, name: str, title: str) -> str:
     exposed = [r.last.evidence.exposed for r in setting.results if r.last.evidence.exposed]
     if exposed:
         low, high = min(each.low for each in exposed), max(each.high for each in exposed)
-        people = many(max(each.of for each in exposed), "training patient")
-        said += f"; between {low} and {high} of {people} exposed"
+        found = Exposed(low=low, high=high, of=max(each.of for each in exposed))
+        said += f"; {found.between} of {many(found.of, 'training patient')} exposed"
     return said
 
 

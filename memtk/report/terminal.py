@@ -203,8 +203,9 @@ def _counts(group: Counts) -> RenderableType:
     for row in group.rows:
         cells = (row.title, row.found, row.chance, row.note)
         table.add_row(*(Text(tight(cell)) for cell in cells))
-    about = Text(f"{group.name}: {group.about}.", style="dim") if group.name and group.about else ""
-    return Group(table, about) if about else table
+    if not (group.name and group.about):
+        return table
+    return Group(table, Text(tight(f"{group.name}: {group.about}."), style="dim"))
 
 
 def _noticed(selftest: SelfTest) -> Text:

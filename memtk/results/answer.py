@@ -15,7 +15,7 @@ from memtk.results.formats import interval, listed, many, share
 from memtk.results.protocols import Evidence
 from memtk.results.reasons import failures, missing
 from memtk.results.schema import Result, Used
-from memtk.results.verdicts import case_of, verdict
+from memtk.results.verdicts import case_of, grounds, verdict
 
 TITLES = {"pass": "Within policy", "fail": "Fail", "inconclusive": "Inconclusive"}
 """Outcomes of an audit as a reader sees them: a pass is a statement about a policy, no more."""
@@ -101,9 +101,8 @@ def exposed_range(found: Evidence) -> str:
     """
     if found.exposed is None:
         return ""
-    low, high, of = found.exposed.low, found.exposed.high, found.exposed.of
-    ends = f"between {low} and {high}" if low < high else f"{low}"
-    return f"{ends} of {many(of, 'training patient')} exposed; chance gives 0"
+    of = many(found.exposed.of, "training patient")
+    return f"{found.exposed.between} of {of} exposed; chance gives 0"
 
 
 def two_numbers(found: Evidence) -> tuple[str, str]:
@@ -126,8 +125,9 @@ def answer_audit(audit: Audit) -> Answer:
         audit.identical_images,
         audit.screened,
     )
-    reasons = {"pass": [], "fail": failures(case), "inconclusive": missing(case)}[outcome]
-    if not reasons:  # a pass, or of rules that an older memtk had
+    rules = {"pass": grounds, "fail": failures, "inconclusive": missing}
+    reasons: Sequence[Reason] = rules[outcome](case)
+    if not reasons:  # of rules that an older memtk had
         reasons = [Reason("", "", text) for text in audit.verdict.reasons]
     first = {
         "pass": f"By the policy, yes: {_within(found, 'these images')} This is no proof that "
@@ -158,9 +158,9 @@ def answer_cell(result: Result) -> Answer:
     said, found = verdict(result), result.last.evidence
     reasons: Sequence[Reason] = [Reason("", "", text) for text in said.reasons]
     steps: Mapping[Step, int | None] = {}
-    if found.copies is not None and said.kind != "none":
+    if found.copies is not None:
         case = case_of(result)
-        reasons = failures(case) or missing(case)
+        reasons = failures(case) or missing(case) or grounds(case)
         steps = _steps(reasons)
     first = {
         "memorized": "Yes: do not release its images.",
@@ -240,8 +240,8 @@ def _within(found: Evidence, images: str) -> str:
     people = (
         ""
         if exposed is None
-        else f"at most {exposed.high} of {many(exposed.of, 'training patient')} are exposed"
-        f"{RECOGNISED}"
+        else f"images of at most {exposed.high} of {many(exposed.of, 'training patient')} came out "
+        f"again{RECOGNISED}"
     )
     return f"{', and '.join(each for each in (copies, people) if each)}."
 

@@ -94,6 +94,11 @@ class Named(StoredRecord):
     margin_model: Literal["gumbel", "pareto", "ranks"] | None = None
     margin_check: Fraction | None = None
 
+    @property
+    def found(self) -> str:
+        """How many are named, and how many of them for sure, in a few words."""
+        return f"{max(self.sure, self.suspect)} of {self.of}, {self.sure} for sure"
+
     @model_validator(mode="after")
     def _counts(self) -> Self:
         if max(self.sure, self.suspect, self.at_least) > self.of:
@@ -120,6 +125,16 @@ class Exposed(StoredRecord):
         if not self.low <= self.high <= self.of:
             raise ValueError(f"{self.low} to {self.high} of {self.of} is no range")
         return self
+
+    @property
+    def ends(self) -> str:
+        """Both ends in a few words: "2 to 9", or "64" where they are one."""
+        return f"{self.low} to {self.high}" if self.low < self.high else str(self.low)
+
+    @property
+    def between(self) -> str:
+        """The same in a sentence: "between 2 and 9"."""
+        return f"between {self.low} and {self.high}" if self.low < self.high else str(self.low)
 
 
 class GroupTest(StoredRecord):

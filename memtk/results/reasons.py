@@ -14,6 +14,7 @@ from memtk.results.case import (
     patients_to_flag,
     patients_to_plan,
     plants_for_sensitivity,
+    sizes_for_bound,
 )
 from memtk.results.formats import about, apart, interval, many, part, share
 from memtk.results.selftest import Rate
@@ -32,7 +33,7 @@ def failures(case: Case) -> list[Reason]:
                 "voxel.",
                 f"{many(case.identical, 'synthetic image')} {are} identical to a training "
                 "image, voxel for voxel.",
-                steps={"release": None},
+                steps={"release": None, "retrain": None},
             )
         )
     if case.apart or not case.sure or exposed is None or not case.exposes:
@@ -64,7 +65,7 @@ def failures(case: Case) -> list[Reason]:
                 "nearer to their images than to those of strangers; shown to be exposed, "
                 "tolerable is "
                 f"{at_most(case.policy.max_exposed_patients)}.",
-                steps={"release": None},
+                steps={"release": None, "retrain": None},
             )
         )
     return reasons
@@ -89,7 +90,7 @@ def missing(case: Case) -> list[Reason]:
         reasons.append(
             Reason(
                 "exposure not tested",
-                "Whether training patients are exposed was not tested.",
+                "Whether images of training patients came out again was not tested.",
                 "Whether training patients are exposed was not tested.",
                 "It needs an embedder that has not seen the training images: one trained on "
                 "the synthetic images, or on images of other patients altogether.",
@@ -153,7 +154,7 @@ def _by_ranks(case: Case) -> list[Reason]:
         Reason(
             "patients named by ranks alone",
             "A few patients that were given back would go unnoticed.",
-            f"Exposed patients can be named by ranks alone: {named.reason}. "
+            f"Exposed patients can be named by ranks alone: {named.reason}.",
             f"{f'Up to {named.may_miss}' if named.may_miss else 'A few'} that were given back "
             "would go unnoticed.",
             steps={"patients": fewest},
@@ -198,8 +199,8 @@ def _alone(case: Case) -> list[Reason]:
                 "shown to be exposed.",
                 f"The copy rate is at least {share(rate.low)}{case.found.readers_note(' ({})')}: "
                 "synthetic images are nearer to the training images than strangers are, which "
-                "blur also causes. No patient is shown to be exposed in return, so this alone "
-                "fails nothing.",
+                "blur also causes.",
+                "No patient is shown to be exposed in return, so this alone fails nothing.",
                 steps={"release": None} if case.found.n_copies else {},
             )
         )
@@ -211,7 +212,8 @@ def _not_excluded(case: Case) -> list[Reason]:
     exposed, limit = case.found.exposed, case.policy.max_unseen_patients
     if exposed is None or exposed.high / case.training <= limit:
         return []
-    plain = f"Up to {exposed.high} of {many(case.training, 'training patient')} may be exposed."
+    of = many(case.training, "training patient")
+    plain = f"Images of up to {exposed.high} of {of} may have come out again."
     said = (
         f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, not shown "
         f"to be; of these, tolerable is {at_most(limit)}."
@@ -238,6 +240,8 @@ def _not_excluded(case: Case) -> list[Reason]:
             "more of the planted copies, would bring that down."
         )
         steps = {"patients": None, "detector": None}
+        if (exposed.sensitivity or 0) < case.policy.min_sensitivity:
+            steps = {"detector": None, "patients": None}  # more patients alone would not do
     return [Reason("exposed patients not ruled out", plain, said, way, steps)]
 
 
@@ -343,11 +347,13 @@ def _loose(case: Case) -> list[Reason]:
         return [Reason(brief, plain, said, way, {"release": None} if case.found.n_copies else {})]
     count = patients_for_bound(bound, estimate, limit, case.validation, case.synthetic)
     if count is None:
+        both = sizes_for_bound(bound, estimate, limit, case.validation, case.synthetic)
         way = (
             "More validation patients alone would not change that: with "
-            f"{many(case.synthetic, 'synthetic image')} more of these are needed too."
+            f"{many(case.synthetic, 'synthetic image')} more of these are needed too, about "
+            f"{both} of each if the estimate stays."
         )
-        return [Reason(brief, plain, said, way, {"images": None, "patients": None})]
+        return [Reason(brief, plain, said, way, {"images": both, "patients": both})]
     way = (
         f"About {count} validation patients instead of {case.validation} would bring the bound "
         "down to that, if the estimate stays."

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memtk.results.audit import Audit, AuditVerdict, Policy, Screened
-from memtk.results.case import RECOGNISED, Case, recognised_in_words, sensitivity_in_words
+from memtk.results.case import (
+    RECOGNISED,
+    Case,
+    Reason,
+    recognised_in_words,
+    sensitivity_in_words,
+)
 from memtk.results.formats import interval, many, part, share
 from memtk.results.protocols import Evidence, Named
 from memtk.results.reasons import at_most, failures, missing
@@ -124,28 +130,37 @@ def _decided(case: Case) -> AuditVerdict:
         return AuditVerdict(outcome="fail", reasons=[reason.text for reason in failed])
     if lacking := missing(case):
         return AuditVerdict(outcome="inconclusive", reasons=[reason.text for reason in lacking])
-    return AuditVerdict(outcome="pass", reasons=grounds(case))
+    return AuditVerdict(outcome="pass", reasons=[reason.text for reason in grounds(case)])
 
 
-def grounds(case: Case) -> list[str]:
-    """Say what a pass rests on."""
+def grounds(case: Case) -> list[Reason]:
+    """Say what a pass rests on, and down to where it holds; empty where it is of older rules."""
     exposed, policy, bound = case.found.exposed, case.policy, case.found.copy_rate_upper_bound
-    assert case.selftest is not None and exposed is not None and bound is not None
+    if case.selftest is None or exposed is None or bound is None:
+        return []
     sensitivity, named = case.selftest.sensitivity.conformal, case.found.n_copies
     verb = "is" if named == 1 else "are"
-    suspects = f" {many(named, 'synthetic image')} {verb} suspect all the same." if named else ""
-    return [
-        f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
-        f"{share(bound)}; tolerable is {at_most(policy.max_copy_rate)}.{suspects}"
-        f"{sensitivity_in_words(case.found, policy.max_copy_rate)}",
-        f"At most {part(exposed.high, case.training, 'training patient')} "
-        f"{'is' if exposed.high == 1 else 'are'} exposed; not shown to be, tolerable is "
-        f"{at_most(policy.max_unseen_patients)}."
-        f"{recognised_in_words(exposed, policy.max_unseen_patients)}",
-        f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
-        f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
-        f"the policy asks for {share(policy.min_sensitivity)}.{_hardest(case)}",
-    ]
+    suspects = f"{many(named, 'synthetic image')} {verb} suspect all the same." if named else ""
+    said = (
+        (
+            f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
+            f"{share(bound)}; tolerable is {at_most(policy.max_copy_rate)}.",
+            suspects + sensitivity_in_words(case.found, policy.max_copy_rate),
+        ),
+        (
+            f"At most {part(exposed.high, case.training, 'training patient')} "
+            f"{'is' if exposed.high == 1 else 'are'} exposed; not shown to be, tolerable is "
+            f"{at_most(policy.max_unseen_patients)}.",
+            recognised_in_words(exposed, policy.max_unseen_patients),
+        ),
+        (
+            f"The audit noticed {part(sensitivity.count, sensitivity.n, 'planted copy')}, and with "
+            f"{share(case.selftest.confidence)} confidence no less than {share(sensitivity.low)}; "
+            f"the policy asks for {share(policy.min_sensitivity)}.",
+            _hardest(case),
+        ),
+    )
+    return [Reason("", "", first, more.strip()) for first, more in said]
 
 
 def _hardest(case: Case) -> str:
@@ -243,10 +258,10 @@ def _named(named: Named, noun: str, what: str, fdr: float) -> str:
         least = f"; without a model, at least {named.at_least} of {named.of} are {what}"
     if not max(named.sure, named.suspect):
         return f"No single one of {many(named.of, noun)} could be named{least}."
+    count = max(named.sure, named.suspect)
     return (
-        f"Of {many(named.of, noun)} {named.sure} {'is' if named.sure == 1 else 'are'} named for "
-        f"sure, and {named.suspect} {'is' if named.suspect == 1 else 'are'} suspect, of which up "
-        f"to {share(fdr)} are wrong on average{least}."
+        f"Of {many(named.of, noun)} {count} {'is' if count == 1 else 'are'} named as {what}, "
+        f"{named.sure} for sure; of the named up to {share(fdr)} are wrong on average{least}."
     )
 
 
@@ -259,7 +274,7 @@ def _patients(audit: Audit) -> str:
         )
     who = f" {_named(named, 'training patient', 'exposed', audit.evidence.fdr)}" if named else ""
     if exposed.low:
-        said = f"Between {exposed.low} and {exposed.high} of {many(exposed.of, 'training patient')}"
+        said = f"{exposed.between.capitalize()} of {many(exposed.of, 'training patient')}"
         return (
             f"{said} are exposed: the synthetic images lie nearer to their images than to those of "
             f"strangers.{who}"

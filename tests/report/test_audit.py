@@ -93,7 +93,7 @@ def test_every_count_stands_with_its_null(audited):
     exposed = named.exposed
     assert found["training patients exposed"] == (f"{exposed.low} to {exposed.high} of 24", "0")
     assert found["named as copies"][0] == (
-        f"{named.copies.sure} sure, {named.copies.suspect} suspect of 40"
+        f"{named.copies.suspect} of 40, {named.copies.sure} for sure"
     )
     assert found["memorized, n_mem / N"][0].startswith(f"{dar['n_mem'].count} of 24 training")
     assert found["memorized, n_mem / N"][1] == f"{100 * dar['n_mem'].null:.1f} %"

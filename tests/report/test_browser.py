@@ -72,6 +72,15 @@ def test_letters_stand_out_from_the_page_in_light_and_in_the_dark(shown, scheme)
 
 
 @every_page
+def test_where_to_type_a_command_is_said_of_those_that_need_it(shown):
+    found = shown()
+    typed = found.evaluate("[...document.querySelectorAll('.now pre')].map(e => e.innerText)")
+    needed = any(word in (".", "../..") or "YOUR_" in word for c in typed for word in c.split())
+    said = found.evaluate("document.querySelector('.now').innerText")
+    assert ("Type it in the folder of this page" in said) == needed
+
+
+@every_page
 def test_a_printed_page_is_light_and_opens_what_is_folded(shown):
     found = shown(scheme="dark", media="print")
     page = found.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -80,6 +89,10 @@ def test_a_printed_page_is_light_and_opens_what_is_folded(shown):
     assert min(found.evaluate(heights)) > 0
     keep = "[...document.querySelectorAll('h2, h3')].map(e => getComputedStyle(e).breakAfter)"
     assert set(found.evaluate(keep)) == {"avoid"}
+    inside = "getComputedStyle(document.querySelector('details.counts')).breakInside"
+    assert found.evaluate(inside) == "avoid"
+    intros = "[...document.querySelectorAll('.part + .note, .caution + .note')]"
+    assert set(found.evaluate(f"{intros}.map(e => getComputedStyle(e).breakAfter)")) <= {"avoid"}
 
 
 @every_page

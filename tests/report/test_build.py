@@ -3,12 +3,14 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+from html import unescape
 
 import pytest
 
 from memtk.errors import UserError
 from memtk.report import build_report
 from memtk.results import read_result, write_result
+from memtk.results.verdicts import verdict
 
 
 @pytest.fixture
@@ -173,3 +175,10 @@ def test_pictures_keep_their_proportions_however_narrow_the_page(page):
     sizes = re.findall(r'width="(\d+)" height="(\d+)" style="aspect-ratio:(\d+)/(\d+)"', page())
     assert len(sizes) == 48 and {size[:2] == size[2:] for size in sizes} == {True}
     assert {size[:2] for size in sizes} == {("150", "100")}  # square images of 2 by 3 mm voxels
+
+
+def test_all_reasons_of_a_cell_stand_in_full_below_its_answer(finished, results):
+    text = unescape((finished / "report.html").read_text()).replace("\u00a0", " ")
+    assert "In full sentences" in text
+    for result in results:
+        assert all(reason in text for reason in verdict(result).reasons)

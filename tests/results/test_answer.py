@@ -16,6 +16,7 @@ from memtk.results import (
 )
 from memtk.results.answer import copy_rate, two_numbers
 from memtk.results.formats import about, share
+from memtk.results.verdicts import explain
 from memtk.testing import fakes
 
 RATE = RateInterval(estimate=0.42, low=0.3, high=0.5)
@@ -45,8 +46,8 @@ def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
 def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     said = answer_audit(fakes.audit())
     assert said.first.startswith(
-        "By the policy, yes: at most 3 % of these images are copies, and at most 3 of 64 "
-        "training patients are exposed, if copies of them are as easy to recognise "
+        "By the policy, yes: at most 3 % of these images are copies, and images of at most 3 of "
+        "64 training patients came out again, if copies of them are as easy to recognise "
         "as those that we planted as a test."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
@@ -66,10 +67,10 @@ def test_of_patients_whom_a_count_alone_exposes_none_is_said_to_be_seen():
 @pytest.mark.parametrize(
     ("figures", "plain", "steps"),
     [
-        ({"identical": 2}, "2 synthetic images are a training image", {"release"}),
-        ({"exposed": (3, 9)}, "Images of at least 3 of 64 training patients", {"release"}),
-        ({"exposed": (0, 4)}, "Up to 4 of 64 training patients may be exposed.", set()),
-        ({"exposed": None}, "Whether training patients are exposed was not tested.", {"exposure"}),
+        ({"identical": 2}, "2 synthetic images are a training image", {"release", "retrain"}),
+        ({"exposed": (3, 9)}, "Images of at least 3 of 64 training", {"release", "retrain"}),
+        ({"exposed": (0, 4)}, "Images of up to 4 of 64 training patients may have come", set()),
+        ({"exposed": None}, "Whether images of training patients came out", {"exposure"}),
         ({"test": None}, "Whether copies would have been noticed was not", {"selftest"}),
         ({"copies": 3}, "3 synthetic images are named as copies for sure.", {"release"}),
         ({"bound": 0.08}, "Up to 8 % of them may be copies.", {"patients"}),
@@ -102,6 +103,60 @@ def test_at_most_three_reasons_stand_below_the_answer():
     assert len(answer_audit(lacking).why) == 3
 
 
+EVERY_KIND = [
+    {},
+    {"identical": 2, "exposed": (3, 9)},
+    QUARTER,
+    {"exposed": (0, 9)},
+    {"exposed": None},
+    {"validation": 8},
+    {"copies": 3},
+    {"copies": 3, "estimate": 0.26, "low": 0.2, "bound": 0.33, "exposed": (0, 3)},
+    {"bound": 0.08, "m": 100, "test": None},
+    {"bound": None, "test": {"found": 60, "low": 0.5}},
+    {"comparable": Comparable(population=GroupTest(p=0.01, size=0.2))},
+    {"comparable": Comparable(likeness=GroupTest(p=0.001, size=0.5))},
+    {"comparable": Comparable(synthetic=GroupTest(p=0.001, size=0.2, nearer=True))},
+]
+
+
+@pytest.mark.parametrize("figures", EVERY_KIND, ids=str)
+def test_why_is_at_most_three_sentences_and_the_record_has_the_rest(figures):
+    audit = fakes.audit(**figures)
+    why = answer_audit(audit).why
+    assert 1 <= len(why) <= 3
+    full = " ".join(audit.verdict.reasons)
+    for said in why:
+        assert said.endswith(".") and not re.search(r"[.] [A-Z]", said), said
+        assert said in full
+
+
+def test_a_pass_says_in_its_record_down_to_where_it_holds():
+    audit = fakes.audit()
+    assert "as long as the audit sees at least" in audit.verdict.reasons[0]
+    assert "as long as" not in " ".join(answer_audit(audit).why)
+
+
+def test_patients_who_are_all_known_are_one_number(make_result):
+    all_of_them = make_result(exposed=(64, 64), **WITHIN | {"copy_rate": RATE})
+    assert two_numbers(all_of_them.last.evidence)[1] == (
+        "64 of 64 training patients exposed; chance gives 0"
+    )
+    audit = fakes.audit(**QUARTER | {"exposed": (64, 64)})
+    assert "64 of 64 training patients are exposed: the synthetic" in explain(audit)
+    assert "64 to 64" not in explain(audit) and "64 and 64" not in explain(audit)
+
+
+def test_what_fails_names_a_way_that_is_left_when_nothing_more_can_be_held_back():
+    for figures in ({"identical": 2}, {"exposed": (3, 9)}, QUARTER):
+        assert "retrain" in answer_audit(fakes.audit(**figures)).steps
+
+
+def test_where_patients_alone_would_not_do_it_says_how_many_images_too():
+    said = answer_audit(fakes.audit(estimate=0.016, bound=0.085, m=64))
+    assert said.steps == {"images": 270, "patients": 270}
+
+
 def test_a_policy_that_was_changed_afterwards_is_said_first():
     first = {"outcome": "fail", "policy": Policy().model_dump()}
     said = answer_audit(fakes.audit(first_verdict=first))
@@ -123,9 +178,9 @@ def test_a_generator_that_memorized_is_answered_with_yes(make_result):
 def test_no_sign_names_what_is_not_excluded(make_result):
     text = headline(make_result(exposed=(0, 2), **WITHIN))
     assert text.startswith(
-        "No sign of it, within the default policy: at most 3 % of its images are copies, and at "
-        "most 2 of 64 training patients are exposed, if copies of them are as easy to recognise as "
-        "those that we planted as a test."
+        "No sign of it, within the default policy: at most 3 % of its images are copies, and "
+        "images of at most 2 of 64 training patients came out again, if copies of them are as easy "
+        "to recognise as those that we planted as a test."
     )
 
 
