@@ -258,8 +258,13 @@ def find_detector(
             f"similarity {options.similarity!r} compares the images themselves: leave out "
             "--weights, or compare embeddings with --similarity pearson"
         )
+    elif "embedder" in said:
+        raise UserError(
+            f"similarity {options.similarity!r} compares the images themselves: leave out the "
+            "settings of embedder, or compare embeddings with --similarity pearson"
+        )
     if said:
-        known = ["audit", "data", "embedder"]
+        known = ["audit", "data", *(["embedder"] if embedder else [])]
         table = sorted(said)[0]
         raise UserError(
             f"unknown key {table!r}: there are {', '.join(known)}.{did_you_mean(table, known)}"

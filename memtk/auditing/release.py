@@ -154,13 +154,13 @@ def release(
         _write_manifest(manifest, kept, resume=resume)
         write_text(out / "key", read_key(folder).hex(), private=True)
     devices.wait()
+    by_images = registry.load("similarity", second_options["similarity"]).space == "image"
+    alike = not by_images and second_options["embedder"] == plan.options.embedder
     second = make_audit_plan(
         registry,
         {k: v for k, v in second_options.items() if v is not None},
         data=data | {"synthetic_source": str(manifest)},
-        settings={k: v for k, v in plan.settings.items() if k == "embedder"}
-        if second_options["embedder"] == plan.options.embedder
-        else {},
+        settings={k: v for k, v in plan.settings.items() if k == "embedder" and alike},
     )
     screen = Screen(
         folder,

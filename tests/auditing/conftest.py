@@ -68,9 +68,9 @@ def sources(files, synthetic="made"):
 def audited(files, registry):
     """`audited(folder, synthetic, **options)`: a finished audit in image space."""
 
-    def run(folder, synthetic="made", policy=None, resume=True, data=None, **options):
+    def run(folder, synthetic="made", policy=None, resume=True, data=None, sets=(), **options):
         asked = {"similarity": "ncc", "plants": PLANTS, **options}
-        plan = make_audit_plan(registry, asked, data=data or sources(files, synthetic))
+        plan = make_audit_plan(registry, asked, data=data or sources(files, synthetic), sets=sets)
         return run_audit(
             plan, registry, policy=policy or Policy(), out=folder, device="cpu", resume=resume
         )

@@ -170,6 +170,19 @@ def test_a_list_is_not_written_beside_the_audit_of_another(failed, registry, tmp
     assert again.kept == made.kept - 1 == again.audit.audit.counts["synthetic"].images
 
 
+def test_what_a_set_embedder_chose_is_judged_by_the_images_themselves(audited, registry, tmp_path):
+    own = ("embedder.training.steps=3",)
+    first = audited(tmp_path / "run", similarity="pearson", preset="smoke", sets=own)
+    assert first.audit.embedder.config["training"]["steps"] == 3
+    done = release(first.folder, registry, ReleaseOptions(similarity="ncc"), device="cpu")
+    assert done.audit.audit.embedder is None and done.audit.audit.screened == "another design"
+
+
+def test_settings_of_an_embedder_that_is_not_used_are_refused_by_name(audited, tmp_path):
+    with pytest.raises(UserError, match="compares the images themselves: leave out the settings"):
+        audited(tmp_path / "run", sets=("embedder.training.steps=3",))
+
+
 def test_the_folder_of_the_first_audit_is_not_written_over(failed, registry):
     with pytest.raises(UserError, match="the first audit is there"):
         release(
