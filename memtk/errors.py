@@ -37,7 +37,7 @@ def is_failure(error: BaseException) -> bool:
     Where Ctrl-C is handled by `stop`, as in a command, or is not heard, as in the processes that
     read, no other `KeyboardInterrupt` is a person's.
 
-    >>> [is_failure(error) for error in (ValueError(), SystemExit(0), KeyboardInterrupt())]
+    >>> [is_failure(error) for error in (ValueError(), SystemExit(0), Stopped())]
     [True, True, False]
     """
     of_others = signal.getsignal(signal.SIGINT) in (stop, signal.SIG_IGN)

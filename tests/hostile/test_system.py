@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
-from memtk.errors import UserError
+from memtk.errors import Stopped, UserError
 from memtk.files import write_text
 from memtk.folders import claim, kind_of
 
@@ -279,7 +279,7 @@ def test_a_command_that_nohup_started_does_not_hear_that_the_terminal_is_closed(
 def test_an_interrupt_that_python_wrapped_is_one(monkeypatch):
     class Stops:
         def __set_name__(self, owner, name):
-            raise KeyboardInterrupt
+            raise Stopped
 
     monkeypatch.setattr(
         "memtk.data.checks.examination.examine", lambda *_, **__: type("A", (), {"b": Stops()})
