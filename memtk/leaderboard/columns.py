@@ -131,7 +131,7 @@ def exposed(row: Row) -> Shown:
     if found is None:
         old = any(run.result.last.evidence.n_mem is not None for run in row.runs)
         return Shown(None, "–", ("not computed" if old else "not tested",))
-    return Shown(found.low / max(1, found.of), f"{found.low} to {found.high}", (f"of {found.of}",))
+    return Shown(found.low / max(1, found.of), found.ends, (f"of {found.of}",))
 
 
 def _first_measures(results: Sequence[Result]) -> list[tuple[str, str]]:
