@@ -4,6 +4,7 @@ import pytest
 from memtk.data.checks.orientation import OrientationCheck, thinned
 from memtk.data.packed import PackedImage
 from memtk.data.sources import Sample
+from memtk.imaging.phantoms import phantom
 
 
 def one_sided(rng, shape):
@@ -61,6 +62,18 @@ def test_noise_and_symmetric_images_are_not_said_to_be_turned():
     assert found(lambda x: x[:, ::-1], real=disc)[0].outcome == "accepted"
     (constant,) = found(lambda x: x, real=lambda rng, shape: np.ones((1, *shape)))
     assert constant.outcome == "accepted" and "0.000" in constant.found
+
+
+def test_what_chance_leaves_of_the_sides_of_phantoms_is_not_taken_for_a_turn():
+    outcomes = []
+    for seed in range(12):
+        numbers = iter(range(100))
+
+        def person(rng, shape, seed=seed, numbers=numbers):
+            return phantom(seed, next(numbers), 0, dims=2, size=shape[0])[None]
+
+        outcomes += [one.outcome for one in found(lambda x: x, (24, 24), 40, person)]
+    assert outcomes.count("accepted") >= 11
 
 
 def test_few_images_say_nothing_and_images_of_another_shape_are_left_out():
