@@ -3,7 +3,7 @@
     MEMTK_DATA=... python benchmarks/real_truth.py null --splits 30 --steps 60
     MEMTK_DATA=... python benchmarks/real_truth.py wrong --splits 12 --preset demo --steps 400
     MEMTK_DATA=... python benchmarks/real_truth.py copies --splits 30
-    MEMTK_DATA=... python benchmarks/real_truth.py copies --splits 30 --data hippocampus
+    MEMTK_DATA=... python benchmarks/real_truth.py copies --data hippocampus --steps 240
     MEMTK_DATA=... python benchmarks/real_truth.py copies --steps 800 --sizes 60 100
 
 `null`: held-out patients play the synthetic images, at M/V of 1, 4 and 16: nothing was memorized,
