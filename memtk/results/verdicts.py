@@ -144,7 +144,8 @@ def grounds(case: Case) -> list[Reason]:
     said = (
         (
             f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
-            f"{share(bound)}; tolerable is {at_most(policy.max_copy_rate)}.",
+            f"{share(bound)}{case.found.readers_note(' ({})')}; tolerable is "
+            f"{at_most(policy.max_copy_rate)}.",
             suspects + sensitivity_in_words(case.found, policy.max_copy_rate),
         ),
         (

@@ -26,8 +26,9 @@ def run_small(registry):
         folder, generators=("monai3d",), sets=(), watch=lambda event: None, data=None, **options
     ):
         asked = {"generator": generators, "preset": "smoke", **options}
+        given = {f"bench.{key}" for key in options}  # nothing is said twice
         small = [s for s in SMALL if not s.startswith("monai3d") or "monai3d" in generators]
-        small = [] if data else small
+        small = [] if data else [s for s in small if s.split("=")[0] not in given]
         recipe = read_recipe(registry, asked, data=data, sets=(*small, *sets))
         return run_bench(
             make_plan(recipe, registry), registry, out=folder, device="cpu", watch=watch

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from memtk.bench import run_bench
-from memtk.errors import UserError
+from memtk.errors import Stopped, UserError
 from memtk.results import read_result
 from memtk.results.study import cell_folder, failure_path, read_study
 from memtk.study import StudyDisplay, make_study, run_study
@@ -26,7 +26,7 @@ class Seen(StudyDisplay):
     def inner(self, event):
         self.inside.append((event.kind, event.stage))
         if self._stop and event.stage.startswith(self._stop) and event.kind == "end":
-            raise KeyboardInterrupt
+            raise Stopped
 
     def ended(self, task, failure, seconds):
         self.ends.append((task.part, failure))
@@ -81,7 +81,7 @@ def test_cells_that_differ_in_guidance_alone_share_a_training(tmp_path, registry
 
 def test_a_study_that_was_stopped_goes_on_with_the_same_numbers(tmp_path, registry, base, finished):
     plan = make_study(base(), ["copycat.rate=0,0.5,1"], registry)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped):
         display = Seen(stop="sampling copycat")
         run_study(plan, registry, out=tmp_path, device="cpu", display=display)
     assert len(read_study(tmp_path).missing) == 3
