@@ -88,7 +88,8 @@ def shared_folder(folder: Path, kind: str, key: str) -> Path:
 def is_finished(folder: Path, task: Task) -> bool:
     """Tell whether a task needs no more work."""
     if task.kind == "cell":
-        return finished_results(cell_folder(folder, task.name)) is not None
+        home = cell_folder(folder, task.name)  # a kill may have come before its page was made
+        return finished_results(home) is not None and (home / "report.html").exists()
     return (shared_folder(folder, task.kind, task.name) / DONE).exists()
 
 

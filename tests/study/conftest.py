@@ -15,9 +15,15 @@ SIZES = (
 )
 
 
+def empty_page(folder, registry):
+    path = folder / "report.html"
+    path.write_text("a page")
+    return path
+
+
 def undrawn(patch):
     """Leave pages of cells and figures out: tests/report is about them."""
-    patch.setattr("memtk.bench.run.build_report", lambda folder, registry: folder / "report.html")
+    patch.setattr("memtk.bench.run.build_report", empty_page)
     patch.setattr("memtk.report.study.draw_study", lambda study, settings: {})
 
 

@@ -91,6 +91,17 @@ def test_a_study_that_was_stopped_goes_on_with_the_same_numbers(tmp_path, regist
     assert shares(study) == shares(finished.study)
 
 
+def test_a_page_that_a_kill_kept_from_a_finished_cell_is_made(tmp_path, registry, base):
+    plan = make_study(base(), ["copycat.rate=1", "seed=0"], registry)
+    run_study(plan, registry, out=tmp_path, device="cpu")
+    cell = cell_folder(tmp_path, "copycat.rate-1_seed-0")
+    page, result = cell / "report.html", cell / "cells" / "copycat" / "result.json"
+    said, before = page.read_bytes(), result.stat().st_mtime_ns
+    page.unlink()
+    run_study(plan, registry, out=tmp_path, device="cpu")
+    assert page.read_bytes() == said and result.stat().st_mtime_ns == before
+
+
 def test_a_study_is_extended_and_finished_cells_are_kept(tmp_path, registry, base):
     first = make_study(base(), ["copycat.rate=1", "seed=0"], registry)
     run_study(first, registry, out=tmp_path, device="cpu")
