@@ -28,6 +28,7 @@ class Browser:
     """Speaks with Chromium: commands out by descriptor 3, answers in by descriptor 4."""
 
     def __init__(self, program, profile, flags=()):
+        self.started = program, profile, flags
         ours, theirs = os.pipe(), os.pipe()  # what it reads, what it writes
         ends = (ours[0], theirs[1])
 
@@ -98,9 +99,16 @@ class Browser:
             time.sleep(0.02)
 
     def open(self, page):
-        """Open a file, or an address."""
+        """Open a file, or an address; in another Chromium if this one has come to a standstill."""
         address = page if isinstance(page, str) else page.as_uri()
-        self("Page.navigate", url=address)
+        try:
+            self("Page.navigate", url=address)
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            program, profile, flags = self.started
+            self.__init__(program, f"{profile}-again", flags)
+            self("Page.navigate", url=address)
         self.expect(f"location.href.startsWith('{address}') && document.readyState", "complete")
 
     def save_into(self, folder):
