@@ -189,13 +189,13 @@ def _surroundings() -> str:
 
 
 def _memory() -> int:
-    """Return how many bytes this process may take by its limits, `NEEDED` where there are none."""
+    """Return how many bytes this process may take by its limits, `NEEDED` where none is known."""
     try:
-        import resource
-    except ImportError:  # on Windows
+        with open("/proc/self/limits", encoding="utf-8") as file:
+            found = re.search(r"^Max address space +(\d+)", file.read(), re.M)
+    except OSError:  # there is none but on Linux
         return NEEDED
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return limit if limit >= 0 else NEEDED
+    return int(found[1]) if found else NEEDED
 
 
 def main() -> None:
