@@ -47,15 +47,18 @@ def layered(said: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -
         options: what options say, by table and key.
 
     Raises:
-        UserError: if both say one thing, whatever they say of it: one would be lost.
+        UserError: if both say one thing, whatever they say of it, or `said` has no table where
+            options have one: one would be lost.
 
     >>> layered({"bench": {"seed": 1}}, {"bench": {"preset": "smoke"}})
     {'bench': {'seed': 1, 'preset': 'smoke'}}
     """
     for table, own in options.items():
         there = said.get(table, {})
+        if not isinstance(there, Mapping):
+            raise UserError(f"{table} = {there!r}: expected keys below it, {table}.KEY=VALUE")
         for key in own:
-            if isinstance(there, Mapping) and key in there:
+            if key in there:
                 flag = "" if table == "data" else f" (--{key.replace('_', '-')})"
                 raise UserError(
                     f"{table}.{key} is said twice, by --set and by an option{flag}: say it once"

@@ -156,7 +156,7 @@ def make_audit_plan(
 
     Args:
         asked: keys of `AuditOptions`.
-        data: keys of `memtk.data.config.DataConfig`; they win over the others. In place of a
+        data: keys of `memtk.data.config.DataConfig`; they win over the file. In place of a
             source there may be `memtk.data.arrays.ArrayImages`.
         config: a TOML file with tables `[audit]`, `[data]`, `[embedder]`.
         sets: texts `KEY=VALUE`; they win over the file.

@@ -130,14 +130,7 @@ def read_manifest(
     by_column = "patient_id" in header
     if patients:
         _check_patients(path, header, config)
-    by_pattern: dict[str, str] = {}
-    if patients and not by_column and config.patient_pattern is not None:
-        at = header.index("path")
-        names = [cells[at].strip() for _, cells in lines[1:] if len(cells) == len(header)]
-        paths = [path.parent / name for name in names]
-        found = patients_in(config.patient_pattern, paths, path.parent)
-        by_pattern = dict(zip(names, found, strict=True))
-    rows, problems, missing = [], [], ""
+    rows, files, problems, missing = [], [], [], ""
     listed: dict[Path, dict[str, Record]] = {}
     for line, cells in lines[1:]:
         if len(cells) != len(header):
@@ -146,13 +139,24 @@ def read_manifest(
         values = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         try:
             name = values["path"]
-            row = _row(path, line, values, readers, listed, config)
-            asked = patients and row.split != "synthetic"
-            patient = _patient(name, values, by_pattern) if asked else ""
-            rows.append(replace(row, patient=patient))
+            row, file = _row(path, line, values, readers, listed, config)
+            if by_column and patients and row.split != "synthetic":
+                patient = check_named(values.pop("patient_id"), "the patient_id")
+                row = replace(row, patient=patient)
+            rows.append(row)
+            files.append(file)
         except UserError as error:
             problems.append(f"line {line}: {error}")
             missing = missing or (name if isinstance(error, _NoFile) else "")
+    if patients and not by_column and (pattern := config.patient_pattern):
+        asked = [i for i, row in enumerate(rows) if row.split != "synthetic"]
+        found = patients_in(pattern, [files[i] for i in asked], path.parent)
+        for i, patient in zip(asked, found, strict=True):
+            rows[i] = replace(rows[i], patient=patient)
+            if not patient:
+                problems.append(
+                    f"line {rows[i].line}: data.patient_pattern finds nothing in {files[i].name}"
+                )
     if problems:
         there = _elsewhere(path.parent, missing) if missing else ""
         raise UserError(f"{path}: " + few(problems, "\n") + there)
@@ -254,7 +258,7 @@ def _row(
     readers: Readers,
     listed: dict[Path, dict[str, Record]],
     config: DataConfig,
-) -> Row:
+) -> tuple[Row, Path]:
     name, item = values.pop("path"), values.pop("item", "")
     if not name:
         raise UserError("the path is empty")
@@ -279,7 +283,7 @@ def _row(
         raise UserError(
             f"{name} is no image, but {LABELS}: leave it out, or say --set data.labels=keep"
         )
-    return Row(record, "", split, values, line)
+    return Row(record, "", split, values, line), file
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -335,14 +339,6 @@ def _elsewhere(folder: Path, name: str) -> str:
         return ""
     there, *others = near or found or ("", "")
     return "" if others else f"\nIn the place of {name} there is {printable(there)}: name that"
-
-
-def _patient(name: str, values: dict[str, str], by_pattern: Mapping[str, str]) -> str:
-    if name not in by_pattern:
-        return check_named(values.pop("patient_id"), "the patient_id")
-    if not by_pattern[name]:
-        raise UserError(f"data.patient_pattern finds nothing in {name}")
-    return by_pattern[name]
 
 
 def _record(file: Path, item: str, records: Mapping[str, Record]) -> Record:

@@ -60,6 +60,7 @@ def test_all_that_the_numbers_depend_on_is_in_the_identity(data, registry):
         ({"preset": "hug"}, [], "no preset 'hug'"),
         ({"alpha": 2}, [], "audit.alpha"),
         ({"alpha": 0.1}, ["audit.alpha=0.1"], "audit.alpha is said twice"),
+        *(({}, [f"{table}=3"], f"{table} = 3: expected keys") for table in ("audit", "data")),
     ],
 )
 def test_what_contradicts_itself_or_is_unknown_is_refused(data, registry, asked, sets, words):

@@ -124,3 +124,10 @@ def test_the_patient_is_read_out_of_the_file_name(read, write_manifest):
     both = write_manifest([("p7_1",)], "path,patient_id\np7_1.png,1\n")
     with pytest.raises(UserError, match="leave one out"):
         read(both, patient_pattern=r"p(\d)_")
+
+
+@pytest.mark.parametrize("pattern", [r"(\d)", r"^p(\d)", r"site1/p(\d)", r"^site1/.(.)"])
+def test_a_pattern_sees_the_file_however_its_row_is_written(read, write_pngs, pattern):
+    csv = write_pngs(["site1/p7_1", "site1/p8_1"]) / "list.csv"
+    csv.write_text("path,split,\nsite1\\p7_1.png,train,\n,,\n site1/p8_1.png , val,\n")
+    assert [r.patient for r in read(csv, patient_pattern=pattern)] == ["7", "8"]
