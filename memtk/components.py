@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from pydantic import ValidationError
@@ -90,8 +91,9 @@ class ConfiguredComponent:
 
 def _check_counts(*values: object) -> None:
     """Refuse what is no number of voxels along an axis, or of values of an embedding."""
-    if odd := [v for v in values if type(v) is not int or not 0 < v <= MOST_VALUES]:
-        raise UserError(f"{odd[0]!r}, not a whole number from 1 to {MOST_VALUES:,}")
+    for value in values:
+        if not isinstance(value, Integral) or value is True or not 0 < int(value) <= MOST_VALUES:
+            raise UserError(f"{value!r}, not a whole number from 1 to {MOST_VALUES:,}")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic
 """The arrays (N, D), (V, D), (M, D) that a file must hold, and what they are called in memtk."""
 
 LARGEST = 1e15
-"""The squares of larger numbers are beyond what float32 holds."""
+"""Squares of much larger numbers, summed up, are beyond what float32 holds."""
 
 OPTIONAL = (
     *("train_patient", "validation_patient", "train_id", "validation_id", "synthetic_id"),

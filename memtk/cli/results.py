@@ -297,7 +297,7 @@ def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
         ends = interval(rate.low, rate.high, confidence)
         yield "copy rate", f"{share(rate.estimate)}, {ends}{evidence.readers_note('; {}')}"
     if named := evidence.copies:
-        yield "copies", f"{named.sure} sure, {named.suspect} suspect of {named.of}"
+        yield "copies", named.found
     if exposed := evidence.exposed:
         yield "patients exposed", f"{exposed.ends} of {exposed.of}"
 

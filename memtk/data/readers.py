@@ -346,7 +346,7 @@ def _no_records(records: Sequence[object]) -> str:
         if not isinstance(record.path, Path):
             return f"a Record whose path is a {type(record.path).__name__}, not a Path"
         for field in ("item", "patient", "left_out"):
-            if type(value := getattr(record, field)) is not str:
+            if not isinstance(value := getattr(record, field), str):
                 return f"a Record whose {field} is a {type(value).__name__}, not a text"
     return ""
 

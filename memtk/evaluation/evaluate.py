@@ -215,7 +215,7 @@ def apply_protocols(
         try:
             found: ProtocolTable = entry.load()()(similarities, levels)
             table = {key: record_of(measure) for key, measure in found.measures.items()}
-            if odd := [key for key in table if type(key) is not str or not key]:
+            if odd := [key for key in table if not isinstance(key, str) or not key]:
                 raise PluginError(f"{entry.origin} names a measure by {type(odd[0]).__name__}")
             flags |= {
                 f"flagged_{name.replace('/', '_')}_{group}": _flags(entry, group, flagged, sizes)

@@ -112,7 +112,7 @@ def _named(
 ) -> Iterator[tuple[str, QualityMeasure]]:
     """Return the measures by whole names; a number that says no more is one without a line."""
     for name, value in found.items():
-        if type(name) is not str:
+        if not isinstance(name, str):
             raise TypeError(f"a measure is named by a text, not a {type(name).__name__}")
         measure = value if isinstance(value, QualityMeasure) else QualityMeasure(value)
         yield (name if name == metric else f"{metric}.{name}"), measure

@@ -198,18 +198,10 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     )
 
 
-def exposure_side(
-    tested: PatientGroup, groups: Groups, levels: Levels, seed: int, confidence: float | None = None
-) -> Side:
-    """Test training images, or patients, where the exposure was tested.
-
-    Args:
-        tested: the images, alone or by patient.
-        confidence: of the counts; None: that of `levels`.
-    """
+def exposure_side(tested: PatientGroup, groups: Groups, levels: Levels, seed: int) -> Side:
+    """Test training images, alone or by patient, where the exposure was tested."""
     margin = margins_of(groups.arrays, groups.validation, tested, seed, exposure=True)
     unseen = groups.strangers("exposure_validation_synthetic")
-    levels = replace(levels, confidence=confidence or levels.confidence)
     return side_of(tested, unseen, levels, seed, groups.strata, margin)
 
 
@@ -352,7 +344,8 @@ def exposed_of(
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
     low, counted = found.low, max(patients.least.count, int(patients.test.sure.sum()), named)
     if groups.strata is not None:
-        low = max(sure, exposure_side(groups.people, groups, levels, seed, 1 - level).least.count)
+        strict = replace(levels, confidence=1 - level)
+        low = max(sure, exposure_side(groups.people, groups, strict, seed).least.count)
     high = max(low, found.high)
     if upper_end(high, counted, of) > high:
         return Exposed(low=low, high=of, of=of)

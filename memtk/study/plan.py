@@ -58,8 +58,7 @@ class Base:
     def mitigations(self) -> tuple[str, ...]:
         """Return the mitigations that every run applies."""
         file = load_toml(self.config) if self.config else {}
-        own = {key: value for key, value in self.asked.items() if value is not None}
-        said = merge(file, layered(merge(*map(parse_set, self.sets)), {"bench": own}))
+        said = merge(file, layered(merge(*map(parse_set, self.sets)), {"bench": self.asked}))
         names = said.get("bench", {}).get("mitigation", ())
         return (names,) if isinstance(names, str) else tuple(names)
 
@@ -187,16 +186,15 @@ def run_name(axes: Sequence[Axis], choices: Sequence[Choice]) -> str:
 def _refuse_doubles(base: Base, axes: Sequence[Axis]) -> None:
     """Refuse a setting that is both fixed and varied: which of them holds would be a guess."""
     fixed = {text.partition("=")[0].strip().removeprefix("bench.") for text in base.sets}
-    fixed |= {key for key, value in base.asked.items() if value is not None and key != "mitigation"}
+    fixed |= base.asked.keys() - {"mitigation"}
     for axis in axes:
         if axis.key in fixed:
             raise UserError(f"{axis.key} is both set and varied: leave one of them out")
 
 
 def _recipe(base: Base, choices: Sequence[Choice], varied: set[str], registry: Registry) -> Recipe:
-    asked = {key: value for key, value in base.asked.items() if value is not None}
-    sets = list(base.sets)
-    mitigations = list(base.mitigations())
+    asked, sets, common = dict(base.asked), list(base.sets), base.mitigations()
+    mitigations = list(common)
     for choice in choices:
         asked |= choice.bench
         sets += choice.sets
@@ -205,7 +203,7 @@ def _recipe(base: Base, choices: Sequence[Choice], varied: set[str], registry: R
     for choice in choices:
         mitigations += [name for name in choice.apply if name not in mitigations]
         mitigations = [name for name in mitigations if name not in choice.leave]
-    if mitigations or base.mitigations() or "mitigation" in asked:
+    if mitigations or common or "mitigation" in asked:
         asked["mitigation"] = tuple(mitigations)
         sets = [s for s in sets if s.partition("=")[0].strip() != "bench.mitigation"]
     here = {name for choice in choices for name in choice.components}

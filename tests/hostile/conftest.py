@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fake_runs import write_audit_run, write_run
-from hostile.odd_plugin import HEAD, HOOKS
+from hostile.odd_plugin import HEAD, hook
 
 from memtk.cli import cli
 from memtk.plugins import GROUP, find_points, load_plugins
@@ -72,8 +72,6 @@ def registry_with(registry_of):
     """A registry of all plugins and one with a class X of a kind, which is called "odd-x"."""
 
     def make(kind, source, more=""):
-        hook = f"\n@hookimpl\ndef {HOOKS[kind]}():\n    "
-        hook += f"return [Component('odd-x', __name__ + ':X', 'Odd.'{more})]\n"
-        return registry_of(HEAD + source + hook, *find_points(GROUP))
+        return registry_of(HEAD + source + hook(kind, more=more), *find_points(GROUP))
 
     return make

@@ -12,14 +12,19 @@ HOOKS = {
     "quality": "memtk_quality_metrics",
     "mitigation": "memtk_mitigations",
     "attack": "memtk_attacks",
+    "similarity": "memtk_similarities",
+    "section": "memtk_report_sections",
 }
 HEAD = """
 import numpy as np
 import torch
-from memtk import Component, hookimpl
 from memtk.interfaces import *
-from memtk.interfaces import Phase, PhaseSettings
 """
+
+
+def hook(kind, name="odd-x", target="X", more=""):
+    component = f"Component({name!r}, __name__ + ':{target}', 'Odd.'{more})"
+    return f"\n@hookimpl\ndef {HOOKS[kind]}():\n    return [{component}]\n"
 
 
 def one_line(told, *words):

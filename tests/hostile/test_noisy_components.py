@@ -9,11 +9,10 @@ import sys
 
 import numpy as np
 import pytest
+from hostile.odd_plugin import HEAD, hook
 
 NOISY = """
 import os, sys
-import numpy as np
-from memtk.interfaces import ProtocolTable, Measure, Record, Volume
 
 def noise():
     print("NOISE")
@@ -42,7 +41,7 @@ class Quality:
         noise()
         return {"a": 0.5}
 
-class Likeness:
+class Similarity:
     space = "image"
     def prepare(self, rows):
         noise()
@@ -56,36 +55,14 @@ class Section:
     def __call__(self, run):
         noise()
 
-def bring(name, target):
-    return [Component(name, f"{__name__}:{target}", "It prints.")]
-
-@hookimpl
-def memtk_readers():
-    return bring("noisy-reader", "Reader")
-
-@hookimpl
-def memtk_protocols():
-    return bring("noisy-protocol", "Protocol")
-
-@hookimpl
-def memtk_quality_metrics():
-    return bring("noisy-quality", "Quality")
-
-@hookimpl
-def memtk_similarities():
-    return bring("noisy-likeness", "Likeness")
-
-@hookimpl
-def memtk_report_sections():
-    return bring("noisy-section", "Section")
-
 @hookimpl
 def memtk_run_event(event):
     noise()
 """
+KINDS = ("reader", "protocol", "quality", "similarity", "section")
 
 IMAGES = ("--train", "train", "--val", "val")
-HOW = ("--similarity", "noisy-likeness", "--plants", "2", "--device", "cpu")
+HOW = ("--similarity", "noisy-similarity", "--plants", "2", "--device", "cpu")
 COMMANDS = {
     "check": (*IMAGES, "--synthetic", "made"),
     "audit": (*IMAGES, "--synthetic", "made", *HOW, "--quality", "noisy-quality", "--out", "run"),
@@ -96,7 +73,8 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_components_print_while_they_work_is_no_part_of_the_json(name, write_plugin, tmp_path):
-    write_plugin("noisy", NOISY)
+    hooks = [hook(kind, f"noisy-{kind}", kind.title()) for kind in KINDS]
+    write_plugin("noisy", HEAD + NOISY + "".join(hooks))
     for number, folder in enumerate(("train", "val", "made")):
         (tmp_path / folder).mkdir()
         for image in range(6):

@@ -37,7 +37,7 @@ def base():
     """`base(generator="copycat", similarity="ncc", sets=(), **asked)`: what cells share."""
 
     def make(generator="copycat", similarity="ncc", sets=(), suite="phantom3d", **asked):
-        asked |= {"preset": "smoke", "similarity": similarity}
+        asked |= {"preset": "smoke"} | ({"similarity": similarity} if similarity else {})
         asked |= {"generator": (generator,)} if generator else {}
         return Base(asked, suite=suite, sets=(*SIZES, *sets))
 
