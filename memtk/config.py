@@ -193,7 +193,10 @@ def _explain(config: type[BaseModel], item: Any, where: str) -> str:
         what = home.model_fields[path[-1]].description if home else None
         return f"{key} is missing: --set {key}=...{f' ({what})' if what else ''}"
     if item["type"] == "tuple_type":
-        return f"{key} = {_short(item['input'])}: write its values with commas, as in {key}=1,2,3"
+        return (
+            f"{key} = {_short(item['input'])}: write its values with commas, as in {key}=1,2,3, "
+            f"and one alone as {key}=1,"
+        )
     if item["type"] == "string_unicode":
         return f"{key} = {printable(_short(item['input']))}: it is not in UTF-8, rename it"
     if item["type"] != "extra_forbidden":

@@ -174,8 +174,11 @@ class Sizes(ComponentConfig):
 
 
 def test_one_value_in_place_of_several_is_refused_with_an_example():
-    with pytest.raises(UserError, match=r"data\.shape = 32: write its values with commas, as in"):
+    with pytest.raises(
+        UserError, match=r"data\.shape = 32: write its values .*one alone as \S+=1,$"
+    ):
         build(Sizes, {"shape": 32}, where="data")
+    assert build(Sizes, parse_set("shape=32,")).shape == (32,)
 
 
 def test_a_word_stands_for_a_tuple_of_one():

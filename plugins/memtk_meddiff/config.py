@@ -196,18 +196,28 @@ def check_shape(config: MedDiffConfig, spec: ImageSpec, unet: bool = True) -> No
             "compression = 1,1,1: the VQ-GAN makes one axis smaller at least, as in "
             "compression=2,2,2"
         )
-    halved = 2 ** (unet * (len(config.unet_multiples) - 1))  # the U-Net leaves the depth as it is
-    units = [
-        config.patch * factor * (1 if axis == 0 else halved)
-        for axis, factor in enumerate(config.compression)
-    ]
+    levels = len(config.unet_multiples) if unet else 1
+    units = _units(config, levels)
     nearest = [unit * max(1, round(n / unit)) for n, unit in zip(spec.shape, units, strict=True)]
-    if list(spec.shape) != nearest:
-        asked, fits, unit = (_text(sides) for sides in (spec.shape, nearest, units))
-        raise UserError(
-            f"meddiff3d cannot take images of {asked}: with these levels the sides must be "
-            f"multiples of {unit}.\nThe nearest shape that it takes is {fits}."
-        )
+    if list(spec.shape) == nearest:
+        return
+    asked, fits, unit = (_text(sides) for sides in (spec.shape, nearest, units))
+    way = f"The nearest shape that it takes is {fits}"
+    for fewer in range(levels - 1, 0, -1):
+        if not any(n % side for n, side in zip(spec.shape, _units(config, fewer), strict=True)):
+            multiples = "".join(f"{n}," for n in config.unet_multiples[:fewer])
+            way += f"; with --set meddiff3d.unet_multiples={multiples} it takes {asked} too"
+            break
+    raise UserError(
+        f"meddiff3d cannot take images of {asked}: with these levels the sides must be "
+        f"multiples of {unit}.\n{way}."
+    )
+
+
+def _units(config: MedDiffConfig, levels: int) -> list[int]:
+    """Return what the sides are multiples of; the U-Net halves the plane, not the depth."""
+    halved = (1, 2 ** (levels - 1), 2 ** (levels - 1))
+    return [config.patch * a * b for a, b in zip(config.compression, halved, strict=True)]
 
 
 def latent_shape(config: MedDiffConfig, spec: ImageSpec) -> tuple[int, ...]:

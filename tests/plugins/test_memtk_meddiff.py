@@ -308,5 +308,16 @@ def test_a_vqgan_trained_on_crops_samples_whole_images(tmp_path):
         model.phases()[0].crops(ImageSpec((4, 6, 8)))
 
 
+def test_a_shape_that_is_refused_comes_with_the_levels_that_take_it():
+    settings = PRESETS["smoke"] | {"unet_multiples": (1, 2, 2)}
+    for shape, levels in (((4, 24, 8), "1,2,"), ((4, 16, 12), "1,")):
+        asked = "x".join(map(str, shape))
+        with pytest.raises(UserError, match=f"unet_multiples={levels} it takes {asked} too"):
+            make(shape, settings)
+        make(shape, settings | {"unet_multiples": tuple(int(n) for n in levels[:-1].split(","))})
+    with pytest.raises(UserError, match="takes is 8x16x16.$"):  # no levels take a depth of 6
+        make((6, 16, 16), settings)
+
+
 def test_every_setting_is_described():
     assert all(field.description for field in MedDiffConfig.model_fields.values())

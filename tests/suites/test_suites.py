@@ -61,3 +61,11 @@ def test_a_suite_of_a_file_with_an_unknown_key_of_its_members_is_refused(tmp_pat
     file.write_text('[suite]\nname = "a"\nversion = "1"\n[members]\nimage = 3\n')
     with pytest.raises(UserError, match="unknown key members.image: there are digest, images"):
         load_suite(str(file))
+
+
+@pytest.mark.parametrize("name", ["chest-xray", "hippocampus"])
+def test_a_suite_that_splits_anew_holds_as_many_patients_out_as_it_trains_on(name):
+    data = suite_data(load_suite(name), "demo")
+    shares = {"validation": data.validation, "held_out": data.held_out}
+    parts = list(split_patients((str(n) for n in range(170)), **shares, seed=0).values())
+    assert parts.count("held_out") >= parts.count("training")  # for the control `independent`
