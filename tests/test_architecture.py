@@ -21,7 +21,7 @@ LAYERS = (
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
     {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"}
-    | {"prefetch"},
+    | {"hdf5", "prefetch"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -40,10 +40,11 @@ SIBLINGS = {
     "console": {"errors"},
     "outputs": {"errors"},
     "prefetch": {"errors"},
+    "hdf5": {"errors"},
 }
 """What a part may import of its own layer."""
 
-FACE = {"component", "errors", "events", "files", "config", "noise", "interfaces"}
+FACE = {"component", "errors", "events", "files", "hdf5", "config", "noise", "interfaces"}
 FACE |= {"imaging", "data", "memorization", "hookspecs", "registry"}
 """What a plugin may import of memtk."""
 

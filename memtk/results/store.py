@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from memtk.config import parse_json
 from memtk.errors import UserError, printable
 from memtk.files import read_plain, replacing, require_space, write_text
+from memtk.hdf5 import open_hdf5
 from memtk.results.migrations import SCHEMA, migrate
 
 if TYPE_CHECKING:
@@ -328,14 +329,12 @@ def array_groups(path: Path) -> list[str]:
 
 
 def _open(path: Path):  # type: ignore[no-untyped-def]  # h5py is imported on first use
-    import h5py
-
     if not path.exists():
         raise UserError(f"there is no {path}: the run has not come that far")
     if not path.is_file():
         raise _damaged(path)
     try:
-        return h5py.File(path, "r", locking=False)  # written whole, never changed
+        return open_hdf5(path)
     except OSError as error:
         raise _damaged(path) from error
 

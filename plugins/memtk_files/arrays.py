@@ -17,6 +17,7 @@ from memtk import UserError
 from memtk.data.labels import DESCRIBING, array_names_no_image, words_of
 from memtk.data.patients import patient_name
 from memtk.data.readers import check_size, npy_header
+from memtk.hdf5 import open_hdf5
 from memtk.imaging.geometry import (
     CHANNELS,
     EXPECTED,
@@ -180,7 +181,7 @@ class Hdf5Reader:
             UserError: if the file has no such dataset, or one that was never filled.
         """
         records: list[Record] = []
-        with _open_hdf5(path) as file:
+        with open_hdf5(path) as file:
             found = [name for name in STACKS if name in file.keys()]  # noqa: SIM118 (no link followed)
             for name in found:
                 dataset = _dataset(file, name, path)
@@ -218,7 +219,7 @@ class Hdf5Reader:
         if self._file is None or self._path != path:
             if self._file is not None:
                 self._file.close()
-            self._file, self._path = _open_hdf5(path), path
+            self._file, self._path = open_hdf5(path), path
         return self._file
 
 
@@ -370,12 +371,6 @@ def _open(path: Path, name: str, file: zipfile.ZipFile | None = None) -> _Member
     except BaseException:
         stream.close()
         raise
-
-
-def _open_hdf5(path: Path) -> h5py.File:
-    with contextlib.suppress(ImportError):  # brings decoders, where it is installed
-        import hdf5plugin  # noqa: F401
-    return h5py.File(path, "r", locking=False)
 
 
 def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
