@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from memtk.report.page import Section, make_section
-from memtk.report.terminal_tables import COMPARED, make_table, tight
+from memtk.report.terminal_tables import COMPARED, between, make_table, tight
 from memtk.results import (
     Audit,
     ByCondition,
@@ -290,7 +290,7 @@ def conditions_table(records: Sequence[Result] | Sequence[Audit]) -> RenderableT
             table.add_row(Text(each.cell))
         for row, found in zip(each.rows(), each.found, strict=True):
             ends = found.copy_rate
-            rate = "–" if ends is None else f" [{100 * ends.low:.0f}-{100 * ends.high:.0f}]"
+            rate = "–" if ends is None else f" {between(ends.low, ends.high)}"
             quality = [_brief(found.quality.get(name)) for name in measures]
             cells = (str(row.samples), f"{row.rate}{rate}" if ends else rate, row.exposed, *quality)
             table.add_row(Text(row.group), *(Text(tight(cell)) for cell in cells))

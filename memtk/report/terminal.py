@@ -17,6 +17,7 @@ from memtk.report.next_steps import NextStep, run_steps
 from memtk.report.terminal_tables import (
     FEW,
     attacks_table,
+    between,
     brief,
     compared,
     comparison_table,
@@ -225,5 +226,4 @@ def _noticed(selftest: SelfTest) -> Text:
 def _brief(rate: Rate) -> str:
     if not rate.n:
         return "-"
-    low, high = (tight(share(end)) for end in (rate.low, rate.high))
-    return f"{short(rate.rate)}\n[{low.removesuffix('%')}-{high.removesuffix('%')}]"
+    return f"{short(rate.rate)}\n{between(rate.low, rate.high)}"

@@ -51,6 +51,15 @@ def tight(text: str) -> str:
     return text.replace(" %", "%")
 
 
+def between(low: float, high: float) -> str:
+    """Return the ends of an interval of fractions, in per cent.
+
+    >>> between(0.279, 0.39)
+    '[27.9-39]'
+    """
+    return f"[{share(low)}-{share(high)}]".replace(" %", "")
+
+
 def short(fraction: float) -> str:
     """Return a fraction in few characters.
 
@@ -94,7 +103,7 @@ def comparison_table(results: Sequence[Result]) -> RenderableType:
     table = make_table("side by side", "copy rate", "exposed", *names, "training")
     for side, row in zip(comparison.found.sides, comparison.rows, strict=True):
         ends = side.copy_rate
-        rate = "–" if ends is None else f"{row.rate} [{100 * ends.low:.0f}-{100 * ends.high:.0f}]"
+        rate = "–" if ends is None else f"{row.rate} {between(ends.low, ends.high)}"
         if ends and side.result.last.evidence.by_readers:
             rate += "\nby readers"
         cells = (tight(rate), row.exposed, *row.qualities[:COMPARED], row.time)
