@@ -17,7 +17,7 @@ from memtk.memorization import Exchangeability, energy_test
 from memtk.memorization.exchangeability import MOST
 from memtk.results import Comparable, Evidence, GroupTest
 from memtk.results.case import ALIKE
-from memtk.results.formats import share
+from memtk.results.formats import p_value, share
 from memtk.results.protocols import UNLIKE
 
 POINTS = {2: 16, 3: 10}
@@ -248,7 +248,7 @@ RESEMBLES_NOTHING = (
 
 
 def _in_words(test: Exchangeability) -> str:
-    return f"p = {test.p:.3g}, {share(test.size)} of the largest possible distance"
+    return f"{p_value(test.p)}, {share(test.size)} of the largest possible distance"
 
 
 def _reduced(images: Images, chosen: list[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from memtk.config import differing
 from memtk.leaderboard.collection import Run
 from memtk.results import Exposed, RateInterval, Result, Used, control
 from memtk.results.collect import key_of
-from memtk.results.formats import share
+from memtk.results.formats import p_value, share
 from memtk.results.verdicts import Verdict, verdict
 
 _GRAVITY = ("none", "inconclusive", "memorized")
@@ -118,7 +118,7 @@ class Row:
             comparable = run.result.last.evidence.comparable
             if comparable and (test := comparable.unlike):
                 return (
-                    f"its images are unlike the data (two-sample test: p = {test.p:.2g}, "
+                    f"its images are unlike the data (two-sample test: {p_value(test.p)}, "
                     f"{share(test.size)} of the largest possible distance): no copies of them"
                 )
         return ""

@@ -23,7 +23,7 @@ from memtk.results import (
     SelfTest,
 )
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import interval, many, number, part, share
+from memtk.results.formats import TAILS, interval, many, number, p_value, part, share
 from memtk.results.measures import Measured, audit_measures, main_measures, measures_of
 
 ABOUT = {
@@ -127,16 +127,16 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
                 )
             )
     if (tail := found.copies) is not None:
-        said = tail.reason if tail.check is None else f"its check: p = {number(tail.check)}"
-        rows.append(Row("strangers' tail", tail.model, "", said))
+        said = tail.reason if tail.check is None else f"its check: {p_value(tail.check)}"
+        rows.append(Row("strangers' tail", TAILS[tail.model], "", said))
         if tail.margin_model is not None:
             said = "does not look like one tail: few or none can be sure"
             if tail.margin_check is not None:
-                said = f"its check: p = {number(tail.margin_check)}"
-            rows.append(Row("margins to a second patient", tail.margin_model, "", said))
+                said = f"its check: {p_value(tail.margin_check)}"
+            rows.append(Row("margins to a second patient", TAILS[tail.margin_model], "", said))
     for title, test, limit in _groups(found):
         alike = "alike" if test.p > limit else "not alike"
-        rows.append(Row(title, alike, "", f"p = {number(test.p)}, {share(test.size)} apart"))
+        rows.append(Row(title, alike, "", f"{p_value(test.p)}, {share(test.size)} apart"))
     return rows
 
 

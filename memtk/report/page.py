@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from memtk import __version__
 from memtk.files import write_text
-from memtk.results.formats import duration, interval, many, number, share, unbroken
+from memtk.results.formats import duration, interval, many, number, p_value, share, unbroken
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -143,6 +143,7 @@ def open_templates(*folders: Path) -> Environment:
         "duration": duration,
         "tenth": lambda value: f"{value:.1f}".removesuffix(".0"),
         "number": number,
+        "p_value": p_value,
         "relation": lambda text: text.replace("<=", "≤"),
     }
     return environment

@@ -12,7 +12,7 @@ from memtk.report.pictures import Pairs
 from memtk.report.provenance import Provenance
 from memtk.results import Data, Evidence, SelfTest
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import share
+from memtk.results.formats import TAILS, share
 
 
 def similarities_section(
@@ -94,18 +94,10 @@ def names_section(evidence: Evidence) -> Section | None:
         "names.html",
         evidence=evidence,
         units=units,
-        models=MODELS,
+        models=TAILS,
         alike=ALIKE,
         blur=BLUR,
     )
-
-
-MODELS = {
-    "gumbel": "Gumbel distribution",
-    "pareto": "generalised Pareto",
-    "ranks": "none: ranks alone",
-}
-"""Models of the strangers' tail, for a reader."""
 
 
 def selftest_section(selftest: SelfTest) -> Section:

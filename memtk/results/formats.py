@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+TAILS = {
+    "gumbel": "Gumbel distribution",
+    "pareto": "generalised Pareto",
+    "ranks": "none: ranks alone",
+}
+"""Models of the strangers' tail, for a reader."""
+
 
 def share(fraction: float) -> str:
     """Return a fraction to a tenth of a per cent; what is not nothing or all is never shown so.
@@ -99,6 +106,15 @@ def number(value: float | None) -> str:
     ('12.35', '-0.0001235', '–', '54')
     """
     return "–" if value is None else f"{value:.4g}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with up to three digits.
+
+    >>> p_value(0.041234), p_value(1.0), p_value(2e-9)
+    ('p = 0.0412', 'p = 1', 'p < 0.0001')
+    """
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.3g}"
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from memtk.results.case import (
     plants_for_sensitivity,
     sizes_for_bound,
 )
-from memtk.results.formats import about, apart, interval, many, part, share
+from memtk.results.formats import about, apart, interval, many, p_value, part, share
 from memtk.results.selftest import Rate
 
 
@@ -121,7 +121,7 @@ def _two_populations(case: Case) -> list[Reason]:
             "training and validation unlike",
             "The training and the validation patients are too unlike to be compared.",
             "The training and the validation patients do not look like one population "
-            f"(p = {test.p:.3g}, {share(test.size)} of the largest possible distance): another "
+            f"({p_value(test.p)}, {share(test.size)} of the largest possible distance): another "
             "site, scanner or preparation looks like memorization, and hides it.",
             "Take validation patients from where the training patients come from, or compare "
             "within a column of the manifest that tells the groups apart (--stratify site).",
@@ -136,7 +136,7 @@ def _unlike(case: Case) -> list[Reason]:
         return []
     plain = "They do not look like real images: too poor to be copies, they show nothing."
     said = (
-        f"The synthetic images are unlike real ones (two-sample test: p = {test.p:.3g}, "
+        f"The synthetic images are unlike real ones (two-sample test: {p_value(test.p)}, "
         f"{share(test.size)} of the largest possible distance): images that resemble nothing "
         "cannot be copies, so that few are found says nothing of the model."
     )
@@ -171,7 +171,7 @@ def _alone(case: Case) -> list[Reason]:
                 "blur looks like copying",
                 "They are blurred or bland, which looks like copying.",
                 "Synthetic images that are no copies are nearer to the training images than "
-                f"strangers are (p = {test.p:.3g}, shifted by {share(test.size)}): blurred or "
+                f"strangers are ({p_value(test.p)}, shifted by {share(test.size)}): blurred or "
                 "bland images look like copies, and no lower end of the copy rate can be had.",
                 "Sharper images, or a detector that looks at what blur takes away, would "
                 "change that.",

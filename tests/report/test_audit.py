@@ -22,6 +22,7 @@ from memtk.results import (
     write_result,
 )
 from memtk.results.answer import TITLES
+from memtk.results.formats import p_value
 from memtk.testing.fakes import without_copy_rate
 
 
@@ -119,12 +120,12 @@ def test_what_the_names_rest_on_is_told(audited):
     shown, found = page_of(audited), read_audit(audited / "audit.json").evidence
     part = shown[shown.index("What the names rest on") :]
     for named in (found.copies, found.training_images, found.patients):
-        assert f"p = {named.check:.4g}" in part
-        assert "margins: " in part and f"p = {named.margin_check:.4g}" in part
+        assert p_value(named.check) in part
+        assert "margins: " in part and p_value(named.margin_check) in part
     models = {"gumbel": "Gumbel distribution", "pareto": "generalised Pareto"}
     assert models[found.copies.model] in part
     assert f"above a similarity of {found.threshold.similarity:.3f}" in part
-    assert f"p = {found.comparable.synthetic.p:.4g}, shifted by" in part
+    assert f"{p_value(found.comparable.synthetic.p)}, shifted by" in part
     assert "not tested" in part  # training against validation patients
 
 
