@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import h5py
 
 LOOK = """
-import faulthandler, json, os, signal, sys
+import faulthandler, json, math, os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.path[:] = json.loads(sys.argv[1])
 import h5py
@@ -39,16 +39,23 @@ def look(path):
                     continue
                 try:
                     found = group[name]
-                    dict(found.attrs)
+                    for key in found.attrs:
+                        left -= 1
+                        if left < 0:
+                            return
+                        found.attrs[key]
                     if isinstance(found, h5py.Group):
                         groups.append(found)
                     elif not (found.is_virtual or found.external):
-                        size = found.dtype.itemsize
-                        for length in found.chunks or found.shape[1:]:
-                            size *= length
-                        volume -= size
-                        if volume > 0:
-                            found[-1:]
+                        row = (1, *found.shape[1:])
+                        chunk = found.chunks or row
+                        chunks = math.prod(-(-n // k) for n, k in zip(row, chunk))
+                        size = max(4096, found.dtype.itemsize * math.prod(chunk))
+                        for place, read in ((-1, chunks), ((-1,) * found.ndim, 1)):
+                            if size * read <= volume:
+                                volume -= size * read
+                                found[place]
+                                break
                 except Exception:
                     pass
 
@@ -74,6 +81,15 @@ _seen_before: set[tuple[Path, int, int]] = set()
 _looking: dict[int, subprocess.Popen[bytes]] = {}  # by the process that has started it
 
 
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a thread that held it is not in the child, and gives it never
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def open_hdf5(path: Path) -> h5py.File:
     """Open a file that is not written to meanwhile, once it was looked through.
 
@@ -90,8 +106,8 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def look_through(path: Path) -> None:
-    """See that the HDF5 library comes back from a file: its first 1,000 objects are opened, and
-    of the first 64 MiB the last row of each is read.
+    """See that the HDF5 library comes back from a file: its first 1,000 objects and attributes
+    are opened, and the last row or the last number of each is read, while that takes 64 MiB.
 
     Raises:
         UserError: if it does not, naming the file.
@@ -104,7 +120,6 @@ def look_through(path: Path) -> None:
             if process is None or _seen(process, path):
                 _seen_before.add(this)
                 return
-            end(process)
     raise UserError(
         f"cannot read {path}: it is damaged so that the HDF5 library crashes or never comes to an "
         "end. Copy it anew from where it was made, or make it once more"
@@ -115,7 +130,7 @@ def _started() -> subprocess.Popen[bytes] | None:
     """Return the process that looks; None where none can be started, or has no HDF5 library."""
     process = _looking.get(os.getpid())
     if process is None or process.poll() is not None:
-        words = (sys.executable or "", "-I", "-S", "-c", LOOK, json.dumps(sys.path))
+        words = (sys.executable or "", "-I", "-S", "-c", LOOK, json.dumps(sys.path, default=str))
         try:
             process = subprocess.Popen(
                 words,
@@ -123,7 +138,7 @@ def _started() -> subprocess.Popen[bytes] | None:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-        except OSError:
+        except (OSError, ValueError):  # no program, no memory, a path with a null byte
             return None
         _looking[os.getpid()] = process
         if process.stdout is None or process.stdout.readline().strip() != b"ready":
@@ -134,12 +149,17 @@ def _started() -> subprocess.Popen[bytes] | None:
 
 def _seen(process: subprocess.Popen[bytes], path: Path) -> bool:
     assert process.stdin and process.stdout  # both are pipes
+    answer = b""
     try:
         process.stdin.write(os.fsencode(path.absolute()).hex().encode() + b"\n")
         process.stdin.flush()
-        return process.stdout.readline().strip() == b"seen"
+        answer = process.stdout.readline().strip()
     except OSError:
-        return False
+        pass
+    finally:  # an answer that Ctrl-C did not wait for must not be taken for that of the next file
+        if answer != b"seen":
+            end(process)
+    return answer == b"seen"
 
 
 @atexit.register
