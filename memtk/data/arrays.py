@@ -19,6 +19,9 @@ from memtk.errors import UserError
 from memtk.imaging.geometry import SHAPES, as_image, rows_of
 from memtk.interfaces import Images, Record, Volume
 
+PIL_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N", "F", "RGB", "RGBA", "LA")
+"""Modes of PIL's pictures whose numbers are gray values, or red, green and blue."""
+
 
 @dataclass(frozen=True)
 class ArrayImages:
@@ -143,6 +146,11 @@ def as_numpy(value: Any) -> np.ndarray:
     """Return an array, a tensor of any device, or a list of either as one array on the CPU."""
     if isinstance(value, list | tuple):
         return np.asarray([as_numpy(each) for each in value])
+    if hasattr(value, "getbands") and value.mode not in PIL_MODES:
+        raise UserError(
+            f"a picture of PIL in mode {value.mode} holds no gray values or colours: give "
+            "picture.convert('RGB'), or convert('L')"
+        )
     for step in ("detach", "cpu"):
         value = getattr(value, step)() if hasattr(value, step) else value
     if "bfloat16" in str(getattr(value, "dtype", "")):  # which NumPy does not know

@@ -30,6 +30,20 @@ NAMES = {
 }
 """What other people's tables call the columns, without signs."""
 
+AROUND = frozenset({"is", "in", "for", "set", "split", "data", "image", "images", "subset", "used"})
+"""Words beside that of a split in the name of a column that says who is in it."""
+
+MADE = frozenset({"fake", "generated", "synth", "real"})
+"""Words of such a name that ask whether an image is synthetic."""
+
+ANSWERS = frozenset(
+    {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f", "x", ""}
+)
+"""What stands in such a column."""
+
+FOLDS = re.compile(r"(?:cv|k|test|val)?[ _-]*folds?(?:[ _-]*(?:id|no|number|\d))?|split[ _-]*\d*")
+"""The name of a column with the number of a part of the patients, as of a cross-validation."""
+
 _MONTHS = "(?:jan|feb|m[aä]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*"
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
 DATE = re.compile(
@@ -90,7 +104,7 @@ def renames(header: Sequence[str]) -> str:
 def other_splits(
     header: Sequence[str], lines: Iterable[Sequence[str]], *, patients: bool = True
 ) -> list[str]:
-    """Return the columns whose every cell names a split, two splits or more among them.
+    """Return the columns whose cells all say a split, two or more of them: a word, yes or no.
 
     Of synthetic images (`patients` is False) one split must be that of synthetic images: else it
     says of what they were made.
@@ -98,13 +112,27 @@ def other_splits(
     >>> other_splits(["path", "subset", "view"], [["a", "train", "ap"], ["b", "Val", "ap"]])
     ['subset']
     """
-    cells = [[cell.strip() for cell in column] for column in zip(*lines, strict=False)]
-    splits = [{split_of(cell) for cell in {*column} - {""}} for column in cells]
+    columns = zip(header, zip(*lines, strict=False), strict=False)
     return [
-        name
-        for name, found in zip(header, splits, strict=False)
-        if len(found) > 1 and None not in found and (patients or "synthetic" in found)
+        n for n, cells in columns if _says_splits(n, {c.strip().lower() for c in cells}, patients)
     ]
+
+
+def _says_splits(name: str, cells: set[str], patients: bool) -> bool:
+    """Tell whether a column's cells are words of splits, or answers to what its name asks.
+
+    >>> [_says_splits(name, {"0", "1"}, True) for name in ("is_train", "pcr_test", "fold", "x")]
+    [True, False, True, False]
+    """
+    words = {*re.findall("[a-z]+", name)} - AROUND
+    asked = {"synthetic" if word in MADE else split_of(word) for word in words}
+    if asked == {"synthetic"} or (patients and asked and None not in asked):
+        return len(cells) > 1 and cells <= ANSWERS
+    numbers = all(re.fullmatch(r"(?:fold[ _-]?)?\d\d?(?:\.0)?", cell) for cell in cells)
+    if patients and numbers and FOLDS.fullmatch(name):
+        return len(cells) > 1
+    found = {split_of(cell) for cell in cells - {""}}
+    return len(found) > 1 and None not in found and (patients or "synthetic" in found)
 
 
 def made_days(names: Iterable[str]) -> list[str]:

@@ -103,6 +103,29 @@ SERIES = re.compile(
 """What stands behind a patient's name and tells images of the patient apart."""
 
 
+PART = re.compile(
+    r"(?<![ _.-])[ _.-]+(?:(?:ses|sess|session|visit|run|timepoint|slice|slc|frame|view)[ _-]?\d+"
+    r"|(?:mr|ct|pet)[ _-]d\d\d+|baseline|bl|follow[ _-]?up|left|right|[lr]|o[ds]|cc|mlo)$",
+    re.IGNORECASE,
+)
+"""What stands behind a patient's name and tells sessions, sides, views and slices apart."""
+
+
+def without_session(name: str) -> str:
+    """Return the patient in a name that says a session, a side, a view or a slice too.
+
+    >>> [without_session(n) for n in ("sub-01_ses-2_run-1", "P_00005_LEFT_CC", "OAS30001_MR_d0129")]
+    ['sub-01', 'P_00005', 'OAS30001']
+    >>> [without_session(n) for n in ("ses-2", "site1_3", "A-left", "Smith, R", "1234_L", "P7")]
+    ['ses-2', 'site1_3', 'A-left', 'Smith, R', '1234', 'P7']
+    """
+    for _ in range(4):
+        found = PART.search(name)
+        if found and any(map(str.isdigit, name[: found.start()])):
+            name = name[: found.start()]
+    return name
+
+
 def _patient(path: str) -> str:
     """Return the patient that a path names, "" if none.
 

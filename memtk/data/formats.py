@@ -61,6 +61,16 @@ STARTS = {
 """What files begin with, of formats that memtk reads and of others."""
 
 
+ALIKE = (
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".jp2"),
+    (".nii.gz", ".nii"),
+    (".npz",),
+    (".npy",),
+    (".h5", ".hdf5"),
+)
+"""Suffixes of formats that the same library reads, by the content."""
+
+
 def way_to_read(path: Path) -> str:
     """Return what to do with a file of a format that memtk does not read; "" where it is unknown.
 
@@ -90,11 +100,11 @@ def _suffix_by_content(path: Path) -> str:
     packed = start.startswith(b"\x1f\x8b")
     if packed:
         with contextlib.suppress(zlib.error):
-            start = zlib.decompressobj(wbits=31).decompress(start, 348)
+            start = zlib.decompressobj(wbits=31).decompress(start, 512)
     if start[344:348] == b"n+1\0" or start[4:8] == b"n+2\0":
         return ".nii.gz" if packed else ".nii"
     if packed:
-        return ".gz"
+        return ".tgz" if start[257:262] == b"ustar" else ".gz"
     if start.startswith(b"PK\3\4") and b".npy" in start[:200]:
         return ".npz"
     if start.startswith(b"BM") and start[6:10] == bytes(4):
@@ -121,6 +131,8 @@ def what_it_is(path: Path) -> str:
         return "it is a pointer of git-annex and not the file itself: git annex get, or datalad get"
     if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "it is a web page, as a download without signing in gives: fetch the file again"
+    if start.lstrip().startswith((b"<?xml", b'{"')):
+        return "it is text, as a download that failed gives: fetch the file again"
     if start[128:132] == b"DICM" and not path.name.lower().endswith(".dcm"):
         return "it is DICOM: give it the suffix .dcm"
     packed, named = start.startswith(b"\x1f\x8b"), path.name.lower().endswith(".gz")
@@ -130,4 +142,9 @@ def what_it_is(path: Path) -> str:
         return "it is compressed by gzip: put .gz behind its name"
     if named and not packed:
         return "it is not compressed, or damaged: take .gz off its name if it is sound"
-    return ""
+    suffix = _suffix_by_content(path)
+    own = next((kind for kind in ALIKE if path.name.lower().endswith(kind)), ())
+    if suffix in ("", ".gz", ".zip") or suffix in own:
+        return ""
+    way = _way(suffix) if suffix != ".nii.gz" else ""
+    return f"by its content it is {suffix[1:].upper()}: {way or f'give it the suffix {suffix}'}"

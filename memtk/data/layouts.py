@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,11 @@ them nothing is guessed."""
 
 FOLDER = "([^/]+)/[^/]+$"
 """A pattern that makes each folder a patient."""
+
+BEFORE = r"(.+)[_-]\d+\."
+"""A pattern that makes a patient of what stands before the last number of each name."""
+
+PATTERN = "--set data.patient_pattern="
 
 MOST_CHANNELS = 8
 """Outside nnU-Net's folders names with higher numbers are those of images, not of channels."""
@@ -235,7 +241,7 @@ def _with_patients(
         found = [layout.patient(_below(row, folder)) for row in rows]
         odd = [_below(row, folder) for row, name in zip(rows, found, strict=True) if not name]
         if len(odd) <= STRAY * len(rows):
-            notes.append(f"{layout.name}: {layout.note}")
+            notes.append(f"{layout.name}: {layout.note}" + _several_kinds(rows, layout))
             if odd:
                 notes.append(f"{len(odd)} images are not named so and are left out: {few(odd)}")
             fit = [(row, name) for row, name in zip(rows, found, strict=True) if name]
@@ -259,17 +265,38 @@ def _with_patients(
     notes.append(
         f"nothing says whose the images are: each of the {len(rows)} counts as a patient of "
         "its own. If a patient has several, say --set data.patient_pattern=REGEX or give a "
-        "manifest" + _by_folder(rows)
+        "manifest" + _way_to_patients(rows, folder)
     )
     return replace(_named(rows, [_below(row, folder) for row in rows], notes), named=False)
 
 
-def _by_folder(rows: Sequence[Row]) -> str:
-    """Say how each folder becomes a patient, where several hold several images."""
-    folders = len({row.record.path.parent for row in rows if not row.record.item})
-    if not max(2, len({row.split for row in rows})) < folders <= len(rows) / 2:
+def _several_kinds(rows: Sequence[Row], layout: Layout) -> str:
+    """Say of which kinds the images of BIDS are, which names end in: T1w, T2w, phasediff."""
+    kinds = Counter(row.record.path.name.partition(".")[0].rpartition("_")[2] for row in rows)
+    if layout is not BIDS or len(kinds) < 2:
         return ""
-    return f"; if each of the {folders} folders is a patient: --set data.patient_pattern='{FOLDER}'"
+    said = few([f"{count} {printable(kind)}" for kind, count in kinds.most_common()])
+    return f". Images of all kinds are used, {said}: of one kind alone give a manifest"
+
+
+def _way_to_patients(rows: Sequence[Row], folder: Path) -> str:
+    """Say how each folder, each file of many images, or what names begin with becomes a patient."""
+    paths = [row.record.path for row in rows]
+    most, least = len(rows) / 2, max(2, len({row.split for row in rows}))
+    files = len({*paths})
+    if 1 < files <= most:
+        return f"; if each of the {files} files is a patient: {PATTERN}'([^/]+)$'"
+    below = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
+    for depth in range(min(map(len, below)) - 1 if len(below) == len(paths) else 0):
+        count, names = len({part[: depth + 1] for part in below}), {part[depth] for part in below}
+        if least < len(names) == count <= most:
+            last = all(len(part) == depth + 2 for part in below)
+            way = FOLDER if last else "^" + "[^/]+/" * depth + "([^/]+)/"
+            return f"; if each of the {count} folders is a patient: {PATTERN}'{way}'"
+    begin = [re.match(BEFORE, path.name) for path in paths]
+    if least < (count := len({found[1] for found in begin if found})) <= most and all(begin):
+        return f"; if names begin with that of one of {count} patients: {PATTERN}'{BEFORE}'"
+    return ""
 
 
 def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str]) -> Manifest:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from memtk.data.columns import (
     column_names,
@@ -159,6 +160,8 @@ def read_manifest(
                 )
     if problems:
         there = _elsewhere(path.parent, missing) if missing else ""
+        if {len(cells) for _, cells in lines[1:]} == {len(header) + 1}:
+            there = "\nThe first line lacks the name of a column: R writes the numbers of rows so"
         raise UserError(f"{path}: " + few(problems, "\n") + there)
     if not rows:
         raise UserError(f"{path} names no images: there is nothing below its header")
@@ -198,7 +201,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _check_header(path: Path, header: list[str]) -> None:
     if len(header) > COLUMNS:
         raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
-    twice = sorted(name for name, count in Counter(header).items() if count > 1)
+    twice = sorted(name for name, count in Counter(header).items() if count > 1 and name)
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
     if "path" not in header:
@@ -215,8 +218,8 @@ def _check_split(
         if config.sources_beside():  # these would be mixed with the images of this manifest
             way = "add a column 'split'"
         raise UserError(
-            f"{path} has no column 'split', and says splits in {which}: rename it to 'split', or "
-            f"{way} if it means something else"
+            f"{path} has no column 'split', and says splits in {which}: rename it to 'split', with "
+            f"train, val and test in it, or {way} if it means something else"
         )
 
 
@@ -294,7 +297,7 @@ def _file(folder: Path, name: str) -> Path:
     """
     plain = name.replace("\\", "/")
     forms = (unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))  # macOS has the second
-    for form in dict.fromkeys((name, plain, *forms, os.path.expanduser(plain))):
+    for form in dict.fromkeys((name, plain, *forms, os.path.expanduser(plain), unquote(plain))):
         try:
             if (folder / form).exists():
                 return folder / form
@@ -312,7 +315,7 @@ def _file(folder: Path, name: str) -> Path:
     far = " It is a path of Windows." if re.match(r"^([A-Za-z]:)?\\", name) else ""
     if (folder.absolute().parent / plain).exists():
         far = " Paths begin where the manifest lies: move it one folder up."
-    if re.search(r"\$\{?\w|%\w+%", name):
+    if re.search(r"\$\{?\w|%[A-Za-z]\w*%", name):
         far = " It has a variable of a shell: write the path in full."
     raise _NoFile(f"there is no file {folder / name}.{far}".removesuffix("."))
 
@@ -367,4 +370,6 @@ def _check_unique(path: Path, rows: Sequence[Row]) -> None:
             twice.append(f"{row.name} (lines {seen[key]} and {row.line})")
         seen.setdefault(key, row.line)
     if twice:
-        raise UserError(f"{path} names {len(twice)} images twice: {few(twice)}")
+        raise UserError(
+            f"{path} names {len(twice)} images twice: {few(twice)}. Keep one line of each"
+        )

@@ -32,6 +32,17 @@ ALSO = {"dev": "val", **dict.fromkeys(("fake", "fakes", "generated", "synth"), "
 """Further words for a split in the names of folders."""
 
 
+OTHERS = frozenset(
+    {
+        *("tr", "va", "trn", "vld", "tst", "fold", "folds", "unseen", "trainval", "development"),
+        *("entrenamiento", "validacion", "validación", "treino", "validacao", "validação"),
+        *("entrainement", "entraînement", "addestramento", "validierung", "trainieren"),
+        *("训练", "训练集", "验证", "验证集", "訓練", "検証"),
+    }
+)
+"""Words for splits that are said and not taken for them: in short, and in other languages."""
+
+
 def folder_split(name: str) -> str:
     """Return the group that a folder's name means, "" if none.
 
@@ -94,7 +105,9 @@ def _like_splits(rows: Sequence[Row], folder: Path) -> list[str]:
     """Return the folders that hold images and have a word for training or validation in them."""
     names = {part for row in rows for part in row.record.path.relative_to(folder).parts[:-1]}
     asked = {"training", "validation"}
-    return sorted(printable(n) for n in names if asked & {*map(folder_split, _words(n))})
+    said = {n for n in names if asked & {*map(folder_split, _words(n))}}
+    others = {n for n in names if OTHERS & {*map(str.lower, _words(n))}}
+    return sorted(map(printable, said | others if said or len(others) > 1 else said))
 
 
 def _words(name: str) -> list[str]:

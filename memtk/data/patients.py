@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from memtk.data.file_names import without_session
 from memtk.errors import UserError
 
 
@@ -79,9 +80,12 @@ NO_NUMBER = re.compile(r"-\d+([.,]0+)?")
 """What statisticians' programs write where nobody's number is known: -1, -99."""
 
 _MONTH = "(Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez)"
-CHANGED = re.compile(rf"\d[.,]\d+E\+\d+|([0-2]?\d|3[01])(-|\. ){_MONTH}|{_MONTH}[- ]\d\d")
-"""What a spreadsheet makes of names: 1.23457E+12 of all long numbers that begin so, 12-Mar of 3-12,
-03/12 and MAR12, Mar-45 of 3-45."""
+CHANGED = re.compile(
+    rf"\d[.,]\d+E\+\d+|\d[.,]\d{{1,6}}e\+(?!0[0-5])\d+"
+    rf"|([0-2]?\d|3[01])(-|\. ){_MONTH}|{_MONTH}[- ]\d\d"
+)
+"""What spreadsheets and %g make of names: 1.23457E+12 of all long numbers that begin so, 12-Mar of
+3-12, 03/12 and MAR12, Mar-45 of 3-45."""
 
 TITLES = frozenset(
     _plain("""
@@ -148,7 +152,8 @@ def patient_name(value: Any) -> str:
     text = unicodedata.normalize("NFC", _seen("" if value is None else str(value)))
     text = " ".join(text.split())
     text = re.sub(r"^'(?=\S)", "", text).strip("\"'‘’“”` ")  # Excel's mark of text, and quotes
-    return "" if NO_NUMBER.fullmatch(text) or is_missing(text) else text
+    nobody = NO_NUMBER.fullmatch(text) or text.lower() in ("true", "false") or is_missing(text)
+    return "" if nobody else text
 
 
 def is_missing(text: str) -> bool:
@@ -227,7 +232,7 @@ def from_header(patient: str) -> str:
 
     The header's own number is an identifier, and is shown and stored nowhere.
     """
-    name = patient_name(patient)
+    name = without_session(patient_name(patient))
     bare, normal = "".join(part for _, part in _parts(name)).casefold(), normal_form(name)
     if not normal or ANONYMOUS.match(bare):
         return ""
@@ -235,7 +240,7 @@ def from_header(patient: str) -> str:
 
 
 def near_equal(patients: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
-    """Return the names that are spelled differently and share their normal form, with two splits.
+    """Return the names that differ and share their normal form, without a session, in two splits.
 
     Args:
         patients: of each name, the splits that it is in.
@@ -248,14 +253,11 @@ def near_equal(patients: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
     alike: dict[str, list[str]] = defaultdict(list)
     for name in patients:
         # both: 1E-3 may be 1E3, or 1E3 be 1000
-        for form in {normal_form(name), normal_form(_without_wrapping(name))}:
+        for form in {normal_form(without_session(n)) for n in (name, _without_wrapping(name))}:
             alike[form].append(name)
-    found = {
-        tuple(sorted(names)): form
-        for form, names in sorted(alike.items())
-        if len(names) > 1 and len({split for name in names for split in patients[name]}) > 1
-    }
-    return list(found)
+    several = (sorted(names) for _, names in sorted(alike.items()) if len(names) > 1)
+    in_two = (n for n in several if len({split for each in n for split in patients[each]}) > 1)
+    return list(dict.fromkeys(map(tuple, in_two)))
 
 
 def _without_wrapping(name: str) -> str:
@@ -300,7 +302,7 @@ def patient_names(patients: Iterable[Any], where: str) -> tuple[str, ...]:
         raise UserError(f"{where}: give a list, the patient of each image in the order of these")
     names = []
     for row, each in enumerate(patients):
-        if isinstance(each, list | tuple | set | dict) or math.prod(np.shape(each)) != 1:
+        if isinstance(each, list | tuple | set | dict | np.void) or math.prod(np.shape(each)) != 1:
             raise UserError(f"{where}[{row}] holds several values: a patient has one name")
         names.append(check_named(each, f"{where}[{row}]"))
     return tuple(names)
@@ -316,8 +318,8 @@ def check_named(patient: Any, where: str) -> str:
     if not name:
         said = "empty" if patient is None or not str(patient).strip() else f"{str(patient)!r}"
         changed = CHANGED.fullmatch(str(patient).strip())
-        why = "a spreadsheet made it of a name: save that column as text" if changed else ""
-        raise UserError(f"{where} is {said}: {why or 'that names nobody'}")
+        why = "a spreadsheet made it of a name: save that column as text"
+        raise UserError(f"{where} is {said}: {why if changed else 'that names nobody'}")
     return name
 
 

@@ -29,7 +29,10 @@ from memtk.imaging.geometry import (
 )
 from memtk.interfaces import Record, Volume
 
-STACKS = ("train_images", "val_images", "test_images", "train", "val", "test", "images")
+STACKS = (
+    *("train_images", "val_images", "valid_images", "validation_images", "test_images"),
+    *("train", "val", "valid", "validation", "test", "images"),
+)
 """Names of arrays that hold one image a row."""
 
 BESIDE = "arrays beside those that hold images (images, train_images and the like)"

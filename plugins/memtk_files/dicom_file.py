@@ -187,6 +187,12 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
                 f"cannot read {path}: it holds {size} values, and its header says one frame of "
                 f"{shape[0]} x {shape[1]}. Convert it to NIfTI, or save one frame a file"
             )
+        bits = int(dataset.get("BitsStored") or 64)  # of compressed voxels the decoder leaves all
+        if stored.dtype.kind == "u" and int(stored.max()) >> bits:
+            raise UserError(
+                f"cannot read {path}: its voxels have more than the {bits} bits that its header "
+                "says (BitsStored): what lies above may be an overlay. Write it anew without it"
+            )
         if kind == "MONOCHROME2" and text_of(dataset, "PresentationLUTShape").upper() == "INVERSE":
             raise UserError(
                 f"cannot read {path}: it is MONOCHROME2, and its PresentationLUTShape INVERSE says "

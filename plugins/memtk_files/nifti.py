@@ -50,8 +50,8 @@ class NiftiReader:
     """Reads NIfTI-1 and NIfTI-2.
 
     Voxels keep the order in which they are stored: (1, X, Y, Z), or (C, X, Y, Z) where a fourth
-    axis of at most four entries holds channels. A single slice (X, Y) or (X, Y, 1) is the 2D image
-    (1, X, Y). Slope and intercept of the header are applied, and its unit of length.
+    axis of at most four entries, or a fifth, holds channels. A single slice (X, Y) or (X, Y, 1) is
+    the 2D image (1, X, Y). Slope and intercept of the header are applied, and its unit of length.
 
     The affine is the header's sform, as nibabel takes it, or its qform where the sform is not set
     or not usable; where neither is, there is none and the spacing is the header's zooms. A file
@@ -83,7 +83,10 @@ class NiftiReader:
             )
         intent = int(header["intent_code"])
         if held := [what for codes, what in INTENTS if intent in codes]:
-            raise UserError(f"cannot read {path}: its header says that it holds {held[0]}")
+            way = (
+                ". If they are channels, set its intent code to 0" if intent in (1006, 1007) else ""
+            )
+            raise UserError(f"cannot read {path}: its header says that it holds {held[0]}{way}")
         length = int(header["xyzt_units"]) & 7
         if length not in UNITS:
             raise UserError(f"cannot read {path}: its unit of length has the unknown code {length}")
@@ -93,8 +96,8 @@ class NiftiReader:
                 f"cannot read {path}: its voxels begin in its header (byte {begin}), as those of "
                 "a pair of .hdr and .img do: nibabel.save(nibabel.load('a.img'), 'a.nii.gz')"
             )
-        check_size(path, image.shape, dtype.itemsize)
         shape = _trimmed(image.shape, path)
+        check_size(path, shape, dtype.itemsize)
         if len(shape) == 4 and int(header["xyzt_units"]) >> 3 and header["pixdim"][4] not in ONE:
             raise UserError(
                 f"cannot read {path}: its header says that it holds {shape[3]} points in time, "
@@ -162,7 +165,9 @@ def _trimmed(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
     """Drop trailing axes of one entry, which NIfTI pads its shapes with."""
     while len(shape) > 2 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) < 2 or 0 in shape:
+    if len(shape) == 5 and shape[3] == 1:  # no times, and the channels behind them
+        shape = (*shape[:3], shape[4])
+    if len(shape) < 2 or min(shape) < 1:
         raise UserError(f"cannot read {path}: its shape {shape} is no image")
     if len(shape) == 4 and shape[0] == 1 and shape[3] > CHANNELS:
         raise UserError(

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memtk import UserError
 from memtk.data.readers import check_size
-from memtk.imaging.geometry import gray_if_alike, without_alpha, without_padding
+from memtk.imaging.geometry import CHANNELS, gray_if_alike, without_alpha, without_padding
 from memtk.interfaces import Record, Volume
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
@@ -73,8 +73,8 @@ class PictureReader:
     channels are the same. Palettes, CMYK, pictures that are stored as negatives (TIFF's MinIsWhite)
     and the tag that says how a picture is turned (EXIF) are applied. An opaque alpha channel is
     left out; a transparent one is an error. GDAL's padding is the least of the other voxels. A
-    TIFF of several pages of one size is the volume (1, D, H, W), one slice a page. The spacing is
-    1, because what these formats say about it is about print.
+    TIFF of five pages or more of one size is the volume (1, D, H, W), one slice a page; fewer must
+    be said to be slices. The spacing is 1, because what these formats say about it is about print.
     """
 
     suffixes = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")
@@ -103,6 +103,11 @@ class PictureReader:
         if pixels.ndim == 2:
             return Volume(pixels[None], (1.0, 1.0))
         channels = without_alpha(np.moveaxis(pixels, 2, 0), f"cannot read {path}")  # (C, H, W)
+        if len(channels) not in (1, 3):
+            raise UserError(
+                f"cannot read {path}: {len(channels)} channels are neither gray nor colours: save "
+                "one file a channel"
+            )
         return Volume(gray_if_alike(channels), (1.0, 1.0))
 
 
@@ -245,6 +250,13 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
     if pixels.ndim == 3 and axes.endswith("YX") and axes[0] in "ZQI":
         if turned != 1:
             raise UserError(f"cannot read {path}: a turned stack (tag {ORIENTATION} = {turned})")
+        if min(pixels.shape[0] if axes[0] != "Z" else CHANNELS + 1, *pixels.shape[1:]) <= CHANNELS:
+            raise UserError(
+                f"cannot read {path}: one of its axes, {' x '.join(map(str, pixels.shape))}, is as "
+                "short as that of channels. Save colours as one picture, with photometric='rgb'; "
+                "of few slices say that they are: tifffile.imwrite('a.tif', slices, imagej=True, "
+                "metadata={'axes': 'ZYX'})"
+            )
         return pixels, True
     size = " x ".join(map(str, pixels.shape))
     raise UserError(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from memtk.data.arrays import ArrayConfig, array_images, held_in
 from memtk.errors import UserError
@@ -143,3 +144,32 @@ def test_images_that_are_no_longer_there_are_said_to_be(tmp_path):
     assert held_in(config, "made.npz") is None
     with pytest.raises(UserError, match=r"given to memtk.audit as an array \(train=\)"):
         held_in(config, images.source)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I", "F", "I;16", "RGB", "RGBA"])
+def test_pictures_of_pil_are_read_where_their_numbers_are_what_is_seen(mode):
+    x = np.random.default_rng(0).integers(0, 99, (8, 9), np.uint8)
+    picture = Image.fromarray(x).convert(mode)
+    seen = np.asarray(picture) if mode == "1" else x
+    assert np.array_equal(array_images("train", [picture, picture]).voxels(1)[0], seen)
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_pictures_of_pil_whose_numbers_mean_something_else_are_refused(mode):
+    picture = Image.fromarray(np.zeros((8, 9, 3), np.uint8)).convert(mode)
+    with pytest.raises(UserError, match=f"mode {mode} .* give picture.convert"):
+        array_images("train", [picture, picture])
+
+
+@pytest.mark.parametrize(
+    "patients",
+    [
+        [True, False, True],
+        np.array([1, 0, 1], bool),
+        np.array([(1, 2)] * 3, "i,i"),
+        ["a", "true", "b"],
+    ],
+)
+def test_what_is_no_name_of_a_patient_is_refused(patients):
+    with pytest.raises(UserError, match="names nobody|several values"):
+        array_images("train", np.random.default_rng(0).normal(size=(3, 8, 9)), patients)

@@ -53,14 +53,15 @@ def one(pixels=GRAY, compress=None, **how):
     return write
 
 
-def encoded(form, syntax, pixels=GRAY, **how):
+def encoded(form, syntax, pixels=GRAY, bits=None, **how):
     """Write a file whose voxels PIL has compressed."""
 
     def write(folder):
         picture(f"a.{form}", pixels, **how)(folder)
         data = (folder / f"a.{form}").read_bytes()
         (folder / f"a.{form}").unlink()
-        return one(pixels, syntax=syntax, data=data)(folder)
+        tags = {"BitsStored": bits, "HighBit": bits - 1} if bits else {}
+        return one(pixels, syntax=syntax, data=data, **tags)(folder)
 
     return write
 
@@ -161,6 +162,9 @@ for _what, _write, _says, _near in (
     ("a series: a volume, by position", series(), VOLUME[None], 0),
     ("slices without preamble or suffix among others", series(some_bare), VOLUME[None], 0),
     ("voxels in the upper bits", one(WIDE, BitsStored=12), "HighBit is 15 with 12", 0),
+    ("compressed, and more bits than BitsStored (an overlay above the voxels)", encoded("jp2",
+     "1.2.840.10008.1.2.4.90", WIDE | np.uint16(1 << 15), bits=12, **_lossless),
+     "more than the 12 bits", 0),
     ("positive and negative at once", one(PresentationLUTShape="INVERSE"),
      "PresentationLUTShape INVERSE", 0),
     ("several frames", one(np.tile(GRAY, (2, 1)), NumberOfFrames=2, Rows=24), "several frames", 0),

@@ -62,6 +62,8 @@ for _what, _write, _says in (
     ("real numbers", nifti(voxels=VOLUME.astype(np.float32) / 3), VOLUME[None] / np.float32(3)),
     ("one slice: a picture", nifti(voxels=VOLUME[0][..., None]), VOLUME[:1]),
     ("up to four channels", nifti(voxels=_channels), np.moveaxis(_channels, 3, 0)),
+    ("up to four channels on the fifth axis, as TorchIO writes them",
+     nifti(voxels=_channels[..., None, :]), np.moveaxis(_channels, 3, 0)),
     ("time points", nifti(voxels=np.stack([VOLUME] * 7, -1)), "a series of volumes"),
     ("an axis of channels before the others", nifti(voxels=VOLUME[None]), "save array[0]"),
     ("complex numbers", nifti(voxels=VOLUME.astype(np.complex64)), "one real number a voxel"),
@@ -182,7 +184,7 @@ def two_sizes(folder):
 
 _map = np.stack([np.arange(256, dtype=np.uint16)[::-1] * 257] * 3)
 _ome = {"ome": True, "metadata": {"axes": "TYX"}}
-_pages = np.moveaxis(STACK, 0, 0)
+_pages = np.concatenate([STACK, 255 - STACK])
 for _what, _write, _says in (
     ("gray, 8 bit", tiff(), GRAY[None]),
     ("gray, 16 bit", tiff(WIDE), WIDE[None]),
@@ -200,6 +202,10 @@ for _what, _write, _says in (
     ("with a palette", tiff(photometric="palette", colormap=_map), (255 -
      GRAY[None].astype(np.uint16)) * 257),
     ("pages of one size: a volume", tiff(_pages), _pages[None]),
+    ("pages of up to four rows, columns or pages: channels or slices", tiff(_colour),
+     "as short as that of channels"),
+    ("five channels and more", tiff(np.dstack([COLOUR, COLOUR]), photometric="rgb",
+     extrasamples=["unspecified"] * 3), "6 channels are neither gray nor colours"),
     ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "save one file a picture"),
     ("pages of different sizes, kinds of number, colours or turns", two_sizes,
      "its pages differ in size"),
@@ -375,4 +381,8 @@ _lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
 case("others", "pointers of Git LFS", "git lfs pull")(blob("a.nii.gz", _lfs))
 case("others", "pointers of git-annex", "datalad get")(blob("a.nii.gz", b"/annex/objects/x"))
 case("others", "web pages in the place of files", "web page")(blob("a.png", b"<!DOCTYPE html>"))
+case("others", "answers of servers in the place of files", "a download that failed")(
+    blob("a.png", b'{"message": "Not Found"}'))  # fmt: skip
+case("others", "another format than the name says", "give it the suffix .png")(
+    lambda folder: picture("a.png")(folder).rename(folder / "a.nii"))  # fmt: skip
 case("others", "empty files", "it is empty")(blob("a.h5", b""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 from memtk.data.arrays import array_images
 from memtk.data.readers import Readers
@@ -167,3 +168,23 @@ def test_an_opaque_fourth_channel_is_left_out():
     x[0, 0, 3] = 0
     with pytest.raises(UserError, match="transparent"):
         as_image(x, "x")
+
+
+@pytest.mark.parametrize("shape", [(40, 48, 3), (3, 40, 48), (2, 40, 48), (4, 40, 48), (40, 4, 48)])
+def test_pages_that_may_be_channels_are_refused_with_the_way_out(tmp_path, read, shape):
+    pixels = values(shape).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
+    with pytest.raises(UserError, match="as short as that of channels"):
+        read(tmp_path / "a.tif")
+    if min(shape[1:]) > 4:  # they are slices, and say so
+        tifffile.imwrite(tmp_path / "b.tif", pixels, imagej=True, metadata={"axes": "ZYX"})
+        assert np.array_equal(read(tmp_path / "b.tif").voxels[0], pixels)
+
+
+@pytest.mark.parametrize("channels", [5, 6, 8])
+def test_a_picture_of_more_channels_than_colours_is_refused(tmp_path, read, channels):
+    pixels = values((40, 48, channels)).astype(np.uint8)
+    more = {"photometric": "rgb", "extrasamples": ["unspecified"] * (channels - 3)}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **more)
+    with pytest.raises(UserError, match=f"{channels} channels are neither gray nor colours"):
+        read(tmp_path / "a.tif")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tarfile
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from memtk.errors import UserError
 
@@ -123,3 +126,31 @@ def test_a_tiff_with_an_ome_header_of_its_own_is_read_under_another_name_too(tmp
     tifffile.imwrite(tmp_path / "plain.ome.tif", px, ome=True)
     for name in ("now.ome.tif", "plain.ome.tif"):
         assert np.array_equal(read(tmp_path / name).voxels[0], px)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png", "a.npy", "a.npz", "a.h5", "a.dcm"])
+@pytest.mark.parametrize("held", ["png", "nii", "npy", "npz", "hdf5", "tgz", "text"])
+def test_a_file_of_another_format_than_its_name_says_is_named(tmp_path, read, image, name, held):
+    made, px = tmp_path / f"made.{held}", image(1)
+    if held == "png":
+        Image.fromarray(px).save(made)
+    elif held == "nii":
+        nibabel.save(nibabel.Nifti1Image(px, np.eye(4)), made)
+    elif held == "hdf5":
+        with h5py.File(made, "w") as file:
+            file["images"] = px[None]
+    elif held == "tgz":
+        np.save(tmp_path / "x.npy", px)
+        with tarfile.open(made, "w:gz") as file:
+            file.add(tmp_path / "x.npy", arcname="x.npy")
+    elif held == "text":
+        made.write_text('{"message": "Not Found"}')
+    else:
+        (np.save if held == "npy" else np.savez)(made, px)
+    if name == f"a.{held}" or (name, held) in {("a.h5", "hdf5"), ("a.nii.gz", "nii")}:
+        return
+    (tmp_path / name).write_bytes(made.read_bytes())
+    says = {"text": "a download that failed", "tgz": "TGZ: unpack it|put .gz behind its name"}
+    suffix = {"hdf5": "h5"}.get(held, held)
+    with pytest.raises(UserError, match=says.get(held, f"give it the suffix .{suffix}|take .gz")):
+        read(tmp_path / name)

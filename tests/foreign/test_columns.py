@@ -147,3 +147,60 @@ def test_a_path_below_home_is_read(table, tmp_path, monkeypatch):
 @pytest.mark.parametrize("header", ["# exported by me", "im/img_9.png,9"])
 def test_a_first_line_that_names_no_columns_comes_with_the_way_out(table, header):
     assert "put one above it" in table(header, lambda n: f"im/img_{n}.png,{n}")[1].found
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [("is_train", "True", "False"), ("train", "1", "0"), ("in test set", "x", ""),
+     ("fold", "0", "1"), ("cv_fold", "fold1", "fold2"), ("split1", "1.0", "2.0"),
+     ("is_synthetic", "no", "yes"), ("real", "1", "0")],
+)  # fmt: skip
+def test_a_split_said_by_yes_and_no_or_by_numbers_is_not_lost(table, name, yes, no):
+    def line(n):
+        return f"im/img_{n}.png,{n},{yes if n < 3 else no}"
+
+    found = table(f"path,patient_id,{name}", line)[1]
+    assert found.outcome == "refused" and f"says splits in '{name}'" in found.found
+    assert table(f"path,patient_id,{name}", line, resplit=True)[0]["training"] == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("pcr_test", "01010"), ("train", "11111"), ("fold", "22222"), ("training_hours", "01234"),
+     ("smoker", "01010"), ("folds", "abcde"), ("validated", "yynny")],
+)  # fmt: skip
+def test_answers_to_other_questions_are_columns_like_others(table, name, cells):
+    groups, _ = table(f"path,patient_id,{name}", lambda n: f"im/img_{n}.png,{n},{cells[n]}")
+    assert groups == {"training": 4, "validation": 1}
+
+
+def test_rows_with_numbers_that_no_column_names_come_with_the_way_out(table):
+    found = table("path,patient_id", lambda n: f'"{n}",im/img_{n}.png,{n}')[1]
+    assert found.outcome == "refused" and "R writes the numbers of rows so" in found.found
+    assert "R writes" not in table("path,patient_id", lambda n: "a,b,c,d"[: 3 + 2 * n])[1].found
+
+
+@pytest.mark.parametrize("header", [",path,patient_id", ",,path,patient_id", "path,,,patient_id"])
+def test_columns_without_a_name_are_columns_like_others(table, header):
+    place = header.split(",").index("path")
+
+    def line(n):
+        cells = [str(n)] * (header.count(",") + 1)
+        cells[place] = f"im/img_{n}.png"
+        return ",".join(cells)
+
+    assert table(header, line)[0] == {"training": 4, "validation": 1}
+
+
+@pytest.mark.parametrize("name", ["a%20b {}.png", "a b%20{}.png", "a%20b%20{}%2Epng", "a b {}.png"])
+def test_a_path_as_addresses_write_it_is_read(tmp_path, png, check, name):
+    for n in range(3):
+        png(tmp_path / f"a b {n}.png", n)
+    rows = "".join(f"{name.format(n)},{n}\n" for n in range(3))
+    (tmp_path / "m.csv").write_text(f"path,patient_id\n{rows}")
+    assert check(tmp_path / "m.csv", validation=0)[0]["training"].images == 3
+
+
+def test_an_image_of_several_rows_comes_with_the_way_out(table):
+    found = table("path,patient_id", lambda n: f"im/img_{n // 2}.png,{n // 2}")[1].found
+    assert "names 2 images twice" in found and "Keep one line of each" in found

@@ -86,7 +86,11 @@ def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name)
     assert "nothing says whose the images are" in found[FOUND].found
 
 
-@pytest.mark.parametrize("name", ["00000{p}_01_01/10{i}.png", "P{p}x/{i}.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["00000{p}_01_01/10{i}.png", "P{p}x/{i}.png", "P{p}x/study{i}/x.png", "P{p}x/T1w/{i}.png",
+     "set/P{p}x/2019-01-0{i}/x.png", "X{p}/{i}/deep/x.png"],
+)  # fmt: skip
 def test_the_way_to_make_each_folder_a_patient_is_said_and_works(files, check, name):
     folder = files(name)
     said = check(folder)[1][FOUND].found
@@ -95,6 +99,25 @@ def test_the_way_to_make_each_folder_a_patient_is_said_and_works(files, check, n
         folder, validation=0, patient_pattern=said.split("pattern='")[1].split("'")[0]
     )
     assert groups["training"].patients == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("100{p}_{i}.png", "one of 4 patients"), ("a/{p}-{i}.png", "one of 4 patients"),
+     ("a{i}/P{p}x_b_{i}.png", "one of 4 patients"), ("P{p}x.npz", "each of the 4 files")],
+)  # fmt: skip
+def test_the_way_to_make_a_patient_of_names_or_files_is_said_and_works(
+    files, check, tmp_path, image, name, words
+):
+    if name.endswith(".npz"):
+        for p in range(4):
+            images = np.stack([image(10 * p), image(10 * p + 1)])
+            np.savez(tmp_path / name.format(p=p), images=images)
+    folder = tmp_path if name.endswith(".npz") else files(name)
+    said = check(folder)[1][FOUND].found
+    assert words in said
+    pattern = said.split("pattern='")[1].split("'")[0]
+    assert check(folder, validation=0, patient_pattern=pattern)[0]["training"].patients == 4
 
 
 @pytest.mark.parametrize("name", ["a/{p}_{i}.png", "{p}_{i}/x.png", "CNV/{p}_{i}.png"])

@@ -74,6 +74,10 @@ def test_folders_that_name_no_two_splits_are_none(tmp_path, png, check, folders)
         (["oldTrain", "others"], "oldTrain"),
         (["site1_validation", "site2_train"], "site1_validation, site2_train"),
         (["a/b/valid", "a/c/train"], "train, valid"),
+        (["tr", "va", "te"], "tr, va"),
+        (["fold_0", "fold_1"], "fold_0, fold_1"),
+        (["entrenamiento", "validación"], "entrenamiento, validación"),
+        (["训练集", "验证集"], "训练集, 验证集"),
     ],
 )
 def test_folders_named_like_splits_that_are_mixed_are_said(tmp_path, png, check, folders, named):
@@ -83,7 +87,9 @@ def test_folders_named_like_splits_that_are_mixed_are_said(tmp_path, png, check,
     assert "named like splits" not in check(tmp_path, resplit=True)[1][FOUND].found
 
 
-@pytest.mark.parametrize("folders", [["tested", "trained"], ["p1/test", "p2/test"], ["a", "b"]])
+@pytest.mark.parametrize(
+    "folders", [["tested", "trained"], ["p1/test", "p2/test"], ["a", "b"], ["va", "ny"]]
+)
 def test_folders_that_no_split_is_called_so_are_not_spoken_of(tmp_path, png, check, folders):
     fill(tmp_path, png, *folders)
     assert "named like splits" not in check(tmp_path)[1][FOUND].found

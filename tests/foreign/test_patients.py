@@ -65,6 +65,36 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["sub-{p:02d}_ses-{n}", "OAS3{p:04d}_MR_d012{n}", "P{p}_visit{n}", "case{p}_slice_{n:03d}",
+     "{p:04d}_{side}", "P_{p:05d}_{side}_MLO", "{p}-{eye}", "S{p} session {n} run-1", "A{p}_v.{n}"],
+)  # fmt: skip
+def test_sessions_sides_and_slices_of_one_patient_in_two_splits_are_refused(
+    tmp_path, png, check, name
+):
+    for n, split in enumerate(("train", "val")):
+        for p in range(1, 4):
+            png(tmp_path / f"{p}{n}.png", 10 * n + p)
+            said = name.format(p=p, n=n, side=("LEFT", "r")[n], eye=("OD", "OS")[n])
+            with (tmp_path / "m.csv").open("a") as file:
+                file.write("path,patient_id,split\n" * (p == 1 and n == 0))
+                file.write(f"{p}{n}.png,{said},{split}\n")
+    found = check(tmp_path / "m.csv")[1][SPLIT]
+    assert found.outcome == ("accepted" if "v." in name else "refused")
+    assert "v." in name or "3 patients of two splits differ only in a session" in found.found
+
+
+def test_the_views_in_the_place_of_patients_in_headers_are_one_patients(
+    tmp_path, dcm, image, check
+):
+    for n in range(8):
+        patient = f"Mass-Training_P_0000{n // 2}_{('LEFT', 'RIGHT')[n % 2]}_CC"
+        asked = {"patient": patient, "series": f"1.2.{n}", "modality": "MG"}
+        dcm(tmp_path / str(n) / "1-1.dcm", image(n, top=4000, dtype=np.uint16), **asked)
+    assert check(tmp_path, validation=0)[0]["training"].patients == 4
+
+
+@pytest.mark.parametrize(
     "word",
     [
         "nan",
@@ -96,7 +126,7 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
         "1.#QNAN",
         "not applicable",
         "Unspecified",
-        *("1.23457E+12", '"1,23457E+12"', "9.0E+15"),
+        *("1.23457E+12", '"1,23457E+12"', "9.0E+15", "1.00012e+11", "2.5e+06", "True", "false"),
         *("12-Mar", "1-Jan", "Mar-45", "12. Mrz", "Dez 07"),
         *("unbekannt", "Inconnu", "DESCONOCIDO", "sconosciuto", "onbekend", "未知", "匿名", "不明"),
         *("unknown patient", "Not recorded", "TBA", "TBC", "pd.NA", "ohne Angabe", "sin dato"),
@@ -126,7 +156,7 @@ def test_what_a_spreadsheet_made_of_a_name_comes_with_the_way_out(tmp_path, png,
     "name",
     ["KA", "SN", "Nona", "Noor", "Nils", "Noname3", "Unknown 12", "Einar", "Sina", "No7", "ID", "0",
      "Ohnesorg", "Sanson", "Kein7", "Nola", "Patient", "nodule", "Ej", "32-Mar", "March-07",
-     "12-MAR", "Jan-7", "Mara-07", "1-2"],
+     "12-MAR", "Jan-7", "Mara-07", "1-2", "1.5e+03", "1.000000000000000000e+00", "Trude"],
 )  # fmt: skip
 def test_names_that_only_resemble_missing_ones_are_patients(tmp_path, png, check, name):
     png(tmp_path / "0.png", 0)
@@ -309,3 +339,14 @@ def test_a_description_nested_beyond_all_measure_is_no_error(tmp_path, image, ni
     nii(tmp_path / "imagesTr" / "h_1.nii", image(1, (8, 8, 8)))
     (tmp_path / "dataset.json").write_text("[" * 100_000)
     assert counts(check(tmp_path, validation=0)[0]) == {"training": 1}
+
+
+@pytest.mark.parametrize("kinds", [("T1w",), ("T1w", "T2w"), ("T1w", "phasediff", "bold")])
+def test_the_kinds_of_images_of_bids_are_said(tmp_path, image, nii, check, kinds):
+    for i in range(4):
+        for n, kind in enumerate(kinds):
+            path = tmp_path / f"sub-{i}" / "anat" / f"sub-{i}_run-1_{kind}.nii.gz"
+            nii(path, image(10 * i + n, (8, 8, 8), 1000, np.int16))
+    said = check(tmp_path, validation=0)[1][FOUND].found
+    assert ("Images of all kinds are used" in said) == (len(kinds) > 1)
+    assert len(kinds) == 1 or all(f"4 {kind}" in said for kind in kinds)

@@ -30,7 +30,7 @@ def test_a_tiff_whose_zero_is_white_is_read_as_viewers_show_it(tmp_path, image, 
 
 
 def test_pages_whose_zero_is_white_are_inverted_by_one_constant(tmp_path, image, read):
-    px = np.stack([image(i) for i in range(4)])
+    px = np.stack([image(i) for i in range(5)])
     tifffile.imwrite(tmp_path / "a.tif", 255 - px, photometric="miniswhite")
     assert np.array_equal(read(tmp_path / "a.tif").voxels[0], px)
 

@@ -6,12 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from memtk.data.checks.findings import Finding, refuse
+from memtk.data.file_names import without_session
 from memtk.data.manifest import few
 from memtk.data.patients import SPLITS, near_equal, said
 from memtk.data.sources import Sample
 
 PATIENTS = "each patient is in one split"
 STRATA = "each group has training and validation patients"
+SIGNS = "case, zeros and signs"
 BOTH = "there are training and validation images"
 
 
@@ -85,12 +87,14 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
         )
     if spelled := near_equal(named):
         shown = few([" and ".join(map(repr, names)) for names in spelled], "; ")
+        parts = any(without_session(name) != name for names in spelled for name in names)
+        by = "in a session, a side, a view or a slice" if parts else "in how they are spelled"
         return Finding(
             PATIENTS,
             "refused",
-            f"{len(spelled)} patients of two splits differ only in how they are spelled: {shown}",
+            f"{len(spelled)} patients of two splits differ only {by}: {shown}",
             "If they are the same patients, spell them alike and put each into one split; if they "
-            "are not, give them names that differ in more than case, zeros and signs",
+            f"are not, give them names that differ in more than {'these' if parts else SIGNS}",
             tuple(name for names in spelled for name in names),
         )
     if unnamed:

@@ -59,7 +59,8 @@ class VoxelChecks:
                 "NaN or infinite voxels",
                 self.nonfinite,
                 total,
-                way="Mend them or leave them out",
+                way="Mend them (where nothing was measured, as outside the head, numpy.nan_to_num "
+                "writes 0) or leave them out",
             ),
             _bad(
                 "no image is blank",
