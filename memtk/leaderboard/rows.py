@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -187,9 +187,12 @@ def _plain(used: Used) -> dict[str, Any]:
 
 
 def _variant(row: Row, same: Sequence[Row]) -> str:
-    """Return the settings that tell a row from others of its name, in a few words."""
-    own = _settings(row)
-    keys: dict[str, None] = {}
+    """Return in a few words the settings that tell a row from others of its name, and those asked
+    for beyond its preset, tables of settings aside."""
+    own, first = _settings(row), row.runs[0].result
+    asked = (first.request or {}).get("settings", {}).get(first.components.generator.name)
+    asked = asked if isinstance(asked, Mapping) else {}
+    keys = dict.fromkeys(key for key in asked if not isinstance(own.get(key, {}), Mapping))
     for other in same:
         if other is not row:
             keys |= dict.fromkeys(key for key, _, _ in differing(own, _settings(other)))

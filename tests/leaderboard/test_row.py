@@ -75,3 +75,16 @@ def test_the_gravest_verdict_of_any_seed_is_that_of_the_row(runs):
     entries = [("monai2d", {"seed": 0}), ("monai2d", {"seed": 1, "copies": 12, "exposed": 11})]
     [row] = make_rows(runs(*entries, truth=False))
     assert row.verdict.kind == "memorized"
+
+
+def test_settings_asked_for_beyond_the_preset_are_said_of_a_row_that_has_no_other_beside_it(runs):
+    def asked(settings):
+        config = {"multiples": [1], "rate": 1, "diffusion": {"steps": 3}}
+        [run] = runs(("monai2d", {"config": config}), truth=False)
+        request = {**(run.result.request or {}), "settings": settings}
+        return [replace(run, result=run.result.model_copy(update={"request": request}))]
+
+    table = {"multiples": [1], "diffusion": {"steps": 3}, "gone": 3}
+    assert make_rows(asked({"monai2d": table}))[0].remarks == "multiples [1]"
+    for none in ({}, {"other": table}, {"monai2d": "rate"}, {"monai2d": [{}]}):
+        assert make_rows(asked(none))[0].remarks == ""
