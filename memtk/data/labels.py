@@ -37,7 +37,7 @@ NOUNS = re.compile(
 ENDS = re.compile(
     rf"(?:{_JOINED})*(?:gt|truth|roi|contour|contorno|kontur|annot?|parc|parcellation|aparc|wmparc"
     rf"|delineation|gtv|ctv|ptv|pve|prob|probabilit(?:y|ie)|softmax|logit|heatmap"
-    rf"|superpixel|gradcam|saliency)s?(?:{_JOINED})*"
+    rf"|superpixel|gradcam|saliency|overlay)s?(?:{_JOINED})*"
 )
 """A word that says so at the beginning of a file's name, or at the end of any name."""
 

@@ -29,7 +29,7 @@ from memtk.data.formats import LISTS
 from memtk.data.labels import LABELS
 from memtk.data.manifest import Manifest, Row, few, is_manifest, read_manifest
 from memtk.data.official_split import other_lists, split_by_folders, split_by_lists
-from memtk.data.patients import SPLITS, from_header, split_of
+from memtk.data.patients import SPLITS, from_header, split_of, without_suffix
 from memtk.data.pattern import patients_in
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
@@ -50,6 +50,8 @@ FOLDER = "([^/]+)/[^/]+$"
 
 BEFORE = r"(.+)[_-]\d+\."
 """A pattern that makes a patient of what stands before the last number of each name."""
+
+WORD = re.compile(r"[^\W\d_]")
 
 PATTERN = "--set data.patient_pattern="
 
@@ -267,6 +269,11 @@ def _with_patients(
         "its own. If a patient has several, say --set data.patient_pattern=REGEX or give a "
         "manifest" + _way_to_patients(rows, folder)
     )
+    if made := _made_of_others(rows):
+        notes.append(
+            f"{len(made)} images are named as made of others beside them, {few(made)}: these may "
+            "lie in two splits, so take them out or say whose they are"
+        )
     return replace(_named(rows, [_below(row, folder) for row in rows], notes), named=False)
 
 
@@ -277,6 +284,24 @@ def _several_kinds(rows: Sequence[Row], layout: Layout) -> str:
         return ""
     said = few([f"{count} {printable(kind)}" for kind, count in kinds.most_common()])
     return f". Images of all kinds are used, {said}: of one kind alone give a manifest"
+
+
+def _made_of_others(rows: Sequence[Row]) -> list[str]:
+    """Return the images whose names are those of others and a word, or another suffix: 7_flip."""
+    stems: dict[tuple[Path, str], int] = Counter()
+    paths = sorted({row.record.path for row in rows})
+    parts = {path: re.split(r"([ _.-]+)", without_suffix(path.name)) for path in paths}
+    for path, words in parts.items():
+        stems[path.parent, "".join(words)] += 1
+
+    def made(path: Path, words: list[str]) -> bool:
+        rests = [(words[:n], words[n:]) for n in range(2, len(words), 2)]
+        others = [(a[:-1], b) for a, b in rests] + [(b, a) for a, b in rests]
+        if any((path.parent, "".join(o)) in stems and WORD.search("".join(w)) for o, w in others):
+            return True
+        return stems[path.parent, "".join(words)] > 1
+
+    return [printable(path.name) for path, words in parts.items() if made(path, words)]
 
 
 def _way_to_patients(rows: Sequence[Row], folder: Path) -> str:

@@ -227,7 +227,7 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
         try:
             pixels = series.asarray()
         except ValueError as error:  # a compression for which tifffile has no decoder
-            if "imagecodecs" not in str(error) or series.ndim != 2:
+            if "imagecodecs" not in str(error) or series.axes not in ("YX", "YXS"):
                 raise
             return _calibrated(_decoded_by_pil(path, page), file, path), False
         stored, pixels = pixels, _calibrated(_as_shown(pixels, page, path), file, path)

@@ -166,3 +166,28 @@ def test_one_name_among_many_others_says_nothing(files, png, check):
         png(folder / f"d_{n}.png", 70 + n)
     png(folder / "patient1.png", 90)
     assert check(folder, validation=0)[0]["training"].patients == 13
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{p}_flip.png", "aug-{p}.png", "{p} (copy).png", "{p}.rot90.png", "bet_{p}.png", "{p}.bmp"],
+)
+def test_images_named_as_made_of_others_beside_them_are_said(tmp_path, png, check, name):
+    for p in range(4):
+        png(tmp_path / "x" / f"{p}.png", p)
+        png(tmp_path / "x" / name.format(p=p), 10 + p)
+    png(tmp_path / "y" / f"{name.format(p=7)}", 30)  # of none beside it
+    found = check(tmp_path, validation=0)[1][FOUND].found
+    made = 8 if "bmp" in name else 4
+    assert f"{made} images are named as made of others beside them" in found
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("img_1", "img_10", "img_1_2"), ("a", "ab", "ba"), ("left", "right"), ("IM-01", "IM-01-01"),
+     ("x 1", "x 2", "x 1 2"), ("sub-1_T1w", "sub-2_T1w_brain")],
+)  # fmt: skip
+def test_names_with_numbers_behind_them_are_not_made_of_others(tmp_path, png, check, names):
+    for n, name in enumerate(names):
+        png(tmp_path / f"{name}.png", n)
+    assert "made of others" not in check(tmp_path, validation=0)[1][FOUND].found

@@ -34,7 +34,8 @@ def counts(groups):
      "CHUM-001__GTV.nii.gz", "img2mask/1.nii", "gtFine_trainvaltest/1.nii",
      "mask_liver/1.nii", "p2_maska.nii", "annos/1.nii", "s0_pve_2.nii.gz", "p1_prob.nii",
      "p1_softmax.nii", "heatmaps/1.nii", "p1_GM_probability.nii.gz",
-     "ISIC_1_superpixels.nii", "p1_gradcam.nii"],
+     "ISIC_1_superpixels.nii", "p1_gradcam.nii", "overlays/1.nii", "p1_overlay.nii",
+     "overlay_p1.nii", "overlay/p1.nii"],
 )  # fmt: skip
 def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check, name):
     for i in range(3):
@@ -63,7 +64,7 @@ def test_labels_are_left_out_by_their_names_and_said(tmp_path, image, nii, check
         *("unmasked", "labelled-patients", "maskelyne", "segment3", "label_free", "without_mask"),
         *("images_and_masks", "MaskRCNN_out", "mask2ct", "damask", "segovia", "no-label.png"),
         *("mask-guided", "annotated", "segments", "unlabeled", "Segall", "MaskGIT_samples"),
-        *("mask_study", "label_dataset"),
+        *("mask_study", "label_dataset", "overlaid.png", "p1_overlay_free_t1.nii", "delayed"),
     ],
 )
 def test_names_that_only_resemble_labels_are_images(name):

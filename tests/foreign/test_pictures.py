@@ -69,3 +69,12 @@ def test_axes_of_one_voxel_in_a_tiff_are_none(tmp_path, image, read, shape):
     px = image(1, (32, 40))
     tifffile.imwrite(tmp_path / "a.tif", px.reshape(shape), photometric="minisblack")
     assert np.array_equal(read(tmp_path / "a.tif").voxels, px[None])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("quality", [75, 95, 100])
+def test_a_tiff_of_jpeg_is_read_as_pil_reads_it(tmp_path, read, image, mode, quality):
+    pixels = np.dstack([image(n) for n in range(3)]) if mode == "RGB" else image(1)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression="jpeg", quality=quality)
+    shown = np.asarray(Image.open(tmp_path / "a.tif"))
+    assert np.array_equal(read(tmp_path / "a.tif").voxels, np.atleast_3d(shown).transpose(2, 0, 1))
