@@ -32,7 +32,7 @@ from memtk_files.dicom_file import (
     take_functional_groups,
     text_of,
 )
-from memtk_files.dicom_parts import Part, SeriesParts
+from memtk_files.dicom_parts import Part, SeriesParts, make_one_stack
 from memtk_files.dicom_volume import affine_of, check_alike, modality_of, sort_slices
 
 PICTURES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "XC", "ES", "GM", "SM", "OP", "DG"})
@@ -209,6 +209,7 @@ class DicomReader:
             else:
                 series[header.series].append(header)
         images = [image for files in series.values() for image in _images(folder, files)]
+        _check_one_series(folder, [files[0] for files in images if len(files) == 1])
         return sorted(images, key=lambda files: files[0].path.name), left_out
 
     def _files(self, folder: Path) -> list[Path]:
@@ -303,6 +304,24 @@ def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
         )
     _check_one_patient(folder, files)
     return [files]
+
+
+def _check_one_series(folder: Path, alone: list[_Header]) -> None:
+    """Refuse slices of one volume each of which says a series of its own."""
+    stacks: dict[tuple[object, ...], list[_Header]] = defaultdict(list)
+    for header in alone:
+        if header.placed and header.frames <= 1 and header.modality in SLICES:
+            part = _part([header])
+            study = text_of(header.dataset, "StudyInstanceUID")
+            stacks[study, part.patient, part.plane, part.size].append(header)
+    for files in stacks.values():
+        if make_one_stack([_part([header]) for header in files]):
+            raise UserError(
+                f"cannot read {folder}: {len(files)} slices, e.g. {files[0].path.name}, lie as "
+                "those of one volume, and each says a series of its own (SeriesInstanceUID). Write "
+                "one number into all, or convert them to NIfTI; if they are pictures, name each "
+                "file in a manifest"
+            )
 
 
 def _check_one_patient(folder: Path, files: list[_Header]) -> None:

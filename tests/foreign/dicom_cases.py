@@ -121,6 +121,10 @@ def echoes(number, file):
     file.EchoTime = 10 + 80 * (number % 2)
 
 
+def series_each(number, file):
+    file.SeriesInstanceUID = f"1.2.3.{number}"
+
+
 def two_patients(number, file):
     file.PatientID = f"Q{number % 2}"
 
@@ -176,6 +180,8 @@ for _what, _write, _says, _near in (
     ("a series with a slice missing", series(gap), "mm apart; one is missing", 0),
     ("a series of several measurements (EchoTime, b-values, phase and magnitude, ...)",
      series(echoes), "its slices differ in EchoTime", 0),
+    ("slices of one volume with a series each", series(series_each),
+     "each says a series of its own", 0),
     ("a series of two patients", series(two_patients), "name 2 patients", 0),
     ("segmentations", series(modality="SEG", sop="1.2.840.10008.5.1.4.1.1.66.4"),
      "left out: segmentations (DICOM SEG)", 0),

@@ -105,3 +105,33 @@ def test_volumes_without_a_number_that_make_no_stack_are_volumes(
                 number=i + 1, at=(0, 0, part * start + 2.0 * i), drop=("SeriesInstanceUID",),
                 patient="")  # fmt: skip
     assert only(check(tmp_path / "d", validation=0)[0]) == {"training": (2, 2, ((4, 24, 20),))}
+
+
+@pytest.mark.parametrize(
+    ("modality", "step", "count", "refused"),
+    [("CT", 2.0, 6, True), ("MR", -3.5, 3, True), ("PT", 4.0, 12, True), ("CT", 2.0, 2, False),
+     ("DX", 2.0, 6, False), ("CT", 0.0, 6, False), ("US", 2.0, 6, False)],
+)  # fmt: skip
+def test_slices_of_one_volume_with_a_series_each_are_refused(
+    tmp_path, image, dcm, check, modality, step, count, refused
+):
+    voxels = image(1, (count, 32, 32), 1000, np.int16)
+    for z in range(count):
+        asked = {"series": f"1.2.{z}", "number": z + 1, "modality": modality}
+        dcm(tmp_path / "s" / f"{z}.dcm", voxels[z], at=(0, 0, step * z), **asked)
+    found = check(tmp_path / "s", validation=0)[1]["images are found"]
+    assert (found.outcome == "refused") == refused
+    assert ("each says a series of its own" in found.found) == refused
+    rows = "".join(f"{z}.dcm,Q1\n" for z in range(count))
+    (tmp_path / "s" / "m.csv").write_text(f"path,patient_id\n{rows}")
+    assert check(tmp_path / "s" / "m.csv", validation=0)[0]["training"].images == count
+
+
+def test_slices_that_make_no_even_stack_are_pictures_of_their_series(tmp_path, image, dcm, check):
+    for z, at in enumerate((0.0, 2.0, 9.0, 4.5)):
+        px = image(z, top=1000, dtype=np.int16)
+        dcm(tmp_path / f"{z}.dcm", px, series=f"1.2.{z}", at=(0, 0, at))
+    for p in range(4):  # of several patients, as a set of key slices has them
+        px = image(9 + p, top=1000, dtype=np.int16)
+        dcm(tmp_path / f"k{p}.dcm", px, series=f"1.3.{p}", at=(0, 0, 2.0 * p), patient=f"K{p}")
+    assert check(tmp_path, validation=0)[0]["training"].images == 8
