@@ -278,8 +278,9 @@ def _with_patients(
 
 
 def _several_kinds(rows: Sequence[Row], layout: Layout) -> str:
-    """Say of which kinds the images of BIDS are, which names end in: T1w, T2w, phasediff."""
-    kinds = Counter(row.record.path.name.partition(".")[0].rpartition("_")[2] for row in rows)
+    """Say of which kinds the images of BIDS are, by their names: T1w, part-phase_T2w, phasediff."""
+    names = [row.record.path.name.partition(".")[0] for row in rows]
+    kinds = Counter(re.sub(r"(?:sub|ses|run)-[A-Za-z0-9]+_", "", name) for name in names)
     if layout is not BIDS or len(kinds) < 2:
         return ""
     said = few([f"{count} {printable(kind)}" for kind, count in kinds.most_common()])

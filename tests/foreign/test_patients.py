@@ -82,6 +82,7 @@ def test_sessions_sides_and_slices_of_one_patient_in_two_splits_are_refused(
     found = check(tmp_path / "m.csv")[1][SPLIT]
     assert found.outcome == ("accepted" if "v." in name else "refused")
     assert "v." in name or "3 patients of two splits differ only in a session" in found.found
+    assert "v." in name or "data.patient_pattern=REGEX" in found.way_out
 
 
 def test_the_views_in_the_place_of_patients_in_headers_are_one_patients(
@@ -341,7 +342,10 @@ def test_a_description_nested_beyond_all_measure_is_no_error(tmp_path, image, ni
     assert counts(check(tmp_path, validation=0)[0]) == {"training": 1}
 
 
-@pytest.mark.parametrize("kinds", [("T1w",), ("T1w", "T2w"), ("T1w", "phasediff", "bold")])
+@pytest.mark.parametrize(
+    "kinds",
+    [("T1w",), ("T1w", "T2w"), ("T1w", "phasediff", "bold"), ("part-mag_T2w", "part-phase_T2w")],
+)
 def test_the_kinds_of_images_of_bids_are_said(tmp_path, image, nii, check, kinds):
     for i in range(4):
         for n, kind in enumerate(kinds):

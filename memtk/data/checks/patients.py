@@ -13,7 +13,6 @@ from memtk.data.sources import Sample
 
 PATIENTS = "each patient is in one split"
 STRATA = "each group has training and validation patients"
-SIGNS = "case, zeros and signs"
 BOTH = "there are training and validation images"
 
 
@@ -89,12 +88,14 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
         shown = few([" and ".join(map(repr, names)) for names in spelled], "; ")
         parts = any(without_session(name) != name for names in spelled for name in names)
         by = "in a session, a side, a view or a slice" if parts else "in how they are spelled"
+        how = "name the patient alone (--set data.patient_pattern=REGEX, or a manifest)"
         return Finding(
             PATIENTS,
             "refused",
             f"{len(spelled)} patients of two splits differ only {by}: {shown}",
-            "If they are the same patients, spell them alike and put each into one split; if they "
-            f"are not, give them names that differ in more than {'these' if parts else SIGNS}",
+            f"If they are the same patients, {how if parts else 'spell them alike'} and put each "
+            "into one split; if they are not, give them names that differ in more than "
+            + ("these" if parts else "case, zeros and signs"),
             tuple(name for names in spelled for name in names),
         )
     if unnamed:
