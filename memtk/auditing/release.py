@@ -230,7 +230,7 @@ def _write_manifest(path: Path, kept: Sequence[Sample], *, resume: bool) -> None
         name = os.path.relpath(row.record.path.absolute(), path.parent)
         rows.append((name, row.record.item, "synthetic"))
     text = csv_text(("path", "item", "split"), rows)
-    old = path.read_text(encoding="utf-8") if path.exists() else None
+    old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
     if old is not None and old != text:
         if resume and (path.parent / "audit" / "run.json").exists():
             raise UserError(

@@ -106,7 +106,7 @@ def _new_key(folder: Path) -> str:
     """
     home = folder.absolute().parent
     if kind_of(home) == "release" and (home / "key").is_file():
-        key = (home / "key").read_text(encoding="ascii")
+        key = (home / "key").read_text(encoding="ascii", errors="replace")
         return hashlib.sha256(f"{folder.name} of {key}".encode()).hexdigest()
     return secrets.token_hex(32)
 

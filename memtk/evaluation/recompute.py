@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.errors import UserError
+from memtk.errors import UserError, one_line
 from memtk.evaluation.evaluate import apply_protocols, named_protocols
 from memtk.evaluation.provenance import used
 from memtk.evaluation.sides import ALL_FOUND, Groups, identical_training
@@ -49,6 +49,9 @@ from memtk.results.validate import ARRAYS, find_results
 
 AUDIT = "audit.json"
 """The result of an audit, whose arrays are the group "audit"."""
+
+NO_NUMBERS = (UserError, ArithmeticError, LookupError, TypeError, ValueError, MemoryError)
+"""What arrays of another make lead to."""
 
 
 @dataclass(frozen=True)
@@ -277,11 +280,18 @@ class _Set:
         if readers is not None:
             own = {name: array for name, array in arrays.items() if not name.startswith("read_")}
             arrays = own | dict(readers(self.path, self.label))
-        groups, levels = _groups(self.before, arrays), _levels(self.before)
-        tests = tests_of(groups, levels, self.seeds[0])
-        found = evidence_of(tests, groups, levels, self.seeds[1])
-        if "planted" not in arrays and groups.readers is None:
-            found = _by_alpha(found, tests, groups, self.before, self.seeds[1], self.selftest)
+        levels = _levels(self.before)
+        try:
+            groups = _groups(self.before, arrays)
+            tests = tests_of(groups, levels, self.seeds[0])
+            found = evidence_of(tests, groups, levels, self.seeds[1])
+            if "planted" not in arrays and groups.readers is None:
+                found = _by_alpha(found, tests, groups, self.before, self.seeds[1], self.selftest)
+        except NO_NUMBERS as error:
+            raise UserError(
+                f"{self.path.with_name(ARRAYS)} gives no numbers of {self.label} "
+                f"({one_line(error)[:200]}): it is damaged, or of another run"
+            ) from error
         if self.before.comparable and found.comparable:  # of images that are not at hand
             kept = {"likeness": self.before.comparable.likeness}
             compared = found.comparable.model_copy(update=kept)
@@ -347,6 +357,15 @@ def _arrays(path: Path, label: str, counts: Mapping[str, Counts]) -> dict[str, n
                 f"{arrays} does not say whose the {name} images are (an older memtk wrote it), and "
                 f"{counts[name].images} images are of {counts[name].patients} patients: run its "
                 "command again into another folder"
+            )
+    n, v = counts["training"].images, counts["validation"].images
+    sizes = {"train_synthetic": n, "train_validation": n, "validation_train": v}
+    sizes["synthetic_train"] = np.size(kept.get("synthetic_train", 0))
+    for name, size in sizes.items():
+        if name in kept and kept[name].shape != (size,):
+            raise UserError(
+                f"{arrays} is of another run: {name} of {label} has the shape {kept[name].shape}, "
+                f"and {size} images were compared"
             )
     return kept
 

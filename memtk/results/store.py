@@ -259,9 +259,12 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
         with h5py.File(temporary, "w") as new:
             if path.exists():
                 with _open(path) as old:
-                    for name in old:
-                        if name != group:
-                            old.copy(name, new)
+                    try:
+                        for name in old:
+                            if name != group:
+                                old.copy(name, new)
+                    except (RuntimeError, KeyError, ValueError) as error:
+                        raise _damaged(path) from error
             target = new.create_group(group)
             for name, array in arrays.items():
                 checked = array.ndim > 0 and array.size > 0
@@ -292,9 +295,11 @@ def _array(group: h5py.Group, name: str, size: int) -> np.ndarray:
     """Read one array that lies in the file itself, all of it.
 
     Raises:
-        ValueError: if it is a link, lies in another file, or claims more than the file holds.
+        ValueError: if it is a link, lies in another file, claims more than the file holds, or
+            holds something else than numbers.
     """
     import h5py
+    import numpy as np
 
     inside = isinstance(group.get(name, getlink=True), h5py.HardLink)
     dataset = group[name] if inside else None
@@ -302,7 +307,11 @@ def _array(group: h5py.Group, name: str, size: int) -> np.ndarray:
         raise ValueError(f"{name} lies in another file")
     if dataset.nbytes > size:
         raise ValueError(f"{name} claims more than the file holds")
+    if dataset.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds no numbers")
     array: np.ndarray = dataset[()]
+    if np.isnan(array).any():
+        raise ValueError(f"{name} holds NaN")
     return array
 
 

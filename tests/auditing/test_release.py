@@ -166,6 +166,16 @@ def test_a_list_is_not_written_beside_the_audit_of_another(failed, registry, tmp
     with pytest.raises(UserError, match="holds another release.*--no-resume"):
         release(failed.folder, registry, **asked)
     assert made.manifest.read_text() == before
+    spoilt = (
+        before.encode("utf-16"),
+        b"\xff\xfe",
+        before.replace("path", "\xe9").encode("latin-1"),
+    )
+    for written in spoilt:  # as a spreadsheet saves it
+        made.manifest.write_bytes(written)
+        with pytest.raises(UserError, match="holds another release.*--no-resume"):
+            release(failed.folder, registry, **asked)
+    (tmp_path / "out/key").write_bytes(b"\xff" * 8)
     again = release(failed.folder, registry, **asked, resume=False)
     assert again.kept == made.kept - 1 == again.audit.audit.counts["synthetic"].images
 

@@ -160,9 +160,13 @@ def test_patients_of_several_images_must_be_told_apart_by_the_arrays(run):
         recompute(run, entries)
     with h5py.File(run / "cells/monai/arrays.h5", "a") as file:
         for label in ("step-000100", "step-000200"):
-            file[label]["training_patient"] = np.arange(24) // 2
+            for name in [n for n in file[label] if n.startswith(("train_", "exposure_train_"))]:
+                twice = np.repeat(file[label][name][:], 2)
+                del file[label][name]
+                file[label][name] = twice
+            file[label]["training_patient"] = np.arange(48) // 2
     recompute(run, entries)
-    assert read_result(path).last.measure("conformal", "patients_exposed").of == 12
+    assert read_result(path).last.measure("conformal", "patients_exposed").of == 24
 
 
 def test_a_protocol_that_fails_is_named_without_what_it_says_and_nothing_is_written(run, strange):
@@ -177,3 +181,25 @@ def test_a_file_that_says_nothing_of_protocols_is_no_run(tmp_path):
     (tmp_path / "notes.json").write_text(json.dumps({}))
     with pytest.raises(UserError, match=r"holds no result\.json"):
         recompute(tmp_path, open_registry().entries("protocol"))
+
+
+ARRAYS_OF_ANOTHER_MAKE = {
+    "shorter": lambda kept: kept[:-5],
+    "two axes": lambda kept: kept[None],
+    "NaN": lambda kept: np.full(kept.shape, np.nan),
+    "texts": lambda kept: kept.astype("S8"),
+    "one number": lambda kept: kept[0],
+    "none": lambda kept: kept[:0],
+}
+
+
+@pytest.mark.parametrize("name", ["synthetic_train", "validation_train", "train_validation"])
+@pytest.mark.parametrize("change", ARRAYS_OF_ANOTHER_MAKE)
+def test_arrays_of_another_make_are_refused_with_their_name(change, name, run):
+    with h5py.File(run / "cells/monai/arrays.h5", "a") as file:
+        changed = ARRAYS_OF_ANOTHER_MAKE[change](file["step-000100"][name][:])
+        del file["step-000100"][name]
+        file["step-000100"][name] = changed
+    done = CliRunner().invoke(cli, ["results", "recompute", str(run), "--evidence"])
+    assert isinstance(done.exception, SystemExit | None), done.exception
+    assert done.exit_code == 2 and "arrays.h5" in done.output, done.output

@@ -125,9 +125,39 @@ def test_json_replaces_json_of_memtk_and_no_other_file(content, world, tmp_path)
         done = CliRunner().invoke(cli, [command, *DATA, "--json", str(path)])
         assert done.exit_code == 2 and "did not write it" in done.output, done.output
     assert path.read_bytes() == before
-    path.write_text(json.dumps({"memtk_version": "0.1"}))
+    path.write_text(json.dumps({"memtk_version": "0.1", "accepted": True}))
     done = CliRunner().invoke(cli, ["check", *DATA, "--json", str(path)])
     assert "did not write it" not in done.output
+
+
+@pytest.mark.parametrize("name", ["run.json", "result.json", "study.json", "pairs.json"])
+def test_json_replaces_no_record_that_a_run_lives_on(name, runs, world, tmp_path):
+    run = shutil.copytree(runs["bench"], tmp_path / "run")
+    if name == "study.json":
+        records = {
+            "schema_version": 3,
+            "memtk_version": "0.1.0",
+            "kind": "grid",
+            "axes": [],
+            "runs": [],
+        }
+        (run / name).write_text(json.dumps(records))
+    if name == "pairs.json":
+        words = ("--pairs", "2", "--controls", "1", "--export", str(tmp_path / "a.html"))
+        assert CliRunner().invoke(cli, ["review", str(run), *words]).exit_code == 0
+    [path] = run.rglob(name)
+    before = path.read_bytes()
+    for words in (("check", *DATA), ("review", str(run), "--show"), ("review", str(run), "--plan")):
+        done = CliRunner().invoke(cli, [*words, "--json", str(path)])
+        assert done.exit_code == 2 and path.read_bytes() == before, done.output
+
+
+@pytest.mark.parametrize("words", [("check", *DATA), ("review", "{audit}", "--plan")], ids=str)
+def test_json_that_a_command_wrote_it_writes_again(words, world, tmp_path):
+    words = [*(word.format(**world) for word in words), "--json", str(tmp_path / "a.json")]
+    for _ in range(2):
+        done = CliRunner().invoke(cli, words)
+        assert "did not write it" not in done.output and (tmp_path / "a.json").stat().st_size
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "page", "empty page"])

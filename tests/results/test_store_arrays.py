@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+
+import h5py
 import numpy as np
 import pytest
 
@@ -73,5 +76,36 @@ def test_damage_inside_an_array_is_noticed_when_it_is_read(tmp_path):
     where = data.find(np.full(8, 7.0).tobytes())
     data[where : where + 8] = b"\x00" * 8
     path.write_bytes(data)
+    with pytest.raises(UserError, match=r"arrays\.h5 is damaged"):
+        read_arrays(path, "a")
+
+
+@pytest.mark.parametrize("kind", ["S4", "V8", "c16", h5py.string_dtype()], ids=str)
+def test_arrays_that_are_no_numbers_are_damage(kind, tmp_path):
+    with h5py.File(tmp_path / "arrays.h5", "w") as file:
+        file.create_dataset("a/x", 3, dtype=kind)
+    with pytest.raises(UserError, match=r"arrays\.h5 is damaged"):
+        read_arrays(tmp_path / "arrays.h5", "a")
+
+
+def test_damage_in_another_group_is_noticed_when_one_is_added(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", ONE)
+    write_arrays(path, "b", ONE)
+    data = path.read_bytes()
+    places = [m.start() for m in re.finditer(b"TREE|SNOD|HEAP", data)]
+    refused = 0
+    for place in places[2:]:
+        path.write_bytes(data[: place + 8] + b"\xff" * 16 + data[place + 24 :])
+        try:
+            write_arrays(path, "c", ONE)
+        except UserError as error:
+            refused += "arrays.h5 is damaged" in str(error)
+    assert refused
+
+
+def test_no_array_holds_nan(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", {"x": np.array([0.5, np.nan])})
     with pytest.raises(UserError, match=r"arrays\.h5 is damaged"):
         read_arrays(path, "a")
