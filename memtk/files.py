@@ -11,7 +11,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -109,14 +109,14 @@ def replacing(path: Path) -> Iterator[Path]:
             place), naming the path.
     """
     path = Path(path)
-    mine = f"{os.getpid() % 2**24:06x}{uuid.uuid4().hex[:2]}"
-    temporary = path.with_name(f".{path.name}.{mine}.tmp")
+    temporary = beside(path)
     with explain(path):
         if path.exists() and not path.is_file():
             raise UserError(f"cannot write {path}: it is no plain file, but a folder or a device")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_left_by_killed(path)
+            for left in left_by_killed(path):
+                left.unlink(missing_ok=True)
             try:
                 temporary.touch()
                 temporary.unlink()
@@ -136,10 +136,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _remove_left_by_killed(path: Path) -> None:
-    """Remove temporary files of `path` whose process is gone, or had the number that this one has.
+def beside(path: Path) -> Path:
+    """Return a new name for what will take the place of `path`, which says whose it is."""
+    mine = f"{os.getpid() % 2**24:06x}{uuid.uuid4().hex[:2]}"
+    return path.with_name(f".{path.name}.{mine}.tmp")
 
-    A file that another machine is writing here at the same moment goes too: locks are against that.
+
+def left_by_killed(path: Path) -> Iterator[Path]:
+    """Yield what is `beside` a path of processes that are gone, or had the number of this one.
+
+    What another machine is writing here at the same moment counts too: locks are against that.
     """
     size = len(".00000000.tmp")
     with os.scandir(path.parent) as entries:
@@ -149,7 +155,7 @@ def _remove_left_by_killed(path: Path) -> None:
 
         process = int(name[1 - size : 7 - size], 16)
         if process == os.getpid() or not psutil.pid_exists(process):
-            path.with_name(name).unlink(missing_ok=True)
+            yield path.with_name(name)
 
 
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
@@ -387,18 +393,3 @@ def read_plain(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot read {path}: {reason}") from error
-
-
-def why_packed(archive: Path) -> str:
-    """Say why a member of a ZIP archive cannot be unpacked here, "" where all can."""
-    import zipfile
-
-    known = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(archive) as file:
-        for member in file.infolist():
-            if member.flag_bits & 1 or member.compress_type == 99:  # AES
-                return f"{ascii(member.filename)[1:-1]} is encrypted"
-            if member.compress_type not in known:
-                kind = f"method {member.compress_type} of ZIP, which nothing here unpacks"
-                return f"{ascii(member.filename)[1:-1]} is packed by {kind}"
-    return ""

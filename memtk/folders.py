@@ -6,14 +6,13 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from memtk.errors import UserError
-from memtk.files import TEMPORARY, explain, read_plain, write_text
+from memtk.files import TEMPORARY, beside, explain, left_by_killed, read_plain, write_text
 
 MARKER = ".memtk"
 """File that memtk writes first into a folder of its own: only there it deletes and replaces."""
@@ -105,17 +104,21 @@ def making(folder: Path) -> Iterator[Path]:
         UserError: if something is in `folder`, or it cannot be written.
     """
     folder = folder.absolute()
-    with explain(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+
+    def check() -> None:
         if folder.is_dir() and (there := next(folder.iterdir(), None)):
             raise UserError(f"{folder} is not empty ({there.name} is in it): name a new folder")
-        for stale in folder.parent.glob(".*.tmp"):
-            if TEMPORARY.fullmatch(stale.name) and stale.name[1:-13] == folder.name:
-                shutil.rmtree(stale, ignore_errors=True)
-        made = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+    with explain(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        check()
+        for stale in left_by_killed(folder):
+            shutil.rmtree(stale, ignore_errors=True)
+        made = beside(folder)
         try:
             made.mkdir()
             yield made
+            check()  # another process may have made it meanwhile
             if folder.is_dir() and not folder.is_symlink() and folder != Path.cwd():
                 folder.rmdir()
             if folder.exists():  # this folder itself, or behind a link

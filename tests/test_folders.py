@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from memtk.cli import cli
 from memtk.errors import UserError
 from memtk.files import write_text
-from memtk.folders import MARKER, claim, kind_of, remove, sweep, working_in
+from memtk.folders import MARKER, claim, kind_of, making, remove, sweep, working_in
 
 
 def names(folder):
@@ -140,3 +143,24 @@ with working_in(pathlib.Path({str(tmp_path)!r})):
         other.wait()
         with working_in(tmp_path):
             assert (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("words", [("data", "make", "phantom2d"), ("plugins", "new", "my-model")])
+def test_what_another_process_is_making_at_the_moment_stays(words, tmp_path):
+    mine = f".made.{os.getppid() % 2**24:06x}00.tmp"
+    (tmp_path / mine).mkdir()
+    (tmp_path / mine / "a").write_text("half")
+    (tmp_path / ".made.ffffff00.tmp").mkdir()  # no process has such a number
+    size = ("--training", "1") if words[0] == "data" else ()
+    done = CliRunner().invoke(cli, [*words, str(tmp_path / "made"), *size])
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [mine, "made"]
+    assert (tmp_path / mine / "a").read_text() == "half"
+
+
+def test_a_folder_that_another_process_has_made_meanwhile_stays_as_it_is(tmp_path):
+    with pytest.raises(UserError, match="made is not empty"), making(tmp_path / "made") as made:
+        (made / "a").write_text("mine")
+        with making(tmp_path / "made") as other:
+            (other / "b").write_text("other")
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "b"]

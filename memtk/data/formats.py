@@ -7,8 +7,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from memtk.files import why_packed
-
 TABLES = (".xls", ".xlsx", ".ods", ".tsv")
 
 LISTS = (
@@ -148,3 +146,16 @@ def what_it_is(path: Path) -> str:
         return ""
     way = _way(suffix) if suffix != ".nii.gz" else ""
     return f"by its content it is {suffix[1:].upper()}: {way or f'give it the suffix {suffix}'}"
+
+
+def why_packed(archive: Path) -> str:
+    """Say why a member of a ZIP archive cannot be unpacked here, "" where all can."""
+    known = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    with contextlib.suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            if member.flag_bits & 1 or member.compress_type == 99:  # AES
+                return f"{ascii(member.filename)[1:-1]} is encrypted"
+            if member.compress_type not in known:
+                kind = f"method {member.compress_type} of ZIP, which nothing here unpacks"
+                return f"{ascii(member.filename)[1:-1]} is packed by {kind}"
+    return ""

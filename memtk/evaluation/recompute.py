@@ -288,10 +288,8 @@ class _Set:
             if "planted" not in arrays and groups.readers is None:
                 found = _by_alpha(found, tests, groups, self.before, self.seeds[1], self.selftest)
         except NO_NUMBERS as error:
-            raise UserError(
-                f"{self.path.with_name(ARRAYS)} gives no numbers of {self.label} "
-                f"({one_line(error)[:200]}): it is damaged, or of another run"
-            ) from error
+            what = f"{self.label} ({one_line(error)[:200]}): it is damaged, or of another run"
+            raise UserError(f"{self.path.with_name(ARRAYS)} gives no numbers of {what}") from error
         if self.before.comparable and found.comparable:  # of images that are not at hand
             kept = {"likeness": self.before.comparable.likeness}
             compared = found.comparable.model_copy(update=kept)
@@ -358,15 +356,12 @@ def _arrays(path: Path, label: str, counts: Mapping[str, Counts]) -> dict[str, n
                 f"{counts[name].images} images are of {counts[name].patients} patients: run its "
                 "command again into another folder"
             )
-    n, v = counts["training"].images, counts["validation"].images
+    n, v, m = counts["training"].images, counts["validation"].images, "synthetic_train"
     sizes = {"train_synthetic": n, "train_validation": n, "validation_train": v}
-    sizes["synthetic_train"] = np.size(kept.get("synthetic_train", 0))
-    for name, size in sizes.items():
-        if name in kept and kept[name].shape != (size,):
-            raise UserError(
-                f"{arrays} is of another run: {name} of {label} has the shape {kept[name].shape}, "
-                f"and {size} images were compared"
-            )
+    for name, size in {**sizes, m: np.size(kept.get(m, 0))}.items():
+        if name in kept and (shape := kept[name].shape) != (size,):
+            told = f"{name} of {label} has the shape {shape}, and {size} images were compared"
+            raise UserError(f"{arrays} is of another run: {told}")
     return kept
 
 

@@ -11,8 +11,9 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from memtk.data.formats import why_packed
 from memtk.errors import UserError, one_line, printable
-from memtk.files import explain, why_packed
+from memtk.files import explain
 
 LONGEST = 255
 """Bytes of a file's name."""
