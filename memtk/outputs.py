@@ -49,7 +49,8 @@ _aside = lru_cache(maxsize=8)(_Aside)
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Print to stderr what the block prints; the outputs lead afterwards where they led before.
+    """Print to stderr what the block prints; the outputs lead afterwards where they led before, and
+    the program works in the same folder.
 
     Raises:
         Stopped: if the program is stopped meanwhile (Ctrl-C).
@@ -58,7 +59,9 @@ def shielded() -> Iterator[None]:
     heard = None
     with suppress(ValueError):  # no other thread is told
         heard = signal.signal(signal.SIGINT, stop)
-    kept = {}
+    kept, here = {}, ""
+    with suppress(OSError):  # it is gone
+        here = os.getcwd()
     for number in (1, 2):
         with suppress(OSError):
             kept[number] = os.dup(number)
@@ -68,6 +71,8 @@ def shielded() -> Iterator[None]:
     finally:
         if heard is not None:
             signal.signal(signal.SIGINT, heard)
+        with suppress(OSError):
+            os.chdir(here)
         for number, copy in kept.items():
             with suppress(OSError):
                 os.dup2(copy, number)  # closed, or led elsewhere

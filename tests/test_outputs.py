@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,34 @@ def test_a_thread_prints_while_the_outputs_lead_aside_and_back(capsys):
     done.set()
     thread.join()
     assert not failed
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "gone", "raises", "within"])
+def test_the_folder_that_the_program_works_in_is_as_before(way, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+
+    def leave():
+        os.chdir("other")
+        if way == "gone":
+            (tmp_path / "other").rmdir()
+        if way == "raises":
+            raise OSError
+
+    with suppress(OSError), shielded():
+        if way == "within":
+            with shielded():
+                leave()
+            assert Path.cwd() == tmp_path
+        leave()
+    assert Path.cwd() == tmp_path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder in use stays")
+def test_a_block_runs_in_a_folder_that_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with shielded():
+        pass
+    monkeypatch.chdir(tmp_path)

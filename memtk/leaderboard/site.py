@@ -51,6 +51,8 @@ def write_site(collection: Collection, out: Path, *, with_pictures: bool = False
     _clear(Path(out))
     for run in collection.runs:
         folder = Path(out) / RUNS / run.id
+        if folder.is_symlink():  # where it leads, something else may lie
+            folder.unlink()
         report = run.report if with_pictures else None
         write_text(folder / INDEX, run_page(run, report=REPORT if report else ""))
         copy_file(run.path, folder / FILE)

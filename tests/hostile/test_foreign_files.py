@@ -106,6 +106,22 @@ def test_a_file_where_a_collection_would_go_stays_and_the_way_out_is_said(world,
     assert (tmp_path / "all").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["runs", "runs/*", "index.html", "runs/*/result.json"])
+def test_a_leaderboard_is_not_written_through_links_to_what_is_elsewhere(name, world, tmp_path):
+    words = ["leaderboard", str(world["all"]), "--out", str(tmp_path / "site")]
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    [path] = (tmp_path / "site").glob(name)
+    elsewhere = Path(shutil.move(path, tmp_path / "elsewhere"))
+    for file in elsewhere.rglob("*") if elsewhere.is_dir() else [elsewhere]:
+        if file.is_file():
+            file.write_text("mine")
+    before = held(tmp_path / "elsewhere") or elsewhere.read_text()
+    path.symlink_to(elsewhere)
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert (held(tmp_path / "elsewhere") or elsewhere.read_text()) == before
+    assert path.exists() and not path.is_symlink()
+
+
 @pytest.mark.parametrize("option", ["--markdown", "--csv"])
 def test_a_table_replaces_a_table_and_no_other_file(option, world, tmp_path):
     words = ["leaderboard", str(world["all"]), option, str(tmp_path / "file")]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,3 +322,14 @@ def test_a_person_stops_a_reader_of_a_plugin_that_takes_for_ever(write_plugin, t
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and said.splitlines()[-1].startswith("Error: stopped"), said
+
+
+def test_a_plugin_that_leaves_the_folder_has_nothing_written_elsewhere(
+    write_plugin, tmp_path, monkeypatch
+):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    registry = Registry(
+        load_plugins([write_plugin("odd", f"import os\nos.chdir({str(tmp_path / 'elsewhere')!r})")])
+    )
+    assert Path.cwd() == tmp_path and not registry.entries("protocol")
