@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -75,6 +76,15 @@ class _Group(click.Group):
         module, function = ELSEWHERE.get(cmd_name, (cmd_name, cmd_name))
         found: click.Command = getattr(importlib.import_module(f"memtk.cli.{module}"), function)
         return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is empty: as if not given, it would be taken for a default."""
+        for before, word in pairwise(["", *args]):
+            option = re.fullmatch("(--?[a-z-]+)=?", word or before)
+            if not word or (word.endswith("=") and option):
+                name = option[1] if option else "a word of the command"
+                raise _Refusal(UserError(f"{name} is empty: give it a value, or leave it out"))
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -134,3 +136,27 @@ def test_a_malformed_recipe_is_refused_with_its_line(tmp_path):
 def test_a_device_that_is_not_there_is_refused():
     message = refused("bench", "-g", "copycat", "--preset", "smoke", "--device", "gpu")
     assert "unknown device" in message
+
+
+EMPTY = (
+    "bench --data '' --dry-run",
+    "bench --suite= --dry-run",
+    "audit --embeddings vectors.npz --stratify ''",
+    "release run --second-similarity ''",
+    "plugins test ''",
+    "results add '' all",
+    "study datasize -g ''",
+)
+
+
+@pytest.mark.parametrize("line", EMPTY)
+def test_what_is_empty_is_refused_and_not_taken_for_a_default(line):
+    done = CliRunner().invoke(cli, shlex.split(line))
+    name = next((word for word in line.split() if word[:2] == "--" and word != "--dry-run"), "")
+    assert done.exit_code == 2 and "is empty: give it a value, or leave it out" in done.output
+    assert not name or "embeddings" in name or name.rstrip("=") in done.output
+
+
+def test_a_setting_may_end_with_an_equals_sign():
+    done = CliRunner().invoke(cli, ["check", "--data", "phantom2d", "--set", "data.shape="])
+    assert "is empty: give it" not in done.output
