@@ -71,6 +71,14 @@ def test_any_place_that_modules_are_looked_for_in_will_do(place, sound, monkeypa
     hdf5.look_through(sound)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is heard, even where what started the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def waits_for(process):
     """Stop the process that looks for a while."""
     os.kill(process.pid, signal.SIGSTOP)
@@ -78,7 +86,9 @@ def waits_for(process):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such signals here")
-def test_an_answer_that_ctrl_c_did_not_wait_for_is_not_that_of_the_next_file(sound, tmp_path):
+def test_an_answer_that_ctrl_c_did_not_wait_for_is_not_that_of_the_next_file(
+    sound, tmp_path, interruptible
+):
     hdf5.look_through(sound)
     looks = hdf5._looking[os.getpid()]
     waits_for(looks)
