@@ -219,9 +219,9 @@ def test_a_list_of_images_in_another_format_is_to_be_a_csv(tmp_path, png, check,
      (b"GIF89a", "save it as PNG"), (b"RIFF1234WEBPVP8 ", "save it as PNG"),
      (b"RIFF1234AVI LIST", "save its frames"), (b"MATLAB 5.0 MAT-file", "np.savez"),
      (b"NRRD0004\n", "NIfTI"), (b"CDF\x01", "np.savez"),
-     (b"PK\3\4" + bytes(26) + b"a.png", "unpack it"), (gzip.compress(b"a"), "unpack"),
+     (b"PK\3\4" + bytes(26) + b"a.png", "unpack it"), (gzip.compress(b"a", mtime=0), "unpack"),
      (bytes(4) + b"n+2\0" + bytes(400), "put .nii behind"),
-     (gzip.compress(bytes(344) + b"n+1\0" + bytes(9)), "put .nii.gz behind"),
+     (gzip.compress(bytes(344) + b"n+1\0" + bytes(9), mtime=0), "put .nii.gz behind"),
      (b"PK\3\4" + bytes(26) + b"images.npy", "put .npz behind")],
 )  # fmt: skip
 def test_a_file_without_a_suffix_is_told_by_its_content(tmp_path, check, content, words):
