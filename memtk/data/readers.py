@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -164,6 +164,19 @@ class Readers:
             if check := getattr(reader, "check_whole", None):
                 with self._kept_apart(entry):
                     check(patients)
+
+    def left_out(self, images: Collection[Path]) -> dict[Path, str]:
+        """Return which of the images of one source are none beside the others, and why.
+
+        Args:
+            images: the files and folders that were listed.
+        """
+        found: dict[Path, str] = {}
+        for entry, reader in self._readers:
+            if left_out := getattr(reader, "left_out", None):
+                with self._kept_apart(entry):
+                    found |= {Path(path): str(why) for path, why in left_out(images).items()}
+        return found
 
     def read(self, record: Record) -> Volume:
         """Read one image: (C, H, W) or (C, D, H, W). An axis of one voxel is no depth.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memtk.data.formats import LISTS, TABLES, way_to_read
@@ -123,6 +123,10 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
         readers.check_whole({})
     except UserError as error:
         found.problems.append(printable(error))
+    beside = readers.left_out({record.path for record in found.records if not record.left_out})
+    found.records = [
+        replace(r, left_out=r.left_out or beside.get(r.path, "")) for r in found.records
+    ]
     found.take_left_out(top, keep_labels=keep_labels)
     if found.problems:
         raise UserError(

@@ -128,7 +128,9 @@ class Reader(Protocol):
         folders: True, where present, if files of one folder belong together (a DICOM series); then
             `records` takes the folder. `check_whole(patients)`, where present too, refuses images
             of which several of the folders that were listed hold a part each; `patients` are those
-            of folders that a manifest names.
+            of folders that a manifest names. `left_out(images)`, where present, says which of the
+            images of one source (their files and folders) are none beside the others, and why:
+            `{path: "captured pictures"}`.
         claims: where present, `claims(path) -> bool` tells by its first bytes whether a file whose
             name says nothing is of this format.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from memtk.data.patients import from_header
 from memtk.data.readers import reading
 from memtk.imaging.geometry import gray_if_alike
 from memtk.interfaces import Record, Volume
+from memtk_files.dicom_beside import TAGS as EXPOSURE_TAGS
+from memtk_files.dicom_beside import Beside, is_captured
 from memtk_files.dicom_file import (
     begins_with_element,
     combined,
@@ -53,6 +55,7 @@ TAGS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "SliceThickness"),
     *("SeriesDescription", "Rows", "Columns", "NumberOfFrames"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *EXPOSURE_TAGS,
 )
 """What is read of a file to know which image it belongs to."""
 
@@ -87,8 +90,10 @@ class DicomReader:
     The files of a folder are sorted by series. A series of slices at several positions along the
     normal of their plane is the volume (1, D, H, W): slices by position (by instance number where
     no slice has a position), rows, columns; its affine is in RAS millimetres for this order.
-    Radiographs and photographs (by modality and SOP class), single slices and files that have
-    neither positions nor numbers are pictures, each on its own. Localizers, segmentations, doses,
+    Radiographs and photographs (by modality and SOP class), single slices, captured pictures
+    (Secondary Capture without a position) and files that have neither positions nor numbers are
+    pictures, each on its own; captured ones are left out beside slices, and raw radiographs beside
+    those that were made of them. Localizers, segmentations, doses,
     screens that were saved and files without voxels (structured reports) are left out. File names
     do not matter, nor do suffixes or the preamble.
 
@@ -102,7 +107,7 @@ class DicomReader:
 
     def __init__(self) -> None:
         self._folder: tuple[Path, dict[str, list[Path]]] | None = None
-        self._parts = SeriesParts()
+        self._parts, self._beside = SeriesParts(), Beside()
 
     def claims(self, path: Path) -> bool:
         """Tell whether a file is DICOM: by its magic word, or its first element."""
@@ -124,6 +129,9 @@ class DicomReader:
         for files in images:
             self._note(path, files)
             patient = next((header.patient for header in files if header.patient), "")
+            first, place = files[0], path if len(files) > 1 else files[0].path
+            sliced, alone = first.modality in SLICES, first.modality in PICTURES | {"US"}
+            self._beside.add(place, first.dataset, sliced=sliced, alone=alone)
             if len(files) == 1:
                 records.append(Record(files[0].path, patient=patient))
             else:
@@ -148,6 +156,10 @@ class DicomReader:
             UserError: naming the folders.
         """
         self._parts.check(patients)
+
+    def left_out(self, images: Collection[Path]) -> Mapping[Path, str]:
+        """Return which of the listed images of one source are none beside the others, and why."""
+        return self._beside.left_out(images)
 
     def read(self, record: Record) -> Volume:
         """Read the voxels.
@@ -294,8 +306,9 @@ def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
     modalities = {header.modality for header in files}
     numbers = {text_of(header.dataset, "InstanceNumber") for header in files}
     frames = any(header.frames > 1 for header in files)
+    captured = all(is_captured(header.dataset) for header in files)
     numbered = modalities <= SLICES and len(files) > 1
-    if modalities & PICTURES or frames or not (any(placed) or numbered):
+    if modalities & PICTURES or frames or captured or not (any(placed) or numbered):
         return [[header] for header in files]
     if numbered and not any(placed) and (len(numbers) < len(files) or "" in numbers):
         raise UserError(

@@ -18,7 +18,7 @@ from memtk.data.checks.examination import examine
 from memtk.data.config import DataConfig
 from memtk.data.sources import open_source
 
-SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
+SECONDARY, CT = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2"
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +60,9 @@ def dcm():
     """Write one small DICOM file: `dcm(path, pixels, modality="CT", at=(0, 0, 2), ...)`."""
 
     def write(path, px, *, series="1.2.3.4", number=1, at=None, modality="CT", bits=16,
-              photometric="MONOCHROME2", patient="Q1", drop=(), preamble=True, sop=SECONDARY,
+              photometric="MONOCHROME2", patient="Q1", drop=(), preamble=True, sop=None,
               **tags):  # fmt: skip
+        sop = sop or (CT if modality in {"CT", "MR", "PT", "NM"} else SECONDARY)
         path.parent.mkdir(parents=True, exist_ok=True)
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = ExplicitVRLittleEndian

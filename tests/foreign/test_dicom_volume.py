@@ -15,6 +15,7 @@ from memtk.errors import UserError
 from memtk.imaging.geometry import Geometry
 
 FOUND = "images are found"
+CAPTURED = "1.2.840.10008.5.1.4.1.1.7"
 CT, ULTRASOUND = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.6.1"
 MEASURED = "1.2.840.10008.5.1.4.1.1.78.1"  # Lensometry Measurements Storage
 UPRIGHT = [1, 0, 0, 0, 0, -1]
@@ -193,7 +194,8 @@ def test_the_slice_that_is_not_parallel_to_the_others_is_named(series, read, ima
 )
 def test_screens_that_a_scanner_saved_are_left_out_and_said(series, check, image, dcm, tags):
     folder = series(sop=CT)
-    dcm(folder / "dose", image(9, (60, 60)), series="1.2.9", bits=8, **tags)
+    tags = {"series": "1.2.9", "bits": 8, "sop": CAPTURED} | tags
+    dcm(folder / "dose", image(9, (60, 60)), **tags)
     groups, found = check(folder, validation=0)
     assert groups["training"].shapes == ((6, 24, 20),)
     assert "left out, 1 screens that were saved (dose reports and the like): dose" in (
