@@ -13,6 +13,7 @@ from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
     IDENTICAL,
+    CopyRate,
     Dar,
     PatientGroup,
     ReadPairs,
@@ -157,10 +158,7 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     """
     arrays = groups.arrays
     made, back = arrays["train_synthetic"], arrays["synthetic_train"]
-    strangers = groups.strangers("validation_train")
-    tested = PatientGroup(back, name="synthetic images")
-    margin = margins_of(arrays, groups.validation, tested, seed)
-    copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
+    copies = copies_side(groups, levels, seed)
     exposure = patients = None
     if groups.has_exposure:
         images = PatientGroup(arrays["exposure_train_synthetic"], name="training images")
@@ -196,6 +194,14 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
             synthetic=GroupTest(**asdict(bulk)),
         ),
     )
+
+
+def copies_side(groups: Groups, levels: Levels, seed: int) -> Side:
+    """Test the synthetic images: which are copies?"""
+    tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
+    margin = margins_of(groups.arrays, groups.validation, tested, seed)
+    strangers = groups.strangers("validation_train")
+    return side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
 
 
 def exposure_side(tested: PatientGroup, groups: Groups, levels: Levels, seed: int) -> Side:
@@ -248,6 +254,10 @@ def rates_of(
 ) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
+    The lower end is the larger of two, each of which errs with half of what that end may: that by
+    the threshold, and the count of `at_least`, which knows no sensitivity and doubts no threshold.
+    The rate is that of these images, not of all that their generator might make.
+
     Strangers tell how many images that are no copies lie above the threshold. Where these are
     nearer to the training images than strangers, or training and validation patients no one
     population, more of them may: the lower end is that of the exposed patients then, of whom each
@@ -264,10 +274,17 @@ def rates_of(
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
     copies = groups.readers or planted
-    rate = copy_rate(
-        back, strangers, copies, threshold=chosen, confidence=levels.confidence, seed=seed
-    )
-    low, high, bound = rate.low, rate.high, rate.upper_bound
+
+    def by_threshold(confidence: float, strangers: PatientGroup = strangers) -> CopyRate:
+        return copy_rate(
+            back, strangers, copies, threshold=chosen, confidence=confidence, seed=seed
+        )
+
+    rate = by_threshold(levels.confidence)
+    level = (1 - levels.confidence) / 4  # of each of the two that the lower end is by
+    counted = copies_side(groups, replace(levels, confidence=1 - level), seed).least.count
+    low = max(by_threshold(1 - 2 * level).low, counted / len(back))
+    high, bound = rate.high, rate.upper_bound
     bulk, population = tests.comparable.synthetic, tests.comparable.population
     apart = population is not None and population.p <= ALIKE
     unlike = bulk if bulk is not None and bulk.p <= BLUR else None
@@ -275,15 +292,13 @@ def rates_of(
         low = min(exposed.low / len(back), 1.0) if exposed and by_these else 0.0
     if unlike and not unlike.nearer and not apart:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
-        alone = copy_rate(
-            back, nobody, copies, threshold=chosen, confidence=levels.confidence, seed=seed
-        )
+        alone = by_threshold(levels.confidence, nobody)
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
     rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
     known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
     low = max(low, known)
     least = max(least_copies(tests.copies), low)
-    interval = RateInterval(estimate=max(rate.estimate, low), low=low, high=high)
+    interval = RateInterval(estimate=max(rate.estimate, least), low=low, high=high)
     return {
         **agreeing(interval, bound, least),
         "notes": [MORE_COPIES.format(share(least), share(high))] if least > high + 1e-9 else [],

@@ -12,7 +12,15 @@ from memtk.evaluation import (
     calibrate,
     evaluate,
 )
-from memtk.memorization import best_threshold, copy_rate, exposed_interval, search, upper_end
+from memtk.memorization import (
+    PatientGroup,
+    at_least,
+    best_threshold,
+    copy_rate,
+    exposed_interval,
+    search,
+    upper_end,
+)
 
 D, PLANTED = 24, 0.3
 
@@ -133,6 +141,21 @@ def test_as_easy_copies_keep_their_interval():
         chosen = best_threshold(strangers, planted, len(back))
         alone = copy_rate(back, strangers, planted, threshold=chosen)
         assert said.evidence.copy_rate.high == pytest.approx(alone.high)
+
+
+def test_the_lower_end_is_by_the_threshold_or_by_the_count_each_with_half_of_its_error():
+    counted = 0
+    for seed, noise in enumerate((PLANTED, 0.8, PLANTED, 0.0)):
+        said, groups = drawn(seed, noise, 0.5, (60, 30 if seed < 2 else 60, 60))
+        back, strangers, planted = groups.copies
+        chosen = best_threshold(strangers, planted, len(back))
+        alone = copy_rate(back, strangers, planted, threshold=chosen, confidence=0.975).low
+        count = at_least(PatientGroup(back), strangers, confidence=0.9875).count / len(back)
+        rate = said.evidence.copy_rate
+        assert said.evidence.exposed.low and rate.low == pytest.approx(max(alone, count), abs=0.02)
+        assert rate.estimate >= said.evidence.copies.at_least / len(back)
+        counted += rate.low == count
+    assert counted
 
 
 def test_an_end_that_a_count_refutes_is_all_there_is():

@@ -163,7 +163,8 @@ def twice(study, change=lambda result: result):
     return [off, replace(on, findings=tuple(same))]
 
 
-def test_an_interval_that_tells_nothing_is_no_answer(made):
+def test_an_interval_that_tells_nothing_is_no_answer(made, monkeypatch):
+    monkeypatch.setattr("memtk.report.study_answer.WIDE", 0.2)
     found = read_study(made)
     said = answer_study(found, twice(found))
     assert said.first.startswith("These sizes cannot tell: the copy rate is")
