@@ -104,11 +104,12 @@ SERIES = re.compile(
 
 
 PART = re.compile(
-    r"(?<![ _.-])[ _.-]+(?:(?:ses|sess|session|visit|run|timepoint|slice|slc|frame|view)[ _-]?\d+"
-    r"|(?:mr|ct|pet)[ _-]d\d\d+|baseline|bl|follow[ _-]?up|left|right|[lr]|o[ds]|cc|mlo)$",
+    r"(?<![ _.-])[ _.-]+(?:(?:ses|sess|session|v|vis|visit|tp|time|timepoint|run|slice|slc|frame|view)"
+    r"[ _-]?\d+|(?:day|wk|week|mo|month|yr|year)[ _-]?\d+|(?:mr|ct|pet)[ _-]d\d\d+|baseline|bl"
+    r"|(?:follow[ _-]?up|fu)[ _-]?\d*|left|right|[lr]|o[ds]|cc|mlo)$",
     re.IGNORECASE,
 )
-"""What stands behind a patient's name and tells sessions, sides, views and slices apart."""
+"""What stands behind a patient's name and tells visits, sides, views and slices apart."""
 
 
 def without_session(name: str) -> str:
@@ -116,6 +117,8 @@ def without_session(name: str) -> str:
 
     >>> [without_session(n) for n in ("sub-01_ses-2_run-1", "P_00005_LEFT_CC", "OAS30001_MR_d0129")]
     ['sub-01', 'P_00005', 'OAS30001']
+    >>> [without_session(n) for n in ("P01-V2", "7_v03", "A1_tp2", "B2 month 6", "C3-FU")]
+    ['P01', '7', 'A1', 'B2', 'C3']
     >>> [without_session(n) for n in ("ses-2", "site1_3", "A-left", "Smith, R", "1234_L", "P7")]
     ['ses-2', 'site1_3', 'A-left', 'Smith, R', '1234', 'P7']
     """
@@ -124,6 +127,31 @@ def without_session(name: str) -> str:
         if found and any(map(str.isdigit, name[: found.start()])):
             name = name[: found.start()]
     return name
+
+
+def _before_session(path: str) -> str:
+    """Return the patient in the name of a file that says a visit, a side or a view too; else ""."""
+    stem = _stem(path)
+    name = without_session(stem)
+    return name if name != stem else ""
+
+
+def _stem(path: str) -> str:
+    return re.sub(r"(?:\.nii)?\.[A-Za-z]\w{1,4}$", "", PurePosixPath(path).name)
+
+
+def names_sessions(paths: Sequence[str]) -> bool:
+    """Tell whether all names end in a visit, a side or a view, of which patients have fewer than
+    there are patients: 3T_V01 to 3T_V20 are volunteers.
+
+    >>> names_sessions(["P1_v1.png", "P1_v2.png", "P2_v1.png", "P3_v2.png"])
+    True
+    >>> names_sessions(["3T_v1.png", "3T_v2.png", "7T_v3.png"]), names_sessions(["P1_v1.png"])
+    (False, False)
+    """
+    patients = [_before_session(path) for path in paths]
+    ends = {_stem(p).removeprefix(n) for p, n in zip(paths, patients, strict=True)}
+    return all(patients) and len(ends) < len({*patients}) < len(patients)
 
 
 def _patient(path: str) -> str:
@@ -162,4 +190,10 @@ NAMED = Layout(
     "the patient is read from the file names; all images of one are one patient's. If a name is "
     "that of several people, tell them apart by --set data.patient_pattern=REGEX",
     _patient,
+)
+SESSIONS = Layout(
+    "names that end in a visit, a side or a view (P07-V1, 12_left)",
+    "the patient is read from the file names, and is what stands before it. If that is several "
+    "people's, tell them apart by --set data.patient_pattern=REGEX",
+    _before_session,
 )

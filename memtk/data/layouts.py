@@ -22,8 +22,10 @@ from memtk.data.file_names import (
     NAMED,
     NIH,
     NNUNET,
+    SESSIONS,
     Layout,
     names_patients,
+    names_sessions,
 )
 from memtk.data.formats import LISTS
 from memtk.data.labels import LABELS
@@ -172,8 +174,9 @@ def _read_folder(
         rows = split_by_lists(rows, folder, by_folders, notes)
         if not any(row.split in SPLITS for row in rows):
             notes += other_lists(found.unknown)
-    says = names_patients([_below(row, folder) for row in rows])
-    named = [NAMED] if says and not any(row.record.patient for row in rows) else []  # or headers do
+    names, named = [_below(row, folder) for row in rows], list[Layout]()
+    if not any(row.record.patient for row in rows):  # else headers say it
+        named += [NAMED] if names_patients(names) else [SESSIONS] if names_sessions(names) else []
     layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else []), *named]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
         layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET, *named]

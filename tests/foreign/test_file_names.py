@@ -39,6 +39,12 @@ NAMES = {
     "slices of visits": "C{p}/visit_{i}/axial/slice_7.png",
     "slices of classes and planes": "AD/axial/P{p}_run-{i}_slice_7.png",
     "frames": "0X1A{p}_frame_{i}.png",
+    "visits": "P0{p}-V{i}.png",
+    "visits in small letters": "a/7{p}_v0{i}.nii.gz",
+    "time points": "site1/{p}2x_tp{i}.png",
+    "months": "B{p} month {i}.png",
+    "follow-ups": "C{p}-FU{i}.png",
+    "sides": "{p}_{side}.nii.gz",
 }
 
 
@@ -78,7 +84,8 @@ def test_a_patient_whom_the_names_say_is_found_in_two_splits(files, check, name)
     "name",
     ["slice_{p}{i}.png", "patients/{p}{i}.png", "impatient{p}_{i}.png", "axial/slice_{p}{i}.png",
      "slices_{p}/{i}.png", "images_256/slice_{p}{i}.png", "20230405/frame_{p}{i}.png",
-     "export2023_slice_{p}{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png"],
+     "export2023_slice_{p}{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png",
+     "3T_V{p}{i}.png", "v{p}_{i}x.png", "ses-{p}_run-{i}.png"],
 )  # fmt: skip
 def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name):
     groups, found = check(files(name), validation=0)
