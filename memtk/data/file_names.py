@@ -104,8 +104,9 @@ SERIES = re.compile(
 
 
 PART = re.compile(
-    r"(?<![ _.-])[ _.-]+(?:(?:ses|sess|session|v|vis|visit|tp|time|timepoint|run|slice|slc|frame|view)"
-    r"[ _-]?\d+|(?:day|wk|week|mo|month|yr|year)[ _-]?\d+|(?:mr|ct|pet)[ _-]d\d\d+|baseline|bl"
+    r"(?<![ _.-])[ _.-]+"
+    r"(?:(?:ses|sess|session|v|vis|visit|tp|time|timepoint|run|slice|slc|frame|view)[ _-]?\d+"
+    r"|(?:day|wk|week|mo|month|yr|year)[ _-]?\d+|(?:mr|ct|pet)[ _-]d\d\d+|baseline|bl"
     r"|(?:follow[ _-]?up|fu)[ _-]?\d*|left|right|[lr]|o[ds]|cc|mlo)$",
     re.IGNORECASE,
 )
@@ -133,7 +134,7 @@ def _before_session(path: str) -> str:
     """Return the patient in the name of a file that says a visit, a side or a view too; else ""."""
     stem = _stem(path)
     name = without_session(stem)
-    return name if name != stem else ""
+    return name if name != stem and not PART.fullmatch(f"_{name}") else ""
 
 
 def _stem(path: str) -> str:

@@ -43,6 +43,13 @@ OTHERS = frozenset(
 """Words for splits that are said and not taken for them: in short, and in other languages."""
 
 
+REST = "not held out"
+"""What a folder means whose patients are split into training and validation."""
+
+BOTH = re.compile(r"train(?:ing)?_?(?:and|\+|&)?_?val(?:id|idation)?|development")
+"""A folder of both, beside one of test images: `trainval`."""
+
+
 def folder_split(name: str) -> str:
     """Return the group that a folder's name means, "" if none.
 
@@ -53,10 +60,13 @@ def folder_split(name: str) -> str:
     >>> [folder_split(n) for n in ("trainA", "testB", "testa", "A")]
     ['training', 'held_out', '', '']
     """
-    name = re.sub(r"(?<=[a-z])[AB]$", "", name)  # of two kinds of images: trainA, trainB
-    words = AROUND.sub(" ", name.lower().replace("_", " ")).split()
-    word = re.sub(r"(?<=[a-z])(?:set|20\d\d)$", "", "_".join(words))
+    word = _split_word(re.sub(r"(?<=[a-z])[AB]$", "", name))  # two kinds of images: trainA, trainB
     return split_of(ALSO.get(word, word)) or ""
+
+
+def _split_word(name: str) -> str:
+    words = AROUND.sub(" ", name.lower().replace("_", " ")).split()
+    return re.sub(r"(?<=[a-z])(?:set|20\d\d)$", "", "_".join(words))
 
 
 def split_by_folders(
@@ -84,7 +94,7 @@ def split_by_folders(
     subfolders = sorted({printable(name) for name, split in found if split})
     pairs = list(zip(rows, found, strict=True))
     if {split for _, split in found} - {"", "synthetic"}:
-        kept = [replace(row, split=split) for row, (_, split) in pairs if split]
+        kept = [_in_split(row, split) for row, (_, split) in pairs if split]
         if outside := len(rows) - len(kept):
             notes.append(f"{outside} images outside {', '.join(subfolders)} are left out")
         return kept, True
@@ -132,18 +142,23 @@ def _split_deeper(
         )
     notes.append(f"the folders say the split: {named}")
     pairs = zip(rows, found, strict=True)
-    return [
-        row if row.split == "synthetic" else replace(row, split=s) for row, (_, s) in pairs
-    ], True
+    return [row if row.split == "synthetic" else _in_split(row, s) for row, (_, s) in pairs], True
+
+
+def _in_split(row: Row, split: str) -> Row:
+    return replace(row, split="" if split == REST else split)
 
 
 def _folders(rows: Sequence[Row], folder: Path, depth: int) -> list[tuple[str, str]]:
-    """Return of each row the path of its folder so deep below `folder`, and the split it means."""
+    """Return of each row the path of its folder so deep below `folder`, and its split or `REST`."""
     names = []
     for row in rows:
         parts = row.record.path.relative_to(folder).parts
         names.append("/".join(parts[:depth]) if len(parts) >= depth else "")
     splits = {name: folder_split(PurePosixPath(name).name) for name in {*names}}
+    if {*splits.values()} - {"", "synthetic"} == {"held_out"}:
+        both = (name for name in splits if BOTH.fullmatch(_split_word(PurePosixPath(name).name)))
+        splits |= dict.fromkeys(both, REST)
     if not {*splits.values()} - {"", "synthetic"}:
         splits |= _told_apart({name for name, split in splits.items() if not split})
     splits = {name: split for name, split in splits.items() if split and (folder / name).is_dir()}

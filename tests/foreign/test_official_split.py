@@ -57,6 +57,36 @@ def test_images_in_folders_of_test_images_are_held_out(tmp_path, png, check, tes
 
 @pytest.mark.parametrize(
     "folders",
+    [["trainval", "test"], ["train_val", "test_set"], ["Training and Validation", "Testing"],
+     ["development", "test"], ["images/trainval2017", "images/test2017"]],
+)  # fmt: skip
+def test_patients_of_a_folder_of_training_and_validation_beside_test_images_are_split(
+    tmp_path, png, check, folders
+):
+    fill(tmp_path, png, *folders)
+    groups, found = check(tmp_path, validation=0.4)
+    assert counts(groups) == {"training": 2, "validation": 1, "held_out": 4}
+    assert "3 patients are split at random" in found[FOUND].found
+
+
+@pytest.mark.parametrize("folders", [["train", "trainval", "test"], ["trainval", "val", "test"]])
+def test_a_folder_of_both_beside_one_of_either_may_hold_the_same_and_is_left_out(
+    tmp_path, png, check, folders
+):
+    fill(tmp_path, png, *folders)
+    found = check(tmp_path)[1][FOUND].found
+    assert f"{3 + folders.index('trainval')} images outside" in found and "are left out" in found
+
+
+def test_test_images_alone_come_with_the_way_to_name_the_others(tmp_path, png, check):
+    fill(tmp_path, png, "cases", "test")
+    found = check(tmp_path)[1]["there are training and validation images"]
+    assert found.found == "no training images: 4 held out"
+    assert "Call their folder train, or trainval where" in found.way_out
+
+
+@pytest.mark.parametrize(
+    "folders",
     [["p1/test", "p2/test"], ["p1/test", "p2/retest"], ["lesion/train", "healthy"],
      ["tested", "trained"], ["imaging/a", "trains/b"], ["p1_test", "p2_test"],
      ["p1_train", "p2_test"], ["stress_test", "stress_rest"], ["a/pre_test", "b/post_test"]],

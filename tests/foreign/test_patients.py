@@ -67,8 +67,8 @@ def test_patients_who_differ_stay_apart(tmp_path, png, check, one, other):
 @pytest.mark.parametrize(
     "name",
     ["sub-{p:02d}_ses-{n}", "OAS3{p:04d}_MR_d012{n}", "P{p}_visit{n}", "case{p}_slice_{n:03d}",
-     "{p:04d}_{side}", "P_{p:05d}_{side}_MLO", "{p}-{eye}", "S{p} session {n} run-1", "P{p}-V{n}", "{p}_v0{n}",
-     "K{p}_tp{n}", "K{p}-week-{n}", "A{p}_v.{n}"],
+     "{p:04d}_{side}", "P_{p:05d}_{side}_MLO", "{p}-{eye}", "S{p} session {n} run-1", "P{p}-V{n}",
+     "{p}_v0{n}", "K{p}_tp{n}", "K{p}-week-{n}", "A{p}_v.{n}"],
 )  # fmt: skip
 def test_sessions_sides_and_slices_of_one_patient_in_two_splits_are_refused(
     tmp_path, png, check, name

@@ -113,7 +113,10 @@ def _both_there(samples: Sequence[Sample]) -> Finding:
     counts = Counter(sample.split for sample in samples)
     there = ", ".join(f"{n} {said(split)}" for split, n in counts.items() if n) or "none"
     if not counts["training"]:
-        way = "Mark some as train in the manifest's split"
+        way = (
+            "Call their folder train, or trainval where its patients are to be split, or mark them "
+            "as train in a manifest (path,patient_id,split)"
+        )
         if len({sample.patient for sample in samples}) == 1 < len(samples):
             way = (
                 "All count as images of one patient. If they are of several, say whose: "
