@@ -337,7 +337,7 @@ def exposed_of(
     with half of that again. Those of whom an image is a synthetic one are exposed, without error.
     Where more are exposed by name or by count than the upper end allows, at the level of those, it
     is all: see `upper_end`. Where nothing was planted it is all too and cannot err, and the count
-    is that of `levels`.
+    takes three quarters of what is missing.
 
     Args:
         patients: the test of the training patients; None: it is done here.
@@ -355,7 +355,9 @@ def exposed_of(
     level = (1 - levels.confidence) / 4
     sure = max(known, int(holm(patients.test.sure_p, level).sum()))
     if "exposure_planted" not in groups.arrays:
-        return Exposed(low=max(sure, patients.least.count), high=of, of=of)
+        rest = replace(levels, confidence=1 - 3 * level)
+        counted = exposure_side(groups.people, groups, rest, seed).least.count
+        return Exposed(low=max(sure, counted), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
     low, counted = found.low, max(patients.least.count, int(patients.test.sure.sum()), named)
     if groups.strata is not None:

@@ -12,17 +12,22 @@ from memtk.evaluation import (
     calibrate,
     evaluate,
 )
+from memtk.evaluation.sides import Groups
+from memtk.evaluation.statistics import exposed_of
 from memtk.memorization import (
     PatientGroup,
     at_least,
     best_threshold,
     copy_rate,
     exposed_interval,
+    holm,
     search,
+    tail_test,
     upper_end,
 )
 
 D, PLANTED = 24, 0.3
+SIDES = "exposure_train_synthetic", "exposure_validation_synthetic"
 
 
 def noisy(rng, rows, noise):
@@ -155,6 +160,18 @@ def test_the_lower_end_is_by_the_threshold_or_by_the_count_each_with_half_of_its
         assert said.evidence.exposed.low and rate.low == pytest.approx(max(alone, count), abs=0.02)
         assert rate.estimate >= said.evidence.copies.at_least / len(back)
         counted += rate.low == count
+    assert counted
+
+
+def test_without_planted_copies_names_and_count_share_the_error_of_the_lower_end():
+    counted = 0
+    for seed, share in enumerate((0.0, 0.3, 0.8, 0.9)):
+        made, unseen = map(drawn(seed, 0.4 * seed, share)[0].arrays.get, SIDES)
+        found = exposed_of(Groups(dict(zip(SIDES, (made, unseen), strict=True))), Levels(), 0)
+        count = at_least(PatientGroup(made), PatientGroup(unseen), confidence=0.9625).count
+        named = holm(tail_test(PatientGroup(made), PatientGroup(unseen)).sure_p, 0.0125).sum()
+        assert (found.low, found.high) == (max(count, named), 60)
+        counted += count > named
     assert counted
 
 
