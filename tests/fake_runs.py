@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import torch
 
-from memtk.data.images import create_images, write_images
+from memtk.data.image_files import create_images
+from memtk.data.images import write_images
 from memtk.evaluation import (
     MIXED,
     EmbeddedSets,

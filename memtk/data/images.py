@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memtk.data.conditions import described, from_description
+from memtk.data.conditions import from_description
+from memtk.data.image_files import (
+    create_images,
+    damaged,
+    find_images,
+    open_prepared,
+    texts_of,
+)
 from memtk.data.originals import Originals
 from memtk.data.packed import PackedImage, read_packed, reduced, unpacked, voxel_hash
-from memtk.errors import UserError
-from memtk.files import replacing, require_space
+from memtk.files import replacing
 from memtk.interfaces import Images, ImageSpec
 
 
@@ -96,7 +101,7 @@ class StoredImages:
         self._opened: tuple[h5py.File, h5py.Dataset, h5py.Dataset | None] | None = None
         self._owner = -1
         with open_prepared(self.path) as file:
-            dataset = _find(file, group, self.path)
+            dataset = find_images(file, group, self.path)
             spacing = tuple(float(value) for value in dataset.attrs["spacing"])
             told = from_description(json.loads(dataset.attrs.get("conditions", "[]")))
             self.kept_shape = tuple(dataset.shape[2:])
@@ -104,8 +109,8 @@ class StoredImages:
             self.spec = ImageSpec(shape, dataset.shape[1], spacing, told)
             self._originals: Originals | None = None
             self.indices: np.ndarray = np.arange(dataset.shape[0])
-            self.patients = _texts(dataset.parent, "patients")
-            self.strata = _texts(dataset.parent, "strata")
+            self.patients = texts_of(dataset.parent, "patients")
+            self.strata = texts_of(dataset.parent, "strata")
             hashes = dataset.parent.get("digests")
             self.hashes: np.ndarray | None = None if hashes is None else hashes[:]
             self.conditions: Tensor | None = None
@@ -171,7 +176,7 @@ class StoredImages:
         try:
             yield
         except OSError as error:
-            raise _damaged(self.path) from error
+            raise damaged(self.path) from error
 
     @property
     def _in_files(self) -> Originals:
@@ -195,7 +200,7 @@ class StoredImages:
     def _datasets(self) -> tuple[h5py.Dataset, h5py.Dataset | None]:
         if self._opened is None or self._owner != os.getpid():  # a handle does not survive a fork
             file = open_prepared(self.path)
-            dataset = _find(file, self.group, self.path)
+            dataset = find_images(file, self.group, self.path)
             values = dataset.parent.get("values") if dataset.dtype.kind == "u" else None
             self._opened, self._owner = (file, dataset, values), os.getpid()
         return self._opened[1:]
@@ -332,58 +337,6 @@ def open_images(path: Path) -> StoredImages:
     return StoredImages(path)
 
 
-def create_images(
-    group: h5py.Group, count: int, spec: ImageSpec, dtype: Any = np.float32
-) -> h5py.Dataset:
-    """Make the dataset `images` (count, C, *S); set its attribute `complete` when it is filled.
-
-    One chunk an image, with a checksum, so that damage is noticed when it is read. Where the images
-    have conditions, `conditions` (count, K) beside it is for the caller to fill.
-
-    Args:
-        dtype: float32; or uint8 or uint16, for `PackedWriter`.
-
-    Raises:
-        UserError: if the disk has no room for them.
-    """
-    shape = (spec.channels, *spec.shape)
-    require_space(Path(group.file.filename), np.dtype(dtype).itemsize * count * math.prod(shape))
-    filled: dict[str, Any] = {"chunks": (1, *shape), "fletcher32": True} if count else {}
-    dataset = group.create_dataset("images", (count, *shape), dtype=dtype, **filled)
-    dataset.attrs["spacing"] = np.asarray(spec.spacing, dtype=np.float64)
-    if spec.conditions:
-        dataset.attrs["conditions"] = json.dumps(described(spec.conditions))
-        group.create_dataset("conditions", (count, len(spec.conditions)), dtype="f4")
-    return dataset
-
-
-def open_prepared(path: Path) -> h5py.File:
-    """Open a file of prepared images; what is no plain file could be waited for.
-
-    Raises:
-        UserError: if it is none or is damaged, naming it.
-    """
-    if not path.is_file():
-        raise UserError(f"cannot read {path}: there is no such file")
-    try:
-        return h5py.File(path, "r", locking=False)  # written whole and never changed: no lock
-    except OSError as error:
-        raise _damaged(path) from error
-
-
-def _find(file: h5py.File, group: str, path: Path) -> h5py.Dataset:
-    dataset = file.get(f"{group}/images")
-    if not isinstance(dataset, h5py.Dataset) or not dataset.attrs.get("complete", False):
-        raise _damaged(path)
-    return dataset
-
-
-def _texts(group: h5py.Group, name: str) -> tuple[str, ...]:
-    """Return the text of each image that is stored as `name`; empty if none is."""
-    found = group.get(name)
-    return () if found is None else tuple(found.asstr()[:].tolist())
-
-
 def _some(texts: Sequence[str], rows: np.ndarray) -> tuple[str, ...]:
     return tuple(texts[row] for row in rows) if texts else ()
 
@@ -393,7 +346,3 @@ def _checked(indices: Sequence[int], count: int) -> np.ndarray:
     if rows.size and (rows.min() < 0 or rows.max() >= count):
         raise IndexError(f"indices {rows.min()} to {rows.max()}: there are {count} images")
     return rows
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path} is damaged: delete it and run the same command again")

@@ -18,7 +18,8 @@ from memtk.data.checks.findings import refuse
 from memtk.data.checks.patients import check_splits
 from memtk.data.conditions import from_description
 from memtk.data.config import DataConfig
-from memtk.data.images import StoredImages, create_images, open_prepared
+from memtk.data.image_files import create_images, open_prepared
+from memtk.data.images import StoredImages
 from memtk.data.originals import note_originals
 from memtk.data.packed import PackedImage, PackedWriter
 from memtk.data.patients import GROUPS, SPLITS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -200,6 +201,9 @@ def write_record(path: Path, record: StoredRecord) -> None:
     write_text(Path(path), record.model_dump_json(indent=1) + "\n")
 
 
+DIGEST = "digest"
+"""The attribute of a group of arrays by which it is known that memtk wrote all of them."""
+
 AGAIN = "delete it and run the same command again"
 """The way out where a file of a run folder cannot be read."""
 
@@ -269,6 +273,7 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
             for name, array in arrays.items():
                 checked = array.ndim > 0 and array.size > 0
                 target.create_dataset(name, data=array, fletcher32=checked)
+            target.attrs[DIGEST] = _digest(arrays)
 
 
 def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
@@ -286,9 +291,27 @@ def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
             raise UserError(f"{path} has no group {group!r}: it has {', '.join(file) or 'none'}")
         size = Path(path).stat().st_size
         try:
-            return {name: _array(found, name, size) for name in found}
+            arrays = {name: _array(found, name, size) for name in found}
+            known = found.attrs.get(DIGEST)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise _damaged(Path(path)) from error
+    ours = known is None or (
+        isinstance(known, str) and known == _digest(arrays)
+    )  # None: an old one
+    if not ours:
+        raise UserError(f"{path} is not as memtk wrote it (the arrays of {group!r}): {AGAIN}")
+    return arrays
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return what arrays of the same names, shapes and numbers share."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _array(group: h5py.Group, name: str, size: int) -> np.ndarray:

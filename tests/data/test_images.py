@@ -152,3 +152,39 @@ def test_images_are_reduced_one_by_one_to_the_same_bits_as_all_at_once(x, shape,
     assert torch.equal(found.read([3, 0, 3]), wanted[[3, 0, 3]]) and reads == [1, 1, 1]
     assert len(found) == 9 and found.read([]).shape == (0, 2, *shape)
     assert found.spec == ImageSpec(shape, 2, (2.0 * 4 / shape[0], 3.0 * 5 / shape[1]))
+
+
+def conditions(file):
+    file["images"].attrs["conditions"] = "[]"
+    file["conditions"] = np.zeros((8, 1), "f4")
+
+
+CHANGED = {
+    "fewer images than patients": lambda file: file.create_dataset("patients", data=list("abcde")),
+    "a column of patients": lambda file: file.create_dataset("patients", data=[["a"]] * 9),
+    "fewer digests": lambda file: file.create_dataset("digests", data=np.zeros((9, 8), "u1")),
+    "more conditions than are told": conditions,
+    "no spacing": lambda file: file["images"].attrs.pop("spacing"),
+    "a spacing more": lambda file: file["images"].attrs.update({"spacing": [1.0, 1.0, 1.0]}),
+    "conditions that are no JSON": lambda file: file["images"].attrs.update({"conditions": "[{"}),
+    "an odd mark": lambda file: file["images"].attrs.update({"complete": [1, 2]}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_images_that_do_not_fit_what_lies_beside_them_are_damage(stored, change):
+    with h5py.File(stored.path, "r+") as file:
+        CHANGED[change](file)
+    with pytest.raises(UserError, match="x.h5 is damaged: delete it"):
+        open_images(stored.path)
+
+
+@pytest.mark.parametrize("shape", [(9, 40), (90, 4), (9, 2, 4, 5, 1, 1)])
+def test_images_that_were_reshaped_are_damage(stored, x, shape):
+    with h5py.File(stored.path, "r+") as file:
+        kept = dict(file["images"].attrs)
+        del file["images"]
+        file["images"] = x.numpy().reshape(shape)
+        file["images"].attrs.update(kept)
+    with pytest.raises(UserError, match="x.h5 is damaged: delete it"):
+        open_images(stored.path)

@@ -109,3 +109,44 @@ def test_no_array_holds_nan(tmp_path):
     write_arrays(path, "a", {"x": np.array([0.5, np.nan])})
     with pytest.raises(UserError, match=r"arrays\.h5 is damaged"):
         read_arrays(path, "a")
+
+
+def set_to(name, value):
+    def edit(group):
+        del group[name]
+        group[name] = value
+
+    return edit
+
+
+EDITS = {
+    "shorter": set_to("similarity", ONE["similarity"][:1]),
+    "reshaped": set_to("embedding", ONE["embedding"].reshape(4, 2)),
+    "flat": set_to("embedding", ONE["embedding"].ravel()),
+    "of other numbers": set_to("index", ONE["index"] + 10**9),
+    "of another kind of number": set_to("index", ONE["index"].astype(float)),
+    "gone": lambda group: group.pop("index"),
+    "more": lambda group: group.create_dataset("more", data=[1.0]),
+    "called otherwise": lambda group: group.move("index", "indices"),
+    "of an odd digest": lambda group: group.attrs.update({"digest": [1, 2]}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_arrays_that_a_person_has_changed_are_refused_and_others_read(edit, tmp_path):
+    path = tmp_path / "arrays.h5"
+    for group in "ab":
+        write_arrays(path, group, ONE)
+    with h5py.File(path, "r+") as file:
+        EDITS[edit](file["a"])
+    with pytest.raises(UserError, match=r"arrays\.h5 is not as memtk wrote it .*'a'.*: delete it"):
+        read_arrays(path, "a")
+    assert same(read_arrays(path, "b"), ONE)
+
+
+def test_arrays_of_older_versions_which_note_no_digest_are_read(tmp_path):
+    path = tmp_path / "arrays.h5"
+    write_arrays(path, "a", ONE)
+    with h5py.File(path, "r+") as file:
+        del file["a"].attrs["digest"]
+    assert same(read_arrays(path, "a"), ONE)
