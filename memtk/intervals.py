@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv  # scipy.stats: half a second
 
 from memtk.errors import UserError
 
@@ -83,8 +83,8 @@ def of_rate(rate: float, n: int, confidence: float = 0.95) -> Interval:
 
 def _ends(count: float, n: int, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
-    low = beta.ppf(tail, count, n - count + 1) if count else 0.0
-    high = beta.ppf(1 - tail, count + 1, n - count) if count < n else 1.0
+    low = betaincinv(count, n - count + 1, tail) if count else 0.0
+    high = betaincinv(count + 1, n - count, 1 - tail) if count < n else 1.0
     return float(low), float(high)
 
 

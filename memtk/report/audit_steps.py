@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memtk.data.config import ARRAY
-from memtk.memorization import withhold
 from memtk.report.next_steps import NextStep, embedder_steps, with_longer_embedder
 from memtk.report.provenance import repeat_audit
 from memtk.results import Answer, Audit, answer_audit, has_arrays, read_arrays, read_run_file
@@ -88,6 +86,8 @@ class _Asked:
     @property
     def _named(self) -> bool:
         """Whether the images can be named in a command: files, not arrays of a Python session."""
+        from memtk.data.config import ARRAY  # torch: seconds
+
         data = self.recipe.get("data") or {}
         sources = [str(v) for k, v in data.items() if k.endswith("source") and v is not None]
         return self.audit.data is not None and not any(s.startswith(ARRAY) for s in sources)
@@ -121,6 +121,8 @@ class _Asked:
         path = self.folder / "arrays.h5"
         if self.audit.screened is not None or not has_arrays(path, "audit"):
             return None
+        from memtk.memorization import withhold  # torch: seconds
+
         gone = withhold(read_arrays(path, "audit"))
         kept, total = int((~gone).sum()), len(gone)
         if kept == total:

@@ -95,8 +95,8 @@ def _walk(tree: Any, keys: tuple[str, ...]) -> Iterator[Named]:
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             yield from _walk(value, (*keys, str(key)))
-            if _kind(str(key), ("key",)):
-                yield Named(".".join(keys), _kind(str(key), ("key",)), str(key))
+            if what := _kind_of_key(str(key)):
+                yield Named(".".join(keys), what, str(key))
     elif isinstance(tree, Sequence) and not isinstance(tree, str):
         for value in tree:
             yield from _walk(value, keys)
@@ -120,6 +120,11 @@ def _kind(value: Any, keys: tuple[str, ...]) -> str:
     if _TRUSTED & {*keys} or not any(_is_number(word) for word in words):
         return ""
     return "what may be a patient's number"
+
+
+@lru_cache(maxsize=4096)
+def _kind_of_key(key: str) -> str:
+    return _kind(key, ("key",))
 
 
 @lru_cache(maxsize=4096)
