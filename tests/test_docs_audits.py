@@ -6,12 +6,14 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from memtk.cli import cli
+from memtk.training.loop import train
 
 PAGE = (Path(__file__).parent.parent / "docs/start/two-audits.md").read_text()
 NEAR = 3
@@ -19,11 +21,26 @@ NEAR = 3
 that learns from that ends elsewhere."""
 
 
+def trained_once():
+    """Return `train`, which finds its result where the same images were trained on before."""
+    places = {}
+
+    def trained(model, images, *, seed, folder, **how):
+        key = seed, images.read(range(len(images))).numpy().tobytes()
+        place = places.setdefault(key, folder.resolve())
+        if place != folder.resolve():
+            shutil.copytree(place, folder)
+        return train(model, images, seed=seed, folder=folder, **how)
+
+    return trained
+
+
 @pytest.fixture(scope="module")
 def audits(tmp_path_factory):
     """Run the commands of the page; return of each audit its exit status, record and names."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("audits"))
+        patch.setattr("memtk.evaluation.detector.train", trained_once())
         codes = {}
         for line in re.findall(r"^    memtk ((?:data make|audit) .+)$", PAGE, re.M):
             words = shlex.split(line)

@@ -11,7 +11,6 @@ from memtk.evaluation.recompute import evidence_again
 from memtk.interfaces import Levels, Similarities
 from memtk.registry import open_registry
 from memtk.results import read_arrays, read_result
-from memtk.results.validate import validate
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results"
 FILES = sorted(COMMITTED.rglob("result.json"))
@@ -37,7 +36,6 @@ def test_every_table_is_recomputed_to_the_same_digits_from_the_arrays(path):
         tables, _ = apply_protocols(entries, similarities, levels)
         assert tables == checkpoint.protocols
         assert tables["dar"]["n_mem"].count == found.reference_n_mem
-    assert not validate(path).failed
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -51,9 +49,7 @@ def test_no_lower_bound_lies_above_an_upper_end(path):
             assert max(people.at_least, people.sure) <= found.exposed.high
 
 
-@pytest.mark.parametrize(
-    "path", FILES[::12], ids=lambda p: "/".join(p.relative_to(COMMITTED).parts[:-1])
-)
+@pytest.mark.parametrize("path", FILES[::12], ids=named)
 def test_what_the_verdict_rests_on_is_found_anew_from_the_arrays(path):
     result = read_result(path)
     arrays = read_arrays(path.with_name("arrays.h5"), result.last.label)
