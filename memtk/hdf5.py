@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memtk.errors import UserError
+from memtk.interpreter import python
 
 if TYPE_CHECKING:
     import h5py
@@ -130,7 +131,9 @@ def _started() -> subprocess.Popen[bytes] | None:
     """Return the process that looks; None where none can be started, or has no HDF5 library."""
     process = _looking.get(os.getpid())
     if process is None or process.poll() is not None:
-        words = (sys.executable or "", "-I", "-S", "-c", LOOK, json.dumps(sys.path, default=str))
+        if (program := python()) is None:
+            return None
+        words = (program, "-I", "-S", "-c", LOOK, json.dumps(sys.path, default=str))
         try:
             process = subprocess.Popen(
                 words,

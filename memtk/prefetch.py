@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from memtk.errors import UserError
+from memtk.interpreter import python
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -90,7 +91,7 @@ def prefetch_in_processes(
         yield found
     rest, workers = keys[len(tried) :], min(workers, MOST)
     each = spent / max(len(tried) - 1, 1)
-    pays = workers > 1 and each * len(rest) * (1 - 1 / workers) > PAYS
+    pays = workers > 1 and each * len(rest) * (1 - 1 / workers) > PAYS and python() is not None
     if not pays:
         with closing(prefetch(read, rest)) as coming:
             yield from coming

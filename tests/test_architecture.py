@@ -21,7 +21,7 @@ LAYERS = (
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
     {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"}
-    | {"hdf5", "prefetch"},
+    | {"hdf5", "prefetch", "interpreter"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -39,13 +39,14 @@ SIBLINGS = {
     "folders": {"errors", "files"},
     "console": {"errors"},
     "outputs": {"errors"},
-    "prefetch": {"errors"},
-    "hdf5": {"errors"},
+    "interpreter": {"errors"},
+    "prefetch": {"errors", "interpreter"},
+    "hdf5": {"errors", "interpreter"},
 }
 """What a part may import of its own layer."""
 
 FACE = {"component", "errors", "events", "files", "hdf5", "config", "noise", "interfaces"}
-FACE |= {"imaging", "data", "memorization", "hookspecs", "registry"}
+FACE |= {"interpreter", "imaging", "data", "memorization", "hookspecs", "registry"}
 """What a plugin may import of memtk."""
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from memtk.errors import UserError
+from memtk.interpreter import required_python
 
 SECONDS, NAMES = 20, 20_000
 """So long an expression may take, and a second more for each so many names."""
@@ -42,7 +42,7 @@ def patients_in(pattern: str, paths: Sequence[Path], folder: Path) -> list[str]:
             for path in paths
         ]
     seconds = SECONDS + len(texts) // NAMES
-    words = (sys.executable, "-I", "-S", "-c", SEARCH)
+    words = (required_python("data.patient_pattern"), "-I", "-S", "-c", SEARCH)
     asked = json.dumps([pattern, texts, seconds]).encode()
     try:
         done = subprocess.run(words, input=asked, capture_output=True, timeout=seconds, check=True)

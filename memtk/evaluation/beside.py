@@ -21,6 +21,7 @@ from memtk.evaluation.context import Computation, Context, StageTimer
 from memtk.evaluation.detector import Detector
 from memtk.events import Event, Watch
 from memtk.interfaces import Images
+from memtk.interpreter import python
 from memtk.prefetch import apart, end_with_the_parent
 from memtk.training.devices import one_process
 
@@ -94,7 +95,8 @@ class Beside:
         taken, steps = now - self._began[0], event.step - self._began[1]
         if steps and taken * (event.total - event.step) / steps > PAYS:
             self._decided = True
-            self._start()
+            if python() is not None:
+                self._start()
 
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")

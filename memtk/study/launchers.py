@@ -6,7 +6,6 @@ import importlib.util
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from typing import Any, Literal, Protocol
 from memtk.config import parse_set
 from memtk.errors import UserError
 from memtk.files import explain, write_text
+from memtk.interpreter import required_python
 from memtk.registry import Registry
 from memtk.results.store import read_record, write_record
 from memtk.results.study import Failure, failure_path
@@ -147,6 +147,7 @@ class Processes:
     def __init__(self, folder: Path, width: int) -> None:
         self.width = width
         self._folder = folder
+        self._python = required_python("a study")
 
     def start(self, task: Task) -> Running:
         """Start a task; what it writes goes to `logs/`.
@@ -158,7 +159,7 @@ class Processes:
         with explain(log):
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as file:
-                command = [sys.executable, "-m", "memtk.worker", str(self._folder)]
+                command = [self._python, "-m", "memtk.worker", str(self._folder)]
                 process = subprocess.Popen(
                     [*command, task.kind, task.name, str(os.getpid())],
                     stdin=subprocess.PIPE,  # closes when this process is gone, however it went

@@ -12,6 +12,7 @@ from functools import cache
 from memtk.component import API, KINDS
 from memtk.config import build
 from memtk.errors import UserError
+from memtk.interpreter import required_python
 from memtk.registry import Entry, open_registry
 from memtk.testing.assertions import applies, expect
 from memtk.testing.case import BASES, Case, config_class, make_config, missing_parts
@@ -59,7 +60,7 @@ def import_of(module: str) -> Import:
 def _imported(module: str) -> Import:
     path = os.pathsep.join(part for part in sys.path if part)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, module, json.dumps(HEAVY)],
+        [required_python("the test of an import"), "-c", PROGRAM, module, json.dumps(HEAVY)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path},

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from memtk.data.readers import Readers
 from memtk.errors import UserError, did_you_mean, printable
 from memtk.files import explain
 from memtk.interfaces import Generator, ImageSpec, Phase, Record
+from memtk.interpreter import required_python
 from memtk.noise import Noise, derive
 from memtk.registry import open_registry
 from memtk_files.images import AS_THE_DATA, Preparation, PreparationConfig, contents_of, list_images
@@ -213,7 +213,7 @@ def _run(words: Sequence[str], log: Path, timeout: float | None) -> None:
     Raises:
         UserError: if it cannot be started, fails, or takes too long; then it was ended.
     """
-    attended = [sys.executable, "-m", "memtk_files.attended", *words]
+    attended = [required_python("the generator command"), "-m", "memtk_files.attended", *words]
     with explain(log), log.open("wb") as said:
         process = subprocess.Popen(
             attended,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 
 import pytest
 
@@ -57,7 +58,9 @@ def test_a_process_is_stopped(begun, registry, base):
 
 def test_a_process_that_cannot_start_says_its_last_words(tmp_path, registry, base, monkeypatch):
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho Traceback\necho ImportError: no torch\nexit 1\n")
+    asked = f'[ "$1" = -I ] && exec {sys.executable} "$@"'  # whether it is Python
+    words = ["#!/bin/sh", asked, "echo Traceback", "echo ImportError: no torch", "exit 1"]
+    python.write_text("\n".join(words))
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
     task = stages(make_study(base(), ["seed=0"], registry).file())[2][0]

@@ -1,0 +1,45 @@
+"""Paths that a caller gives in Python, where nothing has looked at them before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+from memtk.errors import UserError
+
+
+def is_path(value: Any) -> bool:
+    """Tell whether images are named rather than given."""
+    return isinstance(value, str | os.PathLike)
+
+
+def text_of(value: Any, argument: str) -> str:
+    """Return a path as the text that it was given as; see `path_of`."""
+    path_of(value, argument)
+    return str(os.fspath(value))
+
+
+def path_of(value: Any, argument: str) -> Path:
+    """Return a path that was given as a text, a `pathlib.Path` or whatever else is one.
+
+    Raises:
+        UserError: if it is none, or none that a file can have, naming the argument.
+
+    >>> path_of("a", "out")
+    PosixPath('a')
+    """
+    text = os.fspath(value) if is_path(value) else None
+    if not isinstance(text, str):
+        kind = type(value if text is None else text).__name__
+        raise UserError(f"{argument}= is a {kind}: give a path, as a text or a pathlib.Path")
+    said = ascii(text[:100])
+    try:
+        os.lstat(text)
+    except ValueError as error:  # a null byte, half of a character
+        raise UserError(f"{argument}={said}: no file can be called so") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{argument}={said}: the name is too long") from error
+    return Path(text)
