@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from memtk.api.paths import is_path, path_of, text_of
 from memtk.api.result import AuditResult
 from memtk.auditing import (
     EmbeddingAudit,
@@ -131,7 +132,7 @@ def audit(
     }
     asked: dict[str, Any] = {
         "embedder": embedder,
-        "weights": None if weights is None else str(weights),
+        "weights": None if weights is None else text_of(weights, "weights"),
         "preset": preset,
         "similarity": similarity,
         "plants": plants,
@@ -150,7 +151,7 @@ def audit(
         stack.enter_context(speaking_python())
         how = {
             "policy": _policy(policy),
-            "out": None if out is None else Path(out),
+            "out": None if out is None else path_of(out, "out"),
             "device": device,
             "resume": resume,
             "watch": watching_in_python(watch),
@@ -165,17 +166,12 @@ def audit(
     return AuditResult(finished.folder, finished.audit)
 
 
-def is_path(value: Any) -> bool:
-    """Tell whether images are named rather than given."""
-    return isinstance(value, str | Path)
-
-
 def _policy(asked: Policy | Mapping[str, Any] | str | Path | None) -> Policy:
     if isinstance(asked, Policy):
         return asked
     if isinstance(asked, Mapping):
         return build(Policy, asked, where="policy")
-    return read_policy(Path(asked) if asked is not None else None)
+    return read_policy(path_of(asked, "policy") if asked is not None else None)
 
 
 def _images(
@@ -194,7 +190,9 @@ def _images(
                 f"{name}_patients goes with an array of images; a manifest names its own"
             )
     data = {
-        SOURCES[name]: str(each) if is_path(each) else array_images(name, each, patients.get(name))
+        SOURCES[name]: text_of(each, name)
+        if is_path(each)
+        else array_images(name, each, patients.get(name))
         for name, each in given.items()
     }
     nested = isinstance(settings, Mapping)

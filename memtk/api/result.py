@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memtk.api.paths import path_of
 from memtk.auditing.lists import COPIES, EXPOSED
 from memtk.errors import UserError
 from memtk.files import check_output, copy_file, is_record, write_output
@@ -145,7 +146,7 @@ class AuditResult:
         page = self.folder / "report.html"
         if path is None:
             return page
-        path = Path(path)
+        path = path_of(path, "path")
         check_output(path, is_page)
         copy_file(page, path)
         return path
@@ -158,7 +159,7 @@ class AuditResult:
         """
         text = self.audit.model_dump_json(indent=1)
         if path is not None:
-            write_output(Path(path), text + "\n", is_record)
+            write_output(path_of(path, "path"), text + "\n", is_record)
         return text
 
     @property

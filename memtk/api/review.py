@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from memtk.api.paths import path_of
 from memtk.errors import UserError
 from memtk.report.review import papers, review_summary, sentences
 from memtk.results.review import Label, Review
@@ -70,12 +71,12 @@ class PairReading:
         Args:
             reader: in place of the name in the file.
         """
-        add_file(self.reviewed.folder, self.draw, Path(path), reader)
+        add_file(self.reviewed.folder, self.draw, path_of(path, "path"), reader)
 
     def export(self, path: str | Path, reader: str = "reader") -> Path:
         """Write the page as one file that needs no memtk. It holds the images."""
         labels = read_labels(self.reviewed.folder, self.draw, reader)
-        return ReadingPage(self.reviewed, self.draw, labels).export(Path(path))
+        return ReadingPage(self.reviewed, self.draw, labels).export(path_of(path, "path"))
 
     def plan(self) -> ReadingPlan:
         """Return how many pairs and readers it takes for which interval."""
@@ -127,7 +128,7 @@ def review(
         "stratified": stratified,
         "seed": seed,
     }
-    reviewed = open_set(Path(run), cell)
+    reviewed = open_set(path_of(run, "run"), cell)
     return PairReading(
         reviewed, open_draw(reviewed, {k: v for k, v in asked.items() if v is not None})
     )
