@@ -84,9 +84,10 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
     if (folder / "run.json").exists() and resume:
         found = differing(read_run_file(folder).recipe, identity)
         if found and any((folder / name).exists() for name in _WORK):
-            changed = [f"{key} was {old}, now {new}" for key, old, new in found]
+            changed = [_change(*each) for each in found]
+            more = f"; and {len(changed) - 4} more" if len(changed) > 4 else ""
             raise UserError(
-                f"{folder} holds another run: {'; '.join(changed[:4])}.\n"
+                f"{folder} holds another run: {'; '.join(changed[:4])}{more}.\n"
                 "Choose another folder with --out, or throw that run away with --no-resume."
             )
         if not found:
@@ -97,6 +98,14 @@ def open_run(folder: Path, identity: Mapping[str, Any], cells: list[str], *, res
     remove(folder, _CONTENTS)  # run.json last: without it, nothing here is taken for a run's
     write_text(folder / "key", _new_key(folder), private=True)
     write_run_file(folder, RunFile(recipe=dict(identity), cells=cells, first_verdict=first))
+
+
+def _change(key: str, old: Any, new: Any) -> str:
+    """Return in a few words what became of a key of a recipe, without whole tables of settings."""
+    if isinstance(old, Mapping) or isinstance(new, Mapping):
+        return f"{key} is {'new' if old is None else 'gone' if new is None else 'another'}"
+    was, now = (f"{text[:120]}{'...' if text[120:] else ''}" for text in map(str, (old, new)))
+    return f"{key} was {was}, now {now}"
 
 
 def _new_key(folder: Path) -> str:

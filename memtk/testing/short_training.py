@@ -13,6 +13,7 @@ from torch.optim import Adam
 from memtk.interfaces import Phase, Trainable, Turn
 from memtk.noise import Noise, derive
 from memtk.testing.assertions import check_no_global_draw, global_generators_kept
+from memtk.training.steps import loss_fault
 
 STEPS = 2
 """Steps of each phase. The first may move a last layer alone that begins as zeros."""
@@ -150,16 +151,11 @@ def _take(
 
 def _complaint(where: str, terms: Any) -> str:
     """Return what is wrong with a loss, an empty string if nothing."""
-    if not isinstance(terms, Mapping) or not terms:
-        return f"the loss of {where} has no terms"
+    if fault := loss_fault(terms, where):
+        return fault
     for name, value in terms.items():
-        what = f"the loss term {name!r} of {where}"
-        if not isinstance(value, Tensor):
-            return f"{what} is a {type(value).__name__}, not a tensor"
-        if value.numel() != 1:
-            return f"{what} has the shape {tuple(value.shape)}, not a scalar"
         if not bool(value.isfinite()):
-            return f"{what} is not finite"
+            return f"the loss term {name!r} of {where} is not finite"
     if not any(value.requires_grad for value in terms.values()):
         return f"the loss of {where} depends on no weight"
     return ""

@@ -122,13 +122,9 @@ class Stepper:
         noise = Noise(derive(self.seed, phase, turn.name, "noise"), part.samples, device)
         dropout = derive(self.seed, phase, turn.name, "dropout", part.samples[0])
         with seeded(dropout, device), self.devices.autocast(self.dtype):
-            terms: Mapping[str, Tensor] = self._joined(phase, turn.name, x, noise, part.condition)
-        if not terms or any(value.numel() != 1 for value in terms.values()):
-            shapes = {term: tuple(value.shape) for term, value in terms.items()}
-            raise PluginError(
-                f"{type(self.model).__name__}: the loss of turn {turn.name!r} of phase {phase!r} "
-                f"must be scalars by name, not {shapes}"
-            )
+            terms = self._joined(phase, turn.name, x, noise, part.condition)
+        if wrong := loss_fault(terms, f"turn {turn.name!r} of phase {phase!r}"):
+            raise PluginError(f"{type(self.model).__name__}: {wrong}")
         return {term: value.float().reshape(()) for term, value in terms.items()}
 
     def _add(self, sums: dict[str, Tensor], terms: Mapping[str, Tensor], part: MicroBatch) -> None:
@@ -165,6 +161,20 @@ class Stepper:
         for parameter in self.model.parameters():
             parameter.requires_grad_(parameter not in frozen)
             parameter.grad = None
+
+
+def loss_fault(terms: Any, where: str) -> str:
+    """Return what is wrong with the form of what a loss gave, an empty string if nothing."""
+    if not isinstance(terms, Mapping) or not terms:
+        what = "an empty one" if isinstance(terms, Mapping) else f"a {type(terms).__name__}"
+        return f"the loss of {where} must be a dict of scalar tensors by name, not {what}"
+    for name, value in terms.items():
+        what = f"the loss term {name!r} of {where}"
+        if not isinstance(value, Tensor):
+            return f"{what} is a {type(value).__name__}, not a tensor"
+        if value.numel() != 1:
+            return f"{what} has the shape {tuple(value.shape)}, not a scalar"
+    return ""
 
 
 def trained_parameters(model: Trainable, phase: Phase, turn: Turn) -> list[nn.Parameter]:

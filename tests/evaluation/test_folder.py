@@ -30,6 +30,24 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
         open_run(tmp_path, TWO, ["a"], resume=True)
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ({}, {"embedder mine": {"config": {"dim": 8}}}, "components.embedder mine is new"),
+        ({"embedder mine": {"config": {"dim": 8}}}, {}, "components.embedder mine is gone"),
+        ({"fid": {"config": {"dim": 8}}}, {"fid": {"config": {"dim": 9}}}, "dim was 8, now 9"),
+        ({"fid": {"at": "x" * 999}}, {"fid": {"at": "y"}}, f"at was {'x' * 120}..., now y"),
+        ({}, {str(i): {"dim": 8} for i in range(6)}, "components.3 is new; and 2 more"),
+    ],
+)
+def test_what_differs_is_said_without_whole_tables_of_settings(tmp_path, was, now, said):
+    open_run(tmp_path, ONE | {"components": was}, ["a"], resume=True)
+    (tmp_path / "cells/a").mkdir(parents=True)
+    with pytest.raises(UserError) as error:
+        open_run(tmp_path, ONE | {"components": now}, ["a"], resume=True)
+    assert f"{said}.\n" in str(error.value)
+
+
 def test_a_run_that_was_refused_before_any_work_makes_room_for_the_corrected_one(tmp_path):
     open_run(tmp_path, ONE, ["a"], resume=True)
     (tmp_path / "data").mkdir()

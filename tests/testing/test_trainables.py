@@ -97,7 +97,11 @@ PHASES = {
         lambda m, p: with_loss(lambda x, noise: {"w": m.down.weight.sum()})(m, p),
         "turn 'down' of phase 'first' never reaches 'down.bias'",
     ),
-    "no terms": (with_loss(lambda x, noise: {}), "the loss of turn 'down' of phase 'first' has no"),
+    "no terms": (
+        with_loss(lambda x, noise: {}),
+        "the loss of turn 'down' of phase 'first' must be a dict of scalar tensors by name",
+    ),
+    "bare": (with_loss(lambda x, noise: x.mean()), "by name, not a Tensor"),
     "vector": (
         lambda m, p: with_loss(lambda x, noise: {"l": m.encode(x)})(m, p),
         "the loss term 'l' of turn 'down' of phase 'first' has the shape (4, 2), not a scalar",

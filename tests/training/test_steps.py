@@ -139,11 +139,20 @@ def test_a_turn_that_moves_weights_outside_the_model_is_refused(toy, stepper):
         stepper(model, Phase("p", PhaseSettings(), (turn,)))
 
 
-@pytest.mark.parametrize("terms", [{}, {"rows": torch.ones(3)}])
-def test_a_loss_that_is_no_scalar_is_refused(toy, stepper, terms):
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({}, "must be a dict of scalar tensors by name, not an empty one"),
+        (torch.tensor(0.5), "must be a dict of scalar tensors by name, not a Tensor"),
+        (None, "must be a dict of scalar tensors by name, not a NoneType"),
+        ({"rows": torch.ones(3)}, r"'rows' of turn .* has the shape \(3,\), not a scalar"),
+        ({"mse": 0.5}, "'mse' of turn .* is a float, not a tensor"),
+    ],
+)
+def test_a_loss_that_is_no_scalars_by_name_is_refused(toy, stepper, terms, said):
     model = toy.make(toy.Small)
     model.loss = lambda x, noise: terms
-    with pytest.raises(PluginError, match="must be scalars by name"):
+    with pytest.raises(PluginError, match=said):
         stepper(model, model.phases()[0]).step(0, batch_of(model.phases()[0], toy.pictures()))
 
 
