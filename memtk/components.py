@@ -103,6 +103,7 @@ def _within_reason(name: str) -> Iterator[None]:
         register_module_module_registration_hook,
         register_module_parameter_registration_hook,
     )
+    from torch.nn.parameter import is_lazy
 
     count = {"layers": 0, "parameters": 0}
 
@@ -117,7 +118,7 @@ def _within_reason(name: str) -> Iterator[None]:
         register_module_module_registration_hook(lambda *_: grow("layers", 1, LAYERS)),
         register_module_parameter_registration_hook(
             lambda _module, _name, made: grow(
-                "parameters", made.numel() if made is not None else 0, PARAMETERS
+                "parameters", 0 if made is None or is_lazy(made) else made.numel(), PARAMETERS
             )
         ),
     )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import nn
 
 from memtk.components import check_dims, find_component
 from memtk.errors import PluginError, UserError
-from memtk.interfaces import ImageSpec
+from memtk.interfaces import Embedder, ImageSpec
 
 
 def test_settings_lie_above_those_of_the_preset(registry):
@@ -23,6 +25,20 @@ def test_a_setting_that_does_not_fit_is_no_fault_of_the_plugin(settings, registr
     with pytest.raises(UserError, match="monai2d") as told:
         find_component(registry, "generator", "monai2d", settings, "smoke")
     assert not isinstance(told.value, PluginError)
+
+
+def test_a_model_with_layers_that_find_their_size_when_they_run_is_made(registry, monkeypatch):
+    part = find_component(registry, "embedder", "ntxent2d", {}, "smoke")
+
+    def make(self, config, spec):
+        Embedder.__init__(self, config, spec)
+        self.layers = nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.LazyBatchNorm1d())
+        self.width = self.layers(torch.zeros(2, 1, 32, 32)).shape[1]
+
+    monkeypatch.setattr(part.cls, "__init__", make)
+    monkeypatch.setattr(part.cls, "phases", lambda self: ())
+    made = part.make(ImageSpec((32, 32)))
+    assert made.width == 8 and made.layers[1].weight.shape == (8, 1024)
 
 
 def test_a_preset_that_a_model_lacks_is_refused_with_the_nearest(registry):

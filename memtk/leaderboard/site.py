@@ -179,6 +179,7 @@ RULES = (
     "Controls, whose truth is known, show that a table measures right. They have no rank.",
     "No rank either: images unlike the data, which cannot be copies, and files whose arrays do not "
     "give the copy rate again.",
+    "Time: of all stages of a run, with the training of its embedder.",
     "Of several seeds: the mean, the outermost ends of their intervals, the gravest verdict.",
 )
 

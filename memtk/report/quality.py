@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from memtk.results import Audit, Checkpoint, Result, Used
 from memtk.results.formats import duration, interval, number, share
-from memtk.results.measures import Side, Tradeoff, tradeoff
+from memtk.results.measures import Side, Tradeoff, better_of, tradeoff
 
 BETTER = {
     "higher": "higher is better",
@@ -63,7 +63,7 @@ def quality_rows(evaluated: Sequence[Checkpoint | Audit]) -> list[QualityRow]:
                 name=name,
                 values=tuple(c.quality.get(name) for c in evaluated),
                 real=last.real if last else None,
-                better=last.better if last else "",
+                better=better_of(last) or "",
                 against=last.against if last else "",
                 note=last.note if last else "",
             )

@@ -41,7 +41,10 @@ from memtk.results import (
     read_run_file,
 )
 from memtk.results.formats import interval, many, share
-from memtk.results.measures import main_measures, measures_of, named_measures
+from memtk.results.measures import Measured, main_measures, measures_of, named_measures
+
+ABREAST = 5
+"""Measures of checkpoints beside each other; more go into another table."""
 
 _STYLES = {
     "memorized": "bold red",
@@ -63,6 +66,29 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
     measures = main_measures(
         named_measures((result, c) for result in results for c in result.evaluated).values()
     )
+    several = len(results) > 1
+    further = (
+        comparison_table(results) if several else None,
+        quality_table(results, compared(results) if several else ()),
+        conditions_table(results),
+        attacks_table(results),
+    )
+    starts = range(0, max(1, len(measures)), ABREAST)
+    return Group(
+        *(_checkpoints(results, measures[start : start + ABREAST]) for start in starts),
+        Text(
+            f"{legend(measures)}\n[in brackets: a generator that has memorized nothing]",
+            style="dim",
+        ),
+        *(each for each in further if each is not None),
+        *_effects(results),
+        Text(),
+        bench_answer(results, folder),
+    )
+
+
+def _checkpoints(results: Sequence[Result], measures: Sequence[Measured]) -> Table:
+    """Return a table of some measures, a line for each checkpoint."""
     table = make_table("generator, step", *(f"{m.protocol}\n{m.key}" for m in measures))
     for result in results:
         table.add_row(Text(result.cell))
@@ -73,24 +99,7 @@ def summary(results: Sequence[Result], folder: Path | None = None) -> Renderable
                 *(Text(brief(found.get(m.name))) for m in measures),
                 end_section=checkpoint is result.evaluated[-1],
             )
-    several = len(results) > 1
-    further = (
-        comparison_table(results) if several else None,
-        quality_table(results, compared(results) if several else ()),
-        conditions_table(results),
-        attacks_table(results),
-    )
-    return Group(
-        table,
-        Text(
-            f"{legend(measures)}\n[in brackets: a generator that has memorized nothing]",
-            style="dim",
-        ),
-        *(each for each in further if each is not None),
-        *_effects(results),
-        Text(),
-        bench_answer(results, folder),
-    )
+    return table
 
 
 def bench_answer(results: Sequence[Result], folder: Path | None = None) -> RenderableType:

@@ -15,7 +15,7 @@ from memtk.results.protocols import (
     Table,
     Tables,
 )
-from memtk.results.schema import Checkpoint, Counts, Result
+from memtk.results.schema import Checkpoint, Counts, MeasureInfo, Result
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,15 @@ def audit_measures(audit: Audit) -> list[Measured]:
 
 
 def named_measures(found: Iterable[tuple[Result, Checkpoint]]) -> dict[str, Measured]:
-    """Return the measures of some checkpoints by name, one of each, memtk's own first."""
+    """Return the measures of some checkpoints by name, one of each, memtk's own first.
+
+    It is the first one with a number: without one a protocol may know neither title nor null.
+    """
     known: dict[str, Measured] = {}
     for result, checkpoint in found:
-        known |= {m.name: m for m in measures_of(result, checkpoint) if m.name not in known}
+        for m in measures_of(result, checkpoint):
+            if m.name not in known or known[m.name].record.value is None:
+                known[m.name] = m
     order = list(dict.fromkeys(m.protocol for m in known.values()))
     order.sort(key=bool)  # what every checkpoint may lack, such as a copy rate, stays in front
     return {n: m for protocol in order for n, m in known.items() if m.protocol == protocol}
@@ -231,9 +236,14 @@ def tradeoff(results: Sequence[Result]) -> Tradeoff:
             Side(r.cell, r, {name: r.last.quality.get(name) for name in names}) for r in results
         ),
         measures=names,
-        better={name: m.better if m else None for name, m in known.items()},
+        better={name: better_of(m) for name, m in known.items()},
         real={name: m.real if m else None for name, m in known.items()},
     )
+
+
+def better_of(known: MeasureInfo | None) -> str | None:
+    """Return which values are good; None where nothing says so, or near to a line it lacks."""
+    return None if known is None or known.better == "real" and known.real is None else known.better
 
 
 def cost_of(checkpoint: Checkpoint, name: str) -> float | None:
@@ -245,8 +255,8 @@ def cost_of(checkpoint: Checkpoint, name: str) -> float | None:
         None where it has no number, or is not known which way is better.
     """
     value, known = checkpoint.quality.get(name), checkpoint.measure_info.get(name)
-    if value is None or known is None:
+    if value is None or known is None or better_of(known) is None:
         return None
-    if known.better == "real":
-        return None if known.real is None else abs(value - known.real)
+    if known.real is not None and known.better == "real":
+        return abs(value - known.real)
     return value if known.better == "lower" else -value

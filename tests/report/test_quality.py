@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from memtk.report.figures import draw_quality
-from memtk.report.quality import features_word, quality_rows
+from memtk.report.quality import compare_cells, features_word, quality_rows
 from memtk.report.terminal import summary
 from memtk.report.terminal_tables import compared, quality_table
 from memtk.results import MeasureInfo, Used
@@ -60,6 +60,15 @@ def test_a_measure_without_a_number_keeps_its_word(measured):
 def test_a_number_of_an_older_file_has_no_line(measured):
     row = next(r for r in quality_rows(measured.evaluated) if r.name == "old")
     assert row.values == (7.0, 7.0) and row.real is None and row.good == row.note == ""
+
+
+def test_a_bare_number_of_a_plugin_does_not_say_which_values_are_good(measured):
+    quality = {"quality": {"mine": 0.2}, "measure_info": {"mine": MeasureInfo()}}
+    last = measured.last.model_copy(update=quality)
+    row = quality_rows([last])[0]
+    assert row.name == "mine" and row.good == row.sign == ""
+    cell = measured.model_copy(update={"checkpoints": [last]})
+    assert compare_cells([cell]).measures == (("mine", "which way is better is not known", "–"),)
 
 
 def test_the_page_says_what_the_extractor_has_seen(measured, results):

@@ -8,6 +8,7 @@ from rich.console import Console
 from memtk.report.terminal import audit_summary, selftest_table, summary
 from memtk.results import (
     AuditVerdict,
+    MeasureRecord,
     MitigationEffect,
     RateInterval,
     answer_audit,
@@ -60,6 +61,18 @@ def test_every_checkpoint_has_its_numbers_with_their_nulls(results):
     dar = results[0].last.protocols["dar"]["n_mem"]
     assert f"{dar.count} {100 * dar.value:.1f}% [5%]" in lines[1]
     assert " - " in lines[0] and " - " not in lines[1]  # the exposure was tested at the end
+
+
+@pytest.mark.parametrize("more", [1, 2, 7])
+def test_no_step_and_no_name_of_a_measure_is_broken_by_those_of_plugins(results, more):
+    told = MeasureRecord(value=0.5, title="AUC", side="training", null=0.5)
+    mine = {f"plugin-{i}": {"measure": told} for i in range(more)}
+    last = results[0].last.model_copy(
+        update={"step": 20000, "protocols": {**results[0].last.protocols, **mine}}
+    )
+    text = shown([results[0].model_copy(update={"checkpoints": [last]})], width=80)
+    assert re.search(r"^ +20,000 ", text, re.M) and text.count("20,000 ") == 1 + (more + 4) // 5
+    assert all(f"plugin-{i}" in text.split("conformal: copies")[0] for i in range(more))
 
 
 def test_the_answer_on_every_generator_comes_last_with_its_two_numbers(results):

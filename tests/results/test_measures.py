@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtk.results import MeasureInfo, RateInterval
-from memtk.results.measures import cost_of, tradeoff
+from memtk.results import MeasureInfo, MeasureRecord, RateInterval
+from memtk.results.measures import cost_of, main_measures, named_measures, tradeoff
 
 
 def with_quality(result, cell, quality, measured=None, rate=None):
@@ -41,6 +41,19 @@ def test_every_measure_is_turned_so_that_smaller_is_better(make_result, name, va
 
 def test_a_measure_without_a_number_has_no_cost(make_result):
     assert cost_of(with_quality(make_result(), "a", {}, KNOWN).last, "vendi") is None
+
+
+def test_a_measure_is_told_by_the_first_checkpoint_that_has_its_number(make_result):
+    result = make_result()
+    without = MeasureRecord(value=None, title="AUC", side="training", note="not tested")
+    told = MeasureRecord(value=0.75, title="AUC of members", side="training", null=0.5)
+    found = [
+        (result, result.last.model_copy(update={"protocols": {"mine": {"auc": record}}}))
+        for record in (without, told, told.model_copy(update={"value": 0.5}), without)
+    ]
+    measure = named_measures(found)["mine:auc"]
+    assert measure.record == told and measure in main_measures(named_measures(found).values())
+    assert named_measures(found[:1])["mine:auc"].record == without
 
 
 def test_cells_stand_side_by_side_with_every_measure_that_any_has(make_result):
