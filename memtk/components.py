@@ -22,6 +22,7 @@ from memtk.interfaces import (
     Trainable,
 )
 from memtk.registry import Entry, Registry
+from memtk.surroundings import restore
 
 LAYERS, PARAMETERS = 5_000, 2_000_000_000
 """No model of medical images comes near: 8 GB of weights."""
@@ -75,6 +76,7 @@ class ConfiguredComponent:
         with _within_reason(self.name):
             made = self.cls(self.config, *arguments)
         phases = made.phases()
+        restore()
         with self.entry.blamed("phases"):
             if not isinstance(phases, tuple | list):
                 raise UserError(f"a {type(phases).__name__}, not a tuple")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
+from memtk.surroundings import restore
 
 _REASONS = {
     errno.ENOSPC: "the disk is full: free some space, or choose another folder with --out",
@@ -110,6 +111,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = beside(path)
+    restore()
     with explain(path):
         if path.exists() and not path.is_file():
             raise UserError(f"cannot write {path}: it is no plain file, but a folder or a device")
@@ -123,6 +125,7 @@ def replacing(path: Path) -> Iterator[Path]:
             except FileNotFoundError as error:  # a folder of the system, or one that is gone
                 raise UserError(f"cannot write {path}: no file can be made there") from error
             yield temporary
+            restore()
             with open(temporary, "rb+") as handle:  # Windows syncs only what is open for writing
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
@@ -133,6 +136,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 finally:
                     os.close(folder)
         finally:
+            restore()
             temporary.unlink(missing_ok=True)
 
 
@@ -380,6 +384,7 @@ def read_plain(path: Path) -> bytes:
         UserError: if it is a pipe, a device or larger than `LARGEST`, or cannot be read. A file
             that is not there raises `FileNotFoundError`.
     """
+    restore()
     try:
         status = path.stat()
         if not path.is_file():

@@ -13,6 +13,7 @@ from typing import Literal
 
 from memtk.errors import UserError
 from memtk.files import TEMPORARY, beside, explain, left_by_killed, read_plain, write_text
+from memtk.surroundings import kept
 
 MARKER = ".memtk"
 """File that memtk writes first into a folder of its own: only there it deletes and replaces."""
@@ -59,7 +60,7 @@ def working_in(folder: Path, kind: Kind = "run") -> Iterator[None]:
             held = lock.acquire()
         except Timeout as error:
             raise UserError(f"another memtk is working in {folder}: wait, or use --out") from error
-    with held:
+    with held, kept():
         yield
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TextIO
 
 from memtk.errors import stop
+from memtk.surroundings import kept
 
 
 class _Aside(io.TextIOBase):
@@ -50,7 +51,7 @@ _aside = lru_cache(maxsize=8)(_Aside)
 @contextmanager
 def shielded() -> Iterator[None]:
     """Print to stderr what the block prints; the outputs lead afterwards where they led before, and
-    the program works in the same folder.
+    the program works in the same folder, with the same umask.
 
     Raises:
         Stopped: if the program is stopped meanwhile (Ctrl-C).
@@ -59,21 +60,18 @@ def shielded() -> Iterator[None]:
     heard = None
     with suppress(ValueError):  # no other thread is told
         heard = signal.signal(signal.SIGINT, stop)
-    kept, here = {}, ""
-    with suppress(OSError):  # it is gone
-        here = os.getcwd()
+    copies = {}
     for number in (1, 2):
         with suppress(OSError):
-            kept[number] = os.dup(number)
+            copies[number] = os.dup(number)
     sys.stdout = sys.stderr = _aside(before[1])
     try:
-        yield
+        with kept():
+            yield
     finally:
         if heard is not None:
             signal.signal(signal.SIGINT, heard)
-        with suppress(OSError):
-            os.chdir(here)
-        for number, copy in kept.items():
+        for number, copy in copies.items():
             with suppress(OSError):
                 os.dup2(copy, number)  # closed, or led elsewhere
                 os.close(copy)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from memtk.errors import UserError
 from memtk.interpreter import python
+from memtk.surroundings import keep
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -183,6 +184,7 @@ _reads: Callable[[Any], Any]
 
 def _begin(read: Callable[[Any], Any]) -> None:
     global _reads
+    keep()
     end_with_the_parent()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # there is a process for each core

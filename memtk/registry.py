@@ -21,6 +21,7 @@ from memtk.errors import (
 )
 from memtk.outputs import shielded
 from memtk.plugins import Host, Plugin, load_plugins
+from memtk.surroundings import restore
 
 MOST = 1000
 """Components that a hook may return, and signs of a text of one."""
@@ -50,6 +51,7 @@ class Entry(NamedTuple):
         Raises:
             PluginError: in one sentence.
         """
+        restore()
         try:
             yield
         except BaseException as error:

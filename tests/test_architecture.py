@@ -21,7 +21,7 @@ LAYERS = (
     {"components", "data", "imaging", "noise", "interfaces", "suites"},
     {"registry", "config", "plugins", "intervals", "progress"},
     {"hookspecs", "component", "errors", "events", "files", "folders", "console", "outputs"}
-    | {"hdf5", "prefetch", "interpreter"},
+    | {"hdf5", "prefetch", "interpreter", "surroundings"},
 )
 """From the top down: each part may import the parts of the layers below its own."""
 
@@ -35,12 +35,12 @@ SIBLINGS = {
     "registry": {"plugins"},
     "progress": {"plugins"},
     "hookspecs": {"component", "events"},
-    "files": {"errors", "events"},
-    "folders": {"errors", "files"},
+    "files": {"errors", "events", "surroundings"},
+    "folders": {"errors", "files", "surroundings"},
     "console": {"errors"},
-    "outputs": {"errors"},
+    "outputs": {"errors", "surroundings"},
     "interpreter": {"errors"},
-    "prefetch": {"errors", "interpreter"},
+    "prefetch": {"errors", "interpreter", "surroundings"},
     "hdf5": {"errors", "interpreter"},
 }
 """What a part may import of its own layer."""

@@ -32,6 +32,7 @@ from memtk.events import Event, Watch, ignore
 from memtk.progress import Progress
 from memtk.registry import Registry, open_registry
 from memtk.results import Policy, read_policy
+from memtk.surroundings import kept
 
 SOURCES = {
     "train": "source",
@@ -271,7 +272,8 @@ def speaking_python() -> Iterator[None]:
         UserError: in place of one.
     """
     try:
-        yield
+        with kept():
+            yield
     except UserError as error:
         raise UserError(in_python(str(error))) from error
 

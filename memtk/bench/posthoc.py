@@ -330,18 +330,16 @@ def _scores(
     scored = attack.score(target, pool)
     with part.entry.blamed("score"):
         scores = np.asarray(scored)
-        if scores.dtype.kind not in "biuf":
-            raise UserError(f"{scores.dtype}, not numbers")
+        if scores.dtype.kind not in "biuf" or scores.shape != (len(pool),):
+            raise UserError(f"{scores.dtype} {scores.shape}, not {len(pool)} numbers")
         scores = scores.astype(np.float64)
-    if scores.shape != (len(pool),) or not np.isfinite(scores).all():
-        raise PluginError(
-            f"attack {part.name!r} gave scores of shape {scores.shape}, "
-            f"{int(np.isfinite(scores).sum())} of them finite, for {len(pool)} images"
-        )
+        if count := int((~np.isfinite(scores)).sum()):
+            raise UserError(f"{count} of {len(pool)} numbers are not finite")
     describe = getattr(attack, "describe", None)
     how = describe(target) if describe else ""
-    if type(how) is not str:
-        raise PluginError(f"attack {part.name!r}: describe gives no text")
+    with part.entry.blamed("describe"):
+        if type(how) is not str:
+            raise UserError(f"a {type(how).__name__}, not a text")
     return scores, how
 
 

@@ -16,6 +16,7 @@ import click
 
 from memtk import __version__
 from memtk.errors import PluginError, UserError, is_failure, one_line, printable, stop
+from memtk.surroundings import kept
 
 COMMANDS = {
     "audit": "Tell whether synthetic images may be released: pass, fail or inconclusive.",
@@ -88,7 +89,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with kept():
+                return super().invoke(ctx)
         except UserError as error:
             raise _Refusal(error) from error
         except OSError as error:

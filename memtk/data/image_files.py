@@ -14,6 +14,7 @@ from memtk.data.conditions import described
 from memtk.errors import UserError
 from memtk.files import require_space
 from memtk.interfaces import ImageSpec
+from memtk.surroundings import restore
 
 
 def create_images(
@@ -47,6 +48,7 @@ def open_prepared(path: Path) -> h5py.File:
     Raises:
         UserError: if it is none or is damaged, naming it.
     """
+    restore()
     if not path.is_file():
         raise UserError(f"cannot read {path}: there is no such file")
     try:

@@ -24,6 +24,7 @@ from memtk.errors import PluginError, UserError, is_failure, one_line
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
+from memtk.surroundings import restore
 
 GROWTH, FLOOR = 200, 2**26
 """What is read out of a file may be 64 MiB, or as many times the file's size: nothing that shows
@@ -166,11 +167,7 @@ class Readers:
                     check(patients)
 
     def left_out(self, images: Collection[Path]) -> dict[Path, str]:
-        """Return which of the images of one source are none beside the others, and why.
-
-        Args:
-            images: the files and folders that were listed.
-        """
+        """Return which of the images of one source are none beside the others, and why."""
         found: dict[Path, str] = {}
         for entry, reader in self._readers:
             if left_out := getattr(reader, "left_out", None):
@@ -293,6 +290,8 @@ def reading(path: Path, item: str = "") -> Iterator[None]:
             f"cannot read {where}: it is damaged, or not what its name says "
             f"({reason or type(error).__name__})"
         ) from error
+    finally:
+        restore()
 
 
 def check_regular(path: Path) -> None:

@@ -205,7 +205,6 @@ def _keep(
     if path is None:
         return
     if devices is None or devices.is_main:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_arrays(path, group, arrays)
     if devices is not None:
         devices.wait()

@@ -18,6 +18,7 @@ from memtk.errors import UserError, printable
 from memtk.files import read_plain, replacing, require_space, write_text
 from memtk.hdf5 import open_hdf5
 from memtk.results.migrations import SCHEMA, migrate
+from memtk.surroundings import restore
 
 if TYPE_CHECKING:
     import h5py
@@ -344,6 +345,7 @@ def has_arrays(path: Path, group: str) -> bool:
     Raises:
         UserError: if the file is damaged, naming it.
     """
+    restore()
     if not Path(path).exists():
         return False
     with _open(Path(path)) as file:
@@ -361,6 +363,7 @@ def array_groups(path: Path) -> list[str]:
 
 
 def _open(path: Path):  # type: ignore[no-untyped-def]  # h5py is imported on first use
+    restore()
     if not path.exists():
         raise UserError(f"there is no {path}: the run has not come that far")
     if not path.is_file():

@@ -365,7 +365,6 @@ def _secret(folder: Path) -> int:
         if isinstance(seed, int):
             return seed
     seed = secrets.randbits(62)
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"seed": seed}), private=True)
     return seed
 
