@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memtk.api.paths import is_path, path_of, text_of
+from memtk.api.paths import is_path, path_of, text_of, texts_of
 from memtk.api.result import AuditResult
 from memtk.auditing import (
     EmbeddingAudit,
@@ -61,11 +62,11 @@ def audit(
     similarity: str = "pearson",
     plants: int = 100,
     exposure: bool = True,
-    quality: Sequence[str] = (),
+    quality: Sequence[str] | str = (),
     alpha: float = 0.05,
     fdr: float = 0.1,
     policy: Policy | Mapping[str, Any] | str | Path | None = None,
-    settings: Sequence[str] | Mapping[str, Any] = (),
+    settings: Sequence[str] | Mapping[str, Any] | str = (),
     seed: int = 0,
     batch_size: int = 32,
     out: str | Path | None = None,
@@ -79,7 +80,7 @@ def audit(
 
     Each set is an array or tensor of images, a list of them, or the path of a manifest, folder or
     file, as on the command line. Shapes: (N, H, W) and (N, 1, H, W) are gray pictures; (N, H, W, 3)
-    and (N, 3, H, W) are colour pictures, which `settings=["data.color=gray"]` makes gray;
+    and (N, 3, H, W) are colour pictures, audited in gray: `settings=["data.color=gray"]`;
     (N, D, H, W) and (N, 1, D, H, W) are volumes. What could be two things is refused. Intensities
     may have any range: each image is scaled by its own percentiles, as files are.
 
@@ -103,11 +104,12 @@ def audit(
         similarity: likeness of two embeddings, or of two images ("ncc", which trains nothing).
         plants: training patients whose images are planted as copies; 0: none.
         exposure: tests training images and patients too, with a second embedder.
-        quality: measures of quality and diversity, such as "fid"; "all": all that are installed.
+        quality: measures of quality and diversity: "fid", ["fid", "ct"], or "all".
         alpha: level of a single test, in (0, 1).
         fdr: false discovery rate of what is flagged, in (0, 1).
         policy: what is tolerable: a `memtk.Policy`, its keys, or a TOML file.
-        settings: of data and embedder, `["data.shape=32,48,32"]` or `{"data": {"shape": ...}}`.
+        settings: of data and embedder, `["data.shape=32,48,32"]` or `{"data": {"shape": ...}}`;
+            of images in a manifest `data.condition=view` and `data.stratify=site` too.
         seed: all randomness follows from it.
         batch_size: images embedded at a time.
         out: the run folder.
@@ -125,6 +127,8 @@ def audit(
     for name in ("train", "validation", "synthetic"):
         if sets[name] is None and not (name == "validation" and is_path(train)):
             raise UserError(f"an audit compares three sets of images; {name} is missing")
+    if not isinstance(workers, Integral) or workers < 1:
+        raise UserError(f"workers={workers!r}: give a whole number, 1 or more")
     given = {name: value for name, value in sets.items() if value is not None}
     patients = {
         "train": train_patients,
@@ -138,7 +142,7 @@ def audit(
         "similarity": similarity,
         "plants": plants,
         "exposure": exposure,
-        "quality": tuple(quality),
+        "quality": texts_of(quality, "quality"),
         "alpha": alpha,
         "fdr": fdr,
         "seed": seed,
@@ -180,7 +184,7 @@ def _images(
     given: Mapping[str, Any],
     patients: Mapping[str, Sequence[Any] | None],
     asked: Mapping[str, Any],
-    settings: Sequence[str] | Mapping[str, Any],
+    settings: Sequence[str] | Mapping[str, Any] | str,
     how: Mapping[str, Any],
     workers: int,
     keep_prepared: bool,
@@ -197,7 +201,7 @@ def _images(
         for name, each in given.items()
     }
     nested = isinstance(settings, Mapping)
-    asked_for = {"settings": settings} if nested else {"sets": tuple(settings)}
+    asked_for = {"settings": settings} if nested else {"sets": texts_of(settings, "settings")}
     plan = make_audit_plan(registry, asked, data=data, **asked_for)
     plan = replace(plan, workers=workers, keep_prepared=keep_prepared)
     return run_audit(plan, registry, **how)
@@ -208,7 +212,7 @@ def _embeddings(
     given: Mapping[str, Any],
     patients: Mapping[str, Sequence[Any] | None],
     asked: Mapping[str, Any],
-    settings: Sequence[str] | Mapping[str, Any],
+    settings: Sequence[str] | Mapping[str, Any] | str,
     how: Mapping[str, Any],
 ) -> FinishedAudit | None:
     defaults = AuditOptions.model_fields
@@ -234,6 +238,8 @@ _NAMES = {"val": "validation", "data": "train", "set": "settings", "second_embed
 _WAYS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"--set '([^']*)'", r'settings=["\1"]'),
     (r"--set ([\w.+-]+=\S*[^\s.;:,)])", r'settings=["\1"]'),
+    (r"--(condition|stratify) (?!or\b|out\b)(\w[\w.-]*)", r'settings=["data.\1=\2"]'),
+    (r"--(condition|stratify)(?!-)\b", r"data.\1"),
     (r"--no-([a-z]+)", r"\1=False"),
     (r"--(similarity|device) ([a-z0-9]+)", r'\1="\2"'),
     (r"--(train|val|synthetic|held-out) [A-Z]\b", lambda found: f"{_argument(found[1])}="),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from memtk.api.audit import speaking_python
+from memtk.api.paths import texts_of
 from memtk.api.reference import Reference, Whose, numbers, reference_of
 from memtk.auditing.plan import AuditOptions
 from memtk.components import find_component
@@ -91,7 +92,7 @@ class Memorization(Metric):
         validation: Any,
         patients: Whose | None = None,
         *,
-        settings: Sequence[str] | Mapping[str, Any] = (),
+        settings: Sequence[str] | Mapping[str, Any] | str = (),
         device: str = "auto",
         **options: Any,
     ) -> Memorization:
@@ -119,7 +120,7 @@ class Memorization(Metric):
             asked = build(AuditOptions, options, where="Memorization.from_images")
             tables = settings
             if not isinstance(tables, Mapping):
-                tables = merge({}, *(parse_set(text) for text in tables))
+                tables = merge({}, *(parse_set(text) for text in texts_of(tables, "settings")))
             reference = reference_of(
                 registry, asked, tables, one_process(device), (train, validation), patients
             )

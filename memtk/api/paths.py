@@ -1,9 +1,10 @@
-"""Paths that a caller gives in Python, where nothing has looked at them before."""
+"""Texts and paths that a caller gives in Python, where nothing has looked at them before."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,22 @@ from memtk.errors import UserError
 def is_path(value: Any) -> bool:
     """Tell whether images are named rather than given."""
     return isinstance(value, str | os.PathLike)
+
+
+def texts_of(value: Any, argument: str) -> tuple[str, ...]:
+    """Return texts that were given as several or as one.
+
+    Raises:
+        UserError: if they are none, naming the argument.
+
+    >>> texts_of("fid", "quality"), texts_of(["fid", "ct"], "quality")
+    (('fid',), ('fid', 'ct'))
+    """
+    texts = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    for text in texts:
+        if not isinstance(text, str):
+            raise UserError(f"{argument}= has {text!r} in it: give texts")
+    return texts
 
 
 def text_of(value: Any, argument: str) -> str:
@@ -33,7 +50,7 @@ def path_of(value: Any, argument: str) -> Path:
     text = os.fspath(value) if is_path(value) else None
     if not isinstance(text, str):
         kind = type(value if text is None else text).__name__
-        raise UserError(f"{argument}= is a {kind}: give a path, as a text or a pathlib.Path")
+        raise UserError(f"{argument}= is of type {kind}: give a path, as a text or a pathlib.Path")
     said = ascii(text[:100])
     try:
         os.lstat(text)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from memtk.api.paths import path_of
+from memtk.api.result import AuditResult
 from memtk.errors import UserError
 from memtk.report.review import papers, review_summary, sentences
 from memtk.results.review import Label, Review
@@ -95,7 +96,7 @@ class PairReading:
 
 
 def review(
-    run: str | Path,
+    run: str | Path | AuditResult,
     *,
     cell: str | None = None,
     pairs: int | None = None,
@@ -109,7 +110,7 @@ def review(
     What is left out is as it was drawn before, or as on the command line.
 
     Args:
-        run: the folder of a bench or an audit.
+        run: the folder of a bench or an audit, or what `memtk.audit` gave.
         cell: of a bench with several.
         pairs: to draw; 100.
         controls: planted copies, and as many pairs of strangers; 10.
@@ -128,7 +129,7 @@ def review(
         "stratified": stratified,
         "seed": seed,
     }
-    reviewed = open_set(path_of(run, "run"), cell)
+    reviewed = open_set(path_of(getattr(run, "folder", run), "run"), cell)
     return PairReading(
         reviewed, open_draw(reviewed, {k: v for k, v in asked.items() if v is not None})
     )

@@ -189,6 +189,8 @@ def make_audit_plan(
     images = build(ArrayConfig, said.pop("data"), where="data").holding(held)
     _check_splits_are_said(images, registry)
     found = find_detector(registry, options, said, lambda: _dims(images, registry))
+    if found.embedder is None and "all" in options.quality:
+        quality = tuple(part for part in quality if not by_features(part))
     if found.embedder is None and (asking := [p.name for p in quality if by_features(p)]):
         raise UserError(
             f"quality metric {asking[0]!r} compares features, and similarity "

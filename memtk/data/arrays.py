@@ -155,7 +155,8 @@ def as_numpy(value: Any) -> np.ndarray:
         value = getattr(value, step)() if hasattr(value, step) else value
     if "bfloat16" in str(getattr(value, "dtype", "")):  # which NumPy does not know
         value = value.float()
-    return np.asarray(value)
+    array = np.asarray(value)
+    return as_numpy(list(array)) if array.dtype == object and array.ndim == 1 else array
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
@@ -168,9 +169,12 @@ def _numbers(name: str, value: Any) -> np.ndarray:
     except (ValueError, TypeError, RuntimeError) as error:  # a tensor of another layout or device
         raise UserError(f"{name}: the images differ in shape, or are none: {error}") from error
     if array.dtype.kind not in "fiub" or not 3 <= array.ndim <= 5 or not array.size:
-        raise UserError(
-            f"{name}: an array of {array.dtype} and shape {array.shape} holds no images. {SHAPES}"
+        what = (
+            f"an array of {array.dtype} and shape {array.shape}"
+            if array.ndim
+            else type(value).__name__
         )
+        raise UserError(f"{name}: {what} holds no images. {SHAPES}")
     return array.astype(np.uint8) if array.dtype == bool else array
 
 

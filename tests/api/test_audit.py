@@ -180,6 +180,14 @@ REFUSED = [
     ),
     (lambda t, v, s: memtk.audit(flat(t), flat(v), flat(s), embedder="a"), "embedder goes with im"),
     (lambda t, v, s: memtk.audit(t, v), "synthetic is missing"),
+    (lambda t, v, s: memtk.audit({"x": t}, v, s), "train: dict holds no images. Give "),
+    (lambda t, v, s: memtk.audit((x for x in t), v, s), "train: generator holds no images"),
+    (lambda t, v, s: memtk.audit(t, v, s, workers=0), "workers=0: give a whole number"),
+    (lambda t, v, s: memtk.audit(t, v, s, workers="2"), "workers='2': give a whole number"),
+    (lambda t, v, s: memtk.audit(t, v, s, quality="fi"), "unknown quality 'fi'"),
+    (lambda t, v, s: memtk.audit(t, v, s, quality=["fid", 3]), "quality= has 3 in it"),
+    (lambda t, v, s: memtk.audit(t, v, s, settings="data.colr=gray"), "unknown key 'data.colr'"),
+    (lambda t, v, s: memtk.audit(t, v, s, settings=7), "settings= has 7 in it"),
     (lambda t, v, s: memtk.audit(t, None, s), "validation is missing"),
     (lambda t, v, s: memtk.audit(t, v, s, train_patients=["a"]), "20 images and 1 patients"),
     (lambda t, v, s: memtk.audit(t.astype(str), v, s), "train: an array of <U"),
@@ -242,6 +250,15 @@ def test_refusals_speak_of_arrays(sets, change, message, tmp_path):
         memtk.audit(*change(*sets), out=tmp_path / "run", **QUICK)
     said = str(refused.value)
     assert "--" not in said and ".npy" not in said and str(tmp_path) not in said
+
+
+def test_one_text_and_an_array_of_objects_stand_for_what_they_hold(sets, found, tmp_path):
+    objects = np.empty(len(sets[0]), dtype=object)
+    objects[:] = list(sets[0])
+    asked = {"settings": "data.labels=by_name", "quality": "all", "out": tmp_path / "run"}
+    again = memtk.audit(objects, *sets[1:], **asked, **QUICK)
+    assert again.audit.protocols == found.audit.protocols
+    assert list(again.audit.measure_info) == ["ms-ssim"]
 
 
 def test_a_setting_that_cannot_be_read_is_named_as_it_was_given(sets, tmp_path):

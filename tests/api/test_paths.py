@@ -48,8 +48,14 @@ def test_a_path_that_no_file_can_have_is_refused(name, odd, done):
 @pytest.mark.parametrize("odd", NO_PATHS)
 @pytest.mark.parametrize("name", PLACES)
 def test_what_is_no_path_is_refused(name, odd, done):
-    with pytest.raises(memtk.UserError, match=f"= is a {type(NO_PATHS[odd]).__name__}: give a"):
+    with pytest.raises(
+        memtk.UserError, match=f"= is of type {type(NO_PATHS[odd]).__name__}: give a"
+    ):
         takes(name, NO_PATHS[odd], done)
+
+
+def test_what_an_audit_gave_can_be_reviewed(done):
+    assert repr(memtk.review(done)) == repr(memtk.review(done.folder))
 
 
 class Place(os.PathLike):
