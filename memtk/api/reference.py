@@ -69,6 +69,13 @@ def reference_of(
     Raises:
         UserError: for images or options that cannot be used.
     """
+    asked = ["quality="] if options.quality else []
+    asked += [f"the setting {table}" for table in ("data", "audit") if table in settings]
+    if asked:
+        raise UserError(
+            f"{asked[0]} goes with memtk.audit; this takes images as the generator sees them, and "
+            "measures what is memorized"
+        )
     if all(len(getattr(each, "shape", ())) == 2 for each in sets):
         return _of_embeddings(registry, options, settings, devices, sets, patients)
     training, validation = (
