@@ -82,8 +82,8 @@ def _fit(dataset: h5py.Dataset) -> bool:
         rows["values"] = (2**16,)
     fit = all(beside[k].shape == (count, *row) for k, row in rows.items() if k in beside)
     whole = dataset.attrs.get("whole", dataset.shape[2:])
-    sizes = len(dataset.attrs["spacing"]), len(whole)
-    return fit and dims in (2, 3) and sizes == (dims, dims)
+    known = len(dataset.attrs["spacing"]) in (0, dims)  # none: nobody said it
+    return fit and dims in (2, 3) and known and len(whole) == dims
 
 
 def texts_of(group: h5py.Group, name: str) -> tuple[str, ...]:

@@ -192,6 +192,19 @@ def side_of(
     )
 
 
+def count_of(
+    tested: PatientGroup,
+    strangers: PatientGroup,
+    levels: Levels,
+    seed: int,
+    strata: tuple[np.ndarray, np.ndarray] | None,
+) -> int:
+    """Return how many units are no strangers, at least; see `side_of`."""
+    if strata is not None:
+        return side_of(tested, strangers, levels, seed, strata).least.count
+    return at_least(tested, strangers, confidence=levels.confidence, seed=seed, lists=False).count
+
+
 def margins_of(
     arrays: Mapping[str, np.ndarray],
     validation: Sequence[Hashable],

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.evaluation.sides import SURE, Groups, Side, known_patients, margins_of, side_of
+from memtk.evaluation.sides import SURE, Groups, Side, count_of, known_patients, margins_of, side_of
 from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
@@ -158,7 +158,10 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     """
     arrays = groups.arrays
     made, back = arrays["train_synthetic"], arrays["synthetic_train"]
-    copies = copies_side(groups, levels, seed)
+    tested = PatientGroup(back, name="synthetic images")
+    margin = margins_of(arrays, groups.validation, tested, seed)
+    strangers = groups.strangers("validation_train")
+    copies = side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
     exposure = patients = None
     if groups.has_exposure:
         images = PatientGroup(arrays["exposure_train_synthetic"], name="training images")
@@ -194,14 +197,6 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
             synthetic=GroupTest(**asdict(bulk)),
         ),
     )
-
-
-def copies_side(groups: Groups, levels: Levels, seed: int) -> Side:
-    """Test the synthetic images: which are copies?"""
-    tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
-    margin = margins_of(groups.arrays, groups.validation, tested, seed)
-    strangers = groups.strangers("validation_train")
-    return side_of(tested, strangers, levels, seed, groups.copy_strata, margin)
 
 
 def exposure_side(tested: PatientGroup, groups: Groups, levels: Levels, seed: int) -> Side:
@@ -282,7 +277,10 @@ def rates_of(
 
     rate = by_threshold(levels.confidence)
     level = (1 - levels.confidence) / 4  # of each of the two that the lower end is by
-    counted = copies_side(groups, replace(levels, confidence=1 - level), seed).least.count
+    strict = replace(levels, confidence=1 - level)
+    unseen = groups.strangers("validation_train")
+    tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
+    counted = count_of(tested, unseen, strict, seed, groups.copy_strata)
     low = max(by_threshold(1 - 2 * level).low, counted / len(back))
     high, bound = rate.high, rate.upper_bound
     bulk, population = tests.comparable.synthetic, tests.comparable.population
@@ -352,17 +350,20 @@ def exposed_of(
     population = groups.population
     if population is not None and population.p <= ALIKE:
         return Exposed(low=known, high=of, of=of)
+
+    def least(error: float) -> int:
+        strict = replace(levels, confidence=1 - error)
+        unseen = groups.strangers("exposure_validation_synthetic")
+        return count_of(groups.people, unseen, strict, seed, groups.strata)
+
     level = (1 - levels.confidence) / 4
     sure = max(known, int(holm(patients.test.sure_p, level).sum()))
     if "exposure_planted" not in groups.arrays:
-        rest = replace(levels, confidence=1 - 3 * level)
-        counted = exposure_side(groups.people, groups, rest, seed).least.count
-        return Exposed(low=max(sure, counted), high=of, of=of)
+        return Exposed(low=max(sure, least(3 * level)), high=of, of=of)
     found = exposed_interval(*groups.exposure, sure=sure, confidence=levels.confidence, seed=seed)
     low, counted = found.low, max(patients.least.count, int(patients.test.sure.sum()), named)
     if groups.strata is not None:
-        strict = replace(levels, confidence=1 - level)
-        low = max(sure, exposure_side(groups.people, groups, strict, seed).least.count)
+        low = max(sure, least(level))
     high = max(low, found.high)
     if upper_end(high, counted, of) > high:
         return Exposed(low=low, high=of, of=of)

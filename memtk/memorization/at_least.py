@@ -41,7 +41,12 @@ class AtLeast:
 
 
 def at_least(
-    tested: PatientGroup, strangers: PatientGroup, *, confidence: float = 0.95, seed: int = 0
+    tested: PatientGroup,
+    strangers: PatientGroup,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    lists: bool = True,
 ) -> AtLeast:
     """Return how many of the tested images, or patients, are nearer than chance allows, at least.
 
@@ -74,6 +79,7 @@ def at_least(
         strangers: the validation images and patients, with theirs to the same references.
         confidence: in (0, 1).
         seed: of the simulated critical values and of the images drawn.
+        lists: False counts all units alone, which takes a tenth of the time; `of_top` is 0 before.
 
     Raises:
         UserError: if the confidence is none.
@@ -97,7 +103,8 @@ def at_least(
     longer = np.geomspace(EACH, max(EACH, len(units)), EACH).astype(int)
     of_top = np.zeros(len(units) + 1, dtype=np.int64)
     last = 0
-    for k in np.unique(np.minimum(np.r_[1 : EACH + 1, longer], len(units))).tolist():
+    ends = np.unique(np.minimum(np.r_[1 : EACH + 1, longer], len(units))).tolist()
+    for k in ends if lists else ends[-1:]:
         low, high = int(of_top[last]), int(of_top[last]) + k - last
         while low < high:  # one unit more of the list is one unit more at most
             middle = (low + high) // 2

@@ -233,7 +233,8 @@ def exposed_interval(
     """
     end = (1 + confidence) / 2
     counted = 1 - (1 - end) / 2  # the other half of what is missing is for the names
-    low = max(at_least(tested, strangers, confidence=counted, seed=seed).count, sure)
+    least = at_least(tested, strangers, confidence=counted, seed=seed, lists=False)
+    low = max(least.count, sure)
     rng = np.random.default_rng(seed)
     fewest = int(tested.sizes.min())
     few = strangers.largest()[strangers.sizes < fewest]

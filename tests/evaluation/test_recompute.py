@@ -23,8 +23,10 @@ from memtk.results import (
     Counts,
     GroupTest,
     Result,
+    read_arrays,
     read_audit,
     read_result,
+    write_arrays,
     write_audit,
     write_result,
 )
@@ -158,13 +160,15 @@ def test_patients_of_several_images_must_be_told_apart_by_the_arrays(run):
     entries = open_registry().entries("protocol")
     with pytest.raises(UserError, match="does not say whose the training images are"):
         recompute(run, entries)
-    with h5py.File(run / "cells/monai/arrays.h5", "a") as file:
-        for label in ("step-000100", "step-000200"):
-            for name in [n for n in file[label] if n.startswith(("train_", "exposure_train_"))]:
-                twice = np.repeat(file[label][name][:], 2)
-                del file[label][name]
-                file[label][name] = twice
-            file[label]["training_patient"] = np.arange(48) // 2
+    arrays = run / "cells/monai/arrays.h5"
+    for label in ("step-000100", "step-000200"):
+        kept = read_arrays(arrays, label)
+        twice = {
+            n: np.repeat(a, 2)
+            for n, a in kept.items()
+            if n.startswith(("train_", "exposure_train_"))
+        }
+        write_arrays(arrays, label, kept | twice | {"training_patient": np.arange(48) // 2})
     recompute(run, entries)
     assert read_result(path).last.measure("conformal", "patients_exposed").of == 24
 

@@ -149,3 +149,13 @@ def test_the_same_seed_gives_the_same_and_a_confidence_that_is_none_is_refused()
         at_least(*sides, confidence=1.0)
     with pytest.raises(UserError, match="no images"):
         PatientGroup(np.zeros(0))
+
+
+def test_the_count_alone_is_that_of_the_whole_list():
+    rng = np.random.default_rng(0)
+    for share in (0.0, 0.1, 0.6):
+        scores = np.r_[rng.normal(3, 1, round(200 * share)), rng.normal(size=200)]
+        sides = PatientGroup(scores), PatientGroup(rng.normal(size=80))
+        whole, alone = at_least(*sides), at_least(*sides, lists=False)
+        assert alone.count == whole.count == alone.of_top[-1]
+        assert (share > 0) == (whole.count > 0)
