@@ -130,29 +130,42 @@ def without_session(name: str) -> str:
     return name
 
 
-def _before_session(path: str) -> str:
-    """Return the patient in the name of a file that says a visit, a side or a view too; else ""."""
-    stem = _stem(path)
-    name = without_session(stem)
-    return name if name != stem and not PART.fullmatch(f"_{name}") else ""
+def _before_session(path: str) -> tuple[str, str]:
+    """Return the patient whom a path names, and what of it tells images of the patient apart.
 
+    Nobody is named where no visit, side, view or sequence stands behind a name with a number.
 
-def _stem(path: str) -> str:
-    return re.sub(r"(?:\.nii)?\.[A-Za-z]\w{1,4}$", "", PurePosixPath(path).name)
+    >>> [_before_session(p)[0] for p in ("a/P1-V2.png", "P1_v2_T1.nii.gz", "P2/V1/t1.png", "1.png")]
+    ['P1', 'P1', 'P2', '']
+    """
+    whole = re.sub(r"(?:\.nii)?\.[A-Za-z]\w{1,4}$", "", path)
+    rest = ""
+    for part in reversed(PurePosixPath(whole).parts):
+        name, before = part, ""
+        while name and name != before:
+            before = name
+            name = without_session(name)
+            found = SERIES.search(name) or PART.fullmatch(f"_{name}")
+            name = name[: found.start()] if found else name
+        rest = f"{part.removeprefix(name)}/{rest}"
+        if name:
+            named = re.search(r"\d", name) and rest.strip("/")
+            return (name, rest) if named else ("", "")
+    return "", ""
 
 
 def names_sessions(paths: Sequence[str]) -> bool:
-    """Tell whether all names end in a visit, a side or a view, of which patients have fewer than
-    there are patients: 3T_V01 to 3T_V20 are volunteers.
+    """Tell whether all paths name a patient so, of fewer visits, sides or sequences than there are
+    patients: 3T_V01 to 3T_V20 are volunteers.
 
     >>> names_sessions(["P1_v1.png", "P1_v2.png", "P2_v1.png", "P3_v2.png"])
     True
     >>> names_sessions(["3T_v1.png", "3T_v2.png", "7T_v3.png"]), names_sessions(["P1_v1.png"])
     (False, False)
     """
-    patients = [_before_session(path) for path in paths]
-    ends = {_stem(p).removeprefix(n) for p, n in zip(paths, patients, strict=True)}
-    return all(patients) and len(ends) < len({*patients}) < len(patients)
+    found = [_before_session(path) for path in paths]
+    patients, ends = {patient for patient, _ in found}, {rest for _, rest in found}
+    return "" not in patients and len(ends) < len(patients) < len(paths)
 
 
 def _patient(path: str) -> str:
@@ -193,8 +206,8 @@ NAMED = Layout(
     _patient,
 )
 SESSIONS = Layout(
-    "names that end in a visit, a side or a view (P07-V1, 12_left)",
+    "names that end in a visit, a side, a view or a sequence (P07-V1, 12_left, P3/t1)",
     "the patient is read from the file names, and is what stands before it. If that is several "
     "people's, tell them apart by --set data.patient_pattern=REGEX",
-    _before_session,
+    lambda path: _before_session(path)[0],
 )

@@ -45,6 +45,11 @@ NAMES = {
     "months": "B{p} month {i}.png",
     "follow-ups": "C{p}-FU{i}.png",
     "sides": "{p}_{side}.nii.gz",
+    "folders of visits": "P0{p}-V{i}/t1.png",
+    "folders of visits in those of patients": "P0{p}/V{i}/t1.png",
+    "visits of a sequence": "P0{p}_V{i}_T1.png",
+    "sequences": "case0{p}_T{i}.nii.gz",
+    "folders of patients": "site/7{p}/t{i}.nii.gz",
 }
 
 
