@@ -15,20 +15,123 @@ NAMES = {
             *("imageid", "dicomid", "imagedataid", "imageuid"),
             *("imageindex", "img", "imgpath", "location", "imagename", "fname", "files", "images"),
             *("localpath", "imageurl", "imagefilename"),
+            *("datei", "dateiname", "dateipfad", "pfad", "bild", "bilddatei", "bildname"),
+            *("fichier", "nomfichier", "chemin", "archivo", "nombrearchivo", "fichero", "ruta"),
+            *("imagen", "arquivo", "caminho", "imagem", "percorso", "immagine", "bestand", "plik"),
+            *(
+                "файл",
+                "имяфайла",
+                "путь",
+                "изображение",
+                "文件",
+                "文件名",
+                "文件路径",
+                "路径",
+                "图像",
+            ),
+            *(
+                "图片",
+                "图像名",
+                "檔名",
+                "檔案",
+                "ファイル",
+                "ファイル名",
+                "パス",
+                "画像",
+                "画像名",
+                "파일",
+                "파일명",
+            ),
         }
     ),
     "patient_id": frozenset(
         {
             *("patient", "patientid", "patientname", "subject", "subjectid", "case", "caseid"),
             *("participant", "participantid", "person", "pid", "mrn", "id", "patientnumber"),
-            *("eid", "ptid", "subjectnumber", "subjectno", "patientno", "personid"),
+            *("eid", "ptid", "subjectnumber", "subjectno", "patientno", "personid", "idpatient"),
+            *(
+                "patientennummer",
+                "patientenid",
+                "patientnr",
+                "patientennr",
+                "fallnummer",
+                "proband",
+            ),
+            *(
+                "numeropatient",
+                "numéropatient",
+                "nompatient",
+                "paciente",
+                "idpaciente",
+                "pacienteid",
+                "paziente",
+                "idpaziente",
+            ),
+            *("patiënt", "pacjent", "sujet", "sujeto", "пациент", "идпациента", "idпациента"),
+            *(
+                "患者",
+                "患者id",
+                "患者编号",
+                "患者番号",
+                "患者號",
+                "病人",
+                "病人id",
+                "病历号",
+                "환자",
+                "환자번호",
+            ),
         }
     ),
     "split": frozenset(
-        {"set", "subset", "fold", "partition", "dataset", "phase", "usage", "group"}
+        {
+            *("set", "subset", "fold", "partition", "dataset", "phase", "usage", "group"),
+            *(
+                "aufteilung",
+                "teilmenge",
+                "gruppe",
+                "ensemble",
+                "conjunto",
+                "divisione",
+                "划分",
+                "分組",
+            ),
+        }
     ),
 }
 """What other people's tables call the columns, without signs."""
+
+IN_OTHER_LANGUAGES = frozenset(
+    {
+        *("validierung", "entrainement", "entraînement", "entrenamiento", "validacion"),
+        *("validación", "treino", "treinamento", "validacao", "validação", "addestramento"),
+        *(
+            "validazione",
+            "teste",
+            "prueba",
+            "prova",
+            "обучение",
+            "валидация",
+            "тест",
+            "训练",
+            "训练集",
+        ),
+        *(
+            "验证",
+            "验证集",
+            "测试",
+            "测试集",
+            "訓練",
+            "訓練集",
+            "検証",
+            "驗證",
+            "テスト",
+            "学習",
+            "測試",
+        ),
+        *("학습", "훈련", "검증", "테스트", "trening", "träning"),
+    }
+)
+"""Words for splits in which a column may say them, beside those that are read."""
 
 AROUND = frozenset({"is", "in", "for", "set", "split", "data", "image", "images", "subset", "used"})
 """Words beside that of a split in the name of a column that says who is in it."""
@@ -55,6 +158,10 @@ DATE = re.compile(
 """A day, which spreadsheets make of `3-12`, and the hour that other programs put behind it."""
 
 
+MARKS = ";\t|，；"
+"""What parts the columns of tables that spreadsheets of other countries write."""
+
+
 def column_names(cells: Sequence[str]) -> list[str]:
     """Return the names of columns, in lower case and without marks of an encoding."""
     return [name.replace("\ufeff", "").strip().lower() for name in cells]
@@ -79,7 +186,7 @@ def parted_otherwise(header: Sequence[str]) -> bool:
     >>> parted_otherwise(["path;patient_id"]), parted_otherwise(["path", "notes; more"])
     (True, False)
     """
-    return len(header) == 1 and any(mark in header[0] for mark in ";\t|")
+    return len(header) == 1 and any(mark in header[0] for mark in MARKS)
 
 
 def renames(header: Sequence[str]) -> str:
@@ -93,12 +200,13 @@ def renames(header: Sequence[str]) -> str:
         near = same or difflib.get_close_matches(column, header, n=1, cutoff=0.7)
         if near and column not in header and near[0].isprintable():
             hints.append(f"{near[0]!r} to '{column}'")
-    if not hints and "path" not in header:
-        return (
+    said = f" Rename {' and '.join(hints)}." if hints else ""
+    if "path" not in header and not any(hint.endswith("'path'") for hint in hints):
+        said += (
             " Rename the one that names the files to 'path'; where the first line names no "
             "columns, put one above it that does: path,patient_id,split."
         )
-    return f" Rename {' and '.join(hints)}." if hints else ""
+    return said
 
 
 def other_splits(
@@ -131,7 +239,10 @@ def _says_splits(name: str, cells: set[str], patients: bool) -> bool:
     numbers = all(re.fullmatch(r"(?:fold[ _-]?)?\d\d?(?:\.0)?", cell) for cell in cells)
     if patients and numbers and FOLDS.fullmatch(name):
         return len(cells) > 1
-    found = {split_of(cell) for cell in cells - {""}}
+    foreign = cells & IN_OTHER_LANGUAGES
+    found = {split_of(cell) for cell in cells - {"", *foreign}}
+    if patients and foreign and None not in found:
+        return len(foreign | found) > 1
     return len(found) > 1 and None not in found and (patients or "synthetic" in found)
 
 

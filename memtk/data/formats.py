@@ -19,19 +19,36 @@ UNREAD = {
     (".nrrd", ".nhdr", ".mha", ".mhd", ".vtk", ".vti", ".gipl", ".mrc"): (
         "convert it to NIfTI, e.g. by SimpleITK: WriteImage(ReadImage('a.nrrd'), 'a.nii.gz')"
     ),
-    (".mgz", ".mgh", ".mnc", ".hdr", ".img", ".head", ".brik", ".brik.gz", ".par", ".rec"): (
-        "convert it to NIfTI, e.g. by nibabel.save(nibabel.load('a.mgz'), 'a.nii.gz')"
-    ),
+    (
+        *(
+            ".mgz",
+            ".mgh",
+            ".mgh.gz",
+            ".mnc",
+            ".hdr",
+            ".img",
+            ".hdr.gz",
+            ".img.gz",
+            ".head",
+            ".brik",
+        ),
+        *(".brik.gz", ".par", ".rec"),
+    ): ("convert it to NIfTI, e.g. by nibabel.save(nibabel.load('a.mgz'), 'a.nii.gz')"),
     (".mif", ".mif.gz", ".mih"): "convert it to NIfTI by MRtrix: mrconvert a.mif a.nii.gz",
     (
-        *(".gif", ".webp", ".jp2", ".j2k", ".jls", ".jxl", ".heic", ".avif", ".exr", ".ppm"),
-        *(".pgm", ".ljpeg"),
+        *(".gif", ".webp", ".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf", ".jph", ".jls", ".jxl"),
+        *(".jxr", ".ljpeg", ".heic", ".heif", ".avif", ".exr", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".pam", ".pfm", ".tga", ".pcx", ".psd", ".ico", ".dib", ".apng", ".dng", ".sgi", ".ras"),
     ): "save it as PNG",
     (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"): "unpack it",
     (
-        *(".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".parquet", ".tfrecord", ".fits"),
+        *(".pkl", ".pickle", ".pt", ".pth", ".mat", ".zarr", ".tfrecord", ".fits"),
         *(".nc", ".cdf", ".b2nd", ".hdf", ".mdb", ".joblib", ".tfrecords"),
     ): "save its images as numbers: np.savez('a.npz', images=array)",
+    (".parquet",): (
+        "if it lists images, save it as CSV, with the columns path,patient_id,split; if it holds "
+        "them, save them as numbers: np.savez('a.npz', images=array)"
+    ),
     (".raw", ".bin", ".dat"): (
         "it does not say how its numbers lie; save them with their shape: np.savez('a.npz', "
         "images=np.fromfile('a.raw', 'uint16').reshape(-1, H, W)), where '>u2' is for numbers with "
@@ -48,6 +65,9 @@ UNREAD = {
 
 HEADERS = {".img": ".hdr", ".rec": ".par", ".brik": ".head"}
 """Voxels without a header, and the file beside them that has it. Alone they say nothing (JSRT)."""
+
+GZIP = b"\x1f\x8b"
+"""What begins a file that gzip has compressed."""
 
 STARTS = {
     **{b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif"},
@@ -69,6 +89,15 @@ ALIKE = (
 """Suffixes of formats that the same library reads, by the content."""
 
 
+ZARR = (".zarray", ".zgroup", "zarr.json")
+"""Files in a folder that is an array of Zarr, whatever it is called."""
+
+
+def is_zarr(folder: Path) -> bool:
+    """Tell whether a folder is an array, or several, of Zarr."""
+    return folder.name.lower().endswith(".zarr") or any((folder / n).is_file() for n in ZARR)
+
+
 def way_to_read(path: Path) -> str:
     """Return what to do with a file of a format that memtk does not read; "" where it is unknown.
 
@@ -78,6 +107,8 @@ def way_to_read(path: Path) -> str:
     header = HEADERS.get(path.suffix.lower())
     alone = header and not any(path.with_suffix(h).exists() for h in (header, header.upper()))
     way = _way(".raw" if alone else path.name.lower())
+    if not way and path.is_dir() and is_zarr(path):
+        return _way(".zarr")
     if not way and (not path.suffix or path.suffix[1:].isdecimal()):
         with contextlib.suppress(OSError):
             if suffix := _suffix_by_content(path):
@@ -95,10 +126,9 @@ def _suffix_by_content(path: Path) -> str:
     """Return the suffix that a file should have, "" where that is unknown."""
     with path.open("rb") as file:
         start = file.read(4096)
-    packed = start.startswith(b"\x1f\x8b")
+    packed = start.startswith(GZIP)
     if packed:
-        with contextlib.suppress(zlib.error):
-            start = zlib.decompressobj(wbits=31).decompress(start, 512)
+        start = _unpacked(start, 512) or start
     if start[344:348] == b"n+1\0" or start[4:8] == b"n+2\0":
         return ".nii.gz" if packed else ".nii"
     if packed:
@@ -110,6 +140,13 @@ def _suffix_by_content(path: Path) -> str:
     if start.startswith(b"RIFF"):
         return {b"WEBP": ".webp", b"AVI ": ".avi"}.get(start[8:12], "")
     return next((suffix for sign, suffix in STARTS.items() if start.startswith(sign)), "")
+
+
+def _unpacked(start: bytes, most: int) -> bytes:
+    """Return what begins a file of gzip when it is unpacked, b"" if it is none."""
+    with contextlib.suppress(zlib.error):
+        return zlib.decompressobj(wbits=31).decompress(start, most)
+    return b""
 
 
 def what_it_is(path: Path) -> str:
@@ -133,9 +170,11 @@ def what_it_is(path: Path) -> str:
         return "it is text, as a download that failed gives: fetch the file again"
     if start[128:132] == b"DICM" and not path.name.lower().endswith(".dcm"):
         return "it is DICOM: give it the suffix .dcm"
-    packed, named = start.startswith(b"\x1f\x8b"), path.name.lower().endswith(".gz")
+    packed, named = start.startswith(GZIP), path.name.lower().endswith(".gz")
     if zipfile.is_zipfile(path) and (why := why_packed(path)):
         return f"{why}: pack it again by zip, without a password"
+    if packed and _unpacked(start, 2) == GZIP:
+        return "it is compressed by gzip twice: unpack it once, by gunzip"
     if packed and not named:
         return "it is compressed by gzip: put .gz behind its name"
     if named and not packed:

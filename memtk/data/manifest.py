@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from memtk.data.columns import (
+    MARKS,
     column_names,
     made_days,
     other_splits,
@@ -236,7 +237,7 @@ def is_manifest(path: Path) -> bool:
     """
     header = column_names(next(_lines(path), (0, []))[1])
     if parted_otherwise(header):  # it is refused with the way out, not left alone
-        header = column_names(re.split(r"[;\t|]", header[0]))
+        header = column_names(re.split(f"[{MARKS}]", header[0]))
     return "path" in header
 
 

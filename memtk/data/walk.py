@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from memtk.data.formats import LISTS, TABLES, way_to_read
+from memtk.data.formats import LISTS, TABLES, is_zarr, way_to_read
 from memtk.data.labels import (
     LABELS,
     PREVIEWS,
@@ -114,7 +114,7 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
             derived = [name for name in folders if name in {"derivatives", "sourcedata"}]
             found.left_out["folders of what was made of the images (BIDS)"] += derived
         shown = set(folders) - {*hidden, *labelled, *derived}
-        arrays = {name for name in shown if name.lower().endswith(".zarr")}
+        arrays = {name for name in shown if is_zarr(here / name)}
         found.unknown += [here / name for name in sorted(arrays)]
         folders[:] = [f for f in sorted(shown - arrays) if _is_new(here / f, top, seen, found)]
         files = [here / n for n in sorted(set(names) - set(hidden))]

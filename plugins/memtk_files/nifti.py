@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ INTENTS = (
     (range(2001, 2003), "a series in time, or points of a surface"),
 )
 """What else than an image a file may hold, by the header's intent code."""
+
+KINDS = {1: "single bits", 1536: "float128", 1792: "complex128", 2048: "complex256"}
+"""Voxels that not every machine can read, by the header's data code."""
 
 ONE = (0.0, 1.0)
 """What the header says of the step along its fourth axis where that holds no times."""
@@ -73,7 +77,20 @@ class NiftiReader:
                 header contradicts itself, or claims more voxels than the file holds.
         """
         path = record.path
-        image = _opened(path)
+        try:
+            image = _opened(path)
+        except nibabel.spatialimages.HeaderDataError as error:
+            found = re.search(r"data code (\d+) not supported", str(error))
+            if kind := KINDS.get(int(found[1])) if found else None:
+                raise UserError(
+                    f"cannot read {path}: its voxels are {kind}, which nothing here reads: save "
+                    "one real number a voxel, of up to 64 bit"
+                ) from error
+            raise
+        if isinstance(image, nibabel.Cifti2Image):
+            raise UserError(
+                f"cannot read {path}: it holds values of surfaces (CIFTI), and no volume alone"
+            )
         if not isinstance(image, nibabel.Nifti1Image):
             raise UserError(f"cannot read {path}: it is {type(image).__name__}, not NIfTI")
         header, dtype = image.header, image.get_data_dtype()

@@ -82,6 +82,27 @@ def test_a_manifest_of_a_folder_in_other_signs_is_not_left_alone(tmp_path, png, 
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [("Aufteilung", ["Training", "Validierung"]), ("ensemble", ["entraînement", "test"]),
+     ("conjunto", ["entrenamiento", "validación"]), ("划分", ["训练", "验证"]),
+     ("x", ["訓練", "テスト"])],
+)  # fmt: skip
+def test_a_split_in_another_language_is_not_lost(table, name, words):
+    def line(n):
+        return f"im/img_{n}.png,{n},{words[n > 2]}"
+
+    found = table(f"path,patient_id,{name}", line)[1]
+    assert found.outcome == "refused" and f"says splits in '{name.lower()}'" in found.found
+    assert table(f"path,patient_id,{name}", line, resplit=True)[0]["training"] == 4
+
+
+@pytest.mark.parametrize("words", [["prueba", "nada"], ["training", "train"], ["тест", "тест"]])
+def test_words_that_say_no_two_splits_in_any_language_are_cells_like_others(table, words):
+    groups, _ = table("path,patient_id,x", lambda n: f"im/img_{n}.png,{n},{words[n > 2]}")
+    assert groups == {"training": 4, "validation": 1}
+
+
+@pytest.mark.parametrize(
     "day", ["2012-03-12", "12.03.2012", "3/12/2012", "12-Mar-2012", "12. Mrz 12"]
 )
 def test_days_among_other_names_of_patients_were_made_of_names(table, day):

@@ -127,4 +127,4 @@ def test_scores_of_an_attack_that_are_none_are_named(name, registry_with, tmp_pa
     )
     with pytest.raises(PluginError) as told:
         bench(registry_with("attack", source), tmp_path, attack=("odd-x",))
-    one_line(told, "attack 'odd-x'")
+    one_line(told, "attack 'odd-x' of plugin 'odd': ", "gives what does not fit")
