@@ -304,7 +304,6 @@ X = torch.linspace(-1, 1, 6 * 64).reshape(6, 1, 8, 8).roll(torch.arange(6).tolis
         ({"patients": (range(5), range(6, 12))}, "patients=: give two lists"),
         ({"patients": (["a", None, *"bcde"], range(6))}, r"patients\[0\]\[1\] is empty"),
         ({"embeder": "ntxent2d"}, "Memorization.from_images.*embeder.*Did you mean 'embedder'"),
-        ({"quality": "fid"}, "quality = .fid."),
         ({"quality": ["fid"]}, "quality= goes with memtk.audit; this takes images as the"),
         ({"settings": "data.shape=8,8"}, "the setting data goes with memtk.audit"),
         ({"settings": {"audit": {"plants": 3}}}, "the setting audit goes with memtk.audit"),
