@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 from foreign.cases import CASES
 from foreign.dicom_cases import one
-from foreign.formats import nifti, picture, tiff
+from foreign.formats import picture, tiff
+from foreign.nifti_cases import nifti
 
 BLOCK = 2**26
 
