@@ -23,11 +23,12 @@ import numpy as np
 from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
 from tornado.httpserver import HTTPServer
+from tornado.log import app_log
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from memtk import __version__
-from memtk.errors import UserError
+from memtk.errors import UserError, printable
 from memtk.files import check_output, write_text
 from memtk.report.page import open_templates
 from memtk.report.pictures import window_of
@@ -294,6 +295,13 @@ class _Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code}\n")
+
+    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        """Say what went wrong here, and not by whose address: the token is in it."""
+        if isinstance(value, UserError):
+            app_log.error("%s", printable(str(value)))
+        elif not isinstance(value, HTTPError):
+            app_log.error("a request failed", exc_info=(kind, value, trace))
 
     def _said(self) -> Labels:
         page = self._page

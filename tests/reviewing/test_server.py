@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import socket
 import threading
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -178,3 +181,70 @@ def test_two_readers_at_once_and_one_in_two_places_lose_nothing(page):
         thread.join()
     for reader in ("anna", "ben"):
         assert set(read_labels(folder, draw, reader).labels) == set(names)
+
+
+def raw(server, start, *headers, body=b""):
+    """Send what no browser sends, and return the first line of the answer, if there is one."""
+    place = urlsplit(server.address)
+    host = f"Host: {place.netloc}"
+    kind = "Content-Type: application/json"
+    own = (host, f"Origin: http://{place.netloc}", *headers)
+    own = own if any(h.startswith("Content-Type") for h in headers) else (*own, kind)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        text = "\r\n".join([start.replace("TOKEN", place.path.strip("/")), *own, "", ""])
+        connection.sendall(text.encode("utf-8", "surrogateescape") + body)
+        connection.shutdown(socket.SHUT_WR)
+        found = b""
+        with suppress(ConnectionError):
+            while more := connection.recv(4096):
+                found += more
+    return found.split(b"\r\n")[0].decode()
+
+
+ODD = {
+    "a deletion": ("DELETE /TOKEN/labels HTTP/1.1",),
+    "a trace": ("TRACE /TOKEN/ HTTP/1.1",),
+    "a method of nobody": ("FOO /TOKEN/ HTTP/1.1",),
+    "a proxy": ("CONNECT host:443 HTTP/1.1",),
+    "no HTTP": ("hello",),
+    "a token that is no text": ("GET /%ff%fe/ HTTP/1.1",),
+    "half of a character": ("GET /%ed%a0%80/ HTTP/1.1",),
+    "a pair of a null byte": ("GET /TOKEN/pair/%00 HTTP/1.1",),
+    "a path upwards": ("GET /TOKEN/../../etc/passwd HTTP/1.1",),
+    "a length below zero": ("POST /TOKEN/labels HTTP/1.1", "Content-Length: -5"),
+    "two lengths": ("POST /TOKEN/labels HTTP/1.1", "Content-Length: 2", "Content-Length: 3"),
+    "a length of gigabytes": ("POST /TOKEN/labels HTTP/1.1", "Content-Length: 99999999999"),
+    "a body that never comes": ("POST /TOKEN/labels HTTP/1.1", "Content-Length: 100"),
+    "a chunk of gigabytes": ("POST /TOKEN/labels HTTP/1.1", "Transfer-Encoding: chunked"),
+    "a form": ("POST /TOKEN/labels HTTP/1.1",
+               "Content-Type: multipart/form-data; boundary=x", "Content-Length: 5"),
+    "a header of 200,000 letters": ("GET /TOKEN/ HTTP/1.1", "X: " + "a" * 200_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_no_browser_sends_changes_nothing_and_puts_no_token_on_the_terminal(
+    server, page, odd, capfd
+):
+    answer = raw(server, *ODD[odd], body=b"FFFFFFF\r\n--x\r\n")
+    assert answer == "" or re.match(r"HTTP/1.1 4\d\d ", answer)
+    token = urlsplit(server.address).path.strip("/")
+    assert token not in "".join(capfd.readouterr())
+    assert ask(server)[0] == 200
+    assert not read_labels(page.reviewed.folder, page.draw, "anna").labels
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\0", '{"schema_version": 99}', None])
+def test_labels_that_somebody_damages_while_they_are_read_are_said(server, page, content, capfd):
+    ask(server, "labels", "POST", said(page.names[0]))
+    (path,) = page.reviewed.folder.glob("labels-*.json")
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content)
+    status, _, body = ask(server, "labels")
+    assert ask(server, "labels", "POST", said(page.names[1]))[0] >= 400
+    assert status == 500 and body == b"500\n"
+    told = capfd.readouterr().err
+    assert "Traceback" not in told and path.name in told and server.address not in told
