@@ -49,6 +49,8 @@ SESSION = """
 import contextlib, io, json, os, runpy, sys
 from click.testing import CliRunner
 from memtk.cli import cli
+from memtk.report import page
+page.both_widths = lambda draw: ("", "")  # figures, which take longer than the runs
 said = []
 for environ, module, *words in json.loads(sys.argv[1]):
     os.environ.update(environ)
