@@ -110,7 +110,9 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
                 interval(seen.low, seen.high, selftest.confidence),
             )
         )
-    none = "" if found.can_reject else "; none could be named at these sizes"
+    of_copies = "" if found.can_reject else "; none could be named at these sizes"
+    if rate is None and found.copies is not None:
+        of_copies = f"; without a model, at least {found.copies.at_least}{of_copies}"
     for title, named in (
         ("named as copies", found.copies),
         ("training images named as exposed", found.training_images),
@@ -122,8 +124,8 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
                     title,
                     named.found,
                     "0",
-                    f"up to {share(found.fdr)} of them wrongly; without a model, at least "
-                    f"{named.at_least}{none if named is found.copies else ''}",
+                    f"up to {share(found.fdr)} of them wrongly"
+                    f"{of_copies if named is found.copies else ''}",
                 )
             )
     if (tail := found.copies) is not None:

@@ -232,7 +232,10 @@ def _copies(audit: Audit) -> list[str]:
             f"{many(total, 'synthetic image')} by ranks: run the audit anew."
         )
     else:
-        sentences.append(_named(found.copies, "synthetic image", "copies", found.fdr))
+        said = _named(found.copies, "synthetic image", "copies", found.fdr)
+        if (least := found.copies.at_least) and not found.copy_rate:
+            said += f" Without a model, at least {least} of {found.copies.of} are."
+        sentences.append(said)
     if found.copy_rate:
         rate = found.copy_rate
         sentences.append(
@@ -251,18 +254,15 @@ def _copies(audit: Audit) -> list[str]:
 
 
 def _named(named: Named, noun: str, what: str, fdr: float) -> str:
-    """Say how many units are named, and how many there are at least."""
+    """Say how many units are named. How many there are at least, an interval says."""
     if not max(named.sure, named.suspect, named.at_least):
         return f"Among {many(named.of, noun)} none stands out."
-    least = ""
-    if named.at_least:
-        least = f"; without a model, at least {named.at_least} of {named.of} are {what}"
     if not max(named.sure, named.suspect):
-        return f"No single one of {many(named.of, noun)} could be named{least}."
+        return f"No single one of {many(named.of, noun)} could be named."
     count = max(named.sure, named.suspect)
     return (
         f"Of {many(named.of, noun)} {count} {'is' if count == 1 else 'are'} named as {what}, "
-        f"{named.sure} for sure; of the named up to {share(fdr)} are wrong on average{least}."
+        f"{named.sure} for sure; of the named up to {share(fdr)} are wrong on average."
     )
 
 

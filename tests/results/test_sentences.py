@@ -24,12 +24,14 @@ SAYS = [
     ({"exposed": None}, "was not tested", "No training patient"),
     ({"copies": 5}, "Of 100 synthetic images 5 are named as copies, 5 for sure; of the named",
         "100 synthetic images none"),
-    ({"copies": 5}, "10 % are wrong on average; without a model, at least 5 of 100 are copies",
-        "could be named"),
+    ({"copies": 5}, "10 % are wrong on average. The estimated share", "at least"),
+    ({"copies": 5, "exposed": 7}, "Between 7 and 10 of 64", "at least"),
+    ({"copies": 5, "estimate": None, "bound": None}, "Without a model, at least 5 of 100 are.",
+        "estimated share"),
     ({"copies": 1}, "1 is named as copies, 1 for sure", "100 synthetic images none"),
     ({"copies": named(0, 100, suspect=2)}, "2 are named as copies, 0 for sure", "not, at le"),
-    ({"copies": named(0, 100, at_least=6)}, "No single one of 100 synthetic images could be named; "
-        "without a model, at least 6 of 100 are copies", "named for sure"),
+    ({"copies": named(0, 100, at_least=6), "estimate": None, "bound": None}, "No single one of 100 "
+        "synthetic images could be named. Without a model, at least 6 of 100 are.", "for sure"),
     ({"identical": 3}, "3 of 100 synthetic images (3 %) are identical", "within the policy"),
     ({"test": None}, "would notice was not measured", "we made ourselves"),
     ({"test": None}, "are copies that this comparison can notice", "that were tried"),
