@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from memtk.data.formats import why_packed
+from memtk.data.formats import what_it_is, why_packed
 from memtk.errors import UserError, one_line, printable
 from memtk.files import explain
 
@@ -55,8 +55,10 @@ def unpack(archive: Path, folder: Path) -> int:
             elif zipfile.is_zipfile(archive):
                 _unzip(archive, scratch)
             else:
+                what = f" ({what})" if (what := what_it_is(archive)) else ""
                 raise UserError(
-                    f"{archive} is neither a tar nor a zip file: delete it and get it once more"
+                    f"{archive} is neither a tar nor a zip file{what}: delete it and get it once "
+                    "more"
                 )
             return _move_in(scratch, folder)
     except UserError:
@@ -128,8 +130,11 @@ def _unzip(archive: Path, folder: Path) -> None:
         _check_growth(archive, sum(member.file_size for member in members))
         names = _Names(archive, folder)
         for member in members:
+            member.filename = member.filename.replace(
+                "\\", "/"
+            )  # as some programs of Windows write
             name, mode = PurePosixPath(member.filename), member.external_attr >> 16
-            if name.is_absolute() or ".." in name.parts or "\\" in member.filename:
+            if name.is_absolute() or ".." in name.parts:
                 raise _unsafe(archive, f"{member.filename} would land outside the folder")
             names.add(member.filename, folder=member.filename.endswith("/"))
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):

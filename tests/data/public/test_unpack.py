@@ -87,12 +87,36 @@ def test_devices_in_a_tar_file_are_refused(pack, place):
         unpack(archive, folder)
 
 
-@pytest.mark.parametrize("name", ["../escaped", "/escaped", "..\\escaped"])
+@pytest.mark.parametrize(
+    "name", ["../escaped", "/escaped", "..\\escaped", "t\\..\\..\\escaped", "\\escaped"]
+)
 def test_nothing_of_a_zip_file_lands_outside_the_folder(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "archive", "w") as file:
         file.writestr(name, "1")
     with pytest.raises(UserError, match="would land outside"):
         unpack(tmp_path / "archive", tmp_path / "inner" / "folder")
+
+
+def test_folders_that_backslashes_part_are_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "archive", "w") as file:
+        for name in ("t\\a", "t\\s\\b", "__MACOSX\\._a", "t/c", "u\\"):
+            file.writestr(name, name)
+    assert unpack(tmp_path / "archive", tmp_path / "out") == 3
+    found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")}
+    assert found == {"t", "t/a", "t/s", "t/s/b", "t/c"}
+    assert (tmp_path / "out/t/s/b").read_text() == "t\\s\\b"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"<!DOCTYPE html><html>", "a web page"), (b'{"message": "no"}', "a download that failed"),
+     (b"", "it is empty"), (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+     (b"7z\xbc\xaf\x27\x1c" + bytes(50), "7Z")],
+)  # fmt: skip
+def test_what_lies_in_the_place_of_an_archive_is_said(place, content, what):
+    archive, folder = place(content)
+    with pytest.raises(UserError, match=f"neither a tar nor a zip file .*{what}.*get it once more"):
+        unpack(archive, folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
