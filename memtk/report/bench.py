@@ -194,6 +194,7 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
         parts=[*shown, provenance_section(provenance_of(result), command)],
         css="" if several else "only",
         result=result,
+        alone=not several,
         said=said,
         reasons=() if reasons == said.why else reasons,
         steps=[] if several else cell_steps(result, folder, run.file.recipe, paths=False),

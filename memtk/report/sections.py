@@ -14,6 +14,11 @@ from memtk.results import Data, Evidence, SelfTest
 from memtk.results.case import ALIKE, BLUR
 from memtk.results.formats import TAILS, share
 
+TAU = (
+    "Right of τ lies what is nearer than 95 % of the training images are to their nearest "
+    "validation image; the reference rule (Dar et al.) calls it"
+)
+
 
 def similarities_section(
     arrays: Mapping[str, np.ndarray], tau: float, synthetic: int, validation: int
@@ -35,8 +40,8 @@ def similarities_section(
         lambda: draw_similarities(arrays, tau),
         "Histograms of nearest similarities for real and for synthetic images, with the threshold "
         "tau",
-        f"If nothing was memorized, the orange outline follows the grey shape{moved}. What lies "
-        "right of τ the reference rule calls memorized (left) or a copy (right).",
+        f"If nothing was memorized, the orange outline follows the grey shape{moved}. {TAU} "
+        "memorized (left) or a copy (right).",
     )
     return figure_section("similarities", "How near the nearest image is", *figures)
 

@@ -22,7 +22,7 @@ from memtk.report.figures.study import (
 )
 from memtk.report.page import Page, Section, figure_section, figures_of, make_section, write_page
 from memtk.report.provenance import real_images
-from memtk.report.sections import reading_section
+from memtk.report.sections import TAU, reading_section
 from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
@@ -90,9 +90,8 @@ _FIGURES = {
         "synthetic image",
         "From each training image. Grey: to the nearest validation image; orange outline: to the "
         "nearest synthetic image. The first seed of each setting, last checkpoint; of more than "
-        "nine settings the first nine. What lies right of τ the reference rule calls memorized. "
-        "With other numbers of synthetic and validation images the shapes differ although nothing "
-        "was memorized.",
+        f"nine settings the first nine. {TAU} memorized. With other numbers of synthetic and "
+        "validation images the shapes differ although nothing was memorized.",
     ),
 }
 """Heading, description and caption of each figure of a study."""

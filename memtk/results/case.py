@@ -41,8 +41,8 @@ def sensitivity_in_words(found: Evidence, limit: float) -> str:
         return ""
     least = _tipping_point(bound, limit, rule.sensitivity, rule.false_positive_rate)
     return (
-        f" This holds as long as the audit sees at least {share(least)} of the generator's own "
-        f"copies; of ours it sees {share(rule.sensitivity)}."
+        f" This holds as long as at least {share(least)} of the generator's own copies lie beyond "
+        f"the threshold of the copy rate; of ours {share(rule.sensitivity)} do."
     )
 
 
@@ -60,8 +60,9 @@ def recognised_in_words(exposed: Exposed, limit: float) -> str:
     bound = (exposed.high + 1) / exposed.of
     least = _tipping_point(bound, tolerable, s, f)
     return (
-        " This holds if copies of exposed patients are as recognisable as ours, of which this side "
-        f"sees {share(s)}; if it saw fewer than {share(least)} of them, it would no longer pass."
+        " This holds if copies of exposed patients are as recognisable as ours, of which "
+        f"{share(s)} lie beyond the threshold of this side; with fewer than {share(least)} of them "
+        "beyond it, it would no longer pass."
     )
 
 

@@ -112,7 +112,7 @@ def test_where_margins_have_no_model_the_notes_say_how_few_can_be_sure(pearson, 
 def test_the_same_without_them_passes_and_names_what_it_rests_on(pearson, seed):
     found, said = World(seed).verdict(pearson)
     assert said.outcome == "pass", said.reasons
-    assert "of the generator's own copies; of ours it sees" in said.reasons[0]
+    assert "of the generator's own copies lie beyond the threshold" in said.reasons[0]
     high = found.evidence.exposed.high
     assert found.evidence.exposed.low == 0 < high <= 0.05 * N
     assert f"At most {high} of {N} training patients" in said.reasons[1]

@@ -78,6 +78,26 @@ def test_the_page_begins_with_the_answer_its_numbers_why_and_what_now(audited):
     assert "chance gives 0" in said.numbers[0]
 
 
+@pytest.mark.parametrize(
+    ("term", "meaning"),
+    [
+        ("Copy rate", "Copy rate: the share of the synthetic images that are copies"),
+        (
+            "exposed",
+            "Exposed: synthetic images lie nearer to a patient’s than to those of strangers",
+        ),
+        ("strangers", "strangers, real patients whom the generator has not seen"),
+        ("reference rule", "nearer than 95 % of the training images are to their nearest"),
+    ],
+)
+def test_a_term_is_explained_before_what_can_be_done_or_where_it_first_stands(
+    audited, term, meaning
+):
+    shown = page_of(audited)
+    shown = re.sub(r"<details.*?</details>", "", shown[shown.index("<body>") :], flags=re.S)
+    assert shown.index(meaning) < max(shown.index("What now"), shown.index(term) + 1)
+
+
 def test_the_commands_of_the_page_are_whole_and_name_no_folder(audited):
     shown = page_of(audited)
     commands = re.findall(r'<pre class="code" tabindex="0">(.*?)</pre>', shown, re.S)

@@ -33,7 +33,7 @@ SOME = {"low": 0.06, "estimate": 0.1, "bound": 0.2}
 CASES = [
     ({}, "pass", "copy rate is at most 3 %"),
     ({}, "pass", "At most 3 of 64 training patients (4.7 %) are exposed"),
-    ({}, "pass", "of the generator's own copies; of ours it sees"),
+    ({}, "pass", "of the generator's own copies lie beyond"),
     ({"test": {"kinds": ("exact", "blur")}}, "pass", "Of the hardest kind, exact, it noticed 96"),
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
     ({"identical": 1}, "fail", "1 synthetic image is identical to a training image"),
@@ -204,11 +204,13 @@ def test_a_pass_states_its_three_grounds(make_audit):
 def test_a_pass_says_down_to_which_sensitivity_of_each_side_it_holds(make_audit):
     copies, patients, _ = make_audit().verdict.reasons
     # 1 % + 3 % (96 % - 1 %) / 5 %: the bound of 3 % would be the limit of 5 %
-    assert "sees at least 58 % of the generator's own copies; of ours it sees 96 %." in copies
-    assert "of which this side sees 95 %; if it saw fewer than 95 % of them, it would" in patients
+    assert "at least 58 % of the generator's own copies lie beyond the threshold" in copies
+    assert "of ours 96 % do." in copies
+    assert "of which 95 % lie beyond the threshold of this side" in patients
+    assert "with fewer than 95 % of them beyond it" in patients
     # 2 % + (4 / 13) (95 % - 2 %): 12 of 64 are tolerable, and 3 may be all but 4
     wide = make_audit(policy=Policy(max_unseen_patients=0.2)).verdict.reasons[1]
-    assert "if it saw fewer than 30.6 % of them, it would no longer pass." in wide
+    assert "with fewer than 30.6 % of them beyond it, it would no longer pass." in wide
 
 
 def test_a_pass_of_an_older_memtk_has_no_tipping_point_of_its_patients(make_audit):
