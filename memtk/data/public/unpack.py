@@ -126,13 +126,12 @@ def _unzip(archive: Path, folder: Path) -> None:
     if why := why_packed(archive):
         raise UserError(f"{archive} is not unpacked: {why}")
     with zipfile.ZipFile(archive) as file:
+        for member in file.infolist():  # some programs of Windows write backslashes
+            member.filename = member.filename.replace("\\", "/")
         members = [member for member in file.infolist() if _wanted(member.filename)]
         _check_growth(archive, sum(member.file_size for member in members))
         names = _Names(archive, folder)
         for member in members:
-            member.filename = member.filename.replace(
-                "\\", "/"
-            )  # as some programs of Windows write
             name, mode = PurePosixPath(member.filename), member.external_attr >> 16
             if name.is_absolute() or ".." in name.parts:
                 raise _unsafe(archive, f"{member.filename} would land outside the folder")
