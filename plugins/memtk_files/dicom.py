@@ -302,13 +302,19 @@ def _no_image(header: _Header) -> str:
 
 def _images(folder: Path, files: list[_Header]) -> list[list[_Header]]:
     """Take the files of a series apart: one volume, or each file a picture."""
+    alone = [[header] for header in files if is_captured(header.dataset)]
+    files = [header for header in files if not is_captured(header.dataset)] if alone else files
+    return alone + (_of_series(folder, files) if files else [])
+
+
+def _of_series(folder: Path, files: list[_Header]) -> list[list[_Header]]:
+    """Take the files of a series apart that are no captured pictures."""
     placed = [header.placed for header in files]
     modalities = {header.modality for header in files}
     numbers = {text_of(header.dataset, "InstanceNumber") for header in files}
     frames = any(header.frames > 1 for header in files)
-    captured = all(is_captured(header.dataset) for header in files)
     numbered = modalities <= SLICES and len(files) > 1
-    if modalities & PICTURES or frames or captured or not (any(placed) or numbered):
+    if modalities & PICTURES or frames or not (any(placed) or numbered):
         return [[header] for header in files]
     if numbered and not any(placed) and (len(numbers) < len(files) or "" in numbers):
         raise UserError(

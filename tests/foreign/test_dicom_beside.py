@@ -51,6 +51,14 @@ def test_captured_pictures_beside_slices_are_left_out_and_said(
     assert names in found[FOUND].found
 
 
+def test_a_captured_picture_in_the_series_of_slices_is_none_of_them(tmp_path, image, dcm, check):
+    slices(tmp_path, image, dcm)
+    captured(tmp_path, image, dcm, count=2, series="1.2.3.4")
+    groups, found = check(tmp_path, validation=0)
+    assert only(groups) == {"training": (1, 1, ((6, 24, 20),))}
+    assert "left out, 2 captured pictures beside slices" in found[FOUND].found
+
+
 def test_a_volume_that_was_saved_as_captured_pictures_with_positions_is_one(
     tmp_path, image, dcm, check
 ):
