@@ -96,12 +96,16 @@ VOLUME = re.compile(r"(?:scan|series|vol|volume)[ _-]?\d+", re.IGNORECASE)
 
 SERIES = re.compile(
     r"(?:^|[ _-]+)(?:t[12]\w{0,3}|flair|swi|dwi|adc|pdw?|b\d{2,4}|pre|post|mri?|cta?|pet|mprage"
+    r"|e[ds]|sys(?:tole)?|dia(?:stole)?|insp|exp"
     r"|ax(?:ial)?|cor(?:onal)?|sag(?:ittal)?|tra(?:nsversal)?|(?:session|ses|visit|run)[ _-]?\d+"
     rf"|{VOLUME.pattern}|slices?|images?|imgs?|png|jpe?g|npy|frames?)$",
     re.IGNORECASE,
 )
 """What stands behind a patient's name and tells images of the patient apart."""
 
+
+EYE = re.compile(r"(?<=\d)(?:[LR]|OD|OS)$")
+"""A side right behind a number: Image_01L."""
 
 PART = re.compile(
     r"(?<![ _.-])[ _.-]+"
@@ -145,7 +149,7 @@ def _before_session(path: str) -> tuple[str, str]:
         while name and name != before:
             before = name
             name = without_session(name)
-            found = SERIES.search(name) or PART.fullmatch(f"_{name}")
+            found = SERIES.search(name) or EYE.search(name) or PART.fullmatch(f"_{name}")
             name = name[: found.start()] if found else name
         rest = f"{part.removeprefix(name)}/{rest}"
         if name:
@@ -155,17 +159,22 @@ def _before_session(path: str) -> tuple[str, str]:
 
 
 def names_sessions(paths: Sequence[str]) -> bool:
-    """Tell whether all paths name a patient so, of fewer visits, sides or sequences than there are
-    patients: 3T_V01 to 3T_V20 are volunteers.
+    """Tell whether all paths name a patient so, of no more visits, sides or sequences than there
+    are patients: 3T_V01 to 3T_V20 are volunteers.
 
     >>> names_sessions(["P1_v1.png", "P1_v2.png", "P2_v1.png", "P3_v2.png"])
     True
     >>> names_sessions(["3T_v1.png", "3T_v2.png", "7T_v3.png"]), names_sessions(["P1_v1.png"])
     (False, False)
     """
-    found = [_before_session(path) for path in paths]
-    patients, ends = {patient for patient, _ in found}, {rest for _, rest in found}
-    return "" not in patients and len(ends) < len(patients) < len(paths)
+    patients, ends = set[str](), set[str]()
+    for path in paths:
+        patient, rest = _before_session(path)
+        if not patient:
+            return False
+        patients.add(patient)
+        ends.add(rest)
+    return len(ends) <= len(patients) < len(paths)
 
 
 def _patient(path: str) -> str:

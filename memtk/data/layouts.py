@@ -53,7 +53,7 @@ FOLDER = "([^/]+)/[^/]+$"
 BEFORE = r"(.+)[_-]\d+\."
 """A pattern that makes a patient of what stands before the last number of each name."""
 
-WORD = re.compile(r"[^\W\d_]")
+WORD = re.compile(r"[^\W\d_]|^\(\d+\)$")
 
 PATTERN = "--set data.patient_pattern="
 

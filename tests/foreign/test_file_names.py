@@ -48,6 +48,9 @@ NAMES = {
     "folders of visits": "P0{p}-V{i}/t1.png",
     "folders of visits in those of patients": "P0{p}/V{i}/t1.png",
     "visits of a sequence": "P0{p}_V{i}_T1.png",
+    "sides right behind a number": "Image_0{p}{letter}.png",
+    "views in folders": "case100{p}/A_100{p}_1.{side}_CC.png",
+    "phases of the heart": "pt00{p}_{phase}.nii.gz",
     "sequences": "case0{p}_T{i}.nii.gz",
     "folders of patients": "site/7{p}/t{i}.nii.gz",
 }
@@ -60,7 +63,8 @@ def files(tmp_path, png, nii, image):
     def make(pattern, first=1, images=(1, 2)):
         for p in range(first, first + 4):
             for i in images:
-                path = tmp_path / pattern.format(p=p, i=i, side=("left", "right")[i - 1])
+                words = {"side": ("left", "right")[i - 1], "letter": "LR"[i - 1]}
+                path = tmp_path / pattern.format(p=p, i=i, phase=("ED", "ES")[i - 1], **words)
                 if path.suffix == ".png":
                     png(path, 10 * p + i)
                 else:
@@ -182,7 +186,15 @@ def test_one_name_among_many_others_says_nothing(files, png, check):
 
 @pytest.mark.parametrize(
     "name",
-    ["{p}_flip.png", "aug-{p}.png", "{p} (copy).png", "{p}.rot90.png", "bet_{p}.png", "{p}.bmp"],
+    [
+        "{p}_flip.png",
+        "aug-{p}.png",
+        "{p} (copy).png",
+        "{p}.rot90.png",
+        "bet_{p}.png",
+        "{p}.bmp",
+        "{p} (1).png",
+    ],
 )
 def test_images_named_as_made_of_others_beside_them_are_said(tmp_path, png, check, name):
     for p in range(4):

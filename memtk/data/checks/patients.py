@@ -130,7 +130,8 @@ def _both_there(samples: Sequence[Sample]) -> Finding:
             f"no validation set: {there}",
             "It must hold patients whom the generator has not seen: without them nothing says "
             "which likeness is ordinary.\n"
-            "Mark some as val in the manifest's split, or leave the split out and say "
+            "Mark some as val in the manifest's split (a folder of training images call trainval, "
+            "then its patients are split), or leave the split out and say "
             "--set data.validation=0.2; data.resplit=true splits all patients anew",
         )
     return Finding(BOTH, "accepted", there)
