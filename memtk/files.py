@@ -356,9 +356,6 @@ def _stamp(path: Path) -> list[int]:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        if len(start := file.read(2**22)) < 2**22:  # at once, in two thirds of the time
-            return hashlib.sha256(start).hexdigest()
-        file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -62,9 +62,9 @@ from memtk.data.config import DataConfig
 from memtk.data.prepare import prepare
 from memtk.registry import open_registry
 config, registry = DataConfig(source=sys.argv[1]), open_registry()
-known = "workers" in inspect.signature(prepare).parameters
-how = {"workers": int(sys.argv[3])} if known else {}
-if len(sys.argv) > 4:
+known = inspect.signature(prepare).parameters
+how = {"workers": int(sys.argv[3])} if "workers" in known else {}
+if len(sys.argv) > 4 and "look" in known:
     how["look"] = lambda spec: tuple(map(int, sys.argv[4].split(",")))
 start, before = time.perf_counter(), used()[0]
 kept = prepare(config, Path(sys.argv[2]), registry, **how)
@@ -143,8 +143,8 @@ def called(words, source=None):
 def reading(files, rounds, workers, before, small):
     """Return seconds, CPU seconds, bytes kept and memory of decoding, memtk and an earlier one.
 
-    "memtk" keeps the images as small as a copy detector sees them, as an audit does; "whole" keeps
-    whole ones, as a bench does.
+    "memtk" keeps the images as small as a copy detector sees them, as an audit does, and so does
+    "before", where it can; "whole" keeps whole ones, as a bench does.
 
     Args:
         small: (*s), as the copy detector sees them.
@@ -161,7 +161,7 @@ def reading(files, rounds, workers, before, small):
             found["decode"].append((time.perf_counter() - start, cpu, 0, 0))
             for name in [name for name in found if name != "decode"]:
                 words = ["-c", READ, files[0].parent, f"{home}/{name} {number}", workers]
-                words += [",".join(map(str, small))] if name == "memtk" else []
+                words += [] if name == "whole" else [",".join(map(str, small))]
                 found[name].append(json.loads(called(words, before if name == "before" else None)))
     return {name: list(map(min, zip(*each, strict=True))) for name, each in found.items()}
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 CASE = re.compile(r"(?:^|/)([^/]+)_(\d{4})\.[^/]+$")
 """A channel of a case, as nnU-Net names it."""
+
+
+def below(path: Path, top: Path) -> str:
+    """Return a path below a folder, or the whole path if it lies elsewhere."""
+    try:
+        return path.relative_to(top).as_posix()
+    except ValueError:
+        return str(path)
 
 
 @dataclass(frozen=True)

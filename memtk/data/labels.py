@@ -241,9 +241,12 @@ def _in_few_pieces(plane: np.ndarray) -> bool:
     """
     if min(plane.shape) < 8:
         return False
-    down, right = plane[1:] == plane[:-1], plane[:, 1:] == plane[:, :-1]
-    inside = (down[1:, 1:-1] & down[:-1, 1:-1] & right[1:-1, 1:] & right[1:-1, :-1]).mean()
-    if inside < INSIDE[0]:
+    down, room = plane[1:] == plane[:-1], (plane.shape[0] - 2) * (plane.shape[1] - 2)
+    if np.count_nonzero(down) / room < INSIDE[0]:  # fewer still are like all four
+        return False
+    right = plane[:, 1:] == plane[:, :-1]
+    alike = down[1:, 1:-1] & down[:-1, 1:-1] & right[1:-1, 1:] & right[1:-1, :-1]
+    if (inside := np.count_nonzero(alike) / room) < INSIDE[0]:
         return False
     values = len(np.unique(plane))
     if not FEW < values <= min(MANY, plane.size // 9):
@@ -267,8 +270,12 @@ def _in_regions(codes: np.ndarray, count: int, there: np.ndarray, common: int) -
     around = np.unique([common, there[0], there[-1]])  # air, no organ, beyond a window
     before = [codes[..., :-1], codes[..., :-1, :]]
     behind = [codes[..., 1:], codes[..., 1:, :]]
-    same = [a == b for a, b in zip(before, behind, strict=True)]
-    pairs, alike = sum(each.size for each in same), sum(map(np.count_nonzero, same))
+    pairs = sum(each.size for each in before)
+    down = before[1] == behind[1]
+    if np.count_nonzero(down) + before[0].size < SAME * pairs:  # whatever lies beside each other
+        return False
+    same = [before[0] == behind[0], down]
+    alike = sum(map(np.count_nonzero, same))
     apart = pairs - alike
     if not apart or alike < SAME * pairs:  # without those around the share is smaller still
         return False

@@ -24,6 +24,7 @@ from memtk.data.file_names import (
     NNUNET,
     SESSIONS,
     Layout,
+    below,
     names_patients,
     names_sessions,
 )
@@ -242,9 +243,10 @@ def _with_patients(
         return Manifest(tuple(rows), tuple(notes), named=False)
     if config.patient_pattern is not None:
         return _by_pattern(rows, folder, config.patient_pattern, notes)
+    names = [_below(row, folder) for row in rows]
     for layout in layouts:
-        found = [layout.patient(_below(row, folder)) for row in rows]
-        odd = [_below(row, folder) for row, name in zip(rows, found, strict=True) if not name]
+        found = [*map(layout.patient, names)]
+        odd = [name for name, whose in zip(names, found, strict=True) if not whose]
         if len(odd) <= STRAY * len(rows):
             notes.append(f"{layout.name}: {layout.note}" + _several_kinds(rows, layout))
             if odd:
@@ -261,7 +263,7 @@ def _with_patients(
     if all(found):
         return _by_header(rows, found, notes)
     if any(found):
-        odd = [_below(row, folder) for row, name in zip(rows, found, strict=True) if not name]
+        odd = [name for name, whose in zip(names, found, strict=True) if not whose]
         raise UserError(
             f"{len(rows) - len(odd)} of {len(rows)} images of {folder} say whose they are "
             f"(PatientID or the like), {len(odd)} do not: {few(odd)}.\nTake them out, or say whose "
@@ -277,7 +279,7 @@ def _with_patients(
             f"{len(made)} images are named as made of others beside them, {few(made)}: these may "
             "lie in two splits, so take them out or say whose they are"
         )
-    return replace(_named(rows, [_below(row, folder) for row in rows], notes), named=False)
+    return replace(_named(rows, names, notes), named=False)
 
 
 def _several_kinds(rows: Sequence[Row], layout: Layout) -> str:
@@ -315,11 +317,11 @@ def _way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     files = len({*paths})
     if 1 < files <= most:
         return f"; if each of the {files} files is a patient: {PATTERN}'([^/]+)$'"
-    below = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
-    for depth in range(min(map(len, below)) - 1 if len(below) == len(paths) else 0):
-        count, names = len({part[: depth + 1] for part in below}), {part[depth] for part in below}
+    within = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
+    for depth in range(min(map(len, within)) - 1 if len(within) == len(paths) else 0):
+        count, names = len({part[: depth + 1] for part in within}), {part[depth] for part in within}
         if least < len(names) == count <= most:
-            last = all(len(part) == depth + 2 for part in below)
+            last = all(len(part) == depth + 2 for part in within)
             way = FOLDER if last else "^" + "[^/]+/" * depth + "([^/]+)/"
             return f"; if each of the {count} folders is a patient: {PATTERN}'{way}'"
     begin = [re.match(BEFORE, path.name) for path in paths]
@@ -360,8 +362,7 @@ def _named(rows: Sequence[Row], patients: Sequence[str], notes: Sequence[str]) -
 
 def _below(row: Row, folder: Path) -> str:
     """Return the name of an image below a folder."""
-    path = row.record.path
-    text = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    text = below(row.record.path, folder)
     return f"{text}:{row.record.item}" if row.record.item else text
 
 

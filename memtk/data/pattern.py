@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from memtk.data.file_names import below
 from memtk.errors import UserError
 from memtk.interpreter import required_python
 
@@ -37,10 +38,7 @@ def patients_in(pattern: str, paths: Sequence[Path], folder: Path) -> list[str]:
     """
     texts = [path.name for path in paths]
     if "/" in pattern:
-        texts = [
-            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-            for path in paths
-        ]
+        texts = [below(path, folder) for path in paths]
     seconds = SECONDS + len(texts) // NAMES
     words = (required_python("data.patient_pattern"), "-I", "-S", "-c", SEARCH)
     asked = json.dumps([pattern, texts, seconds]).encode()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from memtk.data.file_names import below
 from memtk.data.formats import LISTS, TABLES, is_zarr, way_to_read
 from memtk.data.labels import (
     LABELS,
@@ -70,7 +71,7 @@ class Walk:
     def take_left_out(self, top: Path, *, keep_labels: bool) -> None:
         """Take out of the records what is no image, by its reader or by its name below `top`."""
         images = []
-        names = {record.path: _below(record.path, top) for record in self.records}
+        names = {record.path: below(record.path, top) for record in self.records}
         files = {path for path in names if not path.is_dir()}  # of one that holds many images: once
         small = {path for path in files if path_names_preview(Path(names[path]))}
         labels = {path for path in files if path_names_labels(Path(names[path]))}
@@ -104,11 +105,11 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
     for place, folders, names in os.walk(top, onerror=_lost(found), followlinks=True):
         here = Path(place)
         hidden = sorted(name for name in (*folders, *names) if _is_hidden(name))
-        found.left_out["hidden files or folders"] += [_below(here / n, top) for n in hidden]
+        found.left_out["hidden files or folders"] += [below(here / n, top) for n in hidden]
         labelled = [f for f in sorted(folders) if not keep_labels and names_labels(f, folder=True)]
         for folder in (f for f in labelled if f not in hidden):
             count = sum(len(files) for _, _, files in os.walk(here / folder))
-            found.left_out[LABELS].append(f"{_below(here / folder, top)}/ ({count} files)")
+            found.left_out[LABELS].append(f"{below(here / folder, top)}/ ({count} files)")
         derived = []
         if here == top and any(name.startswith("sub-") for name in folders):
             derived = [name for name in folders if name in {"derivatives", "sourcedata"}]
@@ -170,11 +171,11 @@ def _is_new(folder: Path, top: Path, seen: set[str], found: Walk) -> bool:
     """Tell whether a folder has not been walked yet: links may go round in circles."""
     real, all_of_it = os.path.realpath(folder), os.path.realpath(top)
     if folder.is_symlink() and _in_system(real):
-        found.left_out["links into folders of the system"].append(_below(folder, top))
+        found.left_out["links into folders of the system"].append(below(folder, top))
         return False
     within = Path(real).is_relative_to(all_of_it) or Path(all_of_it).is_relative_to(real)
     if real in seen or (folder.is_symlink() and within):
-        found.left_out["links to folders that are read anyway"].append(_below(folder, top))
+        found.left_out["links to folders that are read anyway"].append(below(folder, top))
         return False
     seen.add(real)
     return True
@@ -182,10 +183,6 @@ def _is_new(folder: Path, top: Path, seen: set[str], found: Walk) -> bool:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in HIDDEN
-
-
-def _below(path: Path, top: Path) -> str:
-    return path.relative_to(top).as_posix() if path.is_relative_to(top) else str(path)
 
 
 def _in_system(real: str) -> bool:

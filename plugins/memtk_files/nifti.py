@@ -14,6 +14,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.volumeutils import apply_read_scaling
 
 from memtk import UserError
 from memtk.data.readers import check_size
@@ -46,8 +47,8 @@ SIZES = 0.01
 """Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
 
 
-AT_ONCE, SLACK = 2**28, 2**20
-"""Bytes of voxels that are unpacked at once, which takes twice the memory; what gzip may add."""
+AT_ONCE, SLACK, PIECE = 2**28, 2**20, 2**18
+"""Bytes of voxels that are unpacked here; what gzip may add; bytes of a file read at a time."""
 
 
 class NiftiReader:
@@ -121,7 +122,7 @@ class NiftiReader:
                 f"{float(header['pixdim'][4]):.4g} apart. Save one file a volume; of channels set "
                 "pixdim[4] to 1"
             )
-        voxels = np.asanyarray(_unpacked(image, path).dataobj).reshape(shape)  # (X, Y[, Z[, C]])
+        voxels = _voxels(image, path).reshape(shape)  # (X, Y[, Z[, C]])
         axes = min(len(shape), 3)
         voxels = np.moveaxis(voxels, 3, 0) if len(shape) == 4 else voxels[None]  # (C, *S)
         unit = UNITS[length]
@@ -145,10 +146,10 @@ def _opened(path: Path) -> Any:
     return nibabel.Nifti2Image.from_file_map(holder)
 
 
-def _unpacked(image: Any, path: Path) -> Any:
-    """Return an image in memory that was unpacked at once, in three quarters of the time.
+def _voxels(image: Any, path: Path) -> np.ndarray:
+    """Return the scaled voxels, unpacked to where they stay, in 0.7 of the time of nibabel.
 
-    Where that is not possible, as in a file of several parts, it is as it was.
+    Where that is not possible, as in a file of several parts, nibabel reads them.
 
     Raises:
         UserError: if the file holds as many voxels again as its header says.
@@ -158,15 +159,22 @@ def _unpacked(image: Any, path: Path) -> Any:
     most = int(image.dataobj.offset) + size
     if path.suffix.lower() != ".gz":
         _check_rest(path.stat().st_size - most, size, path)
-        return image
+        return np.asanyarray(image.dataobj)
     if most > AT_ONCE or path.stat().st_size > most + SLACK:
-        return image
-    packed = zlib.decompressobj(wbits=31)
-    unpacked = packed.decompress(path.read_bytes(), most)
-    if len(unpacked) < most:
-        return image
-    _check_rest(len(packed.decompress(packed.unconsumed_tail, size)), size, path)
-    return type(image).from_bytes(unpacked)
+        return np.asanyarray(image.dataobj)
+    unpacked, count, packed = np.empty(most, np.uint8), 0, zlib.decompressobj(wbits=31)
+    with path.open("rb") as file:
+        while not packed.eof and count < most + size and (piece := file.read(PIECE)):
+            part = np.frombuffer(packed.decompress(piece, most + size - count), np.uint8)
+            room = unpacked[count : count + len(part)]
+            room[:] = part[: len(room)]
+            count += len(part)
+    if count < most:
+        return np.asanyarray(image.dataobj)
+    _check_rest(count - most, size, path)
+    stored = unpacked[most - size :].view(image.get_data_dtype()).reshape(image.shape, order="F")
+    scale = map(np.asanyarray, (image.dataobj.slope, image.dataobj.inter))
+    return apply_read_scaling(stored, *scale)
 
 
 def _check_rest(rest: int, size: int, path: Path) -> None:

@@ -174,7 +174,7 @@ def _check_png(path: Path, picture: Image.Image) -> None:
             body = file.read(int.from_bytes(head[:4], "big"))
             if head[4:] == b"IHDR":
                 missing = 0 if whole else _size_unpacked(*row.unpack_from(body))
-            damaged = file.read(4) != zlib.crc32(head[4:] + body).to_bytes(4, "big")
+            damaged = file.read(4) != zlib.crc32(body, zlib.crc32(head[4:])).to_bytes(4, "big")
             if head[4:] == b"IDAT" and damaged:
                 raise UserError(f"cannot read {path}: its data are damaged: get the file again")
             if head[4:] == b"IDAT" and missing and not inflate.eof:

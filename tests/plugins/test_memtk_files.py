@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 import zipfile
@@ -118,6 +119,22 @@ def test_nifti_slope_and_intercept_are_applied(tmp_path):
     data = np.frombuffer(path.read_bytes()[352:], np.int16).reshape(2, 3, 4, order="F")
     slope, inter = struct.unpack("<ff", path.read_bytes()[112:120])
     np.testing.assert_allclose(one(NiftiReader(), path).voxels[0], data * slope + inter)
+
+
+@pytest.mark.parametrize("kind", ["u1", "<i2", ">i2", "<f4", "<f8"])
+@pytest.mark.parametrize("scale", [(None, None), (1, 0), (1, 7), (0.37, -10)])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_compressed_nifti_is_read_as_nibabel_reads_it(tmp_path, rng, kind, scale, parts):
+    path, voxels = tmp_path / "x.nii.gz", rng.integers(0, 255, (60, 50, 40, 2)).astype(kind)
+    image = nibabel.Nifti1Image(voxels, np.eye(4), dtype=np.dtype(kind))
+    image.header.set_slope_inter(*scale)
+    content = image.to_bytes() + bytes(99)
+    edges = np.linspace(0, len(content), parts + 1).astype(int)
+    pieces = [content[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    path.write_bytes(b"".join(gzip.compress(piece, 1) for piece in pieces))
+    read, wanted = one(NiftiReader(), path).voxels, np.asanyarray(nibabel.load(path).dataobj)
+    assert read.dtype == wanted.dtype
+    np.testing.assert_array_equal(read, np.moveaxis(wanted, 3, 0))
 
 
 @pytest.mark.parametrize(

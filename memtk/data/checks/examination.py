@@ -265,7 +265,7 @@ def _seen(source: Source, sample: Sample, config: DataConfig, reduction: Reducti
         return _Look(trouble=("refused", str(error)), labels=labels)
     if is_color(made.data):
         return _Look(trouble=("color", sample.name), labels=labels)
-    if is_constant(made.data):
+    if is_constant(made.data if made.values is None else made.values):
         return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
     facts = _Facts(stored.affine, figures_of(made), thinned(made))
     kept = replace(made, digest=packed_hash(made), counts=None)
