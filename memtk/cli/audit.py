@@ -292,8 +292,10 @@ def release(
         return
     second = made.audit
     write_json(second.audit.model_dump_json(indent=1), json_file)
-    dropped = f"{made.dropped} were taken away: {made.manifest}"
-    terminal.say(f"{made.kept} synthetic images are left, {dropped}")
+    left = "image is" if made.kept == 1 else "images are"
+    taken = "was" if made.dropped == 1 else "were"
+    dropped = f"{made.dropped} {taken} taken away: {made.manifest}"
+    terminal.say(f"{made.kept} synthetic {left} left, {dropped}")
     terminal.found.print(f"{VOID} This is the second audit:", style="yellow")
     terminal.end(audit_summary(second.audit, second.folder), second.report)
     context.exit(EXITS[second.audit.verdict.outcome])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from memtk.report.next_steps import NextStep, embedder_steps, with_longer_embedder
 from memtk.report.provenance import repeat_audit
 from memtk.results import Answer, Audit, answer_audit, has_arrays, read_arrays, read_run_file
@@ -18,6 +20,16 @@ DEFAULTS = {
     "similarity": "pearson", "plants": 100, "alpha": 0.05, "fdr": 0.1, "seed": 0, "batch_size": 32,
 }  # fmt: skip
 """Options of an audit that a command need not name, where they are as they are by default."""
+
+
+CANNOT_PASS = (
+    " It may fail them but not pass them: this audit overlooked no planted copy by which the "
+    "second one could be measured."
+)
+RETRAIN = (
+    "Have the generator trained anew so that it copies less (stop earlier, a smaller model, more "
+    "patients), and audit its new images."
+)
 
 
 def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
@@ -38,8 +50,9 @@ def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
     asked = _Asked(audit, answer, folder, read_run_file(folder).recipe, paths)
     hopeless = audit.screened is not None and audit.selftest is None
     wanted: Mapping[Step, int | None] = {"retrain": None} if hopeless else answer.steps
-    made = [asked.step(step, count) for step, count in wanted.items()]
-    return [step for step in made if step is not None]
+    made = [each for each in map(asked.step, wanted, wanted.values()) if each is not None]
+    other = NextStep(f"Or {RETRAIN[0].lower()}{RETRAIN[1:]}")
+    return [other if each.said == RETRAIN and each is not made[0] else each for each in made]
 
 
 @dataclass(frozen=True)
@@ -76,10 +89,7 @@ class _Asked:
                 self._again(plants=count) if self._named else "",
             ),
             "detector": self._detector,
-            "retrain": lambda _: NextStep(
-                "Or have the generator trained anew so that it copies less (stop earlier, a "
-                "smaller model, more patients), and audit its new images."
-            ),
+            "retrain": lambda _: NextStep(RETRAIN),
         }
         return ways[step](count)
 
@@ -123,20 +133,21 @@ class _Asked:
             return None
         from memtk.memorization import withhold  # torch: seconds
 
-        gone = withhold(read_arrays(path, "audit"))
+        arrays = read_arrays(path, "audit")
+        gone = withhold(arrays)
         kept, total = int((~gone).sum()), len(gone)
         if kept == total:
             return None
         if not kept:
-            return NextStep(
-                "Every image would be held back, so there is none to release: train the generator "
-                "anew so that it copies less, and audit its images."
-            )
+            return NextStep("Every image would be held back, so there is none to release.")
         policy = "" if self.audit.policy.is_default else " --policy YOUR_POLICY"
         place = shlex.quote(str(self.folder)) if self.paths else "."
+        near = arrays["synthetic_train"][arrays["copies_flagged"].astype(bool)]
+        planted = arrays.get("planted", np.zeros(0))
+        blind = near.size and planted.size and (planted >= near.min()).all()
         return NextStep(
             f"Hold {many(total - kept, 'suspicious image')} back, and have the other {kept} judged "
-            "by a detector of another kind.",
+            f"by a detector of another kind.{CANNOT_PASS if blind else ''}",
             f"memtk release {place} {self._other()}{policy}",
         )
 

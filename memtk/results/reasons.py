@@ -179,13 +179,12 @@ def _alone(case: Case) -> list[Reason]:
             )
         )
     if copies and copies.sure:
-        are = "is" if copies.sure == 1 else "are"
+        named = "is named as a copy" if copies.sure == 1 else "are named as copies"
         reasons.append(
             Reason(
                 "copies, no patient shown exposed",
-                f"{many(copies.sure, 'synthetic image')} {are} named as copies for sure.",
-                f"{part(copies.sure, copies.of, 'synthetic image')} {are} named as copies for "
-                "sure"
+                f"{many(copies.sure, 'synthetic image')} {named} for sure.",
+                f"{part(copies.sure, copies.of, 'synthetic image')} {named} for sure"
                 f"{'' if case.exposes else ', and no patient is shown to be exposed in return'}.",
                 "Look at the pairs in the report, and hold these images back: memtk release.",
                 {"release": None},

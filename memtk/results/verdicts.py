@@ -260,8 +260,10 @@ def _named(named: Named, noun: str, what: str, fdr: float) -> str:
     if not max(named.sure, named.suspect):
         return f"No single one of {many(named.of, noun)} could be named."
     count = max(named.sure, named.suspect)
+    are = "are" if count > 1 else "is"
+    what = "a copy" if (what, count) == ("copies", 1) else what
     return (
-        f"Of {many(named.of, noun)} {count} {'is' if count == 1 else 'are'} named as {what}, "
+        f"Of {many(named.of, noun)} {count} {are} named as {what}, "
         f"{named.sure} for sure; of the named up to {share(fdr)} are wrong on average."
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.report import build_audit_report, build_report
+from memtk.report.audit_steps import audit_steps
 from memtk.results import (
     Policy,
     RateInterval,
@@ -18,6 +19,7 @@ from memtk.results import (
     read_arrays,
     read_audit,
     read_result,
+    write_arrays,
     write_audit,
     write_result,
 )
@@ -102,6 +104,27 @@ def test_the_commands_of_the_page_are_whole_and_name_no_folder(audited):
     shown = page_of(audited)
     commands = re.findall(r'<pre class="code" tabindex="0">(.*?)</pre>', shown, re.S)
     assert commands[0] == "memtk release . --second-similarity ncc"
+
+
+@pytest.mark.parametrize(("overlooked", "cannot"), [(0, True), (1, False), (None, False)])
+def test_a_release_that_cannot_pass_is_said_to_be_one(make_audit_run, overlooked, cannot):
+    folder = make_audit_run(copied=0.4)
+    arrays = read_arrays(folder / "arrays.h5", "audit")
+    near = arrays["synthetic_train"][arrays["copies_flagged"].astype(bool)].min()
+    arrays.pop("planted", None)
+    if overlooked is not None:
+        arrays["planted"] = np.r_[near, np.full(overlooked, near - 1e-6)]
+    write_arrays(folder / "arrays.h5", "audit", arrays)
+    steps = audit_steps(read_audit(folder / "audit.json"), folder, paths=False)
+    assert ("may fail them but not pass them" in steps[0].said) == cannot
+    assert [step.said[:7] for step in steps] == ["Hold 16", "Or have"]
+
+
+def test_the_only_thing_that_can_be_done_is_no_alternative(audited):
+    audit = read_audit(audited / "audit.json")
+    second = audit.model_copy(update={"screened": "another design", "selftest": None})
+    (step,) = audit_steps(second, audited, paths=False)
+    assert step.said.startswith("Have the generator trained anew")
 
 
 def test_every_count_stands_with_its_null(audited):

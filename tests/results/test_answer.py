@@ -133,7 +133,7 @@ def test_why_is_at_most_three_sentences_and_the_record_has_the_rest(figures):
 
 def test_a_pass_says_in_its_record_down_to_where_it_holds():
     audit = fakes.audit()
-    assert "as long as the audit sees at least" in audit.verdict.reasons[0]
+    assert "This holds as long as at least" in audit.verdict.reasons[0]
     assert "as long as" not in " ".join(answer_audit(audit).why)
 
 

@@ -28,7 +28,7 @@ SAYS = [
     ({"copies": 5, "exposed": 7}, "Between 7 and 10 of 64", "at least"),
     ({"copies": 5, "estimate": None, "bound": None}, "Without a model, at least 5 of 100 are.",
         "estimated share"),
-    ({"copies": 1}, "1 is named as copies, 1 for sure", "100 synthetic images none"),
+    ({"copies": 1}, "1 is named as a copy, 1 for sure", "100 synthetic images none"),
     ({"copies": named(0, 100, suspect=2)}, "2 are named as copies, 0 for sure", "not, at le"),
     ({"copies": named(0, 100, at_least=6), "estimate": None, "bound": None}, "No single one of 100 "
         "synthetic images could be named. Without a model, at least 6 of 100 are.", "for sure"),

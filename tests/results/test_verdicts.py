@@ -49,6 +49,7 @@ CASES = [
     (BLAND, "inconclusive", "strangers are (p = 0.001, shifted by 30 %): blurred or bland"),
     ({**TWO_SITES, "exposed": (40, 60)}, "inconclusive", "do not look like one population (p = 0"),
     (TWO_SITES, "inconclusive", "--stratify site"),
+    ({"copies": 1}, "inconclusive", "1 of 100 synthetic images (1 %) is named as a copy for sure"),
     ({"copies": 3}, "inconclusive", "3 of 100 synthetic images (3 %) are named as copies for sure"),
     ({"exposed": (0, 4)}, "inconclusive", "Up to 4 of 64 training patients (6.2 %) may be"),
     (
