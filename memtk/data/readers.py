@@ -110,7 +110,8 @@ class Readers:
             return self._by_path[path]
         found = self._matches(path) or self._claimed(path)
         if not found:
-            raise UserError(f"{path} is of an unknown format: {self.way_out([path])}")
+            known = "not read" if way_to_read(path) else "of an unknown format"
+            raise UserError(f"{path} is {known}: {self.way_out([path])}")
         return self._only(path, found)
 
     def way_out(self, paths: Sequence[Path]) -> str:

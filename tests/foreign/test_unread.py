@@ -30,6 +30,7 @@ def test_formats_that_are_not_read_come_with_a_way_out(tmp_path, check, name, wa
     for source in (tmp_path / "d", tmp_path / "d" / name):
         found = check(source)[1][FOUND]
         assert found.outcome == "refused" and way in found.found
+        assert "unknown format" not in found.found
 
 
 @pytest.mark.parametrize("pair", ["JPCLN001.IMG JPCLN001.HDR", "a.img a.hdr", "a.REC a.PAR"])
