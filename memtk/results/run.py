@@ -15,7 +15,7 @@ from memtk.errors import UserError
 from memtk.results.audit import FirstVerdict, Policy, read_audit
 from memtk.results.migrations import SCHEMA
 from memtk.results.schema import Result, read_result
-from memtk.results.store import FolderName, StoredRecord, read_record, write_record
+from memtk.results.store import OF_BENCHES, FolderName, StoredRecord, read_record, write_record
 
 
 def now() -> str:
@@ -140,6 +140,10 @@ def read_run(folder: Path) -> Run:
     """
     folder = Path(folder)
     file = read_run_file(folder)
+    if file.recipe.get("audit") is not None:
+        if not (folder / "audit.json").exists():
+            raise UserError(f"the audit in {folder} is not finished: run the same command again")
+        raise UserError(f"{folder} is an audit; {OF_BENCHES}")
     paths = {cell: folder / "cells" / cell / "result.json" for cell in file.cells}
     return Run(
         folder,

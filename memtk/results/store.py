@@ -209,6 +209,10 @@ AGAIN = "delete it and run the same command again"
 """The way out where a file of a run folder cannot be read."""
 
 
+OF_BENCHES = "this takes a bench. `memtk report` shows an audit, `--json` of `memtk audit` gives it"
+"""Said of an audit where the result of a bench is needed."""
+
+
 def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
     """Read a record of a kind; one of an older schema as the newest would have written it.
 
@@ -223,6 +227,8 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
     except FileNotFoundError as error:
         if not Path(path).parent.is_dir():
             raise UserError(f"there is no folder {Path(path).parent}") from error
+        if Path(path).name == "audit.json" and Path(path).with_name("cells").is_dir():
+            raise UserError(f"{Path(path).parent} is a bench; this takes an audit") from error
         raise UserError(f"there is no {path}: the run has not come that far") from error
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): {way_out}") from error
@@ -237,6 +243,8 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         old = isinstance(tree, dict) and version != SCHEMA
         return kind.model_validate_json(json.dumps(migrate(tree) if old else tree))
     except ValidationError as error:
+        if isinstance(tree, dict) and "verdict" in tree and "verdict" not in kind.model_fields:
+            raise UserError(f"{path} is the record of an audit; {OF_BENCHES}") from error
         first = error.errors()[0]
         where = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:200]
         raise UserError(f"{path} does not fit: {where}: {first['msg']}: {way_out}") from error

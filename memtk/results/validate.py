@@ -19,7 +19,7 @@ from memtk.results.migrations import SCHEMA, migrate
 from memtk.results.protocols import MeasureRecord
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
-from memtk.results.store import has_arrays, odd_texts, parse, read_arrays
+from memtk.results.store import OF_BENCHES, has_arrays, odd_texts, parse, read_arrays
 
 FILE, ARRAYS = "result.json", "arrays.h5"
 """The names that results are found by."""
@@ -108,6 +108,8 @@ def find_results(path: Path) -> list[Path]:
         return [path]
     found = sorted(path.rglob(FILE))
     if not found:
+        if (path / "audit.json").is_file():
+            raise UserError(f"{path} is an audit; {OF_BENCHES}")
         raise UserError(
             f"{path} holds no {FILE}: `memtk bench` leaves one a cell in its run folder, and "
             "`memtk results add RUN DIR` collects them"
