@@ -48,7 +48,7 @@ def test_a_shape_that_could_be_two_things_is_refused_with_the_shapes_there_are(s
 
 @pytest.mark.parametrize("x", [np.zeros(5), np.zeros((0, 8, 9)), np.full((2, 8, 9), "a"), 3, None])
 def test_what_holds_no_images_is_refused(x):
-    with pytest.raises(UserError, match=r"train: an array of .* holds no images"):
+    with pytest.raises(UserError, match=r"train: .* holds no images"):
         array_images("train", x)
 
 
