@@ -16,6 +16,9 @@ quick test: export OMP_WAIT_POLICY := PASSIVE
 quick test: export GOMP_SPINCOUNT := 0
 # the programs that tests start need not compile memtk anew, each of them
 quick test: export PYTHONDONTWRITEBYTECODE :=
+# what they write stays in memory where there is room: some disks take milliseconds for each removal
+quick test: export PYTEST_DEBUG_TEMPROOT := $(shell df -Pk /dev/shm 2>/dev/null \
+	| awk 'NR == 2 && $$4 > 8000000 {print "/dev/shm"}')
 quick: $(DEVELOP)  ## what one runs between two changes: no training, no pictures, no coverage
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -q -m "not slow" tests
 
