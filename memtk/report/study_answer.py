@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtk.report.next_steps import NextStep, bench_command
+from memtk.results.answer import control
 from memtk.results.differences import PairedDifference, paired_difference
 from memtk.results.formats import interval, many, share
 from memtk.results.measures import main_measures
@@ -85,7 +86,7 @@ def answer_study(study: Study, settings: Sequence[Setting]) -> StudyAnswer:
     count = {len(each.found.difference.values) for each in compared}
     seeds = many(max(count), "seed")
     rest = len(compared) - len(main)
-    others = f"; the table below has {many(rest, 'more comparison')}" if rest else ""
+    others = f"; a table of the report has {many(rest, 'more comparison')}" if rest else ""
     by = _MEANING if name == "copy_rate" else f"By the {title}. "
     of = f"{seeds} of each"
     if any(len(setting.findings) > max(count) for setting in shown):
@@ -113,9 +114,13 @@ class _Compared:
 
 
 def _against_first(settings: Sequence[Setting], name: str) -> list[_Compared]:
-    """Compare the settings with the first of the same generator, the last one first."""
+    """Compare the settings with the first of the same generator, the last one first.
+
+    Controls, whose truth is known, are compared where there is nothing else.
+    """
     compared = []
-    for setting in reversed(settings):
+    tested = [setting for setting in settings if not control(setting.first)]
+    for setting in reversed(tested or settings):
         generator = setting.first.components.generator.name
         against = next(s for s in settings if s.first.components.generator.name == generator)
         found = paired_difference(setting, against, name) if against is not setting else None
@@ -153,7 +158,9 @@ def _said(kind: str, title: str, each: _Compared) -> str:
     at = "" if kind == "iterations" else "with "
     values = f"{share(ours)} {at}{each.ours}, {share(theirs)} {at}{each.theirs}"
     if ends is None:
-        return f"The {title} is {values}; how sure that is cannot be told from one seed."
+        count = len(each.found.difference.values)
+        alone = "; how sure that is cannot be told from one seed"
+        return f"The {title} is {values}{f', in each of {count} seeds' if count > 1 else alone}."
     if each.found.clear:
         word = {
             ("augmentation", True): "Yes, it does: the",
@@ -230,7 +237,7 @@ def _measure(settings: Sequence[Setting]) -> tuple[str, str]:
     for each in main_measures(measures_in(settings).values()):
         nulls = [setting.null(each.name) for setting in settings if setting.measured(each.name)]
         known = [null for null in nulls if null is not None]
-        if len(known) == len(settings) and max(known) - min(known) < 1e-9:
+        if each.record.of and len(known) == len(settings) and max(known) - min(known) < 1e-9:
             return each.name, f"share {each.record.title}"
     return "", ""
 

@@ -113,12 +113,15 @@ def _measured(setting: Setting, name: str) -> str:
     found, null = setting.value(name), setting.null(name)
     if found is None:
         return "-"
-    chance = "" if null is None else f"\n[{short(null)}]"
-    return f"{short(found.mean)}{_range(short(found.low), short(found.high))}{chance}"
+    shares = all(record.of is not None for record in setting.measured(name))
+    say = short if shares else "{:.4g}".format
+    chance = "" if null is None else f"\n[{say(null)}]"
+    return f"{say(found.mean)}{_range(say(found.low), say(found.high))}{chance}"
 
 
 def _range(low: str, high: str) -> str:
-    return "" if low == high else f"\n{low.removesuffix('%')}-{high}"
+    to = " to " if low.startswith("-") else "-"
+    return "" if low == high else f"\n{low.removesuffix('%')}{to}{high}"
 
 
 def _rate(setting: Setting) -> str:
@@ -140,7 +143,8 @@ def _exposed(setting: Setting) -> str:
     if not known:
         return "-"
     low, high = min(each.low for each in known), max(each.high for each in known)
-    return f"{low}-{high}\nof {max(each.of for each in known)}"
+    ends = f"{low}-{high}" if low < high else f"{low}"
+    return f"{ends}\nof {max(each.of for each in known)}"
 
 
 def _quality(setting: Setting, name: str) -> str:

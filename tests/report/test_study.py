@@ -18,7 +18,7 @@ from memtk.report.study import (
 )
 from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import paper_table, study_summary
-from memtk.results import Suite, read_result, read_run, write_result
+from memtk.results import MeasureRecord, RateInterval, Suite, read_result, read_run, write_result
 from memtk.results.protocols import Comparable, GroupTest
 from memtk.results.reference import select
 from memtk.results.seeds import settings_of
@@ -30,6 +30,7 @@ from memtk.results.study import (
     read_study,
     write_study_file,
 )
+from memtk.testing import fakes
 
 SECRETS = ("Doe_John", "PAT-00417", "/home/hospital")
 
@@ -196,6 +197,56 @@ def test_settings_whose_images_are_unlike_the_data_are_counted(made):
     assert said.endswith(
         "In 1 of 2 settings the images are unlike the data: few copies say nothing there."
     )
+
+
+def changed(made, folder, change):
+    """A copy of a study in which the last checkpoint of each result is changed."""
+    folder = shutil.copytree(made, folder)
+    for number, path in enumerate(sorted(folder.rglob("result.json"))):
+        result = read_result(path)
+        last = change(number, result.last)
+        write_result(
+            path, result.model_copy(update={"checkpoints": [*result.checkpoints[:-1], last]})
+        )
+    return read_study(folder)
+
+
+def test_a_measure_of_a_plugin_that_is_no_share_is_a_number_with_its_sign(made, tmp_path):
+    def measured(number, last):
+        gap = MeasureRecord(value=(-0.0025, 0.02)[number % 2], title="gap", side="", null=0.0)
+        return last.model_copy(update={"protocols": {**last.protocols, "mine": {"gap": gap}}})
+
+    text = text_of(study_summary(changed(made, tmp_path / "study", measured)), 120)
+    assert "0.00875" in text and "-0.0025 to 0.02" in text and "[0]" in text
+
+
+def test_seeds_that_all_give_the_same_are_counted_and_their_patients_are_one_number(made, tmp_path):
+    def certain(number, last):
+        found = {"copy_rate": RateInterval(estimate=1.0, low=1.0, high=1.0)}
+        found["exposed"] = last.evidence.exposed.model_copy(update={"low": 5, "high": 5})
+        return last.model_copy(update={"evidence": last.evidence.model_copy(update=found)})
+
+    study = changed(made, tmp_path / "study", certain)
+    said = answer_study(study, settings_of(study.file, study.findings))
+    assert said.first.endswith("100 % with augment off, in each of 2 seeds.")
+    text = " ".join(text_of(study_summary(study)).split())
+    assert "5-5" not in text and "5 to 5" not in build_study_report(study.folder).read_text()
+
+
+def test_what_is_asked_is_answered_of_a_generator_before_a_control(made):
+    found = read_study(made)
+    parts = found.findings[0].result.components
+    own = parts.model_copy(update={"generator": fakes.used("copycat", "toy")})
+
+    def control(name):
+        results = [
+            replace(each, result=each.result.model_copy(update={"components": own}))
+            for each in found.findings
+        ]
+        return [replace(s, label=name + s.label) for s in settings_of(found.file, results)]
+
+    settings = [*settings_of(found.file, found.findings), *control("copycat, ")]
+    assert "copycat" not in answer_study(found, settings).first
 
 
 def test_many_measures_stand_below_each_other_in_a_narrow_terminal(made, monkeypatch):
