@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
 import threading
-import time
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -84,13 +85,15 @@ def test_a_failed_call_leaves_nothing_that_is_taken_for_whole(made, tmp_path):
 def test_a_call_that_takes_too_long_is_ended_with_all_that_it_started(made, tmp_path):
     code = f"""
 import subprocess
-late = "import time; time.sleep(3); open({str(tmp_path / "late")!r}, 'w')"
-subprocess.run([sys.executable, "-c", late])
+late = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open({str(tmp_path / "late")!r}, "w").write(str(late.pid))
+late.wait()
 """
     with pytest.raises(UserError, match=r"was ended after 1.5 seconds(.|\n)*command.timeout=SEC"):
         made(code, timeout=1.5).sample(Noise(5, [0]))
-    time.sleep(4)
-    assert not (tmp_path / "late").exists()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        late = psutil.Process(int((tmp_path / "late").read_text()))
+        assert late.status() == psutil.STATUS_ZOMBIE or late.wait(20) is None  # of nobody's asking
 
 
 @pytest.mark.parametrize(
