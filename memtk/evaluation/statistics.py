@@ -13,7 +13,6 @@ from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
     IDENTICAL,
-    CopyRate,
     Dar,
     PatientGroup,
     ReadPairs,
@@ -249,9 +248,9 @@ def rates_of(
 ) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
-    The lower end is the larger of two, each of which errs with half of what that end may: that by
-    the threshold, and the count of `at_least`, which knows no sensitivity and doubts no threshold.
-    The rate is that of these images, not of all that their generator might make.
+    The lower end needs no threshold, as that of the exposed patients: by the count of `at_least` or
+    by name, each with half of the end's error. It is the share of these images that are copies,
+    not of all that their generator might make.
 
     Strangers tell how many images that are no copies lie above the threshold. Where these are
     nearer to the training images than strangers, or training and validation patients no one
@@ -269,20 +268,11 @@ def rates_of(
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
     copies = groups.readers or planted
-
-    def by_threshold(confidence: float, strangers: PatientGroup = strangers) -> CopyRate:
-        return copy_rate(
-            back, strangers, copies, threshold=chosen, confidence=confidence, seed=seed
-        )
-
-    rate = by_threshold(levels.confidence)
-    level = (1 - levels.confidence) / 4  # of each of the two that the lower end is by
-    strict = replace(levels, confidence=1 - level)
-    unseen = groups.strangers("validation_train")
-    tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
-    counted = count_of(tested, unseen, strict, seed, groups.copy_strata)
-    low = max(by_threshold(1 - 2 * level).low, counted / len(back))
+    rate = copy_rate(
+        back, strangers, copies, threshold=chosen, confidence=levels.confidence, seed=seed
+    )
     high, bound = rate.high, rate.upper_bound
+    low = _lower_end(tests.copies, groups, levels, seed)
     bulk, population = tests.comparable.synthetic, tests.comparable.population
     apart = population is not None and population.p <= ALIKE
     unlike = bulk if bulk is not None and bulk.p <= BLUR else None
@@ -290,7 +280,9 @@ def rates_of(
         low = min(exposed.low / len(back), 1.0) if exposed and by_these else 0.0
     if unlike and not unlike.nearer and not apart:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
-        alone = by_threshold(levels.confidence, nobody)
+        alone = copy_rate(
+            back, nobody, copies, threshold=chosen, confidence=levels.confidence, seed=seed
+        )
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
     rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
     known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
@@ -309,6 +301,16 @@ def rates_of(
             copies_read=int(copies.copy.sum()) if isinstance(copies, ReadPairs) else None,
         ),
     }
+
+
+def _lower_end(copies: Side, groups: Groups, levels: Levels, seed: int) -> float:
+    level = (1 - levels.confidence) / 4
+    strict = replace(levels, confidence=1 - level)
+    tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
+    unseen = groups.strangers("validation_train")
+    counted = count_of(tested, unseen, strict, seed, groups.copy_strata)
+    named = holm(copies.test.sure_p, level) & copies.test.sure
+    return float(max(counted, named.sum()) / len(copies.test.p))
 
 
 def least_copies(copies: Side) -> float:

@@ -148,19 +148,18 @@ def test_as_easy_copies_keep_their_interval():
         assert said.evidence.copy_rate.high == pytest.approx(alone.high)
 
 
-def test_the_lower_end_is_by_the_threshold_or_by_the_count_each_with_half_of_its_error():
-    counted = 0
-    for seed, noise in enumerate((PLANTED, 0.8, PLANTED, 0.0)):
-        said, groups = drawn(seed, noise, 0.5, (60, 30 if seed < 2 else 60, 60))
-        back, strangers, planted = groups.copies
-        chosen = best_threshold(strangers, planted, len(back))
-        alone = copy_rate(back, strangers, planted, threshold=chosen, confidence=0.975).low
-        count = at_least(PatientGroup(back), strangers, confidence=0.9875).count / len(back)
+def test_the_lower_end_is_by_count_or_by_name_each_with_half_of_its_error():
+    how = set()
+    for seed, (noise, share) in enumerate([(PLANTED, 0.1), (0.8, 0.5), (PLANTED, 0.5), (0.0, 0.3)]):
+        said, groups = drawn(seed, noise, share, (60, 60, 60))
+        back, strangers, _ = groups.copies
+        count = at_least(PatientGroup(back), strangers, confidence=0.9875).count
+        named = holm(said.tests.copies.test.sure_p, 0.0125).sum()
         rate = said.evidence.copy_rate
-        assert said.evidence.exposed.low and rate.low == pytest.approx(max(alone, count), abs=0.02)
-        assert rate.estimate >= said.evidence.copies.at_least / len(back)
-        counted += rate.low == count
-    assert counted
+        assert said.evidence.exposed.low and rate.low == max(count, named) / len(back)
+        assert rate.estimate >= max(said.evidence.copies.at_least, said.evidence.copies.sure) / 60
+        how.add(bool(count > named))
+    assert how == {True, False}
 
 
 def test_without_planted_copies_names_and_count_share_the_error_of_the_lower_end():

@@ -16,7 +16,7 @@ import memtk
 from memtk.cli import cli
 from memtk.evaluation.recompute import evidence_again, recompute
 from memtk.leaderboard import collect, make_boards, markdown, spreadsheet, write_site
-from memtk.memorization import PatientGroup, ReadPairs, at_least, copy_rate
+from memtk.memorization import PatientGroup, ReadPairs, copy_rate
 from memtk.noise import derive
 from memtk.report import build_audit_report, build_report
 from memtk.report.counts import Told
@@ -67,21 +67,14 @@ def test_the_copy_rate_is_that_of_the_readers_labels(runs):
     threshold = before.evidence.threshold.similarity
     seed = derive(after.seed, "intervals")
     strangers = PatientGroup(arrays["validation_train"])
-    wanted, strict = (
-        copy_rate(near, strangers, pairs, threshold=threshold, confidence=c, seed=seed)
-        for c in (0.95, 0.975)
-    )
-    counted = at_least(PatientGroup(near), strangers, confidence=0.9875, seed=seed).count
+    wanted = copy_rate(near, strangers, pairs, threshold=threshold, seed=seed)
     rate, rule = after.evidence.copy_rate, after.evidence.threshold
     assert rule.similarity == threshold  # readers have no part in it
     assert rule.copies_read == copy.sum() and rule.sensitivity == pairs.sensitivity(threshold)
-    assert (rate.low, rate.high) == pytest.approx(
-        (max(strict.low, counted / len(near)), wanted.high)
-    )
-    assert (rate.estimate, rate.low) != (
-        before.evidence.copy_rate.estimate,
-        before.evidence.copy_rate.low,
-    )
+    assert rate.high == pytest.approx(wanted.high)
+    assert rate.low == before.evidence.copy_rate.low  # counted and named without a sensitivity
+    least = after.evidence.copies
+    assert rate.estimate == max(wanted.estimate, max(least.at_least, least.sure) / least.of)
 
 
 def test_it_stays_until_planted_copies_are_asked_for_again(runs):
