@@ -141,9 +141,10 @@ def draw_side_by_side(comparison: Comparison) -> list[Figure]:
         )
         caption = (
             "Lines: intervals; the dot of the exposed patients is the lower end. Cells whose "
-            "intervals overlap cannot be told apart by these numbers. Dotted: what real "
-            f"images score in {name}."
+            "intervals overlap cannot be told apart by these numbers."
         )
+        if found.real[name] is not None:
+            caption += f" Dotted: what real images score in {name}."
         if figures := figures_of(draw, f"Memorization of every cell against {name}", caption):
             return figures
     return []

@@ -37,6 +37,15 @@ def test_nothing_overflows(shown, width):
     assert found.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize("shown", PAGES[1:], indirect=True)
+def test_names_of_generators_take_the_whole_width_of_a_phone(shown):
+    found = shown(400)
+    widths = found.evaluate(
+        "[...document.querySelectorAll('.overview tbody th')].map(e => e.clientWidth)"
+    )
+    assert widths and min(widths) > 300
+
+
 @every_page
 def test_figures_are_as_large_on_a_phone_that_their_letters_can_be_read(shown):
     found = shown(400)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from memtk.report import build_report
-from memtk.report.bench import draw_side_by_side
+from memtk.report.bench import comparison_section, draw_side_by_side
 from memtk.report.quality import compare_cells
 from memtk.report.terminal_tables import comparison_table
 from memtk.results import (
@@ -70,6 +70,20 @@ def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
 def test_the_picture_is_of_the_first_measure(sides):
     (figure,) = draw_side_by_side(compare_cells(sides))
     assert figure.alt.endswith("against fid") and figure.uri.startswith("data:image/svg+xml")
+
+
+@pytest.mark.parametrize(("real", "drawn"), [(1.5, True), (None, False)])
+def test_a_line_of_real_images_is_spoken_of_where_there_is_one(sides, real, drawn):
+    info = {"fid": MeasureInfo(real=real, better="lower")}
+    found = compare_cells(
+        [
+            s.model_copy(update={"checkpoints": [s.last.model_copy(update={"measure_info": info})]})
+            for s in sides
+        ]
+    )
+    (figure,) = draw_side_by_side(found)
+    assert ("Dotted: what real images score in fid." in figure.caption) == drawn
+    assert ("real images</th>" in comparison_section(found).body) == drawn
 
 
 def test_without_quality_there_is_a_table_and_no_picture(sides):
