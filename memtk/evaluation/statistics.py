@@ -13,6 +13,7 @@ from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
     IDENTICAL,
+    CopyRate,
     Dar,
     PatientGroup,
     ReadPairs,
@@ -30,6 +31,10 @@ from memtk.memorization import (
 from memtk.results import Comparable, Evidence, Exposed, GroupTest, RateInterval, ThresholdRates
 from memtk.results.case import ALIKE, BLUR
 from memtk.results.formats import many, share
+
+DOUBT = 0.5
+"""Copies are counted for the copy rate where other synthetic images are nearer than strangers with
+a p-value above this: of bland images that no gate stops the count took a fifth too many."""
 
 MORE_COPIES = (
     "By name, by count or by whom they expose at least {} of the synthetic images are copies, "
@@ -248,9 +253,11 @@ def rates_of(
 ) -> dict[str, Any]:
     """Return the copy rate by the threshold that strangers and planted copies choose.
 
-    The lower end needs no threshold, as that of the exposed patients: by the count of `at_least` or
-    by name, each with half of the end's error. It is the share of these images that are copies,
-    not of all that their generator might make.
+    The lower end is by name or by count (`at_least`), as that of the exposed patients: names have
+    half of its error, the count a quarter. Where other synthetic images are a little nearer than
+    strangers (p <= `DOUBT`), which no count can tell from copies, it is by the threshold in place
+    of the count, with the last quarter. It is the share of these images that are copies, not of all
+    that their generator might make.
 
     Strangers tell how many images that are no copies lie above the threshold. Where these are
     nearer to the training images than strangers, or training and validation patients no one
@@ -268,27 +275,34 @@ def rates_of(
     back, strangers, planted = groups.copies
     chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
     copies = groups.readers or planted
-    rate = copy_rate(
-        back, strangers, copies, threshold=chosen, confidence=levels.confidence, seed=seed
-    )
+
+    def by_threshold(confidence: float, strangers: PatientGroup = strangers) -> CopyRate:
+        return copy_rate(
+            back, strangers, copies, threshold=chosen, confidence=confidence, seed=seed
+        )
+
+    rate = by_threshold(levels.confidence)
     high, bound = rate.high, rate.upper_bound
-    low = _lower_end(tests.copies, groups, levels, seed)
     bulk, population = tests.comparable.synthetic, tests.comparable.population
     apart = population is not None and population.p <= ALIKE
     unlike = bulk if bulk is not None and bulk.p <= BLUR else None
+    doubted = bulk is not None and bulk.nearer and bulk.p <= DOUBT
+    level = (1 - levels.confidence) / 4
+    named = holm(tests.copies.test.sure_p, level) & tests.copies.test.sure
+    low = by_threshold(1 - level).low if doubted else _counted(groups, levels, level / 2, seed)
+    low = max(low, float(named.mean()))
     if apart or (exposed and not exposed.low) or (unlike and unlike.nearer):
         low = min(exposed.low / len(back), 1.0) if exposed and by_these else 0.0
     if unlike and not unlike.nearer and not apart:
         nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
-        alone = copy_rate(
-            back, nobody, copies, threshold=chosen, confidence=levels.confidence, seed=seed
-        )
+        alone = by_threshold(levels.confidence, nobody)
         high, bound = max(high, alone.high), max(bound, alone.upper_bound)
     rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
     known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
     low = max(low, known)
     least = max(least_copies(tests.copies), low)
-    interval = RateInterval(estimate=max(rate.estimate, least), low=low, high=high)
+    counted = max(low, float(tests.copies.test.sure.mean())) if doubted else least
+    interval = RateInterval(estimate=max(rate.estimate, counted), low=low, high=high)
     return {
         **agreeing(interval, bound, least),
         "notes": [MORE_COPIES.format(share(least), share(high))] if least > high + 1e-9 else [],
@@ -303,14 +317,11 @@ def rates_of(
     }
 
 
-def _lower_end(copies: Side, groups: Groups, levels: Levels, seed: int) -> float:
-    level = (1 - levels.confidence) / 4
-    strict = replace(levels, confidence=1 - level)
+def _counted(groups: Groups, levels: Levels, error: float, seed: int) -> float:
+    """Return which share of the synthetic images are copies, at least, by count."""
     tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
-    unseen = groups.strangers("validation_train")
-    counted = count_of(tested, unseen, strict, seed, groups.copy_strata)
-    named = holm(copies.test.sure_p, level) & copies.test.sure
-    return float(max(counted, named.sum()) / len(copies.test.p))
+    unseen, strict = groups.strangers("validation_train"), replace(levels, confidence=1 - error)
+    return count_of(tested, unseen, strict, seed, groups.copy_strata) / len(tested.sizes)
 
 
 def least_copies(copies: Side) -> float:

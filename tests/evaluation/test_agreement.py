@@ -148,18 +148,26 @@ def test_as_easy_copies_keep_their_interval():
         assert said.evidence.copy_rate.high == pytest.approx(alone.high)
 
 
-def test_the_lower_end_is_by_count_or_by_name_each_with_half_of_its_error():
+def test_the_lower_end_is_by_name_or_by_count_and_by_the_threshold_where_others_are_nearer():
     how = set()
-    for seed, (noise, share) in enumerate([(PLANTED, 0.1), (0.8, 0.5), (PLANTED, 0.5), (0.0, 0.3)]):
+    for seed, (noise, share) in enumerate([(PLANTED, 0.1), (0.8, 0.5), (0.8, 0.5), (1.0, 0.6)] * 2):
         said, groups = drawn(seed, noise, share, (60, 60, 60))
-        back, strangers, _ = groups.copies
-        count = at_least(PatientGroup(back), strangers, confidence=0.9875).count
-        named = holm(said.tests.copies.test.sure_p, 0.0125).sum()
-        rate = said.evidence.copy_rate
-        assert said.evidence.exposed.low and rate.low == max(count, named) / len(back)
-        assert rate.estimate >= max(said.evidence.copies.at_least, said.evidence.copies.sure) / 60
-        how.add(bool(count > named))
-    assert how == {True, False}
+        back, strangers, planted = groups.copies
+        bulk = said.evidence.comparable.synthetic
+        named = holm(said.tests.copies.test.sure_p, 0.0125).sum() / 60
+        if bulk.nearer and bulk.p <= 0.5:
+            chosen = best_threshold(strangers, planted, 60)
+            low = copy_rate(back, strangers, planted, threshold=chosen, confidence=0.9875).low
+        else:
+            found = at_least(PatientGroup(back), strangers, confidence=1 - 0.00625)
+            low = found.count / 60
+            assert said.evidence.copy_rate.estimate >= said.evidence.copies.at_least / 60
+        assert bulk.p > 0.05 or not bulk.nearer
+        assert said.evidence.copy_rate.low == pytest.approx(
+            max(low, named) if said.evidence.exposed.low else 0, abs=0.01
+        )
+        how.add((bulk.nearer and bulk.p <= 0.5, bool(low > named)))
+    assert len(how) > 2
 
 
 def test_without_planted_copies_names_and_count_share_the_error_of_the_lower_end():
