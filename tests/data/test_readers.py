@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from memtk.data.readers import Readers
 from memtk.errors import PluginError, UserError
 from memtk.plugins import load_plugins
-from memtk.registry import Registry
+from memtk.registry import Registry, open_registry
 
 READER = """
 @hookimpl
@@ -58,3 +60,15 @@ def test_an_unknown_format_names_the_known_and_what_is_not_installed(readers):
 def test_a_folder_without_a_series_is_refused(readers, tmp_path):
     with pytest.raises(UserError, match="holds no image series"):
         readers(("one", ".x", ())).find(tmp_path)
+
+
+@pytest.mark.parametrize("byte", [3, -5, -1])  # flags of no meaning, check sum, length
+def test_nifti_whose_gzip_contradicts_itself_is_refused(tmp_path, rng, byte):
+    path = tmp_path / "x.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(rng.normal(size=(9, 8, 7)), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 0x80
+    path.write_bytes(content)
+    readers = Readers(open_registry())
+    with pytest.raises(UserError, match="x.nii.gz.* it is damaged"):
+        readers.read(readers.records(path)[0])
