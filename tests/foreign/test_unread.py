@@ -44,18 +44,23 @@ def test_voxels_without_their_header_say_nothing_of_how_they_lie(tmp_path, check
     assert "nibabel" in check(tmp_path)[1][FOUND].found
 
 
-def test_a_folder_of_zarr_is_one_thing_that_is_not_read(tmp_path, png, check):
-    (tmp_path / "a.zarr" / "0").mkdir(parents=True)
-    (tmp_path / "a.zarr" / "0" / "0").write_bytes(b"x")
-    for source in (tmp_path, tmp_path / "a.zarr"):
+def said_beside_a_picture(folder, tmp_path, png, check):
+    """A folder that is not read is refused alone; return what is said of it beside a picture."""
+    for source in (tmp_path, folder):
         found = check(source)[1][FOUND]
         assert found.outcome == "refused" and "np.savez" in found.found
     png(tmp_path / "b.png", 1)
     groups, found = check(tmp_path, validation=0)
     assert counts(groups) == {"training": 1}
-    assert "1 files may hold images that memtk does not read and are left out: 1 .zarr; save" in (
-        found[FOUND].found
-    )
+    return found[FOUND].found
+
+
+def test_a_folder_of_zarr_is_one_thing_that_is_not_read(tmp_path, png, check):
+    (tmp_path / "a.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "a.zarr" / "0" / "0").write_bytes(b"x")
+    assert (
+        "1 files may hold images that memtk does not read and are left out: 1 .zarr; save"
+    ) in said_beside_a_picture(tmp_path / "a.zarr", tmp_path, png, check)
 
 
 @pytest.mark.parametrize("mark", [".zarray", ".zgroup", "zarr.json"])
@@ -64,10 +69,5 @@ def test_a_folder_of_zarr_is_known_whatever_it_is_called(tmp_path, png, check, m
         (tmp_path / place).mkdir()
         for name in (mark, "0", "1"):
             (tmp_path / place / name).write_bytes(b"{}")
-    for source in (tmp_path, tmp_path / "images"):
-        found = check(source)[1][FOUND]
-        assert found.outcome == "refused" and "np.savez" in found.found
-    png(tmp_path / "b.png", 1)
-    groups, found = check(tmp_path, validation=0)
-    assert counts(groups) == {"training": 1}
-    assert "does not read and are left out: 1 images; save" in found[FOUND].found
+    said = said_beside_a_picture(tmp_path / "images", tmp_path, png, check)
+    assert "does not read and are left out: 1 images; save" in said
