@@ -302,9 +302,9 @@ def rates_of(
     low = max(low, known)
     least = max(least_copies(tests.copies), low)
     counted = max(low, float(tests.copies.test.sure.mean())) if doubted else least
-    interval = RateInterval(estimate=max(rate.estimate, counted), low=low, high=high)
+    interval = RateInterval(estimate=rate.estimate, low=low, high=high)
     return {
-        **agreeing(interval, bound, least),
+        **agreeing(interval, bound, least, counted),
         "notes": [MORE_COPIES.format(share(least), share(high))] if least > high + 1e-9 else [],
         "threshold": ThresholdRates(
             similarity=chosen,
@@ -329,13 +329,24 @@ def least_copies(copies: Side) -> float:
     return max(copies.least.count, int(copies.test.sure.sum())) / len(copies.test.p)
 
 
-def agreeing(rate: RateInterval, bound: float, least: float) -> dict[str, Any]:
-    """Return the copy rate and its one-sided bound, neither below the `least` that is known."""
-    high = upper_end(rate.high, least)
-    estimate = rate.estimate if high == rate.high else max(rate.estimate, least)
+def agreeing(
+    rate: RateInterval, bound: float, least: float, counted: float | None = None
+) -> dict[str, Any]:
+    """Return the copy rate and its one-sided bound, neither below what is known; see `upper_end`.
+
+    Args:
+        rate: by the sensitivity to planted copies, but for its lower end.
+        bound: likewise.
+        least: at least so much are copies, at most.
+        counted: likewise, of which nothing is doubted; by default the same.
+    """
+    high, bound = (upper_end(end, least, rate.estimate) for end in (rate.high, max(bound, least)))
+    refuted = least > rate.high + 1e-9
+    sure = least if refuted or counted is None else counted
+    estimate = max(rate.estimate, sure)
     return {
         "copy_rate": RateInterval(estimate=estimate, low=rate.low, high=high),
-        "copy_rate_upper_bound": max(bound, least) if high == rate.high else high,
+        "copy_rate_upper_bound": high if refuted else bound,
     }
 
 
@@ -378,11 +389,11 @@ def exposed_of(
     if groups.strata is not None:
         low = max(sure, least(level))
     high = max(low, found.high)
-    if upper_end(high, counted, of) > high:
+    if counted > high:
         return Exposed(low=low, high=of, of=of)
     return Exposed(
         low=low,
-        high=high,
+        high=int(upper_end(high, max(counted, low), found.estimate, of)),
         of=of,
         false_positive_rate=found.false_positive_rate,
         sensitivity=found.sensitivity,

@@ -114,23 +114,28 @@ def at_least(
     return AtLeast(int(of_top[-1]), of_top[1:], order, confidence)
 
 
-def upper_end(high: float, least: float, most: float = 1.0) -> float:
+def upper_end(high: float, least: float, estimate: float, most: float = 1.0) -> float:
     """Return the upper end of an interval that rests on a sensitivity, where a count does not.
 
-    Both ends of a rate of copies, or of exposed patients, divide by the sensitivity to planted
-    copies. A count of `at_least` does not: where it lies above the upper end, the generator's
-    copies are harder to recognise than the planted ones, or its images nearer than strangers for
-    another reason. Nothing is known of the sensitivity then, and every unit may be a copy.
+    A rate of copies, or of exposed patients, divides by the sensitivity to planted copies. A count
+    of `at_least` does not. Where it lies above the estimate, fewer of the generator's copies are
+    found than of the planted ones, for all we know, and the upper end moves up by as much. Where it
+    lies above that end, the generator's copies are harder to recognise than the planted ones, or
+    its images nearer than strangers for another reason: nothing is known of the sensitivity then,
+    and every unit may be a copy.
 
     Args:
         high: the upper end, a share or a number.
         least: of the same units at least so much are copies.
+        estimate: by the sensitivity.
         most: what there is: 1, or the number of the units.
 
-    >>> upper_end(0.69, 0.4), upper_end(0.69, 0.8), upper_end(34, 36, 64)
-    (0.69, 1.0, 64)
+    >>> upper_end(0.5, 0.3, 0.4), upper_end(0.5, 0.45, 0.4), upper_end(0.5, 0.55, 0.4)
+    (0.5, 0.55, 1.0)
+    >>> upper_end(34, 36, 30, 64)
+    64
     """
-    return high if least <= high + 1e-9 else most
+    return min(high + max(least - estimate, 0), most) if least <= high + 1e-9 else most
 
 
 class Urn:

@@ -179,6 +179,7 @@ class ExposedInterval:
         threshold: e(x) above which a patient was counted for `high`.
         false_positive_rate: expected share of strangers above it.
         sensitivity: share of the planted exposures above it; see `tipping_point`.
+        estimate: how many are exposed by that sensitivity, rounded down.
     """
 
     low: int
@@ -188,6 +189,7 @@ class ExposedInterval:
     threshold: float
     false_positive_rate: float
     sensitivity: float
+    estimate: int
 
 
 def exposed_interval(
@@ -246,7 +248,14 @@ def exposed_interval(
     rate = rule.end(rng, flagged, len(units), level=end, draws=10_000, above=True)
     high = max(low, int(rate * len(units) + 1e-9))
     return ExposedInterval(
-        low, high, len(units), confidence, threshold, rule.false_positive_rate, rule.sensitivity
+        low=low,
+        high=high,
+        total=len(units),
+        confidence=confidence,
+        threshold=threshold,
+        false_positive_rate=rule.false_positive_rate,
+        sensitivity=rule.sensitivity,
+        estimate=int(rule.estimate(flagged / len(units)) * len(units) + 1e-9),
     )
 
 

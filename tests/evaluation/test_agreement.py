@@ -96,7 +96,7 @@ def test_a_count_above_the_upper_end_says_that_none_is_known():
             assert e.copy_rate.estimate >= e.copies.at_least / len(back)
             assert any("No upper end is known" in note for note in e.notes)
         else:
-            assert e.copy_rate.high == pytest.approx(alone.high)
+            assert e.copy_rate.high >= alone.high
             assert not any("copies are harder to recognise than" in note for note in e.notes)
     assert refuted >= 2
 
@@ -136,16 +136,31 @@ def test_more_exposed_by_count_than_the_upper_end_says_that_none_is_known():
             assert any("more training patients are exposed" in note for note in e.notes)
         else:
             assert e.exposed.sensitivity == alone.sensitivity
+            counted = max(e.patients.at_least, e.patients.sure, e.exposed.low)
+            raised = alone.high + max(0, counted - alone.estimate)
+            assert alone.high <= e.exposed.high <= raised or e.exposed.high == e.exposed.low
     assert refuted >= 2
 
 
-def test_as_easy_copies_keep_their_interval():
-    for seed in range(4):
-        said, groups = drawn(seed, PLANTED, 0.4)
-        back, strangers, planted = groups.copies
+def test_a_count_above_the_estimate_moves_the_upper_end_up_by_as_much():
+    moved, missed = [], 0
+    share = 0.8
+    for seed in range(14):
+        said, groups = drawn(seed, 1.0 if seed else PLANTED, share)
+        rate, (back, strangers, planted) = said.evidence.copy_rate, groups.copies
         chosen = best_threshold(strangers, planted, len(back))
         alone = copy_rate(back, strangers, planted, threshold=chosen)
-        assert said.evidence.copy_rate.high == pytest.approx(alone.high)
+        least = max(said.evidence.copies.at_least, said.evidence.copies.sure) / len(back)
+        if least > alone.high:
+            continue
+        expected = min(1.0, alone.high + max(0.0, least - alone.estimate))
+        assert rate.high == pytest.approx(expected)
+        assert said.evidence.copy_rate_upper_bound >= min(rate.high, alone.upper_bound)
+        moved.append(expected > alone.high)
+        missed += alone.high < share <= rate.high
+    assert any(moved) and not all(moved)
+    assert missed  # without it the interval would not hold the truth
+
 
 
 def test_the_lower_end_is_by_name_or_by_count_and_by_the_threshold_where_others_are_nearer():
@@ -183,6 +198,12 @@ def test_without_planted_copies_names_and_count_share_the_error_of_the_lower_end
 
 
 def test_an_end_that_a_count_refutes_is_all_there_is():
-    assert upper_end(0.69, 54 / 67) == 1.0
-    assert upper_end(34, 36, 64) == 64
-    assert upper_end(0.81, 54 / 67) == 0.81
+    assert upper_end(0.69, 54 / 67, 0.5) == 1.0
+    assert upper_end(34, 36, 30, 64) == 64
+
+
+def test_an_end_that_a_count_nearly_refutes_moves_up():
+    assert upper_end(0.573, 0.567, 0.4) == pytest.approx(0.74)
+    assert upper_end(0.81, 0.5, 0.6) == 0.81
+    assert upper_end(34, 33, 25, 64) == 42
+    assert upper_end(60, 59, 50, 64) == 64
