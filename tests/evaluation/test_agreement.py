@@ -162,7 +162,6 @@ def test_a_count_above_the_estimate_moves_the_upper_end_up_by_as_much():
     assert missed  # without it the interval would not hold the truth
 
 
-
 def test_the_lower_end_is_by_name_or_by_count_and_by_the_threshold_where_others_are_nearer():
     how = set()
     for seed, (noise, share) in enumerate([(PLANTED, 0.1), (0.8, 0.5), (0.8, 0.5), (1.0, 0.6)] * 2):
