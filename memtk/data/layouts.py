@@ -175,10 +175,11 @@ def _read_folder(
         rows = split_by_lists(rows, folder, by_folders, notes)
         if not any(row.split in SPLITS for row in rows):
             notes += other_lists(found.unknown)
-    names, named = [_below(row, folder) for row in rows], list[Layout]()
-    if not any(row.record.patient for row in rows):  # else headers say it
+    real = [row for row in rows if row.split != "synthetic"]
+    names, named = [_below(row, folder) for row in real], list[Layout]()
+    if not any(row.record.patient for row in real):  # else headers say it
         named += [NAMED] if names_patients(names) else [SESSIONS] if names_sessions(names) else []
-    layouts = [BIDS, NIH, *([NNUNET] if _are_channels(rows, folder) else []), *named]
+    layouts = [BIDS, NIH, *([NNUNET] if _are_channels(real, folder) else []), *named]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
         layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET, *named]
     return _with_patients(rows, folder, config, notes, patients, layouts)
@@ -238,9 +239,17 @@ def _with_patients(
     patients: bool,
     layouts: Sequence[Layout] = (),
 ) -> Manifest:
-    """Find whose each image is: by the pattern, by the names of a layout, or by its header."""
-    if not patients:
+    """Find whose each image is: by the pattern, by the names of a layout, or by its header.
+
+    Synthetic images are nobody's.
+    """
+    real = [row for row in rows if patients and row.split != "synthetic"]
+    if not real:
         return Manifest(tuple(rows), tuple(notes), named=False)
+    if len(real) < len(rows):
+        made = [row for row in rows if row.split == "synthetic"]
+        found = _with_patients(real, folder, config, notes, patients, layouts)
+        return replace(found, rows=(*found.rows, *made))
     if config.patient_pattern is not None:
         return _by_pattern(rows, folder, config.patient_pattern, notes)
     names = [_below(row, folder) for row in rows]

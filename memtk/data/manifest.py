@@ -25,7 +25,7 @@ from memtk.data.columns import (
     without_empty_columns,
 )
 from memtk.data.config import DataConfig
-from memtk.data.labels import LABELS, path_names_labels
+from memtk.data.labels import LABELS, PREVIEWS, path_names_labels, path_names_preview
 from memtk.data.patients import check_named, split_of, split_words, without_suffix
 from memtk.data.pattern import patients_in
 from memtk.data.readers import Readers, check_regular
@@ -174,6 +174,7 @@ def read_manifest(
             "called so, write 2012_03_12"
         )
     readers.check_whole({row.record.path: row.patient for row in rows})
+    _check_beside(path, rows, readers)
     return Manifest(tuple(rows), named=patients)
 
 
@@ -280,14 +281,19 @@ def _row(
     record = _record(file, item, listed[file])
     kept = config.labels == "keep" and record.left_out == LABELS
     if record.left_out and not kept:
-        raise UserError(f"{name} {item} is no image: {record.left_out}".replace("  ", " "))
-    within = file.absolute().is_relative_to(path.parent.absolute())  # not what is above them all
-    below = file.absolute().relative_to(path.parent.absolute()) if within else file
-    if path_names_labels(below) and config.labels != "keep":
+        said = f"{name} {item} is no image: {record.left_out}. Leave it out"
+        raise UserError(said.replace("  ", " "))
+    if path_names_labels(_below(file, path)) and config.labels != "keep":
         raise UserError(
             f"{name} is no image, but {LABELS}: leave it out, or say --set data.labels=keep"
         )
     return Row(record, "", split, values, line), file
+
+
+def _below(file: Path, path: Path) -> Path:
+    """Return the path of a file below the folder of the manifest: not what is above them all."""
+    within = file.absolute().is_relative_to(path.parent.absolute())
+    return file.absolute().relative_to(path.parent.absolute()) if within else file
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -352,7 +358,7 @@ def _record(file: Path, item: str, records: Mapping[str, Record]) -> Record:
             return images[0]
         if not images:
             why = next((record.left_out for record in records.values()), "nothing is in it")
-            raise UserError(f"{file} holds no image: {why}")
+            raise UserError(f"{file} holds no image: {why}. Leave it out")
         raise UserError(
             f"{file} holds {len(images)} images: add a column 'item', as in "
             f"{images[0].item or images[0].path.name}"
@@ -374,3 +380,21 @@ def _check_unique(path: Path, rows: Sequence[Row]) -> None:
         raise UserError(
             f"{path} names {len(twice)} images twice: {few(twice)}. Keep one line of each"
         )
+
+
+def _check_beside(path: Path, rows: Sequence[Row], readers: Readers) -> None:
+    """Refuse what is no image beside the others: of a folder it is left out.
+
+    A preview is none beside another image of its patient.
+    """
+    made = {row.record.path for row in rows if row.split == "synthetic"}
+    found = readers.left_out({row.record.path for row in rows} - made, made)
+    small = {p for p in (r.record.path for r in rows) if path_names_preview(_below(p, path))}
+    whole = {row.patient for row in rows if row.record.path not in small}
+    found |= {
+        r.record.path: PREVIEWS for r in rows if r.patient in whole and r.record.path in small
+    }
+    if odd := [row for row in rows if row.record.path in found]:
+        whys = ", ".join(sorted({found[row.record.path] for row in odd}))
+        names = few([f"{row.name} (line {row.line})" for row in odd])
+        raise UserError(f"{path} names {len(odd)} {whys}: {names}. Leave them out")

@@ -167,13 +167,14 @@ class Readers:
                 with self._kept_apart(entry):
                     check(patients)
 
-    def left_out(self, images: Collection[Path]) -> dict[Path, str]:
-        """Return which of the images of one source are none beside the others, and why."""
+    def left_out(self, *sources: Collection[Path]) -> dict[Path, str]:
+        """Return which of the images of each source are none beside its others, and why."""
         found: dict[Path, str] = {}
         for entry, reader in self._readers:
             if left_out := getattr(reader, "left_out", None):
                 with self._kept_apart(entry):
-                    found |= {Path(path): str(why) for path, why in left_out(images).items()}
+                    for images in sources:
+                        found |= {Path(path): str(why) for path, why in left_out(images).items()}
         return found
 
     def read(self, record: Record) -> Volume:

@@ -18,6 +18,7 @@ from memtk.data.labels import (
     path_names_preview,
 )
 from memtk.data.manifest import few
+from memtk.data.official_split import folder_split
 from memtk.data.readers import Readers, check_regular
 from memtk.errors import UserError
 from memtk.interfaces import Record
@@ -124,7 +125,9 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
         readers.check_whole({})
     except UserError as error:
         found.problems.append(printable(error))
-    beside = readers.left_out({record.path for record in found.records if not record.left_out})
+    images = {record.path for record in found.records if not record.left_out}
+    made = {p for p in images if folder_split(below(p, top).partition("/")[0]) == "synthetic"}
+    beside = readers.left_out(images - made, made)
     found.records = [
         replace(r, left_out=r.left_out or beside.get(r.path, "")) for r in found.records
     ]

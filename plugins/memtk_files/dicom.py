@@ -122,22 +122,24 @@ class DicomReader:
             UserError: if the slices of a series belong to several patients, or a header is cut off.
         """
         if not path.is_dir():
-            return [Record(path)]
+            header = _header(path)
+            why = _no_image(header)
+            return [Record(path, left_out=why) if why else self._listed(path, [header])]
         images, left_out = self._sorted_into_images(path)
         records = list(left_out)
         volumes = sum(len(files) > 1 for files in images)
         for files in images:
             self._note(path, files)
-            patient = next((header.patient for header in files if header.patient), "")
-            first, place = files[0], path if len(files) > 1 else files[0].path
-            sliced, alone = first.modality in SLICES, first.modality in PICTURES | {"US"}
-            self._beside.add(place, first.dataset, sliced=sliced, alone=alone)
-            if len(files) == 1:
-                records.append(Record(files[0].path, patient=patient))
-            else:
-                item = files[0].path.name if volumes > 1 else ""
-                records.append(Record(path, item, patient))
+            item = files[0].path.name if len(files) > 1 and volumes > 1 else ""
+            records.append(self._listed(path if len(files) > 1 else files[0].path, files, item))
         return records
+
+    def _listed(self, place: Path, files: list[_Header], item: str = "") -> Record:
+        """Return the record of an image, and note what it may be beside others."""
+        first, patients = files[0], (header.patient for header in files)
+        sliced, alone = first.modality in SLICES, first.modality in PICTURES | {"US"}
+        self._beside.add(place, first.dataset, sliced=sliced, alone=alone)
+        return Record(place, item, next(filter(None, patients), ""))
 
     def _note(self, folder: Path, files: list[_Header]) -> None:
         """Note which slices of a series a folder holds."""

@@ -186,7 +186,7 @@ for _what, _write, _says, _near in (
     ("segmentations", series(modality="SEG", sop="1.2.840.10008.5.1.4.1.1.66.4"),
      "left out: segmentations (DICOM SEG)", 0),
     ("structured reports, doses, and whatever has no voxels", one(sop=SR, modality="SR",
-     drop=("Rows", "Columns", "PixelData")), "it has no pixels", 0),
+     drop=("Rows", "Columns", "PixelData")), "left out: DICOM files without an image", 0),
 ):  # fmt: skip
     case("DICOM", _what, _says, _near)(_write)
 

@@ -128,3 +128,81 @@ def test_pictures_of_other_exposures_are_images(tmp_path, image, dcm, check, one
         more = {"ViewPosition": "CC", "intent": intent} | more
         exposure(tmp_path / name, image, dcm, **more)
     assert sum(g.images for g in check(tmp_path, validation=0)[0].values()) == 2
+
+
+def manifest(folder, rows):
+    (folder / "m.csv").write_text("path,patient_id,split\n" + "".join(f"{r}\n" for r in rows))
+    return folder / "m.csv"
+
+
+@pytest.mark.parametrize("by", ["view", "exposure", "file"])
+@pytest.mark.parametrize("kinds", [MAMMOGRAMS, XRAYS], ids=["mammograms", "X-rays"])
+def test_a_manifest_of_raw_pictures_and_those_made_of_them_is_refused(
+    tmp_path, image, dcm, check, by, kinds
+):
+    uid = generate_uid()
+    same = {"view": {"ViewPosition": "CC"}, "exposure": {"IrradiationEventUID": "1.7"}}.get(by, {})
+    made = {"SourceImageSequence": item(ReferencedSOPInstanceUID=uid)} if by == "file" else {}
+    exposure(tmp_path / "r.dcm", image, dcm, RAW, kinds, SOPInstanceUID=uid, **same)
+    exposure(tmp_path / "s.dcm", image, dcm, SHOWN, kinds, **same, **made)
+    source = manifest(tmp_path, ["s.dcm,1,train", "r.dcm,1,train"])
+    _, found = check(source)
+    assert found[FOUND].outcome == "refused"
+    assert "names 1 raw pictures beside those that were made of them" in found[FOUND].found
+    assert f"{tmp_path / 'r.dcm'} (line 3). Leave them out" in found[FOUND].found
+
+
+@pytest.mark.parametrize("intents", [(RAW, RAW), (SHOWN, SHOWN), (RAW, SHOWN)])
+def test_a_manifest_of_raw_pictures_alone_or_of_other_exposures_is_read(
+    tmp_path, image, dcm, check, intents
+):
+    for number, intent in enumerate(intents):
+        view = ("CC", "MLO")[number]
+        exposure(tmp_path / f"{number}", image, dcm, intent, ViewPosition=view)
+    groups, _ = check(manifest(tmp_path, ["0,1,train", "1,2,val"]))
+    assert sum(group.images for group in groups.values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizers"),
+        ({"sop": CAPTURED, "SeriesDescription": "Dose Report"}, "screens that were saved"),
+        ({"sop": "1.2.840.10008.5.1.4.1.1.66.4", "modality": "SEG"}, "segmentations (DICOM"),
+        ({"sop": "1.2.840.10008.5.1.4.1.1.481.2", "modality": "RTDOSE"}, "DICOM files without an"),
+    ],
+)
+def test_what_a_folder_leaves_out_no_manifest_and_no_name_of_one_file_takes_in(
+    tmp_path, image, dcm, check, tags, says
+):
+    for number in range(4):
+        dcm(tmp_path / f"{number}.dcm", image(number), bits=8, patient=f"P{number}",
+            series=f"1.2.{number}")  # fmt: skip
+    odd = tmp_path / "odd.dcm"
+    dcm(odd, image(9), bits=8, series="1.2.9", **tags)
+    source = manifest(tmp_path, ["0.dcm,0,train", "1.dcm,1,val", "odd.dcm,2,train"])
+    assert f"line 4: {odd} holds no image: {says}" in check(source)[1][FOUND].found
+    assert says in check(odd)[1][FOUND].found
+    source.unlink()
+    groups, found = check(tmp_path)
+    assert sum(g.images for g in groups.values()) == 4, found[FOUND].found
+    assert says in found[FOUND].found
+
+
+@pytest.mark.parametrize("modality", ["OT", "CT", "MR"])
+@pytest.mark.parametrize("folder", ["synthetic", "generated", "fake_images"])
+def test_synthetic_images_saved_as_captured_pictures_are_none_beside_real_slices(
+    tmp_path, image, dcm, check, modality, folder
+):
+    for number in range(4):
+        for split in ("train", "val"):
+            dcm(tmp_path / split / f"{number}", image(number, top=900, dtype=np.int16),
+                at=(0, 0, 2.0), patient=f"{split}{number}", series=f"1.{number}")  # fmt: skip
+    for number in range(3):
+        dcm(tmp_path / folder / f"s{number}", image(20 + number, top=900, dtype=np.int16),
+            sop=CAPTURED, modality=modality, series=f"1.2.9.{number}", patient="")  # fmt: skip
+    real = {"training": (4, 4, ((32, 32),)), "validation": (4, 4, ((32, 32),))}
+    groups, found = check(tmp_path)
+    assert only(groups) == real and "3 synthetic images are not used" in found[FOUND].found
+    groups, _ = check(tmp_path, synthetic_source=str(tmp_path / folder))
+    assert only(groups) == real | {"synthetic": (3, 0, ((32, 32),))}

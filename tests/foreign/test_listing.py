@@ -81,6 +81,25 @@ def test_images_that_are_all_named_so_are_no_previews(tmp_path, png, check, name
     assert counts(check(tmp_path, validation=0)[0]) == {"training": 4}
 
 
+@pytest.mark.parametrize("name", ["thumbnails/{}.png", "{}_preview.png", "Vorschau/{}.png"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_manifest_names_no_preview_beside_another_image_of_its_patient(
+    tmp_path, png, check, name, beside
+):
+    small = [png(tmp_path / name.format(i), i, (16, 16)) for i in range(4)]
+    whole = [png(tmp_path / "full" / f"{i}.png", i) for i in range(4, 8)]
+    rows = [(p, i) for i, p in enumerate(small)]
+    rows += [(p, i if beside else i + 4) for i, p in enumerate(whole)]
+    lines = [f"{p.relative_to(tmp_path)},{i},{'train' if i % 2 else 'val'}\n" for p, i in rows]
+    (tmp_path / "m.csv").write_text("path,patient_id,split\n" + "".join(lines))
+    groups, found = check(tmp_path / "m.csv")
+    if beside:
+        said = f"names 4 previews of images, by their names: {small[0]} (line 2)"
+        assert said in found[FOUND].found and found[FOUND].found.endswith("Leave them out")
+    else:
+        assert counts(groups) == {"training": 4, "validation": 4}
+
+
 @pytest.mark.parametrize("cells", ["0.png,a\0b,x", "0.png,a,\0", "0\0.png,a,x"])
 def test_a_manifest_with_a_nul_is_no_text(tmp_path, png, check, cells):
     png(tmp_path / "0.png", 0)

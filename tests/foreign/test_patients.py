@@ -355,3 +355,29 @@ def test_the_kinds_of_images_of_bids_are_said(tmp_path, image, nii, check, kinds
     said = check(tmp_path, validation=0)[1][FOUND].found
     assert ("Images of all kinds are used" in said) == (len(kinds) > 1)
     assert len(kinds) == 1 or all(f"4 {kind}" in said for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["sub-{:02d}/anat/sub-{:02d}_T1w.png", "sub-{:02d}/anat/sub-{:02d}_T2w.png"], {}),
+        (["P{:02d}-V1.png", "P{:02d}-V2.png"], {}),
+        (["patient{:03d}/a.png", "patient{:03d}/b.png"], {}),
+        (["real/{:d}_1.png", "real/{:d}_2.png"], {"patient_pattern": r"(\d+)_\d"}),
+    ],
+    ids=["BIDS", "visits", "patients", "pattern"],
+)
+def test_synthetic_images_beside_real_ones_need_no_name_of_a_patient(
+    tmp_path, png, check, names, asked
+):
+    for n in range(6):
+        for k, name in enumerate(names):
+            png(tmp_path / name.format(*[n] * 2), 2 * n + k)
+        png(tmp_path / "synthetic" / f"gen_{n}.png", 50 + n)
+    real = check(tmp_path, validation=0.5, **asked)[0]
+    assert {k: (g.images, g.patients) for k, g in real.items() if g.images} == {
+        "training": (6, 3),
+        "validation": (6, 3),
+    }
+    made = check(tmp_path, validation=0.5, synthetic_source=str(tmp_path / "synthetic"), **asked)[0]
+    assert made["synthetic"].images == 6 and made["training"] == real["training"]
