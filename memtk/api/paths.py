@@ -32,6 +32,20 @@ def texts_of(value: Any, argument: str) -> tuple[str, ...]:
     return texts
 
 
+def name_of(value: Any, argument: str) -> str:
+    """Return a name that was given as a text.
+
+    Raises:
+        UserError: if it is none, naming the argument.
+
+    >>> name_of("ann", "reader")
+    'ann'
+    """
+    if not isinstance(value, str):
+        raise UserError(f"{argument}= is of type {type(value).__name__}: give a text")
+    return value
+
+
 def text_of(value: Any, argument: str) -> str:
     """Return a path as the text that it was given as; see `path_of`."""
     path_of(value, argument)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.api.paths import path_of
+from memtk.api.paths import name_of, path_of
 from memtk.api.result import AuditResult
 from memtk.errors import UserError
 from memtk.report.review import papers, review_summary, sentences
@@ -49,7 +49,8 @@ class PairReading:
         Raises:
             UserError: if there is no such pair.
         """
-        found = next((each for each in self.draw.pairs if each.name == pair), None)
+        name = name_of(pair, "pair")
+        found = next((each for each in self.draw.pairs if each.name == name), None)
         if found is None:
             raise UserError(f"there is no pair {pair!r}: `pairs` has their names")
         return self.reviewed.read(found)
@@ -60,11 +61,14 @@ class PairReading:
         Raises:
             UserError: for another label or an unknown pair; nothing is kept then.
         """
+        if not isinstance(labels, Mapping):
+            kind = type(labels).__name__
+            raise UserError(f'labels= is of type {kind}: give what `pairs` names, {{pair: "copy"}}')
         for name, label in labels.items():
-            if label not in ("novel", "copy", "unsure"):
+            if not isinstance(label, str) or label not in ("novel", "copy", "unsure"):
                 raise UserError(f"{name} is {label!r}: a pair is novel, copy or unsure")
         said = {name: Reading(label=label) for name, label in labels.items()}
-        save(self.reviewed.folder, self.draw, reader, said)
+        save(self.reviewed.folder, self.draw, name_of(reader, "reader"), said)
 
     def add(self, path: str | Path, reader: str | None = None) -> None:
         """Take over the labels that an exported page has saved.
@@ -72,11 +76,12 @@ class PairReading:
         Args:
             reader: in place of the name in the file.
         """
-        add_file(self.reviewed.folder, self.draw, path_of(path, "path"), reader)
+        name = None if reader is None else name_of(reader, "reader")
+        add_file(self.reviewed.folder, self.draw, path_of(path, "path"), name)
 
     def export(self, path: str | Path, reader: str = "reader") -> Path:
         """Write the page as one file that needs no memtk. It holds the images."""
-        labels = read_labels(self.reviewed.folder, self.draw, reader)
+        labels = read_labels(self.reviewed.folder, self.draw, name_of(reader, "reader"))
         return ReadingPage(self.reviewed, self.draw, labels).export(path_of(path, "path"))
 
     def plan(self) -> ReadingPlan:
@@ -129,7 +134,8 @@ def review(
         "stratified": stratified,
         "seed": seed,
     }
-    reviewed = open_set(path_of(getattr(run, "folder", run), "run"), cell)
+    name = None if cell is None else name_of(cell, "cell")
+    reviewed = open_set(path_of(getattr(run, "folder", run), "run"), name)
     return PairReading(
         reviewed, open_draw(reviewed, {k: v for k, v in asked.items() if v is not None})
     )

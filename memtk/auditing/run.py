@@ -45,8 +45,8 @@ from memtk.results import (
     write_audit,
 )
 from memtk.results.audit import Screened
-from memtk.training.checkpoints import WAY_OUT
 from memtk.training.devices import Devices, open_devices
+from memtk.training.files import WAY_OUT
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def add_file(folder: Path, draw: Draw, path: Path, reader: str | None = None) ->
             if given.reader == CONSENSUS
             else f"{path} holds labels of {given.reader}, no consensus: leave --consensus out"
         )
-    return save(folder, draw, reader or given.reader, given.labels)
+    return save(folder, draw, given.reader if reader is None else reader, given.labels)
 
 
 def _nothing(draw: Draw, reader: str) -> Labels:

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.optim import Adam
 
 from memtk.errors import UserError
-from memtk.files import replacing
 from memtk.interfaces import Images, Phase, PhaseSettings, Trainable, takes_condition
 from memtk.interfaces.settings import WITHOUT_EFFECT
+from memtk.training.files import WAY_OUT, is_ours, read_file, write_file
 from memtk.training.steps import Stepper
 
 
@@ -151,11 +151,6 @@ def _listed(value: Any) -> Any:
     return [_listed(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-FORMAT = 1
-"""Version of the layout of these files."""
-
-WAY_OUT = "delete it and run the same command again, or run with --no-resume"
-
 PATIENCE = 20
 """The state is saved so seldom that writing takes at most about 1 / PATIENCE of the time."""
 
@@ -249,8 +244,7 @@ class Checkpointer:
         """Write the state, in one process."""
         start = time.monotonic()
         if self.writes:
-            content = {"format": FORMAT, "recipe": dict(self.recipe), **state.plain()}
-            write_file(self.state_path, content)
+            write_file(self.state_path, {"recipe": dict(self.recipe), **state.plain()})
         self.saved, self._when = state.progress.step, time.monotonic()
         self._cost = self._when - start
 
@@ -308,7 +302,7 @@ def restore_optimisers(optimisers: Mapping[str, Adam], saved: Mapping[str, Any])
 
 def write_checkpoint(model: Trainable, path: Path, step: int) -> None:
     """Write the model's `state_dict`."""
-    write_file(path, {"format": FORMAT, "step": step, "model": model.state_dict()})
+    write_file(path, {"step": step, "model": model.state_dict()})
 
 
 def load_checkpoint(model: Trainable, path: Path) -> None:
@@ -328,43 +322,10 @@ def load_weights(model: Trainable, path: Path) -> None:
         UserError: if the file is missing, damaged, or of another model or configuration.
     """
     take = getattr(model, "take_published", None)
-    if take is None or _is_ours(path):
-        load_checkpoint(model, path)
+    if take is None or is_ours(path):
+        load_into(model, read_file(path, changed=True).get("model"), path)
     else:
         take(path)
-
-
-def _is_ours(path: Path) -> bool:
-    """Tell whether a file is a checkpoint of memtk."""
-    try:
-        content = torch.load(path, map_location="meta", weights_only=True)
-        return isinstance(content, dict) and {"format", "model"} <= set(content)
-    except Exception:  # whatever torch's unpickler stumbles over
-        return False
-
-
-def write_file(path: Path, content: Mapping[str, Any]) -> None:
-    """Save a mapping of tensors and plain values."""
-    # Through a Python file: torch's own writer hides that the disk is full.
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        torch.save(dict(content), file)
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Load what `write_file` saved, onto the CPU. Nothing in the file is executed.
-
-    Raises:
-        UserError: if the file is missing, damaged, or of another format.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
-    except Exception as error:  # whatever torch's unpickler stumbles over
-        raise UserError(f"{path} is damaged or no file of memtk's: {WAY_OUT}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path} is not in the format of this version of memtk: {WAY_OUT}")
-    return content
 
 
 def load_into(model: Trainable, weights: Any, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Paths that no file can have are refused by memtk's functions in a sentence."""
+"""Paths that no file can have, and names that are no texts, are refused in a sentence."""
 
 from __future__ import annotations
 
@@ -52,6 +52,61 @@ def test_what_is_no_path_is_refused(name, odd, done):
         memtk.UserError, match=f"= is of type {type(NO_PATHS[odd]).__name__}: give a"
     ):
         takes(name, NO_PATHS[odd], done)
+
+
+@pytest.fixture(scope="module")
+def reading(done):
+    reading = memtk.review(done, pairs=4, controls=1)
+    yield reading
+    for path in reading.reviewed.folder.glob("labels-*"):
+        path.unlink()
+
+
+def named(name, value, reading, folder):
+    """Give what should be a name to whatever of `memtk.review` takes one."""
+    pair = reading.pairs[0]
+    match name:
+        case "reader of label":
+            reading.label(value, {pair: "copy"})
+        case "reader of no labels":
+            reading.label(value, {})
+        case "reader of export":
+            reading.export(folder / "page.html", value)
+        case "reader of add":
+            reading.label("ann", {pair: "copy"})
+            reading.add(next(reading.reviewed.folder.glob("labels-*")), value)
+        case "pair of images":
+            reading.images(value)
+        case "labels of label":
+            reading.label("ann", value)
+        case "label of label":
+            reading.label("ann", {pair: value})
+        case "cell of review":
+            memtk.review(reading.reviewed.folder.parent, cell=value)
+
+
+NAMES = ("reader of label", "reader of no labels", "reader of export", "reader of add",
+         "pair of images", "labels of label", "label of label", "cell of review")  # fmt: skip
+NO_NAMES = (b"..", 7, 0.5, ["a"], np.array([1, 2]), Path("a"), str, object(), b"", 0, False)
+
+
+@pytest.mark.parametrize("value", NO_NAMES, ids=lambda value: repr(value)[:12])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_no_name_is_refused(name, value, reading, tmp_path):
+    with pytest.raises(memtk.UserError) as e:
+        named(name, value, reading, tmp_path)
+    kind = type(value).__name__
+    said = (
+        "a pair is novel" if name == "label of label" else f"{name.split()[0]}= is of type {kind}"
+    )
+    assert said in str(e.value)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_names_that_are_texts_are_taken(reading, tmp_path):
+    reading.label(np.str_("ann"), {reading.pairs[0]: np.str_("copy")})
+    assert reading.export(tmp_path / "page.html", "ann").exists()
+    assert [each.shape for each in reading.images(np.str_(reading.pairs[0]))] == [(1, 9, 8)] * 2
 
 
 def test_what_an_audit_gave_can_be_reviewed(done):

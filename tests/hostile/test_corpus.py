@@ -23,7 +23,7 @@ from memtk.data.readers import Readers
 from memtk.errors import UserError
 from memtk.interfaces import ImageSpec
 from memtk.results import read_policy
-from memtk.training.checkpoints import read_file
+from memtk.training.files import read_file
 from memtk_contrastive.files import read_tensors
 from memtk_meddiff.files import read_tensors as read_published
 from memtk_monai.bundle_files import load_weights

@@ -9,11 +9,11 @@ from memtk.errors import UserError
 from memtk.training.checkpoints import (
     checkpoint_steps,
     load_checkpoint,
-    read_file,
+    load_weights,
     restore_optimisers,
     write_checkpoint,
-    write_file,
 )
+from memtk.training.files import read_file, write_file
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,72 @@ def test_another_format_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
     with pytest.raises(UserError, match="not in the format"):
         read_file(tmp_path / "a.pt")
+
+
+TREE = {
+    "model": {
+        "half": torch.arange(6.0).half().reshape(2, 3).T,
+        "brain": torch.ones(3, dtype=torch.bfloat16),
+        "complex": torch.tensor([1 + 2j]),
+        "flag": torch.tensor(True),
+        "empty": torch.empty(0, 4),
+        "sparse": torch.eye(3).to_sparse(),
+    },
+    "optimisers": {"t": {"state": {0: {"step": 5.0}}, "param_groups": [{"betas": (0.9, 0.99)}]}},
+    "progress": {"losses": {"p": [[1, {"a": float("nan"), "b": -0.0}]]}, "kinds": {"a", "b"}},
+    "average": None,
+}
+
+
+def test_what_was_written_is_read_again_whatever_it_holds(tmp_path):
+    write_file(tmp_path / "a.pt", TREE)
+    content = read_file(tmp_path / "a.pt")
+    assert content.keys() == {"format", *TREE}
+    assert repr(content["progress"]["losses"]) == repr(TREE["progress"]["losses"])
+    for name, tensor in TREE["model"].items():
+        assert torch.equal(content["model"][name].to_dense(), tensor.to_dense())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda c: c["model"]["half"].add_(1),
+        lambda c: c["model"].update(flag=torch.tensor(False)),
+        lambda c: c["model"].update(empty=torch.empty(0, 5)),
+        lambda c: c["model"].update(more=torch.ones(1)),
+        lambda c: c["model"].pop("sparse"),
+        lambda c: c["optimisers"]["t"]["state"][0].update(step=6.0),
+        lambda c: c["progress"]["losses"]["p"].append([2, {}]),
+        lambda c: c.update(average={}),
+    ],
+)
+def test_a_file_that_somebody_changed_is_refused(tmp_path, edit):
+    write_file(tmp_path / "a.pt", TREE)
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    edit(content)
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(
+        UserError, match="a.pt is not as memtk wrote it: delete it and run the same"
+    ):
+        read_file(tmp_path / "a.pt")
+
+
+def test_files_of_older_versions_have_no_digest_and_are_read(tmp_path):
+    torch.save({"format": 1, "step": 3, "model": {}}, tmp_path / "a.pt")
+    assert read_file(tmp_path / "a.pt") == {"format": 1, "step": 3, "model": {}}
+
+
+def test_weights_that_are_brought_along_may_have_been_changed(toy, tmp_path):
+    one, other = toy.make(toy.Small), toy.make(toy.Small)
+    write_checkpoint(one, tmp_path / "a.pt", 3)
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    content["model"] = {k: v + 1 for k, v in content["model"].items()}
+    torch.save(content, tmp_path / "a.pt")
+    load_weights(other, tmp_path / "a.pt")
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    assert all(torch.equal(a + 1, b) for a, b in pairs)
+    with pytest.raises(UserError, match="not as memtk wrote it"):
+        load_checkpoint(other, tmp_path / "a.pt")
 
 
 def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path, monkeypatch):
