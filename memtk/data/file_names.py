@@ -125,6 +125,19 @@ PART = re.compile(
 """What stands behind a patient's name and tells visits, sides, views and slices apart."""
 
 
+DAY = re.compile(r"(?:19|20)\d\d([-_.]?)(?:0\d|1[0-2])\1[0-3]\d(?:[T _-]\d.*)?")
+"""The name of a folder of one day: 2019-03-27, 20190327_1015."""
+
+
+def tells_apart(name: str) -> bool:
+    """Tell whether a name says a visit, a day, a side or a sequence, and nobody.
+
+    >>> [tells_apart(n) for n in ("V01", "2019-03-27", "left", "T1", "baseline", "P1", "001")]
+    [True, True, True, True, True, False, False]
+    """
+    return any(p.fullmatch(n) for p, n in ((DAY, name), (PART, f"_{name}"), (SERIES, name)))
+
+
 def without_session(name: str) -> str:
     """Return the patient in a name that says a session, a side, a view or a slice too.
 
@@ -157,8 +170,8 @@ def _before_session(path: str) -> tuple[str, str]:
         while name and name != before:
             before = name
             name = without_session(name)
-            found = SERIES.search(name) or EYE.search(name) or PART.fullmatch(f"_{name}")
-            name = name[: found.start()] if found else name
+            found = SERIES.search(name) or EYE.search(name)
+            name = "" if tells_apart(name) else name[: found.start()] if found else name
         rest = f"{part.removeprefix(name)}/{rest}"
         if name:
             named = re.search(r"\d", name) and rest.strip("/")

@@ -29,10 +29,11 @@ from memtk.data.file_names import (
     names_sessions,
 )
 from memtk.data.formats import LISTS
+from memtk.data.hints import made_of_others, way_to_patients
 from memtk.data.labels import LABELS
 from memtk.data.manifest import Manifest, Row, few, is_manifest, read_manifest
 from memtk.data.official_split import other_lists, split_by_folders, split_by_lists
-from memtk.data.patients import SPLITS, from_header, split_of, without_suffix
+from memtk.data.patients import SPLITS, from_header, split_of
 from memtk.data.pattern import patients_in
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
@@ -47,16 +48,6 @@ PLANE = "sagittal"
 STRAY = 0.1
 """Up to this share of images whose names do not fit a layout are left out, and named; with more of
 them nothing is guessed."""
-
-FOLDER = "([^/]+)/[^/]+$"
-"""A pattern that makes each folder a patient."""
-
-BEFORE = r"(.+)[_-]\d+\."
-"""A pattern that makes a patient of what stands before the last number of each name."""
-
-WORD = re.compile(r"[^\W\d_]|^\(\d+\)$")
-
-PATTERN = "--set data.patient_pattern="
 
 MOST_CHANNELS = 8
 """Outside nnU-Net's folders names with higher numbers are those of images, not of channels."""
@@ -281,9 +272,9 @@ def _with_patients(
     notes.append(
         f"nothing says whose the images are: each of the {len(rows)} counts as a patient of "
         "its own. If a patient has several, say --set data.patient_pattern=REGEX or give a "
-        "manifest" + _way_to_patients(rows, folder)
+        "manifest" + way_to_patients(rows, folder)
     )
-    if made := _made_of_others(rows):
+    if made := made_of_others(rows):
         notes.append(
             f"{len(made)} images are named as made of others beside them, {few(made)}: these may "
             "lie in two splits, so take them out or say whose they are"
@@ -299,44 +290,6 @@ def _several_kinds(rows: Sequence[Row], layout: Layout) -> str:
         return ""
     said = few([f"{count} {printable(kind)}" for kind, count in kinds.most_common()])
     return f". Images of all kinds are used, {said}: of one kind alone give a manifest"
-
-
-def _made_of_others(rows: Sequence[Row]) -> list[str]:
-    """Return the images whose names are those of others and a word, or another suffix: 7_flip."""
-    stems: dict[tuple[Path, str], int] = Counter()
-    paths = sorted({row.record.path for row in rows})
-    parts = {path: re.split(r"([ _.-]+)", without_suffix(path.name)) for path in paths}
-    for path, words in parts.items():
-        stems[path.parent, "".join(words)] += 1
-
-    def made(path: Path, words: list[str]) -> bool:
-        rests = [(words[:n], words[n:]) for n in range(2, len(words), 2)]
-        others = [(a[:-1], b) for a, b in rests] + [(b, a) for a, b in rests]
-        if any((path.parent, "".join(o)) in stems and WORD.search("".join(w)) for o, w in others):
-            return True
-        return stems[path.parent, "".join(words)] > 1
-
-    return [printable(path.name) for path, words in parts.items() if made(path, words)]
-
-
-def _way_to_patients(rows: Sequence[Row], folder: Path) -> str:
-    """Say how each folder, each file of many images, or what names begin with becomes a patient."""
-    paths = [row.record.path for row in rows]
-    most, least = len(rows) / 2, max(2, len({row.split for row in rows}))
-    files = len({*paths})
-    if 1 < files <= most:
-        return f"; if each of the {files} files is a patient: {PATTERN}'([^/]+)$'"
-    within = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
-    for depth in range(min(map(len, within)) - 1 if len(within) == len(paths) else 0):
-        count, names = len({part[: depth + 1] for part in within}), {part[depth] for part in within}
-        if least < len(names) == count <= most:
-            last = all(len(part) == depth + 2 for part in within)
-            way = FOLDER if last else "^" + "[^/]+/" * depth + "([^/]+)/"
-            return f"; if each of the {count} folders is a patient: {PATTERN}'{way}'"
-    begin = [re.match(BEFORE, path.name) for path in paths]
-    if least < (count := len({found[1] for found in begin if found})) <= most and all(begin):
-        return f"; if names begin with that of one of {count} patients: {PATTERN}'{BEFORE}'"
-    return ""
 
 
 def _by_pattern(rows: Sequence[Row], folder: Path, pattern: str, notes: list[str]) -> Manifest:

@@ -136,6 +136,64 @@ def test_the_way_to_make_a_patient_of_names_or_files_is_said_and_works(
     assert check(folder, validation=0, patient_pattern=pattern)[0]["training"].patients == 4
 
 
+VISITS = range(1, 13)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("P{p}_V{v:02d}.png", "names begin with that of one of 3 patients"),
+     ("P{p}-m{v}.png", "names begin with that of one of 3 patients"),
+     ("P{p}x/V{v:02d}.png", "each of the 3 folders"),
+     ("{p:03d}/visit {v}/a.png", "each of the 3 folders"),
+     ("V{v}/{p:03d}/a.png", "each of the 3 folders"),
+     ("{p:03d}/2019-{v:02d}-01/T1.png", "each of the 3 folders"),
+     ("2019{v:02d}01_1030/{p:03d}.png", "files of one name are those of one of 3 patients"),
+     ("V{v}/P{p}x.png", "files of one name are those of one of 3 patients"),
+     ("month_{v}/P{p}x.png", "files of one name are those of one of 3 patients")],
+)  # fmt: skip
+def test_of_few_patients_with_many_visits_the_level_that_is_the_patient_is_said(
+    tmp_path, png, check, name, words
+):
+    for p in (1, 2, 3):
+        for v in VISITS:
+            png(tmp_path / name.format(p=p, v=v), 100 * p + v)
+    said = check(tmp_path)[1][FOUND].found
+    assert f"if {words}" in said and "each of the 12" not in said
+    pattern = said.split("pattern='")[1].split("'")[0]
+    groups = check(tmp_path, validation=0.34, patient_pattern=pattern)[0]
+    assert [(groups[n].images, groups[n].patients) for n in ("training", "validation")] == [
+        (24, 2),
+        (12, 1),
+    ]
+
+
+def test_patients_of_equal_names_at_two_sites_are_told_apart_by_all_of_the_folders(
+    tmp_path, png, check
+):
+    for n, (site, p, v) in enumerate((s, p, v) for s in "AB" for p in (1, 2) for v in VISITS):
+        png(tmp_path / f"{site}/P{p}x/V{v}.png", n)
+    said = check(tmp_path)[1][FOUND].found
+    assert (
+        "if each of the 4 folders is a patient: --set data.patient_pattern='^(.+)/[^/]+$'" in said
+    )
+    assert (
+        check(tmp_path, validation=0, patient_pattern="^(.+)/[^/]+$")[0]["training"].patients == 4
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["3T_V{n:02d}.png", "scan{n}.png", "img-{n}.png", "V1/{n}.png", "2019-01-01/{n}.png"]
+)
+def test_of_patients_with_an_image_each_no_level_is_said_to_be_the_patient(
+    tmp_path, png, check, name
+):
+    for n in range(12):
+        png(tmp_path / name.format(n=n), n)
+    groups, found = check(tmp_path, validation=0)
+    assert groups["training"].patients == 12 and "patients: --set" not in found[FOUND].found
+    assert "is a patient:" not in found[FOUND].found
+
+
 @pytest.mark.parametrize("name", ["a/{p}_{i}.png", "{p}_{i}/x.png", "CNV/{p}_{i}.png"])
 def test_folders_that_hold_all_images_or_one_each_are_not_spoken_of(files, check, name):
     assert "folders is a patient" not in check(files(name))[1][FOUND].found

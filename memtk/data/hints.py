@@ -1,0 +1,77 @@
+"""What may be said of images of which nothing says whose they are, by their names alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from memtk.data.file_names import tells_apart
+from memtk.data.manifest import Row
+from memtk.data.patients import without_suffix
+from memtk.data.walk import printable
+
+FOLDER = "([^/]+)/[^/]+$"
+"""A pattern that makes each folder a patient."""
+
+BEFORE = (r"(.+)[_-]\d+\.", r"(.+)[_-][A-Za-z]+\d+\.")
+"""Patterns that make a patient of what stands before the last number of each name: _7, _V07."""
+
+WORD = re.compile(r"[^\W\d_]|^\(\d+\)$")
+
+PATTERN = "--set data.patient_pattern="
+
+
+def made_of_others(rows: Sequence[Row]) -> list[str]:
+    """Return the images whose names are those of others and a word, or another suffix: 7_flip."""
+    stems: dict[tuple[Path, str], int] = Counter()
+    paths = sorted({row.record.path for row in rows})
+    parts = {path: re.split(r"([ _.-]+)", without_suffix(path.name)) for path in paths}
+    for path, words in parts.items():
+        stems[path.parent, "".join(words)] += 1
+
+    def made(path: Path, words: list[str]) -> bool:
+        rests = [(words[:n], words[n:]) for n in range(2, len(words), 2)]
+        others = [(a[:-1], b) for a, b in rests] + [(b, a) for a, b in rests]
+        if any((path.parent, "".join(o)) in stems and WORD.search("".join(w)) for o, w in others):
+            return True
+        return stems[path.parent, "".join(words)] > 1
+
+    return [printable(path.name) for path, words in parts.items() if made(path, words)]
+
+
+def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
+    """Say how each folder, each file of many images, or what names begin with becomes a patient.
+
+    Folders and files whose names say visits, days or sequences are no patients.
+    """
+    paths = [row.record.path for row in rows]
+    splits = len({row.split for row in rows})
+    most, least = len(rows) / 2, max(2, splits)
+    files = len({*paths})
+    if 1 < files <= most:
+        return f"; if each of the {files} files is a patient: {PATTERN}'([^/]+)$'"
+    parts = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
+    deep = min(map(len, parts)) - 1 if len(parts) == len(paths) else 0
+    names = [{part[depth] for part in parts} for depth in range(deep)]
+    own = [depth for depth in range(deep) if not all(map(tells_apart, names[depth]))]
+    for n, depth in enumerate(own, 1):
+        count = len({tuple(part[k] for k in own[:n]) for part in parts})
+        if least < len(names[depth]) == count <= most:
+            last = all(len(part) == depth + 2 for part in parts)
+            way = FOLDER if last else "^" + "[^/]+/" * depth + "([^/]+)/"
+            return f"; if each of the {count} folders is a patient: {PATTERN}'{way}'"
+    flat = deep and all(len(part) == deep + 1 for part in parts)
+    count = len({part[-1] for part in parts})
+    if flat and not own and least < count <= most:
+        return f"; if files of one name are those of one of {count} patients: {PATTERN}'([^/]+)$'"
+    visits = all(tells_apart(without_suffix(part[-1])) for part in parts)
+    count = len({part[:-1] for part in parts})
+    if flat and visits and splits == 1 and least < count <= most:
+        return f"; if each of the {count} folders is a patient: {PATTERN}'^(.+)/[^/]+$'"
+    for pattern in BEFORE:
+        begin = [re.match(pattern, path.name) for path in paths]
+        if least < (count := len({found[1] for found in begin if found})) <= most and all(begin):
+            return f"; if names begin with that of one of {count} patients: {PATTERN}'{pattern}'"
+    return ""
