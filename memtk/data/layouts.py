@@ -238,9 +238,9 @@ def _with_patients(
     if not real:
         return Manifest(tuple(rows), tuple(notes), named=False)
     if len(real) < len(rows):
-        made = [row for row in rows if row.split == "synthetic"]
-        found = _with_patients(real, folder, config, notes, patients, layouts)
-        return replace(found, rows=(*found.rows, *made))
+        synthetic = [row for row in rows if row.split == "synthetic"]
+        others = _with_patients(real, folder, config, notes, patients, layouts)
+        return replace(others, rows=(*others.rows, *synthetic))
     if config.patient_pattern is not None:
         return _by_pattern(rows, folder, config.patient_pattern, notes)
     names = [_below(row, folder) for row in rows]

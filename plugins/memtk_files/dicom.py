@@ -22,19 +22,18 @@ from memtk_files.dicom_beside import TAGS as EXPOSURE_TAGS
 from memtk_files.dicom_beside import Beside, is_captured
 from memtk_files.dicom_file import (
     begins_with_element,
-    combined,
     image_types,
     number_of,
     numbers_of,
     open_file,
     pixel_spacing,
-    pixels_of,
     read_file,
     shown,
     take_functional_groups,
     text_of,
 )
 from memtk_files.dicom_parts import Part, SeriesParts, make_one_stack
+from memtk_files.dicom_pixels import combined, pixels_of
 from memtk_files.dicom_volume import affine_of, check_alike, modality_of, sort_slices
 
 PICTURES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "XC", "ES", "GM", "SM", "OP", "DG"})

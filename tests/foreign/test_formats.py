@@ -25,7 +25,7 @@ def outcome(path, readers):
     try:
         records = readers.records(path)
         if records[0].left_out:
-            return f"left out: {records[0].left_out}"
+            return f"{path}: left out: {records[0].left_out}"
         return readers.read(records[0]).voxels
     except UserError as error:
         return str(error)
