@@ -223,7 +223,7 @@ def _embeddings(
         raise UserError(
             f"{unfit[0]} goes with images; train, validation and synthetic are embeddings"
         )
-    rows = {name: as_numpy(value) for name, value in given.items()}
+    rows = {name: as_numpy(name, value) for name, value in given.items()}
     for name, whose in patients.items():
         if whose is not None:
             rows[f"{name}_patient"] = np.array(patient_names(whose, f"{name}_patients"))

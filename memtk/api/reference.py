@@ -197,10 +197,7 @@ def numbers(name: str, value: Any) -> np.ndarray:
     Raises:
         UserError: for what is no array of finite floating-point numbers.
     """
-    try:
-        array = as_numpy(value)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{name}: the images differ in shape, or are none: {error}") from error
+    array = as_numpy(name, value)
     if array.dtype.kind != "f" or array.ndim < 2 or not np.isfinite(array).all():
         raise UserError(
             f"{name}: an array of {array.dtype} and shape {array.shape} was given; finite "

@@ -26,6 +26,7 @@ from memtk.memorization.exposure import Drop
 from memtk.registry import Registry
 from memtk.report.pictures import read_key
 from memtk.results import Policy, read_arrays, read_audit, read_run_file
+from memtk.results.run import run_of
 from memtk.results.store import csv_text
 from memtk.training.devices import open_devices
 
@@ -98,7 +99,7 @@ def release(
     `Screen`.
 
     Args:
-        folder: of a finished `memtk audit` of images.
+        folder: of a finished `memtk audit` of images, or what lies in it; see `run_of`.
         options: which images are taken away, and who judges the others.
         out: for the manifest and the second audit; by default `folder/release`.
 
@@ -110,6 +111,7 @@ def release(
             is left, the second audit would look with the same eyes, or `out` holds another release.
     """
     devices = open_devices(device)
+    folder, _ = run_of(folder)
     audit = read_audit(folder / "audit.json")
     if audit.data is None:
         raise UserError(

@@ -26,7 +26,7 @@ def results() -> None:
 
     \b
     Examples:
-      memtk results show runs/NAME/cells/monai2d/result.json
+      memtk results show runs/NAME
       memtk results validate runs/NAME
       memtk results rerun runs/NAME/cells/monai2d/result.json
       memtk results recompute runs/NAME --protocol my-rule
@@ -55,7 +55,7 @@ def validate(context: click.Context, files: tuple[Path, ...], every: bool) -> No
     from rich.text import Text
 
     from memtk.console import open_console
-    from memtk.results.validate import find_results
+    from memtk.results.run import find_results
     from memtk.results.validate import validate as look_at
 
     console, wrong = open_console(), 0
@@ -81,7 +81,7 @@ def validate(context: click.Context, files: tuple[Path, ...], every: bool) -> No
 
 
 @results.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--data", metavar="PATH", help="The images, where the result is on your own.")
 @set_option("What the file hides because it names a place, e.g. generator.source=made/.")
 @click.option(
@@ -106,16 +106,18 @@ def rerun(
 ) -> None:
     """Repeat a cell from its result FILE alone, and compare every number.
 
-    Components, settings, data, sizes and seed are those of the file. Phantoms are made anew; own
-    images are given with --data and must have the fingerprint that the file states.
+    FILE is a result.json, or a folder with one such file in it. Components, settings, data, sizes
+    and seed are those of the file. Phantoms are made anew; own images are given with --data and
+    must have the fingerprint that the file states.
 
     Exit status: 0 the same numbers within the tolerance, 3 not, 2 it cannot be repeated.
     """
     import tempfile
 
     from memtk.results import read_result
+    from memtk.results.run import find_one
 
-    stored = read_result(file, WAY_OUT)
+    stored = read_result(find_one(file), WAY_OUT)
     terminal = open_terminal()
     with terminal.loading():
         from memtk.bench import reproduce as again
@@ -159,24 +161,40 @@ def _compared(stored: Any, repeated: Any, tolerance: float, notes: list[str]) ->
 
 
 @results.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path))
 def show(file: Path) -> None:
-    """Show a result FILE as tables: what was found, with what, on which images."""
+    """Show a result FILE as tables: what was found, with what, on which images.
+
+    FILE is a result.json, or a folder that is searched for such files: a run, or several. `memtk
+    report` shows an audit or a study.
+    """
+    from rich.text import Text
+
     from memtk.console import open_console
+    from memtk.results.run import find_results
+
+    console, found = open_console(), find_results(file)
+    for path in found:
+        if len(found) > 1:
+            console.print(Text(f"\n{path}", style="bold"))
+        _show(path, console)
+
+
+def _show(path: Path, console: Any) -> None:
     from memtk.report.provenance import provenance_of
     from memtk.report.terminal import summary
     from memtk.results import read_result
+    from memtk.results.formats import many
 
-    result = read_result(file, WAY_OUT)
-    console = open_console()
+    result = read_result(path, WAY_OUT)
     console.print(summary([result]))
     origin = provenance_of(result)
     table = plain_table("", "", "package", overflow="fold")
     for part in origin.components:
         table.add_row(part.role, part.name, part.origin)
     for name, images, patients in origin.counts:
-        of = "" if patients is None else f"{patients} patients"
-        table.add_row(name, f"{images} images", of)
+        of = "" if patients is None else many(patients, "patient")
+        table.add_row(name, many(images, "image"), of)
     for name, value in origin.facts:
         table.add_row(name, value, "")
     console.print(table)
@@ -191,14 +209,18 @@ def show(file: Path) -> None:
 def add(run: Path, into: Path, report: bool) -> None:
     """Copy the results in the folder RUN into the collection DIR, ready to be handed in.
 
+    RUN may hold several runs, as a study does.
+
     For each finished cell, DIR/SUITE-VERSION/PRESET/CELL-KEY/seed-N/ gets result.json, in which
     whatever names a path or may name a patient is hidden, and arrays.h5. No image, no embedding,
     no weights and no key are taken.
     """
     from memtk.results.collect import add as collect
+    from memtk.results.run import find_runs
 
-    for folder in collect(run, into, report=report):
-        click.echo(f"added: {folder}")
+    for each in find_runs(run):
+        for folder in collect(each, into, report=report):
+            click.echo(f"added: {folder}")
 
 
 @results.command()
@@ -307,9 +329,14 @@ def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def report(run: Path) -> None:
     """Make RUN/report.html again from the results in the folder RUN, of a run or a study.
 
+    A file in RUN, such as result.json or audit.json, means the same.
+
     Prints the answer, and what can be done now, with the names of your files. Nothing is trained
     or computed anew; sections of plugins that were installed since appear.
     """
+    from memtk.results.run import run_of
+
+    run, _ = run_of(run)
     terminal = open_terminal()
     with terminal.loading("the report"):
         from memtk.report import build_audit_report, build_report, build_study_report

@@ -142,13 +142,28 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
     return ArrayImages(name, images, named)
 
 
-def as_numpy(value: Any) -> np.ndarray:
-    """Return an array, a tensor of any device, or a list of either as one array on the CPU."""
+def as_numpy(name: str, value: Any) -> np.ndarray:
+    """Return an array, a tensor of any device, or a list of either as one array on the CPU.
+
+    Raises:
+        UserError: naming the argument, for what is none, or hides some of its numbers.
+    """
+    try:
+        return _as_numpy(name, value)
+    except (ValueError, TypeError, RuntimeError) as error:  # a tensor of another layout or device
+        raise UserError(f"{name}: the images differ in shape, or are none: {error}") from error
+
+
+def _as_numpy(name: str, value: Any) -> np.ndarray:
     if isinstance(value, list | tuple):
-        return np.asarray([as_numpy(each) for each in value])
+        return np.asarray([_as_numpy(name, each) for each in value])
+    if isinstance(value, np.ma.MaskedArray):
+        raise UserError(
+            f"{name}: what a masked array hides would count: give {name}.filled(0) or the like"
+        )
     if hasattr(value, "getbands") and value.mode not in PIL_MODES:
         raise UserError(
-            f"a picture of PIL in mode {value.mode} holds no gray values or colours: give "
+            f"{name}: a picture of PIL in mode {value.mode} holds no gray values or colours: give "
             "picture.convert('RGB'), or convert('L')"
         )
     for step in ("detach", "cpu"):
@@ -156,18 +171,11 @@ def as_numpy(value: Any) -> np.ndarray:
     if "bfloat16" in str(getattr(value, "dtype", "")):  # which NumPy does not know
         value = value.float()
     array = np.asarray(value)
-    return as_numpy(list(array)) if array.dtype == object and array.ndim == 1 else array
+    return _as_numpy(name, list(array)) if array.dtype == object and array.ndim == 1 else array
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray):
-        raise UserError(
-            f"{name}: what a masked array hides would count: give {name}.filled(0) or the like"
-        )
-    try:
-        array = as_numpy(value)
-    except (ValueError, TypeError, RuntimeError) as error:  # a tensor of another layout or device
-        raise UserError(f"{name}: the images differ in shape, or are none: {error}") from error
+    array = as_numpy(name, value)
     if array.dtype.kind not in "fiub" or not 3 <= array.ndim <= 5 or not array.size:
         what = (
             f"an array of {array.dtype} and shape {array.shape}"

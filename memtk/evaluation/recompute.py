@@ -45,7 +45,8 @@ from memtk.results import (
     write_audit,
     write_result,
 )
-from memtk.results.validate import ARRAYS, find_results
+from memtk.results.run import find_results
+from memtk.results.validate import ARRAYS
 
 AUDIT = "audit.json"
 """The result of an audit, whose arrays are the group "audit"."""

@@ -27,8 +27,9 @@ from memtk.results import (
 )
 from memtk.results.collect import REPORT, slug
 from memtk.results.migrations import SCHEMA
+from memtk.results.run import find_results
 from memtk.results.selftest import CLOSE
-from memtk.results.validate import ARRAYS, find_results, validate
+from memtk.results.validate import ARRAYS, validate
 
 if TYPE_CHECKING:
     import numpy as np

@@ -79,6 +79,7 @@ class _Asked:
             "likeness": lambda _: self._compared(
                 "Prepare both alike, or train the generator until its images look real"
             ),
+            "sizes": lambda _: self._sizes(),
             "patients": self._patients,
             "images": lambda count: NextStep(
                 f"Audit more synthetic images than {self.audit.counts['synthetic'].images}"
@@ -183,6 +184,12 @@ class _Asked:
         if self._named:
             return NextStep(f"{said}; this says how the two differ.", self._again("check"))
         return NextStep(f"{said}.")
+
+    def _sizes(self) -> NextStep:
+        said = f"No audit of {many(self.audit.counts['training'].patients, 'training patient')} "
+        if self._named:
+            return NextStep(f"{said}can pass; this says how many it takes.", self._again("check"))
+        return NextStep(f"{said}can pass: it takes more.")
 
     def _patients(self, count: int | None) -> NextStep | None:
         now = self.audit.counts["validation"].patients

@@ -130,7 +130,7 @@ def answer_audit(audit: Audit) -> Answer:
     if not reasons:  # of rules that an older memtk had
         reasons = [Reason("", "", text) for text in audit.verdict.reasons]
     first = {
-        "pass": f"By the policy, yes: {_within(found, 'these images')} This is no proof that "
+        "pass": f"By the policy, yes: {_within(case, 'these images')} This is no proof that "
         "nobody can be recognised.",
         "fail": "No: do not release these images.",
         "inconclusive": "Not yet: do not release these images; this audit can neither pass nor "
@@ -155,17 +155,16 @@ def answer_audit(audit: Audit) -> Answer:
 
 def answer_cell(result: Result) -> Answer:
     """Return the answer to "Has this generator memorized its training images?"."""
-    said, found = verdict(result), result.last.evidence
+    said, found, case = verdict(result), result.last.evidence, case_of(result)
     reasons: Sequence[Reason] = [Reason("", "", text) for text in said.reasons]
     steps: Mapping[Step, int | None] = {}
     if found.copies is not None:
-        case = case_of(result)
         reasons = failures(case) or missing(case) or grounds(case)
         steps = _steps(reasons)
     first = {
         "memorized": "Yes: do not release its images.",
         "inconclusive": "Not shown either way: do not release its images.",
-        "none": f"No sign of it, within the default policy: {_within(found, 'its images')}",
+        "none": f"No sign of it, within the default policy: {_within(case, 'its images')}",
     }[said.kind]
     if found.copies is None:
         flagged = "" if found.n_mem is None else f": {many(found.n_mem, 'training image')} flagged"
@@ -232,10 +231,10 @@ def answer_controls(results: Sequence[Result]) -> str:
     return f"The {noun} {names} came out as {they} must."
 
 
-def _within(found: Evidence, images: str) -> str:
+def _within(case: Case, images: str) -> str:
     """Say of a pass what is not excluded."""
-    bound, exposed = found.copy_rate_upper_bound, found.exposed
-    copies = "" if bound is None else f"at most {share(bound)} of {images} are copies"
+    found, exposed = case.found, case.found.exposed
+    copies = "" if case.most is None else f"at most {share(case.most)} of {images} are copies"
     copies += found.readers_note(" ({})") if copies else ""
     people = (
         ""

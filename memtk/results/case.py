@@ -26,6 +26,18 @@ RECOGNISED = ", if copies of them are as easy to recognise as those that we plan
 """Stands behind the most training patients that may be exposed."""
 
 
+def most_copies(found: Evidence, limit: float) -> float | None:
+    """Return which share of the synthetic images are copies, at most, as a page says it.
+
+    The upper end of the interval, which stands beside: an eye finds one number. The one-sided
+    bound decides, and is said where the two lie on two sides of what is tolerable.
+    """
+    rate, bound = found.copy_rate, found.copy_rate_upper_bound
+    if rate is None or bound is None or (bound <= limit) != (rate.high <= limit):
+        return bound
+    return rate.high
+
+
 def sensitivity_in_words(found: Evidence, limit: float) -> str:
     """Say which sensitivity the bound of a pass takes, after a space; nothing where none is known.
 
@@ -41,8 +53,8 @@ def sensitivity_in_words(found: Evidence, limit: float) -> str:
         return ""
     least = _tipping_point(bound, limit, rule.sensitivity, rule.false_positive_rate)
     return (
-        f" This holds as long as at least {share(least)} of the generator's own copies lie beyond "
-        f"the threshold of the copy rate; of ours {share(rule.sensitivity)} do."
+        f" It stays tolerable as long as at least {share(least)} of the generator's own copies lie "
+        f"beyond the threshold of the copy rate; of ours {share(rule.sensitivity)} do."
     )
 
 
@@ -73,13 +85,14 @@ def _tipping_point(bound: float, limit: float, sensitivity: float, rate: float) 
 
 
 Step = Literal[
-    "release", "second design", "exposure", "selftest", "policy", "check", "likeness", "patients",
-    "images", "plants", "detector", "retrain",
+    "release", "second design", "exposure", "selftest", "policy", "check", "likeness", "sizes",
+    "patients", "images", "plants", "detector", "retrain",
 ]  # fmt: skip
 """What can be done next: hold images back, judge them by another design, test the exposure, plant
-copies, apply the policy anew, compare the populations, make the images look real, add validation
-patients or synthetic images, plant more copies, take another detector, train a generator that
-copies less. `memtk.report.audit_steps` and `next_steps` make commands of them."""
+copies, apply the policy anew, compare the populations, make the images look real, see what sizes
+it takes, add validation patients or synthetic images, plant more copies, take another detector,
+train a generator that copies less. `memtk.report.audit_steps` and `next_steps` make commands of
+them."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +157,11 @@ class Case:
     def confidence(self) -> float:
         """Of the intervals."""
         return self.found.confidence or self.policy.confidence
+
+    @property
+    def most(self) -> float | None:
+        """The share of copies at most; see `most_copies`."""
+        return most_copies(self.found, self.policy.max_copy_rate)
 
     @property
     def apart(self) -> GroupTest | None:

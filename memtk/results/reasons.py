@@ -225,6 +225,10 @@ def _not_excluded(case: Case) -> list[Reason]:
             f"Of {many(case.training, 'training patient')} no fewer than {fewest} stay possible, "
             "whatever is found."
         )
+        steps = {"sizes": None}
+    elif exposed.high == case.training and case.selftest and case.selftest.sensitivity.exposure:
+        way = "No upper end is known: more validation patients might bring one."
+        steps = {"patients": None}
     elif exposed.high == case.training:
         way = (
             "No planted copy shows how well exposed patients would be seen: the self-test does so."
@@ -323,15 +327,15 @@ def _missed(case: Case, did: str, found: Rate) -> list[Reason]:
 def _loose(case: Case) -> list[Reason]:
     """Say where the copy rate may be above what is tolerable."""
     rate, bound = case.found.copy_rate, case.found.copy_rate_upper_bound
-    limit = case.policy.max_copy_rate
-    if bound is None:
+    limit, most = case.policy.max_copy_rate, case.most
+    if bound is None or most is None:
         return [_unbounded(case)]
     if bound <= limit:
         return []
     estimate = rate.estimate if rate else 0.0
-    brief, plain = "copies not ruled out", f"Up to {share(bound)} of them may be copies."
+    brief, plain = "copies not ruled out", f"Up to {share(most)} of them may be copies."
     said = (
-        f"The copy rate may be as high as {apart(bound, limit)} ({share(case.confidence)} "
+        f"The copy rate may be as high as {apart(most, limit)} ({share(case.confidence)} "
         f"confidence, estimate {share(estimate)}{case.found.readers_note('; {}')}); tolerable is "
         f"{at_most(limit)}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,6 +77,81 @@ def write_run_file(folder: Path, file: RunFile) -> None:
     write_record(Path(folder) / "run.json", file)
 
 
+def run_of(path: Path) -> tuple[Path, str | None]:
+    """Return the run folder that a path means, and the cell if it means one.
+
+    Args:
+        path: folder of a bench, an audit or a study, of one of its cells, or a file in either.
+
+    Raises:
+        UserError: if there is no such path, or it lies in no run.
+    """
+    path = Path(path)
+    home = path if path.is_dir() or not path.exists() else path.parent
+    if any((home / name).exists() for name in ("run.json", "study.json")):
+        return home, None
+    cells, cell = os.path.split(os.path.abspath(home))
+    if os.path.basename(cells) == "cells" and os.path.exists(os.path.join(cells, "..", "run.json")):
+        run = os.path.dirname(cells)
+        return Path(run if path.is_absolute() else os.path.relpath(run)), cell
+    raise _no_run(path)
+
+
+def _no_run(path: Path) -> UserError:
+    if not path.exists():
+        return UserError(f"there is no {path}: name the folder of a run")
+    return UserError(f"{path} is no run folder: it has no run.json, as memtk bench and audit make.")
+
+
+def find_one(path: Path) -> Path:
+    """Return the only `result.json` in a folder and below; a file as it is.
+
+    Raises:
+        UserError: as `find_results`, or if there are several.
+    """
+    found = find_results(path)
+    if len(found) > 1:
+        names = ", ".join(map(str, found[:4])) + (", ..." if len(found) > 4 else "")
+        raise UserError(f"{path} holds {len(found)} results: name one of them, {names}")
+    return found[0]
+
+
+def find_results(path: Path) -> list[Path]:
+    """Return the files named `result.json` in a folder and below, sorted; a file as it is.
+
+    Raises:
+        UserError: if there is no such file or folder, or no result in it.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if not path.exists():
+            raise UserError(f"there is no {path}: name a result.json, or a folder with some below")
+        return [path]
+    found = sorted(path.rglob("result.json"))
+    if not found:
+        if (path / "audit.json").is_file():
+            raise UserError(f"{path} is an audit; {OF_BENCHES}")
+        raise UserError(
+            f"{path} holds no result.json: `memtk bench` leaves one a cell in its run folder, and "
+            "`memtk results add RUN DIR` collects them"
+        )
+    return found
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Return the run folder that a path means, or those of the benches in a folder and below.
+
+    Raises:
+        UserError: as `run_of`, where there is none.
+    """
+    runs = sorted(file.parent for file in Path(path).rglob("run.json") if _is_bench(file.parent))
+    return runs if runs and not (Path(path) / "run.json").exists() else [run_of(path)[0]]
+
+
+def _is_bench(folder: Path) -> bool:
+    return (folder / "cells").is_dir()
+
+
 def read_run_file(folder: Path) -> RunFile:
     """Read `folder/run.json`.
 
@@ -84,7 +160,7 @@ def read_run_file(folder: Path) -> RunFile:
     """
     path = Path(folder) / "run.json"
     if not path.exists():
-        raise UserError(f"{folder} is no run folder: it has no run.json. `memtk bench` makes one.")
+        raise _no_run(Path(folder))
     return read_record(path, RunFile)
 
 

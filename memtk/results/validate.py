@@ -19,7 +19,7 @@ from memtk.results.migrations import SCHEMA, migrate
 from memtk.results.protocols import MeasureRecord
 from memtk.results.redact import named
 from memtk.results.schema import Checkpoint, Result
-from memtk.results.store import OF_BENCHES, has_arrays, odd_texts, parse, read_arrays
+from memtk.results.store import has_arrays, odd_texts, parse, read_arrays
 
 FILE, ARRAYS = "result.json", "arrays.h5"
 """The names that results are found by."""
@@ -93,28 +93,6 @@ def _fit(content: bytes) -> tuple[Result | None, int, Check]:
         return None, version, Check(name, "failed", "; ".join(found))
     old = f"version {version}" + (f", read as {SCHEMA}" if version < SCHEMA else "")
     return result, version, Check(name, "ok", old)
-
-
-def find_results(path: Path) -> list[Path]:
-    """Return the files named `result.json` in a folder and below, sorted; a file as it is.
-
-    Raises:
-        UserError: if there is no such file or folder, or no result in it.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        if not path.exists():
-            raise UserError(f"there is no {path}: name a result.json, or a folder with some below")
-        return [path]
-    found = sorted(path.rglob(FILE))
-    if not found:
-        if (path / "audit.json").is_file():
-            raise UserError(f"{path} is an audit; {OF_BENCHES}")
-        raise UserError(
-            f"{path} holds no {FILE}: `memtk bench` leaves one a cell in its run folder, and "
-            "`memtk results add RUN DIR` collects them"
-        )
-    return found
 
 
 CLOSE = 1e-9

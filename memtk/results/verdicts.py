@@ -11,10 +11,11 @@ from memtk.results.case import (
     RECOGNISED,
     Case,
     Reason,
+    most_copies,
     recognised_in_words,
     sensitivity_in_words,
 )
-from memtk.results.formats import interval, many, part, share
+from memtk.results.formats import apart, interval, many, part, share
 from memtk.results.protocols import Evidence, Named
 from memtk.results.reasons import at_most, failures, missing
 from memtk.results.schema import Counts, Result
@@ -135,16 +136,17 @@ def _decided(case: Case) -> AuditVerdict:
 
 def grounds(case: Case) -> list[Reason]:
     """Say what a pass rests on, and down to where it holds; empty where it is of older rules."""
-    exposed, policy, bound = case.found.exposed, case.policy, case.found.copy_rate_upper_bound
-    if case.selftest is None or exposed is None or bound is None:
+    exposed, policy, most = case.found.exposed, case.policy, case.most
+    if case.selftest is None or exposed is None or most is None:
         return []
     sensitivity, named = case.selftest.sensitivity.conformal, case.found.n_copies
     verb = "is" if named == 1 else "are"
+    side = ", one-sided," if case.found.copy_rate and most < case.found.copy_rate.high else ""
     suspects = f"{many(named, 'synthetic image')} {verb} suspect all the same." if named else ""
     said = (
         (
-            f"With {share(case.confidence)} confidence, one-sided, the copy rate is at most "
-            f"{share(bound)}{case.found.readers_note(' ({})')}; tolerable is "
+            f"With {share(case.confidence)} confidence{side} the copy rate is at most "
+            f"{apart(most, policy.max_copy_rate)}{case.found.readers_note(' ({})')}; tolerable is "
             f"{at_most(policy.max_copy_rate)}.",
             suspects + sensitivity_in_words(case.found, policy.max_copy_rate),
         ),
@@ -243,11 +245,12 @@ def _copies(audit: Audit) -> list[str]:
             f"{interval(rate.low, rate.high, _sure(audit))}{found.readers_note(' ({})')}, "
             "where a generator that has memorized nothing has none."
         )
-    bound, measured = found.copy_rate_upper_bound, audit.selftest is not None
-    if bound is not None:
+    most = most_copies(found, audit.policy.max_copy_rate)
+    measured = audit.selftest is not None
+    if most is not None:
         kinds = "of the kinds that were tried" if measured else "that this comparison can notice"
         sentences.append(
-            f"With {share(_sure(audit))} confidence at most {share(bound)} of the synthetic images "
+            f"With {share(_sure(audit))} confidence at most {share(most)} of the synthetic images "
             f"are copies {kinds}{found.readers_note(' ({})')}."
         )
     return sentences

@@ -23,6 +23,7 @@ from memtk.report.bench import cell_images
 from memtk.report.pictures import read_key
 from memtk.results import Audit, Evidence, Result, has_arrays, read_arrays, read_audit, read_run
 from memtk.results.review import FOLDER, hash_of
+from memtk.results.run import run_of
 from memtk.results.store import StoredRecord
 
 Over = Literal["training", "synthetic"]
@@ -122,13 +123,14 @@ def open_set(run: Path, cell: str | None = None) -> ReviewedSet:
     """Open the synthetic set of a finished run: that of the audit, or the last one of a cell.
 
     Args:
-        run: the folder of a bench or an audit.
+        run: the folder of a bench or an audit, or what lies in it; see `run_of`.
         cell: of a bench; None: its only one.
 
     Raises:
         UserError: if the run is not finished, has several cells, or its images are gone.
     """
-    run = Path(run)
+    run, named = run_of(Path(run))
+    cell = cell or named
     if (run / "audit.json").exists():
         if cell is not None:
             raise UserError(f"{run} is an audit, which has no cells: leave --cell out")

@@ -307,11 +307,13 @@ def audit(
     sets = counts(training=said["n"], validation=said["validation"], synthetic=said["m"])
     if found is None:
         estimate, low, bound = (said.pop(name) for name in ("estimate", "low", "bound"))
+        rate = None
+        if estimate is not None:
+            high = min(1.0, max(estimate + 0.05, bound or 0.0))
+            rate = RateInterval(estimate=estimate, low=low, high=high)
         measured = {
             "confidence": 0.95,
-            "copy_rate": estimate
-            if estimate is None
-            else RateInterval(estimate=estimate, low=low, high=min(1.0, estimate + 0.05)),
+            "copy_rate": rate,
             "copy_rate_upper_bound": bound,
             "threshold": ThresholdRates(
                 similarity=0.92,

@@ -331,8 +331,34 @@ def test_synthetic_images_of_another_shape_or_not_finite_are_refused(fresh):
 
 
 def test_values_beyond_the_range_are_clipped_as_a_bench_does(fresh):
-    x = torch.linspace(-3, 3, 512).reshape(2, 1, 16, 16)
+    x = torch.linspace(-2, 2, 512).reshape(2, 1, 16, 16)
     assert torch.equal(fresh.embed(x), fresh.embed(x.clamp(-1, 1)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-1024, 1500), (0, 4095), (-5, 1)])
+def test_images_of_another_scale_are_refused_with_the_way_out(fresh, low, high):
+    x = torch.linspace(low, high, 512).reshape(2, 1, 16, 16)
+    for take in (fresh.update, fresh.embed):
+        with pytest.raises(UserError, match=r"scale these in the same way.*x\.clamp\(-1, 1\)"):
+            take(x)
+    fresh.update((x - low) / (high - low) * 2 - 1)
+
+
+MASKED = np.ma.masked_less(np.linspace(-1, 1, 2048).reshape(8, 1, 16, 16), 0.5)
+
+
+@pytest.mark.parametrize("rows", [MASKED, [*MASKED], MASKED.reshape(8, 256)])
+def test_what_a_mask_hides_is_not_taken_for_voxels(fresh, rows):
+    plain = np.zeros(np.shape(rows), np.float32)
+    for take in (
+        fresh.update,
+        lambda x: memtk.Memorization.from_images(x, plain),
+        lambda x: memtk.audit(x, plain, plain),
+    ):
+        with pytest.raises(
+            UserError, match=r"what a masked array hides would count: give \w+\.fil"
+        ):
+            take(rows)
 
 
 def test_patients_of_prepared_images_are_taken_and_others_win(benched):

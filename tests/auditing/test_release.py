@@ -90,7 +90,7 @@ def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
 
 
 def test_a_folder_without_an_audit_is_told(registry, tmp_path):
-    with pytest.raises(UserError, match=r"audit\.json"):
+    with pytest.raises(UserError, match=r"no run folder: it has no run.json, as memtk bench"):
         release(tmp_path, registry, ReleaseOptions(Policy()))
 
 

@@ -56,6 +56,20 @@ def test_show_reads_as_tables():
     assert "20 patients" in text and "phantom2d, version 1" in text
 
 
+def test_show_takes_a_run_and_a_folder_of_runs_too(bench):
+    text = run("results", "show", bench)
+    files = sorted(bench.rglob("result.json"))
+    assert files and text.count("data fingerprint") == len(files)
+    assert run("results", "show", files[0].parent) == run("results", "show", files[0])
+
+
+@pytest.mark.parametrize("command", ["report", "release", "review", "results add"])
+def test_a_run_that_is_not_there_is_said_to_be_missing(command, tmp_path):
+    into = [tmp_path / "into"] if command == "results add" else []
+    text = run(*command.split(), tmp_path / "no-run", *into, code=2)
+    assert "there is no" in text and "name the folder of a run" in " ".join(text.split())
+
+
 def test_rerun_says_that_the_numbers_are_the_same(monkeypatch, tmp_path):
     again = "memtk.bench.reproduce.reproduce"
     monkeypatch.setattr(again, lambda stored, registry, **options: stored)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from memtk.results import (
+    Audit,
     Comparable,
     GroupTest,
     Policy,
@@ -36,7 +37,7 @@ def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
     )
     assert said.badge == "Fail"
     assert said.numbers == (
-        "Copy rate 26 %, 95 % interval 20 to 31 %; chance gives 0",
+        "Copy rate 26 %, 95 % interval 20 to 33 %; chance gives 0",
         "Between 14 and 20 of 64 training patients exposed; chance gives 0",
     )
     assert "at least 20 %" in said.why[0] and "14 of 64 training patients" in said.why[1]
@@ -51,6 +52,29 @@ def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
         "as those that we planted as a test."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
+
+
+BESIDE = {"pass": (0.0, 0.021, 0.0147), "loose": (0.0, 0.091, 0.0764), "a low": (0.01, 0.083, 0.07)}
+"""Ends of an interval, and the one-sided bound beside: by the policy both tolerable or neither."""
+
+
+def of_ends(low: float, high: float, bound: float) -> Audit:
+    rate = RateInterval(estimate=(low + high) / 4, low=low, high=high)
+    return fakes.audit(copy_rate=rate, copy_rate_upper_bound=bound)
+
+
+@pytest.mark.parametrize("ends", BESIDE.values(), ids=BESIDE)
+def test_the_upper_end_of_the_interval_is_the_one_that_a_page_says(ends):
+    audit = of_ends(*ends)
+    said = answer_audit(audit)
+    text = " ".join([said.line, *said.why, *audit.verdict.reasons, explain(audit)])
+    assert text.count(share(ends[1])) >= 5 and share(ends[2]) not in text
+
+
+def test_where_the_bound_alone_is_tolerable_it_is_said_and_called_one_sided():
+    said = answer_audit(of_ends(0.0, 0.053, 0.047))
+    assert said.first.startswith("By the policy, yes: at most 4.7 % of these images are copies")
+    assert said.why[0].startswith("With 95 % confidence, one-sided, the copy rate is at most 4.7 %")
 
 
 def test_of_patients_whom_a_count_alone_exposes_none_is_said_to_be_seen():
@@ -69,7 +93,13 @@ def test_of_patients_whom_a_count_alone_exposes_none_is_said_to_be_seen():
     [
         ({"identical": 2}, "2 synthetic images are a training image", {"release", "retrain"}),
         ({"exposed": (3, 9)}, "Images of at least 3 of 64 training", {"release", "retrain"}),
-        ({"exposed": (0, 4)}, "Images of up to 4 of 64 training patients may have come", set()),
+        ({"exposed": (0, 4)}, "Images of up to 4 of 64 training patients may have", {"patients"}),
+        ({"exposed": (0, 9), "n": 20}, "Images of up to 9 of 20 training", {"sizes"}),
+        (
+            {"exposed": (0, 320), "n": 320, "test": {"exposure": 98}},
+            "Images of up to 320 of 320 training",
+            {"patients"},
+        ),
         ({"exposed": None}, "Whether images of training patients came out", {"exposure"}),
         ({"test": None}, "Whether copies would have been noticed was not", {"selftest"}),
         ({"copies": 3}, "3 synthetic images are named as copies for sure.", {"release"}),
@@ -133,7 +163,7 @@ def test_why_is_at_most_three_sentences_and_the_record_has_the_rest(figures):
 
 def test_a_pass_says_in_its_record_down_to_where_it_holds():
     audit = fakes.audit()
-    assert "This holds as long as at least" in audit.verdict.reasons[0]
+    assert "It stays tolerable as long as at least" in audit.verdict.reasons[0]
     assert "as long as" not in " ".join(answer_audit(audit).why)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from memtk.errors import UserError
 from memtk.results import json_schema, write_arrays
-from memtk.results.validate import find_results, validate
+from memtk.results.run import find_results
+from memtk.results.validate import validate
 
 REAL = Path(__file__).parent / "result-schema-3.json"
 

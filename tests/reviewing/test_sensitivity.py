@@ -192,7 +192,7 @@ def test_a_pass_names_the_readers_in_place_of_its_tipping_point():
 
     audit = fakes.audit()
     case = Case(Policy(), audit.evidence, audit.selftest, audit.counts, 0, None)
-    assert "This holds as long as at least" in grounds(case)[0].way
+    assert "It stays tolerable as long as at least" in grounds(case)[0].way
     rule = audit.evidence.threshold.model_copy(update={"copies_read": 23, "sensitivity": 0.75})
     found = audit.evidence.model_copy(update={"threshold": rule})
     said = grounds(Case(Policy(), found, audit.selftest, audit.counts, 0, None))[0].way
