@@ -41,5 +41,5 @@ def test_a_run_that_is_not_finished_or_given_twice_is_refused(finished, tmp_path
     copy = shutil.copytree(folders(finished)[0], tmp_path / "copy")
     with pytest.raises(UserError, match="are the same run of copycat"):
         study_of_runs([folders(finished)[0], copy])
-    with pytest.raises(UserError, match="is no run folder"):
+    with pytest.raises(UserError, match="there is no .*nowhere: name the folder of a run"):
         study_of_runs([tmp_path / "nowhere"])
