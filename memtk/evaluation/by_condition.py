@@ -14,8 +14,9 @@ from memtk.data.conditions import group_names, groups_of
 from memtk.data.images import StoredImages
 from memtk.evaluation.detector import EmbeddedSets
 from memtk.evaluation.quality import measure_quality
+from memtk.evaluation.rates import rates_of
 from memtk.evaluation.sides import Groups
-from memtk.evaluation.statistics import exposed_of, rates_of, tests_of
+from memtk.evaluation.statistics import exposed_of, tests_of
 from memtk.interfaces import Levels
 from memtk.results import ByCondition, QualityInterval
 
@@ -105,7 +106,7 @@ def _found(
     if part.synthetic.any():
         own = _part_of(groups, replace(part, validation=strangers))
         tests = tests_of(own, levels, seed)
-        rates = rates_of(tests, own, levels, seed, exposed, by_these=False)
+        rates = rates_of(tests.copies, tests.comparable, own, levels, seed, exposed, by_these=False)
         found = found.model_copy(
             update={
                 "copies": tests.copies.named(levels.fdr),

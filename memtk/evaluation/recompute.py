@@ -12,8 +12,9 @@ import numpy as np
 from memtk.errors import UserError, one_line
 from memtk.evaluation.evaluate import apply_protocols, named_protocols
 from memtk.evaluation.provenance import used
+from memtk.evaluation.rates import agreeing
 from memtk.evaluation.sides import ALL_FOUND, Groups, identical_training
-from memtk.evaluation.statistics import Tests, agreeing, evidence_of, least_copies, tests_of
+from memtk.evaluation.statistics import Tests, evidence_of, tests_of
 from memtk.interfaces import Levels, Similarities
 from memtk.memorization import (
     Exchangeability,
@@ -233,8 +234,9 @@ def _by_alpha(
         seed=seed,
     )
     interval = RateInterval(estimate=rate.estimate, low=rate.low, high=rate.high)
+    shown, doubted = tests.copies.shown, tests.copies.doubted
     update = {
-        **agreeing(interval, rate.upper_bound, least_copies(tests.copies)),
+        **agreeing(interval, rate.upper_bound, max(shown, doubted), shown),
         "threshold": None,
         "notes": before.notes,
     }

@@ -46,10 +46,17 @@ class Side:
     Args:
         test: p-values and names, by the tail of the strangers.
         least: how many are no strangers, at least, of all and of the most alike.
+        doubted: the share that a count called so which is doubted; 0: none is.
     """
 
     test: TailTest
     least: AtLeast
+    doubted: float = 0.0
+
+    @property
+    def shown(self) -> float:
+        """Which share of the units are no strangers, at least, by count or by name."""
+        return max(self.least.count, int(self.test.sure.sum())) / len(self.test.p)
 
     def named(self, fdr: float) -> Named:
         """Return the counts for the record, of suspects at a false discovery rate."""
@@ -96,6 +103,13 @@ class Side:
         test = replace(self.test, sure=self.test.sure & kept, suspect=self.test.suspect & kept)
         least = replace(self.least, count=0, of_top=np.zeros_like(self.least.of_top))
         return Side(test, least)
+
+    def at_most(self, count: int) -> Side:
+        """Return it with no higher counts than `count`, but for those that are named for sure."""
+        named = np.cumsum(self.test.sure[self.least.order])
+        of_top = np.minimum(self.least.of_top, np.maximum(named, count))
+        least = replace(self.least, count=int(of_top[-1]), of_top=of_top)
+        return Side(self.test, least, doubted=self.shown)
 
     def with_known(self, known: np.ndarray | None) -> Side:
         """Return it with units that are copies, or exposed, for certain: `known`, bool (T,)."""
@@ -190,19 +204,6 @@ def side_of(
         ),
         AtLeast(int(of_top[-1]), of_top, order, levels.confidence),
     )
-
-
-def count_of(
-    tested: PatientGroup,
-    strangers: PatientGroup,
-    levels: Levels,
-    seed: int,
-    strata: tuple[np.ndarray, np.ndarray] | None,
-) -> int:
-    """Return how many units are no strangers, at least; see `side_of`."""
-    if strata is not None:
-        return side_of(tested, strangers, levels, seed, strata).least.count
-    return at_least(tested, strangers, confidence=levels.confidence, seed=seed, lists=False).count
 
 
 def margins_of(

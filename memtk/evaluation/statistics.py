@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from memtk.evaluation.sides import SURE, Groups, Side, count_of, known_patients, margins_of, side_of
+from memtk.evaluation.rates import DOUBT, count_of, rate_above, rates_of, threshold_of
+from memtk.evaluation.sides import SURE, Groups, Side, known_patients, margins_of, side_of
 from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
     IDENTICAL,
-    CopyRate,
     Dar,
     PatientGroup,
-    ReadPairs,
-    ThresholdRule,
     benjamini_hochberg,
-    best_threshold,
     bulk_test,
-    clopper_pearson,
-    copy_rate,
     dar,
     exposed_interval,
     holm,
     upper_end,
 )
-from memtk.results import Comparable, Evidence, Exposed, GroupTest, RateInterval, ThresholdRates
+from memtk.results import Comparable, Evidence, Exposed, GroupTest
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import many, share
+from memtk.results.formats import many
 
-DOUBT = 0.5
-"""Copies are counted for the copy rate where other synthetic images are nearer than strangers with
-a p-value above this: of bland images that no gate stops the count took a fifth too many."""
-
-MORE_COPIES = (
-    "By name, by count or by whom they expose at least {} of the synthetic images are copies, "
-    "where the sensitivity allows {} at most: the generator's copies are harder to recognise than "
-    "those that it was measured on, or its images nearer than strangers for another reason. No "
-    "upper end is known."
-)
 MORE_EXPOSED = (
     "By name or by count more training patients are exposed than the sensitivity to planted copies "
     "allows: the generator's are harder to recognise, and no upper end is known."
@@ -154,7 +138,9 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     patients are no one population (p <= `ALIKE`) there are none. Where synthetic images that are no
     copies are nearer to the training images than strangers are (p <= `BLUR`), as blurred or bland
     ones are, only those are named whose training image is exposed too: both sides of that
-    comparison are real. Copies are counted where some patient is exposed, or that was not tested.
+    comparison are real. Copies are counted where some patient is exposed, or that was not tested;
+    where other synthetic images are a little nearer than strangers (p <= `DOUBT`), which no count
+    can tell from copies, no more than the threshold of the copy rate finds.
     An image that is a training image, voxel for voxel, is a copy whatever is comparable.
 
     Args:
@@ -185,6 +171,10 @@ def tests_of(groups: Groups, levels: Levels, seed: int = 0) -> Tests:
     elif bulk.p <= BLUR and bulk.nearer:
         shown = arrays.get("exposure_synthetic_train_index")  # the training image of each, (M,)
         copies = copies.judged_by(exposure.test.suspect[shown] if exposure else None)
+    elif bulk.p <= DOUBT and bulk.nearer:
+        chosen = threshold_of(groups, levels, seed)
+        least = rate_above(chosen, groups, 2 * levels.confidence - 1, seed).low
+        copies = copies.at_most(int(least * len(back) + 1e-9))
     copies = copies.with_known(arrays.get(IDENTICAL))
     if exposure is not None and patients is not None:
         exposure = exposure.with_known(arrays.get(EXPOSED_IDENTICAL))
@@ -216,7 +206,7 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
     strangers = groups.strangers("validation_train")
     people = exposure.test.sure.nonzero()[0].tolist() if exposure else []
     exposed = exposed_of(groups, levels, seed, patients, len({tests.people[row] for row in people}))
-    rates = rates_of(tests, groups, levels, seed, exposed)
+    rates = rates_of(copies, tests.comparable, groups, levels, seed, exposed)
     notes = [*notes_on(copies, patients, groups, exposed), *rates.pop("notes")]
     smallest = np.full(len(copies.test.p), 1 / (1 + copies.test.strangers))
     by_ranks = benjamini_hochberg(smallest, levels.fdr)  # few patients may forbid any name
@@ -240,114 +230,6 @@ def evidence_of(tests: Tests, groups: Groups, levels: Levels, seed: int = 0) -> 
         **rates,
         notes=notes,
     )
-
-
-def rates_of(
-    tests: Tests,
-    groups: Groups,
-    levels: Levels,
-    seed: int,
-    exposed: Exposed | None,
-    *,
-    by_these: bool = True,
-) -> dict[str, Any]:
-    """Return the copy rate by the threshold that strangers and planted copies choose.
-
-    The lower end is by name or by count (`at_least`), as that of the exposed patients: names have
-    half of its error, the count a quarter. Where other synthetic images are a little nearer than
-    strangers (p <= `DOUBT`), which no count can tell from copies, it is by the threshold in place
-    of the count, with the last quarter. It is the share of these images that are copies, not of all
-    that their generator might make.
-
-    Strangers tell how many images that are no copies lie above the threshold. Where these are
-    nearer to the training images than strangers, or training and validation patients no one
-    population, more of them may: the lower end is that of the exposed patients then, of whom each
-    has a copy of its own. It is 0 where no patient is shown to be exposed: a copy is one of
-    somebody. Where they are farther, fewer: the upper ends take it that none does. Those that are a
-    training image are copies at any threshold. Where more are copies by name, by count or by the
-    lower end than the sensitivity allows, it is not that to the generator's copies: see
-    `upper_end`.
-
-    Args:
-        exposed: how many training patients are; None: not tested.
-        by_these: whether by these synthetic images alone, so that they can be counted as copies.
-    """
-    back, strangers, planted = groups.copies
-    chosen = best_threshold(strangers, planted, len(back), confidence=levels.confidence, seed=seed)
-    copies = groups.readers or planted
-
-    def by_threshold(confidence: float, strangers: PatientGroup = strangers) -> CopyRate:
-        return copy_rate(
-            back, strangers, copies, threshold=chosen, confidence=confidence, seed=seed
-        )
-
-    rate = by_threshold(levels.confidence)
-    high, bound = rate.high, rate.upper_bound
-    bulk, population = tests.comparable.synthetic, tests.comparable.population
-    apart = population is not None and population.p <= ALIKE
-    unlike = bulk if bulk is not None and bulk.p <= BLUR else None
-    doubted = bulk is not None and bulk.nearer and bulk.p <= DOUBT
-    level = (1 - levels.confidence) / 4
-    named = holm(tests.copies.test.sure_p, level) & tests.copies.test.sure
-    low = by_threshold(1 - level).low if doubted else _counted(groups, levels, level / 2, seed)
-    low = max(low, float(named.mean()))
-    if apart or (exposed and not exposed.low) or (unlike and unlike.nearer):
-        low = min(exposed.low / len(back), 1.0) if exposed and by_these else 0.0
-    if unlike and not unlike.nearer and not apart:
-        nobody = PatientGroup(np.full(len(strangers.sizes), -1e9))
-        alone = by_threshold(levels.confidence, nobody)
-        high, bound = max(high, alone.high), max(bound, alone.upper_bound)
-    rule, flagged = ThresholdRule(chosen, strangers, copies), int((back > chosen).sum())
-    known = float(groups.arrays.get(IDENTICAL, np.zeros(1)).mean())
-    low = max(low, known)
-    least = max(least_copies(tests.copies), low)
-    counted = max(low, float(tests.copies.test.sure.mean())) if doubted else least
-    interval = RateInterval(estimate=rate.estimate, low=low, high=high)
-    return {
-        **agreeing(interval, bound, least, counted),
-        "notes": [MORE_COPIES.format(share(least), share(high))] if least > high + 1e-9 else [],
-        "threshold": ThresholdRates(
-            similarity=chosen,
-            flagged=flagged,
-            flagged_high=clopper_pearson(flagged, len(back), 2 * levels.confidence - 1).high,
-            false_positive_rate=rule.false_positive_rate,
-            sensitivity=rule.sensitivity,
-            copies_read=int(copies.copy.sum()) if isinstance(copies, ReadPairs) else None,
-        ),
-    }
-
-
-def _counted(groups: Groups, levels: Levels, error: float, seed: int) -> float:
-    """Return which share of the synthetic images are copies, at least, by count."""
-    tested = PatientGroup(groups.arrays["synthetic_train"], name="synthetic images")
-    unseen, strict = groups.strangers("validation_train"), replace(levels, confidence=1 - error)
-    return count_of(tested, unseen, strict, seed, groups.copy_strata) / len(tested.sizes)
-
-
-def least_copies(copies: Side) -> float:
-    """Return which share of the synthetic images are copies, at least, by count or by name."""
-    return max(copies.least.count, int(copies.test.sure.sum())) / len(copies.test.p)
-
-
-def agreeing(
-    rate: RateInterval, bound: float, least: float, counted: float | None = None
-) -> dict[str, Any]:
-    """Return the copy rate and its one-sided bound, neither below what is known; see `upper_end`.
-
-    Args:
-        rate: by the sensitivity to planted copies, but for its lower end.
-        bound: likewise.
-        least: at least so much are copies, at most.
-        counted: likewise, of which nothing is doubted; by default the same.
-    """
-    high, bound = (upper_end(end, least, rate.estimate) for end in (rate.high, max(bound, least)))
-    refuted = least > rate.high + 1e-9
-    sure = least if refuted or counted is None else counted
-    estimate = max(rate.estimate, sure)
-    return {
-        "copy_rate": RateInterval(estimate=estimate, low=rate.low, high=high),
-        "copy_rate_upper_bound": high if refuted else bound,
-    }
 
 
 def exposed_of(

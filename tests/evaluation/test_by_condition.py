@@ -93,7 +93,8 @@ def test_a_group_is_tested_as_if_it_were_all_there_is():
     assert found.copies == tests.copies.named(Levels().fdr)
     own["exposure_train_synthetic"] = own["exposure_train_synthetic"][rows["train"]]
     assert found.exposed == statistics.exposed_of(Groups(own), Levels(), 7)
-    rates = statistics.rates_of(tests, Groups(own), Levels(), 7, found.exposed, by_these=False)
+    told = (tests.copies, tests.comparable, Groups(own), Levels(), 7, found.exposed)
+    rates = statistics.rates_of(*told, by_these=False)
     assert found.copy_rate == rates["copy_rate"]
 
 
