@@ -152,7 +152,9 @@ _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]
 DATE = re.compile(
     rf"(?:{_YEAR}([-/.]){_MONTH}\1{_DAY}"
     rf"|(?:{_DAY}([-/.]){_MONTH}\2|{_MONTH}([-/.]){_DAY}\3){_YEAR}"
-    rf"|{_DAY}[-. ]+{_MONTHS}[-. ]+(?:19|20)?\d\d)(?P<time>[ T]0?0:00(?::00)?)?",
+    rf"|{_DAY}[-. ]+{_MONTHS}[-. ]+(?:19|20)?\d\d)"
+    r"(?P<time>[ T](?:0?0:00(?::00(?:[.,]0+)?)?|12:00(?::00)? ?am)(?:Z|[+-]00:?00)?)?"
+    r"(?P<hour>[ T][012]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[ap]m)?(?:Z|[+-]\d\d:?\d\d)?)?",
     re.IGNORECASE,
 )
 """A day, which spreadsheets make of `3-12`, and the hour that other programs put behind it."""
@@ -171,8 +173,6 @@ def without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int,
     """Leave out columns at the end that have neither name nor cells, as spreadsheets write them."""
     header = lines[0][1] if lines else []
     named = max((n for n, name in enumerate(header, 1) if name.strip()), default=0)
-    if named == len(header):
-        return lines
     short = []
     for line, cells in lines:
         rest = [cell for cell in cells[named:] if cell.strip()]
@@ -180,13 +180,18 @@ def without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int,
     return short
 
 
-def parted_otherwise(header: Sequence[str]) -> bool:
-    """Tell whether a table's columns are parted by other signs than commas.
+def parted_otherwise(header: Sequence[str]) -> list[str]:
+    """Return the names of a table's columns that are parted by other signs than commas, else none.
 
     >>> parted_otherwise(["path;patient_id"]), parted_otherwise(["path", "notes; more"])
-    (True, False)
+    (['path', 'patient_id'], [])
+    >>> parted_otherwise(["path^patient_id^split"]), parted_otherwise(["path of images"])
+    (['path', 'patient_id', 'split'], [])
     """
-    return len(header) == 1 and any(mark in header[0] for mark in MARKS)
+    if len(header) != 1:
+        return []
+    names, words = re.split(f"[{MARKS}]", header[0]), re.split(r"\W+", header[0])
+    return names if len(names) > 1 else words if {"path", "patient_id"} <= {*words} else []
 
 
 def renames(header: Sequence[str]) -> str:
@@ -246,6 +251,16 @@ def _says_splits(name: str, cells: set[str], patients: bool) -> bool:
     return len(found) > 1 and None not in found and (patients or "synthetic" in found)
 
 
+def names_hour(name: str) -> bool:
+    """Tell whether a name is a day and an hour, as examinations have them.
+
+    >>> names_hour("2019-03-01 10:22:00"), names_hour("3/1/2019 8:05 PM"), names_hour("2019-03-01")
+    (True, True, False)
+    """
+    found = DATE.fullmatch(name)
+    return bool(found and found["hour"])
+
+
 def made_days(names: Iterable[str]) -> list[str]:
     """Return the names that a spreadsheet made days of: others are none, or an hour is behind them.
 
@@ -254,7 +269,7 @@ def made_days(names: Iterable[str]) -> list[str]:
     >>> made_days(["12.03.2012", "3/12/2012", "12-Mar-2012", "2012-03-12 00:00:00", "12-34-5678"])
     ['12.03.2012', '3/12/2012', '12-Mar-2012', '2012-03-12 00:00:00']
     """
-    found = {name: DATE.fullmatch(name) for name in names}
+    found = {name: DATE.fullmatch(name) for name in names if not names_hour(name)}
     days = [name for name, match in found.items() if match]
     hours = [name for name in days if (match := found[name]) and match["time"]]
     return days if len(days) < len(found) else hours

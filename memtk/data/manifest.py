@@ -5,31 +5,28 @@ from __future__ import annotations
 import contextlib
 import csv
 import gc
-import os
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from pathlib import Path
 
 from memtk.data.columns import (
-    MARKS,
     column_names,
     made_days,
+    names_hour,
     other_splits,
     parted_otherwise,
     renames,
     without_empty_columns,
 )
 from memtk.data.config import DataConfig
+from memtk.data.formats import what_it_is
 from memtk.data.labels import LABELS, PREVIEWS, path_names_labels, path_names_preview
-from memtk.data.patients import check_named, split_of, split_words, without_suffix
+from memtk.data.named_files import NoFile, below_manifest, lies_elsewhere, named_file
+from memtk.data.patients import check_named, split_of, split_words
 from memtk.data.pattern import patients_in
 from memtk.data.readers import Readers, check_regular
-from memtk.errors import UserError, did_you_mean, one_line, printable
+from memtk.errors import UserError, did_you_mean, printable
 from memtk.interfaces import Record
 
 NAMED = 5
@@ -38,8 +35,10 @@ NAMED = 5
 COLUMNS, SIZE = 1000, 500_000_000
 """A manifest has at most so many columns, and bytes."""
 
-MOST_SEEN = 20_000
-"""Among so many files one is looked for that a manifest names otherwise."""
+HOURS = (
+    "patients are named by a day and an hour: if these are of examinations, two of one patient "
+    "count as two patients, and may lie in two splits"
+)
 
 NO_TEXT = "is not a text file in UTF-8: save it as CSV (UTF-8)"
 
@@ -126,7 +125,7 @@ def read_manifest(
     if not lines:
         raise UserError(f"{path} is empty: expected a line with path,patient_id,split")
     header = column_names(lines[0][1])
-    _check_header(path, header)
+    _check_header(path, header, [column_names(cells) for _, cells in lines[1:10]])
     if not ("split" in header or config.resplit):
         _check_split(path, header, [cells for _, cells in lines[1:]], config, patients)
     by_column = "patient_id" in header
@@ -149,7 +148,7 @@ def read_manifest(
             files.append(file)
         except UserError as error:
             problems.append(f"line {line}: {error}")
-            missing = missing or (name if isinstance(error, _NoFile) else "")
+            missing = missing or (name if isinstance(error, NoFile) else "")
     if patients and not by_column and (pattern := config.patient_pattern):
         asked = [i for i, row in enumerate(rows) if row.split != "synthetic"]
         found = patients_in(pattern, [files[i] for i in asked], path.parent)
@@ -160,7 +159,7 @@ def read_manifest(
                     f"line {rows[i].line}: data.patient_pattern finds nothing in {files[i].name}"
                 )
     if problems:
-        there = _elsewhere(path.parent, missing) if missing else ""
+        there = lies_elsewhere(path.parent, missing) if missing else ""
         if {len(cells) for _, cells in lines[1:]} == {len(header) + 1}:
             there = "\nThe first line lacks the name of a column: R writes the numbers of rows so"
         raise UserError(f"{path}: " + few(problems, "\n") + there)
@@ -173,9 +172,10 @@ def read_manifest(
             "spreadsheet made it of a name such as 3-12: save that column as text; if they are "
             "called so, write 2012_03_12"
         )
+    hours = by_column and patients and any(names_hour(row.patient) for row in rows)
     readers.check_whole({row.record.path: row.patient for row in rows})
     _check_beside(path, rows, readers)
-    return Manifest(tuple(rows), named=patients)
+    return Manifest(tuple(rows), (HOURS,) if hours else (), named=patients)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -190,7 +190,10 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if any("\0" in cell for cell in cells):  # UTF-16, an archive, or no text at all
                     raise UserError(f"{path} {NO_TEXT}. Its line {reader.line_num} has a NUL")
                 mark = reader.line_num == 1 and cells and cells[0].lower().startswith("sep=")
-                if not mark and any(cell.strip() for cell in cells):  # Excel's word for its own use
+                blank = not any(
+                    cell.strip(" \t\xa0\x1a") for cell in cells
+                )  # DOS ends files by \x1a
+                if not (mark or blank):  # Excel's word for its own use
                     yield reader.line_num, cells
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
@@ -200,14 +203,19 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path} is not valid CSV at line {reader.line_num}: {error}") from error
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str], below: Sequence[list[str]]) -> None:
     if len(header) > COLUMNS:
         raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
     twice = sorted(name for name, count in Counter(header).items() if count > 1 and name)
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
     if "path" not in header:
-        raise UserError(f"{path} has no column 'path'; it has {_said(header)}.{renames(header)}")
+        if what := what_it_is(path):
+            raise UserError(f"{path} is no list of images: {what}")
+        way = renames(header)
+        if any({"path", "patient_id"} <= {*cells} for cells in below):
+            way = " A line further down names the columns: take the lines above it out."
+        raise UserError(f"{path} has no column 'path'; it has {_said(header)}.{way}")
 
 
 def _check_split(
@@ -237,9 +245,8 @@ def is_manifest(path: Path) -> bool:
         UserError: if it is no CSV.
     """
     header = column_names(next(_lines(path), (0, []))[1])
-    if parted_otherwise(header):  # it is refused with the way out, not left alone
-        header = column_names(re.split(f"[{MARKS}]", header[0]))
-    return "path" in header
+    # one that is parted otherwise is refused with the way out, not left alone
+    return "path" in (column_names(parted_otherwise(header)) or header)
 
 
 def _check_patients(path: Path, header: list[str], config: DataConfig) -> None:
@@ -267,7 +274,7 @@ def _row(
     name, item = values.pop("path"), values.pop("item", "")
     if not name:
         raise UserError("the path is empty")
-    file = _file(path.parent, name)
+    file = named_file(path.parent, name)
     split = ""
     if "split" in values:
         word = values.pop("split")
@@ -283,72 +290,11 @@ def _row(
     if record.left_out and not kept:
         said = f"{name} {item} is no image: {record.left_out}. Leave it out"
         raise UserError(said.replace("  ", " "))
-    if path_names_labels(_below(file, path)) and config.labels != "keep":
+    if path_names_labels(below_manifest(file, path)) and config.labels != "keep":
         raise UserError(
             f"{name} is no image, but {LABELS}: leave it out, or say --set data.labels=keep"
         )
     return Row(record, "", split, values, line), file
-
-
-def _below(file: Path, path: Path) -> Path:
-    """Return the path of a file below the folder of the manifest: not what is above them all."""
-    within = file.absolute().is_relative_to(path.parent.absolute())
-    return file.absolute().relative_to(path.parent.absolute()) if within else file
-
-
-def _file(folder: Path, name: str) -> Path:
-    """Return the file that a row names; backslashes part folders where no name has them.
-
-    Raises:
-        UserError: if there is none.
-    """
-    plain = name.replace("\\", "/")
-    forms = (unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))  # macOS has the second
-    for form in dict.fromkeys((name, plain, *forms, os.path.expanduser(plain), unquote(plain))):
-        try:
-            if (folder / form).exists():
-                return folder / form
-        except PermissionError as error:
-            raise UserError(f"cannot read {folder / form}: no permission") from error
-        except (OSError, ValueError) as error:  # too long, or with a NUL
-            raise UserError(f"there is no file {name[:100]}: {one_line(error)[:60]}") from error
-    with contextlib.suppress(OSError):
-        if (folder / name).is_symlink():
-            raise UserError(f"{folder / name} is a link to nothing")
-    if name.lower().startswith("file:"):
-        raise UserError(f"{name[:100]} is an address: write the path alone, without file://")
-    if re.match(r"^[a-z][a-z0-9+]+://", name):
-        raise UserError(f"{name[:100]} is an address: fetch the files, and name them here")
-    far = " It is a path of Windows." if re.match(r"^([A-Za-z]:)?\\", name) else ""
-    if (folder.absolute().parent / plain).exists():
-        far = " Paths begin where the manifest lies: move it one folder up."
-    if re.search(r"\$\{?\w|%[A-Za-z]\w*%", name):
-        far = " It has a variable of a shell: write the path in full."
-    raise _NoFile(f"there is no file {folder / name}.{far}".removesuffix("."))
-
-
-class _NoFile(UserError):
-    """There is no file of a name, and nothing else in its place."""
-
-
-def _elsewhere(folder: Path, name: str) -> str:
-    """Say where the one file of nearly this name lies: in other letters, or further below.
-
-    Of several, of which each may be another patient's, none is said.
-    """
-    path = PurePosixPath(name.replace("\\", "/"))
-    asked, seen, found = without_suffix(path.name).casefold(), 0, set[str]()
-    for place, folders, names in chain(os.walk(folder / path.parent), os.walk(folder)):
-        same = (Path(place, n) for n in names if without_suffix(n).casefold() == asked)
-        found |= {Path(os.path.relpath(file, folder)).as_posix() for file in same}
-        seen += len(names) + len(folders)
-        if seen > MOST_SEEN:
-            break
-    near = {there for there in found if PurePosixPath(there).parent == path.parent}
-    if not near and seen > MOST_SEEN:
-        return ""
-    there, *others = near or found or ("", "")
-    return "" if others else f"\nIn the place of {name} there is {printable(there)}: name that"
 
 
 def _record(file: Path, item: str, records: Mapping[str, Record]) -> Record:
@@ -387,13 +333,13 @@ def _check_beside(path: Path, rows: Sequence[Row], readers: Readers) -> None:
 
     A preview is none beside another image of its patient.
     """
+    files = {row.record.path for row in rows}
     made = {row.record.path for row in rows if row.split == "synthetic"}
-    found = readers.left_out({row.record.path for row in rows} - made, made)
-    small = {p for p in (r.record.path for r in rows) if path_names_preview(_below(p, path))}
+    found = readers.left_out(files - made, made)
+    small = {file for file in files if path_names_preview(below_manifest(file, path))}
     whole = {row.patient for row in rows if row.record.path not in small}
-    found |= {
-        r.record.path: PREVIEWS for r in rows if r.patient in whole and r.record.path in small
-    }
+    beside = {row.record.path for row in rows if row.patient in whole}
+    found |= dict.fromkeys(small & beside, PREVIEWS)
     if odd := [row for row in rows if row.record.path in found]:
         whys = ", ".join(sorted({found[row.record.path] for row in odd}))
         names = few([f"{row.name} (line {row.line})" for row in odd])

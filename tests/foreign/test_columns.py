@@ -225,3 +225,75 @@ def test_a_path_as_addresses_write_it_is_read(tmp_path, png, check, name):
 def test_an_image_of_several_rows_comes_with_the_way_out(table):
     found = table("path,patient_id", lambda n: f"im/img_{n // 2}.png,{n // 2}")[1].found
     assert "names 2 images twice" in found and "Keep one line of each" in found
+
+
+FIVE = "".join(f"im/img_{n}.png,{n}\n" for n in range(5))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["path,patient_id\n" + FIVE + "\x1a", "path,patient_id\n" + FIVE + "\r\n\x1a\r\n",
+     "path,patient_id\n" + FIVE.replace("\n", ",\n"), "path,patient_id\n" + FIVE + ",,,\n",
+     "path,patient_id\n" + FIVE.replace("\n", ", ,\n", 2)],
+    ids=["end of DOS", "on its own line", "a comma behind each", "empty cells", "behind some"],
+)  # fmt: skip
+def test_what_programs_write_behind_lines_and_tables_is_nothing(table, tmp_path, check, content):
+    table("path,patient_id", lambda n: f"im/img_{n}.png,{n}")
+    (tmp_path / "m.csv").write_text(content)
+    assert check(tmp_path / "m.csv", validation=0)[0]["training"].images == 5
+
+
+def test_a_cell_that_says_something_behind_the_columns_is_not_dropped(table):
+    _, found = table("path,patient_id", lambda n: f"im/img_{n}.png,{n}" + ",x" * (n == 3))
+    assert "line 5 has 3 cells, the header 2" in found.found
+
+
+@pytest.mark.parametrize(
+    "above", ["# made by X", "Study 17,", "File,Patient", "Export\n\n2024-03-01"]
+)
+def test_lines_above_the_names_of_columns_come_with_the_way_out(table, above):
+    _, found = table(f"{above}\npath,patient_id", lambda n: f"im/img_{n}.png,{n}")
+    said = "A line further down names the columns: take the lines above it out"
+    assert found.outcome == "refused" and said in found.found
+
+
+@pytest.mark.parametrize("mark", ["^", "~", " ", ":", "\t", " | "])
+def test_columns_parted_by_any_other_sign_come_with_the_way_out(table, tmp_path, check, mark):
+    header = f"path{mark}patient_id{mark}split"
+    _, found = table(header, lambda n: f"im/img_{n}.png{mark}{n}{mark}train")
+    assert "Separate the columns by commas" in found.found
+    (tmp_path / "m.csv").rename(tmp_path / "manifest.csv")
+    assert "Separate the columns by commas" in check(tmp_path)[1][FOUND].found
+
+
+def test_a_web_page_in_the_place_of_a_table_is_called_one(table):
+    _, found = table("<html><body>Sign in</body></html>", str)
+    assert "m.csv is no list of images: it is a web page" in found.found
+
+
+HOURS = ["2019-03-0{n} 10:22:00", "2019-03-0{n}T10:22:00Z", "3/{n}/2019 8:05 PM",
+         "0{n}.03.2019 14:07", "2019-03-0{n} 10:22:00.123+01:00"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOURS)
+def test_patients_named_by_the_hour_of_an_examination_are_said(table, name):
+    groups, found = table("path,patient_id", lambda n: f"im/img_{n}.png,{name.format(n=n + 1)}")
+    assert sum(groups.values()) == 5
+    assert "named by a day and an hour: if these are of examinations" in found.found
+    assert "2019" not in found.found
+
+
+@pytest.mark.parametrize(
+    "name", ["2019-0{n}", "20190301{n}", "10:0{n}", "A 10:22:0{n}", "1551{n}.0"]
+)
+def test_names_that_are_no_hour_of_a_day_are_names(table, name):
+    _, found = table("path,patient_id", lambda n: f"im/img_{n}.png,{name.format(n=n + 1)}")
+    assert found.outcome == "note" and "an hour" not in found.found
+
+
+@pytest.mark.parametrize(
+    "hour", [" 00:00:00.000", "T00:00:00Z", " 00:00:00+00:00", " 12:00:00 AM", " 0:00"]
+)
+def test_a_day_with_the_hour_0_in_any_form_was_made_of_a_name(table, hour):
+    _, found = table("path,patient_id", lambda n: f"im/img_{n}.png,2012-03-{n + 10}{hour}")
+    assert found.outcome == "refused" and "have a day for a name" in found.found
