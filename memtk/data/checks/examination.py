@@ -153,7 +153,7 @@ class Examination:
         if seen.made is None or seen.facts is None:
             return None
         shape = seen.shape
-        self._headers.add(sample, seen.facts.affine, seen.made.spacing)
+        self._headers.add(sample, seen.facts.affine, seen.made.spacing, seen.facts.spacing)
         self._voxels.add_image(sample, shape, seen.made.digest)
         self._shapes[sample.split][shape[1:]] += 1
         self._brightness.add(sample, seen.facts.figures)
@@ -206,14 +206,16 @@ class _Task(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What the checks want to know of an image: its affine as stored, the rest as prepared.
+    """What the checks want to know of an image: how it is stored, and what was prepared.
 
     Args:
+        affine: as stored, and the `spacing` too.
         figures: see `figures_of`.
         thin: see `thinned`.
     """
 
     affine: np.ndarray | None
+    spacing: tuple[float, ...]
     figures: tuple[float, ...]
     thin: np.ndarray
 
@@ -267,7 +269,7 @@ def _seen(source: Source, sample: Sample, config: DataConfig, reduction: Reducti
         return _Look(trouble=("color", sample.name), labels=labels)
     if is_constant(made.data if made.values is None else made.values):
         return _Look(trouble=("blank", f"{sample.name} (after cropping)"), labels=labels)
-    facts = _Facts(stored.affine, figures_of(made), thinned(made))
+    facts = _Facts(stored.affine, stored.spacing, figures_of(made), thinned(made))
     kept = replace(made, digest=packed_hash(made), counts=None)
     if reduction is not None and reduction[0] == made.data.shape[1:]:
         kept = replace(kept, data=reduced(made, reduction[1]), values=None)

@@ -40,15 +40,24 @@ class HeaderChecks:
     )
     _codes: dict[bool, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _unsaid: set[bool] = field(default_factory=lambda: {False, True})
+    _resampled: set[bool] = field(default_factory=set)
     _first: dict[tuple[bool, str], str] = field(default_factory=dict)
     _slants: list[float] = field(default_factory=list)
 
-    def add(self, sample: Sample, affine: np.ndarray | None, spacing: tuple[float, ...]) -> None:
-        """Note one image: its affine as it is stored, and its voxel size as it was made."""
+    def add(
+        self,
+        sample: Sample,
+        affine: np.ndarray | None,
+        spacing: tuple[float, ...],
+        stored: tuple[float, ...],
+    ) -> None:
+        """Note one image: its affine and voxel size as stored, and the `spacing` it was given."""
         synthetic = sample.split == "synthetic"
         self._spacings[synthetic].append(spacing)
-        if not _says_none(affine, spacing):
+        if not _says_none(affine, stored):
             self._unsaid.discard(synthetic)
+        if not np.allclose(stored, spacing, rtol=TOLERANCE - 1):
+            self._resampled.add(synthetic)
         if len(spacing) == 3:
             code = "".join(nibabel.aff2axcodes(affine)) if affine is not None else ""
             self._codes[synthetic][code] += 1
@@ -92,6 +101,9 @@ class HeaderChecks:
 
     def _spacing(self) -> Finding:
         real, synthetic = self._spacings[False], self._spacings[True]
+        unsaid = [group for group in sorted(self._unsaid) if self._spacings[group]]
+        if unsaid and self._resampled:
+            return self._resampled_from_none(unsaid)
         if real and synthetic and not _alike(real, synthetic):
             return self._other_spacing(real, synthetic)
         if real and not self.spacing():
@@ -103,6 +115,22 @@ class HeaderChecks:
                 "--set data.spacing=1,1,1 would make them alike",
             )
         return Finding(SPACING, "accepted", f"{_range(real or synthetic)} mm")
+
+    def _resampled_from_none(self, unsaid: list[bool]) -> Finding:
+        """Tell of images that say no voxel size, and count as 1 mm where all are resampled."""
+        kinds = " and ".join("synthetic" if synthetic else "real" for synthetic in unsaid)
+        found = f"the {kinds} images do not seem to say the size of a voxel, and count as 1 mm"
+        others = any(self._spacings[group] for group in {True, False} - {*unsaid})
+        if not others or self._resampled.isdisjoint(unsaid):
+            way = "If it is another, give them as NIfTI with it, or say --set data.spacing=none"
+            return Finding(SPACING, "note", found, way)
+        return Finding(
+            SPACING,
+            "refused",
+            f"{found}: they are resampled by that, the others by what they say",
+            "Then a copy is not found. Give all as NIfTI with their sizes; or, if the voxels agree "
+            "as they are stored, say --set data.spacing=none; if they are 1 mm, data.spacing=1,1,1",
+        )
 
     def _other_spacing(
         self, real: list[tuple[float, ...]], synthetic: list[tuple[float, ...]]

@@ -13,7 +13,8 @@ def gather(*images, **keys):
     headers = HeaderChecks(DataConfig(source="x", **keys))
     for i, (split, spacing, affine) in enumerate(images):
         affine = None if affine is None else affine @ np.diag([*spacing, 1.0])
-        headers.add(Sample(f"{i}.nii", str(i), split), affine, spacing)
+        made = headers.config.spacing or spacing
+        headers.add(Sample(f"{i}.nii", str(i), split), affine, made, spacing)
     return headers
 
 
@@ -97,8 +98,49 @@ def test_voxel_sizes_within_the_range_of_the_real_ones_are_accepted_with_a_note(
 
 def test_pictures_have_no_orientation_and_images_of_mixed_axes_are_not_compared():
     headers = HeaderChecks(DataConfig(source="x"))
-    headers.add(Sample("a", "a", "training"), None, (1, 1))
+    headers.add(Sample("a", "a", "training"), None, (1, 1), (1, 1))
     assert [f.check for f in headers.findings()] == [SPACING]
-    headers.add(Sample("b", "b", "training"), None, (1, 1, 1))
+    headers.add(Sample("b", "b", "training"), None, (1, 1, 1), (1, 1, 1))
     assert headers.findings() == [] and headers.spacing() == ()
     assert HeaderChecks(DataConfig(source="x")).findings() == []
+
+
+SAID, UNSAID = ((2, 2, 2), RAS), ((1, 1, 1), None)
+
+
+@pytest.mark.parametrize("affine", [None, np.eye(4)])
+@pytest.mark.parametrize("spacing", [(2, 2, 2), (1.5, 1.5, 1.5), (1, 1, 3)])
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_images_without_a_voxel_size_are_not_resampled_beside_others_with_one(
+    affine, spacing, synthetic
+):
+    unsaid = ((1, 1, 1), affine)
+    real, made = (SAID, unsaid) if synthetic else (unsaid, SAID)
+    found = finding(gather(("training", *real), ("synthetic", *made), spacing=spacing), SPACING)
+    kind = "synthetic" if synthetic else "real"
+    assert found.outcome == "refused" and f"the {kind} images do not seem to say" in found.found
+    assert "data.spacing=none" in found.way_out and "data.spacing=1,1,1" in found.way_out
+
+
+def test_images_without_a_voxel_size_count_as_1_mm_and_that_is_said():
+    pair = [("training", *SAID), ("synthetic", *UNSAID)]
+    found = finding(gather(*pair, spacing=(1, 1, 1)), SPACING)
+    assert found.outcome == "note" and "the synthetic images do not seem to say" in found.found
+    both = [("training", *UNSAID), ("synthetic", *UNSAID)]
+    found = finding(gather(*both, spacing=(2, 2, 2)), SPACING)
+    assert found.outcome == "note" and "the real and synthetic images do not" in found.found
+
+
+@pytest.mark.parametrize(
+    ("real", "made", "keys"),
+    [
+        (SAID, SAID, {"spacing": (1, 1, 1)}),
+        (UNSAID, UNSAID, {"spacing": (1, 1, 1)}),
+        (UNSAID, UNSAID, {}),
+        (((1, 1, 1), LAS), UNSAID, {"spacing": (1, 1, 1)}),
+        (((1, 1, 1), LAS), ((3, 3, 3), LAS), {"spacing": (2, 2, 2)}),
+    ],
+)
+def test_voxel_sizes_that_are_said_or_need_not_be_are_accepted(real, made, keys):
+    found = finding(gather(("training", *real), ("synthetic", *made), **keys), SPACING)
+    assert found.outcome == "accepted"
