@@ -250,21 +250,14 @@ def find_detector(
         own_settings = merge(said.pop("embedder", {}), said.pop(own, {}))
         preset = options.preset or _preset(registry, name)
         embedder = find_component(registry, "embedder", name, own_settings, preset)
-    elif options.embedder:
-        raise UserError(
-            f"similarity {options.similarity!r} compares the images themselves: leave out "
-            "--embedder, or compare embeddings with --similarity pearson"
-        )
-    elif options.weights:
-        raise UserError(
-            f"similarity {options.similarity!r} compares the images themselves: leave out "
-            "--weights, or compare embeddings with --similarity pearson"
-        )
-    elif "embedder" in said:
-        raise UserError(
-            f"similarity {options.similarity!r} compares the images themselves: leave out the "
-            "settings of embedder, or compare embeddings with --similarity pearson"
-        )
+    else:
+        unused = [f"--{key}" for key in ("embedder", "weights", "preset") if getattr(options, key)]
+        if unused or "embedder" in said:
+            raise UserError(
+                f"similarity {options.similarity!r} compares the images themselves: leave out "
+                f"{', '.join(unused) or 'the settings of embedder'}, or compare embeddings with "
+                "--similarity pearson"
+            )
     if said:
         known = ["audit", "data", *(["embedder"] if embedder else [])]
         table = sorted(said)[0]

@@ -20,7 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from memtk.data.formats import way_to_read, what_it_is
-from memtk.errors import PluginError, UserError, is_failure, one_line
+from memtk.data.reader_checks import MOST_RECORDS, no_records, no_volume
+from memtk.errors import PluginError, UserError, is_failure, one_line, printable
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
 from memtk.registry import Entry, Registry
@@ -51,9 +52,6 @@ DECODERS = (
 
 OWN = "memtk"
 """The package whose readers may refuse files for damage before another is asked."""
-
-MOST_RECORDS = 5_000_000
-"""Images that a reader may list in a file or folder."""
 
 
 class Readers:
@@ -140,7 +138,7 @@ class Readers:
                 path, "" if entry.plugin.distribution == OWN else f"plugin {entry.plugin.name}"
             ):
                 records = list(islice(reader.records(path), MOST_RECORDS + 1))
-                if odd := _no_records(records):
+                if odd := no_records(records, path):
                     raise UserError(f"cannot read {path}: the reader {entry.name} lists {odd}")
                 if records:
                     found[number] = records
@@ -174,7 +172,8 @@ class Readers:
             if left_out := getattr(reader, "left_out", None):
                 with self._kept_apart(entry):
                     for images in sources:
-                        found |= {Path(path): str(why) for path, why in left_out(images).items()}
+                        whys = left_out(images).items()
+                        found |= {Path(path): printable(str(why)) for path, why in whys}
         return found
 
     def read(self, record: Record) -> Volume:
@@ -187,7 +186,7 @@ class Readers:
         entry, reader = self.find(record.path)
         with reading(record.path, record.item):
             volume = reader.read(record)
-            if odd := _odd(volume):
+            if odd := no_volume(volume):
                 raise UserError(
                     f"cannot read {_where(record)}: the reader {entry.name} gives {odd}"
                 )
@@ -348,37 +347,6 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """
     lib, old = np.lib.format, np.lib.format.read_magic(stream) == (1, 0)
     return (lib.read_array_header_1_0 if old else lib.read_array_header_2_0)(stream)
-
-
-def _no_records(records: Sequence[object]) -> str:
-    """Say what a reader lists that is no image, "" if nothing."""
-    if len(records) > MOST_RECORDS:
-        return f"more than {MOST_RECORDS:,} images"
-    for record in records:
-        if not isinstance(record, Record):
-            return f"a {type(record).__name__}, not a Record"
-        if not isinstance(record.path, Path):
-            return f"a Record whose path is a {type(record.path).__name__}, not a Path"
-        for field in ("item", "patient", "left_out"):
-            if not isinstance(value := getattr(record, field), str):
-                return f"a Record whose {field} is a {type(value).__name__}, not a text"
-    return ""
-
-
-def _odd(volume: Volume) -> str:
-    """Say what of a volume that a reader gives is none, "" if nothing."""
-    voxels, affine = volume.voxels, volume.affine
-    if voxels.ndim not in (3, 4) or voxels.dtype.kind not in "biuf":
-        return f"voxels of {voxels.dtype} and shape {voxels.shape}"
-    if isinstance(voxels, np.ma.MaskedArray):
-        return "a masked array: what it hides would count"
-    if voxels.size > MOST_VOXELS:
-        return f"{voxels.size:,} voxels, and memtk takes {MOST_VOXELS:,}"
-    if len(volume.spacing) != voxels.ndim - 1:
-        return f"{len(volume.spacing)} sizes of a voxel for {voxels.ndim - 1} axes"
-    if affine is not None and (np.shape(affine) != (4, 4) or not np.isfinite(affine).all()):
-        return "an affine that is no finite matrix of 4 x 4"
-    return ""
 
 
 def _without_flat_axis(volume: Volume, record: Record) -> Volume:

@@ -52,6 +52,9 @@ def test_all_that_the_numbers_depend_on_is_in_the_identity(data, registry):
     [
         ({"similarity": "ncc", "embedder": "ntxent2d"}, [], "compares the images themselves"),
         ({"similarity": "ncc", "weights": "a.pt"}, [], "leave out --weights"),
+        ({"similarity": "ncc", "preset": "audit"}, [], "leave out --preset"),
+        ({"similarity": "ncc", "preset": "nope"}, [], "leave out --preset"),
+        ({"similarity": "ncc", "preset": "a", "weights": "a.pt"}, [], "--weights, --preset, or"),
         ({}, ["data.shap=3"], "Did you mean 'shape'"),
         ({}, ["embeder.width=3"], "unknown key 'embeder'"),
         ({}, ["audit.plant=3"], "unknown key 'audit.plant'"),

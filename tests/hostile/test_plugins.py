@@ -240,6 +240,60 @@ def test_a_reader_that_fails_leaves_files_of_others_alone(name, registry_of, tmp
     assert "odd-reader" in readers.way_out([])
 
 
+LISTS = {
+    "another's file": ("[Record(Path('/etc/passwd'))]", "lists passwd, which is not in it"),
+    "a file beside": ("[Record(path.with_name('b.npy'))]", "lists b.npy, which is not in it"),
+    "one image twice": ("[Record(path), Record(path)]", "lists a.odd twice"),
+    "one item twice": ("[Record(path, 'x'), Record(path, 'y')] * 2", "lists a.odd x twice"),
+    "the folder": ("[Record(path.parent)]", ", which is not in it"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_reader_lists_each_image_of_a_file_once_and_none_of_others(name, registry_of, tmp_path):
+    code = "from pathlib import Path; from memtk.interfaces import Record; return "
+    lists, says = LISTS[name]
+    readers = Readers(registry_of(READER.format(init="pass", records=code + lists), *OWN))
+    np.save(tmp_path / "b.npy", np.zeros((9, 8)))
+    (tmp_path / "a.odd").write_text("x")
+    with pytest.raises(UserError, match=f"the reader odd-reader .*{says}"):
+        readers.records(tmp_path / "a.odd")
+
+
+AFFINES = ("zeros((4, 4))", "diag([1.0, 1, 0, 1])", "ones((4, 4))", "full((4, 4), 'nan')")
+
+
+@pytest.mark.parametrize("affine", AFFINES)
+def test_an_affine_that_turns_axes_into_nothing_is_refused(affine, registry_of, tmp_path):
+    source = READER.replace("def read(self, record):\n        pass", "def read(self, record):\n"
+        "        import numpy as np; from memtk.interfaces import Volume\n"
+        f"        return Volume(np.zeros((1, 8, 8, 8)), (1, 1, 1), np.{affine}.astype(float))"
+    )  # fmt: skip
+    code = "from memtk.interfaces import Record; return [Record(path)]"
+    readers = Readers(registry_of(source.format(init="pass", records=code)))
+    (tmp_path / "a.odd").write_text("x")
+    with pytest.raises(UserError, match="the reader odd-reader gives an affine"):
+        readers.read(readers.records(tmp_path / "a.odd")[0])
+
+
+WHYS = {
+    "nothing": "None", "a list": "['a']", "a number": "3", "numbers": "{3: 'x'}",
+    "markup": "{p: '\\x1b[2J\\n[red]' for p in images}", "no reason": "{p: None for p in images}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHYS)
+def test_what_a_reader_says_of_the_images_of_others_is_a_reason_or_nothing(
+    name, registry_of, tmp_path
+):
+    said = f"suffixes = ('.odd',)\n    def left_out(self, images):\n        return {WHYS[name]}"
+    source = READER.format(init="pass", records="pass")
+    readers = Readers(registry_of(source.replace('suffixes = (".odd",)', said), *OWN))
+    found = readers.left_out({tmp_path / "a.npy"}, {tmp_path / "b.npy"})
+    assert len(found) in (0, 1, 2) and all(type(why) is str for why in found.values())
+    assert "\x1b" not in str([*found.values()][:1]) and (name != "markup" or len(found) == 2)
+
+
 @pytest.mark.usefixtures("a_command")
 @pytest.mark.parametrize("end", ENDS)
 def test_code_that_ends_the_program_within_a_command_is_named(end, monkeypatch):
