@@ -9,6 +9,7 @@ from pathlib import Path
 
 from memtk.data.file_names import tells_apart
 from memtk.data.manifest import Row
+from memtk.data.official_split import folder_split
 from memtk.data.patients import without_suffix
 from memtk.data.walk import printable
 
@@ -44,7 +45,7 @@ def made_of_others(rows: Sequence[Row]) -> list[str]:
 def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     """Say how each folder, each file of many images, or what names begin with becomes a patient.
 
-    Folders and files whose names say visits, days or sequences are no patients.
+    Folders and files whose names say visits, days, sequences or splits are no patients.
     """
     paths = [row.record.path for row in rows]
     splits = len({row.split for row in rows})
@@ -55,7 +56,8 @@ def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     parts = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
     deep = min(map(len, parts)) - 1 if len(parts) == len(paths) else 0
     names = [{part[depth] for part in parts} for depth in range(deep)]
-    own = [depth for depth in range(deep) if not all(map(tells_apart, names[depth]))]
+    said = [all(map(tells_apart, level)) or all(map(folder_split, level)) for level in names]
+    own = [depth for depth in range(deep) if not said[depth]]
     for n, depth in enumerate(own, 1):
         count = len({tuple(part[k] for k in own[:n]) for part in parts})
         if least < len(names[depth]) == count <= most:

@@ -210,6 +210,7 @@ def _are_channels(rows: Sequence[Row], folder: Path) -> bool:
     return (
         len(named) >= (1 - STRAY) * len(rows)
         and len({*named}) == len(named)  # else a folder is a case, and the names its sequences
+        and any(channel == 0 for _, _, channel in named)
         and len({case for _, case, _ in named}) > 1
         and all(channel < MOST_CHANNELS for _, _, channel in named)
         and not any(row.record.patient for row in rows)
@@ -285,7 +286,7 @@ def _with_patients(
 def _several_kinds(rows: Sequence[Row], layout: Layout) -> str:
     """Say of which kinds the images of BIDS are, by their names: T1w, part-phase_T2w, phasediff."""
     names = [row.record.path.name.partition(".")[0] for row in rows]
-    kinds = Counter(re.sub(r"(?:sub|ses|run)-[A-Za-z0-9]+_", "", name) for name in names)
+    kinds = Counter(re.sub(r"(?i)(?:sub|ses|run)-[a-z0-9]+_", "", name) for name in names)
     if layout is not BIDS or len(kinds) < 2:
         return ""
     said = few([f"{count} {printable(kind)}" for kind, count in kinds.most_common()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,7 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
             count = sum(len(files) for _, _, files in os.walk(here / folder))
             found.left_out[LABELS].append(f"{below(here / folder, top)}/ ({count} files)")
         derived = []
-        if here == top and any(name.startswith("sub-") for name in folders):
+        if here == top and any(re.match(r"(?i)sub-|rawdata$", name) for name in folders):
             derived = [name for name in folders if name in {"derivatives", "sourcedata"}]
             found.left_out["folders of what was made of the images (BIDS)"] += derived
         shown = set(folders) - {*hidden, *labelled, *derived}

@@ -194,6 +194,31 @@ def test_of_patients_with_an_image_each_no_level_is_said_to_be_the_patient(
     assert "is a patient:" not in found[FOUND].found
 
 
+@pytest.mark.parametrize("names", ["trainA trainB testA", "train valid test", "Training Testing"])
+def test_folders_of_splits_are_not_said_to_be_patients(tmp_path, png, check, names):
+    for n in range(12):
+        png(tmp_path / names.split()[n % len(names.split())] / f"{n}.png", n)
+    assert "is a patient:" not in check(tmp_path)[1][FOUND].found
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("name", ["Tr-gl Tr-no", "COVID NORMAL", "a b c"])
+def test_numbered_images_of_a_few_kinds_are_no_channels_of_cases(tmp_path, png, check, first, name):
+    kinds = name.split()
+    for n in range(12):
+        png(tmp_path / f"{kinds[n % len(kinds)]}_{n // len(kinds) + first:04d}.png", n)
+    groups, found = check(tmp_path, validation=0)
+    assert groups["training"].patients == 12 and "nnU-Net" not in found[FOUND].found
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_channels_of_cases_begin_at_0(tmp_path, png, check, channels):
+    for n in range(12):
+        png(tmp_path / f"case{n // channels}x_{n % channels:04d}.png", n)
+    groups, found = check(tmp_path, validation=0)
+    assert groups["training"].patients == 12 // channels and "nnU-Net" in found[FOUND].found
+
+
 @pytest.mark.parametrize("name", ["a/{p}_{i}.png", "{p}_{i}/x.png", "CNV/{p}_{i}.png"])
 def test_folders_that_hold_all_images_or_one_each_are_not_spoken_of(files, check, name):
     assert "folders is a patient" not in check(files(name))[1][FOUND].found

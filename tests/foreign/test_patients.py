@@ -253,10 +253,14 @@ def test_an_address_in_a_manifest_is_no_file(tmp_path, check, name):
     assert "is an address: " in check(tmp_path / "m.csv")[1][FOUND].found
 
 
-def test_subjects_of_bids_are_patients_and_derivatives_are_left_out(tmp_path, image, nii, check):
+@pytest.mark.parametrize("top", ["", "rawdata/"])
+@pytest.mark.parametrize("sub", ["sub", "SUB"])
+def test_subjects_of_bids_are_patients_and_derivatives_are_left_out(
+    tmp_path, image, nii, check, top, sub
+):
     for i in range(6):
         for s in (1, 2):
-            name = f"sub-{i:02d}/ses-{s:02d}/anat/sub-{i:02d}_ses-{s:02d}_T1w.nii.gz"
+            name = f"{top}{sub}-{i:02d}/ses-{s:02d}/anat/{sub}-{i:02d}_ses-{s:02d}_T1w.nii.gz"
             path = nii(tmp_path / name, image(10 * i + s, (8, 8, 8), 1000, np.int16))
             path.with_name(path.name.replace(".nii.gz", ".json")).write_text("{}")
     copy = tmp_path / "derivatives/fmriprep/sub-00/anat/sub-00_desc-preproc_T1w.nii.gz"
@@ -264,6 +268,7 @@ def test_subjects_of_bids_are_patients_and_derivatives_are_left_out(tmp_path, im
     groups, found = check(tmp_path, validation=0)
     assert (groups["training"].images, groups["training"].patients) == (12, 6)
     assert "BIDS: the patient is read" in found[FOUND].found and "derivatives" in found[FOUND].found
+    assert f"{sub}-00" not in found[FOUND].found
 
 
 @pytest.mark.parametrize("description", [None, '{"channel_names": {"0": "T1", "1": "T2"}}'])
