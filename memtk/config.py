@@ -133,16 +133,21 @@ def parse_json(content: bytes) -> Any:
         tree = json.loads(content.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
-    _check_tree(tree, 0)
+    check_tree(tree)
     return tree
 
 
-def _check_tree(tree: Any, depth: int) -> None:
+def check_tree(tree: Any, depth: int = 0) -> None:
+    """Refuse a tree that is nested deeper than `DEEPEST`, or has a number that no count can be.
+
+    Raises:
+        ValueError: for either.
+    """
     if depth > DEEPEST:
         raise ValueError("it is nested too deep")
     if isinstance(tree, dict | list):
         for value in tree.values() if isinstance(tree, dict) else tree:
-            _check_tree(value, depth + 1)
+            check_tree(value, depth + 1)
     elif isinstance(tree, int) and abs(tree) >= 2**63:
         raise ValueError("it has a whole number of more than 63 bits")
 

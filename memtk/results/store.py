@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from memtk.config import parse_json
+from memtk.config import check_tree, parse_json
 from memtk.errors import UserError, printable
 from memtk.files import read_plain, replacing, require_space, write_text
 from memtk.hdf5 import open_hdf5
@@ -241,13 +241,18 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
         )
     try:
         old = isinstance(tree, dict) and version != SCHEMA
-        return kind.model_validate_json(json.dumps(migrate(tree) if old else tree))
+        record = kind.model_validate_json(json.dumps(migrate(tree) if old else tree))
     except ValidationError as error:
         if isinstance(tree, dict) and "verdict" in tree and "verdict" not in kind.model_fields:
             raise UserError(f"{path} is the record of an audit; {OF_BENCHES}") from error
         first = error.errors()[0]
         where = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:200]
         raise UserError(f"{path} does not fit: {where}: {first['msg']}: {way_out}") from error
+    try:
+        check_tree(record.model_dump())  # a number that was written as a text has become one
+    except ValueError as error:
+        raise UserError(f"{path} does not fit: {error}: {way_out}") from error
+    return record
 
 
 def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> None:

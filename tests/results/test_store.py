@@ -7,6 +7,7 @@ import pytest
 from memtk.errors import UserError
 from memtk.results import read_checkpoint, read_result, write_checkpoint, write_result
 from memtk.results.migrations import SCHEMA
+from memtk.results.store import StoredRecord, read_record
 
 
 def test_what_is_written_is_read_again(tmp_path, make_result):
@@ -67,3 +68,20 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_folder_in_place_of_a_file_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
         read_result(tmp_path)
+
+
+NUMBERS = (10**400, str(10**400), "9" * 30, -(10**30), str(2**63))
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{type(number).__name__}")
+def test_a_whole_number_that_no_count_can_be_is_refused_however_it_is_written(number, tmp_path):
+    class Counted(StoredRecord):
+        count: int = 0
+        parts: dict[str, list[int]] = {}
+
+    for content in ({"count": number}, {"parts": {"a": [1, number]}}):
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        with pytest.raises(UserError, match="a whole number of more than 63 bits|is damaged"):
+            read_record(tmp_path / "a.json", Counted)
+    (tmp_path / "a.json").write_text(json.dumps({"count": str(2**62), "parts": {"9" * 30: [1]}}))
+    assert read_record(tmp_path / "a.json", Counted).count == 2**62
