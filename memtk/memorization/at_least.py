@@ -78,7 +78,7 @@ def at_least(
             nearest reference.
         strangers: the validation images and patients, with theirs to the same references.
         confidence: in (0, 1).
-        seed: of the simulated critical values and of the images drawn.
+        seed: of the simulated critical values.
         lists: False counts all units alone, which takes a tenth of the time; `of_top` is 0 before.
 
     Raises:
@@ -92,8 +92,7 @@ def at_least(
     if not 0 < confidence < 1:
         raise UserError(f"a confidence of {confidence:g} does not lie between 0 and 1.")
     images = images_compared(tested, strangers)
-    rng = np.random.default_rng(seed)
-    validation = np.sort(strangers.drawn_largest(images, 1, rng)[0])[::-1]  # (V,)
+    validation = strangers.ranked_largest(images)  # (V,)
     units = tested.largest()  # (T,)
     order = np.argsort(-units, kind="stable")
     ranks = RANKS[len(validation) >= RANKS]

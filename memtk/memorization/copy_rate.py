@@ -192,7 +192,7 @@ def best_threshold(
     0.9
     """
     tail = (1 - confidence) / 2
-    ranked = np.sort(strangers.drawn_largest(1, 1, np.random.default_rng(seed))[0])[::-1]  # (P,)
+    ranked = strangers.ranked_largest(1)  # (P,)
     best = (np.inf, 0.0)
     for level in (0.05, 0.0, 0.1, 0.2):
         place = max(int(level * (len(ranked) + 1) * (1 + 1e-9)) - 1, 0)

@@ -172,7 +172,7 @@ def bulk_test(
     one set of V patients, so the null is not the usual one: by rank, m images fall into the gaps
     between the patients with chances from Dirichlet(1, ..., 1), which is simulated.
 
-    Of a patient with several images one counts, drawn at random.
+    The images of a patient count as one together.
 
     Args:
         tested: similarity of each synthetic image to its nearest training image.
@@ -187,7 +187,7 @@ def bulk_test(
     (True, True)
     """
     rng = np.random.default_rng(seed)
-    validation = np.sort(strangers.drawn_largest(1, 1, rng)[0])
+    validation = strangers.ranked_largest(1)[::-1]
     gaps = len(validation) + 1
     rank = gaps - np.searchsorted(validation, tested.similarity, side="left")  # 1 ... V + 1
     first = int(BULK * gaps) + 1  # ranks from it on are p-values above 0.3

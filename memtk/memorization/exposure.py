@@ -240,7 +240,7 @@ def exposed_interval(
     rng = np.random.default_rng(seed)
     fewest = int(tested.sizes.min())
     few = strangers.largest()[strangers.sizes < fewest]
-    single = PatientGroup(np.r_[few, strangers.drawn_largest(fewest, 1, rng)[0]])
+    single = PatientGroup(np.r_[few, strangers.ranked_largest(fewest)])
     units = tested.largest()
     threshold = best_threshold(single, planted, len(units), confidence=confidence, seed=seed)
     rule = ThresholdRule(threshold, single, planted)

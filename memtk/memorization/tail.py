@@ -147,9 +147,11 @@ def tail_test(
     drawn = scale(strangers.drawn_largest(images, DRAWS, rng))  # (draws, P)
     several = np.ceil(tested.sizes / images)
     top = scale(np.array([0.0 if strangers.similarity.max() <= 0 else 1.0]))  # of the same image
-    model, check, modelled = _modelled(np.r_[units, np.maximum(top, units.max())], drawn, rng)
-    patients = drawn.shape[1]
-    by_rank = np.minimum((1 + _reaching(drawn[0], units)) / (patients + 1) * several, 1.0)
+    ranked = scale(strangers.ranked_largest(images))  # (P,)
+    both = np.r_[units, np.maximum(top, units.max())]
+    model, check, modelled = _modelled(both, drawn, ranked, rng)
+    patients = len(ranked)
+    by_rank = np.minimum((1 + _reaching(ranked, units)) / (patients + 1) * several, 1.0)
     p, reason = by_rank, ""
     min_p = several / (patients + 1)
     if modelled is not None:
@@ -222,23 +224,31 @@ def margin_test(
     group, second = tested
     second = similarities(second, "tested images")
     margins = PatientGroup(scale(group.similarity) - scale(second), group.owner.tolist())
-    drawn = np.repeat((scale(near) - scale(far))[None], DRAWS, 0)
+    others = scale(near) - scale(far)
+    drawn = np.repeat(others[None], DRAWS, 0)
     units = margins.largest()
-    model, check, p = _modelled(units, drawn, np.random.default_rng(seed))
+    model, check, p = _modelled(units, drawn, others, np.random.default_rng(seed))
     if p is None:
-        p = (1 + _reaching(drawn[0], units)) / (drawn.shape[1] + 1)
-    return MarginTest(np.minimum(p * margins.sizes, 1.0), model, check, drawn.shape[1])
+        p = (1 + _reaching(others, units)) / (len(others) + 1)
+    return MarginTest(np.minimum(p * margins.sizes, 1.0), model, check, len(others))
 
 
 def _modelled(
-    units: np.ndarray, drawn: np.ndarray, rng: np.random.Generator
+    units: np.ndarray, drawn: np.ndarray, ranked: np.ndarray, rng: np.random.Generator
 ) -> tuple[Model, float | None, np.ndarray | None]:
-    """Return the first model that holds of strangers (draws, P), its check and p-values (T,)."""
+    """Return the first model that holds of strangers, its check and p-values (T,).
+
+    Args:
+        units: (T,).
+        drawn: strangers (draws, P), which the p-values rest on.
+        ranked: the same without chance (P,), of which the model is checked.
+        rng: for the draws.
+    """
     for name, fitted, fewest, upper in MODELS:
         if (
             drawn.shape[1] >= fewest
-            and np.ptp(drawn[0]) > 1e-9
-            and (sound := _check(fitted, drawn[0])) >= SOUND
+            and np.ptp(ranked) > 1e-9
+            and (sound := _check(fitted, ranked)) >= SOUND
         ):
             some = rng.integers(0, drawn.shape[1], drawn.shape)
             tails = fitted(np.take_along_axis(drawn, some, 1))
