@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize
@@ -170,9 +171,8 @@ def bulk_test(
     of images that are none, and are uniform if these are like strangers. `size` is the largest
     distance of their distribution from the uniform one (Kolmogorov and Smirnov). All p-values share
     one set of V patients, so the null is not the usual one: by rank, m images fall into the gaps
-    between the patients with chances from Dirichlet(1, ..., 1), which is simulated.
-
-    The images of a patient count as one together.
+    between the patients with chances from Dirichlet(1, ..., 1), which is simulated. Of a patient
+    with several images each has as much of its chance, of the gap in which it lies.
 
     Args:
         tested: similarity of each synthetic image to its nearest training image.
@@ -186,22 +186,37 @@ def bulk_test(
     >>> alike.p > 0.5, apart.p < 0.01
     (True, True)
     """
-    rng = np.random.default_rng(seed)
-    validation = strangers.ranked_largest(1)[::-1]
-    gaps = len(validation) + 1
-    rank = gaps - np.searchsorted(validation, tested.similarity, side="left")  # 1 ... V + 1
-    first = int(BULK * gaps) + 1  # ranks from it on are p-values above 0.3
+    ranked = strangers.ranked_largest(1)  # (V,)
+    first = int(BULK * (len(ranked) + 1)) + 1  # ranks from it on are p-values above 0.3
+    rank = _gap(ranked, tested.similarity, "left")
     inside = rank[rank >= first] - first
-    count, wide = len(inside), gaps + 1 - first
+    count, wide = len(inside), len(ranked) + 2 - first
     if not count:
         return Bulk(1.0, 0.0, False)
-    even = np.arange(1, wide + 1) / wide
+    # of each gap: the images whose patients' weight it has; the last one has that of the unseen
+    gap = np.r_[_gap(ranked, strangers.similarity, "right"), len(ranked) + 1] - first
+    order = np.argsort(gap, kind="stable")[(gap < 0).sum() :]
+    gap, share = gap[order], np.r_[1 / strangers.sizes[strangers.owner], 1.0][order]
+    whose = owners(np.r_[strangers.owner, len(strangers.sizes)][order].tolist(), len(gap), "")
+    even = np.bincount(gap, share, wide).cumsum()
+    even /= even[-1]
     apart = np.bincount(inside, minlength=wide).cumsum() / count - even
     size = float(np.abs(apart).max())
-    null = rng.multinomial(count, rng.dirichlet(np.ones(wide), draws)).cumsum(1) / count
-    larger = np.count_nonzero(np.abs(null - even).max(1) >= size * (1 - 1e-12))
+    rng, larger = np.random.default_rng(seed), 0
+    for some in np.array_split(np.arange(draws), -(-draws * len(gap) // 2**24)):
+        weight = rng.standard_exponential((len(some), int(whose.max()) + 1))[:, whose] * share
+        chance = np.zeros((len(some), wide))
+        filled, start = np.unique(gap, return_index=True)
+        chance[:, filled] = np.add.reduceat(weight, start, 1)
+        null = rng.multinomial(count, chance / chance.sum(1, keepdims=True)).cumsum(1) / count
+        larger += int(np.count_nonzero(np.abs(null - even).max(1) >= size * (1 - 1e-12)))
     nearer = bool(apart[np.abs(apart).argmax()] > 0)
     return Bulk(float((1 + larger) / (draws + 1)), size, nearer)
+
+
+def _gap(ranked: np.ndarray, values: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+    """Return the gap between strangers (V,), descending, in which each value lies: 1 ... V + 1."""
+    return len(ranked) + 1 - np.searchsorted(ranked[::-1], values, side=side)
 
 
 def weighted_p_values(

@@ -23,7 +23,7 @@ def people(rng, sizes, spread=0.5):
 
 
 def weighing(group, images, x):
-    """How many patients are as near as x, on average over all choices of so many of their images."""
+    """How many patients are as near as x, on average over all choices of so many images."""
     total = 0.0
     for patient in range(len(group.sizes)):
         own = group.similarity[group.owner == patient]
@@ -66,7 +66,6 @@ def test_no_answer_hangs_on_which_image_of_a_patient_a_seed_would_draw():
     said = [
         (
             tail_test(made, strangers, seed=seed).rank_p.tolist(),
-            at_least(made, strangers, seed=seed).count,
             best_threshold(strangers, planted, 72, seed=seed),
             bulk_test(made, strangers, seed=seed).size,
             exposed_interval(tested, strangers, planted, seed=seed).threshold,
@@ -74,4 +73,18 @@ def test_no_answer_hangs_on_which_image_of_a_patient_a_seed_would_draw():
         for seed in range(4)
     ]
     assert all(other == said[0] for other in said)
-    assert said[0][1] > 0
+    counts = [at_least(made, strangers, seed=seed).count for seed in range(4)]
+    assert min(counts) > 0 and np.ptp(counts) <= 1  # critical values are simulated
+
+
+def test_the_bulk_of_strangers_is_like_other_strangers_as_often_as_it_says():
+    alike, nearer = [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        strangers = people(rng, [1, 2, 10] * 12, spread=1.0)
+        made = people(rng, [1] * 144, spread=1.0).similarity
+        alike.append(bulk_test(PatientGroup(made), strangers, draws=400, seed=seed).p)
+        nearer.append(bulk_test(PatientGroup(made + 0.1), strangers, draws=400, seed=seed).p)
+    assert np.mean(np.array(alike) <= 0.05) <= 0.1
+    assert 0.4 < np.mean(np.array(alike) <= 0.5) < 0.65
+    assert np.mean(np.array(nearer) <= 0.05) > 0.5
