@@ -84,3 +84,29 @@ def one_line(error: BaseException) -> str:
             raise
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def many(count: int, noun: str, verb: str = "") -> str:
+    """Return a count with its noun, and a verb in the number that goes with it.
+
+    >>> many(1, "training image"), many(0, "copy"), many(1200, "patient")
+    ('1 training image', '0 copies', '1200 patients')
+    >>> many(1, "patient", "is/are"), many(2, "patient", "is/are")
+    ('1 patient is', '2 patients are')
+    """
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}{_verb(count, verb)}"
+
+
+def some(count: int, total: int, noun: str, verb: str = "") -> str:
+    """Return a count of a total with its noun, and a verb in the number of the count.
+
+    >>> some(1, 3, "image", "is/are"), some(2, 3, "image"), some(1, 1, "image")
+    ('1 of 3 images is', '2 of 3 images', '1 of 1 image')
+    """
+    return f"{count} of {many(total, noun)}{_verb(count, verb)}"
+
+
+def _verb(count: int, verb: str) -> str:
+    one, _, others = verb.partition("/")
+    return f" {one if count == 1 else others}" if verb else ""

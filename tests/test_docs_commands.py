@@ -53,9 +53,7 @@ PLACES = {
 VOLUMES = {"README.md", "docs/start/first-run.md"}
 """Pages on which `manifest.csv` names volumes; on the others it names pictures."""
 
-REFUSED = {
-    "memtk check --data chest/manifest_leaky.csv --synthetic made/": "patients are in more than one"
-}
+REFUSED = {"memtk check --data chest/manifest_leaky.csv --synthetic made/": "in more than one"}
 """Commands that end with 2 in the page, and what they say."""
 
 FEW, PHANTOMS, SELFTEST = WORLD.FEW, WORLD.PHANTOMS, WORLD.SELFTEST

@@ -17,7 +17,7 @@ from memtk.auditing.plan import AuditOptions
 from memtk.components import find_component
 from memtk.config import build, merge, parse_set
 from memtk.data.images import MemoryImages
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.evaluate import Evaluation, evaluate
 from memtk.interfaces import CheckpointScores
 from memtk.noise import derive
@@ -147,7 +147,8 @@ class Memorization(Metric):
         width = np.shape(self.reference.real.training[:1])[1]
         if found.shape[1] != width or not bool(found.isfinite().all()):
             raise UserError(
-                f"synthetic: embeddings of {found.shape[1]} numbers were given; {width} that are "
+                f"synthetic: embeddings of {many(found.shape[1], 'number', 'was/were')} "
+                f"given; {width} that are "
                 "finite are needed"
             )
         self.rows.append(found.to(self.device))

@@ -16,7 +16,7 @@ from memtk.components import check_dims, find_component
 from memtk.data.arrays import as_numpy
 from memtk.data.images import MemoryImages, identical_images
 from memtk.data.patients import patient_names
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.context import Computation, StageTimer
 from memtk.evaluation.detector import Detector, EmbeddedSets, check_unseen, sources_of, weights_in
@@ -212,7 +212,7 @@ def _patients(name: str, patients: Whose | None, side: int, count: int) -> tuple
     if len(patients) != 2 or len(patients[side]) != count:
         raise UserError(
             f"patients=: give two lists, (of the training images, of the validation images); "
-            f"{name} has {count} images"
+            f"{name} has {many(count, 'image')}"
         )
     return patient_names(patients[side], f"patients[{side}]")
 
@@ -234,13 +234,15 @@ def _check_apart(training: MemoryImages, validation: MemoryImages) -> None:
     _check_patients(training.patients, validation.patients)
     if same := int(identical_images(training, validation).sum()):
         raise UserError(
-            f"{same} validation images are identical to a training image: take them out of one side"
+            f"{many(same, 'validation image', 'is/are')} identical to a training image: take "
+            "them out of one side"
         )
 
 
 def _check_patients(training: Sequence[str], validation: Sequence[str]) -> None:
     if shared := set(training) & set(validation):
         raise UserError(
-            f"{len(shared)} patients are among the training and the validation images. Then a copy "
+            f"{many(len(shared), 'patient', 'is/are')} among the training and the validation "
+            "images. Then a copy "
             "cannot be told from another image of the same patient: put each on one side."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from memtk.data.readers import check_regular, check_size, npy_header
-from memtk.errors import UserError, did_you_mean, one_line
+from memtk.errors import UserError, did_you_mean, many, one_line
 
 SETS = {"train": "training", "validation": "validation", "synthetic": "synthetic"}
 """The arrays (N, D), (V, D), (M, D) that a file must hold, and what they are called in memtk."""
@@ -185,20 +185,25 @@ def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     shared = set(_texts(train)) & set(_texts(strangers))
     if shared:
         raise UserError(
-            f"{path}: {len(shared)} patients are in train and in validation. Then a copy cannot be "
+            f"{path}: {many(len(shared), 'patient', 'is/are')} in train and in validation. "
+            "Then a copy cannot be "
             "told from another image of the same patient: put each patient into one of them."
         )
     for name, people in (("train", train), ("validation", strangers)):
         if twins := _twins(arrays[name], people):
             raise UserError(
-                f"{path}: {twins} embeddings of {name} equal that of another patient. One image "
+                f"{path}: of {name} {many(twins, 'embedding', 'equals/equal')} that of "
+                "another patient. "
+                "One image "
                 "under two names counts twice, and hides copies: keep one of them, or give both "
                 "the same patient."
             )
     for name, other in (("train", "validation"), ("synthetic", "validation")):
         if same := len(rows_of(arrays[name]) & rows_of(arrays[other])):
             raise UserError(
-                f"{path}: {same} embeddings of {name} equal one of {other}. One image on both "
+                f"{path}: of {name} {many(same, 'embedding', 'equals/equal')} one of {other}. "
+                "One image "
+                "on both "
                 "sides of a comparison hides copies: leave it out of one."
             )
 

@@ -275,7 +275,8 @@ def _notes(given: GivenEmbeddings, both: bool, identical: int) -> list[str]:
             )
     if identical:
         notes.append(
-            f"{identical} embeddings of synthetic images are equal to one of a training image: "
+            f"{many(identical, 'synthetic embedding', 'is/are')} equal to one of a "
+            "training image: "
             "look whether the images are."
         )
     return notes

@@ -21,7 +21,7 @@ from memtk.data.prepare import prepare
 from memtk.data.readers import Readers
 from memtk.data.roles import list_sources
 from memtk.data.sources import open_source
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import UserError, did_you_mean, many
 from memtk.evaluation.context import named_folder
 from memtk.evaluation.detector import weights_in
 from memtk.evaluation.dry_run import add_model, image_table, model_table, outlook
@@ -275,7 +275,8 @@ def _check_splits_are_said(data: DataConfig, registry: Registry) -> None:
     if unsaid:
         raise UserError(
             f"{data.source} does not say which of its images the generator was trained on "
-            f"({unsaid} images without a split): mark them train and val in a manifest, or name "
+            f"({many(unsaid, 'image')} without a split): mark them train and val in a "
+            "manifest, or name "
             "two sources with --train and --val"
         )
 
@@ -347,7 +348,8 @@ def describe_audit(
     if not options.exposure:
         said = ("Without the exposure side no audit can pass: leave out --no-exposure.", *said[1:])
     last = (
-        f"up to {plan.options.plants} planted patients; similarity {plan.options.similarity}; run "
+        f"up to {many(plan.options.plants, 'planted patient')}; similarity "
+        f"{plan.options.similarity}; run "
         f"folder {out or named_folder('audit', plan.identity())}\n" + "\n".join(said)
     )
     shown: list[RenderableType] = [image_table(spec, counts)]

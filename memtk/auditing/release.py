@@ -17,7 +17,7 @@ from memtk.auditing.run import FinishedAudit, run_audit
 from memtk.auditing.screen import Screen
 from memtk.data.config import DataConfig
 from memtk.data.sources import Sample, open_source
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.context import prepared
 from memtk.events import Watch, ignore
 from memtk.files import write_text
@@ -136,7 +136,7 @@ def release(
     rows = [s for s in open_source(plan.data, registry).samples if s.split == "synthetic"]
     if len(rows) != len(chosen):
         raise UserError(
-            f"the audit in {folder} was of {len(chosen)} synthetic images, and there are "
+            f"the audit in {folder} was of {many(len(chosen), 'synthetic image')}, and there are "
             f"{len(rows)} now: run the audit again"
         )
     if devices.is_main:
@@ -147,7 +147,9 @@ def release(
         raise UserError(f"the images have changed since the audit in {folder}: run it again")
     kept = [row for row, gone in zip(rows, chosen.tolist(), strict=True) if not gone]
     if not kept:
-        raise UserError(f"all {len(rows)} synthetic images are flagged: there is none to release")
+        raise UserError(
+            f"all {many(len(rows), 'synthetic image')} are flagged: there is none to release"
+        )
     out = (out or folder / "release").absolute()
     if out == folder.absolute():
         raise UserError(f"--out {out}: the first audit is there; name another folder")

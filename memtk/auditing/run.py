@@ -16,7 +16,7 @@ from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages, identical_images
 from memtk.data.prepare import Dataset
 from memtk.data.sources import open_source
-from memtk.errors import UserError
+from memtk.errors import UserError, some
 from memtk.evaluation.beside import Beside
 from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Patients, calibrate
@@ -274,7 +274,8 @@ def refuse_real(strangers: dict[str, Images], synthetic: Images) -> None:
     for name, images in strangers.items():
         if count := int(identical_images(images, synthetic).sum()):
             raise UserError(
-                f"{count} of {len(synthetic)} synthetic images are identical to a {name} image: "
+                f"{some(count, len(synthetic), 'synthetic image', 'is/are')} identical to a "
+                f"{name} image: "
                 "they are images of real patients, and hide others as long as they are there. "
                 "Take them out; memtk check names them."
             )

@@ -26,7 +26,7 @@ from memtk.data.images import (
     open_images,
     write_images,
 )
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.by_condition import by_condition, quality_of_part
 from memtk.evaluation.calibration import Calibration, Patients, calibrate
 from memtk.evaluation.detector import (
@@ -154,7 +154,7 @@ def draw(
         choice = choice_of(part, "release", part.make().release(kept), len(kept))
         kept = kept.subset(choice.indices.tolist())
     if not len(kept):
-        raise UserError(f"{made.name}: its mitigations release none of {len(drawn)} images")
+        raise UserError(f"{made.name}: its mitigations release none of {many(len(drawn), 'image')}")
     return write_synthetic(made, kept, label) if filters else drawn
 
 

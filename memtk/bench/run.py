@@ -15,6 +15,7 @@ from memtk.bench.pipeline import finished_stages, preview_cells, run_cell
 from memtk.bench.plan import Plan
 from memtk.bench.subsets import available_training, chosen_training
 from memtk.data.prepare import Dataset, prepare
+from memtk.errors import many
 from memtk.evaluation.context import Context, RunFolder, open_context, prepared
 from memtk.evaluation.detector import Detector
 from memtk.evaluation.dry_run import add_model, image_table, model_table
@@ -177,7 +178,8 @@ def describe_plan(
     if plan.extractor and plan.extractor != plan.embedder:
         add_model(models, f"{plan.extractor.name} (extractor)", plan.extractor, spec, devices, used)
     last = (
-        f"{used} training images used; up to {bench.checkpoints} checkpoints of each generator, "
+        f"{many(used, 'training image')} used; up to {many(bench.checkpoints, 'checkpoint')} "
+        "of each generator, "
         f"{' or '.join(map(str, drawn))} synthetic images each; "
         f"similarity {bench.similarity}; run folder {place}"
     )

@@ -66,7 +66,7 @@ class Choose(CellStage):
             if len(canaries.names) < FEWEST_CANARIES:
                 raise UserError(
                     f"{experiment.cell}: {', '.join(part.name for part in parts)} leaves "
-                    f"{len(canaries.names)} of {len(drawn.names)} canaries, "
+                    f"{len(canaries.names)} of {many(len(drawn.names), 'canary')}, "
                     f"and at least {FEWEST_CANARIES} are needed to show anything: say a larger "
                     "--canaries"
                 )
@@ -78,7 +78,7 @@ def _expected(canaries: CanaryPatients, images: int) -> str:
     """Say what canaries cost, and what they could show at best."""
     away = len(canaries.held_back)
     return (
-        f"{len(canaries.names)} canaries: fair coins hold {many(away, 'patient')} "
+        f"{many(len(canaries.names), 'canary')}: fair coins hold {many(away, 'patient')} "
         f"({many(images, 'training image')}) back; if every guess were right, an attack would "
         f"show an epsilon of at least {largest_epsilon(len(canaries.names)):.2f}"
     )
@@ -172,7 +172,8 @@ def check_samples(
         fewer = f"say --samples {given}, or " if given and len(source) else ""
         raise UserError(
             f"{generator.name} takes an image of a patient whom nobody trained on for each of "
-            f"{count} samples, and {len(source) or 'none'} are held back.\nTo run it, {fewer}"
+            f"{many(count, 'sample')}, and {len(source) or 'none'} are held back.\nTo run it, "
+            f"{fewer}"
             f"{_hold_back(plan, count)}."
         )
 
@@ -185,7 +186,8 @@ def _hold_back(plan: Plan, count: int) -> str:
     # as many patients as are trained on, and some more where patients have more than one image
     share = math.floor(20 * (1 - data.validation) / 2 + 1) / 20
     return (
-        f"mark patients with {count} images 'test' in the manifest, or have all patients split "
+        f"mark patients with {many(count, 'image')} 'test' in the manifest, or have all "
+        "patients split "
         f"anew: --set data.resplit=true --set data.held_out={share:g}"
     )
 

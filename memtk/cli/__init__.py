@@ -68,6 +68,10 @@ class _Refusal(click.ClickException):
 
 
 class _Group(click.Group):
+    def __init__(self, *args: Any, **asked: Any) -> None:
+        super().__init__(*args, **asked)
+        self.commands.update((name, click.Command(name)) for name in COMMANDS)  # did you mean?
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 

@@ -8,7 +8,7 @@ import click
 
 from memtk.cli.options import JSON, POLICY, WORKERS, data_settings, image_options, set_option
 from memtk.cli.terminal import open_terminal, write_json
-from memtk.errors import UserError
+from memtk.errors import UserError, some
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +145,7 @@ def _show(console: Console, report: Report, findings: list[Finding]) -> None:
     console.print(table)
     refused = sum(finding.outcome == "refused" for finding in findings)
     notes = sum(finding.outcome == "note" for finding in findings)
-    said = f"refused by {refused} of {len(findings)} checks" if refused else "accepted"
+    said = "refused by " + some(refused, len(findings), "check") if refused else "accepted"
     console.print(said + (f"; notes: {notes}" if notes else ""))
 
 

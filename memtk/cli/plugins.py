@@ -15,7 +15,7 @@ import click
 from memtk.cli.options import set_option
 from memtk.cli.terminal import open_terminal, plain_table
 from memtk.component import KINDS
-from memtk.errors import UserError, printable
+from memtk.errors import UserError, many, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ WIDEST = 120
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@click.argument("kind", required=False, type=click.Choice(list(KINDS)), metavar="[KIND]")
 def list_components(kind: str | None) -> None:
     """List what plugins bring: generators, embedders, similarities, ...
 
@@ -127,7 +127,7 @@ def new(name: str, folder: Path | None, kind: str) -> None:
     files = write_skeleton(name, open_registry(), kind, folder)
     place = folder or Path(name)
     component = next(path for path in files if path.name == f"{kind}.py")
-    click.echo(f"wrote {len(files)} files into {place}; the {kind} is in {component}. Now:")
+    click.echo(f"wrote {many(len(files), 'file')} into {place}; the {kind} is in {component}. Now:")
     click.echo(f"  pip install --editable {shlex.quote(str(place))}")
     click.echo(f"  memtk plugins test {name}")
     click.echo(f"  {USES[kind].format(name=name)}")

@@ -13,7 +13,7 @@ import click
 
 from memtk.cli.options import JSON
 from memtk.cli.terminal import Terminal, open_terminal, write_json
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import write_text
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def review(
         if export is not None:
             where = page.export(export)
             terminal.say(
-                f"{where}: {len(page.names)} pairs for {page.labels.reader}, "
+                f"{where}: {many(len(page.names), 'pair')} for {page.labels.reader}, "
                 f"{where.stat().st_size / 1e6:.1f} MB. It holds images of patients. Labels come "
                 f"back with: memtk review {run} --add labels.json"
                 f"{' --consensus' if consensus else ''}"
@@ -202,8 +202,8 @@ def _add(
     said = add_file(reviewed.folder, draw, path, reader)
     mine = before.get(said.reader, {})
     changed = sum(said.labels[name] != old for name, old in mine.items())
-    replaced = f"; it replaces {changed} labels of {said.reader}" if changed else ""
-    terminal.say(f"{said.reader}: {len(said.labels)} labels{replaced}")
+    replaced = f"; it replaces {many(changed, 'label')} of {said.reader}" if changed else ""
+    terminal.say(f"{said.reader}: {many(len(said.labels), 'label')}{replaced}")
 
 
 def _page(reviewed: ReviewedSet, draw: Draw, reader: str | None, consensus: bool) -> ReadingPage:
@@ -226,7 +226,7 @@ def _serve(terminal: Terminal, page: ReadingPage, port: int, browser: bool) -> N
 
     def ready(address: str) -> None:
         terminal.say(
-            f"{len(page.names)} pairs for {page.labels.reader}, at\n{address}\n"
+            f"{many(len(page.names), 'pair')} for {page.labels.reader}, at\n{address}\n"
             "The reading ends on the page, or here with Ctrl-C; the same command goes on."
         )
         if browser and _has_screen():
@@ -277,7 +277,8 @@ def _end(
     found = write_review(reviewed, draw)
     write_json(found.model_dump_json(indent=1), json_file)
     terminal.end(review_summary(found, papers(reviewed.record)))
-    terminal.say(f"memtk report {run} puts it into the report")
+    if found.read:
+        terminal.say(f"memtk report {run} puts it into the report")
 
 
 def _plan(

@@ -10,7 +10,7 @@ import click
 from memtk.cli.bench import RECIPE, SETTINGS
 from memtk.cli.options import DEVICE, asked, out_option, resume_option, together
 from memtk.cli.terminal import Terminal, open_terminal
-from memtk.errors import UserError
+from memtk.errors import UserError, some
 
 VARY = click.option(
     "--vary",
@@ -234,6 +234,8 @@ def _finish(context: click.Context, terminal: Terminal, finished: Any) -> None:
         click.echo(f"table: {finished.study.folder / 'study.csv'}")
     if finished.study.missing:
         left, runs = len(finished.study.missing), finished.study.runs
-        message = f"{left} of {runs} cells are not finished; the same command goes on with them"
+        message = (
+            f"{some(left, runs, 'cell', 'is/are')} not finished; the same command goes on with them"
+        )
         click.echo(message, err=True)
         context.exit(2)

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 
 from memtk.console import column
+from memtk.errors import many
 from memtk.events import Event
 from memtk.plugins import Host
 from memtk.progress import Bar, Progress
@@ -41,7 +42,7 @@ class TerminalDisplay(Bar, StudyDisplay):
             _NAMES[kind], total=total, completed=finished, left="", inside=""
         )
         if finished and kind == "cell":
-            self._say(f"✓ {finished} of {total} cells (done earlier)", "dim")
+            self._say(f"✓ {finished} of {many(total, 'cell')} (done earlier)", "dim")
 
     def started(self, task: Task) -> None:
         """Name what is running."""

@@ -15,7 +15,7 @@ from pydantic import PrivateAttr
 from memtk.data.config import ARRAY, DataConfig
 from memtk.data.manifest import Manifest, Row
 from memtk.data.patients import patient_names
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.imaging.geometry import SHAPES, as_image, rows_of
 from memtk.interfaces import Images, Record, Volume
 
@@ -138,7 +138,9 @@ def array_images(name: str, value: Any, patients: Sequence[Any] | None = None) -
         rows_of(images.shape, name)
     named = None if patients is None else patient_names(patients, f"{name}_patients")
     if named is not None and len(named) != len(images):
-        raise UserError(f"{name}: {len(images)} images and {len(named)} patients: one for each")
+        raise UserError(
+            f"{name}: {many(len(images), 'image')} and {many(len(named), 'patient')}: one for each"
+        )
     return ArrayImages(name, images, named)
 
 

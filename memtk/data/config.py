@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from memtk.data.public.catalogue import PREFIX
+from memtk.errors import many
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import ComponentConfig
 
@@ -185,7 +186,8 @@ class DataConfig(ComponentConfig):
             raise ValueError(f"it is not a regular expression: {error}") from error
         if groups != 1:
             raise ValueError(
-                f"it has {groups} groups in parentheses; one is needed, the patient, as in (\\d+)_"
+                f"it has {many(groups, 'group')} in parentheses; one is needed, the patient, "
+                "as in (\\d+)_"
             )
         return value
 

@@ -38,7 +38,7 @@ from memtk.data.pattern import patients_in
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers, check_regular
 from memtk.data.walk import Walk, printable, walk
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import UserError, did_you_mean, many, some
 from memtk.files import read_plain
 from memtk.interfaces import Record
 
@@ -155,7 +155,9 @@ def _read_folder(
     rows = _rows(found, folder, readers)
     decathlon = top != folder
     if decathlon:
-        notes.append(f"Medical Segmentation Decathlon: {len(rows)} images of imagesTr are used")
+        notes.append(
+            f"Medical Segmentation Decathlon: {many(len(rows), 'image')} of imagesTr are used"
+        )
         notes += _beside(folder, "imagesTr")
     by_folders = False
     if not decathlon:
@@ -198,9 +200,15 @@ def _beside(folder: Path, *used: str) -> list[str]:
     for path in sorted((folder / used[0]).parent.iterdir(), key=lambda p: (not p.is_dir(), p.name)):
         if path not in {folder / name for name in used}:
             within = sum(len(names) for _, _, names in os.walk(path))
-            said.append(printable(path.name) + (f": {within} files" if path.is_dir() else ""))
+            said.append(
+                printable(path.name) + (f": {many(within, 'file')}" if path.is_dir() else "")
+            )
             total += within if path.is_dir() else 1
-    return [f"left out, {total} files beside {' and '.join(used)}: {few(said)}"] if said else []
+    return (
+        [f"left out, {many(total, 'file')} beside {' and '.join(used)}: {few(said)}"]
+        if said
+        else []
+    )
 
 
 def _are_channels(rows: Sequence[Row], folder: Path) -> bool:
@@ -251,12 +259,15 @@ def _with_patients(
         if len(odd) <= STRAY * len(rows):
             notes.append(f"{layout.name}: {layout.note}" + _several_kinds(rows, layout))
             if odd:
-                notes.append(f"{len(odd)} images are not named so and are left out: {few(odd)}")
+                notes.append(
+                    f"{many(len(odd), 'image', 'is/are')} not named so, left out: {few(odd)}"
+                )
             fit = [(row, name) for row, name in zip(rows, found, strict=True) if name]
             return _named([row for row, _ in fit], [name for _, name in fit], notes)
         if len(rows) - len(odd) > STRAY * len(rows):
             raise UserError(
-                f"{len(rows) - len(odd)} of {len(rows)} images of {folder} are named as those of "
+                f"{some(len(rows) - len(odd), len(rows), 'image')} of {folder} are named as "
+                "those of "
                 f"{layout.name}, {len(odd)} are not: {few(odd)}.\nTake them out, or say whose the "
                 "images are: --set data.patient_pattern=REGEX, or a manifest"
             )
@@ -266,7 +277,7 @@ def _with_patients(
     if any(found):
         odd = [name for name, whose in zip(names, found, strict=True) if not whose]
         raise UserError(
-            f"{len(rows) - len(odd)} of {len(rows)} images of {folder} say whose they are "
+            f"{some(len(rows) - len(odd), len(rows), 'image')} of {folder} say whose they are "
             f"(PatientID or the like), {len(odd)} do not: {few(odd)}.\nTake them out, or say whose "
             "the images are: --set data.patient_pattern=REGEX, or a manifest"
         )
@@ -277,7 +288,8 @@ def _with_patients(
     )
     if made := made_of_others(rows):
         notes.append(
-            f"{len(made)} images are named as made of others beside them, {few(made)}: these may "
+            f"{many(len(made), 'image', 'is/are')} named as made of others beside them, "
+            f"{few(made)}: these may "
             "lie in two splits, so take them out or say whose they are"
         )
     return replace(_named(rows, names, notes), named=False)
@@ -308,7 +320,7 @@ def _by_header(rows: Sequence[Row], found: Sequence[str], notes: list[str]) -> M
     count = len(set(found))
     notes.append(
         "the patient is read from each file (PatientID or the like), and shown as a code: "
-        f"{count} patients"
+        f"{many(count, 'patient')}"
     )
     if count == 1 < len(rows):
         notes.append(

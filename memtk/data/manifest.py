@@ -26,7 +26,7 @@ from memtk.data.named_files import NoFile, below_manifest, lies_elsewhere, named
 from memtk.data.patients import check_named, split_of, split_words
 from memtk.data.pattern import patients_in
 from memtk.data.readers import Readers, check_regular
-from memtk.errors import UserError, did_you_mean, printable
+from memtk.errors import UserError, did_you_mean, many, printable
 from memtk.interfaces import Record
 
 NAMED = 5
@@ -135,7 +135,7 @@ def read_manifest(
     listed: dict[Path, dict[str, Record]] = {}
     for line, cells in lines[1:]:
         if len(cells) != len(header):
-            problems.append(f"line {line} has {len(cells)} cells, the header {len(header)}")
+            problems.append(f"line {line} has {many(len(cells), 'cell')}, the header {len(header)}")
             continue
         values = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         try:
@@ -205,7 +205,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(path: Path, header: list[str], below: Sequence[list[str]]) -> None:
     if len(header) > COLUMNS:
-        raise UserError(f"{path} has {len(header)} columns; up to {COLUMNS} are read")
+        raise UserError(f"{path} has {many(len(header), 'column')}; up to {COLUMNS} are read")
     twice = sorted(name for name, count in Counter(header).items() if count > 1 and name)
     if twice:
         raise UserError(f"{path} has the column {twice[0]!r} twice")
@@ -306,7 +306,7 @@ def _record(file: Path, item: str, records: Mapping[str, Record]) -> Record:
             why = next((record.left_out for record in records.values()), "nothing is in it")
             raise UserError(f"{file} holds no image: {why}. Leave it out")
         raise UserError(
-            f"{file} holds {len(images)} images: add a column 'item', as in "
+            f"{file} holds {many(len(images), 'image')}: add a column 'item', as in "
             f"{images[0].item or images[0].path.name}"
         )
     if item not in records:
@@ -324,7 +324,7 @@ def _check_unique(path: Path, rows: Sequence[Row]) -> None:
         seen.setdefault(key, row.line)
     if twice:
         raise UserError(
-            f"{path} names {len(twice)} images twice: {few(twice)}. Keep one line of each"
+            f"{path} names {many(len(twice), 'image')} twice: {few(twice)}. Keep one line of each"
         )
 
 

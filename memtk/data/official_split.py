@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from memtk.data.manifest import Row, few
 from memtk.data.patients import split_of
-from memtk.errors import UserError, printable
+from memtk.errors import UserError, many, printable, some
 from memtk.files import read_plain
 
 TEST_LIST = "test_list.txt"
@@ -96,7 +96,7 @@ def split_by_folders(
     if {split for _, split in found} - {"", "synthetic"}:
         kept = [_in_split(row, split) for row, (_, split) in pairs if split]
         if outside := len(rows) - len(kept):
-            notes.append(f"{outside} images outside {', '.join(subfolders)} are left out")
+            notes.append(f"left out, {many(outside, 'image')} outside {', '.join(subfolders)}")
         return kept, True
     # real images may lie beside synthetic ones
     rows = [replace(row, split=split) if split else row for row, (_, split) in pairs]
@@ -136,7 +136,7 @@ def _split_deeper(
     named = few(sorted({printable(name) for name, split in real if split}))
     if outside := sum(not split for _, split in real):
         raise UserError(
-            f"{len(real) - outside} of {len(real)} images of {folder} lie in folders that are "
+            f"{some(len(real) - outside, len(real), 'image')} of {folder} lie in folders that are "
             f"named as splits ({named}), {outside} do not.\nTake them out, or say the split in a "
             "manifest (path,patient_id,split), or --set data.resplit=true"
         )
@@ -212,9 +212,11 @@ def split_by_lists(
         test = path.name.lower() == TEST_LIST
         held_out = {id(row) for row in real if (row.record.path.stem in listed) is test}
         of = "of" if test else "that are not in"
-        notes.append(f"{len(held_out)} images {of} {name} are held out")
+        notes.append(f"held out, {many(len(held_out), 'image')} {of} {name}")
         if lost := sum(names.isdisjoint(listed) for names in said):
-            notes.append(f"{lost} of the {len(said)} names in {name} are those of no image here")
+            notes.append(
+                f"{lost} of the {many(len(said), 'name')} in {name} are those of no image here"
+            )
         split = {id(row): "held_out" if id(row) in held_out else "" for row in real}
         return [replace(row, split=split.get(id(row), row.split)) for row in rows]
     return list(rows)

@@ -19,7 +19,7 @@ from memtk.data.manifest import Manifest, Row, few
 from memtk.data.patients import GROUPS, SPLITS, is_missing, order_patients, said, split_patients
 from memtk.data.public.catalogue import locate
 from memtk.data.readers import Readers
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import UserError, did_you_mean, many, some
 
 _WORDS = {"training": "train", "validation": "val", "held_out": "test"}
 """How a manifest marks the images of a split."""
@@ -116,7 +116,7 @@ def assign_splits(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], l
     if open_rows:
         counts = {split: sum(p == split for p in parts.values()) for split in SPLITS}
         there = ", ".join(f"{n} {said(split)}" for split, n in counts.items() if n)
-        notes.append(f"{len(parts)} patients are split at random: {there}")
+        notes.append(f"{many(len(parts), 'patient', 'is/are')} split at random: {there}")
     done = [row if row.split else replace(row, split=parts[row.patient]) for row in rows]
     return sorted(done, key=lambda row: GROUPS.index(row.split)), notes
 
@@ -149,7 +149,7 @@ def limited(rows: Sequence[Row], config: DataConfig) -> tuple[list[Row], list[st
     if len(kept) == len(rows):
         return kept, []
     counts = ", ".join(f"{sum(r.split == s for r in kept)} {said(s)}" for s in SPLITS)
-    return kept, [f"data.limit: {len(kept)} of {len(rows)} images are used: {counts}"]
+    return kept, [f"data.limit: {some(len(kept), len(rows), 'image', 'is/are')} used: {counts}"]
 
 
 def stratum_of(row: Row, column: str | None) -> str:
@@ -258,7 +258,8 @@ def _named_real(rows: Sequence[Row]) -> list[str]:
     if not found or len(found) == len(names):
         return []
     return [
-        f"{len(found)} of {len(names)} synthetic images are named as real ones or as what was "
+        f"{some(len(found), len(names), 'synthetic image', 'is/are')} named as real ones or "
+        "as what was "
         f"made of them ({few(found)}): take them out if they are"
     ]
 
@@ -270,7 +271,8 @@ def _unused(every: Iterable[Row], rows: Iterable[Row]) -> list[str]:
     texts = []
     if counts["synthetic"]:
         texts.append(
-            f"{counts.pop('synthetic')} synthetic images are not used: data.synthetic_source, or "
+            f"{many(counts.pop('synthetic'), 'synthetic image', 'is/are')} not used: "
+            "data.synthetic_source, or "
             "--synthetic, says which to judge"
         )
     if counts.total():

@@ -21,7 +21,7 @@ from memtk.data.labels import (
 from memtk.data.manifest import few
 from memtk.data.official_split import folder_split
 from memtk.data.readers import Readers, check_regular
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.interfaces import Record
 
 HIDDEN = frozenset(
@@ -62,12 +62,13 @@ class Walk:
         for way, paths in sorted(ways.items()):
             kinds = Counter(path.suffix or path.name for path in paths)
             said = few([f"{count} {suffix}" for suffix, count in sorted(kinds.items())])
-            what, instead = "are no images by their names", ""
+            are, instead = ("is" if len(paths) == 1 else "are"), ""
+            what = "is no image by its name" if are == "is" else "are no images by their names"
             if way:
                 what, instead = "may hold images that memtk does not read", f"; {way}"
-            notes.append(f"{len(paths)} files {what} and are left out: {said}{instead}")
+            notes.append(f"{many(len(paths), 'file')} {what} and {are} left out: {said}{instead}")
         for why, names in sorted(self.left_out.items()):
-            notes.append(f"left out, {len(names)} {why}: {few(names)}")
+            notes.append(f"left out, {why} ({len(names)}): {few(names)}")
         return notes
 
     def take_left_out(self, top: Path, *, keep_labels: bool) -> None:
@@ -111,7 +112,7 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
         labelled = [f for f in sorted(folders) if not keep_labels and names_labels(f, folder=True)]
         for folder in (f for f in labelled if f not in hidden):
             count = sum(len(files) for _, _, files in os.walk(here / folder))
-            found.left_out[LABELS].append(f"{below(here / folder, top)}/ ({count} files)")
+            found.left_out[LABELS].append(f"{below(here / folder, top)}/ ({many(count, 'file')})")
         derived = []
         if here == top and any(re.match(r"(?i)sub-|rawdata$", name) for name in folders):
             derived = [name for name in folders if name in {"derivatives", "sourcedata"}]
@@ -135,7 +136,7 @@ def walk(top: Path, readers: Readers, *, keep_labels: bool = False) -> Walk:
     found.take_left_out(top, keep_labels=keep_labels)
     if found.problems:
         raise UserError(
-            f"{len(found.problems)} files cannot be listed:\n" + few(found.problems, "\n")
+            f"{many(len(found.problems), 'file')} cannot be listed:\n" + few(found.problems, "\n")
         )
     for why in [why for why, names in found.left_out.items() if not names]:
         del found.left_out[why]

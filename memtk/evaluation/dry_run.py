@@ -31,7 +31,7 @@ def image_table(spec: ImageSpec, counts: Mapping[str, Mapping[str, int]]) -> Tab
         images.add_column(column, justify="left" if column == "split" else "right")
     for split, count in counts.items():
         patients = "" if split == "synthetic" else str(count["patients"])
-        images.add_row(split, str(count["images"]), patients)
+        images.add_row(split.replace("_", "-"), str(count["images"]), patients)
     return images
 
 
@@ -106,7 +106,9 @@ class Outlook:
         """Say the same as a finding on the images; `made`: synthetic ones are among them."""
         first, needed, *others = self.sentences()
         if not made:
-            first += f" That is for {self.sizes.synthetic} synthetic images: none are given."
+            first += (
+                f" That is for {many(self.sizes.synthetic, 'synthetic image')}: none are given."
+            )
         found, way = (text.removesuffix(".") for text in (" ".join([first, *others]), needed))
         likely = self.best.likely_pass
         title = "an audit of these sizes can pass"
@@ -162,9 +164,9 @@ class Outlook:
             return [f"A pass takes {', '.join(said)}."]
         ways = []
         if best.validation_needed:
-            ways.append(f"{best.validation_needed} validation patients")
+            ways.append(many(best.validation_needed, "validation patient"))
         if best.synthetic_needed:
-            ways.append(f"{best.synthetic_needed} synthetic images")
+            ways.append(many(best.synthetic_needed, "synthetic image"))
         if not ways:
             return ["More validation patients and more synthetic images would make it likely."]
         return [f"About {' or '.join(ways)} would make it likely, the rest as it is."]
@@ -175,7 +177,8 @@ class Outlook:
             return []
         shown = "shows" if best.sensitivity_low >= asked else "does not show"
         return [
-            f"If all {sizes.planted} planted copies are found, that {shown} the sensitivity of "
+            f"If all {many(sizes.planted, 'planted copy')} are found, that {shown} the "
+            "sensitivity of "
             f"{share(asked)} that the policy asks for (at least {share(best.sensitivity_low)})."
         ]
 

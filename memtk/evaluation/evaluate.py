@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.errors import PluginError, UserError, is_failure
+from memtk.errors import PluginError, UserError, is_failure, many
 from memtk.evaluation.calibration import Calibration, flat, margin_arrays, training_search
 from memtk.evaluation.detector import EmbeddedSets, nearest_both_ways
 from memtk.evaluation.planted import MIXED
@@ -114,7 +114,8 @@ def neighbours(
     people = calibration.patients.training
     if len(people) not in (0, len(copies.training)):
         raise UserError(
-            f"{len(copies.training)} training images but {len(people)} patients: name the patient "
+            f"{many(len(copies.training), 'training image')} but "
+            f"{many(len(people), 'patient')}: name the patient "
             "of each image."
         )
 

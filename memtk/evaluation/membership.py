@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from memtk.data.images import StoredImages
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.calibration import CONFIDENCE
 from memtk.interfaces import Images, ImageSpec
 from memtk.memorization import (
@@ -72,8 +72,9 @@ def draw_canaries(images: StoredImages, count: int, seed: int) -> CanaryPatients
     patients = sorted(set(images.patients))
     if not FEWEST_CANARIES <= count <= len(patients):
         raise UserError(
-            f"{count} canaries: at least {FEWEST_CANARIES} are needed to show anything, and there "
-            f"are {len(patients)} training patients to draw them from"
+            f"{many(count, 'canary')}: at least {FEWEST_CANARIES} are needed to show "
+            "anything, and there "
+            f"are {many(len(patients), 'training patient')} to draw them from"
         )
     rng = np.random.default_rng(derive(seed, "canaries"))
     drawn = rng.permutation(len(patients))[:count]

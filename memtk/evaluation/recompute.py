@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.errors import UserError, one_line
+from memtk.errors import UserError, many, one_line
 from memtk.evaluation.evaluate import apply_protocols, named_protocols
 from memtk.evaluation.provenance import used
 from memtk.evaluation.rates import agreeing
@@ -356,7 +356,8 @@ def _arrays(path: Path, label: str, counts: Mapping[str, Counts]) -> dict[str, n
         if counts[name].patients < counts[name].images and f"{name}_patient" not in kept:
             raise UserError(
                 f"{arrays} does not say whose the {name} images are (an older memtk wrote it), and "
-                f"{counts[name].images} images are of {counts[name].patients} patients: run its "
+                f"{many(counts[name].images, 'image', 'is/are')} of "
+                f"{many(counts[name].patients, 'patient')}: run its "
                 "command again into another folder"
             )
     n, v, m = counts["training"].images, counts["validation"].images, "synthetic_train"

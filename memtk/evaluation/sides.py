@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.interfaces import Levels
 from memtk.memorization import (
     EXPOSED_IDENTICAL,
@@ -153,7 +153,8 @@ def side_of(
     mine = strata[0][first]  # of each unit, (T,)
     if several := len(np.unique(tested.owner[strata[0] != mine[tested.owner]])):
         raise UserError(
-            f"{several} training patients have images in several groups of the column that "
+            f"{many(several, 'training patient', 'has/have')} images in several groups of the "
+            "column that "
             "patients are compared within: take a column that has one value a patient"
         )
     names = np.unique(mine).tolist()

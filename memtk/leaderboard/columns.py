@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from memtk.errors import many
 from memtk.leaderboard.rows import Row
 from memtk.results import Result
 from memtk.results.formats import about_time, duration, share
@@ -92,7 +93,7 @@ def shown(column: Column, row: Row) -> Shown:
     if others := row.values(column.other):
         notes.append(f"{column.beside} {_range(others, column.unit)}")
     if len(values) < len(row.runs):
-        notes.append(f"{len(values)} of {len(row.runs)} seeds")
+        notes.append(f"{len(values)} of {many(len(row.runs), 'seed')}")
     mean = fmean(values)
     return Shown(mean, written(mean, column.unit), tuple(note for note in notes if note))
 

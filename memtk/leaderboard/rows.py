@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from memtk.config import differing
+from memtk.errors import many
 from memtk.leaderboard.collection import Run
 from memtk.results import Exposed, RateInterval, Result, Used, control
 from memtk.results.collect import key_of
@@ -60,7 +61,7 @@ class Row:
         kept = sorted({run.result.last.n_synthetic for run in self.runs})
         if kept != [drawn]:
             span = f"{kept[0]} to {kept[-1]}" if len(kept) > 1 else kept[0]
-            said.append(f"{span} of {drawn} images released")
+            said.append(f"{span} of {many(drawn, 'image')} released")
         return tuple(dict.fromkeys(said))
 
     @property
@@ -90,7 +91,7 @@ class Row:
         said = max((v.brief for v in alike), key=len)
         if not said or len(alike) == len(self.runs):
             return said
-        return f"{said} in {len(alike)} of {len(self.runs)} seeds"
+        return f"{said} in {len(alike)} of {many(len(self.runs), 'seed')}"
 
     @property
     def seeds(self) -> str:

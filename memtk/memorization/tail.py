@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from memtk.errors import many
 from memtk.memorization.conformal import benjamini_hochberg, holm
 from memtk.memorization.patients import PatientGroup, images_compared, similarities
 
@@ -158,10 +159,10 @@ def tail_test(
         p = np.minimum(modelled[:-1] * several, 1.0)
         min_p = np.minimum(min_p, modelled[-1] * several)
     else:
-        reason = f"the nearest of the {patients} validation patients do not look like one tail"
+        reason = f"the nearest of {many(patients, 'validation patient')} do not look like one tail"
         if patients < (needed := MODELS[-1][2]):
-            reason = f"{patients} validation patients are too few to model their tail: {needed}"
-            reason += " are needed"
+            reason = f"{many(patients, 'validation patient', 'is/are')} too few to model their tail"
+            reason += f": {needed} are needed"
     sure_p = p if margin is None else np.maximum(p, margin.p)
     sure = holm(sure_p, levels[0])
     suspect = either(p, by_rank, levels[1])

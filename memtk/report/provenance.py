@@ -206,7 +206,13 @@ def flatten(settings: Mapping[str, Any]) -> Rows:
 
 
 def as_text(value: Any) -> str:
-    """Return a setting as it is typed after `--set KEY=`."""
+    """Return a setting as it is typed after `--set KEY=`, and a table by its name.
+
+    >>> as_text([{"name": "view", "words": ["AP", "PA"]}, {"name": "age", "words": []}])
+    'view (AP, PA), age'
+    >>> as_text({"steps": [1, 2], "ema": True})
+    'steps 1, 2; ema true'
+    """
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -215,6 +221,12 @@ def as_text(value: Any) -> str:
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(as_text(item) for item in value)
+    if isinstance(value, Mapping) and "name" in value:
+        texts = [as_text(each) for key, each in value.items() if key != "name"]
+        rest = ", ".join(filter(None, texts))
+        return f"{value['name']} ({rest})" if rest else str(value["name"])
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {as_text(each)}" for key, each in value.items())
     return str(value)
 
 

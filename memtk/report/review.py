@@ -107,7 +107,7 @@ def sentences(found: Review) -> list[str]:
         )
     if len(found.readers) > 2 and found.fleiss is not None:
         said.append(
-            f"Fleiss' kappa of all {len(found.readers)} readers is {found.fleiss:.2f} on "
+            f"Fleiss' kappa of all {many(len(found.readers), 'reader')} is {found.fleiss:.2f} on "
             f"{many(found.fleiss_pairs, 'pair')}."
         )
     if found.disagreements:
@@ -133,7 +133,7 @@ def sentences(found: Review) -> list[str]:
 def review_summary(found: Review, rows: Sequence[PaperRow] = ()) -> RenderableType:
     """Return what readers say, and the paper's radiologist of the same images, for the terminal."""
     if not found.readers:
-        return Text(f"{found.drawn} pairs are drawn, and nobody has read any yet.")
+        return Text(f"{many(found.drawn, 'pair', 'is/are')} drawn, and nobody has read any yet.")
     readers = make_table("reader", "copy", "novel", "unsure", "s a pair", "planted", "strangers")
     for each in found.readers:
         readers.add_row(

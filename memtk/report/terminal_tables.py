@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.errors import many
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
 from memtk.results import Audit, MeasureRecord, Membership, Privacy, Result, TprAtFpr, contradiction
 from memtk.results.formats import number, share
@@ -173,7 +174,9 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
             if few and few.reason:
                 notes.append(few.reason)
             if bound := found.epsilon:
-                could = f"{bound.patients} canaries could show an epsilon of {bound.largest:.2f}"
+                could = (
+                    f"{many(bound.patients, 'canary')} could show an epsilon of {bound.largest:.2f}"
+                )
                 notes.append(f"{could} at most")
     notes = [
         "members found: how many training images, at which false positive rate; chance: the rate "

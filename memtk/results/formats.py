@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from memtk.errors import many
+
 TAILS = {
     "gumbel": "Gumbel distribution",
     "pareto": "generalised Pareto",
@@ -59,17 +61,6 @@ def apart(fraction: float, limit: float) -> str:
         if value != round(100 * limit, digits):
             break
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %" if value > 0 else share(fraction)
-
-
-def many(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    >>> many(1, "training image"), many(0, "copy"), many(1200, "patient")
-    ('1 training image', '0 copies', '1200 patients')
-    """
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -310,7 +310,7 @@ def _missed(case: Case, did: str, found: Rate) -> list[Reason]:
         count = plants_for_sensitivity(found.rate, least, case.selftest.confidence)
         count = max(count, found.n + 1)
         way = (
-            f"About {count} planted copies instead of {found.n} would show it, if the rate "
+            f"About {many(count, 'planted copy')} instead of {found.n} would show it, if the rate "
             "stays; at most one is made for each training patient, of whom there are "
             f"{case.training}."
         )
@@ -358,7 +358,8 @@ def _loose(case: Case) -> list[Reason]:
         )
         return [Reason(brief, plain, said, way, {"images": both, "patients": both})]
     way = (
-        f"About {count} validation patients instead of {case.validation} would bring the bound "
+        f"About {many(count, 'validation patient')} instead of {case.validation} would bring "
+        "the bound "
         "down to that, if the estimate stays."
     )
     return [Reason(brief, plain, said, way, {"patients": count})]
@@ -383,7 +384,9 @@ def _unbounded(case: Case) -> Reason:
     if count is None:
         way = "It needs more synthetic images and more validation patients."
         return Reason(brief, said, said, way, {"images": None, "patients": None})
-    way = f"About {count} validation patients would do, of whom there are {case.validation}."
+    way = (
+        f"About {many(count, 'validation patient')} would do, of whom there are {case.validation}."
+    )
     return Reason(brief, said, said, way, {"patients": count})
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
-from memtk.errors import UserError, did_you_mean
+from memtk.errors import UserError, did_you_mean, many
 from memtk.results.schema import Result
 from memtk.results.store import StoredRecord
 
@@ -180,7 +180,8 @@ def sentence(row: PaperRow) -> str:
     return (
         f"The paper ({paper_numbers().version}) reports {row.mem_percent:g} % memorized{count} and "
         f"{row.copies_percent:g} % copies for {row.system}{augmented} on {row.data_set}, with "
-        f"{row.training} training and {row.validation} validation images, where a generator that "
+        f"{row.training} training and {many(row.validation, 'validation image')}, where a "
+        "generator that "
         f"has memorized nothing would score about {row.null_percent:g} %."
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from memtk import __version__
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.results.audit import FirstVerdict, Policy, read_audit
 from memtk.results.migrations import SCHEMA
 from memtk.results.schema import Result, read_result
@@ -112,7 +112,7 @@ def find_one(path: Path) -> Path:
     found = find_results(path)
     if len(found) > 1:
         names = ", ".join(map(str, found[:4])) + (", ..." if len(found) > 4 else "")
-        raise UserError(f"{path} holds {len(found)} results: name one of them, {names}")
+        raise UserError(f"{path} holds {many(len(found), 'result')}: name one of them, {names}")
     return found[0]
 
 

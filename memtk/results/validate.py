@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from memtk.errors import UserError, one_line
+from memtk.errors import UserError, many, one_line
 from memtk.files import read_plain
 from memtk.results.migrations import SCHEMA, migrate
 from memtk.results.protocols import MeasureRecord
@@ -161,7 +161,7 @@ def _sizes(result: Result) -> Iterator[str]:
             yield f"{used} training {what} were used of {there}"
     for name, size in [("training, used", seen), *result.data.counts.items()]:
         if size.patients > size.images:
-            yield f"{name}: {size.patients} patients of {size.images} images"
+            yield f"{name}: {many(size.patients, 'patient')} of {many(size.images, 'image')}"
         if name != "held_out" and not size.images:
             yield f"{name}: no image"
     if len(result.data.spec.shape) not in (2, 3) or min(result.data.spec.shape, default=0) < 1:
@@ -188,7 +188,7 @@ def _counts(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
         yield f"identical images is {checkpoint.identical_images} of {m}"
     flagged, whose = found.n_mem, found.patients_with_flagged_images
     if flagged is not None and whose is not None and not (flagged > 0) <= (whose > 0) <= flagged:
-        yield f"{flagged} flagged training images of {whose} patients"
+        yield f"{many(flagged, 'flagged training image')} of {whose} patients"
     for name, units, size in (
         ("copies", found.copies, m),
         ("training images", found.training_images, n),
@@ -259,7 +259,7 @@ def _nulls(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
     if _apart(found.reference_null, null):
         yield f"reference_null is {found.reference_null:g}, its formula gives {null:g}"
     if _apart(found.min_p, 1 / (patients + 1)):
-        yield f"min_p is {found.min_p:g} with {patients} validation patients"
+        yield f"min_p is {found.min_p:g} with {many(patients, 'validation patient')}"
     by_chance = math.floor(found.alpha * (patients + 1) * (1 + 1e-12)) / (patients + 1)
     for protocol, key, formula in (
         ("dar", "n_mem", null),
@@ -274,7 +274,7 @@ def _nulls(result: Result, checkpoint: Checkpoint) -> Iterator[str]:
     if able != found.can_reject:
         yield f"can_reject is {found.can_reject}, its formula gives {able}"
     if found.n_copies > checkpoint.identical_images and not able:
-        yield f"{found.n_copies} copies are flagged, where none can be"
+        yield f"{many(found.n_copies, 'copy', 'is/are')} flagged, where none can be"
 
 
 def _intervals(result: Result) -> Iterator[str]:
@@ -365,4 +365,4 @@ def recount(path: Path, result: Result) -> Check:
         ]
     except (UserError, *DAMAGED) as error:
         return Check(NAME, "failed", f"it cannot be read: {one_line(error)[:200]}")
-    return check(NAME, f"{len(held)} of {len(result.evaluated)} checkpoints", problems)
+    return check(NAME, f"{len(held)} of {many(len(result.evaluated), 'checkpoint')}", problems)

@@ -312,7 +312,7 @@ def _noticed(audit: Audit) -> str:
     weak = exposure.low < audit.policy.min_sensitivity
     return (
         f"{measured}. By the other comparison, from the side of the patients, it saw "
-        f"{exposure.count} of the {exposure.n} images exposed whose copies these were "
+        f"{exposure.count} of the {many(exposure.n, 'image')} exposed whose copies these were "
         f"({share(exposure.rate)}){', too few to rely on' if weak else ''}."
     )
 

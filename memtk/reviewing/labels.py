@@ -12,7 +12,7 @@ from filelock import FileLock
 from pydantic import AfterValidator, Field, ValidationError
 
 from memtk import __version__
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import explain, write_text
 from memtk.results.migrations import SCHEMA
 from memtk.results.review import CONSENSUS, Label, ReaderName
@@ -100,7 +100,9 @@ def save(folder: Path, draw: Draw, reader: str, labels: Mapping[str, Reading]) -
     """
     unknown = labels.keys() - {pair.name for pair in draw.pairs}
     if unknown:
-        raise UserError(f"{len(unknown)} labels are of pairs that are not of this draw")
+        raise UserError(
+            f"{many(len(unknown), 'label', 'is/are')} of pairs that are not of this draw"
+        )
     if not labels:
         return read_labels(folder, draw, reader)
     _nothing(draw, reader)

@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import write_text
 from memtk.memorization import (
     ReadPairs,
@@ -224,7 +224,8 @@ def readers_arrays(path: Path, label: str) -> dict[str, np.ndarray]:
     pairs, clear = read_pairs(reviewed, draw, all_labels(reviewed.folder, draw))
     if not pairs.copy.any():
         raise UserError(
-            f"the readers of {home} have called none of {len(pairs.copy)} pairs a copy: without "
+            f"the readers of {home} have called none of {many(len(pairs.copy), 'pair')} a "
+            "copy: without "
             "any, the sensitivity stays that to planted copies"
         )
     return {

@@ -189,7 +189,7 @@ REFUSED = [
     (lambda t, v, s: memtk.audit(t, v, s, settings="data.colr=gray"), "unknown key 'data.colr'"),
     (lambda t, v, s: memtk.audit(t, v, s, settings=7), "settings= has 7 in it"),
     (lambda t, v, s: memtk.audit(t, None, s), "validation is missing"),
-    (lambda t, v, s: memtk.audit(t, v, s, train_patients=["a"]), "20 images and 1 patients"),
+    (lambda t, v, s: memtk.audit(t, v, s, train_patients=["a"]), "20 images and 1 patient"),
     (lambda t, v, s: memtk.audit(t.astype(str), v, s), "train: an array of <U"),
     (lambda t, v, s: memtk.audit(t[:0], v, s), "holds no images"),
     (lambda t, v, s: memtk.audit([[[1.0]], [[1.0, 2.0]]], v, s), "train: .*(shape|images)"),

@@ -300,7 +300,7 @@ X = torch.linspace(-1, 1, 6 * 64).reshape(6, 1, 8, 8).roll(torch.arange(6).tolis
         ({"validation": X[:, :, :4]}, r"are \(1, 8, 8\), the validation images \(1, 4, 8\)"),
         ({"validation": X / 0}, "validation: .* finite"),
         ({"validation": X}, "6 validation images are identical to a training image"),
-        ({"patients": (range(6), range(5, 11))}, "1 patients are among the training and the"),
+        ({"patients": (range(6), range(5, 11))}, "1 patient is among the training and the"),
         ({"patients": (range(5), range(6, 12))}, "patients=: give two lists"),
         ({"patients": (["a", None, *"bcde"], range(6))}, r"patients\[0\]\[1\] is empty"),
         ({"embeder": "ntxent2d"}, "Memorization.from_images.*embeder.*Did you mean 'embedder'"),

@@ -111,23 +111,23 @@ def test_the_same_file_gives_the_same_audit_and_another_one_another_run(file, au
                 "train_patient": np.array(["a"] * 60),
                 "validation_patient": np.array(["a"] * 120),
             },
-            "1 patients are in train and in validation",
+            "1 patient is in train and in validation",
         ),
         (
             {"train_patient": np.arange(60), "validation_patient": np.arange(59.0, 179.0)},
-            "1 patients are in train and in validation",
+            "1 patient is in train and in validation",
         ),
         ({"planted": TRAIN[:3], "planted_source": np.arange(3)}, "equals the row of train"),
         (
             {"validation": VALIDATION[[0, 1, 2, 0, 1]]},
-            "2 embeddings of validation equal that of an",
+            "of validation 2 embeddings equal that of an",
         ),
         (
             {"train": TRAIN[[0, 0, 0, 1]], "train_patient": np.array(["a", "a", "b", "c"])},
-            "1 embeddings of train equal",
+            "of train 1 embedding equals",
         ),
-        ({"validation": np.r_[VALIDATION[:9], TRAIN[:2]]}, "2 embeddings of train equal one"),
-        ({"validation": np.r_[VALIDATION, SYNTHETIC[:1]]}, "1 embeddings of synthetic equal"),
+        ({"validation": np.r_[VALIDATION[:9], TRAIN[:2]]}, "of train 2 embeddings equal one"),
+        ({"validation": np.r_[VALIDATION, SYNTHETIC[:1]]}, "of synthetic 1 embedding equals"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_the_file(file, audit, arrays, words):

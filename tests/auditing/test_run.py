@@ -161,7 +161,7 @@ def test_synthetic_images_that_are_validation_images_are_refused(files, audited,
         "validation_source": str(files / "val"),
         "synthetic_source": str(tmp_path / "made"),
     }
-    with pytest.raises(UserError, match="1 of 21 synthetic images are identical to a validation"):
+    with pytest.raises(UserError, match="1 of 21 synthetic images is identical to a validation"):
         audited(tmp_path / "run", data=data)
 
 

@@ -42,7 +42,7 @@ def test_subfolders_split_and_what_lies_outside_is_said(read, write_pngs):
         ("a", "training"),
         ("b", "validation"),
     ]
-    assert "2 images outside test, train, val are left out" in said(manifest)
+    assert "left out, 2 images outside test, train, val" in said(manifest)
 
 
 def test_a_manifest_in_the_folder_is_used_and_said(read, write_pngs):
@@ -94,7 +94,7 @@ def test_nih_chest_x_rays_are_known(read, write_pngs):
     (folder / "train_val_list.txt").write_text("00000001_000.png\n")
     manifest = read(folder)
     assert [r.split for r in manifest.rows] == ["", "", "", "held_out"]
-    assert "1 images of test_list.txt are held out" in said(manifest)
+    assert "held out, 1 image of test_list.txt" in said(manifest)
 
 
 def test_medmnist_brings_its_split(read, tmp_path):

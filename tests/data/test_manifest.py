@@ -90,7 +90,7 @@ HEAD = "path,patient_id,split\n"
         (HEAD + "gone.png,1,train\n", "line 2: there is no file .*gone.png"),
         (HEAD + "a.png,1\n", "line 2 has 2 cells, the header 3"),
         (HEAD + 'a.png,"1,train\n', "not valid CSV at line 2"),
-        (HEAD + "a.png,1,train\n./a.png,1,train\n", r"names 1 images twice: .*lines 2 and 3"),
+        (HEAD + "a.png,1,train\n./a.png,1,train\n", r"names 1 image twice: .*lines 2 and 3"),
         (HEAD + "list.csv,1,train\n", "line 2: .*list.csv is of an unknown format"),
     ],
 )

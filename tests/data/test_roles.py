@@ -75,7 +75,7 @@ def test_a_manifest_gives_the_rows_of_the_group_that_it_is_asked_for(listed, man
 def test_one_source_alone_gives_its_splits_and_no_synthetic_images(listed, manifest):
     found = listed(manifest)
     assert groups(found) == [("a", "training"), ("b", "validation"), ("c", "held_out")]
-    assert found.notes[0].startswith("1 synthetic images are not used: data.synthetic_source")
+    assert found.notes[0].startswith("1 synthetic image is not used: data.synthetic_source")
 
 
 def test_beside_held_out_images_the_source_gives_training_and_validation(listed, manifest, folders):
@@ -161,7 +161,7 @@ def test_a_patient_in_two_sources_is_the_same_patient(ready, manifest, write_man
     other = manifest.with_name("other.csv")
     other.write_text("path,patient_id\nb.png,P1\n")
     text = message(ready, manifest, validation_source=str(other))
-    assert text.startswith("1 of 1 patients are in more than one split") and "P1" in text
+    assert text.startswith("1 of 1 patient is in more than one split") and "P1" in text
 
 
 def test_synthetic_images_are_prepared_in_the_order_of_their_source(ready, folders):

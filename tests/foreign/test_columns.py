@@ -130,7 +130,7 @@ def test_nobody_is_asked_whose_a_synthetic_image_of_a_manifest_is(table):
         return f"im/img_{n}.png,{'' if n == 4 else n},{'synthetic' if n == 4 else SPLITS[n]}"
 
     groups, found = table("path,patient_id,split", line)
-    assert groups == {"training": 3, "validation": 1} and "1 synthetic images" in found.found
+    assert groups == {"training": 3, "validation": 1} and "1 synthetic image" in found.found
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_captured_pictures_beside_slices_are_left_out_and_said(
     groups, found = check(tmp_path, validation=0)
     assert only(groups) == {"training": (1, 1, ((6, 24, 20),))}
     names = ", ".join(f"{place}/s{i}" for i in range(3))
-    assert "left out, 3 captured pictures beside slices" in found[FOUND].found
+    assert "captured pictures beside slices (DICOM Secondary Capture) (3): " in found[FOUND].found
     assert names in found[FOUND].found
 
 
@@ -56,7 +56,7 @@ def test_a_captured_picture_in_the_series_of_slices_is_none_of_them(tmp_path, im
     captured(tmp_path, image, dcm, count=2, series="1.2.3.4")
     groups, found = check(tmp_path, validation=0)
     assert only(groups) == {"training": (1, 1, ((6, 24, 20),))}
-    assert "left out, 2 captured pictures beside slices" in found[FOUND].found
+    assert "captured pictures beside slices (DICOM Secondary Capture) (2): " in found[FOUND].found
 
 
 def test_a_volume_that_was_saved_as_captured_pictures_with_positions_is_one(
@@ -108,7 +108,7 @@ def test_raw_pictures_beside_those_made_of_them_are_left_out_and_said(
         exposure(shown, image, dcm, SHOWN, kinds, **same, **made)
     groups, found = check(tmp_path, validation=0)
     assert only(groups) == {"training": (2, 1, ((40, 32),))}
-    assert "left out, 2 raw pictures beside those that were made of them" in found[FOUND].found
+    assert "made of them (FOR PROCESSING) (2): " in found[FOUND].found
     assert f"{folders[0]}/CC.raw, {folders[0]}/MLO.raw" in found[FOUND].found
 
 

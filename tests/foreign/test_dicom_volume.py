@@ -156,7 +156,7 @@ def test_slanted_axes_are_said_and_made_straight_by_resampling(tmp_path, dcm, ni
     nii(tmp_path / "n/a.nii.gz", np.moveaxis(ball, 0, 2), affine[:, [1, 2, 0, 3]])
     for folder in ("s", "n"):
         found = check(tmp_path / folder, validation=0)[1][SLANTED]
-        assert "1 of 1 volumes are stored on slanted axes, by up to 20 degrees" in found.found
+        assert "1 of 1 volume is stored on slanted axes, by up to 20 degrees" in found.found
         assert SLANTED not in check(tmp_path / folder, validation=0, spacing=(1.0, 1.0, 1.0))[1]
 
 
@@ -198,7 +198,7 @@ def test_screens_that_a_scanner_saved_are_left_out_and_said(series, check, image
     dcm(folder / "dose", image(9, (60, 60)), **tags)
     groups, found = check(folder, validation=0)
     assert groups["training"].shapes == ((6, 24, 20),)
-    assert "left out, 1 screens that were saved (dose reports and the like): dose" in (
+    assert "left out, screens that were saved (dose reports and the like) (1): dose" in (
         found[FOUND].found
     )
 

@@ -74,7 +74,7 @@ def test_names_that_only_resemble_labels_are_images(name):
 def test_a_folder_of_nothing_but_labels_is_refused(tmp_path, image, nii, check):
     nii(tmp_path / "d" / "masks" / "1.nii", image(1, (8, 9, 7)))
     found = check(tmp_path / "d")[1][FOUND]
-    assert found.outcome == "refused" and "masks/ (1 files)" in found.found
+    assert found.outcome == "refused" and "masks/ (1 file)" in found.found
 
 
 def test_a_manifest_that_names_labels_is_refused_with_the_way_out(tmp_path, image, nii, check):
@@ -253,7 +253,7 @@ def test_arrays_that_are_no_images_are_left_out_beside_one(tmp_path, image, chec
         np.savez(tmp_path / f"{i}.npz", **arrays)
     groups, found = check(tmp_path, validation=0)
     assert groups["training"].images == 3 and groups["training"].shapes == (IMAGES[named],)
-    assert f"({beside})" in found[FOUND].found and "left out, 3 " in found[FOUND].found
+    assert f"({beside})" in found[FOUND].found and " (3): " in found[FOUND].found
 
 
 def test_statistics_of_images_are_no_image(tmp_path, check):
@@ -329,7 +329,8 @@ def test_arrays_beside_those_of_images_are_left_out_and_counted(
     for labels in ("leave_out", "keep"):
         groups, found = check(tmp_path / f"a.{kind}", validation=0, labels=labels)
         assert counts(groups) == {"training": 4}
-        assert f"left out, {3 + (kind == 'h5')} arrays beside" in found[FOUND].found
+        assert "left out, arrays beside" in found[FOUND].found
+        assert f" ({3 + (kind == 'h5')}): " in found[FOUND].found
         assert ("members of no arrays: a.npz (README.txt)" in found[FOUND].found) == (kind == "npz")
 
 

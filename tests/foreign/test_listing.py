@@ -30,7 +30,7 @@ def test_links_to_folders_are_followed_once(tmp_path, png, check):
     os.symlink(tmp_path / "store" / "p0", tmp_path / "train" / "twice")
     groups, found = check(tmp_path / "train", validation=0)
     assert counts(groups) == {"training": 4}
-    assert "3 links to folders that are read anyway: above, loop, twice" in found[FOUND].found
+    assert "links to folders that are read anyway (3): above, loop, twice" in found[FOUND].found
 
 
 def test_a_link_to_nothing_is_refused(tmp_path, png, check):
@@ -57,7 +57,7 @@ def test_hidden_files_are_counted(tmp_path, png, check):
     for name in (".DS_Store", "._a.png", "Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     found = check(tmp_path, validation=0)[1][FOUND]
-    assert "3 hidden files or folders: .DS_Store, ._a.png, Thumbs.db" in found.found
+    assert "hidden files or folders (3): .DS_Store, ._a.png, Thumbs.db" in found.found
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_previews_beside_images_are_left_out_and_said(tmp_path, png, check, name
     png(tmp_path / name, 9, (16, 16))
     groups, found = check(tmp_path, validation=0)
     assert counts(groups) == {"training": 4}
-    assert f"left out, 1 previews of images, by their names: {name}" in found[FOUND].found
+    assert f"left out, previews of images, by their names (1): {name}" in found[FOUND].found
 
 
 @pytest.mark.parametrize("name", ["preview_{}.png", "thumbnails/{}.png", "thumb_{}.png"])
@@ -114,7 +114,7 @@ def test_previews_and_trash_of_systems_are_no_images(tmp_path, png, check, name)
     png(tmp_path / name / "a.png" / "THUMB_M.png", 2)
     groups, found = check(tmp_path, validation=0)
     assert counts(groups) == {"training": 1}
-    assert f"1 hidden files or folders: {name}" in found[FOUND].found
+    assert f"hidden files or folders (1): {name}" in found[FOUND].found
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
@@ -208,7 +208,7 @@ def test_a_list_of_images_in_another_format_is_to_be_a_csv(tmp_path, png, check,
     (tmp_path / name).write_text("a.png")
     found = check(tmp_path / name)[1][FOUND]
     assert found.outcome == "refused" and "save it as CSV, with the columns path" in found.found
-    assert "1 files are no images by their names" in check(tmp_path, validation=0)[1][FOUND].found
+    assert "1 file is no image by its name" in check(tmp_path, validation=0)[1][FOUND].found
 
 
 @pytest.mark.parametrize(
@@ -287,8 +287,8 @@ def test_images_without_a_suffix_are_said_with_the_suffix_that_they_need(
     png(tmp_path / "d" / "b.png", 2)
     (tmp_path / "d" / "LICENSE").write_text("free")
     said = check(tmp_path / "d", validation=0)[1][FOUND].found
-    assert "1 files may hold images that memtk does not read" in said
-    assert "1 files are no images by their names and are left out: 1 LICENSE" in said
+    assert "1 file may hold images that memtk does not read" in said
+    assert "1 file is no image by its name and is left out: 1 LICENSE" in said
 
 
 @pytest.mark.parametrize("source", ["https://host/a.zip", "s3://bucket/images", "gs://b/a.npz"])

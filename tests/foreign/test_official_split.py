@@ -75,7 +75,7 @@ def test_a_folder_of_both_beside_one_of_either_may_hold_the_same_and_is_left_out
 ):
     fill(tmp_path, png, *folders)
     found = check(tmp_path)[1][FOUND].found
-    assert f"{3 + folders.index('trainval')} images outside" in found and "are left out" in found
+    assert f"{3 + folders.index('trainval')} images outside" in found and "left out, " in found
 
 
 def test_test_images_alone_come_with_the_way_to_name_the_others(tmp_path, png, check):
@@ -165,7 +165,7 @@ def test_lists_are_found_above_the_images_in_any_case(tmp_path, png, check, name
     (tmp_path / name).write_text("\n".join(names[-4:]))
     groups, found = check(tmp_path / given)
     assert groups["held_out"].images == 4
-    assert f"{name} are held out" in found[FOUND].found and "names in" not in found[FOUND].found
+    assert "held out, 4 images of" in found[FOUND].found and "names in" not in found[FOUND].found
 
 
 def test_a_patient_of_whom_a_list_above_names_some_images_is_refused(tmp_path, png, check):

@@ -183,7 +183,7 @@ def test_a_stray_file_does_not_hide_a_known_layout(tmp_path, png, check, stray):
     png(tmp_path / stray, 999)
     groups, found = check(tmp_path)
     assert groups == before and groups["held_out"].images == 12
-    assert f"1 images are not named so and are left out: {stray}" in found[FOUND].found
+    assert f"1 image is not named so, left out: {stray}" in found[FOUND].found
 
 
 def test_a_layout_that_only_some_names_fit_is_not_guessed(tmp_path, png, check):
@@ -233,7 +233,7 @@ def test_a_list_of_test_images_is_understood_in_any_form(tmp_path, png, check, c
     (tmp_path / "test_list.txt").write_text(text, encoding=code, newline="")
     groups, found = check(tmp_path)
     assert groups["held_out"].images == 12
-    assert "12 images of test_list.txt are held out" in found[FOUND].found
+    assert "held out, 12 images of test_list.txt" in found[FOUND].found
 
 
 def test_the_list_of_the_other_images_says_which_are_held_out(tmp_path, png, check):
@@ -244,7 +244,7 @@ def test_the_list_of_the_other_images_says_which_are_held_out(tmp_path, png, che
     (tmp_path / "train_val_list.txt").write_text("\n".join(others))
     groups, found = check(tmp_path)
     assert groups["held_out"].images == 12
-    assert "12 images that are not in train_val_list.txt are held out" in found[FOUND].found
+    assert "held out, 12 images that are not in train_val_list.txt" in found[FOUND].found
 
 
 @pytest.mark.parametrize("name", ["https://host/a.png", "s3://bucket/a.png", "file:///a.png"])
@@ -327,7 +327,7 @@ def test_every_file_beside_the_images_of_the_decathlon_is_counted(tmp_path, imag
         nii(tmp_path / f"{name}.nii.gz", image(1, (8, 8, 8)))
     (tmp_path / "notes.txt").write_text("")
     found = check(tmp_path, validation=0)[1][FOUND].found
-    assert "left out, 5 files beside imagesTr: .hid: 1 files, imagesTs: 1 files" in found
+    assert "left out, 5 files beside imagesTr: .hid: 1 file, imagesTs: 1 file" in found
     assert "extra.nii.gz, notes.txt" in found
 
 
@@ -338,8 +338,8 @@ def test_every_file_beside_the_plane_of_mrnet_is_counted(tmp_path, check):
         np.save(tmp_path / f"{name}.npy", np.arange(512, dtype=np.uint8).reshape(8, 8, 8))
     (tmp_path / "train-acl.csv").write_text("1,0\n")
     found = check(tmp_path, validation=0)[1][FOUND].found
-    assert "left out, 2 files beside train/sagittal: axial: 1 files, stray.npy" in found
-    assert "left out, 3 files beside train and valid: test: 1 files, stray.npy, train-acl" in found
+    assert "left out, 2 files beside train/sagittal: axial: 1 file, stray.npy" in found
+    assert "left out, 3 files beside train and valid: test: 1 file, stray.npy, train-acl" in found
 
 
 def test_a_description_nested_beyond_all_measure_is_no_error(tmp_path, image, nii, check):

@@ -59,7 +59,7 @@ def test_a_folder_of_zarr_is_one_thing_that_is_not_read(tmp_path, png, check):
     (tmp_path / "a.zarr" / "0").mkdir(parents=True)
     (tmp_path / "a.zarr" / "0" / "0").write_bytes(b"x")
     assert (
-        "1 files may hold images that memtk does not read and are left out: 1 .zarr; save"
+        "1 file may hold images that memtk does not read and is left out: 1 .zarr; save"
     ) in said_beside_a_picture(tmp_path / "a.zarr", tmp_path, png, check)
 
 
@@ -70,4 +70,4 @@ def test_a_folder_of_zarr_is_known_whatever_it_is_called(tmp_path, png, check, m
         for name in (mark, "0", "1"):
             (tmp_path / place / name).write_bytes(b"{}")
     said = said_beside_a_picture(tmp_path / "images", tmp_path, png, check)
-    assert "does not read and are left out: 1 images; save" in said
+    assert "does not read and is left out: 1 images; save" in said

@@ -49,7 +49,7 @@ def counted(make_result, evaluation, tmp_path):
 
 def test_the_arrays_of_an_evaluation_give_its_numbers(counted):
     said = counted()
-    assert (said.outcome, said.detail) == ("ok", "1 of 1 checkpoints")
+    assert (said.outcome, said.detail) == ("ok", "1 of 1 checkpoint")
 
 
 def test_several_images_of_a_patient_are_no_reason_to_doubt(counted, make_result):

@@ -22,7 +22,7 @@ from memtk.data.labels import looks_like_labels
 from memtk.data.packed import PackedImage, packed_hash, reduced
 from memtk.data.patients import GROUPS, SPLITS
 from memtk.data.sources import Sample, Source, is_color, open_source
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.events import Event, Watch, ignore
 from memtk.files import hashed
 from memtk.imaging.intensity import count_nonfinite, is_constant, palette_of
@@ -84,7 +84,7 @@ def examine(
             watch(Event("step", STAGE, number + 1, total))
     watch(Event("end", STAGE, total, total))
     notes = "; ".join(source.notes)
-    found = f"{total} images" + (f"; {notes}" if notes else "")
+    found = many(total, "image") + (f"; {notes}" if notes else "")
     findings = [
         Finding(LISTED, "note" if notes else "accepted", found),
         *split_findings(source.samples, source.unnamed),

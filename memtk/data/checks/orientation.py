@@ -14,6 +14,7 @@ from memtk.data.checks.findings import Finding
 from memtk.data.config import DataConfig
 from memtk.data.packed import PackedImage
 from memtk.data.sources import Sample
+from memtk.errors import some
 
 SPACING = "voxels have one size"
 ORIENTATION = "volumes lie in one orientation"
@@ -93,7 +94,8 @@ class HeaderChecks:
             Finding(
                 SLANTED,
                 "note",
-                f"{len(slanted)} of {len(self._slants)} volumes are stored on slanted axes, by up "
+                f"{some(len(slanted), len(self._slants), 'volume', 'is/are')} stored on "
+                "slanted axes, by up "
                 f"to {max(slanted):.0f} degrees (a tilted gantry, or a registration), and kept so",
                 "--set data.spacing=1,1,1 would make them straight, as converters do",
             )

@@ -10,6 +10,7 @@ from memtk.data.file_names import without_session
 from memtk.data.manifest import few
 from memtk.data.patients import SPLITS, near_equal, said
 from memtk.data.sources import Sample
+from memtk.errors import many, some
 
 PATIENTS = "each patient is in one split"
 STRATA = "each group has training and validation patients"
@@ -73,7 +74,10 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
     if shared:
         pairs = Counter(_together(splits[patient]) for patient in shared)
         where = ", ".join(f"{count} in {pair}" for pair, count in pairs.most_common())
-        found = f"{len(shared)} of {len(splits)} patients are in more than one split ({where}): "
+        found = (
+            f"{some(len(shared), len(splits), 'patient', 'is/are')} in more than one "
+            f"split ({where}): "
+        )
         return Finding(
             PATIENTS,
             "refused",
@@ -92,7 +96,7 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
         return Finding(
             PATIENTS,
             "refused",
-            f"{len(spelled)} patients of two splits differ only {by}: {shown}",
+            f"{many(len(spelled), 'patient')} of two splits differ only {by}: {shown}",
             f"If they are the same patients, {how if parts else 'spell them alike'} and put each "
             "into one split; if they are not, give them names that differ in more than "
             + ("these" if parts else "case, zeros and signs"),
@@ -106,7 +110,7 @@ def _patients(samples: Sequence[Sample], unnamed: Sequence[str]) -> Finding:
             f"nothing says whose {whose} images are: a patient in two splits would not be found",
             "Give a manifest with the column patient_id, or --set data.patient_pattern=REGEX",
         )
-    return Finding(PATIENTS, "accepted", f"{len(splits)} patients, none in two splits")
+    return Finding(PATIENTS, "accepted", f"{many(len(splits), 'patient')}, none in two splits")
 
 
 def _both_there(samples: Sequence[Sample]) -> Finding:

@@ -14,6 +14,7 @@ from memtk.data.manifest import few
 from memtk.data.packed import PackedImage
 from memtk.data.patients import GROUPS, SPLITS, said
 from memtk.data.sources import Sample
+from memtk.errors import many, some
 
 ACROSS = "no image is in two splits"
 TWINS = "no two patients of a split have the same image"
@@ -90,7 +91,7 @@ class VoxelChecks:
         return Finding(
             LABELS,
             "refused",
-            f"{len(self.labels)} of {total} images have few values, or regions "
+            f"{some(len(self.labels), total, 'image', 'has/have')} few values, or regions "
             f"of one value, as label maps and masks have: {few(self.labels)}",
             "Move them away, or name the others in a manifest. If they are images after all: --set "
             "data.labels=by_name",
@@ -231,7 +232,8 @@ class VoxelChecks:
             if pairs:
                 shown = few([f"{synthetic} = {real}" for synthetic, real in pairs])
                 texts.append(
-                    f"{len(pairs)} of {total} synthetic images are identical to a {said(split)} "
+                    f"{some(len(pairs), total, 'synthetic image', 'is/are')} identical to a "
+                    f"{said(split)} "
                     f"image: {shown}"
                 )
                 names += [synthetic for synthetic, _ in pairs]
@@ -264,7 +266,7 @@ def _bad(
 ) -> Finding:
     if not texts:
         return Finding(check, "accepted", f"all {total}")
-    found = f"{what}, {len(texts)} of {total} images:{mark.strip(',')}{few(texts, mark)}"
+    found = f"{what}, {len(texts)} of {many(total, 'image')}:{mark.strip(',')}{few(texts, mark)}"
     return Finding(check, "refused", found, way, tuple(texts))
 
 

@@ -88,7 +88,7 @@ def test_synthetic_images_are_compared_with_the_real_ones(examined, write_pngs, 
     report, _ = examined(real, synthetic_source=str(made))
     (copied,) = [f for f in report.findings if "voxel by voxel" in f.check]
     assert report.accepted and copied.outcome == "note"
-    assert "1 of 6 synthetic images are identical to a training image" in copied.found
+    assert "1 of 6 synthetic images is identical to a training image" in copied.found
     assert "made/9.png = images/train/3.png" in copied.found
     assert report.groups["synthetic"] == Group(6, 0, ((8, 8),), (1, 1))
 

@@ -120,7 +120,7 @@ def test_synthetic_images_that_are_training_images_are_counted_and_allowed():
 def test_a_synthetic_image_that_is_a_validation_image_makes_the_sets_doubtful():
     found = same_size(("training", "x"), ("validation", "z"), ("synthetic", "z"))
     one = finding(found, COPIED)
-    assert "1 of 1 synthetic images are identical to a validation image: 2.png = 1.png" in one.found
+    assert "1 of 1 synthetic image is identical to a validation image: 2.png = 1.png" in one.found
     assert "trained with these images" in one.way_out
 
 
