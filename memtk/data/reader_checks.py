@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from memtk.interfaces import Record, Volume
 
 MOST_RECORDS = 5_000_000
 """Images that a reader may list in a file or folder."""
+
+
+def listed_records(records: Iterable[Record]) -> list[Record]:
+    """Return what a reader lists, with one more than may be where there is no end."""
+    return list(islice(records, MOST_RECORDS + 1))
 
 
 def no_records(records: Sequence[object], path: Path) -> str:

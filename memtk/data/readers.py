@@ -13,14 +13,13 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from memtk.data.formats import way_to_read, what_it_is
-from memtk.data.reader_checks import MOST_RECORDS, no_records, no_volume
+from memtk.data.reader_checks import listed_records, no_records, no_volume
 from memtk.errors import PluginError, UserError, is_failure, one_line, printable
 from memtk.imaging.geometry import MOST_VOXELS
 from memtk.interfaces import Reader, Record, Volume
@@ -137,7 +136,7 @@ class Readers:
             with reading(
                 path, "" if entry.plugin.distribution == OWN else f"plugin {entry.plugin.name}"
             ):
-                records = list(islice(reader.records(path), MOST_RECORDS + 1))
+                records = listed_records(reader.records(path))
                 if odd := no_records(records, path):
                     raise UserError(f"cannot read {path}: the reader {entry.name} lists {odd}")
                 if records:

@@ -139,9 +139,11 @@ class PatientGroup:
 
         >>> group = PatientGroup(np.array([0.9, 0.1, 0.5]), ["a", "a", "b"])
         >>> group.ranked_largest(1).tolist(), group.ranked_largest(2).tolist()
-        ([0.5, 0.1], [0.9])
+        ([0.9, 0.5], [0.9])
         """
         able, chance = self._chances(images)
+        if not len(able):
+            return np.empty(0)
         mine = np.isin(self.owner, able)
         order = np.lexsort((self.similarity[mine], self.owner[mine]))
         values, owner = self.similarity[mine][order], self.owner[mine][order]

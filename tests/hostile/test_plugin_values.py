@@ -8,7 +8,7 @@ import torch
 from hostile.odd_plugin import FINE, MODEL, one_line
 
 from memtk.components import find_component
-from memtk.data import readers as reading
+from memtk.data import reader_checks
 from memtk.data.images import MemoryImages
 from memtk.data.readers import Readers
 from memtk.errors import PluginError, UserError
@@ -26,7 +26,7 @@ class X:
         return {volume}
 """
 RECORDS = {
-    "endless": ("iter(lambda: Record(path), None)", "lists more than"),
+    "endless": ("(Record(path, item=str(n)) for n in range(9**9))", "lists more than"),
     "texts": ("['a', 'b']", "a str, not a Record"),
     "none": ("None", "NoneType"),
     "paths": ("[Record('a.odd')]", "path is a str"),
@@ -42,7 +42,7 @@ def test_what_a_reader_lists_that_is_no_record_is_refused(
 ):
     given, says = RECORDS[name]
     source = READER.format(records=given, volume=None)
-    monkeypatch.setattr(reading, "MOST_RECORDS", 1000)
+    monkeypatch.setattr(reader_checks, "MOST_RECORDS", 1000)
     (tmp_path / "a.odd").write_text("x")
     with pytest.raises(UserError, match=says) as told:
         Readers(registry_with("reader", source)).records(tmp_path / "a.odd")

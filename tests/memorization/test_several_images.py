@@ -47,6 +47,14 @@ def test_with_one_image_a_patient_they_are_the_images_in_order():
     np.testing.assert_array_equal(PatientGroup(near).ranked_largest(1), np.sort(near)[::-1])
 
 
+def test_where_nobody_has_as_many_images_nobody_is_ranked():
+    few = people(np.random.default_rng(0), [1, 2, 2])
+    assert len(few.ranked_largest(3)) == 0
+    tested = PatientGroup(np.linspace(0, 0.9, 12), np.repeat(np.arange(4), 3).tolist())
+    found = exposed_interval(tested, few, PatientGroup(np.full(20, 0.99)))
+    assert 0 <= found.low <= found.high <= 4
+
+
 def test_a_rank_p_value_is_small_no_more_often_than_it_says():
     small = np.zeros(3)
     for seed in range(400):
