@@ -165,7 +165,7 @@ def test_what_is_no_image_is_left_out_and_said(tmp_path, image, dcm, check):
         drop=("Rows", "Columns", "PixelData"))  # fmt: skip
     groups, found = check(tmp_path, validation=0)
     assert only(groups) == {"training": (1, 1, ((4, 24, 20),))}
-    for word in ("1 localizers: scout", "1 segmentations (DICOM SEG): seg", "dose", "Text SR"):
+    for word in ("localizers (1): scout", "segmentations (DICOM SEG) (1): seg", "dose", "Text SR"):
         assert word in found[FOUND].found
 
 
@@ -190,7 +190,7 @@ def test_text_files_among_slices_are_no_slices(tmp_path, image, dcm, check):
     (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     groups, found = check(tmp_path, validation=0)
     assert groups["training"].shapes == ((4, 24, 20),)
-    assert "1 README" in found[FOUND].found and "1 a DICOMDIR" in found[FOUND].found
+    assert "1 README" in found[FOUND].found and "a DICOMDIR (1)" in found[FOUND].found
 
 
 def test_a_monochrome1_series_is_inverted_by_one_constant(tmp_path, image, dcm, read):

@@ -260,7 +260,7 @@ def test_statistics_of_images_are_no_image(tmp_path, check):
     sigma = np.random.default_rng(0).normal(size=(64, 64))
     np.savez(tmp_path / "fid.npz", mu=sigma[0], sigma=sigma @ sigma.T)
     found = check(tmp_path / "fid.npz")[1][FOUND]
-    assert found.outcome == "refused" and "2 arrays that describe an image" in found.found
+    assert found.outcome == "refused" and "arrays that describe an image (2)" in found.found
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_arrays_named_like_labels_or_tables_are_left_out(tmp_path, image, check)
         np.savez(tmp_path / f"{i}.npz", image=image(i), label=mask, affine=np.eye(4), seg=mask)
     groups, found = check(tmp_path, validation=0)
     assert counts(groups) == {"training": 3}
-    assert "3 arrays that describe an image" in found[FOUND].found
+    assert "arrays that describe an image (3)" in found[FOUND].found
 
 
 @pytest.mark.parametrize("stack", ["images", "train_images", "train"])
@@ -331,7 +331,9 @@ def test_arrays_beside_those_of_images_are_left_out_and_counted(
         assert counts(groups) == {"training": 4}
         assert "left out, arrays beside" in found[FOUND].found
         assert f" ({3 + (kind == 'h5')}): " in found[FOUND].found
-        assert ("members of no arrays: a.npz (README.txt)" in found[FOUND].found) == (kind == "npz")
+        assert ("members of no arrays (1): a.npz (README.txt)" in found[FOUND].found) == (
+            kind == "npz"
+        )
 
 
 def test_two_arrays_of_one_name_are_refused(tmp_path, image, check):
