@@ -147,9 +147,8 @@ class Memorization(Metric):
         width = np.shape(self.reference.real.training[:1])[1]
         if found.shape[1] != width or not bool(found.isfinite().all()):
             raise UserError(
-                f"synthetic: embeddings of {many(found.shape[1], 'number', 'was/were')} "
-                f"given; {width} that are "
-                "finite are needed"
+                f"synthetic: embeddings of {many(found.shape[1], 'number', 'was/were')} given; "
+                f"{width} that are finite are needed"
             )
         self.rows.append(found.to(self.device))
 

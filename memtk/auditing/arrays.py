@@ -192,19 +192,15 @@ def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     for name, people in (("train", train), ("validation", strangers)):
         if twins := _twins(arrays[name], people):
             raise UserError(
-                f"{path}: of {name} {many(twins, 'embedding', 'equals/equal')} that of "
-                "another patient. "
-                "One image "
-                "under two names counts twice, and hides copies: keep one of them, or give both "
-                "the same patient."
+                f"{path}: of {name} {many(twins, 'embedding', 'equals/equal')} that of another "
+                "patient. One image under two names counts twice, and hides copies: keep one of "
+                "them, or give both the same patient."
             )
     for name, other in (("train", "validation"), ("synthetic", "validation")):
         if same := len(rows_of(arrays[name]) & rows_of(arrays[other])):
             raise UserError(
-                f"{path}: of {name} {many(same, 'embedding', 'equals/equal')} one of {other}. "
-                "One image "
-                "on both "
-                "sides of a comparison hides copies: leave it out of one."
+                f"{path}: of {name} {many(same, 'embedding', 'equals/equal')} one of {other}. One "
+                "image on both sides of a comparison hides copies: leave it out of one."
             )
 
 

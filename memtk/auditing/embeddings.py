@@ -15,7 +15,7 @@ from memtk.auditing.arrays import GivenEmbeddings, rows_of
 from memtk.auditing.lists import Names, write_lists
 from memtk.auditing.run import FinishedAudit
 from memtk.components import ConfiguredComponent, find_component
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.calibration import Patients, calibrate
 from memtk.evaluation.context import RunFolder, named_folder
 from memtk.evaluation.detector import EmbeddedSets, TrainingSearch
@@ -42,7 +42,6 @@ from memtk.results import (
     write_arrays,
     write_audit,
 )
-from memtk.results.formats import many
 from memtk.training.devices import Devices, open_devices
 
 
@@ -275,8 +274,7 @@ def _notes(given: GivenEmbeddings, both: bool, identical: int) -> list[str]:
             )
     if identical:
         notes.append(
-            f"{many(identical, 'synthetic embedding', 'is/are')} equal to one of a "
-            "training image: "
+            f"{many(identical, 'synthetic embedding', 'is/are')} equal to one of a training image: "
             "look whether the images are."
         )
     return notes

@@ -275,9 +275,8 @@ def _check_splits_are_said(data: DataConfig, registry: Registry) -> None:
     if unsaid:
         raise UserError(
             f"{data.source} does not say which of its images the generator was trained on "
-            f"({many(unsaid, 'image')} without a split): mark them train and val in a "
-            "manifest, or name "
-            "two sources with --train and --val"
+            f"({many(unsaid, 'image')} without a split): mark them train and val in a manifest, or "
+            "name two sources with --train and --val"
         )
 
 

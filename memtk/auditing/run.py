@@ -274,10 +274,9 @@ def refuse_real(strangers: dict[str, Images], synthetic: Images) -> None:
     for name, images in strangers.items():
         if count := int(identical_images(images, synthetic).sum()):
             raise UserError(
-                f"{some(count, len(synthetic), 'synthetic image', 'is/are')} identical to a "
-                f"{name} image: "
-                "they are images of real patients, and hide others as long as they are there. "
-                "Take them out; memtk check names them."
+                f"{some(count, len(synthetic), 'synthetic image', 'is/are')} identical to a {name} "
+                "image: they are images of real patients, and hide others as long as they are "
+                "there. Take them out; memtk check names them."
             )
 
 

@@ -178,10 +178,9 @@ def describe_plan(
     if plan.extractor and plan.extractor != plan.embedder:
         add_model(models, f"{plan.extractor.name} (extractor)", plan.extractor, spec, devices, used)
     last = (
-        f"{many(used, 'training image')} used; up to {many(bench.checkpoints, 'checkpoint')} "
-        "of each generator, "
-        f"{' or '.join(map(str, drawn))} synthetic images each; "
-        f"similarity {bench.similarity}; run folder {place}"
+        f"{many(used, 'training image')} used; up to {many(bench.checkpoints, 'checkpoint')} of "
+        f"each generator, {' or '.join(map(str, drawn))} synthetic images each; similarity "
+        f"{bench.similarity}; run folder {place}"
     )
     return Group(image_table(spec, counts), models, last)
 

@@ -13,14 +13,13 @@ from memtk.bench.plan import Plan
 from memtk.components import ConfiguredComponent
 from memtk.data.images import StoredImages
 from memtk.data.prepare import Dataset
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.detector import CopyDetector
 from memtk.evaluation.membership import CanaryPatients, draw_canaries, largest_epsilon
 from memtk.interfaces import Stage
 from memtk.memorization import FEWEST_CANARIES
 from memtk.noise import derive
 from memtk.results import MitigationEffect
-from memtk.results.formats import many
 
 
 class Choose(CellStage):
@@ -186,9 +185,8 @@ def _hold_back(plan: Plan, count: int) -> str:
     # as many patients as are trained on, and some more where patients have more than one image
     share = math.floor(20 * (1 - data.validation) / 2 + 1) / 20
     return (
-        f"mark patients with {many(count, 'image')} 'test' in the manifest, or have all "
-        "patients split "
-        f"anew: --set data.resplit=true --set data.held_out={share:g}"
+        f"mark patients with {many(count, 'image')} 'test' in the manifest, or have all patients "
+        f"split anew: --set data.resplit=true --set data.held_out={share:g}"
     )
 
 

@@ -46,6 +46,7 @@ def leaderboard(
       memtk leaderboard benchmarks/results --markdown benchmarks/LEADERBOARD.md
     """
     from memtk.console import marked
+    from memtk.errors import many
     from memtk.files import check_output, write_output
     from memtk.leaderboard import (
         collect,
@@ -57,7 +58,6 @@ def leaderboard(
         write_site,
     )
     from memtk.leaderboard.site import is_markdown, is_spreadsheet
-    from memtk.results.formats import many
 
     for path, ours in ((text, is_markdown), (table, is_spreadsheet)):
         if path is not None:

@@ -181,10 +181,10 @@ def show(file: Path) -> None:
 
 
 def _show(path: Path, console: Any) -> None:
+    from memtk.errors import many
     from memtk.report.provenance import provenance_of
     from memtk.report.terminal import summary
     from memtk.results import read_result
-    from memtk.results.formats import many
 
     result = read_result(path, WAY_OUT)
     console.print(summary([result]))

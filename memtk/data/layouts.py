@@ -289,8 +289,7 @@ def _with_patients(
     if made := made_of_others(rows):
         notes.append(
             f"{many(len(made), 'image', 'is/are')} named as made of others beside them, "
-            f"{few(made)}: these may "
-            "lie in two splits, so take them out or say whose they are"
+            f"{few(made)}: these may lie in two splits, so take them out or say whose they are"
         )
     return replace(_named(rows, names, notes), named=False)
 

@@ -190,10 +190,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if any("\0" in cell for cell in cells):  # UTF-16, an archive, or no text at all
                     raise UserError(f"{path} {NO_TEXT}. Its line {reader.line_num} has a NUL")
                 mark = reader.line_num == 1 and cells and cells[0].lower().startswith("sep=")
-                blank = not any(
-                    cell.strip(" \t\xa0\x1a") for cell in cells
-                )  # DOS ends files by \x1a
-                if not (mark or blank):  # Excel's word for its own use
+                # that is Excel's word for its own use; DOS ends files by \x1a
+                if not mark and any(cell.strip(" \t\xa0\x1a") for cell in cells):
                     yield reader.line_num, cells
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error

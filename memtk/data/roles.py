@@ -258,9 +258,8 @@ def _named_real(rows: Sequence[Row]) -> list[str]:
     if not found or len(found) == len(names):
         return []
     return [
-        f"{some(len(found), len(names), 'synthetic image', 'is/are')} named as real ones or "
-        "as what was "
-        f"made of them ({few(found)}): take them out if they are"
+        f"{some(len(found), len(names), 'synthetic image', 'is/are')} named as real ones or as "
+        f"what was made of them ({few(found)}): take them out if they are"
     ]
 
 
@@ -272,8 +271,7 @@ def _unused(every: Iterable[Row], rows: Iterable[Row]) -> list[str]:
     if counts["synthetic"]:
         texts.append(
             f"{many(counts.pop('synthetic'), 'synthetic image', 'is/are')} not used: "
-            "data.synthetic_source, or "
-            "--synthetic, says which to judge"
+            "data.synthetic_source, or --synthetic, says which to judge"
         )
     if counts.total():
         what = ", ".join(f"{counts[g]} {said(g)}" for g in ("", *GROUPS) if counts[g])

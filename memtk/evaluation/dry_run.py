@@ -11,10 +11,11 @@ from rich.table import Table
 
 from memtk.components import ConfiguredComponent
 from memtk.data.checks.findings import Finding
+from memtk.errors import many
 from memtk.interfaces import ImageSpec, Levels, Trainable
 from memtk.memorization import BestCase, Limits, Sizes, best_case
 from memtk.results import Policy
-from memtk.results.formats import about_time, many, part, share
+from memtk.results.formats import about_time, part, share
 from memtk.training.devices import Devices
 from memtk.training.footprint import describe, peak_memory, step_seconds
 
@@ -177,9 +178,8 @@ class Outlook:
             return []
         shown = "shows" if best.sensitivity_low >= asked else "does not show"
         return [
-            f"If all {many(sizes.planted, 'planted copy')} are found, that {shown} the "
-            "sensitivity of "
-            f"{share(asked)} that the policy asks for (at least {share(best.sensitivity_low)})."
+            f"If all {many(sizes.planted, 'planted copy')} are found, that {shown} the sensitivity "
+            f"of {share(asked)} that the policy asks for (at least {share(best.sensitivity_low)})."
         ]
 
     def _named(self) -> str:

@@ -72,9 +72,8 @@ def draw_canaries(images: StoredImages, count: int, seed: int) -> CanaryPatients
     patients = sorted(set(images.patients))
     if not FEWEST_CANARIES <= count <= len(patients):
         raise UserError(
-            f"{many(count, 'canary')}: at least {FEWEST_CANARIES} are needed to show "
-            "anything, and there "
-            f"are {many(len(patients), 'training patient')} to draw them from"
+            f"{many(count, 'canary')}: at least {FEWEST_CANARIES} are needed to show anything, and "
+            f"there are {many(len(patients), 'training patient')} to draw them from"
         )
     rng = np.random.default_rng(derive(seed, "canaries"))
     drawn = rng.permutation(len(patients))[:count]

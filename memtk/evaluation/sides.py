@@ -154,8 +154,7 @@ def side_of(
     if several := len(np.unique(tested.owner[strata[0] != mine[tested.owner]])):
         raise UserError(
             f"{many(several, 'training patient', 'has/have')} images in several groups of the "
-            "column that "
-            "patients are compared within: take a column that has one value a patient"
+            "column that patients are compared within: take a column that has one value a patient"
         )
     names = np.unique(mine).tolist()
     confidence = 1 - (1 - levels.confidence) / len(names)

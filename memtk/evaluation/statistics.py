@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from memtk.errors import many
 from memtk.evaluation.rates import DOUBT, count_of, rate_above, rates_of, threshold_of
 from memtk.evaluation.sides import SURE, Groups, Side, known_patients, margins_of, side_of
 from memtk.interfaces import Levels
@@ -24,7 +25,6 @@ from memtk.memorization import (
 )
 from memtk.results import Comparable, Evidence, Exposed, GroupTest
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import many
 
 MORE_EXPOSED = (
     "By name or by count more training patients are exposed than the sensitivity to planted copies "

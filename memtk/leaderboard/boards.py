@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memtk.config import differing
+from memtk.errors import many
 from memtk.leaderboard.collection import Run
 from memtk.leaderboard.columns import Column, columns_of
 from memtk.leaderboard.rows import Rank, Row, make_rows, ranks
@@ -13,7 +14,7 @@ from memtk.report.provenance import repeat_command
 from memtk.results import Result, Used
 from memtk.results.answer import CONTROLS, misses_truth
 from memtk.results.collect import key_of
-from memtk.results.formats import many, share
+from memtk.results.formats import share
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from memtk import __version__
+from memtk.errors import many
 from memtk.files import copy_file, write_text
 from memtk.folders import claim, remove, sweep
 from memtk.leaderboard.boards import Board, command, conditions, make_boards
@@ -24,7 +25,6 @@ from memtk.report.provenance import provenance_of
 from memtk.results import Result
 from memtk.results.answer import headline
 from memtk.results.collect import REPORT
-from memtk.results.formats import many
 from memtk.results.measures import Measured, main_measures, measures_of, named_measures
 from memtk.results.store import csv_text
 from memtk.results.validate import FILE

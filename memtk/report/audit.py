@@ -6,6 +6,7 @@ from pathlib import Path
 
 from memtk.data.images import StoredImages
 from memtk.data.originals import OriginalsChanged
+from memtk.errors import many
 from memtk.registry import Registry
 from memtk.report.audit_steps import audit_steps
 from memtk.report.counts import conditions_section, counts_of_audit
@@ -32,7 +33,6 @@ from memtk.results import (
     read_audit,
     read_run_file,
 )
-from memtk.results.formats import many
 
 ARRAYS = "audit"
 """The group of arrays.h5 with what the audit was computed from."""

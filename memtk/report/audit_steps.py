@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from memtk.errors import many
 from memtk.report.next_steps import NextStep, embedder_steps, with_longer_embedder
 from memtk.report.provenance import repeat_audit
 from memtk.results import Answer, Audit, answer_audit, has_arrays, read_arrays, read_run_file
 from memtk.results.case import Step
-from memtk.results.formats import many
 
 DEFAULTS = {
     "similarity": "pearson", "plants": 100, "alpha": 0.05, "fdr": 0.1, "seed": 0, "batch_size": 32,

@@ -9,6 +9,7 @@ from rich import console
 from rich.console import RenderableType
 from rich.text import Text
 
+from memtk.errors import many
 from memtk.report.page import Section, make_section
 from memtk.report.terminal_tables import COMPARED, between, make_table, tight
 from memtk.results import (
@@ -23,7 +24,7 @@ from memtk.results import (
     SelfTest,
 )
 from memtk.results.case import ALIKE, BLUR
-from memtk.results.formats import TAILS, interval, many, number, p_value, part, share
+from memtk.results.formats import TAILS, interval, number, p_value, part, share
 from memtk.results.measures import Measured, audit_measures, main_measures, measures_of
 
 ABOUT = {

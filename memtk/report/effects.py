@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from memtk.errors import many
 from memtk.results import MitigationEffect, Privacy, Result
-from memtk.results.formats import many
 
 
 def effects_in_words(result: Result) -> list[tuple[str, str]]:

@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from memtk import __version__
+from memtk.errors import many
 from memtk.files import write_text
-from memtk.results.formats import duration, interval, many, number, p_value, share, unbroken
+from memtk.results.formats import duration, interval, number, p_value, share, unbroken
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

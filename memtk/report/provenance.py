@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtk.config import flat
+from memtk.errors import many
 from memtk.results import Audit, Counts, Data, Device, EmbedderTrainedOn, Policy, Result, Spec, Used
-from memtk.results.formats import duration, many, share
+from memtk.results.formats import duration, share
 from memtk.results.redact import names_something, redact_settings
 from memtk.results.schema import Losses
 from memtk.results.store import KEY

@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from memtk.errors import many
 from memtk.report.page import Section, figure_section, make_section
 from memtk.report.terminal_tables import make_table, short, tight
 from memtk.results import Audit, Result, has_arrays, read_arrays
-from memtk.results.formats import interval, many, share
+from memtk.results.formats import interval, share
 from memtk.results.reference import PaperRow, paper_numbers, reported
 from memtk.results.review import ReadShare, Review, hash_of, read_review
 

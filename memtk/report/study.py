@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import write_text
 from memtk.report.figures import Place, draw_nearest, draw_panels, draw_tradeoff
 from memtk.report.figures.study import (
@@ -27,7 +27,7 @@ from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.study_terminal import series_note
 from memtk.results import read_arrays
 from memtk.results.differences import PairedDifference, paired_difference
-from memtk.results.formats import listed, many
+from memtk.results.formats import listed
 from memtk.results.measures import measures_of
 from memtk.results.reference import PaperRow, paper_numbers, reported
 from memtk.results.seeds import Setting, qualities, settings_of, study_csv

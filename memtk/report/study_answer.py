@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memtk.errors import many
 from memtk.report.next_steps import NextStep, bench_command
 from memtk.results.answer import control
 from memtk.results.differences import PairedDifference, paired_difference
-from memtk.results.formats import interval, many, share
+from memtk.results.formats import interval, share
 from memtk.results.measures import main_measures
 from memtk.results.protocols import Exposed
 from memtk.results.schema import Result

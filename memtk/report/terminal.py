@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from memtk.errors import many
 from memtk.report.audit_steps import audit_steps
 from memtk.report.counts import Group as Counts
 from memtk.report.counts import conditions_table, counts_of_audit
@@ -40,7 +41,7 @@ from memtk.results import (
     control,
     read_run_file,
 )
-from memtk.results.formats import interval, many, share
+from memtk.results.formats import interval, share
 from memtk.results.measures import Measured, main_measures, measures_of, named_measures
 
 ABREAST = 5

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from memtk.errors import many
 from memtk.results.audit import Audit
 from memtk.results.case import RECOGNISED, Case, Reason, Step
-from memtk.results.formats import interval, listed, many, share
+from memtk.results.formats import interval, listed, share
 from memtk.results.protocols import Evidence
 from memtk.results.reasons import failures, missing
 from memtk.results.schema import Result, Used

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Literal
 
+from memtk.errors import many
 from memtk.results.audit import Policy, Screened
-from memtk.results.formats import many, share
+from memtk.results.formats import share
 from memtk.results.protocols import Evidence, Exposed, GroupTest
 from memtk.results.schema import Counts
 from memtk.results.selftest import SelfTest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from memtk.errors import many
 from memtk.results.case import (
     PATIENTS_FOR_TAIL,
     Case,
@@ -16,7 +17,7 @@ from memtk.results.case import (
     plants_for_sensitivity,
     sizes_for_bound,
 )
-from memtk.results.formats import about, apart, interval, many, p_value, part, share
+from memtk.results.formats import about, apart, interval, p_value, part, share
 from memtk.results.selftest import Rate
 
 
@@ -358,9 +359,8 @@ def _loose(case: Case) -> list[Reason]:
         )
         return [Reason(brief, plain, said, way, {"images": both, "patients": both})]
     way = (
-        f"About {many(count, 'validation patient')} instead of {case.validation} would bring "
-        "the bound "
-        "down to that, if the estimate stays."
+        f"About {many(count, 'validation patient')} instead of {case.validation} would bring the "
+        "bound down to that, if the estimate stays."
     )
     return [Reason(brief, plain, said, way, {"patients": count})]
 

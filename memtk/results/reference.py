@@ -181,8 +181,7 @@ def sentence(row: PaperRow) -> str:
         f"The paper ({paper_numbers().version}) reports {row.mem_percent:g} % memorized{count} and "
         f"{row.copies_percent:g} % copies for {row.system}{augmented} on {row.data_set}, with "
         f"{row.training} training and {many(row.validation, 'validation image')}, where a "
-        "generator that "
-        f"has memorized nothing would score about {row.null_percent:g} %."
+        f"generator that has memorized nothing would score about {row.null_percent:g} %."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from memtk.errors import many
 from memtk.results.audit import Audit, AuditVerdict, Policy, Screened
 from memtk.results.case import (
     RECOGNISED,
@@ -15,7 +16,7 @@ from memtk.results.case import (
     recognised_in_words,
     sensitivity_in_words,
 )
-from memtk.results.formats import apart, interval, many, part, share
+from memtk.results.formats import apart, interval, part, share
 from memtk.results.protocols import Evidence, Named
 from memtk.results.reasons import at_most, failures, missing
 from memtk.results.schema import Counts, Result

@@ -224,9 +224,8 @@ def readers_arrays(path: Path, label: str) -> dict[str, np.ndarray]:
     pairs, clear = read_pairs(reviewed, draw, all_labels(reviewed.folder, draw))
     if not pairs.copy.any():
         raise UserError(
-            f"the readers of {home} have called none of {many(len(pairs.copy), 'pair')} a "
-            "copy: without "
-            "any, the sensitivity stays that to planted copies"
+            f"the readers of {home} have called none of {many(len(pairs.copy), 'pair')} a copy: "
+            "without any, the sensitivity stays that to planted copies"
         )
     return {
         "read_synthetic": _rows(draw)[clear],

@@ -18,11 +18,11 @@ from rich.text import Text
 from memtk.bench import Plan, Recipe, describe_plan, make_plan, read_recipe
 from memtk.config import layered, load_toml, merge, parse_set
 from memtk.data.prepare import Dataset
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.evaluation.context import named_folder
 from memtk.events import Watch, ignore
 from memtk.registry import Registry
-from memtk.results.formats import about_time, many
+from memtk.results.formats import about_time
 from memtk.results.study import (
     STUDY,
     StudyFile,

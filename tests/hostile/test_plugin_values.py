@@ -32,6 +32,11 @@ RECORDS = {
     "paths": ("[Record('a.odd')]", "path is a str"),
     "numbers": ("[Record(path, item=3)]", "item is a int"),
     "patients": ("[Record(path, patient=None)]", "patient is a NoneType"),
+    "another's file": ("[Record(type(path)('/etc/passwd'))]", "lists passwd, which is not in it"),
+    "a file beside": ("[Record(path.with_name('b.npy'))]", "lists b.npy, which is not in it"),
+    "one image twice": ("[Record(path), Record(path)]", "lists a.odd twice"),
+    "one item twice": ("[Record(path, 'x'), Record(path, 'y')] * 2", "lists a.odd x twice"),
+    "the folder": ("[Record(path.parent)]", ", which is not in it"),
     "halfway": ("(Record(path) if n else 1 / 0 for n in (1, 0))", "plugin odd.*division by zero"),
 }
 

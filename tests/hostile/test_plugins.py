@@ -240,26 +240,6 @@ def test_a_reader_that_fails_leaves_files_of_others_alone(name, registry_of, tmp
     assert "odd-reader" in readers.way_out([])
 
 
-LISTS = {
-    "another's file": ("[Record(Path('/etc/passwd'))]", "lists passwd, which is not in it"),
-    "a file beside": ("[Record(path.with_name('b.npy'))]", "lists b.npy, which is not in it"),
-    "one image twice": ("[Record(path), Record(path)]", "lists a.odd twice"),
-    "one item twice": ("[Record(path, 'x'), Record(path, 'y')] * 2", "lists a.odd x twice"),
-    "the folder": ("[Record(path.parent)]", ", which is not in it"),
-}
-
-
-@pytest.mark.parametrize("name", LISTS)
-def test_a_reader_lists_each_image_of_a_file_once_and_none_of_others(name, registry_of, tmp_path):
-    code = "from pathlib import Path; from memtk.interfaces import Record; return "
-    lists, says = LISTS[name]
-    readers = Readers(registry_of(READER.format(init="pass", records=code + lists), *OWN))
-    np.save(tmp_path / "b.npy", np.zeros((9, 8)))
-    (tmp_path / "a.odd").write_text("x")
-    with pytest.raises(UserError, match=f"the reader odd-reader .*{says}"):
-        readers.records(tmp_path / "a.odd")
-
-
 AFFINES = ("zeros((4, 4))", "diag([1.0, 1, 0, 1])", "ones((4, 4))", "full((4, 4), 'nan')")
 
 

@@ -233,8 +233,7 @@ class VoxelChecks:
                 shown = few([f"{synthetic} = {real}" for synthetic, real in pairs])
                 texts.append(
                     f"{some(len(pairs), total, 'synthetic image', 'is/are')} identical to a "
-                    f"{said(split)} "
-                    f"image: {shown}"
+                    f"{said(split)} image: {shown}"
                 )
                 names += [synthetic for synthetic, _ in pairs]
                 splits[split] += len(pairs)
