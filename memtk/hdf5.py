@@ -77,6 +77,9 @@ for line in sys.stdin.buffer:
 """Looks at every file that is named to it; what is wrong with one, its caller sees by itself. It
 ends by itself after 2 s of the processor, or a minute, with one file."""
 
+LINKS = 16
+"""So many soft links are followed one after the other, as the library does."""
+
 _lock = threading.Lock()
 _seen_before: set[tuple[Path, int, int]] = set()
 _looking: dict[int, subprocess.Popen[bytes]] = {}  # by the process that has started it
@@ -104,6 +107,29 @@ def open_hdf5(path: Path) -> h5py.File:
     with contextlib.suppress(ImportError):  # brings decoders, where it is installed
         import hdf5plugin  # noqa: F401
     return h5py.File(path, "r", locking=False)
+
+
+def own_place(file: h5py.File, name: str) -> str:
+    """Return where in this very file a name leads, soft links followed; "" if it leads nowhere, in
+    a circle, or into another file.
+    """
+    import h5py
+
+    ahead, at, links = name.split("/"), "", 0
+    while ahead:
+        step, here = ahead.pop(0), file[at or "/"]
+        if step in ("", "."):
+            continue
+        link = here.get(step, getlink=True) if isinstance(here, h5py.Group) else None
+        if isinstance(link, h5py.SoftLink) and links < LINKS:
+            links += 1
+            at = "" if link.path.startswith("/") else at
+            ahead = link.path.split("/") + ahead
+        elif isinstance(link, h5py.HardLink):
+            at += f"/{step}"
+        else:
+            return ""
+    return at
 
 
 def look_through(path: Path) -> None:

@@ -23,9 +23,9 @@ WORST = (1178, 1502)
 def test_a_file_that_ends_or_hangs_the_library_is_refused_wherever_it_is_read(
     seed, tmp_path, registry
 ):
-    sources = examples("HDF5", tmp_path)
+    source = examples("HDF5", tmp_path)[-1]
     (tmp_path / "damaged").mkdir()
-    path = damaged(sources[seed % len(sources)], seed, tmp_path / "damaged")
+    path = damaged(source, seed, tmp_path / "damaged")
     for reads in (lambda: read(path, registry), lambda: read_arrays(path, "images")):
         with pytest.raises(UserError, match=f"cannot read .*{path.name}: it is damaged so that"):
             reads()

@@ -34,7 +34,7 @@ def memtk_readers() -> Iterable[Component]:
         ),
         Component(
             "hdf5",
-            "memtk_files.arrays:Hdf5Reader",
+            "memtk_files.hdf5:Hdf5Reader",
             "HDF5 (.h5, .hdf5): datasets train, val, test or images, one image a row.",
             needs=("h5py",),
             cases="memtk_files.cases:CASES",

@@ -1,4 +1,4 @@
-"""NumPy and HDF5 files: arrays that hold one image, or many images, one a row."""
+"""NumPy files: arrays that hold one image, or many images, one a row."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import h5py
 import numpy as np
 
 from memtk import UserError
 from memtk.data.labels import DESCRIBING, array_names_no_image, words_of
 from memtk.data.patients import patient_name
 from memtk.data.readers import check_size, npy_header
-from memtk.hdf5 import open_hdf5
 from memtk.imaging.geometry import (
     CHANNELS,
     EXPECTED,
@@ -25,7 +23,6 @@ from memtk.imaging.geometry import (
     holds_many,
     layout_of,
     rows_of,
-    without_padding,
 )
 from memtk.interfaces import Record, Volume
 
@@ -44,12 +41,6 @@ SEVERAL = 100
 PATIENTS = frozenset({"patient", "patients", "subject", "subjects", "pid", "pids"})
 AROUND = frozenset({"id", "ids", "name", "names", "number", "numbers", "index"})
 """Words of the names of arrays that say whose the image of each row is, and words beside them."""
-
-MEANING = {"scale_factor": 1, "add_offset": 0, "IMAGE_WHITE_IS_ZERO": 0, "PALETTE": None}
-"""Attributes of datasets (NetCDF, HDF5 Image) that change what numbers mean, and when not."""
-
-PADDING = frozenset({"_FillValue", "missing_value"})
-"""Attributes of datasets (NetCDF) that say which number stands where nothing was measured."""
 
 SETS = frozenset({"train", "test", "val", "valid", "validation", "images", "imgs", "samples"})
 """Words of the names of arrays that are no single volume."""
@@ -104,8 +95,8 @@ class NumpyReader:
         records: list[Record] = []
         for name in stacks:
             with contextlib.closing(_open(path, name)) as member:
-                _check_stack(path, name, member.shape, member.dtype)
-            whose = _patients(path, _name_of_patients(names, name), member.shape[0])
+                check_stack(path, name, member.shape, member.dtype)
+            whose = _patients(path, name_of_patients(names, name), member.shape[0])
             records += [Record(path, f"{name}/{row}", who) for row, who in enumerate(whose)]
         if not stacks:
             records = _one_each(path, names)
@@ -163,69 +154,6 @@ class NumpyReader:
         return np.frombuffer(data, member.dtype).reshape(member.shape[1:])
 
 
-class Hdf5Reader:
-    """Reads stacks of images: datasets `train`, `val`, `test` (or MedMNIST's names) or `images`.
-
-    A dataset is (N, H, W), (N, H, W, 3), (N, D, H, W) or (N, C, D, H, W); row i is one image. Other
-    datasets and groups are left out. Links and datasets that point into other files are refused.
-    Padding (`_FillValue`) counts as the least of the other voxels. The spacing is 1.
-    """
-
-    suffixes = (".h5", ".hdf5")
-
-    def __init__(self) -> None:
-        self._file: h5py.File | None = None
-        self._path: Path | None = None
-
-    def records(self, path: Path) -> Sequence[Record]:
-        """List the images of a file.
-
-        Raises:
-            UserError: if the file has no such dataset, or one that was never filled.
-        """
-        records: list[Record] = []
-        with open_hdf5(path) as file:
-            found = [name for name in STACKS if name in file.keys()]  # noqa: SIM118 (no link followed)
-            for name in found:
-                dataset = _dataset(file, name, path)
-                _check_stack(path, name, dataset.shape or (), dataset.dtype)
-                if not dataset.id.get_storage_size():
-                    raise UserError(f"cannot read {path}: {name} was made and never filled")
-                whose = _patients_in(file, _name_of_patients(list(file), name), len(dataset))
-                records += [Record(path, f"{name}/{row}", who) for row, who in enumerate(whose)]
-            there = sorted(file.keys())
-        if not records:
-            has = ", ".join(there[:9]) or "nothing"
-            raise UserError(
-                f"{path} has no images: expected {', '.join(STACKS)}; it has {has}. Write its "
-                "images as one of these: np.savez('a.npz', images=array)"
-            )
-        return records + [Record(path, n, left_out=BESIDE) for n in there if n not in found]
-
-    def read(self, record: Record) -> Volume:
-        """Read the voxels.
-
-        Raises:
-            UserError: if the dataset takes its voxels from another file.
-        """
-        name, row = split_item(record.item)
-        dataset = _dataset(self._open(record.path), name, record.path)
-        voxels = np.asarray(dataset[row])
-        for value in (np.ravel(dataset.attrs[key]) for key in sorted(PADDING & {*dataset.attrs})):
-            if value.size == 1 and value.dtype.kind in "iuf":
-                voxels = without_padding(voxels, voxels, value[0])
-        voxels = as_image(voxels, f"cannot read {record.path} ({record.item})")
-        return Volume(voxels, (1.0,) * (voxels.ndim - 1))
-
-    def _open(self, path: Path) -> h5py.File:
-        """Keep the last file open: its images are read one after the other."""
-        if self._file is None or self._path != path:
-            if self._file is not None:
-                self._file.close()
-            self._file, self._path = open_hdf5(path), path
-        return self._file
-
-
 def split_item(item: str) -> tuple[str, int | None]:
     """Take `"train_images/12"` apart; an array that is one image has no row.
 
@@ -236,12 +164,12 @@ def split_item(item: str) -> tuple[str, int | None]:
     return (name, int(row)) if name and row.isdecimal() else (item, None)
 
 
-def _name_of_patients(names: Sequence[str], stack: str) -> str:
+def name_of_patients(names: Sequence[str], stack: str) -> str:
     """Return which array says whose the rows of a stack are, "" if none.
 
-    >>> _name_of_patients(["patient_age", "patient_ids"], "images")
+    >>> name_of_patients(["patient_age", "patient_ids"], "images")
     'patient_ids'
-    >>> _name_of_patients(["val_patient", "train_patient"], "train_images")
+    >>> name_of_patients(["val_patient", "train_patient"], "train_images")
     'train_patient'
     """
     split = {*words_of(stack)} - {"images"}
@@ -256,20 +184,11 @@ def _patients(path: Path, name: str, count: int) -> list[str]:
             with contextlib.closing(_open(path, name)) as member:
                 fits = member.shape in ((count,), (count, 1))
             if fits:
-                return _names(_load(path, name).ravel())
+                return names_of(_load(path, name).ravel())
     return [""] * count
 
 
-def _patients_in(file: h5py.File, name: str, count: int) -> list[str]:
-    """Return the same by a dataset of an HDF5 file."""
-    found = file[name] if name and isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(found, h5py.Dataset) or found.shape not in ((count,), (count, 1)):
-        return [""] * count
-    text = h5py.check_string_dtype(found.dtype)
-    return _names(np.ravel(found.asstr()[()] if text else found[()]))
-
-
-def _names(values: np.ndarray) -> list[str]:
+def names_of(values: np.ndarray) -> list[str]:
     """Return names of patients; "patient 0" for 0, which in a header alone would name nobody."""
     names = [patient_name(each) for each in values]
     return [f"patient {name}" if name.isdecimal() else name for name in names]
@@ -319,7 +238,7 @@ def _headers(path: Path, names: Sequence[str]) -> dict[str, tuple[tuple[int, ...
     return found
 
 
-def _check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+def check_stack(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Refuse an array that is no stack of images, or claims more of them than the file holds."""
     if dtype.kind not in "biuf":
         raise UserError(f"cannot read {path}: {name} holds {dtype}, not numbers")
@@ -374,25 +293,3 @@ def _open(path: Path, name: str, file: zipfile.ZipFile | None = None) -> _Member
     except BaseException:
         stream.close()
         raise
-
-
-def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
-    """Return a dataset whose voxels lie in this very file."""
-    link = file.get(name, getlink=True)
-    dataset = file[name] if isinstance(link, h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset):
-        raise UserError(
-            f"cannot read {path}: {name} is not a dataset of this file: write its images as one, "
-            f"file['{name}'] = np.stack(list_of_arrays)"
-        )
-    if dataset.is_virtual or dataset.external:
-        raise UserError(f"cannot read {path}: {name} takes its voxels from another file")
-    for key, plain in MEANING.items():
-        if key in dataset.attrs and not np.array_equal(
-            np.ravel(dataset.attrs[key]), np.array([plain])
-        ):
-            raise UserError(
-                f"cannot read {path}: the attribute {key} of {name} says that its numbers mean "
-                "something else: apply it, and save them without"
-            )
-    return dataset

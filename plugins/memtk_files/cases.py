@@ -17,9 +17,10 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from memtk.interfaces import ImageSpec
 from memtk.testing import Case
-from memtk_files.arrays import Hdf5Reader, NumpyReader
+from memtk_files.arrays import NumpyReader
 from memtk_files.command import Command
 from memtk_files.dicom import DicomReader
+from memtk_files.hdf5 import Hdf5Reader
 from memtk_files.nifti import NiftiReader
 from memtk_files.picture import PictureReader
 

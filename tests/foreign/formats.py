@@ -259,6 +259,10 @@ def virtual(file):
     file.create_virtual_dataset("images", layout)
 
 
+def soft(file):
+    file["data/x"], file["images"] = STACK, h5py.SoftLink("/data/x")
+
+
 def linked(file):
     file["images"] = h5py.ExternalLink("other.hdf", "x")
 
@@ -272,6 +276,9 @@ for _what, _make, _says in (
     ("compressed by LZF, shuffled", lambda f: f.create_dataset("images", **_chunks,
      compression="lzf", shuffle=True), STACK[:1]),
     ("one volume a row", lambda f: f.create_dataset("images", data=VOLUME[None]), VOLUME[None]),
+    ("a soft link within the file", soft, STACK[:1]),
+    ("a soft link to nothing, or in a circle", lambda f: f.__setitem__("images",
+     h5py.SoftLink("/images")), "is not a dataset of this file"),
     ("datasets of other names", lambda f: f.create_dataset("scans", data=STACK),
      "np.savez('a.npz', images=array)"),
     ("numbers that mean something else by an attribute (scale_factor, IMAGE_WHITE_IS_ZERO)",

@@ -18,7 +18,8 @@ from memtk.data.walk import Walk
 from memtk.errors import UserError
 from memtk.interfaces import Record
 from memtk.registry import open_registry
-from memtk_files.arrays import Hdf5Reader, NumpyReader
+from memtk_files.arrays import NumpyReader
+from memtk_files.hdf5 import Hdf5Reader
 from memtk_files.nifti import NiftiReader
 from memtk_files.picture import PictureReader
 
@@ -332,51 +333,6 @@ def test_a_stack_of_the_wrong_shape_is_refused(tmp_path):
     assert "which axis holds channels" in refused(NumpyReader(), tmp_path / "y.npz")
     np.savez(tmp_path / "z.npz")
     assert "holds no images" in refused(NumpyReader(), tmp_path / "z.npz")
-
-
-# HDF5
-
-
-def test_hdf5_datasets_are_stacks(tmp_path, rng):
-    train, images = rng.normal(size=(3, 7, 5, 6)), rng.normal(size=(2, 7, 5))
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["train"], file["images"], file["labels"] = train, images, [1]
-    with h5py.File(tmp_path / "y.hdf5", "w") as file:
-        file["val"] = images
-    reader = Hdf5Reader()
-    records = reader.records(tmp_path / "x.h5")
-    items = [*(f"train/{i}" for i in range(3)), "images/0", "images/1"]
-    assert [r.item for r in records if not r.left_out] == items
-    np.testing.assert_array_equal(reader.read(records[2]).voxels, train[None, 2])
-    (other, _) = reader.records(tmp_path / "y.hdf5")
-    np.testing.assert_array_equal(reader.read(other).voxels, images[None, 0])
-    np.testing.assert_array_equal(reader.read(records[4]).voxels, images[None, 1])
-
-
-def test_hdf5_without_images_says_what_there_is(tmp_path):
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["scans"] = np.zeros((2, 4, 4))
-    assert "it has scans" in refused(Hdf5Reader(), tmp_path / "x.h5")
-    with h5py.File(tmp_path / "y.h5", "w") as file:
-        file["images"] = np.zeros((2, 4))
-    assert "images: the shape (2, 4)" in refused(Hdf5Reader(), tmp_path / "y.h5")
-
-
-def test_hdf5_never_follows_links_into_other_files(tmp_path):
-    with h5py.File(tmp_path / "secret.h5", "w") as file:
-        file["images"] = np.zeros((2, 4, 4))
-    with h5py.File(tmp_path / "link.h5", "w") as file:
-        file["images"] = h5py.ExternalLink("secret.h5", "images")
-    with h5py.File(tmp_path / "virtual.h5", "w") as file:
-        layout = h5py.VirtualLayout((2, 4, 4), float)
-        layout[:] = h5py.VirtualSource("secret.h5", "images", (2, 4, 4))
-        file.create_virtual_dataset("images", layout)
-    (tmp_path / "raw").write_bytes(bytes(256))
-    with h5py.File(tmp_path / "raw.h5", "w") as file:
-        file.create_dataset("images", (2, 4, 4), float, external=[(str(tmp_path / "raw"), 0, 256)])
-    assert "not a dataset of this file" in refused(Hdf5Reader(), tmp_path / "link.h5")
-    for name in ("virtual.h5", "raw.h5"):
-        assert "takes its voxels from another file" in refused(Hdf5Reader(), tmp_path / name)
 
 
 def test_a_file_of_many_arrays_is_listed_once_and_not_for_each(tmp_path, monkeypatch):
