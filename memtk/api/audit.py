@@ -161,14 +161,26 @@ def audit(
             "resume": resume,
             "watch": watching_in_python(watch),
         }
-        flat = all(len(getattr(value, "shape", ())) == 2 for value in given.values())
         audited = (
-            _embeddings if flat else partial(_images, workers=workers, keep_prepared=keep_prepared)
+            _embeddings
+            if _are_embeddings(given)
+            else partial(_images, workers=workers, keep_prepared=keep_prepared)
         )
         finished = audited(registry, given, patients, asked, settings, how)
     if finished is None:
         raise UserError("memtk.audit runs in one process; under torchrun use memtk audit")
     return AuditResult(finished.folder, finished.audit)
+
+
+def _are_embeddings(given: Mapping[str, Any]) -> bool:
+    """Whether the sets are embeddings (N, D), all of them."""
+    flat = [name for name, value in given.items() if len(getattr(value, "shape", ())) == 2]
+    if flat and (others := [name for name in given if name not in flat]):
+        raise UserError(
+            f"{flat[0]} has two axes, as embeddings (N, D) have, and {others[0]} has not: give all "
+            "sets as embeddings, or all as images"
+        )
+    return bool(flat)
 
 
 def _policy(asked: Policy | Mapping[str, Any] | str | Path | None) -> Policy:
@@ -246,6 +258,7 @@ _WAYS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"--data manifest.csv", 'train="manifest.csv"'),
     (r"--([a-z][a-z-]*)", lambda found: f"{_argument(found[1])}="),
     (r"row (\d+) of (train|validation|synthetic)", r"\2[\1]"),
+    (r"\b(train|validation)_patient\b", r"\1_patients"),
     (r"; memtk check names them\.", "."),
     (r"run the same command again", "make the same call again"),
     (r"run with resume=False", "call with resume=False"),

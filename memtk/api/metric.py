@@ -84,6 +84,11 @@ class Memorization(Metric):
         self, reference: Reference, protocols: Sequence[Entry] = (), seed: int = 0
     ) -> None:
         super().__init__()
+        if not isinstance(reference, Reference):
+            raise UserError(
+                f"Memorization takes what from_images has learned, no {type(reference).__name__}: "
+                "say memtk.Memorization.from_images(train, validation)"
+            )
         self.reference, self.protocols, self.seed = reference, tuple(protocols), seed
         self.evaluation: Evaluation | None = None
         self.best: int | None = None

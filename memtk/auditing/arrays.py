@@ -155,7 +155,7 @@ def _check(path: str, arrays: Mapping[str, np.ndarray]) -> None:
         if bad.any():
             raise UserError(
                 f"{path}: row {int(np.argmax(bad))} of {name} holds NaN, infinite values or "
-                f"numbers beyond {LARGEST:g} ({int(bad.sum())} such rows)"
+                f"numbers beyond {LARGEST:g} ({many(int(bad.sum()), 'such row')})"
             )
     if len(set(widths.values())) > 1:
         shown = ", ".join(f"{name} {width}" for name, width in widths.items())

@@ -176,7 +176,14 @@ def flat(images, row=None):
 REFUSED = [
     (
         lambda t, v, s: memtk.audit(flat(t), flat(v), flat(s, 6)),
-        r"embeddings: synthetic\[6\] holds",
+        r"synthetic\[6\] holds .* \(1 such row\)$",
+    ),
+    (lambda t, v, s: memtk.audit(flat(t), flat(v), s), "train has two axes, .*synthetic has not"),
+    (lambda t, v, s: memtk.audit(t, v, flat(s)), "synthetic has two axes, .*train has not"),
+    (lambda t, v, s: memtk.audit(flat(t), v, "s.csv"), "train has two axes, .*validation has not"),
+    (
+        lambda t, v, s: memtk.audit(flat(t), flat(v), flat(s), validation_patients=["a"]),
+        r"validation_patients has the shape \(1,\): 24 are needed",
     ),
     (lambda t, v, s: memtk.audit(flat(t), flat(v), flat(s), embedder="a"), "embedder goes with im"),
     (lambda t, v, s: memtk.audit(t, v), "synthetic is missing"),

@@ -321,6 +321,14 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(change, words):
         memtk.Memorization.from_images(given.pop("train"), given.pop("validation"), **given)
 
 
+@pytest.mark.parametrize("given", [(X, -X / 2), (X,), (None,), ([X, X],)])
+def test_images_in_place_of_what_was_learned_from_them_are_refused_with_the_way_out(given):
+    with pytest.raises(
+        UserError, match=r"say memtk\.Memorization\.from_images\(train, validation\)"
+    ):
+        memtk.Memorization(*given)
+
+
 def test_synthetic_images_of_another_shape_or_not_finite_are_refused(fresh):
     with pytest.raises(UserError, match=r"images \(1, 8, 8\) were given; the training images are"):
         fresh.update(X)
