@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from memtk.data.patients import split_of
+from memtk.data.patients import normal_form, split_of
 
 NAMES = {
     "path": frozenset(
@@ -167,6 +167,38 @@ MARKS = ";\t|，；"
 def column_names(cells: Sequence[str]) -> list[str]:
     """Return the names of columns, in lower case and without marks of an encoding."""
     return [name.replace("\ufeff", "").strip().lower() for name in cells]
+
+
+AGAIN = r"(?:\.{1,3}\d+|[._][xy]|_right|_duplicated_\d+)"
+"""What pandas, R and polars put behind the name of a column that is there twice."""
+
+SPELLINGS = {
+    "path": re.compile(f"path{AGAIN}"),
+    "patient_id": re.compile(rf"patient[\W_]*id(?:{AGAIN}|[\W_]*\d+)?"),
+    "split": re.compile(f"split{AGAIN}"),
+    "item": re.compile(f"item{AGAIN}"),
+}
+"""How the columns that are read are called beside themselves."""
+
+
+def differing(header: Sequence[str], lines: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return the first two columns of one meaning that do not say the same; () if there are none.
+
+    >>> lines = [["a", "1", "01", "2"]]
+    >>> differing(["path", "patient_id", "patient_id.1", "site"], lines)
+    ()
+    >>> differing(["path", "patient_id", "patient_id.1", "patientid"], lines)
+    ('patient_id', 'patientid')
+    """
+    said = dict(zip(header, zip(*lines, strict=False), strict=False))
+    for name, spelling in SPELLINGS.items():
+        for other in said if name in said else ():
+            if spelling.fullmatch(other) and any(
+                normal_form(one) != normal_form(two)
+                for one, two in zip(said[name], said[other], strict=True)
+            ):
+                return name, other
+    return ()
 
 
 def without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

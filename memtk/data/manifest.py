@@ -12,6 +12,7 @@ from pathlib import Path
 
 from memtk.data.columns import (
     column_names,
+    differing,
     made_days,
     names_hour,
     other_splits,
@@ -128,6 +129,11 @@ def read_manifest(
     _check_header(path, header, [column_names(cells) for _, cells in lines[1:10]])
     if not ("split" in header or config.resplit):
         _check_split(path, header, [cells for _, cells in lines[1:]], config, patients)
+    if two := differing(header, [cells for _, cells in lines[1:]]):
+        raise UserError(
+            f"{path} has the columns {two[0]!r} and {two[1]!r}, and they differ: leave the wrong "
+            "one out, or rename it if it says something else"
+        )
     by_column = "patient_id" in header
     if patients:
         _check_patients(path, header, config)

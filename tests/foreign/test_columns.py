@@ -31,6 +31,43 @@ def test_a_split_in_a_column_of_another_name_is_not_lost(table, name):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "patient_id.1",
+            "PatientID",
+            "Patient ID",
+            "patient_id_y",
+            "patient_id.x",
+            "patient_id_2",
+        ),
+        *("patient_id...5", "patient_id_right", "patient_id_duplicated_0"),
+    ],
+)
+def test_two_columns_of_patients_are_refused_where_they_differ(table, name):
+    header = f"path,patient_id,split,{name}"
+    groups, found = table(header, lambda n: f"im/img_{n}.png,{n},{SPLITS[n]},P{n % 4}")
+    assert found.outcome == "refused" and not groups
+    assert f"has the columns 'patient_id' and {name.lower()!r}, and they differ" in found.found
+    groups, found = table(header, lambda n: f"im/img_{n}.png,{n},{SPLITS[n]},00{n}.0")
+    assert found.outcome != "refused" and groups == {"training": 3, "validation": 2}
+
+
+@pytest.mark.parametrize(("name", "cell"), [("path.1", "x.png"), ("split.2", "val"), ("item.x", 1)])
+def test_two_columns_of_paths_splits_and_items_are_refused_where_they_differ(table, name, cell):
+    line = "im/img_{0}.png,{0},{1},,{2}".format
+    found = table(f"path,patient_id,split,item,{name}", lambda n: line(n, SPLITS[n], cell))[1]
+    assert found.outcome == "refused" and f"and '{name}', and they differ" in found.found
+
+
+@pytest.mark.parametrize("name", ["patient_idx", "split_1", "path2", "patient_age", "items"])
+def test_a_column_of_another_meaning_is_no_second_one(table, name):
+    line = "im/img_{0}.png,{0},{1},7".format
+    groups, found = table(f"path,patient_id,split,{name}", lambda n: line(n, SPLITS[n]))
+    assert found.outcome != "refused" and groups == {"training": 3, "validation": 2}
+
+
+@pytest.mark.parametrize(
     ("cells", "refused"), [(("train", "test"), False), (("train", "synthetic"), True)]
 )
 def test_only_what_tells_synthetic_images_from_real_ones_is_a_split_of_theirs(
