@@ -118,6 +118,8 @@ def _check_name(name: str, registry: Registry) -> None:
             f"{name!r} is no name for a plugin: use lower case letters, digits and single hyphens, "
             "and a letter first, as in my-model"
         )
+    if name in KINDS:
+        raise UserError(f"{name!r} is a kind, no name: memtk plugins new NAME --kind {name}")
     for kind in KINDS:
         for entry in registry.entries(kind):
             if entry.name == name:

@@ -79,6 +79,8 @@ def test_a_malformed_name_is_refused(registry, tmp_path, name):
         ("copycat", "there is a generator 'copycat' already, of memtk"),
         ("toy", "there is a plugin 'toy' of memtk already"),
         ("memtk", "there is a plugin 'attacks' of memtk already"),
+        ("protocol", "'protocol' is a kind, no name: memtk plugins new NAME --kind protocol"),
+        ("reader", "'reader' is a kind, no name: memtk plugins new NAME --kind reader"),
         ("json", "there is a Python package 'json' already"),
     ],
 )
