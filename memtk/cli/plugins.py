@@ -28,8 +28,21 @@ WIDEST = 120
 """Columns of the terminal that are used at the most."""
 
 
+class Kind(click.Choice[str]):
+    """A kind of component, one of `KINDS`; its plural does as well."""
+
+    plurals = {hook.removeprefix("memtk_"): kind for kind, hook in KINDS.items()}
+
+    def __init__(self) -> None:
+        super().__init__(list(KINDS))
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the kind that a text means."""
+        return super().convert(self.plurals.get(value, value), param, ctx)
+
+
 @click.command("list")
-@click.argument("kind", required=False, type=click.Choice(list(KINDS)), metavar="[KIND]")
+@click.argument("kind", required=False, type=Kind(), metavar="[KIND]")
 def list_components(kind: str | None) -> None:
     """List what plugins bring: generators, embedders, similarities, ...
 
@@ -105,7 +118,7 @@ def _show() -> None:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(list(KINDS)),
+    type=Kind(),
     default="generator",
     show_default=True,
     help="What it brings.",

@@ -224,6 +224,14 @@ def test_a_plugin_is_said_to_watch_runs_only_if_it_does(run, write_plugin):
     assert "of memtk-watching 1.0: watches runs" in shown
 
 
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [("generators", "generator"), ("similarities", "similarity"), ("attacks", "attack")],
+)
+def test_the_plural_of_a_kind_is_the_kind(run, many, one):
+    assert run("list", many) == run("list", one) != run("list")
+
+
 def test_misbehaving_plugins_get_one_line_each_and_leave_every_command_working(
     run, write_plugin, tmp_path
 ):
