@@ -184,8 +184,9 @@ class DicomReader:
         first, path = slices[0]
         rows, columns = pixel_spacing(first, path)
         if step is None:
-            thickness = number_of(first, "SliceThickness", path) or 1.0
-            return Volume(stack[None], (thickness, rows, columns))
+            apart = ("SpacingBetweenSlices", "SliceThickness")
+            steps = (abs(number_of(first, keyword, path) or 0) for keyword in apart)
+            return Volume(stack[None], (next(filter(None, steps), 1.0), rows, columns))
         spacing = (float(np.linalg.norm(step)), rows, columns)
         return Volume(stack[None], spacing, affine_of(first, path, step))  # (1, D, H, W)
 

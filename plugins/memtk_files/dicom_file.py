@@ -32,6 +32,9 @@ GROUPED = frozenset(
 """What is taken out of functional groups."""
 
 
+TISSUE, CENTIMETRES = 1, 3
+"""What RegionSpatialFormat and PhysicalUnits of ultrasound are where a region is a picture."""
+
 MOST = 100_000
 """A file may have so many attributes beside those in its sequences."""
 
@@ -186,11 +189,36 @@ def numbers_of(
 
 
 def pixel_spacing(dataset: pydicom.Dataset, path: Path) -> tuple[float, float]:
-    """Return (between rows, between columns) in millimetres, 1 where unknown."""
+    """Return (between rows, between columns) in millimetres, 1 where unknown.
+
+    Raises:
+        UserError: if the regions of an ultrasound picture say several sizes, or another than it.
+    """
+    regions = _sizes_of_regions(dataset, path)
     film = "NominalScannedPixelSpacing"
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", film, "PixelAspectRatio"):
         spacing = numbers_of(dataset, keyword, 2, path)
-        if spacing is not None:
+        if spacing is not None and not (regions and keyword == "PixelAspectRatio"):
             rows, columns = (abs(value) or 1.0 for value in spacing)
-            return rows, columns
-    return 1.0, 1.0
+            regions.insert(0, (rows, columns))
+            break
+    if regions and not np.allclose(regions, regions[0], rtol=0.01):
+        sizes = " and ".join(f"{rows:.3g} x {columns:.3g}" for rows, columns in regions[:3])
+        raise UserError(
+            f"cannot read {path}: its header says that its pixels are {sizes} mm large: save each "
+            "of its regions as a picture of its own, or correct its header"
+        )
+    return regions[0] if regions else (1.0, 1.0)
+
+
+def _sizes_of_regions(dataset: pydicom.Dataset, path: Path) -> list[tuple[float, float]]:
+    """Return the pixel sizes of the two-dimensional regions of an ultrasound picture, in mm."""
+    found = []
+    for region in dataset.get("SequenceOfUltrasoundRegions") or ():
+        axes = [f"Physical{{}}{axis}" for axis in "YX"]
+        units = [number_of(region, f"{a.format('Units')}Direction", path) for a in axes]
+        sizes = [number_of(region, a.format("Delta"), path) for a in axes]
+        flat = number_of(region, "RegionSpatialFormat", path) == TISSUE
+        if flat and units == [CENTIMETRES] * 2 and all(sizes):
+            found.append((abs(sizes[0] or 0) * 10, abs(sizes[1] or 0) * 10))
+    return found

@@ -26,8 +26,8 @@ class Hdf5Reader:
 
     A dataset is (N, H, W), (N, H, W, 3), (N, D, H, W) or (N, C, D, H, W); row i is one image. Other
     datasets and groups are left out, and so is a second name of one. Links and datasets that point
-    into other files are refused.
-    Padding (`_FillValue`) counts as the least of the other voxels. The spacing is 1.
+    into other files are refused. Padding (`_FillValue`) counts as the least of the other voxels.
+    The spacing is that of the attribute `element_size_um`, else 1.
     """
 
     suffixes = (".h5", ".hdf5")
@@ -73,7 +73,7 @@ class Hdf5Reader:
             if value.size == 1 and value.dtype.kind in "iuf":
                 voxels = without_padding(voxels, voxels, value[0])
         voxels = as_image(voxels, f"cannot read {record.path} ({record.item})")
-        return Volume(voxels, (1.0,) * (voxels.ndim - 1))
+        return Volume(voxels, _spacing(dataset, voxels.ndim - 1, record.path))
 
     def _open(self, path: Path) -> h5py.File:
         """Keep the last file open: its images are read one after the other."""
@@ -82,6 +82,18 @@ class Hdf5Reader:
                 self._file.close()
             self._file, self._path = open_hdf5(path), path
         return self._file
+
+
+def _spacing(dataset: h5py.Dataset, axes: int, path: Path) -> tuple[float, ...]:
+    """Return the size of a voxel in millimetres as Fiji and ilastik write it, 1 where unknown."""
+    said = np.ravel(dataset.attrs.get("element_size_um", ()))
+    if not said.size:
+        return (1.0,) * axes
+    if said.size != 3 or said.dtype.kind not in "iuf" or not (np.isfinite(said) & (said > 0)).all():
+        raise UserError(
+            f"cannot read {path}: its attribute element_size_um is no three sizes: leave it out"
+        )
+    return tuple((said[-axes:] / 1000).tolist())
 
 
 def _stacks(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:

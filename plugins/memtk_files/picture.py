@@ -20,6 +20,7 @@ from memtk import UserError
 from memtk.data.readers import check_size
 from memtk.imaging.geometry import CHANNELS, gray_if_alike, without_alpha, without_padding
 from memtk.interfaces import Record, Volume
+from memtk_files.pixel_size import tiff_spacing
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
 warnings.filterwarnings("ignore", module=r"tifffile(\.|$)")
@@ -27,6 +28,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 ORIENTATION = 274
 """The tag of EXIF and TIFF that says how a picture is to be turned before it is shown."""
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""What it says where rows become columns."""
 
 NODATA = 42113
 """The tag of GDAL for the number that stands where nothing was measured, as text."""
@@ -74,7 +78,8 @@ class PictureReader:
     and the tag that says how a picture is turned (EXIF) are applied. An opaque alpha channel is
     left out; a transparent one is an error. GDAL's padding is the least of the other voxels. A
     TIFF of five pages or more of one size is the volume (1, D, H, W), one slice a page; fewer must
-    be said to be slices. The spacing is 1, because what these formats say about it is about print.
+    be said to be slices. The spacing of a TIFF is what OME, ImageJ or tifffile say in its header
+    with a unit of length; else it is 1, because what these formats say about it is about print.
     """
 
     suffixes = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")
@@ -92,23 +97,23 @@ class PictureReader:
         """
         path = record.path
         if _is_tiff(path):
-            pixels, volume = _tiff(path)
+            pixels, volume, spacing = _tiff(path)
         else:
-            pixels, volume = _picture(path), False
+            pixels, volume, spacing = _picture(path), False, (1.0, 1.0, 1.0)
         if pixels.dtype.kind not in "biuf":
             raise UserError(f"cannot read {path}: its pixels are {pixels.dtype}")
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
         if volume:
-            return Volume(pixels[None], (1.0, 1.0, 1.0))  # (1, D, H, W)
+            return Volume(pixels[None], spacing)  # (1, D, H, W)
         if pixels.ndim == 2:
-            return Volume(pixels[None], (1.0, 1.0))
+            return Volume(pixels[None], spacing[1:])
         channels = without_alpha(np.moveaxis(pixels, 2, 0), f"cannot read {path}")  # (C, H, W)
         if len(channels) not in (1, 3):
             raise UserError(
                 f"cannot read {path}: {len(channels)} channels are neither gray nor colours: save "
                 "one file a channel"
             )
-        return Volume(gray_if_alike(channels), (1.0, 1.0))
+        return Volume(gray_if_alike(channels), spacing[1:])
 
 
 def _picture(path: Path) -> np.ndarray:
@@ -197,8 +202,8 @@ def _bytes(mode: str) -> int:
     return {"I": 4, "F": 4}.get(mode, 2 if mode.startswith("I;16") else 1)
 
 
-def _tiff(path: Path) -> tuple[np.ndarray, bool]:
-    """Return (H, W[, C]) and False, or (D, H, W) and True."""
+def _tiff(path: Path) -> tuple[np.ndarray, bool, tuple[float, float, float]]:
+    """Return (H, W[, C]) and False, or (D, H, W) and True; and the spacing of slices and pixels."""
     _check_pages(path)
     with tifffile.TiffFile(path, _multifile=False) as file:
         if file.is_mmstack or file.is_ndtiff or _names_others(file.ome_metadata or "", path):
@@ -216,27 +221,29 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
             )
         series, page = file.series[0], file.series[0].keyframe
         check_size(path, series.shape, page.dtype.itemsize if page.dtype else 1)
-        axes, kind = series.axes, int(page.photometric)
+        axes, kind, spacing = series.axes, int(page.photometric), tiff_spacing(file, path)
+        turn = page.tags.get(ORIENTATION)
+        turned = int(turn.value) if turn is not None else 1
+        if turned in SIDEWAYS:
+            spacing = spacing[0], spacing[2], spacing[1]
         if (colours := getattr(page.photometric, "name", str(kind))) not in KNOWN:
             raise UserError(
                 f"cannot read {path}: its colours (photometric interpretation) are {colours}: save "
                 "it in gray or as RGB"
             )
         if kind in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.YCBCR):
-            return _picture(path), False  # PIL knows these colours
+            return _picture(path), False, spacing  # PIL knows these colours
         try:
             pixels = series.asarray()
         except ValueError as error:  # a compression for which tifffile has no decoder
             if "imagecodecs" not in str(error) or series.axes not in ("YX", "YXS"):
                 raise
-            return _calibrated(_decoded_by_pil(path, page), file, path), False
+            return _calibrated(_decoded_by_pil(path, page), file, path), False, spacing
         stored, pixels = pixels, _calibrated(_as_shown(pixels, page, path), file, path)
         if NODATA in page.tags:
             with contextlib.suppress(ValueError):  # it is text, and need not be a number
                 value = float(str(page.tags[NODATA].value))
                 pixels = without_padding(pixels, stored, value)
-        turn = page.tags.get(ORIENTATION)
-        turned = int(turn.value) if turn is not None else 1
     if len(axes) == pixels.ndim:
         flat = [n for n, axis in enumerate(axes) if pixels.shape[n] == 1 and axis not in "YX"]
         pixels = pixels.squeeze(tuple(flat))
@@ -244,9 +251,9 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
     if pixels.ndim == 3 and kind == tifffile.PHOTOMETRIC.PALETTE and axes == "YX":
         axes = "YXS"
     if pixels.ndim == 2 or (pixels.ndim == 3 and axes == "YXS"):
-        return _turned(pixels, turned), False
+        return _turned(pixels, turned), False, spacing
     if axes == "SYX":  # planar colour
-        return _turned(np.moveaxis(pixels, 0, -1), turned), False
+        return _turned(np.moveaxis(pixels, 0, -1), turned), False, spacing
     if pixels.ndim == 3 and axes.endswith("YX") and axes[0] in "ZQI":
         if turned != 1:
             raise UserError(f"cannot read {path}: a turned stack (tag {ORIENTATION} = {turned})")
@@ -257,7 +264,7 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool]:
                 "of few slices say that they are: tifffile.imwrite('a.tif', slices, imagej=True, "
                 "metadata={'axes': 'ZYX'})"
             )
-        return pixels, True
+        return pixels, True, spacing
     size = " x ".join(map(str, pixels.shape))
     raise UserError(
         f"cannot read {path}: its axes {axes} of {size} are neither a picture nor a stack of gray "
@@ -359,7 +366,7 @@ def _calibrated(pixels: np.ndarray, file: tifffile.TiffFile, path: Path) -> np.n
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turn (H, W[, C]) as the tag says: 1 as it is, 3 by 180 degrees, 6 clockwise, ..."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         pixels = np.swapaxes(pixels, 0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
