@@ -22,6 +22,7 @@ FLAGS = (
 )
 WAIT = 20
 """Seconds for an answer, on a busy machine."""
+SEEN = "document.body && document.body.innerText.slice(0, 200)"
 
 
 class Browser:
@@ -50,6 +51,18 @@ class Browser:
         self.numbers, self.buffer, self.session = itertools.count(1), b"", None
         self.tab = ""
         self.new_tab()
+
+    @contextlib.contextmanager
+    def second_tab(self):
+        """Work in another tab within the block; then close it and go back to this one."""
+        first, self.tab = (self.tab, self.session), ""
+        self.new_tab()
+        try:
+            yield
+        finally:
+            second, (self.tab, self.session) = self.tab, first
+            self("Page.bringToFront")
+            self("Target.closeTarget", targetId=second)
 
     def new_tab(self):
         """Open an empty tab, and close the one before it as a person does."""
@@ -95,7 +108,7 @@ class Browser:
         """Wait until an expression of the page gives a value: events of the page take a moment."""
         until = time.monotonic() + WAIT
         while (found := self.evaluate(code)) != value:
-            assert time.monotonic() < until, (code, found, value)
+            assert time.monotonic() < until, (code, found, value, self.evaluate(SEEN))
             time.sleep(0.02)
 
     def open(self, page):

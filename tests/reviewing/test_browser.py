@@ -65,6 +65,20 @@ def test_twelve_pairs_are_read_offline_saved_and_added(browser, runs, tmp_path, 
     assert said(page) == pressed
 
 
+def test_what_one_of_two_tabs_reads_is_not_asked_in_the_other(browser, runs, tmp_path):
+    file = page_of(runs / "flat", reader="two").export(tmp_path / "pairs.html")
+    browser.open(file)
+    read(browser, 1, ["novel"], 12)
+    browser.expect(f"{AT}.startsWith('pair 2 of 12, 1 read')", True)
+    with browser.second_tab():
+        browser.open(file)
+        read(browser, 2, ["copy", "copy"], 12)
+    browser.expect(f"{AT}.startsWith('pair 4 of 12, 3 read') && {SHOWN}", True)
+    browser.press("ArrowLeft")
+    pressed = "document.querySelector('[aria-pressed=true][data-label]').dataset.label"
+    browser.expect(pressed, "copy")
+
+
 def test_a_label_is_changed_by_going_back(browser, runs, serve):
     page = page_of(runs / "flat")
     browser.open(serve(page))
