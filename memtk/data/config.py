@@ -16,7 +16,7 @@ from pydantic import (
 
 from memtk.data.public.catalogue import PREFIX
 from memtk.errors import many
-from memtk.imaging.geometry import MOST_VOXELS
+from memtk.imaging.geometry import LEAST, MOST_VOXELS, too_small
 from memtk.interfaces import ComponentConfig
 
 MOST_PATIENTS = 1_000_000
@@ -152,6 +152,11 @@ class DataConfig(ComponentConfig):
         if value is not None and (len(value) not in (2, 3) or min(value) < 2):
             raise ValueError(
                 "two or three positive numbers of voxels are needed, from 2 on, e.g. 32,48,32"
+            )
+        if value is not None and too_small(value):
+            raise ValueError(
+                f"an image shows too little below {LEAST} x {LEAST} voxels to be told from others: "
+                f"two axes at least need {LEAST}, e.g. 32,32"
             )
         if value is not None and math.prod(value) > MOST_VOXELS:
             raise ValueError(f"an image of more than {MOST_VOXELS:,} voxels is not taken")

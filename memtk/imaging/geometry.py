@@ -163,6 +163,19 @@ def gray_if_alike(pixels: np.ndarray) -> np.ndarray:
 MOST_VOXELS = 2**29
 """An image may have as many voxels, channels included: 512 x 512 x 2048."""
 
+LEAST = 8
+"""Two axes of an image at least have as many voxels: of chest X-rays that are smaller a copy
+detector overlooks more than 20 % of planted copies, and label maps are not known."""
+
+
+def too_small(shape: Sequence[int]) -> bool:
+    """Tell whether an image of spatial axes `shape` shows too little to be told from others.
+
+    >>> too_small((2, 40)), too_small((7, 7, 7)), too_small((3, 8, 8))
+    (True, True, False)
+    """
+    return sorted(shape)[-2] < LEAST
+
 
 @dataclass(frozen=True)
 class Geometry:

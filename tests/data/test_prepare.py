@@ -98,10 +98,10 @@ def test_what_a_killed_run_left_half_written_is_removed(ready, write_manifest):
 
 
 def test_the_recipe_says_what_is_done_and_names_no_file_and_no_patient(ready, write_manifest):
-    dataset, _ = ready(write_manifest(ROWS), shape=[4, 12], percentiles=[1, 98])
+    dataset, _ = ready(write_manifest(ROWS), shape=[10, 12], percentiles=[1, 98])
     recipe = dataset.recipe()
     assert recipe["intensity"]["percentiles"] == [1, 98]
-    assert recipe["shape"]["to"] == [4, 12] and recipe["spacing"] == "as stored"
+    assert recipe["shape"]["to"] == [10, 12] and recipe["spacing"] == "as stored"
     assert list(recipe["readers"]) == ["files/picture"]
     text = json.dumps(recipe)
     assert "P1" not in text and "a.png" not in text and "list" not in text
@@ -167,10 +167,10 @@ def test_blank_colour_nan_and_nearly_blank_images_are_refused_together(ready, wr
 
 def test_an_image_that_is_blank_after_cropping_is_refused(ready, write_manifest):
     path = write_manifest(ROWS)
-    ring = np.full((8, 8), 200, np.uint8)
-    ring[2:6, 2:6] = 0
+    ring = np.full((12, 12), 200, np.uint8)
+    ring[2:10, 2:10] = 0
     imageio.imwrite(path.parent / "a.png", ring)
-    assert "a.png (after cropping)" in refused(ready, path, shape=[2, 2])
+    assert "a.png (after cropping)" in refused(ready, path, shape=[8, 8])
 
 
 def test_colour_becomes_gray_when_it_is_asked(ready, write_manifest):
@@ -210,7 +210,7 @@ def test_volumes_are_turned_and_resampled_when_it_is_asked(ready, tmp_path):
     lines = ["path,patient_id,split"]
     for i, split in enumerate(["train", "val"]):
         affine = np.diag([-1.0, 1, 2, 1]) if i else np.diag([1.0, 1, 2, 1])
-        image = nibabel.Nifti1Image(rng.normal(size=(6, 5, 4)).astype("f4"), affine)
+        image = nibabel.Nifti1Image(rng.normal(size=(9, 8, 4)).astype("f4"), affine)
         nibabel.save(image, tmp_path / f"{i}.nii.gz")
         lines.append(f"{i}.nii.gz,{i},{split}")
     (tmp_path / "m.csv").write_text("\n".join(lines))
@@ -223,7 +223,7 @@ def test_volumes_are_turned_and_resampled_when_it_is_asked(ready, tmp_path):
     assert torch.equal(y, x.flip(2))
     assert torch.equal(turned.split("training").read([0]), kept.split("training").read([0]))
     fine, _ = ready(tmp_path / "m.csv", spacing=[1, 1, 1])
-    assert fine.spec == ImageSpec((6, 5, 7), 1, (1, 1, 1))
+    assert fine.spec == ImageSpec((9, 8, 7), 1, (1, 1, 1))
     assert "2 axes" in refused(ready, tmp_path / "m.csv", shape=[8, 8])
 
 

@@ -21,6 +21,7 @@ BENCH = ("bench", "-g", "monai2d", "--suite", "phantom2d", "--preset", "smoke", 
 
 IMPOSSIBLE = (
     *("data.shape=100000,100000", "data.shape=1,500", "data.shape=0,8", "data.shape=-8,8"),
+    *("data.shape=2,2", "data.shape=7,7,7", "data.shape=2,500", "data.shape=3,7,40"),
     *("data.shape=8", "data.spacing=nan,nan", "data.spacing=1e-9,1e-9", "data.spacing=inf,1"),
     *("data.spacing=0,1", "data.percentiles=nan,nan", "data.percentiles=99,1"),
     *("data.validation=nan", "data.validation=2", "data.phantom.size=100000"),

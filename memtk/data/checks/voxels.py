@@ -15,6 +15,7 @@ from memtk.data.packed import PackedImage
 from memtk.data.patients import GROUPS, SPLITS, said
 from memtk.data.sources import Sample
 from memtk.errors import many, some
+from memtk.imaging.geometry import LEAST, too_small
 
 ACROSS = "no image is in two splits"
 TWINS = "no two patients of a split have the same image"
@@ -99,6 +100,11 @@ class VoxelChecks:
         )
 
     def _size(self) -> Finding:
+        if small := [shape for shape in self.sizes if too_small(shape[1:])]:
+            text = f"images of {_size(small[0])} show too little to be told from others"
+            odd = tuple(sample.name for shape in small for sample in self.sizes[shape])
+            way = f"Two axes need {LEAST} voxels: give larger images, or a smaller data.spacing"
+            return Finding(SIZE, "refused", f"{text}: {few(odd)}", way, odd)
         if len(self.sizes) < 2:
             there = " and ".join(_size(shape) for shape in self.sizes) or "no image could be read"
             return Finding(SIZE, "accepted", there)

@@ -82,6 +82,20 @@ def test_synthetic_images_with_their_axes_in_another_order_are_to_be_turned(shap
     assert "data.shape" not in one.way_out
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (7, 7), (7, 40), (7, 7, 7), (3, 7, 40), (2, 2, 500)])
+def test_images_that_are_too_small_to_be_told_from_others_are_refused(shape):
+    found = filled(("training", (1, 64, 64), "a"), ("validation", (1, *shape), "b"))
+    one = finding(found, SIZE)
+    assert one.outcome == "refused" and one.names == ("1.png",)
+    assert f"images of {'x'.join(map(str, shape))} show too little" in one.found
+    assert "Two axes need 8 voxels" in one.way_out and "data.shape" not in one.text()
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 500), (2, 8, 8), (8, 2, 40), (40, 8, 3)])
+def test_images_of_eight_voxels_along_two_axes_are_taken(shape):
+    assert finding(filled(("training", (1, *shape), "a")), SIZE).outcome == "accepted"
+
+
 def test_images_of_different_kinds_get_no_shape_suggested():
     flat_and_deep = filled(("training", (1, 8, 8), "a"), ("training", (1, 8, 8, 8), "b"))
     assert "2D or 3D" in finding(flat_and_deep, SIZE).way_out

@@ -17,7 +17,7 @@ def decathlon(tmp_path):
         (folder / "dataset.json").write_text(json.dumps({"name": name}))
         rng = np.random.default_rng(0)
         for number in numbers:
-            voxels = rng.normal(size=(6, 6, 6)).astype(np.float32)
+            voxels = rng.normal(size=(8, 8, 8)).astype(np.float32)
             image = nibabel.Nifti1Image(voxels, np.eye(4))
             image.to_filename(folder / f"imagesTr/hippocampus_{number:03d}.nii.gz")
         return folder
