@@ -103,12 +103,38 @@ def split_by_folders(
     if not patients:
         return rows, bool(subfolders)
     rows, by_folders = _split_deeper(rows, folder, notes, resplit)
+    if not (by_folders or resplit):
+        rows, by_folders = _split_by_names(rows, notes)
     if not (by_folders or resplit) and (like := _like_splits(rows, folder)):
         notes.append(
             f"folders are named like splits and taken for none: {few(like)}. If they are, call "
             "them train, val and test, or say the split in a manifest (path,patient_id,split)"
         )
     return rows, by_folders
+
+
+def _split_by_names(rows: list[Row], notes: list[str]) -> tuple[list[Row], bool]:
+    """Take the split that the names of all images begin with, or end with: `train0_1`, `21_test`.
+
+    Where those of some alone do so nothing is taken, and it is said.
+    """
+    words = [_words(row.record.path.stem) or [""] for row in rows]
+    for ends in ([each[0] for each in words], [each[-1] for each in words]):
+        splits = [folder_split(word) for word in ends]
+        if any(row.split for row in rows) or not {"training"} < {*splits} - {""}:
+            continue
+        named = few(
+            sorted({word.lower() for word, split in zip(ends, splits, strict=True) if split})
+        )
+        if all(splits):
+            notes.append(f"the names of the files say the split: {named}")
+            return [replace(row, split=s) for row, s in zip(rows, splits, strict=True)], True
+        notes.append(
+            f"{some(len([*filter(None, splits)]), len(rows), 'file', 'is/are')} named like splits "
+            f"({named}) and taken for none. If they are, put them into folders train, val and "
+            "test, or say the split in a manifest (path,patient_id,split)"
+        )
+    return rows, False
 
 
 def _like_splits(rows: Sequence[Row], folder: Path) -> list[str]:

@@ -125,6 +125,48 @@ def test_folders_that_no_split_is_called_so_are_not_spoken_of(tmp_path, png, che
     assert "named like splits" not in check(tmp_path)[1][FOUND].found
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train{}_0", "val{}_1", "test{}_0"],
+        ["{}_training", "{}_validation", "{}_test"],
+        ["img/Train-{}", "img/Valid-{}", "img/TEST-{}"],
+        ["a/{} train", "b/{} dev", "b/{} test"],
+    ],
+)
+def test_names_of_files_that_all_say_a_split_are_it(tmp_path, png, check, names):
+    for n, name in enumerate(names):
+        for i in range(3 + n):
+            png(tmp_path / f"{name.format(i)}.png", 10 * n + i)
+    groups, found = check(tmp_path)
+    assert counts(groups) == {"training": 3, "validation": 4, "held_out": 5}
+    assert "the names of the files say the split: " in found[FOUND].found
+    assert "split at random" not in found[FOUND].found
+    groups, found = check(tmp_path, resplit=True)
+    assert counts(groups) != {"training": 3, "validation": 4, "held_out": 5}
+    assert "the names of the files say" not in found[FOUND].found
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["train{}_0", "val{}_1", "other{}"], "7 of 12 files are named like splits (train, val)"),
+        (["{}_train", "{}_test", "{}"], "7 of 12 files are named like splits (test, train)"),
+        (["test{}", "pretest{}", "x{}"], ""),
+        (["p{}_train_1", "p{}_val_1", "p{}_1"], ""),
+        (["test{}", "test-a{}", "test-b{}"], ""),
+    ],
+)
+def test_names_of_files_of_which_some_say_a_split_are_none(tmp_path, png, check, names, said):
+    for n, name in enumerate(names):
+        for i in range(3 + n):
+            png(tmp_path / f"{name.format(i)}.png", 10 * n + i)
+    groups, found = check(tmp_path)
+    assert "held_out" not in counts(groups)
+    assert ("named like splits" in found[FOUND].found) == (said != "")
+    assert said in found[FOUND].found
+
+
 @pytest.mark.parametrize("stray", ["images/a.png", "others/a.png", "images/more/a.png"])
 def test_images_beside_folders_of_splits_one_deeper_are_refused(tmp_path, png, check, stray):
     fill(tmp_path, png, *ONE_DEEPER)
