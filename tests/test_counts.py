@@ -44,6 +44,21 @@ def test_notes_reasons_and_tables_count_by_that_rule():
     assert len(files) > 40 and not found
 
 
+def test_so_do_the_texts_of_plugins():
+    nouns = (
+        f"{NOUNS}|steps|channels|prompts|draws|values|numbers|voxels|features|neighbours|regions"
+    )
+    plain = re.compile(rf"\{{([^{{}}'\"]+)\}} (?:(?:training|validation|real) )?(?:{nouns})\b")
+    plugins = Path(memtk.__file__).parents[1] / "plugins"
+    found = {each[1] for path in plugins.rglob("*.py") for each in plain.finditer(path.read_text())}
+    two_and_more = {
+        *("len(folders)", "len(channels)", "len(many)", "len(files)", "patients", "size", "count"),
+        "MOST:,",
+    }
+    groups = {"side", "against"}
+    assert found == two_and_more | groups
+
+
 def test_tables_in_a_list_of_settings_are_named_in_words():
     words = [{"name": "view", "words": ["AP", "PA"]}, {"name": "age", "words": []}]
     assert flatten({"conditions": words}) == [("conditions", "view (AP, PA), age")]

@@ -36,6 +36,14 @@ VOID = (
 )
 """What filtering does to a test."""
 
+FIRST = (
+    "No second audit is made: the same detector, trained again, could not pass these images. "
+    "One of another kind looks with other eyes: --second-similarity ncc, or --second-embedder "
+    "NAME. The first audit:"
+)
+SECOND = "The second audit, of the same images by another detector:"
+"""What is said where nothing was taken away."""
+
 
 @dataclass(frozen=True)
 class ReleaseOptions:
@@ -61,12 +69,15 @@ class Release:
     Args:
         manifest: CSV of the images that are left: path, item, split.
         dropped: how many were taken away.
-        audit: of what is left, by a second embedder.
+        again: whether there was a second audit.
+        audit: of what is left, by a second embedder; where nothing was taken away and no other was
+            asked for, the first audit.
     """
 
     manifest: Path
     kept: int
     dropped: int
+    again: bool
     audit: FinishedAudit
 
 
@@ -96,7 +107,8 @@ def release(
     The second audit uses an embedder that had no part in the choice: another one, if named, or the
     same trained from other weights in another order, which cannot pass. Validation images and
     planted copies that the first audit would have taken away are left out of the second; see
-    `Screen`.
+    `Screen`. Where nothing is taken away there is no second audit unless another embedder or
+    similarity is asked for: the same one trained again could not pass.
 
     Args:
         folder: of a finished `memtk audit` of images, or what lies in it; see `run_of`.
@@ -108,7 +120,8 @@ def release(
 
     Raises:
         UserError: if the folder holds no finished audit of images, the images have changed, nothing
-            is left, the second audit would look with the same eyes, or `out` holds another release.
+            is left, the second audit would look with the same eyes, a policy is given where there
+            is no second audit, or `out` holds another release.
     """
     devices = open_devices(device)
     folder, _ = run_of(folder)
@@ -124,15 +137,16 @@ def release(
             "first audit left. Release from the first one again, with another --drop or policy."
         )
     plan = _first_plan(folder, registry)
-    first = options.policy or audit.policy  # the second audit has another seed, by rule
-    policy = Policy.model_validate(first.model_dump(exclude_unset=True, exclude={"seed"}))
-    second_options = _second_options(plan, registry, options.embedder, options.similarity)
-    fixed = policy.levels
-    data = plan.data.model_dump(exclude_unset=True, exclude={"condition"})
-    if stratify := fixed.pop("stratify", None):
-        data["stratify"] = stratify
-    second_options |= fixed
     chosen = suspects(folder, options.drop, plan.options.alpha)
+    alone = not chosen.any() and options.embedder is None and options.similarity is None
+    if alone and options.policy is not None:
+        raise UserError(
+            f"the audit in {folder} named no image, so that none is left out and no second audit "
+            "is made: give that audit the policy, by its command with --policy"
+        )
+    second_options = (
+        {} if alone else _second_options(plan, registry, options.embedder, options.similarity)
+    )
     rows = [s for s in open_source(plan.data, registry).samples if s.split == "synthetic"]
     if len(rows) != len(chosen):
         raise UserError(
@@ -158,6 +172,16 @@ def release(
         _write_manifest(manifest, kept, resume=resume)
         write_text(out / "key", read_key(folder).hex(), private=True)
     devices.wait()
+    if alone:
+        first_audit = FinishedAudit(folder, audit, folder / "report.html")
+        return Release(manifest, len(kept), 0, False, first_audit)
+    first = options.policy or audit.policy  # the second audit has another seed, by rule
+    policy = Policy.model_validate(first.model_dump(exclude_unset=True, exclude={"seed"}))
+    fixed = policy.levels
+    data = plan.data.model_dump(exclude_unset=True, exclude={"condition"})
+    if stratify := fixed.pop("stratify", None):
+        data["stratify"] = stratify
+    second_options |= fixed
     by_images = registry.load("similarity", second_options["similarity"]).space == "image"
     alike = not by_images and second_options["embedder"] == plan.options.embedder
     second = make_audit_plan(
@@ -183,7 +207,9 @@ def release(
         resume=resume,
         watch=watch,
     )
-    return Release(manifest, len(kept), len(rows) - len(kept), finished) if finished else None
+    if finished is None:
+        return None
+    return Release(manifest, len(kept), len(rows) - len(kept), True, finished)
 
 
 def _design(plan: AuditPlan) -> tuple[str | None, str]:

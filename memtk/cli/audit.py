@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from memtk.cli.command import Command
 from memtk.cli.options import (
     AUDIT_RUN,
     DETECTOR,
@@ -25,10 +26,10 @@ from memtk.cli.options import (
     take_images,
 )
 from memtk.cli.terminal import EXITS, open_terminal, write_json
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 
 
-@click.command()
+@click.command(cls=Command)
 @image_options(synthetic=True)
 @click.option(
     "--condition",
@@ -174,7 +175,7 @@ def _refuse_images(
         )
 
 
-@click.command()
+@click.command(cls=Command)
 @image_options(synthetic=False)
 @DETECTOR
 @click.option(
@@ -234,7 +235,7 @@ def selftest(
     terminal.say(f"run folder: {finished.folder}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--drop",
@@ -274,13 +275,17 @@ def release(
     Another design (--second-embedder) says more than the same one trained again, which shares its
     blind spots.
 
-    Exit status: that of the second audit: 0 pass, 3 fail, 4 inconclusive.
+    Where the audit named no image none is left out, and a second audit is made only if another
+    embedder or similarity is asked for.
+
+    Exit status: that of the second audit, or of the first where that is the only one: 0 pass, 3
+    fail, 4 inconclusive.
     """
     terminal = open_terminal(json_file)
     with terminal.loading():
         from memtk.auditing import ReleaseOptions
         from memtk.auditing import release as release_audit
-        from memtk.auditing.release import VOID
+        from memtk.auditing.release import FIRST, SECOND, VOID
         from memtk.report.terminal import audit_summary
         from memtk.results import read_policy
 
@@ -292,10 +297,13 @@ def release(
         return
     second = made.audit
     write_json(second.audit.model_dump_json(indent=1), json_file)
-    left = "image is" if made.kept == 1 else "images are"
-    taken = "was" if made.dropped == 1 else "were"
-    dropped = f"{made.dropped} {taken} taken away: {made.manifest}"
-    terminal.say(f"{made.kept} synthetic {left} left, {dropped}")
-    terminal.found.print(f"{VOID} This is the second audit:", style="yellow")
+    kept = many(made.kept, "synthetic image", "is/are")
+    if made.dropped:
+        taken = "was" if made.dropped == 1 else "were"
+        terminal.say(f"{kept} left, {made.dropped} {taken} taken away: {made.manifest}")
+        terminal.found.print(f"{VOID} This is the second audit:", style="yellow")
+    else:
+        terminal.say(f"nothing is held back: the audit names no image. All are in {made.manifest}")
+        terminal.found.print(SECOND if made.again else FIRST, style="yellow")
     terminal.end(audit_summary(second.audit, second.folder), second.report)
     context.exit(EXITS[second.audit.verdict.outcome])

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from memtk.cli.command import Command
 from memtk.cli.options import (
     DEVICE,
     DRY_RUN,
@@ -112,7 +113,7 @@ SETTINGS = together(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @RECIPE
 @SEED
 @SETTINGS

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtk.cli.command import Command
 from memtk.cli.options import JSON, POLICY, WORKERS, data_settings, image_options, set_option
 from memtk.cli.terminal import open_terminal, write_json
 from memtk.errors import UserError, some
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MARKS = {"accepted": ("✓", "green"), "note": ("note", "yellow"), "refused": ("✗", "red")}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("manifest", required=False)
 @image_options(synthetic=True)
 @POLICY
@@ -69,7 +70,7 @@ def check(
         policy = read_policy(policy_file)
         sources["stratify"] = sources["stratify"] or policy.stratify
         config = _config(sources, settings)
-    population = PopulationCheck()
+    population = PopulationCheck(policy.seed)
     with terminal.progress() as progress:
         report = examine(config, terminal.registry, progress, population, workers)
     alike, expected = population.tests(), _outlook(report, policy)

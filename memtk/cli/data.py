@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtk.cli.command import Group
 from memtk.cli.options import out_option
 from memtk.cli.terminal import open_terminal, plain_table
 from memtk.errors import UserError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from memtk.data.public.catalogue import PublicSet
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
     """Get public data sets, or make phantoms as files.
 

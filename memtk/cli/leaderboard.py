@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from memtk.cli.command import Command
 from memtk.cli.options import out_option
 from memtk.cli.terminal import open_terminal
 from memtk.errors import UserError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @out_option("Folder of the site. [default: leaderboard, if no other output is asked for]", "SITE")
 @click.option(

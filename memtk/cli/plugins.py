@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memtk.cli.command import Command, Group
 from memtk.cli.options import set_option
 from memtk.cli.terminal import open_terminal, plain_table
 from memtk.component import KINDS
@@ -41,7 +42,7 @@ class Kind(click.Choice[str]):
         return super().convert(self.plurals.get(value, value), param, ctx)
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.argument("kind", required=False, type=Kind(), metavar="[KIND]")
 def list_components(kind: str | None) -> None:
     """List what plugins bring: generators, embedders, similarities, ...
@@ -75,7 +76,7 @@ def list_components(kind: str | None) -> None:
         click.echo(f"warning: {warning}", err=True)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def plugins(ctx: click.Context) -> None:
     """Show every plugin: its package and version, what it brings, and why one is left out.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtk.cli.command import Command, Group
 from memtk.cli.options import DEVICE, out_option, set_option
 from memtk.cli.terminal import open_terminal, plain_table
 
@@ -20,7 +21,7 @@ WRONG = 3
 WAY_OUT = "`memtk results validate` says all that is wrong with it"
 
 
-@click.group()
+@click.group(cls=Group)
 def results() -> None:
     """Show, check, repeat and collect the results of benches.
 
@@ -209,11 +210,10 @@ def _show(path: Path, console: Any) -> None:
 def add(run: Path, into: Path, report: bool) -> None:
     """Copy the results in the folder RUN into the collection DIR, ready to be handed in.
 
-    RUN may hold several runs, as a study does.
-
-    For each finished cell, DIR/SUITE-VERSION/PRESET/CELL-KEY/seed-N/ gets result.json, in which
-    whatever names a path or may name a patient is hidden, and arrays.h5. No image, no embedding,
-    no weights and no key are taken.
+    RUN may hold several runs, as a study does. For each finished cell,
+    DIR/SUITE-VERSION/PRESET/CELL-KEY/seed-N/ gets result.json, in which whatever names a path or
+    may name a patient is hidden, and arrays.h5. No image, no embedding, no weights and no key are
+    taken.
     """
     from memtk.results.collect import add as collect
     from memtk.results.run import find_runs
@@ -324,7 +324,7 @@ def _said(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "patients exposed", f"{exposed.ends} of {exposed.of}"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Make RUN/report.html again from the results in the folder RUN, of a run or a study.
@@ -361,7 +361,7 @@ def report(run: Path) -> None:
         terminal.end(bench_answer(read_run(run).results, run), page)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--data-set", metavar="NAME", help="pccta, mrnet or chest-xray. [default: all]")
 @click.option(
     "--system",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtk.cli.command import Command
 from memtk.cli.options import JSON
 from memtk.cli.terminal import Terminal, open_terminal, write_json
 from memtk.errors import UserError, many
@@ -38,7 +39,7 @@ _USED = {
 """The options that do something, by what is asked for; "": pairs are read here."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--cell", metavar="NAME", help="Of a bench with several.")
 @click.option("--reader", metavar="NAME", help="Who reads; stored as given. [default: reader]")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from memtk.cli.bench import RECIPE, SETTINGS
+from memtk.cli.command import Group
 from memtk.cli.options import DEVICE, asked, out_option, resume_option, together
 from memtk.cli.terminal import Terminal, open_terminal
 from memtk.errors import UserError, some
@@ -70,7 +71,7 @@ STUDY = together(
 """Options of every study: those of `memtk bench`, and how its cells are run."""
 
 
-class _Study(click.Group):
+class _Study(Group):
     """`memtk study --vary ...` is `memtk study grid --vary ...`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from memtk.components import ConfiguredComponent
 from memtk.data.images import FlatImages, ReducedImages, StoredImages, identical_images
+from memtk.data.patients import said
 from memtk.errors import UserError
 from memtk.evaluation.context import Computation, Context
 from memtk.events import Event, Watch, ignore
@@ -95,12 +96,12 @@ class Detector:
     def _see_all(self, sets: Mapping[str, Images], label: str) -> dict[str, np.ndarray]:
         """Embed every set; many small ones share a progress bar."""
         if len(sets) <= FEW:
-            return {name: self.see(images, f"{label} {name}") for name, images in sets.items()}
+            return {x: self.see(images, f"{label}: {said(x)}") for x, images in sets.items()}
         tell = self._context.watch if self._context.devices.is_main else ignore
         stage, found = f"embedding {label}", {}
         tell(Event("start", stage, 0, len(sets)))
         for name, images in sets.items():
-            found[name] = self.see(images, f"{label} {name}", ignore)
+            found[name] = self.see(images, f"{label}: {said(name)}", ignore)
             tell(Event("step", stage, len(found), len(sets)))
         tell(Event("end", stage, len(sets), len(sets)))
         return found
@@ -342,7 +343,7 @@ def check_unseen(weights: Path | None, sets: Mapping[str, Images], *, exposure: 
             )
         raise UserError(
             f"the embedder in {weights} was trained on {count} of these {len(images)} "
-            f"{name.replace('_', '-')} images: {way}."
+            f"{said(name)} images: {way}."
         )
 
 

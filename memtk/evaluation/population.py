@@ -15,6 +15,7 @@ from memtk.data.sources import Sample
 from memtk.interfaces import Images
 from memtk.memorization import Exchangeability, energy_test
 from memtk.memorization.exchangeability import MOST
+from memtk.noise import derive
 from memtk.results import Comparable, Evidence, GroupTest
 from memtk.results.case import ALIKE
 from memtk.results.formats import p_value, share
@@ -153,6 +154,7 @@ class PopulationGatherer:
 
     Args:
         training: the patient of each image.
+        seed: of the images and permutations.
 
     >>> gatherer = PopulationGatherer(["a"] * 2 + ["b"], ["c"])
     >>> gatherer.test() is None  # none was read
@@ -165,8 +167,10 @@ class PopulationGatherer:
         validation: Sequence[Hashable],
         strata: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
         names: tuple[str, str] = ("training", "validation"),
+        seed: int = 0,
     ) -> None:
-        self._strata, chosen = strata, drawn_images(training, validation)
+        self._strata, self._seed = strata, seed
+        chosen = drawn_images(training, validation, seed)
         self._chosen = dict(zip(names, map(set, chosen), strict=True))
         self._found: dict[str, dict[int, np.ndarray]] = {split: {} for split in self._chosen}
 
@@ -185,13 +189,18 @@ class PopulationGatherer:
         mine, theirs = (np.stack(list(found.values())) for found in self._found.values())
         first, second = (list(found) for found in self._found.values())
         own = self._strata and (_some(self._strata[0], first), _some(self._strata[1], second))
-        return rows_test((mine, theirs), strata=own, scaled=True)
+        return rows_test((mine, theirs), seed=self._seed, strata=own, scaled=True)
 
 
 class PopulationCheck:
-    """Tests the patients and the synthetic images of a data set, which are read once."""
+    """Tests the patients and the synthetic images of a data set, which are read once.
 
-    def __init__(self) -> None:
+    Args:
+        seed: of an audit, whose numbers these are.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
         self._rows: dict[Sample, int] = {}
         self._gatherers: tuple[PopulationGatherer, ...] = ()
 
@@ -203,8 +212,13 @@ class PopulationCheck:
         mine, theirs = [x.patient for x in training], [x.patient for x in validation]
         strata = [x.stratum for x in training], [x.stratum for x in validation]
         self._gatherers = (
-            PopulationGatherer(mine, theirs, strata=strata),
-            PopulationGatherer(range(len(made)), theirs, names=("synthetic", "validation")),
+            PopulationGatherer(mine, theirs, strata=strata, seed=derive(self._seed, "population")),
+            PopulationGatherer(
+                range(len(made)),
+                theirs,
+                names=("synthetic", "validation"),
+                seed=derive(self._seed, "likeness"),
+            ),
         )
 
     def add(self, sample: Sample, voxels: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from memtk.errors import many
 from memtk.interfaces import ComponentConfig, Diffusion, Images, Target
 from memtk.noise import Noise
 
@@ -58,7 +59,7 @@ class DenoisingLoss:
 
     def describe(self, target: Target) -> str:
         """Return what is compared."""
-        return f"the model's own denoising loss, mean of {self._draws} draws an image"
+        return f"the model's own denoising loss, mean of {many(self._draws, 'draw')} an image"
 
     def score(self, target: Target, images: Images) -> np.ndarray:
         """Return minus the mean loss of each image, (N,)."""

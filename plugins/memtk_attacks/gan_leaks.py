@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from memtk.data.images import FlatImages
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.interfaces import ComponentConfig, Images, Target
 from memtk.memorization import search
 
@@ -112,7 +112,8 @@ class GanLeaks:
         )
         less = ", less that to the nearest held-out image" if self.config.calibrate else ""
         return (
-            f"likeness to the nearest of {len(target.synthetic)} synthetic images, in {where}{less}"
+            f"likeness to the nearest of {many(len(target.synthetic), 'synthetic image')}, in "
+            f"{where}{less}"
         )
 
     def score(self, target: Target, images: Images) -> np.ndarray:

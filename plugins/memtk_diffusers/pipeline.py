@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from memtk.data.sources import GRAY
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import file_digest
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
@@ -216,10 +216,10 @@ class DiffusersPipeline(Generator):
 
     def dry_run(self) -> str:
         """Say what is sampled, for the plan of a dry run."""
-        what = f"{self.config.path} is a {self.kind}, sampled in {self._steps()} steps"
+        what = f"{self.config.path} is a {self.kind}, sampled in {many(self._steps(), 'step')}"
         if self._prompts is None:
             return what
-        return f"{what}, of {len(self._prompts.texts)} prompts in turn"
+        return f"{what}, of {many(len(self._prompts.texts), 'prompt')} in turn"
 
     def written_for(self, sample: int) -> str:
         """Return the training image that the prompt of a sample was written for; "" if none."""
@@ -342,8 +342,8 @@ class DiffusersPipeline(Generator):
         most = self._most_steps
         if (self.config.sampling_steps or 1) > most:
             raise UserError(
-                f"sampling_steps = {self.config.sampling_steps} is more than the {most} steps that "
-                f"{folder} can take"
+                f"sampling_steps = {self.config.sampling_steps} is more than the "
+                f"{many(most, 'step')} that {folder} can take"
             )
         channels, *shape = self.made_shape
         made, wanted = ("x".join(map(str, s)) for s in (shape, self.spec.shape))
@@ -358,7 +358,7 @@ class DiffusersPipeline(Generator):
             if (channels, self.spec.channels) == (3, 1):
                 way = "\nMake them gray: --set diffusers-pipeline.gray=true"
             raise UserError(
-                f"{folder} makes images of {channels} channels; the run's have "
+                f"{folder} makes images of {many(channels, 'channel')}; the run's have "
                 f"{self.spec.channels}.{way}"
             )
 

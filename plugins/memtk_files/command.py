@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from memtk.data.readers import Readers
-from memtk.errors import UserError, did_you_mean, printable
+from memtk.errors import UserError, did_you_mean, many, printable
 from memtk.files import explain
 from memtk.interfaces import Generator, ImageSpec, Phase, Record
 from memtk.interpreter import required_python
@@ -127,7 +127,8 @@ class Command(Generator):
     def dry_run(self) -> str:
         """Say what would be run, for the plan of a dry run."""
         words = self._filled({"count": self.config.count})
-        return f"command runs, once for each {self.config.count} images: {shlex.join(words)}"
+        each = many(self.config.count, "image")
+        return f"command runs, once for each {each}: {shlex.join(words)}"
 
     def sample(self, noise: Noise) -> Tensor:
         """Return images (B, C, *S) in [-1, 1], by the indices of `noise`.
@@ -194,7 +195,8 @@ class Command(Generator):
     def _count(self, records: Sequence[Record], folder: Path) -> None:
         if len(records) != self.config.count:
             raise UserError(
-                f"{folder} holds {len(records)} images, and {self.config.count} were asked "
+                f"{folder} holds {many(len(records), 'image')}, and {self.config.count} "
+                f"{'was' if self.config.count == 1 else 'were'} asked "
                 "({count}): if a call makes another number, say --set command.count=NUMBER"
             )
 

@@ -18,6 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from memtk import UserError
 from memtk.data.readers import FLOOR, GROWTH, reading
+from memtk.errors import many
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
@@ -179,11 +180,11 @@ def numbers_of(
         values = tuple(float(v) for v in ((said,) if count == 1 else said))
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"cannot read {path}: its {keyword} is not {count} number(s): {shown(said)}"
+            f"cannot read {path}: its {keyword} is not {many(count, 'number')}: {shown(said)}"
         ) from error
     if len(values) != count or not np.isfinite(values).all():
         raise UserError(
-            f"cannot read {path}: its {keyword} is {shown(said)}, not {count} number(s)"
+            f"cannot read {path}: its {keyword} is {shown(said)}, not {many(count, 'number')}"
         )
     return values
 

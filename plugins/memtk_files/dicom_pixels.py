@@ -15,6 +15,7 @@ from pydicom.uid import UID, RLELossless
 
 from memtk import UserError
 from memtk.data.readers import check_size, reading
+from memtk.errors import many
 from memtk_files.dicom_file import PIXELS, image_types, number_of, shown, text_of
 
 COLOURS = {
@@ -105,8 +106,9 @@ def _kind_of(dataset: pydicom.Dataset, path: Path) -> str:
     if COLOURS.get(kind) != samples or not coded:
         said = shown(kind or "nothing", r"\w ")
         raise UserError(
-            f"cannot read {path}: its PhotometricInterpretation is {said} with {samples} value(s) "
-            "a pixel, which says nothing that is known. Write it anew as MONOCHROME2 or RGB"
+            f"cannot read {path}: its PhotometricInterpretation is {said} with "
+            f"{many(samples, 'value')} a pixel, which says nothing that is known. Write it "
+            "anew as MONOCHROME2 or RGB"
         )
     said = text_of(dataset, "PixelPresentation").upper()
     if said in ("COLOR", "MIXED") and samples == 1:

@@ -11,6 +11,7 @@ import pydicom
 
 from memtk import UserError
 from memtk.data.manifest import few
+from memtk.errors import some
 from memtk_files.dicom_file import image_types, numbers_of, pixel_spacing, text_of
 
 AWAY = 0.1
@@ -89,7 +90,7 @@ def sort_slices(
     if not all(placed):
         count = sum(not one for one in placed)
         raise UserError(
-            f"cannot read {folder}: {count} of its {len(slices)} slices have no position"
+            f"cannot read {folder}: {some(count, len(slices), 'slice', 'has/have')} no position"
         )
     cosines, places = np.array(planes), np.array(points)  # (N, 6), (N, 3)
     if np.abs(cosines - cosines[0]).max() > 1e-3:

@@ -16,7 +16,7 @@ from memtk.data.config import DataConfig
 from memtk.data.layouts import read_source
 from memtk.data.readers import Readers
 from memtk.data.sources import GRAY, is_color
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import file_digest
 from memtk.imaging.geometry import Geometry
 from memtk.imaging.intensity import PercentileScaling, check_voxels
@@ -94,8 +94,8 @@ class Preparation:
             here, there = ("x".join(map(str, shape[1:])) for shape in (made.shape, wanted))
             shape = ",".join(map(str, self._spec.shape))
             raise UserError(
-                f"{name} is {here} with {made.shape[0]} channels; the run's images are {there} "
-                f"with {wanted[0]}.\nIf they are cropped or padded, so must these be: "
+                f"{name} is {here} with {many(made.shape[0], 'channel')}; the run's images are "
+                f"{there} with {wanted[0]}.\nIf they are cropped or padded, so must these be: "
                 f"--set {self._name}.shape={shape}."
             )
         return torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))
@@ -181,8 +181,8 @@ class GivenImages(Generator):
         asked = max(noise.indices, default=-1) + 1
         if asked > len(self):
             raise UserError(
-                f"{self.config.source} holds {len(self)} images and {asked} were asked, each "
-                f"once.\nSay --samples {len(self)}."
+                f"{self.config.source} holds {many(len(self), 'image')} and {asked} were asked, "
+                f"each once.\nSay --samples {len(self)}."
             )
         rows = [self.read(index) for index in noise.indices]
         empty = torch.empty(0, self.spec.channels, *self.spec.shape)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy.spatial.distance import cdist
 
+from memtk.errors import many
 from memtk.interfaces import ComponentConfig, Features
 from memtk.noise import derive
 
@@ -113,6 +114,6 @@ def sizes(features: Features, stand_in: np.ndarray) -> str:
     if len(stand_in) == len(features.synthetic):
         return ""
     return (
-        f"The line is of {len(stand_in)} real images in place of {len(features.synthetic)}: sets "
-        "of other sizes score differently."
+        f"The line is of {many(len(stand_in), 'real image')} in place of "
+        f"{len(features.synthetic)}: sets of other sizes score differently."
     )

@@ -11,6 +11,7 @@ from pydantic import Field
 from scipy.cluster.vq import kmeans2, vq
 from scipy.stats import rankdata
 
+from memtk.errors import many
 from memtk.interfaces import ComponentConfig, Features, QualityMeasure
 from memtk.noise import derive
 from memtk_measures.against import nearest
@@ -55,8 +56,8 @@ class AuthPct:
             share, sizes = real / 100, (len(features.synthetic), len(features.validation))
             spread = 100 * math.sqrt(share * (1 - share) * sum(1 / n for n in sizes))
             note = (
-                f"Of {sizes[0]} synthetic and {sizes[1]} validation images: {1.96 * spread:.0f} "
-                "points between them may be chance."
+                f"Of {many(sizes[0], 'synthetic image')} and {many(sizes[1], 'validation image')}: "
+                f"{1.96 * spread:.0f} points between them may be chance."
             )
         return {"authpct": QualityMeasure(value, real, "real", "training images", note)}
 

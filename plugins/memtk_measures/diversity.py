@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from monai.metrics.regression import compute_ms_ssim
 
+from memtk.errors import many
 from memtk.interfaces import Features, Images, QualityMeasure
 from memtk.noise import derive
 from memtk_measures.against import some
@@ -41,7 +42,8 @@ class Vendi:
         )
         note = ""
         if count < max(len(features.synthetic), len(features.validation)):
-            note = f"Of {count} synthetic and {count} validation images, drawn at random."
+            images = f"{many(count, 'synthetic image')} and {many(count, 'validation image')}"
+            note = f"Of {images}, drawn at random."
         return {"vendi": QualityMeasure(synthetic, real, "higher", "each other", note)}
 
 
@@ -95,7 +97,7 @@ class MsSsim:
         note = "One image has no other to compare with."
         if min(len(real), len(fake)) > 1:
             scales = f"{len(weights)} of the {len(WEIGHTS)} published scales"
-            note = f"At {scales}, kernel of {kernel} voxels."
+            note = f"At {scales}, kernel of {many(kernel, 'voxel')}."
         return {"ms-ssim": QualityMeasure(_mean(fake), _mean(real), "real", "each other", note)}
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from memtk.errors import many
 from memtk.interfaces import Features, QualityMeasure
 from memtk_measures.against import AgainstConfig, keyed, nearest, pair, sizes, tiles
 
@@ -54,8 +55,9 @@ class Fid:
         if count <= width:
             notes.insert(
                 0,
-                f"{count} images for {width} features: the covariances have no full rank, and the "
-                "distance is mostly bias. Read it beside its line only, at these very sizes.",
+                f"{many(count, 'image')} for {many(width, 'feature')}: the covariances "
+                "have no full rank, and the distance is mostly bias. Read it beside its line "
+                "only, at these very sizes.",
             )
         measure = QualityMeasure(
             frechet(features.synthetic, reference),
@@ -199,7 +201,7 @@ class Prdc:
         if k < 1:
             notes = ["One image in a set has no neighbour in it: not computed."]
         elif k < self.config.k:
-            notes.append(f"So few images have {k} neighbours at most: k = {k}.")
+            notes.append(f"So few images have {many(k, 'neighbour')} at most: k = {k}.")
         note = " ".join(n for n in notes if n)
         values, lines = (prdc(reference, s, k) for s in (features.synthetic, stand_in))
         return {

@@ -96,7 +96,7 @@ class Pearson(_Product):
         if len(flat):
             row = int(flat[0, 0])
             raise UserError(
-                f"row {row} is constant (all of its {rows.shape[1]} values are about "
+                f"row {row} is constant (each of its values, {rows.shape[1]} in all, is about "
                 f"{float(rows[row, 0]):.4g}): its correlation is undefined."
             )
         return centred.div_(spread[:, None])  # (N, F)
@@ -131,7 +131,7 @@ class Cosine(_Product):
         zero = (peak[:, 0] == 0).nonzero()
         if len(zero):
             raise UserError(
-                f"row {int(zero[0, 0])} is zero in all of its {rows.shape[1]} values: it has no "
+                f"row {int(zero[0, 0])} is zero throughout, and has no "
                 "direction, so its cosine is undefined."
             )
         scaled = rows / peak

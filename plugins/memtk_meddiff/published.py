@@ -140,9 +140,10 @@ def _fill(
         own.copy_(found)
         rest.discard(theirs)
     if rest:
+        more = f" and {len(rest) - 1} more" * (len(rest) > 1)
         raise UserError(
             f"{path} does not fit meddiff3d as it is configured: there is no place for "
-            f"{sorted(rest)[0]} and {len(rest) - 1} more of its weights"
+            f"{sorted(rest)[0]}{more} of its weights"
         )
     network.requires_grad_(False)
 

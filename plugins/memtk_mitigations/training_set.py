@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from memtk.data.images import FlatImages
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.interfaces import (
     Choice,
     ComponentConfig,
@@ -52,8 +52,9 @@ class DataSize(Mitigation):
         names, owner = np.unique(np.asarray(patients), return_inverse=True)
         count = self.config.patients or max(1, round(self.config.fraction * len(names)))
         if count > len(names):
+            there = many(len(names), "patient", "is/are")
             raise UserError(
-                f"datasize.patients = {count}: there are {len(names)} training patients.\n"
+                f"datasize.patients = {count}: {there} in the training set.\n"
                 f"Say --set datasize.patients={len(names)} or fewer."
             )
         kept = rng.permutation(len(names))[:count]

@@ -12,7 +12,7 @@ from monai.networks.schedulers import DDPMScheduler, RFlowScheduler
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from memtk.errors import UserError
+from memtk.errors import UserError, many
 from memtk.files import folder_digest
 from memtk.interfaces import ComponentConfig, Generator, ImageSpec, Phase
 from memtk.noise import Noise
@@ -123,8 +123,8 @@ class MonaiBundle(Generator):
         self.steps = config.sampling_steps or parts.steps or parts.train_steps
         if self.steps > parts.train_steps:
             raise UserError(
-                f"sampling_steps = {self.steps} is more than the {parts.train_steps} steps that "
-                f"{folder} was trained with"
+                f"sampling_steps = {self.steps} is more than the "
+                f"{many(parts.train_steps, 'step')} that {folder} was trained with"
             )
         self.requires_grad_(False).eval()
 
@@ -191,7 +191,8 @@ def _told(
     ends = [name for name in ("top_region_index", "bottom_region_index") if name in parts.inputs]
     if bool(ends) != (config.regions is not None):
         way = "say which with --set monai-bundle.regions=1,2" if ends else "leave out regions"
-        raise UserError(f"{folder}: its U-Net is told {len(ends)} regions of the body: {way}")
+        regions = many(len(ends), "region")
+        raise UserError(f"{folder}: its U-Net is told {regions} of the body: {way}")
     for name, region in zip(ends, config.regions or (), strict=False):
         told[f"{name}_tensor"] = SCALE * torch.eye(4)[region]
     if "spacing" in parts.inputs:
@@ -221,7 +222,8 @@ def _latent_shape(parts: Parts, spec: ImageSpec, folder: Path) -> tuple[int, ...
         raise UserError(f"{folder} makes {parts.dims}D images; the run's are {spec.dims}D")
     if parts.channels != spec.channels:
         raise UserError(
-            f"{folder} makes images of {parts.channels} channels; the run's have {spec.channels}"
+            f"{folder} makes images of {many(parts.channels, 'channel')}; the run's have "
+            f"{spec.channels}"
         )
     wanted = "x".join(map(str, spec.shape))
     if parts.latent_shape is not None:

@@ -16,7 +16,7 @@ from monai.networks.nets import VQVAE, AutoencoderKL, DiffusionModelUNet
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler, PNDMScheduler, RFlowScheduler
 from torch import nn
 
-from memtk.errors import UserError, one_line
+from memtk.errors import UserError, many, one_line
 from memtk_monai.bundle_files import BundleConfig
 
 KNOWN: dict[str, dict[str, Any]] = {
@@ -116,7 +116,8 @@ def read_parts(config: BundleConfig, keys: Mapping[str, str | None]) -> Parts:
         channels = coding.get("embedding_dim", 64)
     if denoising["in_channels"] != channels:
         raise UserError(
-            f"{config.path}: its U-Net takes {denoising['in_channels']} channels and the latents "
+            f"{config.path}: its U-Net takes "
+            f"{many(denoising['in_channels'], 'channel')} and the latents "
             f"have {channels}: what comes with them is an image, as a condition, which memtk has "
             "not: sample it by a script of your own, generator command"
         )

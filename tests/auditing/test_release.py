@@ -70,6 +70,38 @@ def test_the_second_audit_has_the_policy_asked_for_but_for_its_seed(failed, regi
     assert (used.max_copy_rate, used.plants, used.seed) == (0.4, 9, failed.audit.seed + 1)
 
 
+def test_where_nothing_is_held_back_nothing_is_audited_again(clean, registry, tmp_path):
+    from click.testing import CliRunner
+
+    from memtk.cli import cli
+
+    assert not suspects(clean.folder).any()
+    made = release(clean.folder, registry, ReleaseOptions(), out=tmp_path / "out", device="cpu")
+    assert (made.dropped, made.again, made.audit.folder) == (0, False, clean.folder)
+    assert made.manifest.read_text().count("\n") == 1 + made.kept == 21
+    assert not (tmp_path / "out" / "audit").exists()
+    done = CliRunner().invoke(
+        cli, ["release", str(clean.folder), "--out", str(tmp_path / "again"), "--device", "cpu"]
+    )
+    text = " ".join(done.output.split())
+    assert "nothing is held back: the audit names no image" in text
+    assert "No second audit is made" in text and "--second-similarity ncc" in text
+    codes = {"pass": 0, "fail": 3, "inconclusive": 4}
+    assert done.exit_code == codes[clean.audit.verdict.outcome]
+    with pytest.raises(UserError, match=r"named no image.*give that audit the policy"):
+        release(clean.folder, registry, ReleaseOptions(Policy()), out=tmp_path / "p")
+
+
+def test_where_nothing_is_held_back_another_detector_may_look_all_the_same(
+    clean, registry, tmp_path
+):
+    options = ReleaseOptions(similarity="euclidean")
+    made = release(clean.folder, registry, options, out=tmp_path / "out", device="cpu")
+    assert (made.dropped, made.again) == (0, True)
+    assert made.audit.folder == tmp_path / "out" / "audit"
+    assert made.audit.audit.counts["synthetic"].images == made.kept == 20
+
+
 def test_an_audit_of_embeddings_cannot_be_released(registry, tmp_path):
     from memtk.auditing import EmbeddingAudit, audit_embeddings, read_embeddings
 

@@ -140,21 +140,26 @@ def test_sites_that_both_groups_have_are_compared_within_stratify(tmp_path):
     assert found[0] <= 0.05 < found[1]
 
 
-def test_each_image_is_read_once_for_the_same_test_as_in_an_audit(sources, folders, monkeypatch):
-    from memtk.data.config import DataConfig
-    from memtk.data.prepare import prepare
+def test_each_image_is_read_once_for_the_same_tests_as_in_an_audit(sources, folders, monkeypatch):
     from memtk.data.sources import FileSource
-    from memtk.evaluation import population_test
-    from memtk.registry import open_registry
 
+    sources = [*sources, "--synthetic", folders / "made"]
+    (policy := folders / "policy.toml").write_text("[policy]\nseed = 7\n")
     read, load = [], FileSource.load
-    monkeypatch.setattr(FileSource, "load", lambda s, x: read.append(x.name) or load(s, x))
-    check(*sources, "--json", folders / "check.json")
-    assert len(read) == len(set(read)) == 24
-    config = DataConfig(source=str(folders / "train"), validation_source=str(folders / "val"))
-    data = prepare(config, folders / "prepared", open_registry())
-    test = population_test(data.split("training"), data.split("validation"))
-    assert json.loads((folders / "check.json").read_text())["population"]["p"] == test.p
+    for more in ([], ["--policy", policy]):
+        read.clear()
+        with monkeypatch.context() as counting:
+            counting.setattr(FileSource, "load", lambda s, x: read.append(x.name) or load(s, x))
+            check(*sources, *more, "--json", folders / "check.json")
+        assert len(read) == len(set(read)) == 29
+        said = json.loads((folders / "check.json").read_text())
+        run = folders / f"run{len(more)}"
+        asked = ["audit", *sources, *more, "--similarity", "ncc", "--plants", "0", "--out", run]
+        done = CliRunner().invoke(cli, [str(word) for word in asked])
+        assert done.exit_code in (0, 3, 4), done.output
+        audited = json.loads((run / "audit.json").read_text())["evidence"]["comparable"]
+        for test in ("population", "likeness"):
+            assert said[test].items() <= audited[test].items()
 
 
 def test_the_same_is_written_as_json(sources, folders):

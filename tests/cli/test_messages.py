@@ -160,3 +160,64 @@ def test_what_is_empty_is_refused_and_not_taken_for_a_default(line):
 def test_a_setting_may_end_with_an_equals_sign():
     done = CliRunner().invoke(cli, ["check", "--data", "phantom2d", "--set", "data.shape="])
     assert "is empty: give it" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("audit --train t --json -o", "--json takes FILE|-, and after it stands -o, an option"),
+        ("audit --json --out x", "after it stands --out, an option. Give --json its value"),
+        ("audit --policy --otu x", "after it stands --otu, an option. Did you mean '--out'?"),
+        ("bench -g -e ntxent2d", "-g takes NAME, and after it stands -e"),
+        ("study datasize --sizes --seeds=0", "after it stands --seeds=0"),
+        ("data make phantom2d x --size --copies 3", "--size takes INTEGER"),
+        ("release run --out --json", "after it stands --json"),
+        ("results recompute run --protocol -h", "after it stands -h"),
+    ],
+)
+def test_an_option_is_not_taken_for_the_value_of_the_one_before_it(command, said, tmp_path):
+    assert said in refused(*command.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_value_may_begin_with_a_dash():
+    for value in ("-1", "-", "-(.*)", "--"):
+        done = CliRunner().invoke(cli, ["audit", "--seed", "0", "--json", value])
+        assert "an option" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("audit A B C", "--train A --val B --synthetic C"),
+        ("audit --train A B C", "options: --val B --synthetic C"),
+        ("audit m.csv made", "--data m.csv --synthetic made"),
+        ("audit --val B A 'my images'", "--train A --synthetic 'my images'"),
+        ("audit A B C D", "--train T --val V --synthetic S"),
+        ("selftest A B", "--train A --val B"),
+        ("selftest m.csv", "--data m.csv"),
+        ("check A B C", "--train A --val B --synthetic C"),
+        ("bench monai2d images/m.csv", "--generator monai2d --data images/m.csv"),
+        ("study datasize vae2d", "--generator vae2d"),
+        ("report run one", "takes RUN and options; more was given: one"),
+        ("reference monai", "takes options alone; more was given: monai"),
+        ("study monai2d", "There are: augmentation, datasize, grid, iterations"),
+        ("results compar a", "There are: add,"),
+    ],
+)
+def test_words_in_the_wrong_place_come_with_what_to_type(command, said):
+    assert said in refused(*shlex.split(command))
+
+
+def test_every_command_says_so():
+    import click
+
+    from memtk.cli import COMMANDS
+    from memtk.cli.command import Command
+
+    context, left = click.Context(cli), [cli.get_command(click.Context(cli), c) for c in COMMANDS]
+    for command in left:
+        if isinstance(command, click.Group):
+            left += [command.get_command(context, name) for name in command.list_commands(context)]
+        else:
+            assert isinstance(command, Command), command.name

@@ -168,7 +168,7 @@ def test_images_of_a_consistency_model_are_those_of_diffusers(saved, steps):
 
 
 def test_a_consistency_model_takes_one_step_unless_it_is_asked(saved):
-    assert "in 1 steps" in make(saved[0] / "cm").dry_run()
+    assert "in 1 step" in make(saved[0] / "cm").dry_run()
 
 
 @pytest.mark.parametrize("name", ["pndm", "karras", "sde"])
@@ -250,7 +250,7 @@ def test_colour_becomes_gray_only_if_asked(saved):
     color = ours(make(saved[0] / "ddim", ImageSpec((16, 8), 3), sampling_steps=4))
     expected = 0.2126 * color[:, :1] + 0.7152 * color[:, 1:2] + 0.0722 * color[:, 2:]
     torch.testing.assert_close(gray, expected)
-    with pytest.raises(UserError, match="makes images of 1 channels; the run's have 3"):
+    with pytest.raises(UserError, match="makes images of 1 channel; the run's have 3"):
         make(saved[0] / "ddpm", ImageSpec((16, 16), 3), gray=True)
 
 

@@ -120,7 +120,7 @@ SAGITTAL = (0, 1, 0, 0, 0, -1)
         ((0, 2, 4), lambda i: {"pixels": OTHER} if i else {}, "different sizes (3 x 4, 3 x 5)"),
         ((0, 2, 2), lambda i: {}, "lie at one position"),
         ((0, 2, 6), lambda i: {}, "lie 2 to 4 mm apart; one is missing"),
-        ((0, 2), lambda i: NOWHERE if i else {}, "1 of its 2 slices have no position"),
+        ((0, 2), lambda i: NOWHERE if i else {}, "1 of 2 slices has no position"),
         ((0, 2), lambda i: NOWHERE, "neither positions nor distinct numbers"),
         ((0, 2), lambda i: {"orientation": SAGITTAL} if i else {}, "are not parallel"),
         ((0,), lambda i: {"PixelData": None}, "it has no pixels (modality MR)"),

@@ -65,7 +65,7 @@ def test_more_patients_than_there_are_are_refused_with_a_way_out():
         DataSize(build(DataSize.Config, {"patients": 21})).choose(
             PATIENTS, np.random.default_rng(0)
         )
-    assert "datasize.patients = 21: there are 20 training patients" in str(raised.value)
+    assert "datasize.patients = 21: 20 patients are in the training set" in str(raised.value)
     assert "--set datasize.patients=20" in str(raised.value)
 
 
