@@ -36,11 +36,6 @@ QUALITY = "quality"
 """What `Memorization.stop` calls the number that it is given."""
 
 
-FAR = 2.0
-"""Largest absolute value that a sampler is taken to have gone beyond [-1, 1] by; more is another
-scale, such as 0 to 255."""
-
-
 class Memorization(Metric):
     """How much a generator memorizes: copy rate and n_mem with their nulls and intervals.
 
@@ -140,11 +135,12 @@ class Memorization(Metric):
     def update(self, synthetic: Any) -> None:
         """Add synthetic images (B, C, *S), or embeddings (B, D) of the detector (see `embed`).
 
-        Values of images a little beyond [-1, 1] are clipped, as memtk does when it samples.
+        Images are scaled as the training images are. Values a little beyond [-1, 1] are clipped, as
+        memtk does when it samples.
 
         Raises:
             UserError: for another shape than that of the training images, or values that are not
-                finite or far beyond [-1, 1].
+                finite or of another scale, such as [0, 1] or [0, 255] where theirs is [-1, 1].
         """
         found = torch.from_numpy(numbers("synthetic", synthetic))
         if found.dim() != 2:
@@ -165,22 +161,18 @@ class Memorization(Metric):
         Raises:
             UserError: as `update`, or where the metric was made from embeddings.
         """
-        spec, detector = self.reference.spec, self.reference.real.detector
+        spec, scale = self.reference.spec, self.reference.scale
+        detector = self.reference.real.detector
         x = torch.from_numpy(numbers("synthetic", images))
-        if spec is None:
+        if spec is None or scale is None:
             raise UserError("synthetic: this metric was made from embeddings; give it such, (B, D)")
         if tuple(x.shape[1:]) != (spec.channels, *spec.shape):
             raise UserError(
                 f"synthetic: images {tuple(x.shape[1:])} were given; the training images are "
                 f"{(spec.channels, *spec.shape)}"
             )
-        if x.numel() and float(x.abs().max()) > FAR:
-            raise UserError(
-                f"synthetic: values from {float(x.min()):.3g} to {float(x.max()):.3g}; the "
-                "training images lie in [-1, 1]: scale these in the same way. If they are, and "
-                "the sampler goes beyond, clip them: x.clamp(-1, 1)"
-            )
-        x = x.clamp(-1, 1)
+        scale.check("synthetic", x.numpy())
+        x = x.clamp(scale.low, 1)
         return x.flatten(1) if detector is None else torch.from_numpy(detector.see(MemoryImages(x)))
 
     def compute(self) -> dict[str, Tensor]:

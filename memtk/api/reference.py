@@ -33,6 +33,46 @@ Whose = tuple[Sequence[Any], Sequence[Any]]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Between which values images lie: [-1, 1], or [0, 1] if no training image goes below 0.
+
+    Args:
+        low: -1 or 0.
+        dark: whether each training image has a value below 0.
+    """
+
+    low: float
+    dark: bool
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> Scale:
+        """Return that of the training images (N, C, *S)."""
+        lowest = x.reshape(len(x), -1).min(1)
+        return cls(-1.0 if lowest.min() < 0 else 0.0, bool((lowest < 0).all()))
+
+    def check(self, name: str, x: np.ndarray) -> None:
+        """Refuse images of another scale; half of it beyond an end is what a sampler may go.
+
+        Raises:
+            UserError: with the way out.
+        """
+        low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+        beyond = (1 - self.low) / 2
+        values = f"{name}: values from {low:.3g} to {high:.3g}"
+        if low < self.low - beyond or high > 1 + beyond:
+            raise UserError(
+                f"{values}; the training images lie in [{self.low:g}, 1]: scale these in the same "
+                "way. If they are, and the sampler goes beyond, clip them: "
+                f"x.clamp({self.low:g}, 1)"
+            )
+        if self.dark and low >= 0 and high > 0.5:
+            raise UserError(
+                f"{values}, none below 0; every training image has some, in [-1, 1]: scale these "
+                "in the same way. From [0, 1] that is 2 * x - 1"
+            )
+
+
+@dataclass(frozen=True)
 class Reference:
     """What synthetic images are compared with; made once, before there are any.
 
@@ -40,6 +80,7 @@ class Reference:
         real: the training and validation images as the detector sees them.
         exposure: whether training images are tested too: the detector has not seen them.
         spec: of the images; None where embeddings were given.
+        scale: likewise.
         devices: where it is computed, in this process alone.
         levels: of the tests and intervals.
     """
@@ -48,6 +89,7 @@ class Reference:
     calibration: Calibration
     exposure: bool
     spec: ImageSpec | None
+    scale: Scale | None
     devices: Devices
     levels: Levels
 
@@ -95,6 +137,8 @@ def _of_images(
 ) -> Reference:
     """Train the detector as a bench of the same seed does, and calibrate it."""
     spec, weights = training.spec, weights_in(options.weights)
+    scale = Scale.of(training.x.numpy())
+    scale.check("validation", validation.x.numpy())
     _check_apart(training, validation)
     check_unseen(
         weights, {"training": training, "validation": validation}, exposure=options.exposure
@@ -126,7 +170,7 @@ def _of_images(
             given = detector.embed(images, made.planted.name)[MIXED]
             made = replace(made, planted=replace(made.planted, sets=(), given=given))
     exposure = options.exposure and (detector is None or detector.given)
-    return Reference(real, made, exposure, spec, devices, Levels(options.alpha, options.fdr))
+    return Reference(real, made, exposure, spec, scale, devices, Levels(options.alpha, options.fdr))
 
 
 def _of_embeddings(
@@ -167,7 +211,7 @@ def _of_embeddings(
     real = EmbeddedSets(training, validation)
     made = calibrate(real, similarity, whose, devices=devices, seed=options.seed)
     levels = Levels(options.alpha, options.fdr)
-    return Reference(real, made, options.exposure, None, devices, levels)
+    return Reference(real, made, options.exposure, None, None, devices, levels)
 
 
 def _images(name: str, value: Any, patients: Whose | None, side: int) -> MemoryImages:

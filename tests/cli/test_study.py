@@ -79,7 +79,7 @@ def test_a_cell_that_failed_is_named_and_the_status_is_2(tmp_path):
     text = run(
         *("--vary", "mitigation.datasize.patients=4,99", *SMALL, "--out", tmp_path / "s"), code=2
     )
-    assert "✗ 2/2 datasize.patients-99" in text and "there are 8 training patients" in text
+    assert "✗ 2/2 datasize.patients-99" in text and "8 patients are in the training set" in text
     assert "1 of 2 cells is not finished" in text
 
 

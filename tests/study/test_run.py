@@ -119,7 +119,7 @@ def test_a_cell_that_fails_does_not_lose_the_others(tmp_path, registry, base):
     seen = Seen()
     study = run_study(plan, registry, out=tmp_path, device="cpu", display=seen).study
     assert len(study.findings) == 2 and len(study.missing) == 2
-    assert all("there are 8 training patients" in text for text in study.failed.values())
+    assert all("8 patients are in the training set" in text for text in study.failed.values())
     assert sum(failure is not None for _, failure in seen.ends) == 2
     assert "failed" in (tmp_path / "report.html").read_text()
 
