@@ -12,12 +12,12 @@ from rich.table import Table
 from memtk.components import ConfiguredComponent
 from memtk.data.checks.findings import Finding
 from memtk.errors import many
-from memtk.interfaces import ImageSpec, Levels, Trainable
+from memtk.interfaces import ImageSpec, Levels, Phase, Trainable
 from memtk.memorization import BestCase, Limits, Sizes, best_case
 from memtk.results import Policy
 from memtk.results.formats import about_time, part, share
 from memtk.training.devices import Devices
-from memtk.training.footprint import describe, peak_memory, step_seconds
+from memtk.training.footprint import PhasePlan, describe, peak_memory, step_seconds
 
 TIMED = 2**30
 """Bytes of memory up to which a step is taken to tell how long a training lasts."""
@@ -65,15 +65,8 @@ def add_model(
         images: of the training set, where it is known.
     """
     model: Trainable = part.make(spec)
-    plans, phases = describe(model), model.phases()
-    model.to("meta")
-    for plan, phase in zip(plans, phases, strict=True):
-        memory = peak_memory(model, phase) if plan.steps else None
-        taken = None
-        if memory is not None and memory <= TIMED:
-            trial = part.make(spec)
-            own = next(each for each in trial.phases() if each.name == plan.phase)
-            taken = step_seconds(trial, own, devices)
+    phases = _phases(model, part, devices)
+    for plan, phase, memory, seconds in phases:
         epochs = f"{plan.steps * plan.batch_size / images:,.0f}" if images else ""
         table.add_row(
             name,
@@ -82,13 +75,37 @@ def add_model(
             epochs,
             f"{sum(plan.parameters.values()) / 1e6:.3g} M",
             decimal(memory) if memory else "",
-            about_time(plan.steps * taken) if taken else "",
+            about_time(seconds) if seconds else "",
         )
-    if not plans:
+    if not phases:
         table.add_row(name, "comes trained")
     if (say := getattr(model, "dry_run", None)) is not None:
         table.caption = f"{table.caption}\n{escape(say())}"
-    return bool(plans)
+    return bool(phases)
+
+
+def training_seconds(part: ConfiguredComponent, spec: ImageSpec, devices: Devices) -> float | None:
+    """Return about how long a model is trained, all phases together; None where nobody can tell."""
+    found = _phases(part.make(spec), part, devices)
+    times = [seconds for plan, _, _, seconds in found if plan.steps]
+    return None if None in times else sum(each for each in times if each is not None)
+
+
+def _phases(
+    model: Trainable, part: ConfiguredComponent, devices: Devices
+) -> list[tuple[PhasePlan, Phase, int | None, float | None]]:
+    """Return each phase of a model with its memory in bytes and its seconds, where it has any."""
+    plans, phases, found = describe(model), model.phases(), []
+    model.to("meta")
+    for plan, phase in zip(plans, phases, strict=True):
+        memory = peak_memory(model, phase) if plan.steps else None
+        taken = None
+        if memory is not None and memory <= TIMED:
+            trial = part.make(model.spec)
+            own = next(each for each in trial.phases() if each.name == plan.phase)
+            taken = step_seconds(trial, own, devices)
+        found.append((plan, phase, memory, plan.steps * taken if taken else None))
+    return found
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from memtk.bench import Plan, Recipe, describe_plan, make_plan, read_recipe
+from memtk.components import ConfiguredComponent
 from memtk.config import layered, load_toml, merge, parse_set
 from memtk.data.prepare import Dataset
 from memtk.errors import UserError, many
 from memtk.evaluation.context import named_folder
+from memtk.evaluation.dry_run import training_seconds
 from memtk.events import Watch, ignore
+from memtk.interfaces import ImageSpec
 from memtk.registry import Registry
 from memtk.results.formats import about_time
 from memtk.results.study import (
@@ -33,6 +36,7 @@ from memtk.results.study import (
 )
 from memtk.study.axes import Axis, Choice, at_equal_epochs, parse_axes
 from memtk.study.tasks import seconds_left
+from memtk.training.devices import Devices, open_devices
 
 NAMED = {
     "iterations": (),
@@ -257,9 +261,14 @@ def describe_study(
         UserError: for all that the first cell's bench would refuse before training.
     """
     folder = out or plan.default_folder()
+    plans = [run.plan for run in plan.runs]
+    specs: list[ImageSpec] = []
 
     def adjust(first: Plan, dataset: Dataset) -> Plan:
-        return at_equal_epochs(first, dataset, registry) if plan.equal_epochs else first
+        specs.append(dataset.spec)
+        if plan.equal_epochs:
+            plans[:] = [at_equal_epochs(each, dataset, registry) for each in plans]
+        return plans[0]
 
     first = describe_plan(
         plan.runs[0].plan,
@@ -269,9 +278,10 @@ def describe_study(
         device=device,
         adjust=adjust,
     )
+    taken = _trainings(plan, plans, folder, specs[0], open_devices(device))
     return Group(
         _grid(plan, folder),
-        *(Text(line) for line in _summary(plan, folder, width)),
+        *(Text(line) for line in _summary(plan, folder, width, taken)),
         Text(),
         Text(f"The first cell, {plan.runs[0].name}:", style="bold"),
         first,
@@ -299,7 +309,42 @@ def _state(folder: Path, name: str) -> str:
     return "begun" if (run / "run.json").exists() else "to do"
 
 
-def _summary(plan: StudyPlan, folder: Path, width: int) -> list[str]:
+def _trainings(
+    plan: StudyPlan,
+    plans: Sequence[Plan],
+    folder: Path,
+    spec: ImageSpec,
+    devices: Devices,
+) -> float | None:
+    """Return the seconds that the trainings of unfinished runs take; None where nobody can tell."""
+    known: dict[str, float | None] = {}
+
+    def seconds(part: ConfiguredComponent) -> float | None:
+        key = _key({part.entry.name: part.identity()})
+        if key not in known:
+            known[key] = training_seconds(part, spec, devices)
+        return known[key]
+
+    if len({run.stored.images for run in plan.runs}) > 1:
+        return None  # of the images of the other runs nothing is known yet
+    times: list[float | None] = []
+    detectors: set[str] = set()
+    for run, each in zip(plan.runs, plans, strict=True):
+        if _state(folder, run.name) == "finished":
+            continue
+        times += [seconds(part) for part in each.generators.values()]
+        if each.embedder is None:
+            continue
+        bench = each.recipe.bench
+        again = {"last": 1, "all": bench.checkpoints}.get(bench.exposure, 0)
+        alone = run.stored.detector not in detectors
+        detectors.add(str(run.stored.detector))
+        if taught := seconds(each.embedder):
+            times.append(taught * (alone + again * len(each.generators)))
+    return None if None in times else sum(each for each in times if each is not None)
+
+
+def _summary(plan: StudyPlan, folder: Path, width: int, trainings: float | None) -> list[str]:
     runs = [run.stored for run in plan.runs]
     done = sum(_state(folder, run.name) == "finished" for run in runs)
     images = {run.images for run in runs}
@@ -324,6 +369,11 @@ def _summary(plan: StudyPlan, folder: Path, width: int) -> list[str]:
     elif left is not None:
         lines.append(
             f"time left: about {about_time(left)}, by the mean of the {many(done, 'finished cell')}"
+        )
+    elif trainings is not None:
+        lines.append(
+            f"time left: about {about_time(trainings / width)} of training, by a step of each "
+            "model that was taken here; sampling and comparing come on top"
         )
     else:
         lines.append("time left: not known before a cell is finished")

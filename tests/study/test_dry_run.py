@@ -22,7 +22,7 @@ def test_a_dry_run_shows_the_grid_what_is_shared_and_the_first_cell(tmp_path, re
     text = shown(plan, registry, out=tmp_path / "study", width=2)
     assert "4 cells, 0 finished" in text and "trained 2 times for 4 cells" in text
     assert "2 cells at a time" in text and "equal epochs" in text
-    assert "not known before a cell is finished" in text and "ntxent3d" in text
+    assert "time left: about" in text and "ntxent3d" in text
     assert not (tmp_path / "study").exists()
 
 
@@ -33,6 +33,33 @@ def test_a_dry_run_at_equal_epochs_shows_the_steps_that_the_first_cell_takes(reg
     )
     lines = shown(plan, registry).splitlines()
     assert any("diffusion" in line and " 11 " in line for line in lines), lines
+
+
+def test_the_time_of_all_trainings_is_told_before_anything_is_trained(
+    tmp_path, registry, base, monkeypatch
+):
+    monkeypatch.setattr("memtk.evaluation.dry_run.step_seconds", lambda *_: 600.0)
+    steps = ("embedder.training.steps=6", "data.phantom.size=16", "monai3d.diffusion.steps=12")
+    steps += ("monai3d.autoencoder.steps=3", "monai3d.adversarial.steps=0")
+    axes = ["mitigation.datasize=0.25,1", "seed=0,1"]
+
+    def told(*more, axes=axes, similarity="pearson", **options):
+        common = base("monai3d", similarity=similarity, sets=(*steps, *more))
+        plan = make_study(common, axes, registry)
+        return next(
+            line for line in shown(plan, registry, out=tmp_path, **options).splitlines()
+            if line.startswith("time left")
+        )  # fmt: skip
+
+    # ten minutes a step: 4 generators of 15 steps; 6 steps for each of 2 detectors and 4 others
+    assert "about 16 h 0 min of training" in told()
+    assert "about 8 h 0 min" in told(width=2)
+    assert "about 12 h 0 min" in told("bench.exposure=none")
+    assert "about 10 h 0 min" in told(similarity="ncc")
+    others = ["data.percentiles=[[0,100],[1,99]]"]
+    assert "not known before a cell is finished" in told(axes=others)
+    monkeypatch.setattr("memtk.evaluation.dry_run.step_seconds", lambda *_: None)
+    assert "not known before a cell is finished" in told()
 
 
 def test_time_left_is_known_once_a_cell_is_finished(finished, tmp_path, registry, base):
