@@ -343,35 +343,6 @@ def test_values_beyond_the_range_are_clipped_as_a_bench_does(fresh):
     assert torch.equal(fresh.embed(x), fresh.embed(x.clamp(-1, 1)))
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 255), (-1024, 1500), (0, 4095), (-5, 1)])
-def test_images_of_another_scale_are_refused_with_the_way_out(fresh, low, high):
-    x = torch.linspace(low, high, 512).reshape(2, 1, 16, 16)
-    for take in (fresh.update, fresh.embed):
-        with pytest.raises(UserError, match=r"scale these in the same way.*x\.clamp\(-1, 1\)"):
-            take(x)
-    fresh.update((x - low) / (high - low) * 2 - 1)
-
-
-def test_a_scale_of_half_the_range_is_told_from_the_whole(fresh, benched):
-    images = benched[1]
-    x = images[0].read(range(8))
-    for take in (fresh.update, fresh.embed):
-        with pytest.raises(UserError, match=r"values from 0\.\d+ to .*none below 0.*2 \* x - 1"):
-            take((x + 1) / 2)
-    fresh.update(torch.zeros(2, 1, 16, 16))  # a generator that has learned nothing yet
-    real = [each.read(range(len(each))) for each in images]
-    with pytest.raises(UserError, match=r"validation: values from 0.*2 \* x - 1"):
-        memtk.Memorization.from_images(real[0], (real[1] + 1) / 2)
-    with pytest.raises(UserError, match=r"validation: values from -.*lie in \[0, 1\]"):
-        memtk.Memorization.from_images((real[0] + 1) / 2, real[1])
-    half = memtk.Memorization.from_images(
-        *((x + 1) / 2 for x in real), similarity="ncc", plants=0, device="cpu"
-    )
-    half.update((x + 1) / 2)
-    with pytest.raises(UserError, match=r"synthetic: values from -.*clamp\(0, 1\)"):
-        half.update(x)
-
-
 MASKED = np.ma.masked_less(np.linspace(-1, 1, 2048).reshape(8, 1, 16, 16), 0.5)
 
 
