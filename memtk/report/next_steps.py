@@ -93,14 +93,14 @@ def run_steps(
     Nothing is done about controls, unless there is nothing else. See `cell_steps`.
     """
     tested = [result for result in results if not control(result)] or results
-    for_whom: dict[tuple[str, str], list[Result]] = {}
+    every = list(dict.fromkeys(result.components.generator.name for result in tested))
+    for_whom: dict[NextStep, list[Result]] = {}
     for result in tested:
-        name = f"--generator {result.components.generator.name}"
-        for step in cell_steps(result, folder, recipe, paths=paths):
-            alike = step.said, step.command.replace(name, "")
-            for_whom.setdefault(alike, []).append(result)
+        for step in cell_steps(result, folder, recipe, paths=paths, generators=every):
+            for_whom.setdefault(step, []).append(result)
     steps = []
-    for (said, _), found in for_whom.items():
+    for alike, found in for_whom.items():
+        said = alike.said
         names = list(dict.fromkeys(result.components.generator.name for result in found))
         made = cell_steps(found[0], folder, recipe, paths=paths, generators=names)
         command = next(step.command for step in made if step.said == said)

@@ -229,6 +229,8 @@ class Pairs:
 def choose(similarity: np.ndarray, memorized: np.ndarray) -> tuple[list[int], list[int]]:
     """Return which training images to show: the most alike, and the next that are not flagged.
 
+    Where none is flagged there are no next ones: the most alike are those that just are not.
+
     Args:
         similarity: of each training image to its nearest synthetic image, (N,).
         memorized: what the reference rule flags, bool (N,).
@@ -237,7 +239,8 @@ def choose(similarity: np.ndarray, memorized: np.ndarray) -> tuple[list[int], li
     ([1, 2, 0], [])
     """
     order = np.argsort(-similarity, kind="stable").tolist()
-    return order[:TOP], [i for i in order[TOP:] if not memorized[i]][:NEAR]
+    near = [i for i in order[TOP:] if not memorized[i]] if memorized.any() else []
+    return order[:TOP], near[:NEAR]
 
 
 def find_pairs(

@@ -67,14 +67,19 @@ def pairs_section(
 
 
 def at_least(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Say how many of the most alike images are copies or exposed; nothing where none must be."""
+    """Say how many of the most alike images are copies or exposed; nothing where none must be.
+
+    Nothing where as many are named for sure: their tags say it, and a smaller number beside them
+    would be read as another answer.
+    """
     said = []
     for side, images, are in (
         ("copies", "synthetic images", "copies"),
         ("exposure", "training images", "exposed"),
     ):
         least = arrays.get(f"{side}_at_least")
-        if least is None or not least.max(initial=0):
+        sure = int(arrays.get(f"{side}_sure", np.zeros(0)).sum())
+        if least is None or least.max(initial=0) <= sure:
             continue
         ranked = np.sort(least)  # it grows along the list
         first = int(np.searchsorted(ranked, ranked[-1])) + 1

@@ -218,7 +218,7 @@ def _not_excluded(case: Case) -> list[Reason]:
         f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, not shown "
         f"to be; of these, tolerable is {at_most(limit)}."
     )
-    steps: Mapping[Step, int | None] = {}
+    steps: dict[Step, int | None] = {}
     if limit == 0:
         way = "That no patient at all is exposed cannot be shown."
     elif (fewest := _fewest(case)) / case.training > limit:
@@ -235,17 +235,19 @@ def _not_excluded(case: Case) -> list[Reason]:
             "No planted copy shows how well exposed patients would be seen: the self-test does so."
         )
         steps = {"selftest": None}
-    elif exposed.sensitivity == 1:
-        way = f"More validation patients than {case.validation} would bring that down."
-        steps = {"patients": None}
     else:
-        way = (
-            f"More validation patients than {case.validation}, or a detector that sees "
-            "more of the planted copies, would bring that down."
-        )
-        steps = {"patients": None, "detector": None}
-        if (exposed.sensitivity or 0) < case.policy.min_sensitivity:
-            steps = {"detector": None, "patients": None}  # more patients alone would not do
+        low, high = exposed.low / case.training, exposed.high / case.training
+        count = patients_for_bound(high, low, limit, case.validation, case.training)
+        way = f"More validation patients than {case.validation}"
+        if count is not None:
+            way = f"About {many(count, 'validation patient')} instead of {case.validation}"
+        steps = {"patients": count}
+        if exposed.sensitivity != 1:
+            way += ", or a detector that sees more of the planted copies,"
+            steps |= {"detector": None}
+            if (exposed.sensitivity or 0) < case.policy.min_sensitivity:
+                steps = {"detector": None, "patients": count}  # more patients alone would not do
+        way += " may bring that down."
     return [Reason("exposed patients not ruled out", plain, said, way, steps)]
 
 

@@ -181,6 +181,16 @@ def test_how_many_of_the_most_alike_are_copies_stands_with_the_pairs(audited):
     assert f"of the first {first} synthetic images, the most alike first, at least {most}" in shown
 
 
+def test_a_count_below_that_of_the_sure_names_is_no_second_answer():
+    from memtk.report.sections import at_least
+
+    found = {"copies_at_least": np.array([2, 0, 1]), "copies_sure": np.array([1, 0, 0])}
+    assert at_least(found) == [
+        "of the first 3 synthetic images, the most alike first, at least 2 are copies"
+    ]
+    assert not at_least(found | {"copies_sure": np.array([1, 0, 1])})
+
+
 @pytest.fixture
 def solid(make_audit_run):
     """The folder of an audit of volumes, with its report."""

@@ -50,3 +50,5 @@ def test_after_a_trial_the_same_is_benched_with_more_patients():
     result = trained("a", suite=Suite(name="phantom2d", version="1"), exposed=(0, 20))
     (step,) = steps(result, recipe=SUITE)
     assert "--preset demo" in step.command and "--generator copycat" in step.command
+    other = trained("b", suite=Suite(name="phantom2d", version="1"), exposed=(0, 20))
+    assert steps(result, other, recipe=SUITE) == [step]  # one command does it for all
