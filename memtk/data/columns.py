@@ -305,3 +305,16 @@ def made_days(names: Iterable[str]) -> list[str]:
     days = [name for name, match in found.items() if match]
     hours = [name for name in days if (match := found[name]) and match["time"]]
     return days if len(days) < len(found) else hours
+
+
+def cut_numbers(names: Iterable[str]) -> list[str]:
+    """Return the long numbers if a spreadsheet kept 15 digits of each, and there are two.
+
+    >>> cut_numbers(["110101199003070000", "110101199003071000", "7"])
+    ['110101199003070000', '110101199003071000']
+    >>> cut_numbers(["110101199003070000", "110101199003071234"])
+    []
+    """
+    long = [name for name in names if re.fullmatch(r"[1-9]\d{15,}(?:\.0)?", name)]
+    cut = [name for name in long if not name.split(".")[0][15:].strip("0")]
+    return cut if len(cut) == len(long) > 1 else []

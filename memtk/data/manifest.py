@@ -12,6 +12,7 @@ from pathlib import Path
 
 from memtk.data.columns import (
     column_names,
+    cut_numbers,
     differing,
     made_days,
     names_hour,
@@ -172,6 +173,12 @@ def read_manifest(
     if not rows:
         raise UserError(f"{path} names no images: there is nothing below its header")
     _check_unique(path, rows)
+    if cut := cut_numbers({row.patient: 0 for row in rows if by_column}):
+        raise UserError(
+            f"{path}: {len(cut)} patient numbers have 15 digits and zeros behind them, "
+            f"{few(cut)}: a spreadsheet has lost the others, and several patients may be one: save "
+            "that column as text where the numbers are whole"
+        )
     if days := made_days(dict.fromkeys(row.patient for row in rows if row.patient and by_column)):
         raise UserError(
             f"{path}: {len(days)} of the patients have a day for a name, {few(days)}: a "

@@ -73,8 +73,8 @@ SAID = frozenset(
 ABBREVIATED = frozenset({"ka", "oa", "sn", "nk", "nd", "sd", "nc", "nn", "nv", "nb"})
 """Short for these, where signs part its letters: k. A., s/n, N/K; else they may be initials."""
 
-NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)")
-"""What spreadsheets and C write where a value could not be computed."""
+NO_VALUE = re.compile(r"#[A-Z/0]+[!?]|#N/A N/A|-?1[.,]#(IND|QNAN)|[xX]{3,}([-. ^]+[xX]+)*")
+"""What spreadsheets and C write where a value could not be computed, and X in place of letters."""
 
 NO_NUMBER = re.compile(r"-\d+([.,]0+)?")
 """What statisticians' programs write where nobody's number is known: -1, -99."""

@@ -33,6 +33,10 @@ anything is compressed further."""
 ROWS = 10_000
 """So many images may be in a file of however few bytes."""
 
+SCANS = 100
+"""A JPEG may have so many scans, and has about ten: of a few bytes each takes as long as a whole
+picture."""
+
 DECODERS = (
     (r"decompress '([^']*JPEG-LS[^']*)'", "pip install pylibjpeg pylibjpeg-libjpeg"),
     (r"decompress '([^']*2000[^']*)'", "pip install pylibjpeg pylibjpeg-openjpeg"),
@@ -336,6 +340,23 @@ def check_size(path: Path, shape: Sequence[int], itemsize: int, rows: int = 1) -
             f"cannot read {path}: its header claims {rows} x {claim} values, {total / 1e9:.3g} GB, "
             f"and the file has {size:,} bytes"
         )
+
+
+def check_scans(path: Path, data: IO[bytes]) -> None:
+    """Refuse a JPEG of more scans than pictures have, up to its end.
+
+    Raises:
+        UserError: naming the file.
+    """
+    scans, before = 0, b""
+    while (block := data.read(1 << 20)) and b"\xff\xd9" not in before:
+        before = before[-1:] + block
+        scans += before.count(b"\xff\xda")
+        if scans > SCANS:
+            raise UserError(
+                f"cannot read {path}: its JPEG has more than {SCANS} scans, and a picture about "
+                "ten: save it anew"
+            )
 
 
 def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

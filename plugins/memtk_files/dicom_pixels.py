@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ import numpy as np
 import pydicom
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, get_decoder, pixel_array
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, JPEGTransferSyntaxes, RLELossless
 
 from memtk import UserError
-from memtk.data.readers import check_size, reading
+from memtk.data.readers import check_scans, check_size, reading
 from memtk.errors import many
 from memtk_files.dicom_file import PIXELS, image_types, number_of, shown, text_of
 
@@ -60,6 +61,8 @@ def pixels_of(dataset: pydicom.Dataset, path: Path) -> Pixels:
                 "save the frames that are pictures as PNG"
             )
         _check_syntax(dataset, path)
+        if dataset.file_meta.TransferSyntaxUID in JPEGTransferSyntaxes:
+            check_scans(path, io.BytesIO(dataset.PixelData))
         _check_bits(dataset, path)
         kind = dataset.PhotometricInterpretation = _kind_of(dataset, path)
         shape = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")]

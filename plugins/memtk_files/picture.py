@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memtk import UserError
-from memtk.data.readers import check_size
+from memtk.data.readers import check_scans, check_size
 from memtk.imaging.geometry import CHANNELS, gray_if_alike, without_alpha, without_padding
 from memtk.interfaces import Record, Volume
 from memtk_files.pixel_size import tiff_spacing
@@ -152,7 +152,7 @@ def _is_tiff(path: Path) -> bool:
 
 
 def _check_jpeg(path: Path) -> None:
-    """Refuse a JPEG that PIL has no decoder for, and calls damaged."""
+    """Refuse a JPEG that PIL has no decoder for, and calls damaged, or that takes for ever."""
     with path.open("rb") as file:
         found = file.read(2) == b"\xff\xd8"
         while found and len(head := file.read(4)) == 4 and head[1] != 0xDA:
@@ -164,6 +164,7 @@ def _check_jpeg(path: Path) -> None:
                         f"cannot read {path}: it needs a decoder that is not installed (JPEG "
                         f"{kind}): save it as PNG"
                     )
+                check_scans(path, file)
                 return
             file.seek(int.from_bytes(head[2:], "big") - 2, 1)
 

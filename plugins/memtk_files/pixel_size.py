@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import tifffile
 
 from memtk import UserError
+from memtk.errors import printable
 
 MILLIMETRES = {
     "m": 1000.0,
@@ -55,7 +57,7 @@ def _by_ome(header: str) -> list[tuple[Any, str]]:
         re.findall(r"\b(PhysicalSize\w+)\s*=\s*[\"']([^\"']*)", pixels[0] if pixels else "")
     )
     sizes = [f"PhysicalSize{axis}" for axis in "ZYX"]
-    return [(said.get(size), said.get(f"{size}Unit", "um")) for size in sizes]
+    return [(said.get(size), html.unescape(said.get(f"{size}Unit", "um"))) for size in sizes]
 
 
 def _by_imagej(file: tifffile.TiffFile) -> list[tuple[Any, str]]:
@@ -81,8 +83,9 @@ def _in_millimetres(path: Path, size: Any, unit: str) -> float:
     if factor is None and number == 1:  # what programs write where nobody has measured
         return 1.0
     if factor is None or not 0 < number < math.inf:
+        said = printable(f"{size!s:.20} {unit:.20}")
         raise UserError(
-            f"cannot read {path}: its header says that a pixel is {str(size)[:20]} {unit[:20]} "
-            "large, which is no length that is known. Save it with unit mm, or without a unit"
+            f"cannot read {path}: its header says that a pixel is {said} large, which is no length "
+            "that is known. Save it with unit mm, or without a unit"
         )
     return number * factor

@@ -68,6 +68,29 @@ def test_a_column_of_another_meaning_is_no_second_one(table, name):
 
 
 @pytest.mark.parametrize(
+    ("numbers", "refused"),
+    [
+        ([110101199003070000 + 1000 * n for n in range(5)], True),
+        ([f"{1234567890123450 + 10 * n}.0" for n in range(4)] + ["P7"], True),
+        (["12345678901234500000"] * 3 + ["12345678901234600000"] * 2, True),
+        ([110101199003070000 + 1011 * n for n in range(5)], False),
+        (["110101199003070000", "P1", "P2", "P3", "P4"], False),
+        ([100000000000000 + n for n in range(5)], False),
+    ],
+)
+def test_long_numbers_of_which_a_spreadsheet_kept_15_digits_are_refused(table, numbers, refused):
+    found = table("path,patient_id,split", lambda n: f"im/img_{n}.png,{numbers[n]},{SPLITS[n]}")[1]
+    assert (found.outcome == "refused") == refused
+    assert ("have 15 digits and zeros behind them" in found.found) == refused
+
+
+@pytest.mark.parametrize("name", ["XXXX", "xxxxxxxx", "XXX-XX", "Xxx^Xxxx"])
+def test_a_name_of_the_letter_x_is_nobodys(table, name):
+    found = table("path,patient_id", lambda n: f"im/img_{n}.png,{name if n < 2 else n}")[1]
+    assert found.outcome == "refused" and "names nobody" in found.found
+
+
+@pytest.mark.parametrize(
     ("cells", "refused"), [(("train", "test"), False), (("train", "synthetic"), True)]
 )
 def test_only_what_tells_synthetic_images_from_real_ones_is_a_split_of_theirs(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tracemalloc
 import zlib
 
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from memtk.errors import UserError
 
@@ -78,3 +83,46 @@ def test_a_tiff_of_jpeg_is_read_as_pil_reads_it(tmp_path, read, image, mode, qua
     Image.fromarray(pixels).save(tmp_path / "a.tif", compression="jpeg", quality=quality)
     shown = np.asarray(Image.open(tmp_path / "a.tif"))
     assert np.array_equal(read(tmp_path / "a.tif").voxels, np.atleast_3d(shown).transpose(2, 0, 1))
+
+
+def jpeg(pixels, scans):
+    """Return a progressive JPEG that says its last scan again and again."""
+    made = io.BytesIO()
+    Image.fromarray(pixels).save(made, "JPEG", progressive=True, quality=95)
+    data = made.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * (scans - data.count(b"\xff\xda")) + data[-2:]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a.png", "a.dcm"])
+@pytest.mark.parametrize("scans", [20, 100, 101, 5000])
+def test_a_jpeg_of_more_scans_than_any_picture_has_is_refused(
+    tmp_path, image, dcm, read, name, scans
+):
+    px, path = image(1), tmp_path / name
+    data = jpeg(px, scans)
+    if name == "a.dcm":
+        dcm(path, px, modality="DX", bits=8)
+        file = pydicom.dcmread(path)
+        file.file_meta.TransferSyntaxUID, file.PixelData = JPEGBaseline8Bit, encapsulate([data])
+        file["PixelData"].VR = "OB"
+        file.save_as(path)
+    else:
+        path.write_bytes(data)
+    if scans > 100:
+        with pytest.raises(UserError, match=f"{name}: its JPEG has more than 100 scans"):
+            read(path)
+    else:
+        assert np.abs(read(path).voxels[0] - px.astype(int)).mean() < 20  # each refines the last
+
+
+def test_zeros_in_a_jpeg_are_not_held_in_memory(tmp_path, image, read):
+    data = jpeg(image(1), 10)
+    (tmp_path / "a.jpg").write_bytes(data[:-2])
+    with (tmp_path / "a.jpg").open("rb+") as file:
+        file.truncate(2**30)
+    tracemalloc.start()
+    with contextlib.suppress(UserError):
+        read(tmp_path / "a.jpg")
+    assert tracemalloc.get_traced_memory()[1] < 2**27
+    tracemalloc.stop()

@@ -82,6 +82,11 @@ def test_slices_that_have_numbers_alone_are_as_far_apart_as_they_say(tmp_path, i
 
 FIJI = {"imagej": True, "resolution": (5, 4)}
 MM = (0.25, 0.2)
+OME = (
+    '<OME><Image ID="Image:0"><Pixels DimensionOrder="XYCZT" ID="Pixels:0" SizeC="1" SizeT="1" '
+    'SizeX="40" SizeY="32" SizeZ="1" Type="uint8" PhysicalSizeX="200" PhysicalSizeXUnit="&#181;m" '
+    "PhysicalSizeY='0.25' PhysicalSizeYUnit='mm'><TiffData/></Pixels></Image></OME>"
+)
 IMAGEJ = {
     "mm": (FIJI | {"metadata": {"unit": "mm"}}, MM),
     "cm": (FIJI | {"metadata": {"unit": "cm"}}, (2.5, 2)),
@@ -102,6 +107,7 @@ IMAGEJ = {
                    "PhysicalSizeYUnit": "µm"}}, MM),
     "ome without a unit of length": ({"ome": True, "metadata": {"axes": "YX", "PhysicalSizeX": 7,
                    "PhysicalSizeXUnit": "pixel"}}, (1, 1)),
+    "ome, escaped": ({"description": OME, "metadata": None}, MM),
     "ome without sizes": ({"ome": True, "metadata": {"axes": "YX"}, "resolution": (5, 4)}, (1, 1)),
 }  # fmt: skip
 
