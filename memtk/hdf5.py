@@ -78,7 +78,7 @@ for line in sys.stdin.buffer:
 ends by itself after 2 s of the processor, or a minute, with one file."""
 
 LINKS = 16
-"""So many soft links are followed one after the other, as the library does."""
+"""So many soft links are followed one after the other, as the library does, of 1,000 letters."""
 
 _lock = threading.Lock()
 _seen_before: set[tuple[Path, int, int]] = set()
@@ -115,18 +115,17 @@ def own_place(file: h5py.File, name: str) -> str:
     """
     import h5py
 
-    ahead, at, links = name.split("/"), "", 0
+    ahead, at, here, links = name.split("/"), "", file["/"], 0
     while ahead:
-        step, here = ahead.pop(0), file[at or "/"]
-        if step in ("", "."):
+        if (step := ahead.pop(0)) in ("", "."):
             continue
         link = here.get(step, getlink=True) if isinstance(here, h5py.Group) else None
-        if isinstance(link, h5py.SoftLink) and links < LINKS:
+        if isinstance(link, h5py.SoftLink) and links < LINKS and len(link.path) < LINKS * 64:
             links += 1
-            at = "" if link.path.startswith("/") else at
+            at, here = ("", file["/"]) if link.path.startswith("/") else (at, here)
             ahead = link.path.split("/") + ahead
         elif isinstance(link, h5py.HardLink):
-            at += f"/{step}"
+            at, here = f"{at}/{step}", here[step]
         else:
             return ""
     return at

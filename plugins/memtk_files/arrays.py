@@ -178,14 +178,26 @@ def name_of_patients(names: Sequence[str], stack: str) -> str:
 
 
 def _patients(path: Path, name: str, count: int) -> list[str]:
-    """Return whose each row of a stack is by an array of a .npz, "" where that says it of none."""
-    if name:
-        with contextlib.suppress(UserError):  # of pickled objects
-            with contextlib.closing(_open(path, name)) as member:
-                fits = member.shape in ((count,), (count, 1))
-            if fits:
-                return names_of(_load(path, name).ravel())
-    return [""] * count
+    """Return whose each row of a stack is by an array of a .npz, "" where there is none."""
+    if not name:
+        return [""] * count
+    with contextlib.closing(_open(path, name, objects=True)) as member:
+        check_patients(path, name, member.shape, count, named=member.dtype.kind in "biufSU")
+    return names_of(_load(path, name).ravel())
+
+
+def check_patients(path: Path, name: str, shape: Sequence[int], count: int, *, named: bool) -> None:
+    """Refuse an array that is to say whose the rows of a stack are, and does not.
+
+    Raises:
+        UserError: if it has not a name a row, or holds neither texts nor numbers (`named`).
+    """
+    if not named or tuple(shape) not in ((count,), (count, 1)):
+        why = f"has the shape {tuple(shape)} beside {count} images" if named else "is no text"
+        raise UserError(
+            f"cannot read {path}: {name}, which says whose the images are, {why}: give one name an "
+            f"image, {name}=names.astype(str), or leave it out"
+        )
 
 
 def names_of(values: np.ndarray) -> list[str]:
@@ -275,7 +287,9 @@ def _load(path: Path, name: str = "", file: zipfile.ZipFile | None = None) -> np
         return array
 
 
-def _open(path: Path, name: str, file: zipfile.ZipFile | None = None) -> _Member:
+def _open(
+    path: Path, name: str, file: zipfile.ZipFile | None = None, *, objects: bool = False
+) -> _Member:
     """Open a .npy file, or an array of a .npz file, and read its header."""
     if name:
         with contextlib.nullcontext(file) if file else zipfile.ZipFile(path) as opened:
@@ -284,7 +298,7 @@ def _open(path: Path, name: str, file: zipfile.ZipFile | None = None) -> _Member
         stream = path.open("rb")
     try:
         shape, fortran, dtype = npy_header(stream)
-        if dtype.hasobject:
+        if dtype.hasobject and not objects:
             raise UserError(
                 f"cannot read {path}: it holds pickled objects; memtk loads numbers alone: "
                 "np.savez('a.npz', images=np.stack(list_of_arrays))"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,7 +13,15 @@ from memtk import UserError
 from memtk.hdf5 import open_hdf5, own_place
 from memtk.imaging.geometry import as_image, without_padding
 from memtk.interfaces import Record, Volume
-from memtk_files.arrays import BESIDE, STACKS, check_stack, name_of_patients, names_of, split_item
+from memtk_files.arrays import (
+    BESIDE,
+    STACKS,
+    check_patients,
+    check_stack,
+    name_of_patients,
+    names_of,
+    split_item,
+)
 
 MEANING = {"scale_factor": 1, "add_offset": 0, "IMAGE_WHITE_IS_ZERO": 0, "PALETTE": None}
 """Attributes of datasets (NetCDF, HDF5 Image) that change what numbers mean, and when not."""
@@ -49,7 +58,7 @@ class Hdf5Reader:
                 check_stack(path, name, dataset.shape or (), dataset.dtype)
                 if not dataset.id.get_storage_size():
                     raise UserError(f"cannot read {path}: {name} was made and never filled")
-                whose = _patients_in(file, name_of_patients(list(file), name), len(dataset))
+                whose = _patients_in(file, name_of_patients(list(file), name), len(dataset), path)
                 records += [Record(path, f"{name}/{row}", who) for row, who in enumerate(whose)]
             there = sorted(file.keys())
         if not records:
@@ -105,12 +114,19 @@ def _stacks(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     return found
 
 
-def _patients_in(file: h5py.File, name: str, count: int) -> list[str]:
-    """Return the same by a dataset of an HDF5 file."""
-    found = file[at] if name and (at := own_place(file, name)) else None
-    if not isinstance(found, h5py.Dataset) or found.shape not in ((count,), (count, 1)):
+def _patients_in(file: h5py.File, name: str, count: int, path: Path) -> list[str]:
+    """Return whose each row of a stack is by a dataset, "" where there is none.
+
+    Raises:
+        UserError: if it is none of one name a row.
+    """
+    if not name:
         return [""] * count
-    text = h5py.check_string_dtype(found.dtype)
+    found: Any = file[at] if (at := own_place(file, name)) else None
+    there = isinstance(found, h5py.Dataset)
+    text = h5py.check_string_dtype(found.dtype) if there else None
+    named = bool(text) or (there and found.dtype.kind in "biufS")
+    check_patients(path, name, (there and found.shape) or (), count, named=named)
     return names_of(np.ravel(found.asstr()[()] if text else found[()]))
 
 

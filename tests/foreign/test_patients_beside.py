@@ -47,19 +47,36 @@ def test_an_array_beside_the_images_says_whose_each_is(save, check, suffix, name
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 @pytest.mark.parametrize(
     ("name", "names"),
-    [("patient_age", np.repeat([50, 60, 70], 2)), ("patient", np.arange(5)),
-     ("patients", np.eye(6)),
-     ("train_patient", TEXTS), ("label", np.repeat([0, 1, 2], 2))],
+    [("patient_age", np.repeat([50, 60, 70], 2)), ("train_patient", TEXTS),
+     ("label", np.repeat([0, 1, 2], 2))],
 )  # fmt: skip
-def test_arrays_of_another_meaning_or_length_say_nothing(save, check, suffix, name, names):
+def test_arrays_of_another_meaning_say_nothing(save, check, suffix, name, names):
     groups, found = check(save(suffix, **{name: names}), validation=0)
     assert groups["training"].patients == 6
     assert "nothing says whose the images are" in found[FOUND].found
 
 
-def test_pickled_names_of_patients_are_left_out_and_never_loaded(save, check):
-    groups, found = check(save(".npz", patient=TEXTS.astype(object)), validation=0)
-    assert groups["training"].patients == 6 and "(patient)" in found[FOUND].found
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [("patient", np.arange(5)), ("patient_id", TEXTS[:5]), ("patients", np.eye(6)),
+     ("subject", np.arange(12).reshape(6, 2)), ("pid", np.array(3)), ("pid", np.arange(6) * 1j)],
+)  # fmt: skip
+def test_an_array_that_is_to_say_whose_images_are_and_does_not_is_refused(
+    save, check, suffix, name, names
+):
+    found = check(save(suffix, **{name: names}), validation=0)[1][FOUND]
+    assert found.outcome == "refused" and f"{name}=names.astype(str)" in found.found
+    assert f"{name}, which says whose the images are, " in found.found
+
+
+@pytest.mark.parametrize("name", ["patient", "patient_ids", "subject"])
+def test_pickled_names_of_patients_are_refused_and_never_loaded(save, check, name):
+    found = check(save(".npz", **{name: TEXTS.astype(object)}), validation=0)[1][FOUND]
+    assert (
+        found.outcome == "refused"
+        and f"{name}, which says whose the images are, is no text" in (found.found)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])

@@ -76,6 +76,8 @@ NOWHERE = {
     "to a group": {"images": "/store"},
     "through a dataset": {"images": "/store/x/x"},
     "through another file": {"images": "/other/x"},
+    "through as many others": {"images": "l0", **{f"l{n}": f"l{n + 1}" for n in range(99)}},
+    "over and over": {"images": "/store" + "/again" * 3000 + "/x"},
 }
 
 
