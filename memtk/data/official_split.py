@@ -114,26 +114,24 @@ def split_by_folders(
 
 
 def _split_by_names(rows: list[Row], notes: list[str]) -> tuple[list[Row], bool]:
-    """Take the split that the names of all images begin with, or end with: `train0_1`, `21_test`.
+    """Take the split of which the names of all files have one word: `train0_1`, `21_test`.
 
     Where those of some alone do so nothing is taken, and it is said.
     """
-    words = [_words(row.record.path.stem) or [""] for row in rows]
-    for ends in ([each[0] for each in words], [each[-1] for each in words]):
-        splits = [folder_split(word) for word in ends]
-        if any(row.split for row in rows) or not {"training"} < {*splits} - {""}:
-            continue
-        named = few(
-            sorted({word.lower() for word, split in zip(ends, splits, strict=True) if split})
-        )
-        if all(splits):
-            notes.append(f"the names of the files say the split: {named}")
-            return [replace(row, split=s) for row, s in zip(rows, splits, strict=True)], True
-        notes.append(
-            f"{some(len([*filter(None, splits)]), len(rows), 'file', 'is/are')} named like splits "
-            f"({named}) and taken for none. If they are, put them into folders train, val and "
-            "test, or say the split in a manifest (path,patient_id,split)"
-        )
+    words = [[w.lower() for w in _words(row.record.path.stem)] for row in rows]
+    said = [{word: split for word in each if (split := folder_split(word))} for each in words]
+    splits = [next(iter(each.values())) if len(each) == 1 else "" for each in said]
+    if any(row.split for row in rows) or not {"training"} < {*splits} - {""}:
+        return rows, False
+    named = few(sorted({word for each in said for word in each}))
+    if all(splits):
+        notes.append(f"the names of the files say the split: {named}")
+        return [replace(row, split=s) for row, s in zip(rows, splits, strict=True)], True
+    notes.append(
+        f"{some(len([*filter(None, splits)]), len(rows), 'file', 'is/are')} named like splits "
+        f"({named}) and taken for none. If they are, put them into folders train, val and "
+        "test, or say the split in a manifest (path,patient_id,split)"
+    )
     return rows, False
 
 

@@ -132,6 +132,8 @@ def test_folders_that_no_split_is_called_so_are_not_spoken_of(tmp_path, png, che
         ["{}_training", "{}_validation", "{}_test"],
         ["img/Train-{}", "img/Valid-{}", "img/TEST-{}"],
         ["a/{} train", "b/{} dev", "b/{} test"],
+        ["chest_train_{}", "chest_val_{}", "chest_test_{}"],
+        ["Mass-Training_P_{}_CC", "Mass-Validation_P_{}_CC", "Calc-Test_P_{}_MLO"],
     ],
 )
 def test_names_of_files_that_all_say_a_split_are_it(tmp_path, png, check, names):
@@ -153,7 +155,9 @@ def test_names_of_files_that_all_say_a_split_are_it(tmp_path, png, check, names)
         (["train{}_0", "val{}_1", "other{}"], "7 of 12 files are named like splits (train, val)"),
         (["{}_train", "{}_test", "{}"], "7 of 12 files are named like splits (test, train)"),
         (["test{}", "pretest{}", "x{}"], ""),
-        (["p{}_train_1", "p{}_val_1", "p{}_1"], ""),
+        (["p{}_train_1", "p{}_val_1", "p{}_1"], "7 of 12 files are named like splits (train, val)"),
+        (["BraTS20_Training_{}", "BraTS20_Training_{}_t1", "BraTS20_Training_{}_t2"], ""),
+        (["train_{}", "train_test_{}", "x{}"], ""),
         (["test{}", "test-a{}", "test-b{}"], ""),
     ],
 )
