@@ -127,3 +127,10 @@ def test_the_policy_of_the_reference_is_the_one_that_memtk_takes(tmp_path):
     )
     (tmp_path / "policy.toml").write_text(block)
     assert read_policy(tmp_path / "policy.toml") == Policy()
+
+
+def test_the_pages_follow_the_light_of_the_system_until_a_reader_chooses():
+    """Without a palette for both, the theme keeps what the system said at the first visit."""
+    text = (Path(__file__).parents[1] / "mkdocs.yml").read_text(encoding="utf-8")
+    media = re.findall(r'^    - media: "(.*?)"', text, re.MULTILINE)
+    assert media[0] == "(prefers-color-scheme)" and len(media) == 3

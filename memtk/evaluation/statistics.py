@@ -27,8 +27,8 @@ from memtk.results import Comparable, Evidence, Exposed, GroupTest
 from memtk.results.case import ALIKE, BLUR
 
 MORE_EXPOSED = (
-    "By name or by count more training patients are exposed than the sensitivity to planted copies "
-    "allows: the generator's are harder to recognise, and no upper end is known."
+    "By name or by count more training patients may be exposed than the sensitivity to planted "
+    "copies allows: their copies would be harder to recognise, so no upper end is known."
 )
 
 

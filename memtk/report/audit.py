@@ -92,7 +92,7 @@ def audit_section(
                 pairs = find_pairs(arrays, images, key, "synthetic")
             except OriginalsChanged:  # which file it is, a report does not say
                 images = {}
-        parts.append(pairs_section(pairs, audit.data, tau, arrays))
+        parts.append(pairs_section(pairs, audit.data, tau, arrays, audit.evidence))
     parts += [
         _quality(audit),
         conditions_section(audit),

@@ -179,7 +179,7 @@ def cell_section(run: Run, result: Result, key: bytes, plugins: PluginSections) 
         make_section("privacy", "Differential privacy", "privacy.html", result=result)
         if result.privacy
         else None,
-        pairs_section(pairs, result.data, tau, arrays),
+        pairs_section(pairs, result.data, tau, arrays, result.last.evidence),
         selftest_section(result.selftest) if result.selftest else None,
         review_section(folder / "cells" / result.cell, result),
         names_section(result.last.evidence),

@@ -47,12 +47,17 @@ def similarities_section(
 
 
 def pairs_section(
-    pairs: Pairs | None, data: Data, tau: float, arrays: Mapping[str, np.ndarray] | None = None
+    pairs: Pairs | None,
+    data: Data,
+    tau: float,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    evidence: Evidence | None = None,
 ) -> Section:
     """Return the nearest pairs, or that the images are no longer there.
 
     Args:
         arrays: of the synthetic set, for how many of the most alike are copies; None without.
+        evidence: of these.
     """
     real = not data.source.startswith("phantom")
     return make_section(
@@ -62,30 +67,32 @@ def pairs_section(
         pairs=pairs,
         real=real,
         tau=tau,
-        least=at_least(arrays or {}),
+        least=at_least(arrays, evidence) if arrays and evidence else [],
     )
 
 
-def at_least(arrays: Mapping[str, np.ndarray]) -> list[str]:
+def at_least(arrays: Mapping[str, np.ndarray], evidence: Evidence) -> list[str]:
     """Say how many of the most alike images are copies or exposed; nothing where none must be.
 
-    Nothing where as many are named for sure: their tags say it, and a smaller number beside them
-    would be read as another answer.
+    No more than the lower ends that stand above all else, which have a part of the error alone; and
+    nothing where as many are named for sure, as their tags say: another number beside it would be
+    read as another answer.
     """
-    said = []
-    for side, images, are in (
-        ("copies", "synthetic images", "copies"),
-        ("exposure", "training images", "exposed"),
+    said, rate, exposed = [], evidence.copy_rate, evidence.exposed
+    for side, images, are, end in (
+        ("copies", "synthetic images", "copies", rate.low if rate else 0.0),
+        ("exposure", "training images", "exposed", exposed.low if exposed else 0),
     ):
         least = arrays.get(f"{side}_at_least")
-        sure = int(arrays.get(f"{side}_sure", np.zeros(0)).sum())
-        if least is None or least.max(initial=0) <= sure:
+        if least is None:
             continue
         ranked = np.sort(least)  # it grows along the list
-        first = int(np.searchsorted(ranked, ranked[-1])) + 1
-        said.append(
-            f"of the first {first} {images}, the most alike first, at least {ranked[-1]} are {are}"
-        )
+        known = min(ranked[-1], int(end * len(ranked) + 1e-6) if side == "copies" else end)
+        if known > arrays.get(f"{side}_sure", np.zeros(0)).sum():
+            first = int(np.searchsorted(ranked, known)) + 1
+            said.append(
+                f"of the first {first} {images}, the most alike first, at least {known} are {are}"
+            )
     return said
 
 

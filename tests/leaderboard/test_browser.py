@@ -143,6 +143,9 @@ def test_a_table_with_folded_quality_fits_on_a_sheet(browser, wide):
     assert (
         browser.evaluate("getComputedStyle(document.querySelector('.filters')).display") == "none"
     )
+    # nothing that stands above a table is printed at the end of the sheet before it
+    above = "[...document.querySelectorAll('section.board > h2, section.board > p:not(.note)')]"
+    assert set(browser.evaluate(f"{above}.map(e => getComputedStyle(e).breakAfter)")) == {"avoid"}
     browser("Emulation.setEmulatedMedia", media="")
 
 

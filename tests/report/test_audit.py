@@ -25,7 +25,7 @@ from memtk.results import (
 )
 from memtk.results.answer import TITLES
 from memtk.results.formats import p_value
-from memtk.testing.fakes import without_copy_rate
+from memtk.testing.fakes import evidence, without_copy_rate
 
 
 @pytest.fixture
@@ -175,20 +175,39 @@ def test_what_the_names_rest_on_is_told(audited):
 def test_how_many_of_the_most_alike_are_copies_stands_with_the_pairs(audited):
     shown, arrays = page_of(audited), read_arrays(audited / "arrays.h5", "audit")
     least = arrays["copies_at_least"]
-    most = least.max()
+    low = read_audit(audited / "audit.json").evidence.copy_rate.low
+    most = min(least.max(), round(low * len(least)))
+    assert most > arrays["copies_sure"].sum()
     order = np.argsort(-arrays["synthetic_train"], kind="stable")
-    first = next(k for k in range(1, len(order) + 1) if least[order[:k]].max() == most)
+    first = next(k for k in range(1, len(order) + 1) if least[order[:k]].max() >= most)
     assert f"of the first {first} synthetic images, the most alike first, at least {most}" in shown
+
+
+def _with_rate(low, exposed):
+    rate = RateInterval(estimate=0.7, low=low, high=1.0)
+    return evidence(exposed=exposed, copy_rate=rate)
 
 
 def test_a_count_below_that_of_the_sure_names_is_no_second_answer():
     from memtk.report.sections import at_least
 
     found = {"copies_at_least": np.array([2, 0, 1]), "copies_sure": np.array([1, 0, 0])}
-    assert at_least(found) == [
+    found_of = _with_rate(2 / 3, (0, 9))
+    assert at_least(found, found_of) == [
         "of the first 3 synthetic images, the most alike first, at least 2 are copies"
     ]
-    assert not at_least(found | {"copies_sure": np.array([1, 0, 1])})
+    assert not at_least(found | {"copies_sure": np.array([1, 0, 1])}, found_of)
+
+
+def test_the_pairs_say_no_more_copies_or_exposed_images_than_the_first_lines():
+    from memtk.report.sections import at_least
+
+    found = {f"{side}_at_least": np.array([4, 1, 2, 3, 0]) for side in ("copies", "exposure")}
+    found_of = _with_rate(0.41, (3, 9))
+    first, second = at_least(found, found_of)
+    assert first.startswith("of the first 3 synthetic") and "at least 2 are copies" in first
+    assert second.startswith("of the first 4 training") and "at least 3 are exposed" in second
+    assert not at_least(found, _with_rate(0.0, (0, 9)))
 
 
 @pytest.fixture

@@ -98,6 +98,10 @@ def test_a_printed_page_is_light_and_opens_what_is_folded(shown):
     assert min(found.evaluate(heights)) > 0
     keep = "[...document.querySelectorAll('h2, h3')].map(e => getComputedStyle(e).breakAfter)"
     assert set(found.evaluate(keep)) == {"avoid"}
+    first = "[...document.querySelectorAll('tbody tr:first-child')]"
+    assert set(found.evaluate(f"{first}.map(e => getComputedStyle(e).breakBefore)")) == {"avoid"}
+    long = "[...document.querySelectorAll('tr:has(details)')]"  # of settings: a page and more
+    assert set(found.evaluate(f"{long}.map(e => getComputedStyle(e).breakInside)")) <= {"auto"}
     inside = "getComputedStyle(document.querySelector('details.counts')).breakInside"
     assert found.evaluate(inside) == "avoid"
     intros = "[...document.querySelectorAll('.part + .note, .caution + .note')]"
