@@ -64,9 +64,10 @@ def leaderboard(
         if path is not None:
             check_output(path, ours)
     terminal = open_terminal()
-    collection, aside = completed(collect(folder), terminal.registry), terminal.aside
-    with terminal.loading("the arrays, to compute again what a rank rests on"):
-        collection = recomputed(collection)
+    aside = terminal.aside
+    with terminal.progress() as watch:
+        collection = completed(collect(folder, watch), terminal.registry)
+        collection = recomputed(collection, watch)
     for refused in collection.refused:
         aside.print(marked("refused:", "yellow", f"{refused.name}: {refused.reason}"))
     if not collection.runs:

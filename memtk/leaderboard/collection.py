@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from memtk.config import flat, merge
 from memtk.errors import UserError, one_line
+from memtk.events import StageEvents, Watch, ignore
 from memtk.files import read_plain
 from memtk.registry import Registry
 from memtk.results import (
@@ -95,20 +96,25 @@ class Collection:
     refused: tuple[Refused, ...]
 
 
-def collect(folder: Path) -> Collection:
+def collect(folder: Path, watch: Watch = ignore) -> Collection:
     """Return every result in a folder and below.
+
+    Args:
+        watch: is told how many are checked.
 
     Raises:
         UserError: if there is no such folder, or no result in it.
     """
-    return collect_files(folder, find_results(Path(folder)))
+    return collect_files(folder, find_results(Path(folder)), watch)
 
 
-def collect_files(folder: Path, files: Iterable[Path]) -> Collection:
+def collect_files(folder: Path, files: Iterable[Path], watch: Watch = ignore) -> Collection:
     """Return the results of `result.json` files in any order, each once, named below `folder`."""
     runs: dict[str, Run] = {}
-    refused = []
-    for path in sorted(files):
+    refused, found = [], sorted(files)
+    for (path,) in StageEvents("checking results", watch).track(
+        ((path,) for path in found), len(found)
+    ):
         inside = path != folder and path.is_relative_to(folder)
         name = path.relative_to(folder).as_posix() if inside else path.name
         try:
@@ -241,16 +247,20 @@ LATER = (
 """Numbers that files of this schema got later, together: older ones state none of a set."""
 
 
-def recomputed(collection: Collection) -> Collection:
+def recomputed(collection: Collection, watch: Watch = ignore) -> Collection:
     """Return the results with the copy rate that their arrays give, in place of the one they state.
 
     The arrays of the last checkpoint must lie beside the file, say whose the images are, and, where
     there was a self-test, hold the planted copies. A result without them has no rank. One whose
     numbers do not follow from its arrays is refused, and so is one with the components and the
     arrays of another: a run counts once. That the arrays are those of a search is taken on trust.
+
+    Args:
+        watch: is told how many are done.
     """
     runs, refused, known = [], list(collection.refused), dict[str, str]()
-    for run in collection.runs:
+    stage = StageEvents("computing again what ranks rest on", watch)
+    for (run,) in stage.track(((run,) for run in collection.runs), len(collection.runs)):
         try:
             found = _recomputed(run)
             if found.searched and (first := known.setdefault(found.searched, run.name)) != run.name:

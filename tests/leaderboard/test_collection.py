@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from memtk.errors import UserError
-from memtk.leaderboard import collect, collect_files, make_boards, markdown
+from memtk.leaderboard import collect, collect_files, make_boards, markdown, recomputed
 
 
 def test_what_is_invalid_is_refused_by_name_and_the_rest_goes_on(write):
@@ -85,3 +85,14 @@ def test_the_name_of_a_run_is_safe_and_says_what_it_is(write):
 def test_a_folder_without_results_is_an_error_of_the_user(tmp_path):
     with pytest.raises(UserError, match="holds no result.json"):
         collect(tmp_path)
+
+
+def test_whoever_watches_hears_of_every_file_and_of_every_result(write):
+    heard = []
+    folder = write(("monai2d", {}))
+    (folder / "torn").mkdir()
+    (folder / "torn/result.json").write_text("{")
+    recomputed(collect(folder, heard.append), heard.append)
+    ends = {event.stage: (event.step, event.total) for event in heard if event.kind == "end"}
+    assert [*ends.values()] == [(4, 4), (3, 3)]
+    assert {event.stage for event in heard} == ends.keys()
