@@ -17,7 +17,7 @@ from pathlib import Path
 
 from memtk.errors import UserError
 from memtk.events import Event, Watch, ignore
-from memtk.surroundings import restore
+from memtk.surroundings import largest_file, restore
 
 _REASONS = {
     errno.ENOSPC: "the disk is full: free some space, or choose another folder with --out",
@@ -36,8 +36,8 @@ _REASONS = {
 LARGEST = 32_000_000
 """Bytes of a record of a stranger, about ten times the largest that memtk writes."""
 
-SPARE = 100_000
-"""Bytes that are left free for a file's own structure."""
+SPARE = 200_000
+"""Bytes that are left free for a file's own structure, beside a tenth of what is in it."""
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 """Names of the files that `replacing` writes first; a process that is killed may leave one."""
@@ -85,16 +85,19 @@ def require_space(path: Path, size: int) -> None:
         size: about, in bytes, of the file, whose folder exists.
 
     Raises:
-        UserError: if the disk has less room, naming both.
+        UserError: if the disk has less room, or a file may have less, naming both.
     """
-    free = shutil.disk_usage(path.parent).free
-    if size + SPARE > free:
+    room, why = shutil.disk_usage(path.parent).free, errno.ENOSPC
+    if (limit := largest_file()) < room:
+        room, why = limit, errno.EFBIG
+    needed = size + size // 10 + SPARE
+    if needed > room:
         from rich.filesize import decimal
 
         final = path.with_name(re.sub(r"^\.(.*)\.[0-9a-f]{8}\.tmp$", r"\1", path.name))
         raise UserError(
-            f"cannot write {final}: it needs {decimal(size)} and {decimal(free)} are free, so "
-            f"{_REASONS[errno.ENOSPC]}"
+            f"cannot write {final}: it needs {decimal(needed)} and {decimal(room)} are free, so "
+            + _REASONS[why]
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -49,3 +50,13 @@ def restore() -> None:
             return
     with suppress(OSError):
         os.chdir(here)
+
+
+def largest_file() -> int:
+    """Return how many bytes a file may have (`ulimit -f`); where nothing says it, more than any."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit

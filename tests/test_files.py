@@ -178,8 +178,32 @@ def test_a_real_full_disk_is_told(tmp_path):
 
 def test_a_file_that_cannot_fit_is_refused_before_it_is_begun(tmp_path):
     require_space(tmp_path / "a.h5", 1000)
-    with pytest.raises(UserError, match=r"a\.h5: it needs 1\.0 ZB and"):
+    with pytest.raises(UserError, match=r"a\.h5: it needs 1\.1 ZB and"):
         require_space(tmp_path / "a.h5", 10**21)
+
+
+WRITES = """
+import resource, sys
+import numpy as np
+from memtk.results.store import write_arrays
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+write_arrays(Path("a.h5"), "step", {f"x{n}": np.random.rand(1000) for n in range(30)})
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such limit here")
+@pytest.mark.parametrize("limit", [1_000, 60_000, 240_000, 300_000, 460_000])
+def test_a_file_that_may_not_be_so_large_is_refused_before_hdf5_crashes_the_process(
+    tmp_path, limit
+):
+    words = [sys.executable, "-c", WRITES, str(limit)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "a.h5: it needs 464.0 kB and " in done.stderr
+    assert "a file may not be so large here (ulimit -f)" in done.stderr.splitlines()[-1]
+    assert "_dealloc" not in done.stderr and not list(tmp_path.iterdir())
+    words[-1] = "470000"
+    assert subprocess.run(words, cwd=tmp_path, check=False).returncode == 0
 
 
 def test_a_file_has_the_digest_of_its_bytes_and_another_when_they_change(tmp_path):
