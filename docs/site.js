@@ -1,3 +1,7 @@
 // What scrolls can be reached by the keyboard.
 for (const table of document.querySelectorAll(".md-typeset table"))
   if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+// A command is folded between its words, not within an option.
+for (const code of document.querySelectorAll(".md-typeset code"))
+  code.innerHTML = code.innerHTML.replace(
+    /(^|[\s>])(--[a-z][a-z-]+)/g, '$1<span class="option">$2</span>');
