@@ -254,7 +254,9 @@ def test_planted_copies_of_all_kinds_share_one_progress_bar(run_small, tmp_path)
     planted = [e for e in events if e.stage.endswith("planted copies")]
     assert {e.kind for e in planted} == {"start", "step", "end"}
     assert [e.step for e in planted if e.kind == "step"][-1] == planted[-1].total > 10
-    assert not [e for e in events if "planted copies " in e.stage]
+    assert not [e for e in events if "planted copies:" in e.stage]
+    told = {e.stage for e in events}  # in words: no name of the program's own
+    assert "embedding real images: held out" in told and not [s for s in told if "_" in s]
 
 
 def test_a_trained_cell_of_a_bench_of_three_is_planned_as_it_was(finished, registry):
