@@ -72,8 +72,8 @@ def leaderboard(
         aside.print(marked("refused:", "yellow", f"{refused.name}: {refused.reason}"))
     if not collection.runs:
         raise UserError(
-            f"no result in {folder} is valid, so nothing is written: "
-            "`memtk results validate` says what is wrong with each"
+            f"no result in {folder} is valid, so nothing is written: what is wrong with each is "
+            "said above"
         )
     boards = make_boards(collection.runs)
     said = [(board.benchmark, caution) for board in boards for caution in board.cautions]
