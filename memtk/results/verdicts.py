@@ -153,7 +153,7 @@ def grounds(case: Case) -> list[Reason]:
         ),
         (
             f"At most {part(exposed.high, case.training, 'training patient')} "
-            f"{'is' if exposed.high == 1 else 'are'} exposed; not shown to be, tolerable is "
+            "may be exposed, not shown to be; of these, tolerable is "
             f"{at_most(policy.max_unseen_patients)}.",
             recognised_in_words(exposed, policy.max_unseen_patients),
         ),

@@ -32,7 +32,7 @@ SOME = {"low": 0.06, "estimate": 0.1, "bound": 0.2}
 
 CASES = [
     ({}, "pass", "copy rate is at most 3 %"),
-    ({}, "pass", "At most 3 of 64 training patients (4.7 %) are exposed"),
+    ({}, "pass", "At most 3 of 64 training patients (4.7 %) may be exposed"),
     ({}, "pass", "of the generator's own copies lie beyond"),
     ({"test": {"kinds": ("exact", "blur")}}, "pass", "Of the hardest kind, exact, it noticed 96"),
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
