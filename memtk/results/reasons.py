@@ -236,17 +236,12 @@ def _not_excluded(case: Case) -> list[Reason]:
         )
         steps = {"selftest": None}
     else:
-        low, high = exposed.low / case.training, exposed.high / case.training
-        count = patients_for_bound(high, low, limit, case.validation, case.training)
-        way = f"More validation patients than {case.validation}"
-        if count is not None:
-            way = f"About {many(count, 'validation patient')} instead of {case.validation}"
-        steps = {"patients": count}
+        way, steps = f"More validation patients than {case.validation}", {"patients": None}
         if exposed.sensitivity != 1:
             way += ", or a detector that sees more of the planted copies,"
             steps |= {"detector": None}
             if (exposed.sensitivity or 0) < case.policy.min_sensitivity:
-                steps = {"detector": None, "patients": count}  # more patients alone would not do
+                steps = {"detector": None, "patients": None}  # more patients alone would not do
         way += " may bring that down."
     return [Reason("exposed patients not ruled out", plain, said, way, steps)]
 

@@ -138,11 +138,8 @@ def test_a_detector_that_sees_every_planted_copy_is_not_to_be_trained_longer(
 ):
     monkeypatch.setitem(fakes.SEEN, "sensitivity", 1.0)
     audit = make_audit(exposed=(0, 5), policy=Policy(max_unseen_patients=0.07))
-    [(step, count)] = answer_audit(audit).steps.items()
-    # the upper end, 5 of 64, comes down to 7 % as sqrt(1/V + 1/64) does
-    assert step == "patients" and abs(1 / count + 1 / 64 - (0.07 * 64 / 5) ** 2 / 32) < 0.0005
-    told = f"About {count} validation patients instead of 64 may bring that down."
-    assert told in said(audit)[1]
+    assert "More validation patients than 64 may bring that down." in said(audit)[1]
+    assert answer_audit(audit).steps == {"patients": None}
 
 
 def test_a_failure_is_never_hidden_by_what_could_not_be_shown(make_audit):
