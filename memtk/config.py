@@ -119,7 +119,15 @@ def load_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise UserError(f"{path} is not valid TOML: it is nested too deep") from error
     except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
-        raise UserError(f"{path} is not valid TOML: {error}") from error
+        raise UserError(f"{path} is not valid TOML: {_why(error)}") from error
+
+
+BEYOND = "it has a whole number of more than 63 bits"
+
+
+def _why(error: ValueError) -> str:
+    """Return why a text could not be read, of thousands of digits not in Python's words."""
+    return BEYOND if "int_max_str_digits" in str(error) else str(error)
 
 
 def parse_json(content: bytes) -> Any:
@@ -133,6 +141,8 @@ def parse_json(content: bytes) -> Any:
         tree = json.loads(content.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except ValueError as error:
+        raise ValueError(_why(error)) from error
     check_tree(tree)
     return tree
 
@@ -149,7 +159,7 @@ def check_tree(tree: Any, depth: int = 0) -> None:
         for value in tree.values() if isinstance(tree, dict) else tree:
             check_tree(value, depth + 1)
     elif isinstance(tree, int) and abs(tree) >= 2**63:
-        raise ValueError("it has a whole number of more than 63 bits")
+        raise ValueError(BEYOND)
 
 
 def load_json(path: Path, needed: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from memtk.errors import UserError, one_line, printable
 MOST_SEEN = 20_000
 """Among so many files one is looked for that a manifest names otherwise."""
 
+QUOTED = re.compile(r"^=?(['\"])(.+)\1$")
+
 
 def below_manifest(file: Path, path: Path) -> Path:
     """Return the path of a file below the folder of the manifest: not what is above them all."""
@@ -24,14 +26,16 @@ def below_manifest(file: Path, path: Path) -> Path:
 
 
 def named_file(folder: Path, name: str) -> Path:
-    """Return the file that a row names; backslashes part folders where no name has them.
+    """Return the file that a row names; backslashes part folders where no name has them, and
+    quotes stand around the name (`="a.png"`, a spreadsheet's text) where it has none.
 
     Raises:
         UserError: if there is none.
     """
     plain = name.replace("\\", "/")
     forms = (unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))  # macOS has the second
-    for form in dict.fromkeys((name, plain, *forms, os.path.expanduser(plain), unquote(plain))):
+    others = os.path.expanduser(plain), unquote(plain), QUOTED.sub(r"\2", plain)
+    for form in dict.fromkeys((name, plain, *forms, *others)):
         try:
             if (folder / form).exists():
                 return folder / form

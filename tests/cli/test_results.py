@@ -113,7 +113,7 @@ def test_where_nothing_is_valid_a_leaderboard_is_left_as_it_was(tmp_path):
     broken.write_text("{}")
     said = run("leaderboard", broken, "--markdown", tmp_path / "old.md", code=2)
     text = " ".join(said.split())
-    assert "refused: e.json" in text and "memtk results validate" in text
+    assert "refused: e.json" in text and "what is wrong with each is said above" in text
     assert not (tmp_path / "old.md").exists()
 
 

@@ -176,7 +176,7 @@ for _what, _write, _says, _near in (
      0),
     ("a mosaic of slices", one(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]), "is a mosaic", 0),
     ("colours that are unknown, or not so many", one(PhotometricInterpretation="RGB"),
-     "is RGB with 1 value(s)", 0),
+     "is RGB with 1 value a pixel", 0),
     ("a series with a slice missing", series(gap), "mm apart; one is missing", 0),
     ("a series of several measurements (EchoTime, b-values, phase and magnitude, ...)",
      series(echoes), "its slices differ in EchoTime", 0),

@@ -282,6 +282,15 @@ def test_a_path_as_addresses_write_it_is_read(tmp_path, png, check, name):
     assert check(tmp_path / "m.csv", validation=0)[0]["training"].images == 3
 
 
+@pytest.mark.parametrize("name", ['"""{}.png"""', '"=""{}.png"""', "'{}.png'", "='{}.png'"])
+def test_a_path_in_quotes_of_a_spreadsheet_is_read(tmp_path, png, check, name):
+    for n in range(3):
+        png(tmp_path / f"{n}.png", n)
+    rows = "".join(f"{name.format(n)},{n}\n" for n in range(3))
+    (tmp_path / "m.csv").write_text(f"path,patient_id\n{rows}")
+    assert check(tmp_path / "m.csv", validation=0)[0]["training"].images == 3
+
+
 def test_an_image_of_several_rows_comes_with_the_way_out(table):
     found = table("path,patient_id", lambda n: f"im/img_{n // 2}.png,{n // 2}")[1].found
     assert "names 2 images twice" in found and "Keep one line of each" in found

@@ -70,10 +70,10 @@ def test_volumes_are_turned_and_cropped_as_data_are(tmp_path):
     folder = tmp_path / "volumes"
     folder.mkdir()
     for number in range(2):
-        voxels = DRAWN.normal(size=(6, 8, 10)).astype(np.float32)
+        voxels = DRAWN.normal(size=(8, 10, 12)).astype(np.float32)
         nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1, 1, 2, 1])), folder / f"{number}.nii")
-    asked = {"orientation": "ras", "shape": (6, 6, 6), "spacing": (1, 1, 2)}
-    found = everything(make(folder, ImageSpec((6, 6, 6)), **asked))
+    asked = {"orientation": "ras", "shape": (8, 8, 8), "spacing": (1, 1, 2)}
+    found = everything(make(folder, ImageSpec((8, 8, 8)), **asked))
     sources = {"source": str(folder), "synthetic_source": str(folder)}
     expected = prepare(build(DataConfig, sources, asked), tmp_path / "data", open_registry())
     assert torch.equal(found, expected.split("synthetic").read(range(2)))

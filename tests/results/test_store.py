@@ -83,5 +83,9 @@ def test_a_whole_number_that_no_count_can_be_is_refused_however_it_is_written(nu
         (tmp_path / "a.json").write_text(json.dumps(content))
         with pytest.raises(UserError, match="a whole number of more than 63 bits|is damaged"):
             read_record(tmp_path / "a.json", Counted)
+    for digits in ("9" * 4301, "-" + "9" * 5000, "1" * 100_000):  # more than Python takes at once
+        (tmp_path / "a.json").write_text(f'{{"count": {digits}}}')
+        with pytest.raises(UserError, match=r"\(it has a whole number of more than 63 bits\)"):
+            read_record(tmp_path / "a.json", Counted)
     (tmp_path / "a.json").write_text(json.dumps({"count": str(2**62), "parts": {"9" * 30: [1]}}))
     assert read_record(tmp_path / "a.json", Counted).count == 2**62
