@@ -273,19 +273,14 @@ def test_columns_without_a_name_are_columns_like_others(table, header):
     assert table(header, line)[0] == {"training": 4, "validation": 1}
 
 
-@pytest.mark.parametrize("name", ["a%20b {}.png", "a b%20{}.png", "a%20b%20{}%2Epng", "a b {}.png"])
-def test_a_path_as_addresses_write_it_is_read(tmp_path, png, check, name):
+@pytest.mark.parametrize(
+    "name",
+    ["a%20b {}.png", "a b%20{}.png", "a%20b%20{}%2Epng", "a b {}.png",  # addresses
+     '"""a b {}.png"""', '"=""a b {}.png"""', "'a b {}.png'", "='a b {}.png'"],  # spreadsheets
+)  # fmt: skip
+def test_a_path_as_addresses_and_spreadsheets_write_it_is_read(tmp_path, png, check, name):
     for n in range(3):
         png(tmp_path / f"a b {n}.png", n)
-    rows = "".join(f"{name.format(n)},{n}\n" for n in range(3))
-    (tmp_path / "m.csv").write_text(f"path,patient_id\n{rows}")
-    assert check(tmp_path / "m.csv", validation=0)[0]["training"].images == 3
-
-
-@pytest.mark.parametrize("name", ['"""{}.png"""', '"=""{}.png"""', "'{}.png'", "='{}.png'"])
-def test_a_path_in_quotes_of_a_spreadsheet_is_read(tmp_path, png, check, name):
-    for n in range(3):
-        png(tmp_path / f"{n}.png", n)
     rows = "".join(f"{name.format(n)},{n}\n" for n in range(3))
     (tmp_path / "m.csv").write_text(f"path,patient_id\n{rows}")
     assert check(tmp_path / "m.csv", validation=0)[0]["training"].images == 3
