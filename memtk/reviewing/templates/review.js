@@ -494,10 +494,10 @@
   window.addEventListener("resize", draw);
   window.addEventListener("storage", event => {  // what another tab has read is not asked here again
     if (event.key !== store) return;
-    const name = names[state.at], open = name && !labels[name];
+    const name = names[state.at], unread = name && !labels[name];
     takeOver(stored().labels || {});
     send();
-    if (open && labels[name]) onward(); else progress();
+    if (unread && labels[name]) onward(); else progress();
   });
   window.addEventListener("beforeunload", event => {
     if (Object.keys(kept.pending).length || (offline && !canKeep && unsaved)) event.preventDefault();
