@@ -157,7 +157,7 @@ def table(folder):
     """Print a row for each run and view."""
     print(
         "| guidance | seed | view | looks it, % (real: %) | nearest training image is of it, % "
-        "| copy rate, % (95 % interval) | exposed | FID | MS-SSIM |\n" + "|---" * 9 + "|"
+        "| copy rate, % (95% interval) | exposed | FID | MS-SSIM |\n" + "|---" * 9 + "|"
     )
     for path in sorted(folder.glob("guidance-*/cells/*/result.json")):
         result = read_result(path)

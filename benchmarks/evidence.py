@@ -2,10 +2,10 @@
 
 Patients are Gaussian (32 numbers, one image each but for `several`, compared by Pearson's
 correlation), so that a run takes a second: names, bounds, intervals and verdicts are counted
-against the truth. Rates that should be at most 5 % are shown with the runs they rest on.
+against the truth. Rates that should be at most 5% are shown with the runs they rest on.
 
     python benchmarks/evidence.py null --runs 200            # nothing memorized, sizes V and M
-    python benchmarks/evidence.py copies --runs 200          # 1, 3, 15 copies and 10 %
+    python benchmarks/evidence.py copies --runs 200          # 1, 3, 15 copies and 10%
     python benchmarks/evidence.py several --runs 200         # patients of 1, 2 and 10 images
     python benchmarks/evidence.py unlike --runs 200          # bland generators, other sites
     python benchmarks/evidence.py rare --runs 200            # a kind that no validation patient is
@@ -345,7 +345,7 @@ def cases(which: str, quick: bool) -> Iterator[Case]:
             name = f"validation of another site, {shift} sd"
             yield Case(name, 100, 240, site=shift, whose="validation")
             yield Case(f"two sites, {shift} sd", 100, 240, site=shift, whose="half")
-        yield Case("bland from axis 8, 10 % copies", 100, 240, 24, bland=8)
+        yield Case("bland from axis 8, 10% copies", 100, 240, 24, bland=8)
     if which == "rare":
         for kind, directions in ((10, D), (4, D), (10, 8), (10, 3), (4, 3)):
             for v, m in ((100, 240), (40, 140)):

@@ -5,7 +5,7 @@
 `monai2d` by `monai2d-long.toml` on 64 phantoms of 32 x 32: the autoencoder is trained once, then
 for each seed one U-Net as a diffusion and one as a rectified flow, from the same weights, for
 `--steps` steps of 16 images, on the first `--patients` of the training images. 64 samples of each
-are audited by `ncc`, which needs no embedder. Prints a row each: the reference rule (by chance 5 %
+are audited by `ncc`, which needs no embedder. Prints a row each: the reference rule (by chance 5%
 of the training images), the copy rate, and the spread of the samples at each pixel, as a share of
 that of real ones. `--autoencoder` takes the state of a finished or stopped bench of the same data
 in place of training one.

@@ -79,7 +79,7 @@ def main():
     registry = open_registry()
     print("| similarity | generator | N | V | M | " + " | ".join(COLUMNS) + " | null of dar |")
     print("|---" * (len(COLUMNS) + 6) + "|")
-    n = v = 59  # V + 1 = 60, so that a level of 5 % can be met exactly
+    n = v = 59  # V + 1 = 60, so that a level of 5% can be met exactly
     plain = [
         ("independent", n, v, n, ()),
         ("independent", n, v, 4 * n, ()),

@@ -33,7 +33,7 @@ QUALITY = ("fid", "ms-ssim", "prdc")
 ATTACKS = ("gan-leaks", "denoising-loss", "pia")
 
 HEAD = (
-    "| cell | dar n_mem, % | copy rate, % (95 % interval) | exposed of 64 | fid / real | ms-ssim "
+    "| cell | dar n_mem, % | copy rate, % (95% interval) | exposed of 64 | fid / real | ms-ssim "
     "| AUC gan-leaks | AUC denoising-loss | AUC pia | training, min |\n"
     "|---|---|---|---|---|---|---|---|---|---|"
 )

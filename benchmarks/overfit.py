@@ -30,7 +30,7 @@ SETS = {"diffusers2d": FLAT, "monai2d": FLAT, "monai3d": SOLID, "meddiff3d": SOL
 
 HEAD = (
     "| generator | seed | N | null | dar n_mem at each fifth, % | n_copies | conformal copies "
-    "| copy rate, 95 % interval | exposed patients | PSNR training / validation, dB | minutes |\n"
+    "| copy rate, 95% interval | exposed patients | PSNR training / validation, dB | minutes |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -86,9 +86,9 @@ def row(name, seed, result):
         result.used_training.images,
         f"{100 * found.reference_null:.1f}",
         ", ".join(map(percent, series)),
-        f"{percent(dar['n_copies'].value)} %",
+        f"{percent(dar['n_copies'].value)}%",
         f"{found.n_copies} of {result.last.n_synthetic}",
-        f"{percent(rate.estimate)} %{span}" if rate else "-",
+        f"{percent(rate.estimate)}%{span}" if rate else "-",
         "-" if found.patients_exposed is None else found.patients_exposed,
         f"{psnr.training_psnr:.1f} / {psnr.validation_psnr:.1f}" if psnr else "-",
         f"{sum(result.timing.values()) / 60:.1f} ({training / 60:.1f} of training)",

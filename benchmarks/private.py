@@ -57,7 +57,7 @@ def run(registry, folder, args, epsilon):
 def row(result, name):
     found = result.last.evidence
     cells = [name, f"{found.reference_n_mem} of {result.used_training.images}"]
-    cells.append(f"{100 * result.last.protocols['conformal']['exposed'].value:.0f} %")
+    cells.append(f"{100 * result.last.protocols['conformal']['exposed'].value:.0f}%")
     for attack in ATTACKS:
         auc = result.membership[attack].auc
         cells.append(f"{auc.estimate:.2f} ({auc.low:.2f}-{auc.high:.2f})")

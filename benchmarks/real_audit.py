@@ -95,7 +95,7 @@ def write_split(arguments, seed, folder, registry):
 
 
 def realised(similarity, planted, level=0.1):
-    """Largest share of planted copies above a threshold above which at most 10 % are strangers."""
+    """Largest share of planted copies above a threshold above which at most 10% are strangers."""
     order = np.argsort(-similarity, kind="stable")
     hits = np.cumsum(order < planted)
     fine = np.flatnonzero(1 - hits / np.arange(1, len(order) + 1) <= level)
@@ -168,10 +168,10 @@ def main():
     total = {k: sum(row[k] for row in rows) for k in rows[0] if isinstance(rows[0][k], int)}
     planted, flagged = total["planted"], total["flagged"]
     print(
-        f"\nnamed {flagged} of {planted} planted ({100 * flagged / max(planted, 1):.0f} %) and "
+        f"\nnamed {flagged} of {planted} planted ({100 * flagged / max(planted, 1):.0f}%) and "
         f"{total['wrong']} strangers; right patient for {total['right']} of {flagged} named, "
         f"{total['named']} of all {planted}; nearer than every validation image: "
-        f"{total['beyond']}; at a realised false discovery rate of 10 %: {total['realised']}"
+        f"{total['beyond']}; at a realised false discovery rate of 10%: {total['realised']}"
     )
 
 

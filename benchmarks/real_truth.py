@@ -9,7 +9,7 @@
 `null`: held-out patients play the synthetic images, at M/V of 1, 4 and 16: nothing was memorized,
 and each protocol's share of flagged images should be its null. `wrong`: the same with embedders
 that saw the wrong side, or both, to show why they must not; the longer they are trained, and the
-less their training generalises, the worse. `copies`: at several V and M, none, 1, 3, 15 and 10 %
+less their training generalises, the worse. `copies`: at several V and M, none, 1, 3, 15 and 10%
 of them are copies of training images, verbatim or changed in several ways at once, and what an
 audit says of both sides is counted against the truth, as benchmarks/evidence.py does. The embedder
 of the exposure is trained at each size on the strangers alone. With as many steps as the preset has
@@ -67,7 +67,7 @@ from memtk.training.loop import train
 SIDE = 64
 TRAINING = {"chest": 180, "hippocampus": 24}
 RATIOS = {1: (99, 99), 4: (59, 236), 16: (19, 304)}
-"""M/V: (V, M). V + 1 is a multiple of 20, so that 5 % can be reached exactly."""
+"""M/V: (V, M). V + 1 is a multiple of 20, so that 5% can be reached exactly."""
 SIZES = {
     "chest": ((20, 80), (36, 144), (60, 240), (100, 300), (200, 200)),
     "hippocampus": ((20, 20), (20, 36), (36, 20)),
@@ -264,7 +264,7 @@ def show_copies(lines):
     print("|" + "---|" * (len(titles) + 4))
     for case in lines[0]:
         rows = np.array([[line[case][title] for title in titles] for line in lines], dtype=float)
-        cells = ["" if np.isnan(x) else f"{100 * x:.1f} %" for x in rows.mean(0)]
+        cells = ["" if np.isnan(x) else f"{100 * x:.1f}%" for x in rows.mean(0)]
         print(f"| {case} | {len(rows)} | " + " | ".join(cells) + " |")
 
 

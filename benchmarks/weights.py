@@ -1,7 +1,7 @@
 """Would weighted conformal p-values mend what a second site spoils? Patients of two sites.
 
 Half of the training patients and of the synthetic images are of site B, and nothing is memorized:
-5 % of the training patients should have p <= 0.05, and 1 % p <= 0.01. Of the validation patients
+5% of the training patients should have p <= 0.05, and 1% p <= 0.01. Of the validation patients
 another share is of site B. The weights (`memtk.memorization.likelihood_ratios`) come from the site,
 where it is known, or from the rows, as they would have to in an audit without such a column. "ess":
 the effective number of validation patients, (sum w)^2 / sum w^2.
@@ -25,8 +25,8 @@ N, M = 200, 240
 WEIGHTS = ("none", "by site", "by rows")
 CASES = (
     ("one population", 0.5, 0.0),
-    ("site B is 20 % of the validation patients", 0.2, 1.0),
-    ("site B is 5 %", 0.05, 1.0),
+    ("site B is 20% of the validation patients", 0.2, 1.0),
+    ("site B is 5%", 0.05, 1.0),
     ("site B is not there", 0.0, 1.0),
 )
 """Name, share of site B among the validation patients, standard deviations that it lies apart."""

@@ -76,8 +76,8 @@ def rows(images, out):
             [
                 f"| {images}",
                 path.parent.name,
-                f"{dar.count} of {dar.of} ({100 * dar.null:.0f} %)",
-                f"{100 * rate.estimate:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})",
+                f"{dar.count} of {dar.of} ({100 * dar.null:.0f}%)",
+                f"{100 * rate.estimate:.0f}% ({100 * rate.low:.0f} to {100 * rate.high:.0f})",
                 f"{exposed.low} to {exposed.high} of {exposed.of}",
                 f"{(result.training_seconds or 0) / 60:.0f} |",
             ]

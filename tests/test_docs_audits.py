@@ -99,7 +99,7 @@ def test_every_row_of_the_table_is_what_the_audits_say(audits):
             if isinstance(found, str) or label == "exit status":
                 assert said == str(found), label
             else:
-                assert abs(float(said.removesuffix(" %")) - found) <= NEAR, (label, name, found)
+                assert abs(float(said.removesuffix("%")) - found) <= NEAR, (label, name, found)
 
 
 def table_rows():
@@ -111,7 +111,7 @@ def table_rows():
 
 def test_the_text_repeats_the_numbers_of_the_table():
     rows = [*table_rows()]
-    shown = {cell.removesuffix(" %") for _, cells in rows for cell in cells}
+    shown = {cell.removesuffix("%") for _, cells in rows for cell in cells}
     made = {"160", "200", "320", "10", "32", "37", "100", "5"}  # given: sizes, shares, limits
     _, _, text = PAGE.partition("## How to read them")
     for number in re.findall(r"\d+(?:\.\d+)?", re.sub(r"\(\.\./.*?\)", "", text)):

@@ -75,7 +75,7 @@ def main():
             own = nearness(see(copies), see(training))[np.arange(COPIES), of]
             near = nearness(see(strangers), see(training)).max(1)
             weakest = (np.quantile(own, 0.01) - near.mean()) / near.std()
-            beyond = f"{100 * (own > near.max()).mean():.1f} %"
+            beyond = f"{100 * (own > near.max()).mean():.1f}%"
             cells = split, name, steps, f"{spent:.0f}", beyond, f"{weakest:.1f}"
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 

@@ -18,7 +18,7 @@ from memtk.results import read_result
 
 HEAD = (
     "| seed | recipe | seconds | of the generator | of two embedders | sampling | "
-    "dar n_mem at each fifth | conformal copies, exposed | copy rate, 95 % interval | "
+    "dar n_mem at each fifth | conformal copies, exposed | copy rate, 95% interval | "
     "patients exposed |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -39,7 +39,7 @@ def row(generator, seed, recipe, run):
         f"{seconds[f'sample: {generator}']:.0f}",
         ", ".join(str(c.protocols["dar"]["n_mem"].count) for c in result.checkpoints),
         f"{conformal['copies'].count}, {conformal['exposed'].count}",
-        f"{100 * rate.estimate:.0f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f})",
+        f"{100 * rate.estimate:.0f}% ({100 * rate.low:.0f}–{100 * rate.high:.0f})",
         f"{exposed.low} to {exposed.high} of {exposed.of}",
     )
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)

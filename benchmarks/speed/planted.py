@@ -122,7 +122,7 @@ def main():
     lines = []
     for label in dict.fromkeys(label for label, _ in found):
         cells = [np.mean(found[label, way], axis=0) for way in WAYS]
-        text = " | ".join(f"{100 * share:.1f} % ({near:.3f})" for share, near in cells)
+        text = " | ".join(f"{100 * share:.1f}% ({near:.3f})" for share, near in cells)
         lines.append(f"| {label} | {text} |")
     lines.append("| seconds | " + " | ".join(f"{seconds[way]:.1f}" for way in WAYS) + " |")
     took = volumes(args.volumes)

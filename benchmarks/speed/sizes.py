@@ -270,7 +270,7 @@ def main():
                 continue
             ratios = f"{spent / plain[0]:.2f} times, {cpu / plain[1]:.2f} times"
             add(f"{what}, against decoding", ratios)
-            add(f"{what}, kept of float32", f"{100 * size / counts[0] / each['full']:.1f} %")
+            add(f"{what}, kept of float32", f"{100 * size / counts[0] / each['full']:.1f}%")
             add(f"{what}, largest process", f"{peak / 2**30:.2f} GiB")
         if "step" in each:
             large, small = each["step"]["large"], each["step"]["small"]
@@ -279,7 +279,7 @@ def main():
         for name, found in each.get("audits", {}).items():
             what = "audit" if name == "memtk" else "audit before"
             part = 100 * found["kept"] / sum(counts) / each["full"]
-            add(f"{what} keeps, of float32", f"{part:.1f} %")
+            add(f"{what} keeps, of float32", f"{part:.1f}%")
             for stage in ("read", "train embedder", "embed", "calibrate", "evaluate"):
                 add(f"{what}, {stage}", f"{found['stages'].get(stage, 0):.1f} s")
             add(f"{what}, in all", f"{found['seconds']:.1f} s, {found['cpu']:.1f} s of CPU")

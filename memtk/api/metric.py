@@ -48,9 +48,9 @@ class Memorization(Metric):
     `compute` gives numbers by name, as float64 tensors ():
 
     - `copy_rate`: share of copies among the synthetic images, in excess of chance, with
-      `copy_rate_low` and `copy_rate_high`, the ends of its 95 % interval, and the one-sided
+      `copy_rate_low` and `copy_rate_high`, the ends of its 95% interval, and the one-sided
       `copy_rate_upper_bound`; without copies it is 0.
-    - `copies_at_least`: so many synthetic images are copies, at least (95 % confidence).
+    - `copies_at_least`: so many synthetic images are copies, at least (95% confidence).
     - `PROTOCOL/KEY`: of each protocol each measure: `dar/n_mem` (n_mem / N of the reference rule),
       `dar-matched/n_mem`, `conformal/n_copies`, ...; with `_null`, what is expected if nothing was
       memorized, and `_low` and `_high` where there are any. NaN where it is undefined.

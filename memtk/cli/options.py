@@ -75,7 +75,7 @@ def policy_option(default: str) -> Callable[[Command], Command]:
 
 
 POLICY = policy_option(
-    "copies up to 5 %, no exposed patient, 95 % confidence, 80 % of planted copies found"
+    "copies up to 5%, no exposed patient, 95% confidence, 80% of planted copies found"
 )
 
 

@@ -287,15 +287,12 @@ def _plan(
 ) -> None:
     from rich.text import Text
 
-    from memtk.report.terminal_tables import make_table, tight
-    from memtk.results.formats import share
+    from memtk.report.terminal_tables import make_table
+    from memtk.results.formats import ends, share
     from memtk.reviewing import plan_reading
 
     found = plan_reading(reviewed, asked)
     write_json(found.model_dump_json(indent=1), json_file)
-
-    def ends(interval: tuple[float, float]) -> str:
-        return tight(f"{share(interval[0]).removesuffix(' %')} to {share(interval[1])}")
 
     titles = ("copies", "sensitivity", "specificity", "kappa", "a reader's hours")
     table = make_table("pairs", *titles)
@@ -303,8 +300,8 @@ def _plan(
         table.add_row(
             str(each.pairs),
             f"{each.copies:.0f}",
-            ends(each.sensitivity),
-            ends(each.specificity),
+            ends(*each.sensitivity),
+            ends(*each.specificity),
             f"± {each.kappa:.2f}",
             f"{each.hours:.1f}",
         )
@@ -313,10 +310,10 @@ def _plan(
     lines = [
         f"A {how} draw over {found.options.over} images, of which there are {found.available}; the "
         f"reference rule flags {share(found.flagged)} of them. Copies are what is expected, and "
-        f"the intervals ({share(found.confidence)}) what is shown, if that rule is right in 90 % "
-        "of the copies and of the novel pairs; kappa if two readers agree in 90 %; hours at "
+        f"the intervals ({share(found.confidence)}) what is shown, if that rule is right in 90% "
+        "of the copies and of the novel pairs; kappa if two readers agree in 90%; hours at "
         f"{found.seconds:g} s a pair.",
-        "If each reader is right in 90 %, most of "
+        "If each reader is right in 90%, most of "
         + ", of ".join(f"{k} in {share(rate)}" for k, rate in found.majority.items() if k > 1)
         + ". One reader cannot disagree with anybody: take at least two.",
     ]
@@ -326,4 +323,4 @@ def _plan(
             f"right in {share(found.controls)} at least."
         )
     for line in lines:
-        terminal.found.print(Text(tight(line), style="dim"))
+        terminal.found.print(Text(line, style="dim"))

@@ -205,7 +205,7 @@ def _in_two_levels(values: np.ndarray, counts: np.ndarray | None) -> bool:
     """Tell whether nearly all voxels are dark or bright, and fewer lie between than are either.
 
     So are masks that were resampled or saved as JPEG, and probabilities, which lie in [0, 1] and
-    may be blurred. Of X-rays, MRI and CT up to 65 % lie so near to both ends, in a narrow window
+    may be blurred. Of X-rays, MRI and CT up to 65% lie so near to both ends, in a narrow window
     more.
 
     Args:

@@ -135,8 +135,8 @@ def wide(x: Tensor, noise: Noise) -> Tensor:
     """Change images as `strong` does, more often, further, and alike at every size.
 
     A flip of the last axis with probability 1/2; with probability 0.7 each rotations within 6
-    degrees, a shift of up to 4 % of every axis, contrast (gamma 0.67 to 1.49), blur (sigma up to
-    3.5 % of the shortest side) and noise (up to 0.1).
+    degrees, a shift of up to 4% of every axis, contrast (gamma 0.67 to 1.49), blur (sigma up to
+    3.5% of the shortest side) and noise (up to 0.1).
     """
     sigma = 0.035 * min(x.shape[2:])
     return _change(x, noise, chance=0.7, degrees=6.0, part=0.04, log_gamma=0.4, sigma=sigma)

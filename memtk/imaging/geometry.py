@@ -165,7 +165,7 @@ MOST_VOXELS = 2**29
 
 LEAST = 8
 """Two axes of an image at least have as many voxels: of chest X-rays that are smaller a copy
-detector overlooks more than 20 % of planted copies, and label maps are not known."""
+detector overlooks more than 20% of planted copies, and label maps are not known."""
 
 
 def too_small(shape: Sequence[int]) -> bool:

@@ -77,7 +77,7 @@ def phantom(seed: int, patient: int, image: int = 0, *, dims: int, size: int) ->
     """Return one image of a patient: float32 (1, *S) in [-1, 1], S = `dims` axes of `size` voxels.
 
     It is a function of the arguments alone. The images of one patient share the anatomy and differ
-    in pose (up to 4 degrees, 4 % shift, 3 % scale), in a faint smooth field and in noise.
+    in pose (up to 4 degrees, 4% shift, 3% scale), in a faint smooth field and in noise.
 
     Args:
         seed: of the whole population.

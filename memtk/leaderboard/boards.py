@@ -200,7 +200,7 @@ def conditions(run: Run) -> dict[str, str]:
     shape = " × ".join(map(str, spec.shape))
     channels = f", {spec.channels} channels" if spec.channels > 1 else ""
     saw = result.embedder_trained_on
-    confidence = "none" if test.confidence is None else f"{test.confidence:.0%}".replace("%", " %")
+    confidence = "none" if test.confidence is None else f"{test.confidence:.0%}"
     return {
         "benchmark": benchmark(run),
         "images": f"{dims(run)}, {shape}{channels}, fingerprint {result.data.fingerprint[:12]}",

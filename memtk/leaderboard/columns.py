@@ -10,7 +10,7 @@ from typing import Literal
 from memtk.errors import many
 from memtk.leaderboard.rows import Row
 from memtk.results import Result
-from memtk.results.formats import about_time, duration, share
+from memtk.results.formats import about_time, duration, ends, share
 from memtk.results.measures import measures_of
 
 OWN = ("verdict", "quality", "attack", "run")
@@ -100,14 +100,14 @@ def shown(column: Column, row: Row) -> Shown:
 
 def _range(values: Sequence[float], unit: str) -> str:
     low, high = (written(x, unit) for x in (min(values), max(values)))
-    return low if low == high else f"{low.removesuffix(' %')} to {high}"
+    return low if low == high else f"{low.removesuffix('%')} to {high}"
 
 
 def written(value: float, unit: str) -> str:
     """Return a number for a reader.
 
     >>> written(0.453, "share"), written(12.7, "seconds"), written(0.32095, "number")
-    ('45.3 %', '12.7 s', '0.321')
+    ('45.3%', '12.7 s', '0.321')
     """
     if unit == "share":
         return share(min(max(value, 0.0), 1.0))
@@ -121,9 +121,8 @@ def copy_rate(row: Row) -> Shown:
     rate = row.copy_rate
     if rate is None:
         return Shown(None, "–", ("not computed",))
-    low, high = share(rate.low).removesuffix(" %"), share(rate.high)
     by = sorted({run.result.last.evidence.readers_note("{}") for run in row.runs} - {""})
-    return Shown(rate.estimate, share(rate.estimate), (f"{low} to {high}", *by))
+    return Shown(rate.estimate, share(rate.estimate), (ends(rate.low, rate.high), *by))
 
 
 def exposed(row: Row) -> Shown:

@@ -169,7 +169,7 @@ MADE = "<!-- made by `memtk leaderboard`; add results instead of changing it -->
 LEAD = (
     "Which generative models of medical images give back the patients they were trained on? The "
     "copy rate says it: the share of a model's synthetic images that are copies of training "
-    "images; lower is better, and chance gives 0 %."
+    "images; lower is better, and chance gives 0%."
 )
 
 RULES = (

@@ -19,7 +19,7 @@ from memtk.memorization.tail import MODELS, Model
 
 SIDE = 0.9
 """Chance that each of the two sides, copies and exposed patients, is within the policy: both are
-with at least 80 %."""
+with at least 80%."""
 
 SURE = 0.05
 """Level of Holm's names."""

@@ -170,11 +170,11 @@ def best_threshold(
 ) -> float:
     """Return the threshold for `copy_rate` that promises the shortest interval.
 
-    At the level of 5 % most of an interval's width is doubt about the false positive rate; where
+    At the level of 5% most of an interval's width is doubt about the false positive rate; where
     planted copies lie beyond the strangers, a higher threshold costs no sensitivity; with few
     patients and hard copies a lower one finds more. The candidates are the nearest stranger, and
-    the levels of 5, 10 and 20 %; the width is that of the interval if as many of M images are
-    flagged as expected, the mean over `rates`. Another level than 5 % must promise a tenth less:
+    the levels of 5, 10 and 20%; the width is that of the interval if as many of M images are
+    flagged as expected, the mean over `rates`. Another level than 5% must promise a tenth less:
     among equals chance would choose, and count strangers that lie low by chance as few. The
     synthetic images have no say in it, so that the interval keeps its confidence.
 

@@ -121,7 +121,7 @@ def expected_fraction(synthetic: int, validation: int, percentile: float = 95.0)
 
         1 - F(tau)^M = 1 - 0.95^(M / V):
 
-    5 % if M = V, and 18.5 % at M = 904, V = 226. It takes F to be the same for every training
+    5% if M = V, and 18.5% at M = 904, V = 226. It takes F to be the same for every training
     image; where some lie in denser places than others it is an approximation.
 
     Args:
@@ -152,7 +152,7 @@ class Matched:
 
     Args:
         n_mem: expected number of memorized training images; None if there is no such subset.
-        mem_fraction: n_mem / N; 5 % of a generator that has memorized nothing. None likewise.
+        mem_fraction: n_mem / N; 5% of a generator that has memorized nothing. None likewise.
         reason: why there is no number and what to do; empty if there is one.
     """
 

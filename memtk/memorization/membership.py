@@ -214,7 +214,7 @@ def membership(
     >>> round(judged.auc.estimate, 3), round(judged.tpr_at_fpr.fpr, 3)
     (0.983, 0.083)
     >>> judged.tpr_at_fpr.reason
-    'a false positive rate of 1 % is not measurable with 12 non-member patients'
+    'a false positive rate of 1% is not measurable with 12 non-member patients'
     """
     if member_patients is not None and non_member_patients is not None:
         both = set(member_patients) & set(non_member_patients)
@@ -268,7 +268,7 @@ def tpr_at_fpr(
     reason = ""
     if used > fpr * (1 + 1e-9):
         reason = (
-            f"a false positive rate of {100 * fpr:g} % is not measurable with {others.patients} "
+            f"a false positive rate of {100 * fpr:g}% is not measurable with {others.patients} "
             "non-member patients"
         )
     order = np.argsort(-others.values, kind="stable")

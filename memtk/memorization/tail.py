@@ -40,9 +40,9 @@ class TailTest:
         p: of each, by the model, (T,), in (0, 1].
         rank_p: of each, by its rank among the strangers, (T,), in (0, 1].
         sure_p: of each, (T,), in (0, 1]: `p`, or that of its margin if it is larger.
-        sure: which pass Holm at 5 % by `sure_p`: with 95 % confidence none of them is a stranger.
+        sure: which pass Holm at 5% by `sure_p`: with 95% confidence none of them is a stranger.
             bool (T,).
-        suspect: which pass Benjamini-Hochberg at 10 % by `p` or by `rank_p`: of these about one in
+        suspect: which pass Benjamini-Hochberg at 10% by `p` or by `rank_p`: of these about one in
             ten may be a stranger. bool (T,).
         names: of the units, (T,): the patients in the order in which they first appear, or indices.
         model: that the p-values are by: "gumbel", "pareto", or "ranks" where no model holds.
@@ -105,25 +105,25 @@ def tail_test(
     probability of lying beyond, patients resampled:
 
     1. Of 40 patients on a Gumbel distribution, that of the largest of many: by moments,
-       `P(z > g) = 1 - exp(-exp(-(g - m) / b))`, b = sd sqrt(6) / pi; the upper 99 % end.
+       `P(z > g) = 1 - exp(-exp(-(g - m) / b))`, b = sd sqrt(6) / pi; the upper 99% end.
     2. Of 20 patients on, or where that does not hold, a generalised Pareto tail beyond the value u
        with k of V above it: `P(z > g) = k / V (1 + xi (g - u) / sigma)^(-1 / xi)` (Pickands, Ann.
        Stat. 1975), by probability-weighted moments (Hosking and Wallis, Technometrics 1987) with a
-       shape xi of at least 0.2; the upper 95 % end.
+       shape xi of at least 0.2; the upper 95% end.
     3. Otherwise ranks.
 
     **The assumption**: strangers nearer than all validation patients go on as these do. It is
     checked: each validation patient gets a p-value from the model of the others, and these must not
-    be smaller than uniform ones (Simes, Biometrika 1986, at 5 %). No check sees a kind of patients
-    so rare that no validation patient is of it (with a share of 1 % and V = 100, in 37 % of draws):
+    be smaller than uniform ones (Simes, Biometrika 1986, at 5%). No check sees a kind of patients
+    so rare that no validation patient is of it (with a share of 1% and V = 100, in 37% of draws):
     if images of that kind are much more alike than others are, its strangers look like copies. So
     who is sure must also stand out from the second nearest training *patient*, see
     `margin_test`: a stranger of that kind is about as near to several, a copy to one.
 
     Many copies of middling likeness pass Benjamini-Hochberg by their ranks and not by a model whose
     upper end few patients widen, so either will do. The model's ends leave room for that: of
-    Gaussian patients the false share of the suspects is 0 to 7 % where 10 % are allowed (11
-    settings, V = 20 to 200, 0 to 50 % copies).
+    Gaussian patients the false share of the suspects is 0 to 7% where 10% are allowed (11
+    settings, V = 20 to 200, 0 to 50% copies).
 
     Of patients with several images the largest similarity counts. They are compared with b random
     images of each validation patient that has as many, and the p-value of one with n images is

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from memtk.errors import many
 from memtk.report.page import Section, make_section
-from memtk.report.terminal_tables import COMPARED, between, make_table, tight
+from memtk.report.terminal_tables import COMPARED, between, make_table
 from memtk.results import (
     Audit,
     ByCondition,
@@ -28,11 +28,11 @@ from memtk.results.formats import TAILS, interval, number, p_value, part, share
 from memtk.results.measures import Measured, audit_measures, main_measures, measures_of
 
 ABOUT = {
-    "dar": "the reference rule, of Dar et al. (arXiv 2402.01054): nearer than 95 % of the training "
+    "dar": "the reference rule, of Dar et al. (arXiv 2402.01054): nearer than 95% of the training "
     "images are to their nearest validation image",
     "dar-matched": "the reference rule, as it would count with as many synthetic as validation "
     "images",
-    "conformal": "by ranks: nearer than all but 5 % of strangers",
+    "conformal": "by ranks: nearer than all but 5% of strangers",
 }
 """What the numbers of a protocol are, where they first stand; of others their own titles say it."""
 
@@ -87,7 +87,7 @@ def _own(found: Evidence, selftest: SelfTest | None, confidence: float) -> list[
         said = interval(rate.low, rate.high, confidence)
         at_most = "" if bound is None else f"; one-sided: at most {share(bound)}"
         by = found.readers_note("; {}")
-        rows.append(Row("copy rate", share(rate.estimate), "0 %", f"{said}{at_most}{by}"))
+        rows.append(Row("copy rate", share(rate.estimate), "0%", f"{said}{at_most}{by}"))
     if found.exposed is None:
         rows.append(Row("training patients exposed", "not tested"))
     else:
@@ -296,7 +296,7 @@ def conditions_table(records: Sequence[Result] | Sequence[Audit]) -> RenderableT
             rate = "–" if ends is None else f" {between(ends.low, ends.high)}"
             quality = [_brief(found.quality.get(name)) for name in measures]
             cells = (str(row.samples), f"{row.rate}{rate}" if ends else rate, row.exposed, *quality)
-            table.add_row(Text(row.group), *(Text(tight(cell)) for cell in cells))
+            table.add_row(Text(row.group), *(Text(cell) for cell in cells))
     of_quality = "; quality: against validation images of the group [interval]"
     note = (
         "copy rate: of the samples of the group [interval in %]; exposed: training patients, by "

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from memtk import __version__
 from memtk.errors import many
 from memtk.files import write_text
-from memtk.results.formats import duration, interval, number, p_value, share, unbroken
+from memtk.results.formats import duration, ends, interval, number, p_value, share
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -136,10 +136,10 @@ def open_templates(*folders: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "share": lambda fraction: unbroken(share(fraction)),
-        "interval": lambda r, confidence: unbroken(interval(r.low, r.high, confidence)),
+        "share": share,
+        "ends": lambda r: ends(r.low, r.high),
+        "interval": lambda r, confidence: interval(r.low, r.high, confidence),
         "many": many,
-        "unbroken": unbroken,
         "scale": scale,
         "duration": duration,
         "tenth": lambda value: f"{value:.1f}".removesuffix(".0"),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from memtk.errors import many
 from memtk.report.page import Section, figure_section, make_section
-from memtk.report.terminal_tables import make_table, short, tight
+from memtk.report.terminal_tables import make_table
 from memtk.results import Audit, Result, has_arrays, read_arrays
 from memtk.results.formats import interval, share
 from memtk.results.reference import PaperRow, paper_numbers, reported
@@ -172,7 +172,7 @@ def review_summary(found: Review, rows: Sequence[PaperRow] = ()) -> RenderableTy
     return Group(
         readers,
         *([rules] if found.read else []),
-        *(Text(tight(line)) for line in sentences(found)),
+        *(Text(line) for line in sentences(found)),
         Text("\n".join(legend), style="dim"),
     )
 
@@ -180,8 +180,8 @@ def review_summary(found: Review, rows: Sequence[PaperRow] = ()) -> RenderableTy
 def _brief(found: ReadShare) -> str:
     if found.rate is None:
         return "-"
-    ends = f"{tight(share(found.low)).removesuffix('%')}-{tight(share(found.high))}"
-    return f"{short(found.rate)}, {found.count} of {found.n}\n[{ends}]"
+    ends = f"{share(found.low).removesuffix('%')}-{share(found.high)}"
+    return f"{share(found.rate)}, {found.count} of {found.n}\n[{ends}]"
 
 
 def _rate(found: ReadShare, confidence: float) -> str:

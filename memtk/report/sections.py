@@ -15,7 +15,7 @@ from memtk.results.case import ALIKE, BLUR
 from memtk.results.formats import TAILS, share
 
 TAU = (
-    "Right of τ lies what is nearer than 95 % of the training images are to their nearest "
+    "Right of τ lies what is nearer than 95% of the training images are to their nearest "
     "validation image; the reference rule (Dar et al.) calls it"
 )
 

@@ -54,7 +54,7 @@ _FIGURES = {
         "Memorization against the setting",
         "Share of memorized training images and of copies for each setting, by each protocol",
         "Last checkpoint. Large dot: mean of the seeds; small dots: seeds; broad bar: their range. "
-        "Thin bars: the 95 % interval of each seed alone. That of the copy rate resamples "
+        "Thin bars: the 95% interval of each seed alone. That of the copy rate resamples "
         "patients; that of a count is Clopper and Pearson’s, each patient one trial, for these "
         "validation images, whose own chance is not in it. Dashed: what a generator that has "
         "memorized nothing would score; of the copies by the reference rule, the share of real "

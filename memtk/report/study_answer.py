@@ -12,7 +12,7 @@ from memtk.errors import many
 from memtk.report.next_steps import NextStep, bench_command
 from memtk.results.answer import control
 from memtk.results.differences import PairedDifference, paired_difference
-from memtk.results.formats import interval, share
+from memtk.results.formats import ends, interval, share
 from memtk.results.measures import main_measures
 from memtk.results.protocols import Exposed
 from memtk.results.schema import Result
@@ -59,7 +59,7 @@ class StudyAnswer:
 def answer_study(study: Study, settings: Sequence[Setting]) -> StudyAnswer:
     """Return the answer of a study, by the copy rate where every setting has one.
 
-    A difference counts as shown where its 95 % interval leaves out 0; see
+    A difference counts as shown where its 95% interval leaves out 0; see
     `memtk.results.differences.difference_interval`.
     """
     name, title = _measure(settings)
@@ -153,12 +153,12 @@ def _course(settings: Sequence[Setting], name: str) -> list[_Compared]:
 def _said(kind: str, title: str, each: _Compared) -> str:
     """Return one comparison in a sentence, with its interval."""
     ours, theirs = each.found.means
-    ends = each.found.interval
+    apart = each.found.interval
     change = abs(each.found.difference.mean)
     less = each.found.difference.mean < 0
     at = "" if kind == "iterations" else "with "
     values = f"{share(ours)} {at}{each.ours}, {share(theirs)} {at}{each.theirs}"
-    if ends is None:
+    if apart is None:
         count = len(each.found.difference.values)
         alone = "; how sure that is cannot be told from one seed"
         return f"The {title} is {values}{f', in each of {count} seeds' if count > 1 else alone}."
@@ -167,10 +167,10 @@ def _said(kind: str, title: str, each: _Compared) -> str:
             ("augmentation", True): "Yes, it does: the",
             ("augmentation", False): "No, it raises it: the",
         }.get((kind, less), "Shown: the")
-        bounds = sorted(abs(end) for end in ends)
+        bounds = sorted(abs(end) for end in apart)
         return (
             f"{word} {title} is {values}: {_points(change)} {'less' if less else 'more'} "
-            f"({interval(bounds[0], bounds[1], CONFIDENCE).removesuffix(' %')} points)."
+            f"({interval(bounds[0], bounds[1], CONFIDENCE).removesuffix('%')} points)."
         )
     more = each.found.seeds
     way = (
@@ -178,11 +178,11 @@ def _said(kind: str, title: str, each: _Compared) -> str:
         if more
         else "More seeds alone would not tell, more patients may."
     )
-    if ends[1] - ends[0] > WIDE:
+    if apart[1] - apart[0] > WIDE:
         return f"These sizes cannot tell: the {title} is {values}. {way}"
     return (
         f"Not shown either way: the {title} is {values}; the difference lies between "
-        f"{_signed(ends[0])} and {_signed(ends[1])} points (95 % interval). {way}"
+        f"{_signed(apart[0])} and {_signed(apart[1])} points (95% interval). {way}"
     )
 
 
@@ -215,11 +215,11 @@ def _numbers(setting: Setting, name: str, title: str) -> str:
     """Return the two numbers of a setting: outermost ends over the seeds."""
     records = setting.measured(name)
     mean = sum(record.value or 0.0 for record in records) / len(records)
-    ends = [record.interval for record in records if record.interval]
+    known = [record.interval for record in records if record.interval]
     said = f"{_name(setting)}: {title} {share(mean)}"
-    if ends:
-        low, high = min(low for low, _ in ends), max(high for _, high in ends)
-        said += f", {share(low).removesuffix(' %')} to {share(high)}"
+    if known:
+        low, high = min(low for low, _ in known), max(high for _, high in known)
+        said += f", {ends(low, high)}"
     null = setting.null(name)
     said += "" if null is None else f" (chance gives {share(null) if null else 0})"
     exposed = [r.last.evidence.exposed for r in setting.results if r.last.evidence.exposed]

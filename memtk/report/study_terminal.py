@@ -11,7 +11,7 @@ from rich.text import Text
 
 from memtk.report.study_answer import answer_study, study_steps
 from memtk.report.terminal import what_now
-from memtk.report.terminal_tables import ABREAST, legend, make_table, short, tight
+from memtk.report.terminal_tables import ABREAST, legend, make_table
 from memtk.results.formats import duration, share
 from memtk.results.measures import main_measures
 from memtk.results.reference import DATA_SETS, PaperRow, paper_numbers
@@ -55,9 +55,9 @@ def study_answer(study: Study) -> RenderableType:
     settings = settings_of(study.file, study.findings)
     said = answer_study(study, settings)
     return Group(
-        Text(tight(said.first), style="bold"),
-        *(Text(tight(f" - {line}")) for line in said.numbers),
-        Text(tight(said.why), style="dim"),
+        Text(said.first, style="bold"),
+        *(Text(f" - {line}") for line in said.numbers),
+        Text(said.why, style="dim"),
         *what_now(study_steps(study, settings, paths=True)),
     )
 
@@ -103,7 +103,7 @@ _KINDS = {"main": "", "augmentation": "augmented", "datasize": "by data size"}
 
 _LEGEND = (
     "Last checkpoint, mean of the seeds and their range; copy rate: the outermost ends of the "
-    "seeds' 95 % intervals; exposed: training patients, from the lowest lower to the highest upper "
+    "seeds' 95% intervals; exposed: training patients, from the lowest lower to the highest upper "
     "end; training: time of one generator.\n[in brackets: a generator that has memorized nothing; "
     "of a quality measure: real images]"
 )
@@ -114,7 +114,7 @@ def _measured(setting: Setting, name: str) -> str:
     if found is None:
         return "-"
     shares = all(record.of is not None for record in setting.measured(name))
-    say = short if shares else "{:.4g}".format
+    say = share if shares else "{:.4g}".format
     chance = "" if null is None else f"\n[{say(null)}]"
     return f"{say(found.mean)}{_range(say(found.low), say(found.high))}{chance}"
 
@@ -133,7 +133,7 @@ def _rate(setting: Setting) -> str:
         end(v.interval[i] for v in values if v.interval) for i, end in enumerate((min, max))
     )
     by = "\nby readers" if any(r.last.evidence.by_readers for r in setting.results) else ""
-    return f"{tight(share(mean))}{_range(tight(share(low)), tight(share(high)))}{by}"
+    return f"{share(mean)}{_range(share(low), share(high))}{by}"
 
 
 def _exposed(setting: Setting) -> str:

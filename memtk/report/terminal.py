@@ -25,8 +25,6 @@ from memtk.report.terminal_tables import (
     legend,
     make_table,
     quality_table,
-    short,
-    tight,
 )
 from memtk.results import (
     Answer,
@@ -134,11 +132,11 @@ def _answer(said: Answer, cell: str = "") -> list[RenderableType]:
     """Return an answer: it in a sentence, its two numbers, why."""
     reasons = Table.grid(padding=(0, 1, 0, 0))
     for reason in said.why:
-        reasons.add_row(" -", Text(tight(reason)))
+        reasons.add_row(" -", Text(reason))
     name = [(f"{cell}: ", "bold")] if cell else []
     return [
-        Text.assemble((said.badge.upper(), _STYLES[said.kind]), "  ", *name, tight(said.first)),
-        *(Text(tight(number), style="bold") for number in said.numbers),
+        Text.assemble((said.badge.upper(), _STYLES[said.kind]), "  ", *name, said.first),
+        *(Text(number, style="bold") for number in said.numbers),
         reasons,
     ]
 
@@ -150,7 +148,7 @@ def what_now(steps: Sequence[NextStep]) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("What now", style="bold")]
     for step in steps:
         grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.add_row(" -", Text(tight(step.said)))
+        grid.add_row(" -", Text(step.said))
         lines.append(grid)
         for line in step.command.splitlines():
             lines.append(Text(f"   {line}", no_wrap=True, overflow="ignore", style="cyan"))
@@ -213,10 +211,10 @@ def _counts(group: Counts) -> RenderableType:
     )
     for row in group.rows:
         cells = (row.title, row.found, row.chance, row.note)
-        table.add_row(*(Text(tight(cell)) for cell in cells))
+        table.add_row(*(Text(cell) for cell in cells))
     if not (group.name and group.about):
         return table
-    return Group(table, Text(tight(f"{group.name}: {group.about}."), style="dim"))
+    return Group(table, Text(f"{group.name}: {group.about}.", style="dim"))
 
 
 def _noticed(selftest: SelfTest) -> Text:
@@ -230,10 +228,10 @@ def _noticed(selftest: SelfTest) -> Text:
         f"{share(found.rate)}, {measured}){named}; {spared.count} of {many(spared.n, 'stranger')} "
         f"rightly not flagged ({share(spared.rate)})."
     )
-    return Text(tight(line))
+    return Text(line)
 
 
 def _brief(rate: Rate) -> str:
     if not rate.n:
         return "-"
-    return f"{short(rate.rate)}\n{between(rate.low, rate.high)}"
+    return f"{share(rate.rate)}\n{between(rate.low, rate.high)}"

@@ -47,27 +47,13 @@ def make_table(
     return table
 
 
-def tight(text: str) -> str:
-    """Join a number and its percent sign, which a narrow terminal must not break."""
-    return text.replace(" %", "%")
-
-
 def between(low: float, high: float) -> str:
     """Return the ends of an interval of fractions, in per cent.
 
     >>> between(0.279, 0.39)
     '[27.9-39]'
     """
-    return f"[{share(low)}-{share(high)}]".replace(" %", "")
-
-
-def short(fraction: float) -> str:
-    """Return a fraction in few characters.
-
-    >>> short(0.453)
-    '45.3%'
-    """
-    return tight(share(fraction))
+    return f"[{share(low)}-{share(high)}]".replace("%", "")
 
 
 def brief(record: MeasureRecord | None) -> str:
@@ -77,9 +63,9 @@ def brief(record: MeasureRecord | None) -> str:
     if record.of is None:
         return f"{record.value:.4g}{'' if record.null is None else f' [{record.null:.4g}]'}"
     whole = isinstance(record.count, int)
-    null = "" if record.null is None else f" [{short(record.null)}]"
+    null = "" if record.null is None else f" [{share(record.null)}]"
     return (
-        f"{record.count} {short(record.value)}{null}" if whole else f"{short(record.value)}{null}"
+        f"{record.count} {share(record.value)}{null}" if whole else f"{share(record.value)}{null}"
     )
 
 
@@ -107,7 +93,7 @@ def comparison_table(results: Sequence[Result]) -> RenderableType:
         rate = "–" if ends is None else f"{row.rate} {between(ends.low, ends.high)}"
         if ends and side.result.last.evidence.by_readers:
             rate += "\nby readers"
-        cells = (tight(rate), row.exposed, *row.qualities[:COMPARED], row.time)
+        cells = (rate, row.exposed, *row.qualities[:COMPARED], row.time)
         table.add_row(Text(side.cell), *map(Text, cells))
     note = "copy rate: beyond chance [interval in %]; exposed: training patients, low to high"
     said = [
@@ -193,7 +179,7 @@ def attacks_table(results: Sequence[Result]) -> RenderableType | None:
 
 EPSILON = (
     "epsilon: at least this, for this training run and this attack, by guesses at who of the "
-    "canaries took part, so many right; 95 % confidence; a low bound proves nothing"
+    "canaries took part, so many right; 95% confidence; a low bound proves nothing"
 )
 
 
@@ -217,7 +203,7 @@ def _attack(found: Membership) -> tuple[str, str]:
     null = "" if chance is None else f" [{_null(few, chance)}]"
     return (
         f"{auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f})",
-        tight(f"{share(few.rate.estimate)} ({rate}) at {share(few.fpr)}{null}"),
+        f"{share(few.rate.estimate)} ({rate}) at {share(few.fpr)}{null}",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from memtk.errors import many
 from memtk.results.audit import Audit
 from memtk.results.case import RECOGNISED, Case, Reason, Step
-from memtk.results.formats import interval, listed, share
+from memtk.results.formats import ends, interval, listed, share
 from memtk.results.protocols import Evidence
 from memtk.results.reasons import failures, missing
 from memtk.results.schema import Result, Used
@@ -87,10 +87,10 @@ def copy_rate(found: Evidence) -> str:
     rate = found.copy_rate
     if rate is None:
         return ""
-    ends = f"{share(rate.low).removesuffix(' %')} to {share(rate.high)}"
+    said = ends(rate.low, rate.high)
     if found.confidence is not None:
-        ends = interval(rate.low, rate.high, found.confidence)
-    return f"{share(rate.estimate)}, {ends}; chance gives 0{found.readers_note('; {}')}"
+        said = interval(rate.low, rate.high, found.confidence)
+    return f"{share(rate.estimate)}, {said}; chance gives 0{found.readers_note('; {}')}"
 
 
 def exposed_range(found: Evidence) -> str:

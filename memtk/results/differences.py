@@ -25,7 +25,7 @@ class PairedDifference:
 
     Args:
         difference: value of the one less that of the other, over the seeds that both have.
-        interval: 95 % of the mean difference, see `difference_interval`; None where nothing says
+        interval: 95% of the mean difference, see `difference_interval`; None where nothing says
             how sure it is.
         means: of the one and of the other, over these seeds.
         seeds: with about how many the interval would leave out 0, if difference and spread stay;
@@ -87,7 +87,7 @@ def _seeds_that_tell(
 def difference_interval(
     ours: Sequence[MeasureRecord], theirs: Sequence[MeasureRecord]
 ) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean of `ours - theirs`, paired; None where none is known.
+    """Return the 95% interval of the mean of `ours - theirs`, paired; None where none is known.
 
     Two doubts are joined: that of each number by its own interval, as few patients and images
     leave it, by the method of variance estimates recovery (MOVER; Zou and Donner, Stat. Med. 2008;

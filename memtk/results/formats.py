@@ -18,12 +18,12 @@ def share(fraction: float) -> str:
     """Return a fraction to a tenth of a per cent; what is not nothing or all is never shown so.
 
     >>> share(0.0534), share(0.05), share(0), share(0.00004), share(0.99999), share(1)
-    ('5.3 %', '5 %', '0 %', '0.1 %', '99.9 %', '100 %')
+    ('5.3%', '5%', '0%', '0.1%', '99.9%', '100%')
     """
     value = 100 * fraction
     if value not in (0, 100):
         value = min(max(round(value, 1), 0.1), 99.9)
-    return f"{value:g} %"
+    return f"{value:g}%"
 
 
 _SHARES = (
@@ -41,26 +41,26 @@ def about(fraction: float, low: float, high: float) -> str:
     >>> about(0.27, 0.1, 0.4), about(0.01, 0, 0.1), about(0.99, 0.9, 1), about(1, 0.95, 1)
     ('About a quarter', 'A few', 'Nearly all', 'All')
     >>> about(0.87, 0.4, 1.0), about(1, 0.7, 1)
-    ('Between 40 and 100 %', 'Most, perhaps all,')
+    ('Between 40 and 100%', 'Most, perhaps all,')
     """
     if low < 0.5 < high:
-        return f"Between {round(100 * low)} and {round(100 * high)} %"
+        return f"Between {round(100 * low)} and {round(100 * high)}%"
     if fraction >= 1:
         return "All" if low >= 0.9 else "Most, perhaps all,"
     return next(words for end, words in _SHARES if fraction <= end)
 
 
 def apart(fraction: float, limit: float) -> str:
-    """Return a fraction to as many digits as tell it from a limit; at the least a tenth of 1 %.
+    """Return a fraction to as many digits as tell it from a limit; at the least a tenth of 1%.
 
     >>> apart(0.0534, 0.05), apart(0.05002, 0.05), apart(0.05, 0.05)
-    ('5.3 %', '5.002 %', '5 %')
+    ('5.3%', '5.002%', '5%')
     """
     for digits in range(1, 9):
         value = round(100 * fraction, digits)
         if value != round(100 * limit, digits):
             break
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %" if value > 0 else share(fraction)
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + "%" if value > 0 else share(fraction)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -76,18 +76,27 @@ def part(count: int, total: int, noun: str) -> str:
     """Return a count of a total with its share.
 
     >>> part(3, 64, "training patient")
-    '3 of 64 training patients (4.7 %)'
+    '3 of 64 training patients (4.7%)'
     """
     return f"{count} of {many(total, noun)} ({share(count / total if total else 0)})"
+
+
+def ends(low: float, high: float) -> str:
+    """Return the ends of an interval of fractions.
+
+    >>> ends(0.121, 0.243)
+    '12.1 to 24.3%'
+    """
+    return f"{share(low).removesuffix('%')} to {share(high)}"
 
 
 def interval(low: float, high: float, confidence: float) -> str:
     """Return an interval.
 
     >>> interval(0.121, 0.243, 0.95)
-    '95 % interval 12.1 to 24.3 %'
+    '95% interval 12.1 to 24.3%'
     """
-    return f"{share(confidence)} interval {share(low).removesuffix(' %')} to {share(high)}"
+    return f"{share(confidence)} interval {ends(low, high)}"
 
 
 def number(value: float | None) -> str:
@@ -137,8 +146,3 @@ def about_time(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
-
-
-def unbroken(text: str) -> str:
-    """Keep a number and its percent sign on one line."""
-    return text.replace(" %", "\u00a0%")

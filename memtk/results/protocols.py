@@ -67,7 +67,7 @@ class Named(StoredRecord):
 
     Args:
         of: units tested: synthetic images, training images or training patients.
-        sure: named so that with 95 % confidence none of them is a stranger (Holm, 5 %).
+        sure: named so that with 95% confidence none of them is a stranger (Holm, 5%).
         suspect: named at the false discovery rate.
         at_least: at least so many are no strangers, named or not, without a model.
         model: of the strangers' tail that the p-values are by; "ranks" where no model holds.
@@ -245,7 +245,7 @@ class Evidence(StoredRecord):
         min_detectable_patients: likewise: the fewest training patients that could be flagged.
         patients_can_reject: likewise: whether any training patient could.
         min_detectable_copy_rate: likewise: the smallest copy rate at which at least one synthetic
-            image would be flagged with a power of 80 %.
+            image would be flagged with a power of 80%.
         notes: sentences that bound what the numbers show.
     """
 

@@ -171,17 +171,17 @@ def sentence(row: PaperRow) -> str:
     """Return a row in words, with its null and its sizes.
 
     >>> print(sentence(select("mrnet", "MONAI")[0]))  # doctest: +NORMALIZE_WHITESPACE
-    The paper (arXiv 2402.01054 v2) reports 47.6 % memorized (430 of 904) and 87.2 % copies for
+    The paper (arXiv 2402.01054 v2) reports 47.6% memorized (430 of 904) and 87.2% copies for
     MONAI on mrnet, with 904 training and 226 validation images, where a generator that has
-    memorized nothing would score about 18.5 %.
+    memorized nothing would score about 18.5%.
     """
     count = f" ({row.mem_count} of {row.training})" if row.mem_count is not None else ""
     augmented = " with augmentation" if row.augmented else ""
     return (
-        f"The paper ({paper_numbers().version}) reports {row.mem_percent:g} % memorized{count} and "
-        f"{row.copies_percent:g} % copies for {row.system}{augmented} on {row.data_set}, with "
+        f"The paper ({paper_numbers().version}) reports {row.mem_percent:g}% memorized{count} and "
+        f"{row.copies_percent:g}% copies for {row.system}{augmented} on {row.data_set}, with "
         f"{row.training} training and {many(row.validation, 'validation image')}, where a "
-        f"generator that has memorized nothing would score about {row.null_percent:g} %."
+        f"generator that has memorized nothing would score about {row.null_percent:g}%."
     )
 
 

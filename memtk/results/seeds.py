@@ -25,7 +25,7 @@ class SeedInterval:
     Args:
         values: one a seed.
         low: the smallest, and `high` the largest.
-        interval: 95 % of the mean by Student's t over the seeds; None of a single one. It says how
+        interval: 95% of the mean by Student's t over the seeds; None of a single one. It says how
             much trainings vary; the patients are the same in all of them.
     """
 
@@ -42,7 +42,7 @@ class SeedInterval:
 
 
 def seed_interval(values: Sequence[float]) -> SeedInterval | None:
-    """Return mean, range and 95 % interval of the mean; None of nothing.
+    """Return mean, range and 95% interval of the mean; None of nothing.
 
     The interval is `mean -+ t(0.975, k - 1) s / sqrt(k)` with the standard deviation s of the k
     seeds. With two seeds t is 12.7: the interval is wide because two say little.

@@ -31,13 +31,13 @@ SIZES = (50, 100, 200, 400)
 
 
 class PlannedSize(StoredRecord):
-    """What so many pairs show, if the reference rule is right in 90 % of both kinds.
+    """What so many pairs show, if the reference rule is right in 90% of both kinds.
 
     Args:
         pairs: drawn.
         copies: of them, expected.
         sensitivity: the interval of the rule's, and `specificity` likewise.
-        kappa: half the width of the interval of Cohen's kappa of two readers who agree in 90 %.
+        kappa: half the width of the interval of Cohen's kappa of two readers who agree in 90%.
         hours: that one reader needs, controls included.
     """
 
@@ -62,7 +62,7 @@ class ReadingPlan(StoredRecord):
         seconds: that a pair takes: the median of those who have read here, or a guess.
         sizes: by number of pairs.
         controls: lower end of a reader's own sensitivity if all of `options.controls` are right.
-        majority: by number of readers, how often most of them are right if each is in 90 %.
+        majority: by number of readers, how often most of them are right if each is in 90%.
     """
 
     schema_version: int = SCHEMA

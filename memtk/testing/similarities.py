@@ -226,7 +226,7 @@ SURE = 1e-4
 """How seldom a sound protocol falls outside the bounds, on either side."""
 
 SIZES = (40, 39, 40)
-"""Training, validation and synthetic images: N, V, M. V + 1 = 2 / ALPHA: 5 % can be hit exactly."""
+"""Training, validation and synthetic images: N, V, M. V + 1 = 2 / ALPHA: 5% can be hit exactly."""
 
 UNEQUAL = ((20, 19, 80), (80, 19, 20))
 """Other sizes at which nothing may change."""
@@ -249,7 +249,7 @@ def _flags(similarity: Similarity, sets: Sets) -> np.ndarray:
 
 
 def check_strangers_are_flagged_at_the_nominal_rate(case: Case) -> None:
-    """Independent images are flagged in about 5 % of the trials, by exact binomial bounds."""
+    """Independent images are flagged in about 5% of the trials, by exact binomial bounds."""
     _check_rate(case, SIZES)
 
 

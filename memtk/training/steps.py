@@ -221,7 +221,7 @@ def lr_factor(
     - constant: 1
     - cosine: from 1 along half a cosine towards `floor`, which step = steps would reach; with
       floor 0, (1 + cos(pi step / steps)) / 2. Loshchilov and Hutter, arXiv 1608.03983.
-    - one-cycle: from 1/25 to 1 on the first 30 % of the steps, then to 4e-6 at the last one, both
+    - one-cycle: from 1/25 to 1 on the first 30% of the steps, then to 4e-6 at the last one, both
       along half a cosine. Smith and Topin, arXiv 1708.07120. Adam's betas stay as they are.
     - milestones: gamma^k from the k-th of `milestones` on, which are numbers of steps done.
 

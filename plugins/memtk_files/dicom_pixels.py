@@ -178,7 +178,7 @@ def _go_on(values: np.ndarray, bits: int) -> bool:
     Where a number passes 2^bits the bits below fall to 0, and the whole goes on; where an overlay
     begins the whole jumps, and the bits below go on.
 
-    >>> _go_on(np.arange(2000), 10), _go_on(np.arange(1000) + (np.arange(1000) // 9 % 2 << 10), 10)
+    >>> _go_on(np.arange(2000), 10), _go_on(np.arange(1000) + (np.arange(1000) // 9% 2 << 10), 10)
     (True, False)
     """
     if not values.size or not int(values.max()) >> bits:

@@ -84,7 +84,7 @@ class EarlyStop(Mitigation):
         why = (
             f"On the Pareto front of {self.config.memorization} and {name}: "
             f"step{'s' if len(front) > 1 else ''} {steps}. Nearest to the best of both is step "
-            f"{taken.step:,}, with {self.config.memorization} {100 * memorized:.3g} % and "
+            f"{taken.step:,}, with {self.config.memorization} {100 * memorized:.3g}% and "
             f"{name} {taken.quality[name]:.4g}."
         )
         return Choice(np.array([chosen]), why)

@@ -21,7 +21,7 @@ def memtk_protocols() -> Iterable[Component]:
             name="dar-matched",
             target="memtk_protocols.dar:DarMatched",
             summary="Reference rule at equal sizes: as many synthetic as validation images; its "
-            "null is 5 %.",
+            "null is 5%.",
         ),
         Component(
             name="conformal",

@@ -115,7 +115,7 @@ def test_the_report_and_the_terminal_show_both(run):
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(summary(run.results))
     text = console.export_text()
-    assert "membership attack" in text and "epsilon" in text and "1 % is not measurable" in text
+    assert "membership attack" in text and "epsilon" in text and "1% is not measurable" in text
 
 
 def test_what_a_mitigation_has_left_is_what_is_attacked(cells):

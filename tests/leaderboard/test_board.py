@@ -122,7 +122,7 @@ def test_images_that_resemble_nothing_are_shown_last_and_not_ranked(runs):
         ("copycat", "None"), ("noise", "None"),
     ]  # fmt: skip
     said = board.rows[-1].remarks
-    assert said.startswith("no rank: its images are unlike the data") and "90 %" in said
+    assert said.startswith("no rank: its images are unlike the data") and "90%" in said
 
 
 def test_one_seed_that_resembles_nothing_keeps_a_row_from_a_rank(runs):
@@ -187,7 +187,7 @@ def test_the_remedy_of_own_data_leaves_their_place_to_the_reader(runs, tree):
 
 @pytest.mark.parametrize(
     ("name", "rate", "said"),
-    [("copycat", (0.5, 0.4, 0.6), "about 100 %"), ("independent", (0.5, 0.4, 0.6), "about 0 %")],
+    [("copycat", (0.5, 0.4, 0.6), "about 100%"), ("independent", (0.5, 0.4, 0.6), "about 0%")],
 )
 def test_a_control_that_does_not_score_as_it_must_is_named(runs, name, rate, said):
     both = {"copycat": (1.0, 0.9, 1.0), "independent": (0.0, 0.0, 0.2)} | {name: rate}

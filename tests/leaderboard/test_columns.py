@@ -13,11 +13,11 @@ def texts(board, name):
 def test_a_single_seed_shows_what_was_counted_and_what_chance_would_give(runs):
     [board] = make_boards(runs(("monai2d", {"copies": 5, "exposed": 3})))
     said, row = texts(board, "monai2d")
-    assert said["dar:n_mem"] == ("5 %", "1 of 20; by chance 5 %")
-    assert said["dar-matched:n_mem"] == ("5 %", "by chance 5 %")
+    assert said["dar:n_mem"] == ("5%", "1 of 20; by chance 5%")
+    assert said["dar-matched:n_mem"] == ("5%", "by chance 5%")
     assert said["seconds"] == ("2.5 s", "")
     rate = copy_rate(row)
-    assert (rate.value, rate.text, rate.note) == (0.1, "10 %", "0 to 20 %")
+    assert (rate.value, rate.text, rate.note) == (0.1, "10%", "0 to 20%")
     people = exposed(row)
     assert (people.value, people.text, people.note) == (3 / 20, "3 to 6", "of 20")
 
@@ -27,7 +27,7 @@ def test_several_seeds_show_their_mean_and_range(runs):
     [board] = make_boards(runs(*entries))
     said, row = texts(board, "monai2d")
     assert exposed(row).text == "2 to 9", "the lowest lower and the highest upper end"
-    assert said["dar:n_mem"] == ("5 %", "by chance 5 %")  # all seeds the same
+    assert said["dar:n_mem"] == ("5%", "by chance 5%")  # all seeds the same
 
 
 def test_what_was_not_tested_is_no_zero(runs, tree):
@@ -38,7 +38,7 @@ def test_what_was_not_tested_is_no_zero(runs, tree):
     for name, note in (("monai2d", "not tested"), ("other", "not computed")):  # of every seed
         people = exposed(texts(board, name)[1])
         assert (people.value, people.text, people.note) == (None, "–", note)
-    assert copy_rate(texts(board, "monai2d")[1]).text == "10 %"
+    assert copy_rate(texts(board, "monai2d")[1]).text == "10%"
 
 
 def test_quality_has_a_column_by_measure_with_what_real_images_score(runs, tree):

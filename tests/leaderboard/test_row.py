@@ -44,8 +44,8 @@ def test_only_the_controls_of_memtk_are_rows_of_known_truth(runs):
     truths = sorted((row.name, row.generator.plugin, row.truth) for row in rows)
     assert truths == [
         ("copycat", "theirs", ""),
-        ("copycat", "toy", "about 100 %"),
-        ("independent", "toy", "about 0 %"),
+        ("copycat", "toy", "about 100%"),
+        ("independent", "toy", "about 0%"),
         ("monai2d", "monai", ""),
     ]
 

@@ -34,10 +34,10 @@ def test_markdown_shows_every_row_with_interval_null_and_seeds(runs):
     names = [line[1] for line in lines[2:]]
     assert names == ["independent", "monai2d", "other", "copycat"]
     row = lines[3]
-    assert row[:3] == ["| 1", "monai2d", "–"] and row[4:6] == ["30 %", "10 to 50 %"]
-    assert "30 % (20 to 40 %)" in row and "5 % (by chance 5 %)" in row and "0, 1" in row
+    assert row[:3] == ["| 1", "monai2d", "–"] and row[4:6] == ["30%", "10 to 50%"]
+    assert "30% (20 to 40%)" in row and "5% (by chance 5%)" in row and "0, 1" in row
     assert lines[4][0] == "| 2" and lines[4][2] == "augment"
-    assert lines[2][0] == "| control: about 0 %" and lines[5][0] == "| control: about 100 %"
+    assert lines[2][0] == "| control: about 0%" and lines[5][0] == "| control: about 100%"
 
 
 def test_what_must_be_known_of_rows_stands_once_below_the_table(runs):
@@ -52,10 +52,10 @@ def test_what_must_be_known_of_rows_stands_once_below_the_table(runs):
 def test_the_tables_question_is_answered_above_it(runs):
     wide = ("wide", {"rate": (0.2, 0.1, 0.6)})
     text = markdown(make_boards(runs(("low", {"rate": (0.1, 0.05, 0.15)}), wide)))
-    assert "low gives back the fewest copies, 10 %; wide cannot be told apart from it." in text
+    assert "low gives back the fewest copies, 10%; wide cannot be told apart from it." in text
     worse = ("worse", {"rate": (0.5, 0.4, 0.6)})
     text = markdown(make_boards(runs(("low", {"rate": (0.1, 0.05, 0.15)}), worse)))
-    assert "low gives back the fewest copies, 10 %.\n" in text
+    assert "low gives back the fewest copies, 10%.\n" in text
 
 
 def test_the_verdict_says_why_and_in_how_many_seeds(runs):
@@ -110,7 +110,7 @@ def test_csv_holds_plain_numbers(runs):
     assert float(row["copy_rate_low"]) == 0.1 and float(row["copy_rate_high"]) == 0.5
     assert (row["exposed_low"], row["exposed_high"], row["training_patients"]) == ("0", "3", "20")
     assert row["quality fid[x]"] == "" and float(rows[2]["quality fid[x]"]) == 3.5
-    assert rows[0]["rank_best"] == "" and rows[0]["truth"] == "about 0 %"
+    assert rows[0]["rank_best"] == "" and rows[0]["truth"] == "about 0%"
     assert {row["table"] for row in rows} == {boards[0].key}
 
 

@@ -108,7 +108,7 @@ def test_no_list_is_promised_more_than_it_holds_in_more_than_one_of_twenty(
         assert steps.min() >= 0 and len(said.of_top) == tested
     assert wrong <= binom.ppf(0.999, 60, 0.05)
     if copies >= 12 and patients >= 60:
-        assert np.mean(np.array(found) > 0) > 0.9  # where Benjamini-Hochberg flags in 4 %
+        assert np.mean(np.array(found) > 0) > 0.9  # where Benjamini-Hochberg flags in 4%
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.9])

@@ -27,7 +27,7 @@ def scores(rng, sizes):
 
 
 def audit(rng, rate, patients, tested, sensitivity, several, draws=600):
-    """One audit of strangers and copies; the latter exceed the 95 % quantile with `sensitivity`."""
+    """One audit of strangers and copies; the latter exceed the 95% quantile with `sensitivity`."""
     away = norm.ppf(0.95) - norm.ppf(1 - sensitivity)
     sizes = rng.integers(1, 6, patients) if several else np.ones(patients, int)
     validation, people = scores(rng, sizes)

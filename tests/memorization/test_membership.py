@@ -111,7 +111,7 @@ def test_ties_at_the_threshold_are_no_false_alarms():
 
 def test_a_rate_that_the_patients_cannot_carry_is_refused_in_words():
     found = membership(np.arange(50.0), np.arange(36.0)).tpr_at_fpr
-    said = "a false positive rate of 1 % is not measurable with 36 non-member patients"
+    said = "a false positive rate of 1% is not measurable with 36 non-member patients"
     assert found.reason == said
     assert found.fpr == pytest.approx(1 / 36) and found.reached == pytest.approx(1 / 36)
     many = membership(np.arange(50.0), np.arange(360.0), None, [i // 10 for i in range(360)])

@@ -53,7 +53,7 @@ def test_of_the_front_the_one_nearest_to_the_best_is_taken():
 def test_a_checkpoint_between_two_extremes_is_taken_and_told():
     choice = stop(course((0.0, 90.0), (0.05, 40.0), (0.3, 45.0), (0.9, 20.0)))
     assert choice.indices.tolist() == [1]
-    assert "steps 100, 200, 400" in choice.why and "step 200, with copy-rate 5 %" in choice.why
+    assert "steps 100, 200, 400" in choice.why and "step 200, with copy-rate 5%" in choice.why
 
 
 def test_the_weight_decides_between_memorization_and_quality():
@@ -122,7 +122,7 @@ def test_it_may_weigh_how_many_are_named_as_copies_and_as_exposed():
     ]
     assert stop(scores, memorization="named").indices.tolist() == [0]
     choice = stop(scores, memorization="named-patients")
-    assert choice.indices.tolist() == [1] and "with named-patients 0 %" in choice.why
+    assert choice.indices.tolist() == [1] and "with named-patients 0%" in choice.why
 
 
 def test_the_shares_of_what_is_named_come_from_the_evidence():

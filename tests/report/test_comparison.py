@@ -59,8 +59,8 @@ def test_one_cell_is_not_compared(make_run, plain):
 def test_each_cell_has_memorization_quality_and_time_in_a_row(sides):
     found = compare_cells(sides)
     one, two = found.rows
-    assert (one.cell, one.rate, one.time) == ("monai+aug", "40 %", "1 min 15 s")
-    assert one.bounds.startswith("95") and "20 to 61 %" in one.bounds
+    assert (one.cell, one.rate, one.time) == ("monai+aug", "40%", "1 min 15 s")
+    assert one.bounds.startswith("95") and "20 to 61%" in one.bounds
     exposed = sides[0].last.evidence.exposed
     assert one.exposed == f"{exposed.low} to {exposed.high} of 24" and one.judged == 24
     assert one.qualities == ("6.25",) and two.time == "-"

@@ -60,7 +60,7 @@ def test_an_audit_of_embeddings_has_no_images_to_describe(make_audit_run):
 @pytest.mark.parametrize("seen", [5.0, -1.0, float("nan"), float("inf")])
 def test_a_share_of_planted_copies_that_cannot_be_is_not_shown(audited, seen):
     audit = read_audit(audited / "audit.json")
-    for value, words in ((0.9, "10 steps, 90 % of planted copies seen"), (seen, "10 steps")):
+    for value, words in ((0.9, "10 steps, 90% of planted copies seen"), (seen, "10 steps")):
         losses = {"copies": {"embedder": [(10, {"loss": 1.0, "seen": value})]}}
         facts = dict(provenance_of_audit(audit.model_copy(update={"training": losses})).facts)
         assert facts["embedder for the copies saw"] == f"training images, {words}"

@@ -84,12 +84,12 @@ def test_the_page_answers_the_question_with_seeds_nulls_and_intervals(page):
     assert "Does augmentation lower memorization?" in page
     assert "With 2 seeds for each setting" in page and "not what other patients would give" in page
     assert "4 of 5 cells finished" in page and "<li>augment-on_seed-2</li>" in page
-    assert "augment off" in page and "[5&nbsp;%]" in page.replace("\u00a0", "&nbsp;")
+    assert "augment off" in page and "[5%]" in page
     for figure in ("Memorization against the setting", "in the course of training", "nearest"):
         assert figure in page
     assert page.count("data:image/svg+xml") == 2 * 6  # for wide pages and for phones
     first = page[page.index('class="first"') :]
-    assert "Yes, it does: the copy rate is" in first[:200].replace("\u00a0", " ")
+    assert "Yes, it does: the copy rate is" in first[:200]
     assert page.index("With 2 seeds") > page.index("Yes, it does")
 
 
@@ -228,7 +228,7 @@ def test_seeds_that_all_give_the_same_are_counted_and_their_patients_are_one_num
 
     study = changed(made, tmp_path / "study", certain)
     said = answer_study(study, settings_of(study.file, study.findings))
-    assert said.first.endswith("100 % with augment off, in each of 2 seeds.")
+    assert said.first.endswith("100% with augment off, in each of 2 seeds.")
     text = " ".join(text_of(study_summary(study)).split())
     assert "5-5" not in text and "5 to 5" not in build_study_report(study.folder).read_text()
 
@@ -308,7 +308,7 @@ def test_the_paper_stands_beside_a_run_and_a_study_of_its_data_set(
     run = make_run()
     assert "The paper" not in build_report(run).read_text()
     with_suite(run, "mrnet")
-    assert "reports 47.6\u00a0% memorized (430 of 904)" in build_report(run).read_text()
+    assert "reports 47.6% memorized (430 of 904)" in build_report(run).read_text()
     file = StudyFile(kind="iterations", runs=[str(run)], created="today")
     folder = tmp_path / "study"
     write_study_file(folder, file)

@@ -37,17 +37,17 @@ def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
     )
     assert said.badge == "Fail"
     assert said.numbers == (
-        "Copy rate 26 %, 95 % interval 20 to 33 %; chance gives 0",
+        "Copy rate 26%, 95% interval 20 to 33%; chance gives 0",
         "Between 14 and 20 of 64 training patients exposed; chance gives 0",
     )
-    assert "at least 20 %" in said.why[0] and "14 of 64 training patients" in said.why[1]
+    assert "at least 20%" in said.why[0] and "14 of 64 training patients" in said.why[1]
     assert [*said.steps] == ["release", "retrain"]
 
 
 def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     said = answer_audit(fakes.audit())
     assert said.first.startswith(
-        "By the policy, yes: at most 3 % of these images are copies, and images of at most 3 of "
+        "By the policy, yes: at most 3% of these images are copies, and images of at most 3 of "
         "64 training patients came out again, if copies of them are as easy to recognise "
         "as those that we planted as a test."
     )
@@ -73,8 +73,8 @@ def test_the_upper_end_of_the_interval_is_the_one_that_a_page_says(ends):
 
 def test_where_the_bound_alone_is_tolerable_it_is_said_and_called_one_sided():
     said = answer_audit(of_ends(0.0, 0.053, 0.047))
-    assert said.first.startswith("By the policy, yes: at most 4.7 % of these images are copies")
-    assert said.why[0].startswith("With 95 % confidence, one-sided, the copy rate is at most 4.7 %")
+    assert said.first.startswith("By the policy, yes: at most 4.7% of these images are copies")
+    assert said.why[0].startswith("With 95% confidence, one-sided, the copy rate is at most 4.7%")
 
 
 def test_of_patients_whom_a_count_alone_exposes_none_is_said_to_be_seen():
@@ -103,7 +103,7 @@ def test_of_patients_whom_a_count_alone_exposes_none_is_said_to_be_seen():
         ({"exposed": None}, "Whether images of training patients came out", {"exposure"}),
         ({"test": None}, "Whether copies would have been noticed was not", {"selftest"}),
         ({"copies": 3}, "3 synthetic images are named as copies for sure.", {"release"}),
-        ({"bound": 0.08}, "Up to 8 % of them may be copies.", {"patients"}),
+        ({"bound": 0.08}, "Up to 8% of them may be copies.", {"patients"}),
         ({"test": {"found": 60, "low": 0.5}}, "It would miss too many copies", {"detector"}),
         ({"test": {"found": 85, "low": 0.76}, "n": 300}, "It would miss too many", {"plants"}),
         ({"validation": 8}, "A few patients that were given back would go", {"patients"}),
@@ -200,7 +200,7 @@ def test_a_generator_that_memorized_is_answered_with_yes(make_result):
         "Yes: do not release its images. About two fifths are copies of training images."
     )
     assert headline(result) == (
-        f"{said.first} Copy rate 42 %, 95 % interval 30 to 50 %; chance gives 0; between 27 and 30 "
+        f"{said.first} Copy rate 42%, 95% interval 30 to 50%; chance gives 0; between 27 and 30 "
         "of 64 training patients exposed; chance gives 0."
     )
 
@@ -208,7 +208,7 @@ def test_a_generator_that_memorized_is_answered_with_yes(make_result):
 def test_no_sign_names_what_is_not_excluded(make_result):
     text = headline(make_result(exposed=(0, 2), **WITHIN))
     assert text.startswith(
-        "No sign of it, within the default policy: at most 3 % of its images are copies, and "
+        "No sign of it, within the default policy: at most 3% of its images are copies, and "
         "images of at most 2 of 64 training patients came out again, if copies of them are as easy "
         "to recognise as those that we planted as a test."
     )
@@ -262,7 +262,7 @@ def test_what_an_older_memtk_evaluated_is_told_as_such(make_result):
 
 def test_the_two_numbers_stand_with_their_intervals_and_what_chance_gives():
     assert two_numbers(fakes.evidence(exposed=(2, 9), copy_rate=RATE, confidence=0.95)) == (
-        "Copy rate 42 %, 95 % interval 30 to 50 %; chance gives 0",
+        "Copy rate 42%, 95% interval 30 to 50%; chance gives 0",
         "Between 2 and 9 of 64 training patients exposed; chance gives 0",
     )
     assert two_numbers(fakes.evidence(exposed=None)) == (
@@ -284,7 +284,7 @@ def test_the_headline_is_whole_and_never_a_promise(make_result, dar, copies, exp
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0049, "0.5 %"), (1e-9, "0.1 %"), (1 - 1e-9, "99.9 %"), (0.506, "50.6 %")],
+    [(0.0049, "0.5%"), (1e-9, "0.1%"), (1 - 1e-9, "99.9%"), (0.506, "50.6%")],
 )
 def test_what_is_not_nothing_is_never_shown_as_nothing(value, text):
     assert share(value) == text
@@ -299,6 +299,6 @@ def test_shares_in_words_are_within_a_fifth_of_the_share():
 
 
 def test_an_interval_that_crosses_half_is_given_in_place_of_a_word():
-    assert about(0.87, 0.401, 0.98) == "Between 40 and 98 %"
-    assert about(0.42, 0.1, 0.6) == "Between 10 and 60 %"
+    assert about(0.87, 0.401, 0.98) == "Between 40 and 98%"
+    assert about(0.42, 0.1, 0.6) == "Between 10 and 60%"
     assert about(1.0, 0.7, 1.0) == "Most, perhaps all,"

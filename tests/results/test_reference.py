@@ -91,4 +91,4 @@ def test_the_counterpart_has_the_same_generator_and_augmentation(make_result):
     assert counterpart(of(make_result, "mrnet", "meddiff3d", "datasize")) is None
     assert counterpart(of(make_result, "mrnet", "copycat")) is None
     assert counterpart(of(make_result, "chest-xray", "monai2d")).mem_percent == 32.6
-    assert "40.2 % memorized (363 of 904)" in sentence(plain)
+    assert "40.2% memorized (363 of 904)" in sentence(plain)

@@ -31,8 +31,8 @@ BLAND = {"comparable": groups(synthetic=0.001), "low": 0.2, "estimate": 0.3, "bo
 SOME = {"low": 0.06, "estimate": 0.1, "bound": 0.2}
 
 CASES = [
-    ({}, "pass", "copy rate is at most 3 %"),
-    ({}, "pass", "At most 3 of 64 training patients (4.7 %) may be exposed"),
+    ({}, "pass", "copy rate is at most 3%"),
+    ({}, "pass", "At most 3 of 64 training patients (4.7%) may be exposed"),
     ({}, "pass", "of the generator's own copies lie beyond"),
     ({"test": {"kinds": ("exact", "blur")}}, "pass", "Of the hardest kind, exact, it noticed 96"),
     ({"identical": 2}, "fail", "2 synthetic images are identical to a training image"),
@@ -43,15 +43,15 @@ CASES = [
         "fail",
         "is exposed (of 1 it is known which)",
     ),
-    ({"exposed": (3, 9)}, "fail", "At least 3 of 64 training patients (4.7 %) are exposed"),
-    ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6 % (estimate 10 %"),
+    ({"exposed": (3, 9)}, "fail", "At least 3 of 64 training patients (4.7%) are exposed"),
+    ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6% (estimate 10%"),
     (SOME, "inconclusive", "nearer to the training images than strangers are, which blur also"),
-    (BLAND, "inconclusive", "strangers are (p = 0.001, shifted by 30 %): blurred or bland"),
+    (BLAND, "inconclusive", "strangers are (p = 0.001, shifted by 30%): blurred or bland"),
     ({**TWO_SITES, "exposed": (40, 60)}, "inconclusive", "do not look like one population (p = 0"),
     (TWO_SITES, "inconclusive", "--stratify site"),
-    ({"copies": 1}, "inconclusive", "1 of 100 synthetic images (1 %) is named as a copy for sure"),
-    ({"copies": 3}, "inconclusive", "3 of 100 synthetic images (3 %) are named as copies for sure"),
-    ({"exposed": (0, 4)}, "inconclusive", "Up to 4 of 64 training patients (6.2 %) may be"),
+    ({"copies": 1}, "inconclusive", "1 of 100 synthetic images (1%) is named as a copy for sure"),
+    ({"copies": 3}, "inconclusive", "3 of 100 synthetic images (3%) are named as copies for sure"),
+    ({"exposed": (0, 4)}, "inconclusive", "Up to 4 of 64 training patients (6.2%) may be"),
     (
         {"exposed": (0, 64), "policy": Policy(max_unseen_patients=0.1)},
         "inconclusive",
@@ -71,11 +71,11 @@ CASES = [
         "inconclusive",
         "saw the training image exposed by 40 of 100 planted copies",
     ),
-    ({"test": {"exposure": 98}}, "pass", "tolerable is at most 5 %"),
+    ({"test": {"exposure": 98}}, "pass", "tolerable is at most 5%"),
     ({"n_copies": 3}, "pass", "3 synthetic images are suspect all the same"),
-    ({"bound": 0.08}, "inconclusive", "may be as high as 8 %"),
+    ({"bound": 0.08}, "inconclusive", "may be as high as 8%"),
     ({"bound": None}, "inconclusive", "could not be bounded"),
-    ({"confidence": 0.9}, "inconclusive", "not computed at the 95 % confidence"),
+    ({"confidence": 0.9}, "inconclusive", "not computed at the 95% confidence"),
     ({"test": {"confidence": 0.8}}, "inconclusive", "Run the audit again"),
 ]
 
@@ -117,7 +117,7 @@ def test_what_is_not_excluded_decides_by_its_upper_end(make_audit):
     assert said(make_audit(exposed=(0, 6), policy=policy))[0] == "pass"
     outcome, text = said(make_audit(exposed=(0, 7), policy=policy))
     assert outcome == "inconclusive"
-    assert "Up to 7 of 64 training patients (10.9 %) may be exposed" in text
+    assert "Up to 7 of 64 training patients (10.9%) may be exposed" in text
     none = Policy(max_unseen_patients=0)
     outcome, text = said(make_audit(exposed=(0, 1), policy=none))
     assert outcome == "inconclusive" and "no patient at all is exposed cannot be shown" in text
@@ -204,14 +204,14 @@ def test_a_pass_states_its_three_grounds(make_audit):
 
 def test_a_pass_says_down_to_which_sensitivity_of_each_side_it_holds(make_audit):
     copies, patients, _ = make_audit().verdict.reasons
-    # 1 % + 3 % (96 % - 1 %) / 5 %: the bound of 3 % would be the limit of 5 %
-    assert "at least 58 % of the generator's own copies lie beyond the threshold" in copies
-    assert "of ours 96 % do." in copies
-    assert "of which 95 % lie beyond the threshold of this side" in patients
-    assert "with fewer than 95 % of them beyond it" in patients
-    # 2 % + (4 / 13) (95 % - 2 %): 12 of 64 are tolerable, and 3 may be all but 4
+    # 1% + 3% (96% - 1%) / 5%: the bound of 3% would be the limit of 5%
+    assert "at least 58% of the generator's own copies lie beyond the threshold" in copies
+    assert "of ours 96% do." in copies
+    assert "of which 95% lie beyond the threshold of this side" in patients
+    assert "with fewer than 95% of them beyond it" in patients
+    # 2% + (4 / 13) (95% - 2%): 12 of 64 are tolerable, and 3 may be all but 4
     wide = make_audit(policy=Policy(max_unseen_patients=0.2)).verdict.reasons[1]
-    assert "with fewer than 30.6 % of them beyond it, it would no longer pass." in wide
+    assert "with fewer than 30.6% of them beyond it, it would no longer pass." in wide
 
 
 def test_a_pass_of_an_older_memtk_has_no_tipping_point_of_its_patients(make_audit):

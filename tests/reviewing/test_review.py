@@ -55,7 +55,7 @@ def test_what_readers_say_stands_in_the_record_the_terminal_and_the_report(runs,
     page = build_audit_report(runs / "solid").read_text()
     assert "<b>" not in re.findall(r"<td>ben.*?</td>", page)[0]
     for text in (output, html.unescape(page)):
-        text = re.sub(r"\s+", " ", text.replace("\u00a0", " "))
+        text = re.sub(r"\s+", " ", text)
         dar = next(rule for rule in found.rules if rule.name == "dar")
         for share in (dar.sensitivity, dar.specificity, dar.ppv, dar.npv):
             assert f"{share.count} of {share.n}" in text
@@ -106,8 +106,8 @@ def test_the_papers_radiologist_stands_beside_on_the_same_images_alone(runs):
     read_all(memtk.review(runs / "flat", pairs=10, controls=2)).result()
     output = run("review", runs / "flat", "--show")
     assert re.search(r"paper, dar: MedDiff +94% +91% +85% +97%", output)
-    page = build_report(runs / "flat").read_text().replace("\u00a0", " ")
-    assert "MedDiff" in page and ">94.4&nbsp;%<" in page
+    page = build_report(runs / "flat").read_text()
+    assert "MedDiff" in page and ">94.4%<" in page
 
 
 def test_weighted_shares_are_said_to_be_weighted(runs):

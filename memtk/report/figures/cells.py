@@ -189,7 +189,7 @@ def _draw_losses(axes: Axes, points: list[tuple[int, dict[str, float]]]) -> None
 
 
 def running_mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean of each value with its neighbours, 4 % of the curve to either side.
+    """Return the mean of each value with its neighbours, 4% of the curve to either side.
 
     >>> running_mean(np.array([1.0, 2.0, 6.0])).tolist()
     [1.0, 2.0, 6.0]

@@ -231,7 +231,7 @@ def draw_attacks(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], patients: 
         for axes, title in ((whole, "Whole curve"), (low, "Few false alarms")):
             axes.grid(True, axis="both")
             for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_formatter(lambda value, _: f"{value:g} %")
+                axis.set_major_formatter(lambda value, _: f"{value:g}%")
             label(axes, title, "non-members taken for members", "members found")
         whole.legend(loc="lower right")
         return as_uri(figure)

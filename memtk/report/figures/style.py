@@ -104,7 +104,7 @@ def in_percent(axes: Axes, top: float) -> None:
     """Let the y axis run from 0 to `top` per cent, with no tick above 100."""
     axes.set_ylim(0, top)
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= min(top, 100)])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}%")
 
 
 def as_uri(figure: Figure) -> str:
