@@ -69,9 +69,10 @@ def cell_steps(
     }
 
     trial = answer.kind == "inconclusive" and bench.get("preset") == "smoke"
-    if trial and recipe.get("suite"):
+    if trial and (recipe.get("suite") or {"likeness", "detector"} & set(answer.steps)):
         whole = {**recipe, "bench": {**recipe["bench"], "preset": "demo", "checkpoints": None}}
-        said = "Bench with the preset demo: smoke is a trial, of too few patients to tell."
+        few = "of too few patients" if recipe.get("suite") else "trained for too few steps"
+        said = f"Bench with the preset demo: smoke is a trial, {few} to tell."
         return [NextStep(said, bench_command(whole, paths=paths))]
     others = _names_in(recipe.get("bench") or {}) - _names_in(bench)
     kept = {k: v for k, v in (recipe.get("settings") or {}).items() if k not in others}

@@ -52,3 +52,11 @@ def test_after_a_trial_the_same_is_benched_with_more_patients():
     assert "--preset demo" in step.command and "--generator copycat" in step.command
     other = trained("b", suite=Suite(name="phantom2d", version="1"), exposed=(0, 20))
     assert steps(result, other, recipe=SUITE) == [step]  # one command does it for all
+
+
+def test_after_a_trial_on_ones_own_data_whose_images_are_noise_the_preset_is_named_not_its_steps():
+    unlike = Comparable(likeness=GroupTest(p=0.001, size=0.6, nearer=False))
+    noise = trained("a", config={"training": {"steps": 20}}, comparable=unlike, exposed=(0, 20))
+    (step,) = steps(noise, recipe=OWN | {"bench": SUITE["bench"]})
+    assert "too few steps" in step.said and "--preset demo" in step.command
+    assert ".steps=" not in step.command
