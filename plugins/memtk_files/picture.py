@@ -7,7 +7,6 @@ import logging
 import re
 import struct
 import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from memtk.data.readers import check_scans, check_size
 from memtk.imaging.geometry import CHANNELS, gray_if_alike, without_alpha, without_padding
 from memtk.interfaces import Record, Volume
 from memtk_files.pixel_size import tiff_spacing
+from memtk_files.png import check_png, plain_png
 
 # It quotes headers, patients' names too; what matters of it is a sentence of memtk's.
 warnings.filterwarnings("ignore", module=r"tifffile(\.|$)")
@@ -59,12 +59,6 @@ FRAMES = dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), "") | dict.fromkeys(
     (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "without loss, or in a hierarchy"
 )
 """How the numbers of a JPEG are coded, by the marker of its frame; "" where PIL decodes them."""
-
-ADAM7 = (
-    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
-    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
-)
-"""First column and row, and steps to the next, of each pass of an interlaced PNG."""
 
 WIDE = re.compile(r";16[BLN]")
 """In PIL's word for how the channels of a picture are stored: it reads 8 of these 16 bits."""
@@ -118,6 +112,8 @@ class PictureReader:
 
 def _picture(path: Path) -> np.ndarray:
     """Return (H, W) or (H, W, 2|3|4)."""
+    if (plain := plain_png(path)) is not None:
+        return plain
     _check_jpeg(path)
     with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as file:
         warnings.simplefilter("ignore")  # about sizes, which are checked here
@@ -131,7 +127,7 @@ def _picture(path: Path) -> np.ndarray:
             )
         check_size(path, (file.height, file.width, len(file.getbands())), _bytes(file.mode))
         if file.format == "PNG":
-            _check_png(path, file)
+            check_png(path, file)
         ImageOps.exif_transpose(file, in_place=True)
         shown: Any = file
         mode = COLOUR_MODES.get(shown.mode, shown.mode)
@@ -167,36 +163,6 @@ def _check_jpeg(path: Path) -> None:
                 check_scans(path, file)
                 return
             file.seek(int.from_bytes(head[2:], "big") - 2, 1)
-
-
-def _check_png(path: Path, picture: Image.Image) -> None:
-    """Refuse a PNG whose data are damaged or end before its last row: PIL reads on all the same."""
-    last = picture.crop((0, picture.height - 1, picture.width, picture.height))
-    whole = bool(last.getbbox(alpha_only=False)) and not picture.info.get("interlace")
-    inflate, row, missing = zlib.decompressobj(), struct.Struct(">IIBBxxB"), 0
-    with path.open("rb") as file:
-        file.seek(8)
-        while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
-            body = file.read(int.from_bytes(head[:4], "big"))
-            if head[4:] == b"IHDR":
-                missing = 0 if whole else _size_unpacked(*row.unpack_from(body))
-            damaged = file.read(4) != zlib.crc32(body, zlib.crc32(head[4:])).to_bytes(4, "big")
-            if head[4:] == b"IDAT" and damaged:
-                raise UserError(f"cannot read {path}: its data are damaged: get the file again")
-            if head[4:] == b"IDAT" and missing and not inflate.eof:
-                missing -= len(inflate.decompress(body, missing))
-    if missing:
-        raise UserError(f"cannot read {path}: its data end before its last row: get the file again")
-
-
-def _size_unpacked(width: int, height: int, bits: int, colour: int, interlaced: int) -> int:
-    """Return how many bytes the data of a PNG are, by its header."""
-    bits *= {2: 3, 4: 2, 6: 4}.get(colour, 1)
-    sizes = [
-        ((height - y + down - 1) // down, (width - x + across - 1) // across)
-        for x, y, across, down in (ADAM7 if interlaced else ((0, 0, 1, 1),))
-    ]
-    return sum(rows * (1 + -(-columns * bits // 8)) for rows, columns in sizes if columns)
 
 
 def _bytes(mode: str) -> int:

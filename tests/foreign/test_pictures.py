@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import tracemalloc
 import zlib
 
@@ -27,6 +28,90 @@ def test_a_png_of_which_a_part_was_never_written_is_refused(tmp_path, image, rea
     (tmp_path / "a.png").write_bytes(content[:kept] + rest * (len(content) - kept))
     with pytest.raises(UserError, match="cannot read .*a.png: it.* (damaged|end before)"):
         read(tmp_path / "a.png")
+
+
+def gray_png(rng, chunks=()):
+    """A gray PNG of any size, bits, filters and pieces of data, as the specification has it."""
+    bits = int(rng.choice([8, 16]))
+    height, width = (int(n) for n in rng.integers(8, 90, 2))
+    size = width * bits // 8
+    rows = [bytes([rng.integers(5), *rng.integers(0, 256, size).tolist()]) for _ in range(height)]
+    packed = zlib.compress(b"".join(rows), int(rng.integers(0, 10)))
+    cuts = sorted(rng.integers(0, len(packed), rng.integers(0, 4)).tolist())
+    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    parts = [packed[a:b] for a, b in zip([0, *cuts], [*cuts, len(packed)], strict=True)]
+    listed = [(b"IHDR", head), *chunks, *((b"IDAT", part) for part in parts), (b"IEND", b"")]
+    return listed
+
+
+def as_png(chunks):
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def shown(path):
+    """The pixels as PIL has them; None where it reads none."""
+    try:
+        with Image.open(path) as file:
+            return np.asarray(file)
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+CHUNKS = [
+    ("pHYs", b"\0\0\x0b\x13\0\0\x0b\x13\1"),
+    ("tEXt", b"Raw profile type exif\0\nexif\n0\n"),
+    ("gAMA", b"\0\0\xb1\x8f"),
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_gray_png_is_what_pil_shows(tmp_path, read, seed):
+    rng = np.random.default_rng(seed)
+    name, body = CHUNKS[seed % 3]
+    (tmp_path / "a.png").write_bytes(as_png(gray_png(rng, [(name.encode(), body)])))
+    voxels = read(tmp_path / "a.png").voxels[0]
+    assert voxels.dtype.kind == "u" and np.array_equal(voxels, shown(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_gray_png_whose_sums_are_right_is_refused_or_what_pil_shows(tmp_path, read, seed):
+    rng = np.random.default_rng(seed)
+    chunks = gray_png(rng)
+    at = int(rng.integers(0 if seed % 4 == 0 else 1, len(chunks) - 1))
+    name, body = chunks[at]
+    body = bytearray(body or b"\0")
+    body[rng.integers(len(body))] ^= 1 << int(rng.integers(8))
+    chunks[at] = name, bytes(body)[: len(body) - seed % 2]
+    (tmp_path / "a.png").write_bytes(as_png(chunks))
+    try:
+        voxels = read(tmp_path / "a.png").voxels
+    except UserError as error:
+        assert "a.png" in str(error)
+    else:
+        assert np.array_equal(voxels[0], shown(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("part", ["interlaced", "transparent", "turned"])
+def test_what_a_gray_png_says_of_itself_is_not_passed_over(tmp_path, image, read, part):
+    pixels = image(1, (40, 50))
+    if part == "interlaced":
+        chunks = gray_png(np.random.default_rng(0))
+        chunks[0] = b"IHDR", chunks[0][1][:-1] + b"\1"
+        (tmp_path / "a.png").write_bytes(as_png(chunks))
+        with pytest.raises(UserError, match="a.png"):
+            read(tmp_path / "a.png")
+    elif part == "transparent":
+        Image.fromarray(pixels).save(tmp_path / "a.png", transparency=int(pixels[0, 0]))
+        with pytest.raises(UserError, match="transparent"):
+            read(tmp_path / "a.png")
+    else:
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+        assert np.array_equal(read(tmp_path / "a.png").voxels[0], np.rot90(pixels, -1))
 
 
 def test_zeros_behind_a_png_are_not_read_one_by_one(tmp_path, image, read):
