@@ -34,7 +34,7 @@ def no_records(records: Sequence[object], path: Path) -> str:
         for field in ("item", "patient", "left_out"):
             if not isinstance(value := getattr(record, field), str):
                 return f"a Record whose {field} is a {type(value).__name__}, not a text"
-        if path not in (record.path, *record.path.parents):
+        if path != record.path and path not in record.path.parents:
             return f"{record.path.name}, which is not in it"
     twice = [one for one, count in Counter(map(_image, records)).items() if count > 1]
     return f"{' '.join(map(str, twice[0])).strip()} twice" if twice else ""

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from memtk.data.arrays import held_in
 from memtk.data.conditions import codes_of, conditions_of, described, say_what_they_are
 from memtk.data.config import ARRAY, PHANTOMS, DataConfig
+from memtk.data.file_names import below
 from memtk.data.manifest import Row
 from memtk.data.packed import PackedImage, contiguous, pack
 from memtk.data.patients import SPLITS, said
@@ -319,8 +320,8 @@ def _sample(row: Row, root: Path, config: DataConfig) -> Sample:
         name = f"{held.name}[{int(row.record.item)}]"
         return Sample(name, row.patient, row.split, row.record, stratum=stratum)
     path, top = row.record.path.absolute(), root.absolute()
-    near = path.is_relative_to(top) and top != Path(top.anchor)
-    name = path.relative_to(top).as_posix() if near else str(row.record.path)
+    name = below(path, top) if len(top.parts) > 1 else str(path)
+    name = str(row.record.path) if name == str(path) else name
     name = f"{name} ({row.record.item})" if row.record.item else name
     return Sample(name, row.patient, row.split, row.record, stratum=stratum)
 
