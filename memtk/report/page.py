@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -139,6 +140,7 @@ def open_templates(*folders: Path) -> Environment:
         "share": share,
         "ends": lambda r: ends(r.low, r.high),
         "interval": lambda r, confidence: interval(r.low, r.high, confidence),
+        "command": _command,
         "many": many,
         "scale": scale,
         "duration": duration,
@@ -158,3 +160,10 @@ def scale(values: list[float | None]) -> float:
     """
     largest = max((value for value in values if value is not None), default=0.0)
     return next((end for end in (0.1, 0.25, 0.5) if largest <= end), 1.0)
+
+
+def _command(text: str) -> Markup:
+    """Keep the options of a command whole that a narrow page would break at a hyphen."""
+    whole = Markup('<span class="whole">{}</span>')
+    parts = re.split(r"(--\w+-[\w-]+)", text)
+    return Markup("").join(whole.format(p) if n % 2 else p for n, p in enumerate(parts))

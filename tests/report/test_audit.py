@@ -102,7 +102,8 @@ def test_a_term_is_explained_before_what_can_be_done_or_where_it_first_stands(
 
 def test_the_commands_of_the_page_are_whole_and_name_no_folder(audited):
     shown = page_of(audited)
-    commands = re.findall(r'<pre class="code" tabindex="0">(.*?)</pre>', shown, re.S)
+    found = re.findall(r'<pre class="code" tabindex="0">(.*?)</pre>', shown, re.S)
+    commands = [re.sub(r"<[^>]+>", "", each) for each in found]
     assert commands[0] == "memtk release . --second-similarity ncc"
 
 

@@ -126,3 +126,12 @@ def test_a_reader_who_does_not_see_finds_landmarks_headings_and_names(shown):
     assert {what: found.evaluate(code) for what, code in unnamed.items()} == dict.fromkeys(
         unnamed, 0
     )
+
+
+@pytest.mark.parametrize("width", [320, 360, 400])
+@pytest.mark.parametrize("shown", PAGES[:1], indirect=True)
+def test_no_option_of_a_command_is_broken_across_lines(shown, width):
+    lines = """[...document.querySelectorAll('.now pre .whole')].map(
+      e => [e.innerText, e.getClientRects().length])"""
+    found = shown(width).evaluate(lines)
+    assert ["--second-similarity", 1] in found and {count for _, count in found} == {1}
