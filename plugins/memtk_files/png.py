@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -23,8 +24,13 @@ ADAM7 = (
 GRAY = {8: ("L", "L"), 16: ("I;16", "I;16B")}
 """What PIL calls a gray PNG of so many bits, and how its rows are stored."""
 
-PLAIN = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"sBIT"})
+PLAIN = frozenset({b"IDAT", b"IEND", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"sBIT"})
 """Chunks of a PNG that change nothing of its numbers."""
+
+WORDS = re.compile(
+    rb"tEXt(?:Title|Author|Description|Copyright|Software|Comment|Source|date:|Crea)"
+)
+"""How texts begin that do not either: others say how a picture is turned."""
 
 BLOCK = 2**16 - 1
 """Most bytes of a block of deflate that is stored as it is."""
@@ -39,6 +45,8 @@ def plain_png(path: Path) -> np.ndarray | None:
     with path.open("rb") as file:
         start = file.read(33)
         if len(start) < 33 or start[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
+            return None
+        if isal_zlib.crc32(start[12:29]).to_bytes(4, "big") != start[29:]:
             return None
         width, height, bits, *kind = struct.unpack_from(">IIBBBBB", start, 16)
         if bits not in GRAY or any(kind) or not width * height:
@@ -62,17 +70,21 @@ def plain_png(path: Path) -> np.ndarray | None:
 
 def _data_of(body: bytes) -> bytes:
     """Return the packed data of a PNG that is whole and has plain chunks only; else nothing."""
-    at, found = 8, list[bytes]()
+    at, found, before = 33, list[bytes](), b"IHDR"
     while at + 12 <= len(body):
         size, name = struct.unpack_from(">I4s", body, at)
         chunk, crc = body[at + 4 : at + 8 + size], body[at + 8 + size : at + 12 + size]
-        if name not in PLAIN or isal_zlib.crc32(chunk).to_bytes(4, "big") != crc:
+        if not (name in PLAIN or WORDS.match(chunk)):
+            return b""
+        if isal_zlib.crc32(chunk).to_bytes(4, "big") != crc:
             return b""
         if name == b"IEND":
             return b"".join(found)
         if name == b"IDAT":
+            if found and before != name:
+                return b""
             found.append(chunk[4:])
-        at += 12 + size
+        at, before = at + 12 + size, name
     return b""
 
 

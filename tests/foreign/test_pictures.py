@@ -13,6 +13,7 @@ import pydicom
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -61,6 +62,7 @@ def shown(path):
 
 
 CHUNKS = [
+    ("tEXt", b"Software\0memtk"),
     ("pHYs", b"\0\0\x0b\x13\0\0\x0b\x13\1"),
     ("tEXt", b"Raw profile type exif\0\nexif\n0\n"),
     ("gAMA", b"\0\0\xb1\x8f"),
@@ -70,7 +72,7 @@ CHUNKS = [
 @pytest.mark.parametrize("seed", range(40))
 def test_a_gray_png_is_what_pil_shows(tmp_path, read, seed):
     rng = np.random.default_rng(seed)
-    name, body = CHUNKS[seed % 3]
+    name, body = CHUNKS[seed % 4]
     (tmp_path / "a.png").write_bytes(as_png(gray_png(rng, [(name.encode(), body)])))
     voxels = read(tmp_path / "a.png").voxels[0]
     assert voxels.dtype.kind == "u" and np.array_equal(voxels, shown(tmp_path / "a.png"))
@@ -94,7 +96,7 @@ def test_a_damaged_gray_png_whose_sums_are_right_is_refused_or_what_pil_shows(tm
         assert np.array_equal(voxels[0], shown(tmp_path / "a.png"))
 
 
-@pytest.mark.parametrize("part", ["interlaced", "transparent", "turned"])
+@pytest.mark.parametrize("part", ["interlaced", "transparent", "turned", "turned by a text"])
 def test_what_a_gray_png_says_of_itself_is_not_passed_over(tmp_path, image, read, part):
     pixels = image(1, (40, 50))
     if part == "interlaced":
@@ -110,7 +112,11 @@ def test_what_a_gray_png_says_of_itself_is_not_passed_over(tmp_path, image, read
     else:
         exif = Image.Exif()
         exif[274] = 6
-        Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+        told = PngInfo()
+        raw = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+        told.add_text("Raw profile type exif", f"\nexif\n{len(raw):8d}\n{raw.hex()}\n")
+        said = {"exif": exif} if part == "turned" else {"pnginfo": told}
+        Image.fromarray(pixels).save(tmp_path / "a.png", **said)
         assert np.array_equal(read(tmp_path / "a.png").voxels[0], np.rot90(pixels, -1))
 
 
