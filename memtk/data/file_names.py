@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -92,6 +93,7 @@ PATIENTS = re.compile(
     | (?:^|/) ( lidc-idri-\d{4} ) (?!\d)
     | (?:^|/) ( \d+ ) _(?:left|right)\.\w+$                             # EyePACS
     | (?:^|/) (?:cnv|dme|drusen|normal)- ( \d+ ) -\d+\.\w+$              # OCT2017
+    | (?:^|/) (?:calc|mass)-(?:training|test)_ ( p_\d+ ) _(?:left|right)_(?:cc|mlo)      # CBIS-DDSM
     | (?:^|/) sob_[bm]_[a-z]+- ( \d\d-\w+? ) -\d+-\d+\.\w+$              # BreakHis
     | (?:^|[/_-]) ( (?:patient|subject|participant|proband)[ _-]?\d+ ) (?![^\W_])
     """,
@@ -99,12 +101,31 @@ PATIENTS = re.compile(
 )
 """A patient in a path, as public data sets write it, or anybody: `patient0001`."""
 
+MAMMOGRAM = re.compile(
+    r"(?:calc|mass)-(?:training|test)_(p_\d+)_(?:left|right)_(?:cc|mlo)(?:_\d+)?", re.IGNORECASE
+)
+"""What CBIS-DDSM writes in the place of a patient in headers, too: a woman may have several."""
+
 SLICE = re.compile(r"(.*?)[ /_-]*(?<![a-z])(?:slice|slc|frame)[ _-]?\d+[^/]*", re.IGNORECASE)
 """A slice of a volume, or a frame: what stands before it names the volume."""
 
 
 VOLUME = re.compile(r"(?:scan|series|vol|volume)[ _-]?\d+", re.IGNORECASE)
 """A volume by its number, which stands for the patient where nothing else does."""
+
+DAY = re.compile(
+    r"(?:(?:19|20)\d\d(?P<sign>[-_.]?)(?:0\d|1[0-2])(?P=sign)[0-3]\d"
+    r"|[0-3]\d(?P<mark>[-_.])(?:0\d|1[0-2])(?P=mark)(?:19|20)\d\d)(?:[T _-]\d[\d:.hms_-]*)?"
+)
+"""A day in the name of a folder or file: 2019-03-27, 20190327_1015, 27.03.2019."""
+
+TILE = re.compile(
+    r"[ _-]*(?<![a-z])(?:(?:patch|tile|crop|roi|idx)[ _-]?\d+(?:[ _,-]\d+)?"
+    r"|[xr]\d+[ _-]*[yc]\d+|row[ _-]?\d+[ _-]*col(?:umn)?[ _-]?\d+"
+    r"|x[ _-]\d+[ _-]+y[ _-]\d+|class[ _-]?\d+)$",
+    re.IGNORECASE,
+)
+"""What stands behind the name of an image that was cut into parts: x0_y256, patch_7, row1_col2."""
 
 SERIES = re.compile(
     r"(?:^|[ _-]+)(?:t[12]\w{0,3}|flair|swi|dwi|adc|pdw?|b\d{2,4}|pre|post|mri?|cta?|pet|mprage"
@@ -118,6 +139,7 @@ SERIES = re.compile(
 
 EYE = re.compile(r"(?<=\d)(?:[LR]|OD|OS)$")
 """A side right behind a number: Image_01L."""
+BEHIND = (SERIES, EYE, TILE, re.compile(rf"[ _.-]*(?<!\d){DAY.pattern}$"))
 
 PART = re.compile(
     r"(?<![ _.-])[ _.-]+"
@@ -127,10 +149,6 @@ PART = re.compile(
     re.IGNORECASE,
 )
 """What stands behind a patient's name and tells visits, sides, views and slices apart."""
-
-
-DAY = re.compile(r"(?:19|20)\d\d([-_.]?)(?:0\d|1[0-2])\1[0-3]\d(?:[T _-]\d.*)?")
-"""The name of a folder of one day: 2019-03-27, 20190327_1015."""
 
 
 def tells_apart(name: str) -> bool:
@@ -149,9 +167,13 @@ def without_session(name: str) -> str:
     ['sub-01', 'P_00005', 'OAS30001']
     >>> [without_session(n) for n in ("P01-V2", "7_v03", "A1_tp2", "B2 month 6", "C3-FU")]
     ['P01', '7', 'A1', 'B2', 'C3']
+    >>> [without_session(f"Mass-Training_P_00001_LEFT_{view}") for view in ("CC", "MLO_1")]
+    ['P_00001', 'P_00001']
     >>> [without_session(n) for n in ("ses-2", "site1_3", "A-left", "Smith, R", "1234_L", "P7")]
     ['ses-2', 'site1_3', 'A-left', 'Smith, R', '1234', 'P7']
     """
+    if found := MAMMOGRAM.fullmatch(name):
+        return found[1]
     for _ in range(4):
         found = PART.search(name)
         if found and any(map(str.isdigit, name[: found.start()])):
@@ -174,9 +196,12 @@ def _before_session(path: str) -> tuple[str, str]:
         while name and name != before:
             before = name
             name = without_session(name)
-            found = SERIES.search(name) or EYE.search(name)
+            found = next(filter(None, (p.search(name) for p in BEHIND)), None)
             name = "" if tells_apart(name) else name[: found.start()] if found else name
-        rest = f"{part.removeprefix(name)}/{rest}"
+        behind = part.removeprefix(name)
+        while name and (tile := TILE.search(behind)):
+            behind = behind[: tile.start()] or "_"
+        rest = f"{behind}/{rest}"
         if name:
             named = re.search(r"\d", name) and rest.strip("/")
             return (name, rest) if named else ("", "")
@@ -185,21 +210,30 @@ def _before_session(path: str) -> tuple[str, str]:
 
 def names_sessions(paths: Sequence[str]) -> bool:
     """Tell whether all paths name a patient so, of no more visits, sides or sequences than there
-    are patients: 3T_V01 to 3T_V20 are volunteers.
+    are patients: 3T_V01 to 3T_V20 are volunteers. Of days those of one patient count; of the parts
+    of an image there may be any number.
 
     >>> names_sessions(["P1_v1.png", "P1_v2.png", "P2_v1.png", "P3_v2.png"])
     True
     >>> names_sessions(["3T_v1.png", "3T_v2.png", "7T_v3.png"]), names_sessions(["P1_v1.png"])
     (False, False)
+    >>> names_sessions(["P1_2019-01-11.png", "P1_2019-03-12.png", "P2_2020-02-02.png"])
+    True
+    >>> names_sessions(["1/P1_x0_y0.png", "1/P1_x0_y9.png", "1/P1_x9_y0.png", "2/P2_x0_y0.png"])
+    True
     """
     patients, ends = set[str](), set[str]()
+    days = defaultdict[tuple[str, str], set[str]](set)
     for path in paths:
         patient, rest = _before_session(path)
         if not patient:
             return False
         patients.add(patient)
-        ends.add(rest)
-    return len(ends) <= len(patients) < len(paths)
+        end = DAY.sub("day", rest)
+        ends.add(end)
+        days[patient, end].add(rest)
+    most = max(map(len, days.values()), default=0)
+    return max(most, len(ends)) <= len(patients) < len(paths)
 
 
 def _patient(path: str) -> str:
@@ -240,7 +274,8 @@ NAMED = Layout(
     _patient,
 )
 SESSIONS = Layout(
-    "names that end in a visit, a side, a view or a sequence (P07-V1, 12_left, P3/t1)",
+    "names that end in a visit, a day, a side, a view, a sequence or a part (P07-V1, "
+    "P7_2019-01-11, 12_left, P3/t1, P7_x0_y256)",
     "the patient is read from the file names, and is what stands before it. If that is several "
     "people's, tell them apart by --set data.patient_pattern=REGEX",
     lambda path: _before_session(path)[0],

@@ -16,8 +16,19 @@ from memtk.data.walk import printable
 FOLDER = "([^/]+)/[^/]+$"
 """A pattern that makes each folder a patient."""
 
-BEFORE = (r"(.+)[_-]\d+\.", r"(.+)[_-][A-Za-z]+\d+\.")
-"""Patterns that make a patient of what stands before the last number of each name: _7, _V07."""
+DATED = (
+    r"^(.+?)[_-](?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d",
+    r"^(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d[_-](.+)\.",
+)
+"""Patterns that make a patient of what stands before a day, or behind it."""
+
+BEFORE = (
+    r"(.+)[_-][A-Za-z]*\d+[_-][A-Za-z]*\d+\.",
+    r"(.+)[_-]\d+\.",
+    r"(.+)[_-][A-Za-z]+\d+\.",
+)
+"""Patterns that make a patient of what stands before the last one or two numbers of each name: _7,
+_V07, _0_256."""
 
 WORD = re.compile(r"[^\W\d_]|^\(\d+\)$")
 
@@ -72,8 +83,22 @@ def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     count = len({part[:-1] for part in parts})
     if flat and visits and splits == 1 and least < count <= most:
         return f"; if each of the {count} folders is a patient: {PATTERN}'^(.+)/[^/]+$'"
-    for pattern in BEFORE:
-        begin = [re.match(pattern, path.name) for path in paths]
-        if least < (count := len({found[1] for found in begin if found})) <= most and all(begin):
-            return f"; if names begin with that of one of {count} patients: {PATTERN}'{pattern}'"
-    return ""
+    names = [path.name for path in paths]
+    ways = _ways(DATED, names, least, most) or _ways(BEFORE, names, least, most)
+    return "".join(
+        f"; if names {'hold' if pattern in DATED else 'begin with'} that of one of {count} "
+        f"patients: {PATTERN}'{pattern}'"
+        for count, pattern in ways.items()
+    )
+
+
+def _ways(
+    patterns: Sequence[str], names: Sequence[str], least: float, most: float
+) -> dict[int, str]:
+    """Return the patterns that find a patient in all names, by the number of these."""
+    ways = dict[int, str]()
+    for pattern in patterns:
+        begin = [re.match(pattern, name) for name in names]
+        if all(begin) and least < (count := len({f[1] for f in begin if f})) <= most:
+            ways.setdefault(count, pattern)
+    return ways

@@ -53,6 +53,15 @@ NAMES = {
     "phases of the heart": "pt00{p}_{phase}.nii.gz",
     "sequences": "case0{p}_T{i}.nii.gz",
     "folders of patients": "site/7{p}/t{i}.nii.gz",
+    "CBIS-DDSM": "Mass-Training_P_0000{p}_LEFT_CC_{i}/1.3.6.{i}/1.2.{p}{i}/1-1.png",
+    "CBIS-DDSM, both kinds": "Calc-Test_P_0000{p}_{side}_MLO/1-1.png",
+    "days": "00{p}_2019-01-1{i}.png",
+    "days of each patient": "00{p}_201{p}-0{i}-1{p}.png",
+    "days in eight digits": "a/P00{p}_201901{i}1.nii.gz",
+    "days, the year last": "00{p}_1{i}.01.2019.png",
+    "days and hours": "P00{p}_2019-01-1{i}_10-2{p}.png",
+    "days and sequences": "00{p}_2019-01-1{i}_T1.png",
+    "folders of days": "P00{p}/2019-01-1{i}/t1.png",
 }
 
 
@@ -82,7 +91,23 @@ def test_all_images_of_a_patient_whom_the_names_say_are_one_patients(files, chec
     assert "the patient is read from the file names" in found[FOUND].found
 
 
-@pytest.mark.parametrize("name", ["CheXpert", "slices", "slices in folders", "BraTS 2020"])
+@pytest.mark.parametrize(
+    "name",
+    ["P{p:03d}_x{x}_y{y}", "{p}0253_idx5_x{x}_y{y}_class0", "S{p}_row{x}_col{y}", "P{p}_r{x}c{y}",
+     "P{p}_2019-01-11_patch_{x}{y}", "slides/P{p}-tile{x}-{y}", "P{p}_crop{x}_x_{x}_y_{y}"],
+)  # fmt: skip
+def test_the_parts_of_an_image_are_one_patients_however_many(tmp_path, png, check, name):
+    for n, (p, x, y) in enumerate((p, x, y) for p in (1, 2, 3) for x in range(4) for y in range(4)):
+        png(tmp_path / f"{name.format(p=p, x=256 * x, y=256 * y)}.png", n)
+    groups, found = check(tmp_path, validation=0.34)
+    assert [(groups[n].images, groups[n].patients) for n in ("training", "validation")] == [
+        (32, 2),
+        (16, 1),
+    ]
+    assert "the patient is read from the file names" in found[FOUND].found
+
+
+@pytest.mark.parametrize("name", ["CheXpert", "slices", "days", "BraTS 2020", "CBIS-DDSM"])
 def test_a_patient_whom_the_names_say_is_found_in_two_splits(files, check, name):
     files(f"train/{NAMES[name]}", 1, [1])
     found = check(files(f"val/{NAMES[name]}", 4, [2]))[1][SPLIT]
@@ -94,7 +119,8 @@ def test_a_patient_whom_the_names_say_is_found_in_two_splits(files, check, name)
     ["slice_{p}{i}.png", "patients/{p}{i}.png", "impatient{p}_{i}.png", "axial/slice_{p}{i}.png",
      "slices_{p}/{i}.png", "images_256/slice_{p}{i}.png", "20230405/frame_{p}{i}.png",
      "export2023_slice_{p}{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png",
-     "3T_V{p}{i}.png", "v{p}_{i}x.png", "ses-{p}_run-{i}.png"],
+     "3T_V{p}{i}.png", "v{p}_{i}x.png", "ses-{p}_run-{i}.png", "2019-01-0{p}_{i}.png",
+     "2019010{p}_{i}.png", "P{p}{i}_2019-01-01.png", "level1/tile_{p}{i}.png", "x{p}_y{i}.png"],
 )  # fmt: skip
 def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name):
     groups, found = check(files(name), validation=0)
@@ -143,6 +169,10 @@ VISITS = range(1, 13)
     ("name", "words"),
     [("P{p}_V{v:02d}.png", "names begin with that of one of 3 patients"),
      ("P{p}-m{v}.png", "names begin with that of one of 3 patients"),
+     ("P{p}_{v}_256.png", "names begin with that of one of 3 patients"),
+     ("P{p}_2019-{v:02d}-11.png", "names hold that of one of 3 patients"),
+     ("P{p}_2019{v:02d}11_T1.png", "names hold that of one of 3 patients"),
+     ("2019-{v:02d}-11_P{p}.png", "names hold that of one of 3 patients"),
      ("P{p}x/V{v:02d}.png", "each of the 3 folders"),
      ("{p:03d}/visit {v}/a.png", "each of the 3 folders"),
      ("V{v}/{p:03d}/a.png", "each of the 3 folders"),

@@ -90,7 +90,8 @@ def test_the_views_in_the_place_of_patients_in_headers_are_one_patients(
     tmp_path, dcm, image, check
 ):
     for n in range(8):
-        patient = f"Mass-Training_P_0000{n // 2}_{('LEFT', 'RIGHT')[n % 2]}_CC"
+        kind = ("Mass-Training", "Calc-Test")[n % 2]
+        patient = f"{kind}_P_0000{n // 2}_{('LEFT', 'RIGHT')[n % 2]}_CC{('', '_1')[n // 4]}"
         asked = {"patient": patient, "series": f"1.2.{n}", "modality": "MG"}
         dcm(tmp_path / str(n) / "1-1.dcm", image(n, top=4000, dtype=np.uint16), **asked)
     assert check(tmp_path, validation=0)[0]["training"].patients == 4
