@@ -48,16 +48,16 @@ def validate(context: click.Context, files: tuple[Path, ...], every: bool) -> No
 
     FILE is a result.json or a folder, which is searched for such files. Counts must add up,
     fractions equal their counts, nulls follow from the sizes, intervals hold their estimates, the
-    arrays.h5 beside give the same numbers, and nothing may name a path or a patient. The schema is
-    published in docs/reference/result.schema.json.
+    arrays.h5 beside give the same numbers (all that a rank rests on), and nothing may name a path
+    or a patient. The schema is published in docs/reference/result.schema.json.
 
     Exit status: 0 all is well, 3 something is wrong, 2 a file cannot be read.
     """
     from rich.text import Text
 
     from memtk.console import open_console
+    from memtk.evaluation.proof import validate_and_prove as look_at
     from memtk.results.run import find_results
-    from memtk.results.validate import validate as look_at
 
     console, wrong = open_console(), 0
     found = [path for file in files for path in find_results(file)]

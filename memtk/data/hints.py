@@ -83,8 +83,8 @@ def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     count = len({part[:-1] for part in parts})
     if flat and visits and splits == 1 and least < count <= most:
         return f"; if each of the {count} folders is a patient: {PATTERN}'^(.+)/[^/]+$'"
-    names = [path.name for path in paths]
-    ways = _ways(DATED, names, least, most) or _ways(BEFORE, names, least, most)
+    own_names = [path.name for path in paths]
+    ways = _ways(DATED, own_names, least, most) or _ways(BEFORE, own_names, least, most)
     return "".join(
         f"; if names {'hold' if pattern in DATED else 'begin with'} that of one of {count} "
         f"patients: {PATTERN}'{pattern}'"

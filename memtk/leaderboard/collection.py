@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
-from memtk.config import flat, merge
-from memtk.errors import UserError, one_line
+from memtk.config import merge
+from memtk.errors import UserError
 from memtk.events import StageEvents, Watch, ignore
 from memtk.files import read_plain
 from memtk.registry import Registry
 from memtk.results import (
-    Evidence,
     RateInterval,
     Result,
     Used,
-    array_groups,
-    has_arrays,
-    read_arrays,
 )
 from memtk.results.collect import REPORT, slug
-from memtk.results.migrations import SCHEMA
 from memtk.results.run import find_results
-from memtk.results.selftest import CLOSE
-from memtk.results.validate import ARRAYS, validate
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from memtk.intervals import Share
+from memtk.results.validate import validate
 
 NAME = "IMAGES.txt"
 """A file that says in a line what images the results in its folder and below are of."""
@@ -233,20 +221,6 @@ def _filled(used: Used, config: Any) -> Used:
     return used.model_copy(update={"config": merge(whole, used.config)})
 
 
-AGAIN = "run it again with this memtk"
-
-TAKEN: dict[str, Any] = {"comparable": {"likeness", "population"}, "notes": True}
-"""What of the evidence does not follow from the arrays: it is of the images, or a text."""
-
-_UNITS = ("copies", "training images", "patients")
-LATER = (
-    {f"{units}, {name}" for units in _UNITS for name in ("may miss", "never")},
-    {f"{units}, {name}" for units in _UNITS for name in ("margin model", "margin check")},
-    {"exposed, sensitivity", "exposed, false positive rate"},
-)
-"""Numbers that files of this schema got later, together: older ones state none of a set."""
-
-
 def recomputed(collection: Collection, watch: Watch = ignore) -> Collection:
     """Return the results with the copy rate that their arrays give, in place of the one they state.
 
@@ -277,115 +251,7 @@ def _recomputed(run: Run) -> Run:
     Raises:
         UserError: if the file states other numbers.
     """
-    path, label = run.path.with_name(ARRAYS), run.result.last.label
-    if not path.is_file() or not has_arrays(path, label):
-        return replace(run, unproven="its arrays are not beside it")
-    if run.schema < SCHEMA or run.result.last.evidence.copies is None:
-        return replace(run, unproven=f"its numbers are by formulas of an older memtk, {AGAIN}")
-    arrays = read_arrays(path, label)
-    _untold(run.result, arrays, array_groups(path))
-    if missing := _whose(run.result, arrays):
-        return replace(run, unproven=f"its arrays do not say {missing}, {AGAIN}")
-    from memtk.evaluation.recompute import (  # torch: seconds
-        NO_NUMBERS,
-        evidence_again,
-        selftest_again,
-    )
+    from memtk.evaluation.proof import prove  # torch: seconds
 
-    try:
-        again = evidence_again(run.result, arrays)
-        found = selftest_again(run.result, arrays)
-    except NO_NUMBERS as error:
-        raise UserError(f"its arrays give no numbers: {one_line(error)[:200]}") from error
-    if wrong := list(_differences(run.result, arrays, again, found)):
-        raise UserError(f"it does not follow from its arrays: {'; '.join(wrong[:5])}")
-    lacks = not _planted(run.result) <= arrays.keys()
-    unproven = f"its arrays do not hold the planted copies, {AGAIN}" if lacks else ""
-    used = run.result.components.model_dump_json(exclude={"protocols"}).encode()
-    drawn = arrays.get("planted", arrays["synthetic_train"])  # of two seeds of a copycat all is 1
-    searched = hashlib.sha256(used + arrays["synthetic_train"].tobytes() + drawn.tobytes())
-    return replace(run, rate=again.copy_rate, unproven=unproven, searched=searched.hexdigest())
-
-
-def _untold(result: Result, arrays: Mapping[str, np.ndarray], groups: Sequence[str]) -> None:
-    """Refuse a file that keeps quiet about what its arrays hold.
-
-    Raises:
-        UserError: if they hold another checkpoint, or planted copies of no self-test.
-    """
-    told = {each.label for each in result.evaluated}
-    for group in groups:
-        if group.startswith(("step-", "chosen")) and group not in told:
-            raise UserError(f"its arrays hold {group[:40]}, of which it says nothing")
-    found = result.selftest and result.selftest.sensitivity
-    for name, said in (("planted", found), ("exposure_planted", found and found.exposure)):
-        if name in arrays and not said:
-            raise UserError("its arrays hold planted copies, of which it says nothing")
-
-
-def _whose(result: Result, arrays: Mapping[str, np.ndarray]) -> str:
-    """Return of which images the arrays do not say whose they are; nothing if of none."""
-    counts = {"training": result.used_training, "validation": result.data.counts["validation"]}
-    for name, size in counts.items():
-        whose = arrays.get(f"{name}_patient")
-        known = size.images if whose is None else len(set(whose.ravel().tolist()))
-        if known != size.patients:
-            return f"whose the {name} images are"
-    return ""
-
-
-def _planted(result: Result) -> set[str]:
-    """Return the arrays that a self-test leaves behind; none without one."""
-    if result.selftest is None:
-        return set()
-    return {"planted"} | ({"exposure_planted"} if result.selftest.sensitivity.exposure else set())
-
-
-def _differences(
-    result: Result,
-    arrays: Mapping[str, np.ndarray],
-    again: Evidence,
-    found: Mapping[str, Share],
-) -> Iterator[str]:
-    """Say which numbers of a file are not those of its arrays.
-
-    Args:
-        again: what a verdict rests on, by the arrays.
-        found: planted copies and strangers by rule, likewise.
-    """
-    from memtk.memorization import IDENTICAL  # torch: seconds
-
-    stated, counted = _numbers(result.last.evidence), _numbers(again)
-    if IDENTICAL in arrays:
-        stated["identical images"] = result.last.identical_images
-        counted["identical images"] = int(arrays[IDENTICAL].sum())
-    if result.selftest is not None:
-        sides = {
-            "planted copies": result.selftest.sensitivity.model_dump(),
-            "strangers": result.selftest.specificity.model_dump(),
-        }
-        for name, share in found.items():
-            side, rule = name.split(", ")
-            counted |= {f"{name}, {key}": value for key, value in asdict(share).items()}
-            stated |= {f"{name}, {key}": value for key, value in (sides[side][rule] or {}).items()}
-    older = {n for names in LATER if all(stated.get(n) is None for n in names) for n in names}
-    for name in sorted(stated.keys() | counted.keys()):
-        said, right = stated.get(name), counted.get(name)
-        if said is None and name in older:
-            continue
-        if isinstance(said, float) and isinstance(right, float):
-            same = abs(said - right) <= CLOSE
-        else:
-            same = said == right
-        if not same:
-            yield f"{name}: {_shown(said)} in the file, {_shown(right)} by the arrays"
-
-
-def _numbers(evidence: Evidence) -> dict[str, Any]:
-    """Return the numbers of it by name, "copies, at least", but for those of `TAKEN`."""
-    tree = flat(evidence.model_dump(exclude=TAKEN))
-    return {key.replace(".", ", ").replace("_", " "): value for key, value in tree}
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value}"
+    found = prove(run.result, run.schema, run.path)
+    return replace(run, rate=found.rate, unproven=found.unproven, searched=found.searched)

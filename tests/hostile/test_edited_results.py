@@ -42,6 +42,8 @@ def edit_arrays(folder, change, label="step-000100"):
 def refused(folder):
     found = recomputed(collect(folder))
     assert not found.runs
+    done = CliRunner().invoke(cli, ["results", "validate", str(folder)])
+    assert done.exit_code == 3 and "0 of 1 valid" in done.output
     return found.refused[0].reason
 
 
@@ -53,6 +55,8 @@ def rank(folder):
 def test_an_honest_file_is_ranked_by_what_its_arrays_give(results):
     place, row = rank(results)
     assert str(place) == "1" and not row.unproven
+    done = CliRunner().invoke(cli, ["results", "validate", str(results)])
+    assert done.exit_code == 0 and "1 of 1 valid" in done.output
     said = row.runs[0].result.last.evidence.copy_rate
     assert abs(row.copy_rate.estimate - said.estimate) < 1e-9 and said.estimate > 0.3
 
