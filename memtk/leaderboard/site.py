@@ -25,10 +25,12 @@ from memtk.report.provenance import provenance_of
 from memtk.results import Result
 from memtk.results.answer import headline
 from memtk.results.collect import REPORT
+from memtk.results.formats import listed
 from memtk.results.measures import Measured, main_measures, measures_of, named_measures
 from memtk.results.store import csv_text
 from memtk.results.validate import FILE
 from memtk.results.verdicts import verdict
+from memtk.suites import suite_names
 
 INDEX, TEXT, TABLE, RUNS = "index.html", "LEADERBOARD.md", "leaderboard.csv", "runs"
 
@@ -79,7 +81,7 @@ def index_page(boards: list[Board], collection: Collection) -> str:
         folded=[pair for pair in FOLDED.items() if pair[0] in groups],
         runs=len(collection.runs),
         lead=LEAD,
-        rules=RULES,
+        rules=_rules(boards),
         shown=shown,
         copy_rate=copy_rate,
         exposed=exposed,
@@ -186,7 +188,7 @@ RULES = (
 
 def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
     """Return the tables, one below the other; the same tables give the same text."""
-    parts = [MADE, "# Leaderboard", LEAD, "\n".join(f"- {rule}" for rule in RULES)]
+    parts = [MADE, "# Leaderboard", LEAD, "\n".join(f"- {_text(rule)}" for rule in _rules(boards))]
     shared = _shared(boards)
     if shared:
         parts.append(f"All tables share: {_listed(shared)}.")
@@ -207,6 +209,16 @@ def markdown(boards: Sequence[Board], refused: Iterable[Refused] = ()) -> str:
     if names:
         parts += [f"## {many(len(names), 'file')} refused", "\n".join(names)]
     return "\n\n".join(parts) + "\n"
+
+
+def _rules(boards: Sequence[Board]) -> list[str]:
+    """Return how to read the tables, and of which suites none has a row."""
+    filled, known = {board.suite for board in boards}, suite_names()
+    empty = [name for name in known if name not in filled]
+    if not empty or len(empty) == len(known):
+        return [*RULES]
+    first = f"memtk bench --suite {empty[0]} makes one, or says what it lacks."
+    return [*RULES, f"Suites without a row yet: {listed(empty)}. {first}"]
 
 
 _IN_HEADINGS = ("benchmark", "images", "sizes")

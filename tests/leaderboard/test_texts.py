@@ -152,3 +152,10 @@ def test_the_tables_of_this_repository_are_those_of_its_results():
     made = markdown(make_boards(found.runs), found.refused)
     assert not found.refused
     assert (folder / "LEADERBOARD.md").read_text() == made, "run `make leaderboard`"
+
+
+def test_suites_without_a_row_are_named_where_others_have_one():
+    results = Path(__file__).parents[2] / "benchmarks/results/phantom2d-1"
+    text = markdown(make_boards(collect(results).runs))
+    assert "Suites without a row yet: chest-xray, hippocampus, mrnet and phantom3d. " in text
+    assert "without a row" not in markdown([])
