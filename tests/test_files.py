@@ -188,21 +188,28 @@ import numpy as np
 from memtk.results.store import write_arrays
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-write_arrays(Path("a.h5"), "step", {f"x{n}": np.random.rand(1000) for n in range(30)})
+count, size = map(int, sys.argv[2:])
+write_arrays(Path("a.h5"), "step", {f"x{n}": np.random.rand(size) for n in range(count)})
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such limit here")
-@pytest.mark.parametrize("limit", [1_000, 60_000, 240_000, 300_000, 460_000])
+@pytest.mark.parametrize(
+    ("count", "size", "needed", "limits"),
+    [(30, 1000, "563.0 kB", (1_000, 60_000, 300_000, 550_000)),
+     (300, 1, "1.2 MB", (100_000, 250_000, 700_000, 1_190_000)), (1000, 2, "3.5 MB", (2_400_000,)),
+     (1, 100_000, "1.1 MB", (1_000_000,))],
+)  # fmt: skip
 def test_a_file_that_may_not_be_so_large_is_refused_before_hdf5_crashes_the_process(
-    tmp_path, limit
+    tmp_path, count, size, needed, limits
 ):
-    words = [sys.executable, "-c", WRITES, str(limit)]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "a.h5: it needs 464.0 kB and " in done.stderr
-    assert "a file may not be so large here (ulimit -f)" in done.stderr.splitlines()[-1]
-    assert "_dealloc" not in done.stderr and not list(tmp_path.iterdir())
-    words[-1] = "470000"
+    for limit in limits:
+        words = [sys.executable, "-c", WRITES, str(limit), str(count), str(size)]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and f"a.h5: it needs {needed} and " in done.stderr
+        assert "a file may not be so large here (ulimit -f)" in done.stderr.splitlines()[-1]
+        assert "_dealloc" not in done.stderr and not list(tmp_path.iterdir())
+    words[3] = str(int(float(needed.split()[0]) * {"kB": 1000, "MB": 10**6}[needed[-2:]] * 1.05))
     assert subprocess.run(words, cwd=tmp_path, check=False).returncode == 0
 
 

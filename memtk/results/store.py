@@ -255,6 +255,10 @@ def read_record(path: Path, kind: type[Stored], way_out: str = AGAIN) -> Stored:
     return record
 
 
+EACH = 3_000
+"""Bytes that an array takes beside its numbers: its header, its name, the index of its parts."""
+
+
 def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a group of a file, in place of one of that name; other groups stay.
 
@@ -273,7 +277,7 @@ def write_arrays(path: Path, group: str, arrays: Mapping[str, np.ndarray]) -> No
     path = Path(path)
     there = path.stat().st_size if path.exists() else 0
     with replacing(path) as temporary:
-        require_space(temporary, there + sum(array.nbytes for array in arrays.values()))
+        require_space(temporary, there + sum(EACH + array.nbytes for array in arrays.values()))
         with h5py.File(temporary, "w") as new:
             if path.exists():
                 with _open(path) as old:

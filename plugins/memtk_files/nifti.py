@@ -45,7 +45,8 @@ ONE = (0.0, 1.0)
 """What the header says of the step along its fourth axis where that holds no times."""
 
 SIZES = 0.01
-"""Up to this share the voxel sizes of sform and qform may differ: they are rounded differently."""
+"""Up to this share the voxel sizes of sform, qform and pixdim may differ: they are rounded
+differently."""
 
 
 AT_ONCE, SLACK, PIECE = 2**28, 2**20, 2**18
@@ -62,7 +63,9 @@ class NiftiReader:
     The affine is the header's sform, as nibabel takes it, or its qform where the sform is not set
     or not usable; where neither is, there is none and the spacing is the header's zooms. A file
     whose sform and qform name other directions or voxel sizes is refused: nothing says which is
-    right. That one is turned a little, as coregistration leaves them, is no contradiction.
+    right. That one is turned a little, as coregistration leaves them, is no contradiction. So is
+    one whose pixdim names other voxel sizes than the sform; pixdim of 1 is that of programs that
+    leave it out.
     """
 
     suffixes = (".nii", ".nii.gz")
@@ -229,6 +232,15 @@ def _affine(header: Any, axes: int, path: Path) -> np.ndarray | None:
             f"cannot read {path}: its {said}. Set the code of the wrong one to 0, or copy the "
             "right one over the other, e.g. by nibabel: image.set_qform(image.get_sform())"
         )
+    zooms = np.abs(header.get_zooms()[:axes]).astype(np.float64)
+    known = np.isfinite(zooms).all() and zooms.min() > 0 and not (zooms == 1).all()
+    if sform is not None and qform is None and known and (sizes := _other_sizes(sform, zooms)):
+        raise UserError(
+            f"cannot read {path}: its sform says {sizes[0]} and its pixdim {sizes[1]}. Set pixdim to "
+            "the sizes of the sform, or, where pixdim is right, the sform's code to 0: by nibabel, "
+            "image.header.set_zooms(nibabel.affines.voxel_sizes(image.affine)) or "
+            "image.set_sform(None)"
+        )
     return sform if sform is not None else qform
 
 
@@ -237,11 +249,17 @@ def _conflict(sform: np.ndarray, qform: np.ndarray, axes: int) -> str:
     ways = ["".join(nibabel.aff2axcodes(affine)) for affine in (sform, qform)]
     if ways[0] != ways[1]:
         return f"sform says {ways[0]} and its qform {ways[1]}"
-    sizes = [np.linalg.norm(affine[:3, :axes], axis=0) for affine in (sform, qform)]
-    if not np.allclose(sizes[0], sizes[1], rtol=SIZES, atol=0):
-        said = [" x ".join(f"{size:.4g}" for size in each) for each in sizes]
-        return f"sform says voxels of {said[0]} and its qform {said[1]}"
-    return ""
+    sizes = _other_sizes(sform, np.linalg.norm(qform[:3, :axes], axis=0))
+    return f"sform says {sizes[0]} and its qform {sizes[1]}" if sizes else ""
+
+
+def _other_sizes(sform: np.ndarray, other: np.ndarray) -> list[str]:
+    """Say the voxel sizes of a sform and those of something else, [] where they are the same."""
+    sizes = [np.linalg.norm(sform[:3, : len(other)], axis=0), other]
+    if np.allclose(sizes[0], sizes[1], rtol=SIZES, atol=0):
+        return []
+    said = [" x ".join(f"{size:.4g}" for size in each) for each in sizes]
+    return [f"voxels of {said[0]}", said[1]]
 
 
 def _usable(coded: tuple[np.ndarray | None, int]) -> np.ndarray | None:

@@ -24,6 +24,11 @@ def conflict(scan):
     scan.header.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), code=1)
 
 
+def huge(scan):
+    scan.set_sform(np.diag([1, 5e12, 1, 1]), 1)
+    scan.header.set_zooms((1, 5e12, 1))
+
+
 def coregistered(scan):
     turn, (cos, sin) = np.eye(4), (np.cos(0.1), np.sin(0.1))
     turn[:2, :2] = [[cos, -sin], [sin, cos]]
@@ -94,8 +99,10 @@ for _what, _write, _says in (
     ("a qform turned against the sform, as coregistration leaves it: the sform counts",
      nifti(change=coregistered), VOLUME[None]),
     ("voxels of more than 10 m, or less than a tenth of a nanometre",
-     nifti(change=lambda s: s.set_sform(np.diag([1, 5e12, 1, 1]), 1)), "no size of a voxel"),
+     nifti(change=huge), "no size of a voxel"),
     ("sform and qform of other directions or voxel sizes", nifti(change=conflict),
      "sform says RAS and its qform LAS"),
+    ("sform and pixdim of other voxel sizes",
+     nifti(change=lambda s: s.header.set_zooms((0.5, 0.5, 3))), "and its pixdim 0.5 x 0.5 x 3"),
 ):  # fmt: skip
     case("NIfTI", _what, _says)(_write)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 from pydicom.dataset import Dataset
+
+from memtk.errors import UserError
 
 SPACING = "voxels have one size"
 READ = "images can be read"
@@ -179,3 +182,31 @@ def test_hdf5_says_it_by_the_attribute_of_fiji_and_ilastik(tmp_path, image, read
             file["images"].attrs["element_size_um"] = odd
         found = check(tmp_path / "a.h5", validation=0.5)[1][READ]
         assert found.outcome == "refused" and "element_size_um is no three sizes" in found.found
+
+
+@pytest.mark.parametrize(
+    ("sform", "pixdim", "refused"),
+    [((1, 1, 1), (0.5, 0.5, 3), True), ((2, 3, 4), (2, 3, 5), True), ((2, 3, 4), (3, 2, 4), True),
+     ((1, 1, 1), (1, 1, 1.2), True), ((2, 3, 4), (2000, 3000, 4000), True),
+     ((2, 3, 4), (2.001, 3, 4), False), ((2, 3, 4), (1, 1, 1), False),
+     ((0.4883, 0.4883, 5), (0.48828125, 0.48828125, 5), False)],
+)  # fmt: skip
+def test_a_sform_of_other_voxel_sizes_than_pixdim_is_refused_and_both_ways_out_work(
+    tmp_path, image, read, sform, pixdim, refused
+):
+    scan = nibabel.Nifti1Image(image(1, (8, 9, 7)), np.diag([*sform, 1.0]))
+    scan.header.set_zooms(pixdim)
+    nibabel.save(scan, path := tmp_path / "a.nii")
+    if not refused:
+        assert np.allclose(read(path).spacing, sform)
+        return
+    with pytest.raises(UserError, match="its sform says voxels of .* and its pixdim"):
+        read(path)
+    scan = nibabel.load(path)
+    scan.set_sform(None)
+    nibabel.save(scan, tmp_path / "b.nii")
+    assert np.allclose(read(tmp_path / "b.nii").spacing, pixdim)
+    scan = nibabel.load(path)
+    scan.header.set_zooms(nibabel.affines.voxel_sizes(scan.affine))
+    nibabel.save(scan, tmp_path / "c.nii")
+    assert np.allclose(read(tmp_path / "c.nii").spacing, sform)

@@ -274,7 +274,7 @@ def test_gzip_that_the_name_does_not_say_is_said(tmp_path, image, nii, read):
 
 
 def test_what_a_library_says_of_a_header_is_not_printed(tmp_path, image, nii, read, capfd):
-    read(changed(nii(tmp_path / "a.nii", image(1, (8, 9, 7))), 80, np.float32(-2).tobytes()))
+    read(changed(nii(tmp_path / "a.nii", image(1, (8, 9, 7))), 80, np.float32(-1).tobytes()))
     assert capfd.readouterr() == ("", "")
 
 
