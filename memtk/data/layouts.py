@@ -102,11 +102,7 @@ def _read_path(path: Path, config: DataConfig, readers: Readers, patients: bool)
         found = Walk(records=list(readers.records(path)))
         found.take_left_out(path.parent, keep_labels=config.labels == "keep")
         notes = found.notes()
-        if len(found.records) == 1 and path.suffix.lower() in (".npy", ".npz"):
-            notes.append(
-                f"{path.name} counts as one image: if many are in its array, call that images: "
-                "np.savez('a.npz', images=array)"
-            )
+        notes += _axes_taken(found.records, readers)
         return _with_patients(_rows(found, path), path.parent, config, notes, patients)
     notes = []
     if (path / "manifest.csv").is_file():
@@ -115,6 +111,29 @@ def _read_path(path: Path, config: DataConfig, readers: Readers, patients: bool)
             return replace(manifest, notes=(f"{path} is read by its manifest.csv", *manifest.notes))
         notes.append("manifest.csv has no column 'path' and is not used: the folder is read")
     return _read_folder(path, config, readers, patients, notes)
+
+
+def _axes_taken(records: Sequence[Record], readers: Readers) -> list[str]:
+    """Say how the axes of the first array are read, which have no names, and how to say otherwise.
+
+    Of pictures in rows whose two sides are equal, or in colour, no axis is in doubt.
+    """
+    arrays = [r for r in records if r.path.name.lower().endswith((".npy", ".npz", ".h5", ".hdf5"))]
+    try:
+        channels, *shape = readers.read(arrays[0]).voxels.shape if arrays else (0,)
+    except UserError:  # the checks say it
+        return []
+    name, size = printable(arrays[0].path.name) if arrays else "", " x ".join(map(str, shape))
+    if arrays and re.search(r"/\d+$", arrays[0].item):
+        lines = f"{name} holds an image of {size} in each row of its array: if the last axis counts"
+        told = channels > 1 or shape[-2] == shape[-1]
+        return [] if told else [f"{lines} the images, np.moveaxis(array, -1, 0)"]
+    if not arrays or (len(arrays) > 1 and len(shape) < 3):
+        return []
+    return [
+        f"{name} counts as one image, of {size}: if many are in its array, call that images, with "
+        "the axis first that counts them: np.savez('a.npz', images=array)"
+    ]
 
 
 def _guess(source: str) -> str:
@@ -153,6 +172,7 @@ def _read_folder(
     found = walk(top, readers, keep_labels=config.labels == "keep")
     notes += found.notes()
     rows = _rows(found, folder, readers)
+    notes += _axes_taken(found.records, readers)
     decathlon = top != folder
     if decathlon:
         notes.append(

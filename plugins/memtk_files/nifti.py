@@ -236,8 +236,9 @@ def _affine(header: Any, axes: int, path: Path) -> np.ndarray | None:
     known = np.isfinite(zooms).all() and zooms.min() > 0 and not (zooms == 1).all()
     if sform is not None and qform is None and known and (sizes := _other_sizes(sform, zooms)):
         raise UserError(
-            f"cannot read {path}: its sform says {sizes[0]} and its pixdim {sizes[1]}. Set pixdim to "
-            "the sizes of the sform, or, where pixdim is right, the sform's code to 0: by nibabel, "
+            f"cannot read {path}: its sform says {sizes[0]} and its pixdim {sizes[1]}. Set "
+            "pixdim to the sizes of the sform or, where pixdim is right, the code of the sform to "
+            "0: by nibabel, "
             "image.header.set_zooms(nibabel.affines.voxel_sizes(image.affine)) or "
             "image.set_sform(None)"
         )

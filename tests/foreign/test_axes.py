@@ -188,3 +188,33 @@ def test_a_picture_of_more_channels_than_colours_is_refused(tmp_path, read, chan
     tifffile.imwrite(tmp_path / "a.tif", pixels, **more)
     with pytest.raises(UserError, match=f"{channels} channels are neither gray nor colours"):
         read(tmp_path / "a.tif")
+
+
+ONE = " counts as one image, of 40 x 36 x 12"
+ROWS = " holds an image of 36 x 12 in each row of its array"
+
+
+@pytest.mark.parametrize(
+    ("shape", "key", "count", "says"),
+    [((40, 36, 12), None, 1, ONE), ((40, 36, 12), None, 3, ONE), ((40, 36, 12), "scan", 1, ONE),
+     ((40, 36, 12), "scan", 3, ONE), ((40, 36, 12), "images", 1, ROWS),
+     ((9, 40, 36, 12), "images", 1, " holds an image of 40 x 36 x 12 in each row of its array"),
+     ((40, 36, 12), "images.h5", 1, ROWS), ((40, 36, 12), "train_images", 2, ROWS),
+     ((40, 32, 32), "images", 1, ""), ((40, 36, 12, 3), "images", 1, ""), ((36, 12), None, 3, "")],
+)  # fmt: skip
+def test_how_the_axes_of_an_array_are_read_is_said_with_the_way_to_say_otherwise(
+    tmp_path, check, shape, key, count, says
+):
+    for n in range(count):
+        array = np.random.default_rng(n).normal(size=shape)
+        path = tmp_path / f"{n}{'.npz' if key else '.npy'}"
+        if key == "images.h5":
+            with h5py.File(path.with_suffix(".h5"), "w") as file:
+                file["images"] = array
+        elif key:
+            np.savez(path, **{key: array})
+        else:
+            np.save(path, array)
+    found = check(tmp_path, validation=0)[1]["images are found"].found
+    assert says in found and ("np.moveaxis(array, -1, 0)" in found) == ("row" in says)
+    assert ("np.savez('a.npz', images=array)" in found) == (says == ONE)

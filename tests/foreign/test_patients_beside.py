@@ -107,7 +107,9 @@ def test_the_name_in_a_header_counts_where_there_is_no_number(
 def test_an_array_that_counts_as_one_image_is_said_to_do_so(tmp_path, check, image, name):
     whole = image(1, (50, 32, 32))
     (np.savez if name == "a.npz" else np.save)(tmp_path / name, whole)
-    said = f"{name} counts as one image: if many are in its array, call that images"
+    said = (
+        f"{name} counts as one image, of 50 x 32 x 32: if many are in its array, call that images"
+    )
     assert said in check(tmp_path / name)[1][FOUND].found
     np.savez(tmp_path / "b.npz", images=whole)
     assert "counts as one image" not in check(tmp_path / "b.npz")[1][FOUND].found
