@@ -156,7 +156,7 @@ def what_now(steps: Sequence[NextStep]) -> list[RenderableType]:
 
 
 def audit_summary(audit: Audit, folder: Path | None = None) -> RenderableType:
-    """Return the answer of an audit, what can be done, and every count with what chance would give.
+    """Return every count with what chance would give, then the answer, and what can be done.
 
     Args:
         folder: of the run, for the commands that go on from it; None shows none.
@@ -164,10 +164,11 @@ def audit_summary(audit: Audit, folder: Path | None = None) -> RenderableType:
     notes = [*audit.evidence.notes, *audit.notes]
     more = quality_table([audit]), conditions_table([audit])
     return Group(
-        audit_answer(audit, folder),
         *(_counts(group) for group in counts_of_audit(audit)),
         *(table for table in more if table is not None),
         *([_noticed(audit.selftest)] if audit.selftest else []),
+        Text(),
+        audit_answer(audit, folder),
         *(Text(note, style="dim") for note in notes),
     )
 
