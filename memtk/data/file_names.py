@@ -93,9 +93,11 @@ PATIENTS = re.compile(
     | (?:^|/) ( lidc-idri-\d{4} ) (?!\d)
     | (?:^|/) ( \d+ ) _(?:left|right)\.\w+$                             # EyePACS
     | (?:^|/) (?:cnv|dme|drusen|normal)- ( \d+ ) -\d+\.\w+$              # OCT2017
+    | (?:^|/) ( upenn-gbm-\d+ ) _\d\d (?!\d)                             # a scan of several
+    | (?:^|/) ( \d{6} ) _\d\d_\d\d/\d{3}\.\w+$                           # DeepLesion
     | (?:^|/) (?:calc|mass)-(?:training|test)_ ( p_\d+ ) _(?:left|right)_(?:cc|mlo)      # CBIS-DDSM
     | (?:^|/) sob_[bm]_[a-z]+- ( \d\d-\w+? ) -\d+-\d+\.\w+$              # BreakHis
-    | (?:^|[/_-]) ( (?:patient|subject|participant|proband)[ _-]?\d+ ) (?![^\W_])
+    | (?:^|[/_-]) ( (?:pat(?:ient)?(?:id)?|subject|participant|proband)[ _-]?\d+ ) (?![^\W_])
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -151,6 +153,14 @@ PART = re.compile(
 """What stands behind a patient's name and tells visits, sides, views and slices apart."""
 
 
+VISIT = re.compile(
+    r"[ _.-]+(?:(?:ses|sess|session|vis|visit|tp|time[ _-]?point|day|week|month|year)[ _-]?\d+"
+    r"|(?:mr|ct|pet)[ _-]d\d\d+|baseline|follow[ _-]?up)(?=[ _.-])",
+    re.IGNORECASE,
+)
+"""A visit in the middle of a name, before words that nobody knows."""
+
+
 def tells_apart(name: str) -> bool:
     """Tell whether a name says a visit, a day, a side or a sequence, and nobody.
 
@@ -181,6 +191,22 @@ def without_session(name: str) -> str:
     return name
 
 
+def _without_end(part: str) -> str:
+    """Return what a part of a path names, without all that tells images of one patient apart.
+
+    >>> [_without_end(n) for n in ("P1-V2_T1", "P1_Timepoint_2_brain_t1c", "V2", "P7_x0_y9", "a_b")]
+    ['P1', 'P1', '', 'P7', 'a_b']
+    """
+    name, before = part, ""
+    while name and name != before:
+        before = name
+        name = without_session(name)
+        found = next(filter(None, (p.search(name) for p in BEHIND)), None)
+        name = "" if tells_apart(name) else name[: found.start()] if found else name
+    visit = VISIT.search(name)
+    return name[: visit.start()] if visit and re.search(r"\d", name[: visit.start()]) else name
+
+
 def _before_session(path: str) -> tuple[str, str]:
     """Return the patient whom a path names, and what of it tells images of the patient apart.
 
@@ -192,12 +218,7 @@ def _before_session(path: str) -> tuple[str, str]:
     whole = re.sub(r"(?:\.nii)?\.[A-Za-z]\w{1,4}$", "", path)
     rest = ""
     for part in reversed(PurePosixPath(whole).parts):
-        name, before = part, ""
-        while name and name != before:
-            before = name
-            name = without_session(name)
-            found = next(filter(None, (p.search(name) for p in BEHIND)), None)
-            name = "" if tells_apart(name) else name[: found.start()] if found else name
+        name = _without_end(part)
         behind = part.removeprefix(name)
         while name and (tile := TILE.search(behind)):
             behind = behind[: tile.start()] or "_"
@@ -248,10 +269,7 @@ def _patient(path: str) -> str:
         return next(filter(None, found.groups()))
     before, volume = SLICE.fullmatch(path), ""
     for part in reversed(PurePosixPath(before[1]).parts if before else ()):
-        name = part
-        while found := SERIES.search(name):
-            name = name[: found.start()]
-        if name:
+        if name := _without_end(part):
             return name if re.search(r"\d", name) else volume
         volume = volume or (part if VOLUME.fullmatch(part) else "")
     return volume

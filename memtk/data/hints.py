@@ -32,6 +32,9 @@ _V07, _0_256."""
 
 WORD = re.compile(r"[^\W\d_]|^\(\d+\)$")
 
+NUMBER = re.compile(r"\d").search
+"""Finds one in the name of a patient, which those of kinds of images lack: benign, malignant."""
+
 PATTERN = "--set data.patient_pattern="
 
 
@@ -56,7 +59,8 @@ def made_of_others(rows: Sequence[Row]) -> list[str]:
 def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     """Say how each folder, each file of many images, or what names begin with becomes a patient.
 
-    Folders and files whose names say visits, days, sequences or splits are no patients.
+    Folders and files whose names say visits, days, sequences or splits, or hold no number, are no
+    patients.
     """
     paths = [row.record.path for row in rows]
     splits = len({row.split for row in rows})
@@ -67,7 +71,10 @@ def way_to_patients(rows: Sequence[Row], folder: Path) -> str:
     parts = [path.relative_to(folder).parts for path in paths if path.is_relative_to(folder)]
     deep = min(map(len, parts)) - 1 if len(parts) == len(paths) else 0
     names = [{part[depth] for part in parts} for depth in range(deep)]
-    said = [all(map(tells_apart, level)) or all(map(folder_split, level)) for level in names]
+    said = [
+        all(map(tells_apart, level)) or all(map(folder_split, level)) or not all(map(NUMBER, level))
+        for level in names
+    ]
     own = [depth for depth in range(deep) if not said[depth]]
     for n, depth in enumerate(own, 1):
         count = len({tuple(part[k] for k in own[:n]) for part in parts})

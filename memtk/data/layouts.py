@@ -194,7 +194,8 @@ def _read_folder(
         named += [NAMED] if names_patients(names) else [SESSIONS] if names_sessions(names) else []
     layouts = [BIDS, NIH, *([NNUNET] if _are_channels(real, folder) else []), *named]
     if decathlon or folder.name in {"imagesTr", "imagesTs"}:
-        layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, NNUNET, *named]
+        channels = [NNUNET] if _may_be_channels(names) else []
+        layouts = [HIPPOCAMPUS] if _is_hippocampus(folder) else [BIDS, *channels, *named]
     return _with_patients(rows, folder, config, notes, patients, layouts)
 
 
@@ -229,6 +230,13 @@ def _beside(folder: Path, *used: str) -> list[str]:
         if said
         else []
     )
+
+
+def _may_be_channels(names: Sequence[str]) -> bool:
+    """Tell whether the numbers in names are of channels, and not of cases: amos_0001, amos_0002."""
+    found = [case for name in names if (case := CASE.search(name))]
+    cases, channels = {case[1] for case in found}, {int(case[2]) for case in found}
+    return 0 in channels and len(channels) <= max(len(cases), MOST_CHANNELS)
 
 
 def _are_channels(rows: Sequence[Row], folder: Path) -> bool:

@@ -53,6 +53,15 @@ NAMES = {
     "phases of the heart": "pt00{p}_{phase}.nii.gz",
     "sequences": "case0{p}_T{i}.nii.gz",
     "folders of patients": "site/7{p}/t{i}.nii.gz",
+    "UPENN-GBM": "images/UPENN-GBM-0000{p}_{i}1/UPENN-GBM-0000{p}_{i}1_T1.nii.gz",
+    "PAD-UFES": "imgs_part_{i}/PAT_151{p}_17{p}{i}_530.png",
+    "DeepLesion": "Images_png/00000{p}_0{i}_01/103.png",
+    "visits before other words": "S0{p}_visit{i}_brain_t1c.nii.gz",
+    "time points before other words": "a/PatientID_0{p}_Timepoint_{i}_brain_t2w.nii.gz",
+    "baselines": "S0{p}-baseline-reg_T{i}.nii.gz",
+    "slices of short visits": "S0{p}-V{i}_slice_7.png",
+    "slices of days": "a/S0{p}_2019010{i}_slice_7.png",
+    "slices of time points": "S0{p}/S0{p}_tp{i}_flair_slice_7.png",
     "CBIS-DDSM": "Mass-Training_P_0000{p}_LEFT_CC_{i}/1.3.6.{i}/1.2.{p}{i}/1-1.png",
     "CBIS-DDSM, both kinds": "Calc-Test_P_0000{p}_{side}_MLO/1-1.png",
     "days": "00{p}_2019-01-1{i}.png",
@@ -120,7 +129,8 @@ def test_a_patient_whom_the_names_say_is_found_in_two_splits(files, check, name)
      "slices_{p}/{i}.png", "images_256/slice_{p}{i}.png", "20230405/frame_{p}{i}.png",
      "export2023_slice_{p}{i}.png", "CNV/{p}{i}.png", "12_S_4_{p}{i}.png", "left_{p}{i}.png",
      "3T_V{p}{i}.png", "v{p}_{i}x.png", "ses-{p}_run-{i}.png", "2019-01-0{p}_{i}.png",
-     "2019010{p}_{i}.png", "P{p}{i}_2019-01-01.png", "level1/tile_{p}{i}.png", "x{p}_y{i}.png"],
+     "2019010{p}_{i}.png", "site1_visit2_P{p}{i}_T1.png",
+     "P{p}{i}_2019-01-01.png", "level1/tile_{p}{i}.png", "x{p}_y{i}.png"],
 )  # fmt: skip
 def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name):
     groups, found = check(files(name), validation=0)
@@ -130,7 +140,7 @@ def test_names_that_say_no_patient_are_each_one_of_their_own(files, check, name)
 
 @pytest.mark.parametrize(
     "name",
-    ["00000{p}_01_01/10{i}.png", "P{p}x/{i}.png", "P{p}x/study{i}/x.png", "P{p}x/T1w/{i}.png",
+    ["0000{p}_01_01/10{i}.png", "P{p}x/{i}.png", "P{p}x/study{i}/x.png", "P{p}x/T1w/{i}.png",
      "set/P{p}x/2019-01-0{i}/x.png", "X{p}/{i}/deep/x.png"],
 )  # fmt: skip
 def test_the_way_to_make_each_folder_a_patient_is_said_and_works(files, check, name):
@@ -247,6 +257,27 @@ def test_channels_of_cases_begin_at_0(tmp_path, png, check, channels):
         png(tmp_path / f"case{n // channels}x_{n % channels:04d}.png", n)
     groups, found = check(tmp_path, validation=0)
     assert groups["training"].patients == 12 // channels and "nnU-Net" in found[FOUND].found
+
+
+@pytest.mark.parametrize("names", ["amos_{:04d}", "case{0}_{0:04d}", "ct_{:04d} mr_{:04d}"])
+def test_numbers_of_cases_in_the_folders_of_nnunet_are_no_channels(
+    tmp_path, image, nii, check, names
+):
+    for n in range(1, 13):
+        for k, name in enumerate(names.split()):
+            path = tmp_path / "imagesTr" / f"{name.format(n)}.nii.gz"
+            nii(path, image(10 * n + k, (8, 8, 8), 1000, np.int16))
+    groups, found = check(tmp_path, validation=0)
+    assert groups["training"].patients == groups["training"].images
+    assert "nnU-Net" not in found[FOUND].found
+
+
+@pytest.mark.parametrize("name", ["{kind}/{kind} ({n}).png", "{kind}/{n}.png"])
+def test_folders_of_kinds_of_images_are_not_said_to_be_patients(tmp_path, png, check, name):
+    for k, kind in enumerate(("benign", "malignant", "normal")):
+        for n in range(4):
+            png(tmp_path / name.format(kind=kind, n=n), 10 * k + n)
+    assert "is a patient:" not in check(tmp_path)[1][FOUND].found
 
 
 @pytest.mark.parametrize("name", ["a/{p}_{i}.png", "{p}_{i}/x.png", "CNV/{p}_{i}.png"])
