@@ -140,6 +140,14 @@ def _picture(path: Path) -> np.ndarray:
     return pixels
 
 
+PAGES = 10_000
+"""So many pages of a TIFF are looked at."""
+
+LEVELS = 100
+"""Of more pages that each say their own shape tifffile compares each with each: they are series of
+their own, or the levels of a pyramid, of which no file has so many."""
+
+
 def _is_tiff(path: Path) -> bool:
     """Tell whether a file is a TIFF, by its content or its name."""
     with path.open("rb") as file:
@@ -178,16 +186,22 @@ def _tiff(path: Path) -> tuple[np.ndarray, bool, tuple[float, float, float]]:
                 f"cannot read {path}: its header says that a part of its picture lies in other "
                 "files: save one file a picture"
             )
-        differ = _differences(
-            [page for page in file.pages if not getattr(page, "is_reduced", True)]
-        )
-        if differ or len(file.series) != 1:
+        pages = list(file.pages)
+        differ = _differences([page for page in pages if not getattr(page, "is_reduced", True)])
+        apart = sum(bool(getattr(page, "is_shaped", False)) for page in pages)
+        if differ or apart > LEVELS or len(file.series) != 1:
             raise UserError(
                 f"cannot read {path}: its pages differ{differ and f' in {differ}'}, so they are no "
                 "slices of one volume.\nSave one file a picture."
             )
         series, page = file.series[0], file.series[0].keyframe
         check_size(path, series.shape, page.dtype.itemsize if page.dtype else 1)
+        held, said = series.size // max(1, page.size), (file.imagej_metadata or {}).get("images", 1)
+        if isinstance(said, int) and said > held:
+            raise UserError(
+                f"cannot read {path}: ImageJ's header tells of {said} pictures, and {held} "
+                f"{'is' if held == 1 else 'are'} there: it was cut off, or save it anew"
+            )
         axes, kind, spacing = series.axes, int(page.photometric), tiff_spacing(file, path)
         turn = page.tags.get(ORIENTATION)
         turned = int(turn.value) if turn is not None else 1
@@ -268,7 +282,7 @@ def _names_others(ome: str, path: Path) -> bool:
 
 def _check_pages(path: Path) -> None:
     """Refuse a file whose pages lie over one another, or in a circle: tifffile would follow it."""
-    size, most = 0, path.stat().st_size
+    size, most, pages = 0, path.stat().st_size, 0
     with path.open("rb") as file:
         start = file.read(16)
         order = "<" if start[:2] == b"II" else ">"
@@ -281,8 +295,14 @@ def _check_pages(path: Path) -> None:
                 file.seek(offset)
                 (tags,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
                 size += tags * entry + struct.calcsize(count) + struct.calcsize(place)
+                pages += 1
                 if size > most:
                     raise UserError(f"cannot read {path}: its pages lie over one another")
+                if pages > PAGES:
+                    raise UserError(
+                        f"cannot read {path}: its pages are more than memtk takes ({PAGES:,}): "
+                        "save one file a picture, or a volume as NIfTI"
+                    )
                 file.seek(tags * entry, 1)
             except (struct.error, OverflowError, OSError):
                 return  # no page: tifffile says so

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+import time
 
 import h5py
 import nibabel
@@ -154,3 +155,50 @@ def test_a_file_of_another_format_than_its_name_says_is_named(tmp_path, read, im
     suffix = {"hdf5": "h5"}.get(held, held)
     with pytest.raises(UserError, match=says.get(held, f"give it the suffix .{suffix}|take .gz")):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("pages", "keys", "says"),
+    [(10_001, {}, "its pages are more than memtk takes"), (3_000, {}, "its pages differ"),
+     (3_000, {"subfiletype": 1}, "its pages differ"), (9_000, {"metadata": None}, "")],
+)  # fmt: skip
+def test_a_tiff_of_thousands_of_pages_is_read_or_refused_within_seconds(
+    tmp_path, read, pages, keys, says
+):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for _ in range(pages):
+            file.write(np.zeros((8, 8), np.uint8), contiguous=False, **keys)
+    begin = time.process_time()
+    if says:
+        with pytest.raises(UserError, match=says):
+            read(tmp_path / "a.tif")
+    else:
+        assert read(tmp_path / "a.tif").voxels.shape == (1, 9000, 8, 8)
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(("said", "held"), [(30, 1), (4_000_000, 1), (30, 20), (20, 20)])
+def test_slices_of_imagej_that_are_not_there_are_missed(tmp_path, image, read, said, held):
+    words = f"ImageJ=1.53\nimages={said}\nslices={said}\n"
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for n in range(held):
+            told = words if n == 0 else None
+            file.write(image(n), metadata=None, description=told, contiguous=False)
+    if said > held:
+        with pytest.raises(UserError, match=f"tells of {said} pictures, and {held} "):
+            read(tmp_path / "a.tif")
+    else:
+        assert read(tmp_path / "a.tif").voxels.shape == (1, 20, 32, 32)
+
+
+@pytest.mark.parametrize("held", [30, 29, 1])
+def test_a_stack_of_imagej_that_was_cut_off_is_refused(tmp_path, image, read, held):
+    stack = np.stack([image(n) for n in range(30)])
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(whole[: len(whole) - (30 - held) * 1024])
+    if held == 30:
+        assert np.array_equal(read(tmp_path / "a.tif").voxels, stack[None])
+    else:
+        with pytest.raises(UserError, match=r"a\.tif"):
+            read(tmp_path / "a.tif")
