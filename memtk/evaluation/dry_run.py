@@ -134,8 +134,9 @@ class Outlook:
 
     def _pass(self) -> str:
         best, policy = self.best, self.policy
-        tolerable = (
-            f"tolerable are {share(policy.max_copy_rate)} and {share(policy.max_unseen_patients)}"
+        allowed = (
+            f"the policy allows {share(policy.max_copy_rate)} and "
+            f"{share(policy.max_unseen_patients)}"
         )
         patients = part(best.likely_unseen_patients, self.sizes.training, "training patient")
         found = (
@@ -145,19 +146,19 @@ class Outlook:
         if best.likely_pass:
             return (
                 "Of a generator that has memorized nothing, a pass is likely at these sizes: "
-                f"{found}; {tolerable}."
+                f"{found}; {allowed}."
             )
         if best.can_pass:
             return (
                 "Of a generator that has memorized nothing, a pass is possible at these sizes, but "
                 f"not likely: {found} (at best {share(best.copy_rate_bound)} and "
-                f"{best.unseen_patients}); {tolerable}."
+                f"{best.unseen_patients}); {allowed}."
             )
         return (
             "No audit of these sizes can pass, whatever the generator: at best the copy rate is "
             f"bounded by {share(best.copy_rate_bound)}, and "
             f"{part(best.unseen_patients, self.sizes.training, 'training patient')} are not "
-            f"excluded from being exposed; {tolerable}."
+            f"excluded from being exposed; {allowed}."
         )
 
     def _needed(self) -> list[str]:

@@ -244,7 +244,8 @@ class PopulationCheck:
             if Comparable(likeness=GroupTest(p=test.p, size=test.size)).unlike:
                 said.append(Finding(title, "note", found, RESEMBLES_NOTHING))
             else:
-                said.append(Finding(title, "accepted", f"{found}; tolerable is {share(UNLIKE)}"))
+                found = f"{found}; memtk takes up to {share(UNLIKE)}"
+                said.append(Finding(title, "accepted", found))
         return said
 
 

@@ -14,7 +14,7 @@ from memtk.report.provenance import repeat_command
 from memtk.results import Result, Used
 from memtk.results.answer import CONTROLS, misses_truth
 from memtk.results.collect import key_of
-from memtk.results.formats import share
+from memtk.results.formats import ends, listed, share
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,14 @@ class Board:
         fewest = f"{best[0].name} gives back the fewest copies, {share(rate.estimate)}"
         if sum(rank is not None for rank in self.ranks) == 1:
             fewest = f"{best[0].name} alone has a rank: {share(rate.estimate)} are copies"
-        others = [row.name for row in best[1:]]
-        names = many(len(others), "other row") if len(others) > 2 else " and ".join(others)
-        fewest += f"; {names} cannot be told apart from it." if others else "."
+        if len(best) > 1:
+            names = [row.name for row in best]
+            names = names if len(best) < 4 else [names[0], many(len(best) - 1, "other row")]
+            rates = [row.copy_rate.estimate for row in best if row.copy_rate]
+            low, high = min(rates), max(rates)
+            fewest = f"{listed(names)} give back the fewest copies, {ends(low, high)}, and cannot "
+            fewest += "be told apart"
+        fewest += "."
         grave = [row.name for row in best if row.verdict.kind == "memorized"]
         return f"{fewest} Memorized all the same: {', '.join(grave)}." if grave else fewest
 

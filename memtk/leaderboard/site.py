@@ -171,7 +171,8 @@ MADE = "<!-- made by `memtk leaderboard`; add results instead of changing it -->
 LEAD = (
     "Which generative models of medical images give back the patients they were trained on? The "
     "copy rate says it: the share of a model's synthetic images that are copies of training "
-    "images; lower is better, and chance gives 0%."
+    "images; lower is better, and it is 0% if nothing is copied. Exposed are the patients whose "
+    "images came out again."
 )
 
 RULES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ DEFAULTS = {
 
 
 CANNOT_PASS = (
-    " It may fail them but not pass them: this audit overlooked no planted copy by which the "
-    "second one could be measured."
+    " It can say no again, but not yes: this audit noticed every planted copy, so none is left to "
+    "test the second one with."
 )
 RETRAIN = (
     "Have the generator trained anew so that it copies less (stop earlier, a smaller model, more "
@@ -43,16 +43,23 @@ def audit_steps(audit: Audit, folder: Path, *, paths: bool) -> list[NextStep]:
     if answer.kind == "pass":
         look = (
             "Before you release them, have somebody who knows such images look at the nearest "
-            "pairs in the report: where two of them show one person, the answer is no. "
+            "pairs, which the report shows: where two of them show one person, the answer is no. "
         )
-        said = "The pass is for these images alone: audit any others anew."
+        said = "This answer is for these images alone: audit any others anew."
         return [NextStep(look + said if audit.data else said)]
     asked = _Asked(audit, answer, folder, read_run_file(folder).recipe, paths)
     hopeless = audit.screened is not None and audit.selftest is None
     wanted: Mapping[Step, int | None] = {"retrain": None} if hopeless else answer.steps
     made = [each for each in map(asked.step, wanted, wanted.values()) if each is not None]
-    other = NextStep(f"Or {RETRAIN[0].lower()}{RETRAIN[1:]}")
-    return [other if each.said == RETRAIN and each is not made[0] else each for each in made]
+    made.sort(key=lambda each: each.said.endswith(CANNOT_PASS))
+    return [_or(each) if each is not made[0] else each for each in made]
+
+
+def _or(step: NextStep) -> NextStep:
+    """Return a way out that stands behind another."""
+    if step.said != RETRAIN and not step.said.endswith(CANNOT_PASS):
+        return step
+    return replace(step, said=f"Or {step.said[0].lower()}{step.said[1:]}")
 
 
 @dataclass(frozen=True)
@@ -147,8 +154,8 @@ class _Asked:
         planted = arrays.get("planted", np.zeros(0))
         blind = near.size and planted.size and (planted >= near.min()).all()
         return NextStep(
-            f"Hold {many(total - kept, 'suspicious image')} back, and have the other {kept} judged "
-            f"by a detector of another kind.{CANNOT_PASS if blind else ''}",
+            f"Hold {many(total - kept, 'image')} back that are or may be copies, and have the "
+            f"other {kept} judged by a detector of another kind.{CANNOT_PASS if blind else ''}",
             f"memtk release {place} {self._other()}{policy}",
         )
 
@@ -182,13 +189,14 @@ class _Asked:
 
     def _compared(self, said: str) -> NextStep:
         if self._named:
-            return NextStep(f"{said}; this says how the two differ.", self._again("check"))
+            return NextStep(f"{said}; memtk check says how the two differ.", self._again("check"))
         return NextStep(f"{said}.")
 
     def _sizes(self) -> NextStep:
         said = f"No audit of {many(self.audit.counts['training'].patients, 'training patient')} "
         if self._named:
-            return NextStep(f"{said}can pass; this says how many it takes.", self._again("check"))
+            said += "can pass; memtk check says how many it takes."
+            return NextStep(said, self._again("check"))
         return NextStep(f"{said}can pass: it takes more.")
 
     def _patients(self, count: int | None) -> NextStep | None:
@@ -197,7 +205,7 @@ class _Asked:
         if count is None:
             said = f"Add validation patients to the {now} there are"
         if self._named:
-            said += "; this says beforehand what an audit of so many can show."
+            said += "; memtk check says beforehand what so many can show."
             return NextStep(said, self._again("check"))
         return NextStep(f"{said}.")
 

@@ -23,6 +23,9 @@ DEFAULTS = {
 }  # fmt: skip
 """Options of a bench that a command need not name, where they are as they are by default."""
 
+OF_DEMO = ("demo", 5)
+"""The preset and the checkpoints that it has by default; those of another depend on the suite."""
+
 LONGER = 2
 """By how much a copy detector, or a generator, is trained longer."""
 
@@ -117,6 +120,8 @@ def bench_command(recipe: Mapping[str, Any], *, paths: bool) -> str:
         for key, value in (recipe.get("bench") or {}).items()
         if key not in DEFAULTS or value != DEFAULTS[key]
     }
+    if (bench.get("preset"), bench.get("checkpoints")) == OF_DEMO:
+        del bench["preset"], bench["checkpoints"]
     return repeat_command({**recipe, "bench": bench}, paths=paths)
 
 
@@ -183,8 +188,8 @@ def _more(
             steps.append(
                 NextStep(
                     f"Give more validation patients than {now}"
-                    f"{'' if count is None else f', about {count}'}; this says beforehand what so "
-                    "many can show.",
+                    f"{'' if count is None else f', about {count}'}; memtk check says beforehand "
+                    "what so many can show.",
                     f"memtk check {place}",
                 )
             )

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from memtk import __version__
 from memtk.errors import many
 from memtk.files import write_text
+from memtk.report.provenance import SEPARATOR
 from memtk.results.formats import duration, ends, interval, number, p_value, share
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -163,7 +164,7 @@ def scale(values: list[float | None]) -> float:
 
 
 def _command(text: str) -> Markup:
-    """Keep the options of a command whole that a narrow page would break at a hyphen."""
+    """Show a command on as few lines as it takes; no option of it is broken at a hyphen."""
     whole = Markup('<span class="whole">{}</span>')
-    parts = re.split(r"(--\w+-[\w-]+)", text)
+    parts = re.split(r"(--\w+-[\w-]+)", text.replace(SEPARATOR, " "))
     return Markup("").join(whole.format(p) if n % 2 else p for n, p in enumerate(parts))

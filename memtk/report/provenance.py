@@ -35,7 +35,7 @@ _SOURCES = {
 _AUDIT = ("embedder", "similarity", "preset", "plants", "alpha", "fdr", "seed")
 """Keys of the table `audit` that have an option of that name."""
 
-_SEPARATOR = " \\\n  "
+SEPARATOR = " \\\n  "
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+,@=:/-]{0,199}")
 """What an option of the recipe's table `bench` may be: names of components, numbers."""
@@ -254,7 +254,7 @@ def repeat_command(recipe: Mapping[str, Any], *, paths: bool = False) -> str:
     elif source is not None:
         parts.append(f"--data {shlex.quote(str(source)) if paths else 'YOUR_DATA'}")
     parts += _sets({"bench": bench, "data": data}, recipe, paths)
-    return _SEPARATOR.join(parts)
+    return SEPARATOR.join(parts)
 
 
 def repeat_audit(
@@ -295,7 +295,7 @@ def repeat_audit(
     else:
         parts += _sets({"data": data}, {}, paths)
     parts += [] if policy.is_default else ["--policy YOUR_POLICY"]
-    return _SEPARATOR.join(parts)
+    return SEPARATOR.join(parts)
 
 
 def _sets(tables: Mapping[str, Any], recipe: Mapping[str, Any], paths: bool = False) -> list[str]:

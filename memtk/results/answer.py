@@ -90,7 +90,7 @@ def copy_rate(found: Evidence) -> str:
     said = ends(rate.low, rate.high)
     if found.confidence is not None:
         said = interval(rate.low, rate.high, found.confidence)
-    return f"{share(rate.estimate)}, {said}; chance gives 0{found.readers_note('; {}')}"
+    return f"{share(rate.estimate)}, {said}; 0 if nothing is copied{found.readers_note('; {}')}"
 
 
 def exposed_range(found: Evidence) -> str:
@@ -98,12 +98,12 @@ def exposed_range(found: Evidence) -> str:
 
     >>> from memtk.testing.fakes import evidence
     >>> exposed_range(evidence(exposed=(2, 9)))
-    'between 2 and 9 of 64 training patients exposed; chance gives 0'
+    'between 2 and 9 of 64 training patients exposed; 0 if nothing is copied'
     """
     if found.exposed is None:
         return ""
     of = many(found.exposed.of, "training patient")
-    return f"{found.exposed.between} of {of} exposed; chance gives 0"
+    return f"{found.exposed.between} of {of} exposed; 0 if nothing is copied"
 
 
 def two_numbers(found: Evidence) -> tuple[str, str]:
@@ -130,9 +130,10 @@ def answer_audit(audit: Audit) -> Answer:
     reasons: Sequence[Reason] = rules[outcome](case)
     if not reasons:  # of rules that an older memtk had
         reasons = [Reason("", "", text) for text in audit.verdict.reasons]
+    whose = "memtk's default" if audit.policy.is_default else "your"
     first = {
-        "pass": f"By the policy, yes: {_within(case, 'these images')} This is no proof that "
-        "nobody can be recognised.",
+        "pass": f"Yes, within {whose} policy: {_within(case, 'these images')} This is no "
+        "proof that nobody can be recognised.",
         "fail": "No: do not release these images.",
         "inconclusive": "Not yet: do not release these images; this audit can neither pass nor "
         "fail them.",
@@ -235,13 +236,13 @@ def answer_controls(results: Sequence[Result]) -> str:
 def _within(case: Case, images: str) -> str:
     """Say of a pass what is not excluded."""
     found, exposed = case.found, case.found.exposed
-    copies = "" if case.most is None else f"at most {share(case.most)} of {images} are copies"
+    copies = "" if case.most is None else f"at most {share(case.most)} of {images} can be copies"
     copies += found.readers_note(" ({})") if copies else ""
     people = (
         ""
         if exposed is None
-        else f"images of at most {exposed.high} of {many(exposed.of, 'training patient')} came out "
-        f"again{RECOGNISED}"
+        else f"images of at most {exposed.high} of {many(exposed.of, 'training patient')} can "
+        f"have come out again{RECOGNISED}"
     )
     return f"{', and '.join(each for each in (copies, people) if each)}."
 

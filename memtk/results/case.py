@@ -23,7 +23,7 @@ BLUR = 0.05
 strangers are."""
 
 
-RECOGNISED = ", if copies of them are as easy to recognise as those that we planted as a test"
+RECOGNISED = ", if copies of them are as easy to recognise as those that memtk planted as a test"
 """Stands behind the most training patients that may be exposed."""
 
 
@@ -55,7 +55,7 @@ def sensitivity_in_words(found: Evidence, limit: float) -> str:
     least = _tipping_point(bound, limit, rule.sensitivity, rule.false_positive_rate)
     return (
         f" It stays tolerable as long as at least {share(least)} of the generator's own copies lie "
-        f"beyond the threshold of the copy rate; of ours {share(rule.sensitivity)} do."
+        f"beyond the threshold of the copy rate; of the planted ones {share(rule.sensitivity)} do."
     )
 
 
@@ -73,9 +73,9 @@ def recognised_in_words(exposed: Exposed, limit: float) -> str:
     bound = (exposed.high + 1) / exposed.of
     least = _tipping_point(bound, tolerable, s, f)
     return (
-        " This holds if copies of exposed patients are as recognisable as ours, of which "
-        f"{share(s)} lie beyond the threshold of this side; with fewer than {share(least)} of them "
-        "beyond it, it would no longer pass."
+        " This holds if copies of exposed patients are as recognisable as the planted ones, of "
+        f"which {share(s)} lie beyond the threshold of this side; with fewer than {share(least)} "
+        "of them beyond it, it would no longer pass."
     )
 
 

@@ -84,10 +84,11 @@ def part(count: int, total: int, noun: str) -> str:
 def ends(low: float, high: float) -> str:
     """Return the ends of an interval of fractions.
 
-    >>> ends(0.121, 0.243)
-    '12.1 to 24.3%'
+    >>> ends(0.121, 0.243), ends(1, 1)
+    ('12.1 to 24.3%', '100%')
     """
-    return f"{share(low).removesuffix('%')} to {share(high)}"
+    least, most = share(low), share(high)
+    return most if least == most else f"{least.removesuffix('%')} to {most}"
 
 
 def interval(low: float, high: float, confidence: float) -> str:

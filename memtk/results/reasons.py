@@ -17,7 +17,7 @@ from memtk.results.case import (
     plants_for_sensitivity,
     sizes_for_bound,
 )
-from memtk.results.formats import about, apart, interval, p_value, part, share
+from memtk.results.formats import about, apart, p_value, part, share
 from memtk.results.selftest import Rate
 
 
@@ -44,15 +44,16 @@ def failures(case: Case) -> list[Reason]:
             Reason(
                 "copies",
                 f"{about(rate.estimate, rate.low, rate.high)} are copies of training images.",
-                f"The copy rate is at least {apart(rate.low, limit)} (estimate "
-                f"{share(rate.estimate)}, {interval(rate.low, rate.high, case.confidence)}"
-                f"{case.found.readers_note('; {}')}); tolerable is {at_most(limit)}.",
+                f"The copy rate is at least {apart(rate.low, limit)}"
+                f"{case.found.readers_note(' ({})')}; the policy allows {at_most(limit)}.",
                 steps={"release": None, "retrain": None},
             )
         )
     if exposed.low / case.training > case.policy.max_exposed_patients:
         named = min(case.found.patients.sure, exposed.low) if case.found.patients else 0
         known = f" (of {named} it is known which)" if named else ""
+        if 0 < named == exposed.low:
+            known = ", and it is known which"
         least = f"at least {exposed.low} of {many(case.training, 'training patient')}"
         headline = f"They give {least} away; which is not known."
         if named:
@@ -63,8 +64,7 @@ def failures(case: Case) -> list[Reason]:
                 headline,
                 f"At least {part(exposed.low, case.training, 'training patient')} "
                 f"{'is' if exposed.low == 1 else 'are'} exposed{known}: the synthetic images lie "
-                "nearer to their images than to those of strangers; shown to be exposed, "
-                "tolerable is "
+                "nearer to their images than to those of strangers; the policy allows "
                 f"{at_most(case.policy.max_exposed_patients)}.",
                 steps={"release": None, "retrain": None},
             )
@@ -215,8 +215,8 @@ def _not_excluded(case: Case) -> list[Reason]:
     of = many(case.training, "training patient")
     plain = f"Images of up to {exposed.high} of {of} may have come out again."
     said = (
-        f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, not shown "
-        f"to be; of these, tolerable is {at_most(limit)}."
+        f"Up to {part(exposed.high, case.training, 'training patient')} may be exposed, though "
+        f"not shown to be; the policy allows {at_most(limit)} of such."
     )
     steps: dict[Step, int | None] = {}
     if limit == 0:
@@ -318,7 +318,7 @@ def _missed(case: Case, did: str, found: Rate) -> list[Reason]:
             "A detector that sees more would change this; the self-test says which kinds of copies "
             "were missed."
         )
-    plain = f"It would miss too many copies: it noticed {found.count} of {found.n} of ours."
+    plain = f"It would miss too many copies: it noticed {found.count} of {found.n} planted ones."
     return [Reason("too many copies missed", plain, measured, way, steps)]
 
 
@@ -334,8 +334,8 @@ def _loose(case: Case) -> list[Reason]:
     brief, plain = "copies not ruled out", f"Up to {share(most)} of them may be copies."
     said = (
         f"The copy rate may be as high as {apart(most, limit)} ({share(case.confidence)} "
-        f"confidence, estimate {share(estimate)}{case.found.readers_note('; {}')}); tolerable is "
-        f"{at_most(limit)}."
+        f"confidence, estimate {share(estimate)}{case.found.readers_note('; {}')}); the policy "
+        f"allows {at_most(limit)}."
     )
     if limit == 0:
         way = "That there is no copy at all cannot be shown with any number of images."
@@ -388,5 +388,5 @@ def _unbounded(case: Case) -> Reason:
 
 
 def at_most(limit: float) -> str:
-    """Return what is tolerable."""
+    """Return what a policy allows."""
     return f"at most {share(limit)}" if limit else "none"

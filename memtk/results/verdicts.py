@@ -147,14 +147,14 @@ def grounds(case: Case) -> list[Reason]:
     said = (
         (
             f"With {share(case.confidence)} confidence{side} the copy rate is at most "
-            f"{apart(most, policy.max_copy_rate)}{case.found.readers_note(' ({})')}; tolerable is "
-            f"{at_most(policy.max_copy_rate)}.",
+            f"{apart(most, policy.max_copy_rate)}{case.found.readers_note(' ({})')}; the policy "
+            f"allows {at_most(policy.max_copy_rate)}.",
             suspects + sensitivity_in_words(case.found, policy.max_copy_rate),
         ),
         (
             f"At most {part(exposed.high, case.training, 'training patient')} "
-            "may be exposed, not shown to be; of these, tolerable is "
-            f"{at_most(policy.max_unseen_patients)}.",
+            "may be exposed, though not shown to be; the policy allows "
+            f"{at_most(policy.max_unseen_patients)} of such.",
             recognised_in_words(exposed, policy.max_unseen_patients),
         ),
         (

@@ -88,7 +88,7 @@ def test_a_policy_says_what_a_pass_takes(sources, folders):
     strict = folders / "policy.toml"
     strict.write_text("[policy]\nmax_copy_rate = 0.5\nmax_unseen_patients = 0.9\n")
     text = words(check(*sources, "--policy", strict).output)
-    assert "tolerable are 50% and 90%" in text
+    assert "the policy allows 50% and 90%" in text
     assert "That is for 12 synthetic images: none are given" in text
 
 

@@ -80,7 +80,7 @@ class World:
 @pytest.mark.parametrize("seed", range(3))
 def test_verbatim_patients_fail_and_are_named_each(pearson, seed):
     found, said = World(seed, verbatim=15).verdict(pearson)
-    assert said.outcome == "fail" and "(of 15 it is known which)" in said.reasons[0]
+    assert said.outcome == "fail" and "exposed, and it is known which" in said.reasons[0]
     assert found.arrays["copies_sure"][:15].all() and found.arrays["exposure_sure"][:15].all()
     assert found.arrays["copies_sure"].sum() == 15 == found.evidence.patients.sure
     assert found.evidence.exposed.low >= 15

@@ -52,7 +52,7 @@ def test_what_must_be_known_of_rows_stands_once_below_the_table(runs):
 def test_the_tables_question_is_answered_above_it(runs):
     wide = ("wide", {"rate": (0.2, 0.1, 0.6)})
     text = markdown(make_boards(runs(("low", {"rate": (0.1, 0.05, 0.15)}), wide)))
-    assert "low gives back the fewest copies, 10%; wide cannot be told apart from it." in text
+    assert "low and wide give back the fewest copies, 10 to 20%, and cannot be told apart." in text
     worse = ("worse", {"rate": (0.5, 0.4, 0.6)})
     text = markdown(make_boards(runs(("low", {"rate": (0.1, 0.05, 0.15)}), worse)))
     assert "low gives back the fewest copies, 10%.\n" in text

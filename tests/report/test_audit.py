@@ -77,7 +77,7 @@ def test_the_page_begins_with_the_answer_its_numbers_why_and_what_now(audited):
     shown, said = page_of(audited), answer_audit(read_audit(audited / "audit.json"))
     places = [shown.index(part) for part in (said.first, *said.numbers, *said.why, "What now")]
     assert places == sorted(places) and places[-1] < shown.index("All counts")
-    assert "chance gives 0" in said.numbers[0]
+    assert "0 if nothing is copied" in said.numbers[0]
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_the_page_begins_with_the_answer_its_numbers_why_and_what_now(audited):
         ("Copy rate", "Copy rate: the share of the synthetic images that are copies"),
         (
             "exposed",
-            "Exposed: synthetic images lie nearer to a patient’s than to those of strangers",
+            "synthetic images lie nearer to them than to those of strangers",
         ),
-        ("strangers", "strangers, real patients whom the generator has not seen"),
+        ("strangers", "Strangers: the validation patients"),
         ("reference rule", "nearer than 95% of the training images are to their nearest"),
     ],
 )
@@ -117,8 +117,9 @@ def test_a_release_that_cannot_pass_is_said_to_be_one(make_audit_run, overlooked
         arrays["planted"] = np.r_[near, np.full(overlooked, near - 1e-6)]
     write_arrays(folder / "arrays.h5", "audit", arrays)
     steps = audit_steps(read_audit(folder / "audit.json"), folder, paths=False)
-    assert ("may fail them but not pass them" in steps[0].said) == cannot
-    assert [step.said[:7] for step in steps] == ["Hold 16", "Or have"]
+    assert ("can say no again, but not yes" in steps[-1].said) == cannot
+    ways = [step.said[:9].strip() for step in steps]
+    assert ways == (["Have the", "Or hold 1"] if cannot else ["Hold 16 i", "Or have t"])
 
 
 def test_the_only_thing_that_can_be_done_is_no_alternative(audited):
@@ -316,7 +317,7 @@ def test_the_bench_shows_its_self_test_and_copy_rate_where_they_were_computed(
     write_result(path, result.model_copy(update=changed))
     shown = text_of_bench(folder)
     assert "Would copies be noticed?" in shown
-    assert "Copy rate 40%, 95% interval 20 to 61%; chance gives 0" in shown
+    assert "Copy rate 40%, 95% interval 20 to 61%; 0 if nothing is copied" in shown
     low, high = found.exposed.low, found.exposed.high
     assert f"Between {low} and {high} of 24 training patients exposed" in shown
     assert "What the names rest on" in shown

@@ -86,7 +86,7 @@ def test_where_to_type_a_command_is_said_of_those_that_need_it(shown):
     typed = found.evaluate("[...document.querySelectorAll('.now pre')].map(e => e.innerText)")
     needed = any(word in (".", "../..") for c in typed for word in c.split())
     said = found.evaluate("document.querySelector('.now').innerText")
-    assert ("Type it in the folder of this page" in said) == needed
+    assert ("Type commands in the folder of this page" in said) == needed
 
 
 @every_page

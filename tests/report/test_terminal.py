@@ -122,7 +122,7 @@ def test_a_bench_with_a_copy_rate_says_it_with_its_interval(results):
     found = found.model_copy(update={"copy_rate": rate, "confidence": 0.95})
     last = result.last.model_copy(update={"evidence": found})
     text = " ".join(shown([result.model_copy(update={"checkpoints": [last]})]).split())
-    assert "Copy rate 40%, 95% interval 20 to 61%; chance gives 0 Between" in text
+    assert "Copy rate 40%, 95% interval 20 to 61%; 0 if nothing is copied Between" in text
 
 
 def test_an_audit_ends_with_its_answer_and_what_bounds_it(audited):
@@ -170,7 +170,7 @@ def test_a_pass_is_told_as_within_policy(make_audit_run):
     audit = read_audit(make_audit_run(sizes=(90, 300, 300)) / "audit.json")
     said = AuditVerdict(outcome="pass", reasons=["The copy rate is at most 3%."])
     text = printed(audit_summary(audit.model_copy(update={"verdict": said})))
-    assert "\nWITHIN POLICY  By the policy, yes: at most" in text
+    assert "\nWITHIN POLICY  Yes, within memtk's default policy: at most" in text
     assert not re.search(r"\bPASS\b|anonym|\bsafe", text, re.I)
 
 

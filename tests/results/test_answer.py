@@ -37,8 +37,8 @@ def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
     )
     assert said.badge == "Fail"
     assert said.numbers == (
-        "Copy rate 26%, 95% interval 20 to 33%; chance gives 0",
-        "Between 14 and 20 of 64 training patients exposed; chance gives 0",
+        "Copy rate 26%, 95% interval 20 to 33%; 0 if nothing is copied",
+        "Between 14 and 20 of 64 training patients exposed; 0 if nothing is copied",
     )
     assert "at least 20%" in said.why[0] and "14 of 64 training patients" in said.why[1]
     assert [*said.steps] == ["release", "retrain"]
@@ -47,9 +47,9 @@ def test_a_failed_audit_is_answered_in_the_words_of_a_data_protection_officer():
 def test_a_pass_says_what_is_not_excluded_and_is_no_promise():
     said = answer_audit(fakes.audit())
     assert said.first.startswith(
-        "By the policy, yes: at most 3% of these images are copies, and images of at most 3 of "
-        "64 training patients came out again, if copies of them are as easy to recognise "
-        "as those that we planted as a test."
+        "Yes, within memtk's default policy: at most 3% of these images can be copies, and images "
+        "of at most 3 of 64 training patients can have come out again, if copies of them are as "
+        "easy to recognise as those that memtk planted as a test."
     )
     assert not said.steps and not re.search("anonym|\\bsafe", said.first + " ".join(said.why))
 
@@ -73,7 +73,9 @@ def test_the_upper_end_of_the_interval_is_the_one_that_a_page_says(ends):
 
 def test_where_the_bound_alone_is_tolerable_it_is_said_and_called_one_sided():
     said = answer_audit(of_ends(0.0, 0.053, 0.047))
-    assert said.first.startswith("By the policy, yes: at most 4.7% of these images are copies")
+    assert said.first.startswith(
+        "Yes, within memtk's default policy: at most 4.7% of these images can be copies"
+    )
     assert said.why[0].startswith("With 95% confidence, one-sided, the copy rate is at most 4.7%")
 
 
@@ -170,7 +172,7 @@ def test_a_pass_says_in_its_record_down_to_where_it_holds():
 def test_patients_who_are_all_known_are_one_number(make_result):
     all_of_them = make_result(exposed=(64, 64), **WITHIN | {"copy_rate": RATE})
     assert two_numbers(all_of_them.last.evidence)[1] == (
-        "64 of 64 training patients exposed; chance gives 0"
+        "64 of 64 training patients exposed; 0 if nothing is copied"
     )
     audit = fakes.audit(**QUARTER | {"exposed": (64, 64)})
     assert "64 of 64 training patients are exposed: the synthetic" in explain(audit)
@@ -200,17 +202,17 @@ def test_a_generator_that_memorized_is_answered_with_yes(make_result):
         "Yes: do not release its images. About two fifths are copies of training images."
     )
     assert headline(result) == (
-        f"{said.first} Copy rate 42%, 95% interval 30 to 50%; chance gives 0; between 27 and 30 "
-        "of 64 training patients exposed; chance gives 0."
+        f"{said.first} Copy rate 42%, 95% interval 30 to 50%; 0 if nothing is copied; between 27 "
+        "and 30 of 64 training patients exposed; 0 if nothing is copied."
     )
 
 
 def test_no_sign_names_what_is_not_excluded(make_result):
     text = headline(make_result(exposed=(0, 2), **WITHIN))
     assert text.startswith(
-        "No sign of it, within the default policy: at most 3% of its images are copies, and "
-        "images of at most 2 of 64 training patients came out again, if copies of them are as easy "
-        "to recognise as those that we planted as a test."
+        "No sign of it, within the default policy: at most 3% of its images can be copies, and "
+        "images of at most 2 of 64 training patients can have come out again, if copies of them "
+        "are as easy to recognise as those that memtk planted as a test."
     )
 
 
@@ -262,8 +264,8 @@ def test_what_an_older_memtk_evaluated_is_told_as_such(make_result):
 
 def test_the_two_numbers_stand_with_their_intervals_and_what_chance_gives():
     assert two_numbers(fakes.evidence(exposed=(2, 9), copy_rate=RATE, confidence=0.95)) == (
-        "Copy rate 42%, 95% interval 30 to 50%; chance gives 0",
-        "Between 2 and 9 of 64 training patients exposed; chance gives 0",
+        "Copy rate 42%, 95% interval 30 to 50%; 0 if nothing is copied",
+        "Between 2 and 9 of 64 training patients exposed; 0 if nothing is copied",
     )
     assert two_numbers(fakes.evidence(exposed=None)) == (
         "Copy rate not computed",

@@ -41,10 +41,10 @@ CASES = [
     (
         {"exposed": 1},
         "fail",
-        "is exposed (of 1 it is known which)",
+        "is exposed, and it is known which",
     ),
     ({"exposed": (3, 9)}, "fail", "At least 3 of 64 training patients (4.7%) are exposed"),
-    ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6% (estimate 10%"),
+    ({**SOME, "exposed": (1, 4)}, "fail", "copy rate is at least 6%; the policy allows at most 5%"),
     (SOME, "inconclusive", "nearer to the training images than strangers are, which blur also"),
     (BLAND, "inconclusive", "strangers are (p = 0.001, shifted by 30%): blurred or bland"),
     ({**TWO_SITES, "exposed": (40, 60)}, "inconclusive", "do not look like one population (p = 0"),
@@ -71,7 +71,7 @@ CASES = [
         "inconclusive",
         "saw the training image exposed by 40 of 100 planted copies",
     ),
-    ({"test": {"exposure": 98}}, "pass", "tolerable is at most 5%"),
+    ({"test": {"exposure": 98}}, "pass", "the policy allows at most 5%"),
     ({"n_copies": 3}, "pass", "3 synthetic images are suspect all the same"),
     ({"bound": 0.08}, "inconclusive", "may be as high as 8%"),
     ({"bound": None}, "inconclusive", "could not be bounded"),
@@ -206,7 +206,7 @@ def test_a_pass_says_down_to_which_sensitivity_of_each_side_it_holds(make_audit)
     copies, patients, _ = make_audit().verdict.reasons
     # 1% + 3% (96% - 1%) / 5%: the bound of 3% would be the limit of 5%
     assert "at least 58% of the generator's own copies lie beyond the threshold" in copies
-    assert "of ours 96% do." in copies
+    assert "of the planted ones 96% do." in copies
     assert "of which 95% lie beyond the threshold of this side" in patients
     assert "with fewer than 95% of them beyond it" in patients
     # 2% + (4 / 13) (95% - 2%): 12 of 64 are tolerable, and 3 may be all but 4
