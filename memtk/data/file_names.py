@@ -108,7 +108,7 @@ MAMMOGRAM = re.compile(
 )
 """What CBIS-DDSM writes in the place of a patient in headers, too: a woman may have several."""
 
-SLICE = re.compile(r"(.*?)[ /_-]*(?<![a-z])(?:slice|slc|frame)[ _-]?\d+[^/]*", re.IGNORECASE)
+SLICE = re.compile(r"(.*?)[ /_-]{0,9}(?<![a-z])(?:slice|slc|frame)[ _-]?\d+[^/]*", re.IGNORECASE)
 """A slice of a volume, or a frame: what stands before it names the volume."""
 
 
@@ -122,15 +122,15 @@ DAY = re.compile(
 """A day in the name of a folder or file: 2019-03-27, 20190327_1015, 27.03.2019."""
 
 TILE = re.compile(
-    r"[ _-]*(?<![a-z])(?:(?:patch|tile|crop|roi|idx)[ _-]?\d+(?:[ _,-]\d+)?"
-    r"|[xr]\d+[ _-]*[yc]\d+|row[ _-]?\d+[ _-]*col(?:umn)?[ _-]?\d+"
-    r"|x[ _-]\d+[ _-]+y[ _-]\d+|class[ _-]?\d+)$",
+    r"[ _-]{0,9}(?<![a-z])(?:(?:patch|tile|crop|roi|idx)[ _-]?\d+(?:[ _,-]\d+)?"
+    r"|[xr]\d+[ _-]{0,9}[yc]\d+|row[ _-]?\d+[ _-]{0,9}col(?:umn)?[ _-]?\d+"
+    r"|x[ _-]\d+[ _-]{1,9}y[ _-]\d+|class[ _-]?\d+)$",
     re.IGNORECASE,
 )
 """What stands behind the name of an image that was cut into parts: x0_y256, patch_7, row1_col2."""
 
 SERIES = re.compile(
-    r"(?:^|[ _-]+)(?:t[12]\w{0,3}|flair|swi|dwi|adc|pdw?|b\d{2,4}|pre|post|mri?|cta?|pet|mprage"
+    r"(?:^|[ _-]{1,9})(?:t[12]\w{0,3}|flair|swi|dwi|adc|pdw?|b\d{2,4}|pre|post|mri?|cta?|pet|mprage"
     r"|e[ds]|sys(?:tole)?|dia(?:stole)?|insp|exp"
     r"|ax(?:ial)?|cor(?:onal)?|sag(?:ittal)?|tra(?:nsversal)?|(?:session|ses|visit|run)[ _-]?\d+"
     rf"|{VOLUME.pattern}|slices?|images?|imgs?|png|jpe?g|npy|frames?)$",
@@ -141,7 +141,7 @@ SERIES = re.compile(
 
 EYE = re.compile(r"(?<=\d)(?:[LR]|OD|OS)$")
 """A side right behind a number: Image_01L."""
-BEHIND = (SERIES, EYE, TILE, re.compile(rf"[ _.-]*(?<!\d){DAY.pattern}$"))
+BEHIND = (SERIES, EYE, TILE, re.compile(rf"[ _.-]{{0,9}}(?<!\d){DAY.pattern}$"))
 
 PART = re.compile(
     r"(?<![ _.-])[ _.-]+"
@@ -154,7 +154,7 @@ PART = re.compile(
 
 
 VISIT = re.compile(
-    r"[ _.-]+(?:(?:ses|sess|session|vis|visit|tp|time[ _-]?point|day|week|month|year)[ _-]?\d+"
+    r"[ _.-]{1,9}(?:(?:ses|sess|session|vis|visit|tp|time[ _-]?point|day|week|month|year)[ _-]?\d+"
     r"|(?:mr|ct|pet)[ _-]d\d\d+|baseline|follow[ _-]?up)(?=[ _.-])",
     re.IGNORECASE,
 )

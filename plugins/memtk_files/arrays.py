@@ -51,6 +51,9 @@ SLICES = frozenset({"slice", "slices", "z", "position", "positions", "locations"
 UNNAMED = "arr_0"
 """What NumPy calls an array that was saved without a name."""
 
+LETTERS = 1_000
+"""So long the name of an array may be: names are looked through for patients."""
+
 WAY_OUT = (
     "for many images in one file, or one of few slices, (1, 1, D, H, W), call their array images: "
     "np.savez(file, images=array)"
@@ -88,6 +91,11 @@ class NumpyReader:
             members = [name for name in file.namelist() if not name.endswith("/")]
         if twice := [name for name, count in Counter(members).items() if count > 1]:
             raise UserError(f"{path} holds {twice[0][:100]} twice: write it anew by np.savez")
+        if any(len(name) > LETTERS for name in members):
+            raise UserError(
+                f"cannot read {path}: the name of one of its arrays has more than {LETTERS:,} "
+                "letters: write it anew by np.savez"
+            )
         names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
         stacks = [name for name in STACKS if name in names]
         if names == [UNNAMED] and holds_many((_headers(path, names)[UNNAMED] or ((), ""))[0]):

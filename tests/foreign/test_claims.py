@@ -202,3 +202,18 @@ def test_a_stack_of_imagej_that_was_cut_off_is_refused(tmp_path, image, read, he
     else:
         with pytest.raises(UserError, match=r"a\.tif"):
             read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("sign", ["_", "-", " ", "_-", "1_", "slice_1_", "x1_y", "2019-01-11_"])
+@pytest.mark.parametrize("letters", [230, 990, 60_000])
+def test_names_of_many_signs_are_looked_through_within_seconds(tmp_path, png, check, sign, letters):
+    name = (sign * letters)[:letters]
+    if letters < 255:
+        for n in range(20):
+            png(tmp_path / f"{name}{n}!.png", n)
+    else:
+        np.savez(tmp_path / "a.npz", **{f"{name}{n}!": np.eye(32) * n for n in range(20)})
+    begin = time.process_time()
+    found = check(tmp_path, validation=0)[1]["images are found"]
+    assert time.process_time() - begin < 5
+    assert ("of its arrays has more than 1,000 letters" in found.found) == (letters == 60_000)
