@@ -132,8 +132,8 @@ def answer_audit(audit: Audit) -> Answer:
         reasons = [Reason("", "", text) for text in audit.verdict.reasons]
     whose = "memtk's default" if audit.policy.is_default else "your"
     first = {
-        "pass": f"Yes, within {whose} policy: {_within(case, 'these images')} This is no "
-        "proof that nobody can be recognised.",
+        "pass": f"Yes, within {whose} policy, which is no proof that nobody can be recognised. "
+        f"{_within(case, 'these images', 'At most')}",
         "fail": "No: do not release these images.",
         "inconclusive": "Not yet: do not release these images; this audit can neither pass nor "
         "fail them.",
@@ -233,10 +233,10 @@ def answer_controls(results: Sequence[Result]) -> str:
     return f"The {noun} {names} came out as {they} must."
 
 
-def _within(case: Case, images: str) -> str:
+def _within(case: Case, images: str, most: str = "at most") -> str:
     """Say of a pass what is not excluded."""
     found, exposed = case.found, case.found.exposed
-    copies = "" if case.most is None else f"at most {share(case.most)} of {images} can be copies"
+    copies = "" if case.most is None else f"{most} {share(case.most)} of {images} can be copies"
     copies += found.readers_note(" ({})") if copies else ""
     people = (
         ""

@@ -74,7 +74,8 @@ def test_no_word_of_the_page_of_a_pass_can_be_taken_for_a_promise(page):
 
 
 def test_the_page_begins_with_the_answer_its_numbers_why_and_what_now(audited):
-    shown, said = page_of(audited), answer_audit(read_audit(audited / "audit.json"))
+    said = answer_audit(read_audit(audited / "audit.json"))
+    shown = re.sub("</?span[^>]*>", "", page_of(audited))
     places = [shown.index(part) for part in (said.first, *said.numbers, *said.why, "What now")]
     assert places == sorted(places) and places[-1] < shown.index("All counts")
     assert "0 if nothing is copied" in said.numbers[0]
