@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from memtk.api.paths import is_path, path_of, text_of, texts_of
+from memtk.api.paths import is_path, name_of, path_of, text_of, texts_of
 from memtk.api.result import AuditResult
 from memtk.auditing import (
     EmbeddingAudit,
@@ -157,7 +157,7 @@ def audit(
         how = {
             "policy": _policy(policy),
             "out": None if out is None else path_of(out, "out"),
-            "device": device,
+            "device": name_of(device, "device"),
             "resume": resume,
             "watch": watching_in_python(watch),
         }

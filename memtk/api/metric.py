@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from memtk.api.audit import speaking_python
-from memtk.api.paths import texts_of
+from memtk.api.paths import name_of, texts_of
 from memtk.api.reference import Reference, Whose, numbers, reference_of
 from memtk.auditing.plan import AuditOptions
 from memtk.components import find_component
@@ -127,7 +127,12 @@ class Memorization(Metric):
             if not isinstance(tables, Mapping):
                 tables = merge({}, *(parse_set(text) for text in texts_of(tables, "settings")))
             reference = reference_of(
-                registry, asked, tables, one_process(device), (train, validation), patients
+                registry,
+                asked,
+                tables,
+                one_process(name_of(device, "device")),
+                (train, validation),
+                patients,
             )
         protocols = registry.entries("protocol")
         return cls(reference, protocols, derive(asked.seed, "intervals"))

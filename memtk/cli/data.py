@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtk.cli.command import Group
-from memtk.cli.options import out_option
+from memtk.cli.options import Bounded, out_option
 from memtk.cli.terminal import open_terminal, plain_table
 from memtk.errors import UserError
 
@@ -140,7 +140,7 @@ def get(name: str, out: Path | None, keep_archives: bool, dry_run: bool) -> None
 @click.option("--size", type=int, help="Voxels along each axis. [default: 64 in 2D, 32 in 3D]")
 @click.option(
     "--copies",
-    type=click.FloatRange(0, 1),
+    type=Bounded(0, 1),
     default=0.1,
     show_default=True,
     help="Share of the synthetic images of an audit that are copies.",

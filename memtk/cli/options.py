@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -13,6 +14,18 @@ import click
 from memtk.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Bounded(click.FloatRange):
+    """A number of a range, in which neither NaN, which nothing is beyond, nor infinity is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn a word into it."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return found
+
 
 QUALITY = click.option(
     "--quality",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtk.cli.command import Command, Group
-from memtk.cli.options import DEVICE, out_option, set_option
+from memtk.cli.options import DEVICE, Bounded, out_option, set_option
 from memtk.cli.terminal import open_terminal, plain_table
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def validate(context: click.Context, files: tuple[Path, ...], every: bool) -> No
 @set_option("What the file hides because it names a place, e.g. generator.source=made/.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0),
+    type=Bounded(0),
     default=0.01,
     show_default=True,
     help="Difference that other processors and versions may make: of shares and similarities "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +23,9 @@ from memtk.results.study import StudyAxis
 
 COMPONENTS = ("generator", "embedder", "similarity", "mitigation", "quality")
 """Keys whose values are names of components."""
+
+MOST = 10_000
+"""Cells of a study, which are planned, a few in a hundredth of a second, before any is run."""
 
 NOTHING = ("none", "")
 """Values of `mitigation` and `quality` that stand for an empty list."""
@@ -86,8 +91,8 @@ def parse_axis(text: str, registry: Registry) -> Axis:
         raise UserError(f"--vary {text!r}: write it as KEY=V1,V2, e.g. seed=0,1,2")
     key = key.removeprefix("bench.") if key.startswith("bench.") else key
     values = _split(said.strip())
-    if doubles := [v for v in values if values.count(v) > 1]:
-        raise UserError(f"--vary {key}: {doubles[0]} is there twice")
+    if (double := next((v for v, count in Counter(values).items() if count > 1), None)) is not None:
+        raise UserError(f"--vary {key}: {double} is there twice")
     if "" in values:
         raise UserError(f"--vary {text!r}: a value is missing")
     return Axis(key, tuple(_choice(key, value, registry) for value in values))
@@ -97,13 +102,17 @@ def parse_axes(texts: Sequence[str], registry: Registry) -> tuple[Axis, ...]:
     """Turn several of them into axes; see `parse_axis`.
 
     Raises:
-        UserError: also if a key is varied twice.
+        UserError: also if a key is varied twice, or if they make more than `MOST` cells.
     """
     axes = tuple(parse_axis(text, registry) for text in texts)
     keys = [axis.key for axis in axes]
     for key in keys:
         if keys.count(key) > 1:
             raise UserError(f"{key} is varied twice: give all its values in one --vary")
+    if (cells := math.prod(len(axis.choices) for axis in axes)) > MOST:
+        raise UserError(
+            f"--vary asks for {cells:,} cells; up to {MOST:,} are taken: make several studies of it"
+        )
     return axes
 
 

@@ -118,8 +118,11 @@ def _picture(path: Path) -> np.ndarray:
     with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as file:
         warnings.simplefilter("ignore")  # about sizes, which are checked here
         frames = getattr(file, "n_frames", 1)
-        if frames > 1 and file.format != "MPO":
-            raise UserError(f"cannot read {path}: {frames} pictures in a file are no still picture")
+        if frames > 1 and (file.format != "MPO" or _holds_another(path, frames)):
+            raise UserError(
+                f"cannot read {path}: {frames} pictures in a file are no still picture: save one "
+                "file a picture"
+            )
         if _bytes(file.mode) == 1 and any(WIDE.search(str(tile[3])) for tile in file.tile):
             raise UserError(
                 f"cannot read {path}: 16 bit in several channels, of which 8 would be lost: save "
@@ -138,6 +141,18 @@ def _picture(path: Path) -> np.ndarray:
         shown = shown.convert(mode) if mode != shown.mode else shown
         pixels = np.asarray(shown)
     return pixels
+
+
+def _holds_another(path: Path, frames: int) -> bool:
+    """Tell whether one of the JPEGs behind the first (MPO) is no preview, which is smaller."""
+    with Image.open(path, formats=FORMATS) as file:
+        width, height = file.size
+        for number in range(1, frames):
+            with contextlib.suppress(ValueError, SyntaxError, OSError):  # it was left out
+                file.seek(number)
+                if file.width >= width or file.height >= height:
+                    return True
+    return False
 
 
 PAGES = 10_000

@@ -191,6 +191,13 @@ REFUSED = [
     (lambda t, v, s: memtk.audit((x for x in t), v, s), "train: generator holds no images"),
     (lambda t, v, s: memtk.audit(t, v, s, workers=0), "workers=0: give a whole number"),
     (lambda t, v, s: memtk.audit(t, v, s, workers="2"), "workers='2': give a whole number"),
+    (lambda t, v, s: memtk.audit(t, v, s, device=3), "device= is of type int"),
+    (lambda t, v, s: memtk.audit(t, v, s, device=None), "device= is of type NoneType"),
+    (lambda t, v, s: memtk.audit(t, v, s, device=["cpu"]), "device= is of type list"),
+    (
+        lambda t, v, s: memtk.Memorization.from_images(t, v, device=3),
+        "device= is of type int: give a text",
+    ),
     (lambda t, v, s: memtk.audit(t, v, s, quality="fi"), "unknown quality 'fi'"),
     (lambda t, v, s: memtk.audit(t, v, s, quality=["fid", 3]), "quality= has 3 in it"),
     (lambda t, v, s: memtk.audit(t, v, s, settings="data.colr=gray"), "unknown key 'data.colr'"),

@@ -97,6 +97,10 @@ for _format, _what, _write, _says, _near in (
     ("JPEG", "in colour", picture("a.jpg", COLOUR, quality=100, subsampling=0), _colour, 5),
     ("JPEG", "CMYK", picture("a.jpg", COLOUR, "CMYK", quality=100), _cmyk, 6),
     ("JPEG", "turned by its EXIF tag", turned, np.rot90(GRAY, -1)[None], 3),
+    ("JPEG", "with a smaller preview behind it (MPO)", picture("a.jpg", format="MPO", quality=100,
+     save_all=True, append_images=[_frames[1].resize((10, 12))]), GRAY[None], 3),
+    ("JPEG", "of several pictures (MPO)", picture("a.jpg", format="MPO", save_all=True,
+     append_images=_frames[:1]), "2 pictures in a file are no still picture: save one", 0),
     ("BMP", "gray", picture("a.bmp"), GRAY[None], 0),
     ("BMP", "in colour", picture("a.bmp", COLOUR), _colour, 0),
 ):  # fmt: skip
@@ -109,6 +113,13 @@ def tiff(pixels=GRAY, name="a.tif", **how):
         return folder / name
 
     return write
+
+
+def many_pages(folder):
+    with tifffile.TiffWriter(folder / "a.tif") as file:
+        for _ in range(10_001):
+            file.write(GRAY, contiguous=False, metadata=None)
+    return folder / "a.tif"
 
 
 def two_sizes(folder):
@@ -145,6 +156,7 @@ for _what, _write, _says in (
     ("pages that are time points", tiff(_pages, "a.ome.tif", **_ome), "save one file a picture"),
     ("pages of different sizes, kinds of number, colours or turns", two_sizes,
      "its pages differ in size"),
+    ("more than 10,000 pages", many_pages, "its pages are more than memtk takes (10,000)"),
     ("in CIELAB", tiff(COLOUR, photometric="cielab"), "photometric interpretation) are CIELAB"),
     ("with ImageJ's calibration, by which it keeps negative numbers", tiff(WIDE, metadata=None,
      description="ImageJ=1.53\ncf=0\nc0=-32768\nc1=1\n"), WIDE[None] - 32768.0),

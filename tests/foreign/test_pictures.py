@@ -217,3 +217,30 @@ def test_zeros_in_a_jpeg_are_not_held_in_memory(tmp_path, image, read):
         read(tmp_path / "a.jpg")
     assert tracemalloc.get_traced_memory()[1] < 2**27
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("others", "refused"),
+    [([(64, 64)], True), ([(20, 20), (64, 64)], True), ([(64, 48)], True), ([(99, 20)], True),
+     ([(20, 20)], False), ([(20, 20), (8, 8)], False)],
+)  # fmt: skip
+def test_a_second_picture_of_a_jpeg_is_no_more_left_out_than_that_of_a_tiff(
+    tmp_path, image, read, others, refused
+):
+    first, *behind = [Image.fromarray(image(n, size)) for n, size in enumerate([(64, 64), *others])]
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=behind)
+    first.save(tmp_path / "b.jpg", format="JPEG")
+    if refused:
+        with pytest.raises(UserError, match=f"{len(others) + 1} pictures in a file .*one file a"):
+            read(tmp_path / "a.jpg")
+    else:
+        assert np.array_equal(read(tmp_path / "a.jpg").voxels, read(tmp_path / "b.jpg").voxels)
+
+
+def test_a_jpeg_whose_second_picture_was_left_out_is_read(tmp_path, image, read):
+    first, second = (Image.fromarray(image(n, (64, 64))) for n in range(2))
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: content.index(b"\xff\xd9") + 2])
+    first.save(tmp_path / "b.jpg", format="JPEG")
+    assert np.array_equal(read(tmp_path / "a.jpg").voxels, read(tmp_path / "b.jpg").voxels)

@@ -60,6 +60,32 @@ def test_a_setting_that_asks_for_the_impossible_is_refused_before_anything_runs(
     assert len(done.output) < 3000 and not list(tmp_path.iterdir())
 
 
+NO_NUMBERS = (
+    ("data", "make", "phantom2d", "made", "--copies"),
+    ("data", "make", "phantom2d", "made", "--as", "audit", "--copies"),
+    (
+        "results",
+        "rerun",
+        str(Path(__file__).parents[1] / "results/result-schema-3.json"),
+        "--tolerance",
+    ),
+    ("selftest", "--data", "phantom2d", "--confidence"),
+    ("audit", "--data", "phantom2d", "--synthetic", "s", "--alpha"),
+    ("audit", "--data", "phantom2d", "--synthetic", "s", "--fdr"),
+)
+
+
+@pytest.mark.parametrize("words", NO_NUMBERS, ids=lambda words: f"{words[0]} {words[-1]}")
+@pytest.mark.parametrize("number", ["nan", "-NaN", "inf", "1e999"])
+def test_an_option_that_is_no_finite_number_is_refused(number, words, tmp_path, monkeypatch):
+    """Nothing is beyond NaN: a repetition whose numbers all differ would agree within it."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [*words, number])
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit), done.exception
+    assert words[-1] in done.output or f"audit.{words[-1][2:]}" in done.output
+    assert not list(tmp_path.iterdir())
+
+
 TWICE = {
     "bench.generator=copycat": BENCH,
     "bench.preset=demo": BENCH,

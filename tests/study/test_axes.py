@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import time
+
 import pytest
 
 from memtk.errors import UserError
@@ -69,3 +72,13 @@ def test_what_cannot_be_varied_is_refused_with_the_way_out(text, said, registry)
 def test_a_key_that_is_varied_twice_is_refused(registry):
     with pytest.raises(UserError, match="seed is varied twice"):
         parse_axes(["seed=0,1", "bench.seed=2"], registry)
+
+
+@pytest.mark.parametrize("sizes", [(10_001,), (101, 100), (30, 30, 30), (200_000,)])
+def test_a_study_of_cells_that_nobody_can_run_is_refused_at_once(sizes, registry):
+    keys = ("seed", "samples", "checkpoints")
+    texts = [f"{k}={','.join(map(str, range(n)))}" for k, n in zip(keys, sizes, strict=False)]
+    begin = time.process_time()
+    with pytest.raises(UserError, match=f"{math.prod(sizes):,} cells; up to 10,000"):
+        parse_axes(texts, registry)
+    assert time.process_time() - begin < 10
