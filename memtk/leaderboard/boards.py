@@ -120,7 +120,9 @@ class Board:
         embedder = self.conditions["embedder"].partition(" of ")[0].partition(":")[0]
         presets = ", ".join(sorted({run.result.preset for row in self.rows for run in row.runs}))
         images = self.conditions["images"].partition(", fingerprint")[0]
-        return f"{images} · {self.conditions['sizes']} · embedder {embedder} · preset {presets}"
+        patients = self.conditions["patients"]
+        sizes = f"{self.conditions['sizes']} ({patients} patients)"
+        return f"{images} · {sizes} · embedder {embedder} · preset {presets}"
 
 
 def make_boards(runs: Sequence[Run]) -> list[Board]:

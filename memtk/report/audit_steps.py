@@ -23,8 +23,8 @@ DEFAULTS = {
 
 
 CANNOT_PASS = (
-    " It can say no again, but not yes: this audit noticed every planted copy, so none is left to "
-    "test the second one with."
+    " Should it find nothing more, that is still no pass: no planted copy is left to test it with, "
+    "for this audit noticed them all."
 )
 RETRAIN = (
     "Have the generator trained anew so that it copies less (stop earlier, a smaller model, more "
@@ -153,9 +153,10 @@ class _Asked:
         near = arrays["synthetic_train"][arrays["copies_flagged"].astype(bool)]
         planted = arrays.get("planted", np.zeros(0))
         blind = near.size and planted.size and (planted >= near.min()).all()
+        why = CANNOT_PASS if blind else ""
         return NextStep(
             f"Hold {many(total - kept, 'image')} back that are or may be copies, and have the "
-            f"other {kept} judged by a detector of another kind.{CANNOT_PASS if blind else ''}",
+            f"other {kept} judged by a detector of another kind.{why}",
             f"memtk release {place} {self._other()}{policy}",
         )
 

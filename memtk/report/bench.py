@@ -58,6 +58,7 @@ from memtk.results import (
     read_arrays,
     read_run,
 )
+from memtk.results.answer import misses
 from memtk.results.measures import measures_of, named_measures
 from memtk.results.reference import counterpart, sentence
 from memtk.results.verdicts import verdict
@@ -103,6 +104,7 @@ def overview_section(run: Run) -> Section:
         cells=cells,
         missing=run.missing,
         control=control,
+        misses=misses,
         first=answer_run(run.results),
         steps=run_steps(run.results, run.folder, run.file.recipe, paths=False),
     )

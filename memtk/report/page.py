@@ -166,5 +166,5 @@ def scale(values: list[float | None]) -> float:
 def _command(text: str) -> Markup:
     """Show a command on as few lines as it takes; no option of it is broken at a hyphen."""
     whole = Markup('<span class="whole">{}</span>')
-    parts = re.split(r"(--\w+-[\w-]+)", text.replace(SEPARATOR, " "))
+    parts = re.split(r"(--\w[\w-]*)", text.replace(SEPARATOR, " "))
     return Markup("").join(whole.format(p) if n % 2 else p for n, p in enumerate(parts))

@@ -221,7 +221,8 @@ def _numbers(setting: Setting, name: str, title: str) -> str:
         low, high = min(low for low, _ in known), max(high for _, high in known)
         said += f", {ends(low, high)}"
     null = setting.null(name)
-    said += "" if null is None else f" (chance gives {share(null) if null else 0})"
+    if null is not None:
+        said += f" ({share(null)} by chance)" if null else " (0 if nothing is copied)"
     exposed = [r.last.evidence.exposed for r in setting.results if r.last.evidence.exposed]
     if exposed:
         low, high = min(each.low for each in exposed), max(each.high for each in exposed)

@@ -82,6 +82,12 @@ def control(result: Result) -> str:
     return "" if picked else truth(result.components.generator)
 
 
+def misses(result: Result) -> bool:
+    """Tell whether a control clearly did not come out as it must."""
+    rate = result.last.evidence.copy_rate
+    return rate is not None and misses_truth(result.components.generator, rate.low, rate.high)
+
+
 def copy_rate(found: Evidence) -> str:
     """Return the copy rate with its interval, in a few words; empty where it was not computed."""
     rate = found.copy_rate
@@ -132,8 +138,8 @@ def answer_audit(audit: Audit) -> Answer:
         reasons = [Reason("", "", text) for text in audit.verdict.reasons]
     whose = "memtk's default" if audit.policy.is_default else "your"
     first = {
-        "pass": f"Yes, within {whose} policy, which is no proof that nobody can be recognised. "
-        f"{_within(case, 'these images', 'At most')}",
+        "pass": f"Yes, within {whose} policy. {_within(case, 'these images', 'At most')} This is "
+        "no proof that nobody can be recognised.",
         "fail": "No: do not release these images.",
         "inconclusive": "Not yet: do not release these images; this audit can neither pass nor "
         "fail them.",
@@ -221,11 +227,11 @@ def answer_run(results: Sequence[Result]) -> str:
 def answer_controls(results: Sequence[Result]) -> str:
     """Say whether the controls beside other generators came out as they must; empty without any."""
     found = [result for result in results if control(result)]
-    known = [(r, rate) for r in found if (rate := r.last.evidence.copy_rate) is not None]
+    known = [result for result in found if result.last.evidence.copy_rate is not None]
     if len(found) == len(results) or not known:
         return ""
-    wrong = [r for r, rate in known if misses_truth(r.components.generator, rate.low, rate.high)]
-    names = listed([result.cell for result in wrong or [r for r, _ in known]])
+    wrong = [result for result in known if misses(result)]
+    names = listed([result.cell for result in wrong or known])
     count = len(wrong or known)
     noun, they = ("control", "it") if count == 1 else ("controls", "they")
     if wrong:

@@ -27,8 +27,8 @@ def test_what_can_be_compared_stands_in_one_table(runs):
     assert [row.name for row in board.rows] == ["independent", "monai2d", "other", "copycat"]
     assert not board.reasons and not board.cautions and not board.remedy
     assert board.title == (
-        "2D, 32 × 32 · 20 training, 20 synthetic, 20 validation images · embedder ntxent2d · "
-        "preset demo, smoke"
+        "2D, 32 × 32 · 20 training, 20 synthetic, 20 validation images (20 training, 20 "
+        "validation patients) · embedder ntxent2d · preset demo, smoke"
     )
 
 
