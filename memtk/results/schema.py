@@ -340,7 +340,7 @@ class Result(StoredRecord):
     reconstruction: Reconstruction | None = None
     embedder_trained_on: EmbedderTrainedOn | None = None
     extractor_trained_on: str | None = None
-    checkpoints: list[Checkpoint] = Field(min_length=1)
+    checkpoints: list[Checkpoint] = Field(min_length=1, max_length=1000)
     chosen: Checkpoint | None = None
     mitigation_effects: list[MitigationEffect] = []
     training_stages: list[str] = []

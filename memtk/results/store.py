@@ -303,20 +303,18 @@ def read_arrays(path: Path, group: str) -> dict[str, np.ndarray]:
     import h5py
 
     with _open(Path(path)) as file:
-        inside = isinstance(file.get(group, getlink=True), h5py.HardLink)
-        found = file.get(group) if inside else None
+        found = _own(file, group)
         if not isinstance(found, h5py.Group):
             raise UserError(f"{path} has no group {group!r}: it has {', '.join(file) or 'none'}")
-        size = Path(path).stat().st_size
+        left, arrays = Path(path).stat().st_size, {}
         try:
-            arrays = {name: _array(found, name, size) for name in found}
+            for name in found:
+                arrays[name] = _array(found, name, left)
+                left -= arrays[name].nbytes
             known = found.attrs.get(DIGEST)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise _damaged(Path(path)) from error
-    ours = known is None or (
-        isinstance(known, str) and known == _digest(arrays)
-    )  # None: an old one
-    if not ours:
+    if known is not None and str(known) != _digest(arrays):  # None: an old one
         raise UserError(f"{path} is not as memtk wrote it (the arrays of {group!r}): {AGAIN}")
     return arrays
 
@@ -332,26 +330,33 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def _own(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Return what lies in the file itself and has this name alone, or None."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return None
+    return found if h5py.h5o.get_info((found := group[name]).id).rc == 1 else None
+
+
 def _array(group: h5py.Group, name: str, size: int) -> np.ndarray:
     """Read one array that lies in the file itself, all of it.
 
     Raises:
-        ValueError: if it is a link, lies in another file, claims more than the file holds, or
-            holds something else than numbers.
+        ValueError: if it has another place or name, more than `size` bytes or than are stored, or
+            something else than numbers.
     """
     import h5py
     import numpy as np
 
-    inside = isinstance(group.get(name, getlink=True), h5py.HardLink)
-    dataset = group[name] if inside else None
+    dataset = _own(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
         raise ValueError(f"{name} lies in another file")
-    if dataset.nbytes > size:
+    if dataset.nbytes > min(size, dataset.id.get_storage_size()):
         raise ValueError(f"{name} claims more than the file holds")
     if dataset.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds no numbers")
-    array: np.ndarray = dataset[()]
-    if np.isnan(array).any():
+    if np.isnan(array := dataset[()]).any():
         raise ValueError(f"{name} holds NaN")
     return array
 

@@ -14,8 +14,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
@@ -29,7 +27,7 @@ from memtk.report import build_audit_report, build_report
 from memtk.report.provenance import repeat_audit, repeat_command
 from memtk.results import Audit, Policy, Result, RunFile, read_result
 from memtk.results.redact import named
-from memtk.results.store import odd_texts, read_arrays, write_arrays
+from memtk.results.store import odd_texts
 from memtk.results.validate import validate
 
 REAL = json.loads((Path(__file__).parents[1] / "results/result-schema-3.json").read_text())
@@ -254,67 +252,6 @@ def test_what_is_no_file_of_results_is_a_sentence_at_once(kind, tmp_path):
     )
     assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
     assert not (tmp_path / "site").exists() and time.monotonic() - begin < 10
-
-
-def external(path):
-    with h5py.File(path.with_name("other.h5"), "w") as file:
-        file["secret"] = np.arange(4.0)
-    with h5py.File(path, "w") as file:
-        group = file.create_group("a")
-        group["x"] = h5py.ExternalLink("other.h5", "secret")
-
-
-def soft(path):
-    with h5py.File(path, "w") as file:
-        file["b"] = np.arange(3)
-        file.create_group("a")["x"] = h5py.SoftLink("/b")
-
-
-def outside(path):
-    path.with_name("raw").write_bytes(bytes(32))
-    with h5py.File(path, "w") as file:
-        group = file.create_group("a")
-        group.create_dataset("x", (4,), "f8", external=[(str(path.with_name("raw")), 0, 32)])
-
-
-def virtual(path):
-    external(path)
-    with h5py.File(path, "w") as file:
-        layout = h5py.VirtualLayout((4,), "f8")
-        layout[:] = h5py.VirtualSource(path.with_name("other.h5"), "secret", (4,))
-        file.create_group("a").create_virtual_dataset("x", layout)
-
-
-def bomb(path):
-    with h5py.File(path, "w") as file:
-        file.create_group("a").create_dataset("x", (10**10,), "f8", chunks=(10**6,))
-
-
-def packed_bomb(path):
-    with h5py.File(path, "w") as file:
-        zeros = np.zeros(10**7)
-        file.create_group("a").create_dataset("x", data=zeros, compression="gzip")
-
-
-def grouped(path):
-    with h5py.File(path, "w") as file:
-        file.create_group("a/x")
-
-
-ARRAYS = (external, soft, outside, virtual, bomb, packed_bomb, grouped, fifo)
-
-
-@pytest.mark.parametrize("make", ARRAYS)
-def test_arrays_lie_in_their_file_and_are_no_larger(make, tmp_path):
-    path = tmp_path / "arrays.h5"
-    make(path)
-    with pytest.raises(UserError, match="is damaged"):
-        read_arrays(path, "a")
-
-
-def test_arrays_of_memtk_are_read(tmp_path):
-    write_arrays(tmp_path / "arrays.h5", "a", {"x": np.zeros(10**5), "y": np.array(3)})
-    assert read_arrays(tmp_path / "arrays.h5", "a")["x"].shape == (10**5,)
 
 
 @pytest.fixture
