@@ -20,6 +20,7 @@ from memtk.leaderboard.boards import Board, command, conditions, make_boards
 from memtk.leaderboard.collection import Collection, Refused, Run
 from memtk.leaderboard.columns import FOLDED, OWN, columns_of, copy_rate, exposed, shown
 from memtk.leaderboard.rows import Rank, Row, make_rows
+from memtk.report.counts import ABOUT
 from memtk.report.page import open_templates, style
 from memtk.report.provenance import provenance_of
 from memtk.results import Result
@@ -182,6 +183,8 @@ RULES = (
     "Controls, whose truth is known, show that a table measures right. They have no rank.",
     "No rank either: images unlike the data, which cannot be copies, and files whose arrays do not "
     "give the copy rate again.",
+    f"dar: {ABOUT['dar']}.",
+    f"conformal: {ABOUT['conformal']}.",
     "Time: of all stages of a run, with the training of its embedder.",
     "Of several seeds: the mean, the outermost ends of their intervals, the gravest verdict.",
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from memtk.config import merge
+from memtk.errors import many
 from memtk.report.provenance import repeat_command
 from memtk.results import Answer, Result, answer_cell, control
 from memtk.results.formats import share
@@ -202,6 +203,11 @@ def _more(
         steps.append(
             NextStep("Test whether training patients are exposed.", again(exposure="last"))
         )
+    if "sizes" in answer.steps:
+        trained = many(result.used_training.patients, "training patient")
+        steps.append(
+            NextStep(f"Train on more patients: no bench of {trained} can rule out enough of them.")
+        )
     embedder = result.components.embedder
     longer = embedder_steps(embedder.config) if embedder else None
     if "detector" in answer.steps and longer and not steps:
@@ -209,6 +215,13 @@ def _more(
             NextStep(
                 "Train the copy detector longer, so that it sees more of the copies.",
                 bench_command(with_longer_embedder(recipe, longer), paths=paths),
+            )
+        )
+    if "patients" in answer.steps and suite and not steps:
+        people = many(result.data.counts["validation"].patients, "validation patient")
+        steps.append(
+            NextStep(
+                f"The suite's {people} are too few to tell: bench images of your own for that."
             )
         )
     return steps

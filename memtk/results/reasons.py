@@ -20,6 +20,9 @@ from memtk.results.case import (
 from memtk.results.formats import about, apart, p_value, part, share
 from memtk.results.selftest import Rate
 
+FEASIBLE = 20
+"""How many times the images that there are somebody may be asked for."""
+
 
 def failures(case: Case) -> list[Reason]:
     """Say why it fails; empty if it does not."""
@@ -347,8 +350,11 @@ def _loose(case: Case) -> list[Reason]:
         )
         return [Reason(brief, plain, said, way, {"release": None} if case.found.n_copies else {})]
     count = patients_for_bound(bound, estimate, limit, case.validation, case.synthetic)
-    if count is None:
+    if count is None or count > FEASIBLE * case.validation:
         both = sizes_for_bound(bound, estimate, limit, case.validation, case.synthetic)
+        if both > FEASIBLE * max(case.validation, case.synthetic):
+            way = "The estimate lies near to that: more images help only if they lower it."
+            return [Reason(brief, plain, said, way, {"images": None, "patients": None})]
         way = (
             "More validation patients alone would not change that: with "
             f"{many(case.synthetic, 'synthetic image')} more of these are needed too, about "
@@ -378,7 +384,7 @@ def _unbounded(case: Case) -> Reason:
         return Reason(brief, said, said, way, {"detector": None})
     limit = case.policy.max_copy_rate
     count = patients_to_plan(alpha, hoped, limit, case.confidence, case.synthetic)
-    if count is None:
+    if count is None or count > FEASIBLE * case.validation:
         way = "It needs more synthetic images and more validation patients."
         return Reason(brief, said, said, way, {"images": None, "patients": None})
     way = (

@@ -60,3 +60,18 @@ def test_after_a_trial_on_ones_own_data_whose_images_are_noise_the_preset_is_nam
     (step,) = steps(noise, recipe=OWN | {"bench": SUITE["bench"]})
     assert "too few steps" in step.said and "--preset demo" in step.command
     assert ".steps=" not in step.command
+
+
+def test_where_too_few_patients_were_trained_on_to_rule_them_out_this_is_said():
+    low = RateInterval(estimate=0.0, low=0.0, high=0.02)
+    few = trained("a", copy_rate=low, copy_rate_upper_bound=0.02, n=54, exposed=(0, 3))
+    (step,) = steps(few)
+    assert "no bench of 54 training patients can rule out enough" in step.said
+
+
+def test_a_suite_whose_patients_are_too_few_sends_to_images_of_ones_own():
+    low = {"copy_rate": RateInterval(estimate=0.0, low=0.0, high=0.02), "exposed": (0, 9)}
+    suite = Suite(name="phantom2d", version="1")
+    result = trained("a", suite=suite, copy_rate_upper_bound=0.02, **low)
+    said = [step.said for step in steps(result, recipe=SUITE | {"bench": OWN["bench"]})]
+    assert any("bench images of your own" in each for each in said), said

@@ -71,6 +71,14 @@ def test_the_upper_end_of_the_interval_is_the_one_that_a_page_says(ends):
     assert text.count(share(ends[1])) >= 5 and share(ends[2]) not in text
 
 
+@pytest.mark.parametrize("estimate", [0.04, 0.049, 0.0499, 0.049999])
+def test_nobody_is_asked_for_more_than_twenty_times_the_images_there_are(estimate):
+    rate = RateInterval(estimate=estimate, low=0.0, high=0.16)
+    said = answer_audit(fakes.audit(copy_rate=rate, copy_rate_upper_bound=0.15))
+    assert "patients" in said.steps and (said.steps["patients"] or 0) <= 20 * 64
+    assert all(int(n) <= 20 * 64 for n in re.findall(r"about (\d+)", " ".join(said.why)))
+
+
 def test_where_the_bound_alone_is_tolerable_it_is_said_and_called_one_sided():
     said = answer_audit(of_ends(0.0, 0.053, 0.047))
     assert " At most 4.7% of these images can be copies" in said.first
