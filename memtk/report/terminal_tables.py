@@ -13,7 +13,7 @@ from rich.text import Text
 from memtk.errors import many
 from memtk.report.quality import QualityRow, compare_cells, quality_rows
 from memtk.results import Audit, MeasureRecord, Membership, Privacy, Result, TprAtFpr, contradiction
-from memtk.results.formats import number, share
+from memtk.results.formats import ends, number, share
 from memtk.results.measures import Measured, tradeoff
 
 FEW = 3
@@ -50,10 +50,10 @@ def make_table(
 def between(low: float, high: float) -> str:
     """Return the ends of an interval of fractions, in per cent.
 
-    >>> between(0.279, 0.39)
-    '[27.9-39]'
+    >>> between(0.279, 0.39), between(1, 1)
+    ('[27.9-39]', '[100]')
     """
-    return f"[{share(low)}-{share(high)}]".replace("%", "")
+    return f"[{ends(low, high)}]".replace("%", "").replace(" to ", "-")
 
 
 def brief(record: MeasureRecord | None) -> str:
